@@ -1,0 +1,79 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "plan/facts.h"
+#include "plan/plan.h"
+
+/// What a plan costs, counted without running it. The rule is in docs/counting.md: a multiply-add is two operations;
+/// matrix products are counted, elementwise work is not; causal attention is the triangle; the head runs for one row.
+namespace lithe::plan {
+
+/// A prompt by its rows, in this order: text_before, vision (low resolution), vision (high resolution), the rest of the
+/// text. Where the text stands changes the count only where queries and keys of a layer differ.
+struct PromptShape {
+  int64_t vision_tokens = 0;    ///< Every vision row, high_res_tokens among them.
+  int64_t high_res_tokens = 0;  ///< Rows of LLaVA-NeXT's tiles.
+  int64_t text_tokens = 0;
+  int64_t text_before = 0;  ///< Of text_tokens, those before the picture.
+  int64_t tiles = 1;        ///< Squares that the vision tower encodes; 0 without a picture.
+};
+
+struct CostOptions {
+  int64_t kv_bytes_per_value = 2;  ///< 2 for bfloat16 and float16, 4 for float32.
+};
+
+/// Rows of one layer (in a tower: of one tile) by what they run. `pairs` are the products of a query and a key that the
+/// mask lets through, per head.
+struct RowCount {
+  int64_t alive = 0;  ///< Rows that enter the layer.
+  int64_t run = 0;    ///< Rows that run anything.
+  int64_t query = 0;  ///< 0 where the attention is off, as for key_value, cache and pairs.
+  int64_t key_value = 0;
+  int64_t cache = 0;
+  int64_t feed_forward = 0;
+  int64_t vision = 0;        ///< Vision rows that enter the layer.
+  int64_t vision_kept = 0;   ///< Vision rows that the plan chose, or that no rule governs.
+  int64_t vision_cache = 0;  ///< Vision rows that are cached.
+  int64_t pairs = 0;
+};
+
+struct LayerCost {
+  std::string stream = "decoder";
+  int64_t layer = 0;
+  bool self_attention = true;
+  RowCount rows;
+  double flops = 0;
+  int64_t kv_bytes = 0;
+};
+
+/// Operations of one forward pass over the prompt, and bytes of keys and values held after it.
+struct CostTotal {
+  double tower = 0;
+  double projector = 0;
+  double decoder = 0;
+  double head = 0;
+  double flops = 0;  ///< Sum of the four.
+  int64_t kv_bytes = 0;
+  int64_t kv_rows = 0;         ///< Cached rows, summed over the decoder's layers.
+  int64_t vision_kv_rows = 0;  ///< Of these, vision rows.
+};
+
+struct CostTable {
+  std::string plan;
+  std::string model;
+  PromptShape prompt;
+  std::vector<LayerCost> tower;         ///< Per tile.
+  std::vector<LayerCost> layers;        ///< The decoder.
+  std::vector<LayerCost> dense_layers;  ///< The same layers of the dense plan.
+  CostTotal total;
+  CostTotal dense;  ///< The same prompt without a plan.
+};
+
+/// Counts a validated plan. Throws Error{bad_request} for a prompt with negative, contradictory or more than kMaxRows
+/// rows, and for plans over streams whose widths the facts do not hold.
+CostTable cost(const Plan& plan, const ModelFacts& model, const PromptShape& prompt, const CostOptions& options = {});
+
+}  // namespace lithe::plan

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace lithe::plan {
+
+/// A vision tower as far as its cost goes: a patch embedding and `layers` blocks with full attention and an MLP of two
+/// products. The counts are per tile (one square picture).
+struct TowerFacts {
+  int64_t layers = 0;    ///< Blocks that run: CLIP ViT-L has 24, LLaVA reads hidden_states[-2], so 23.
+  int64_t width = 0;     ///< Hidden size.
+  int64_t mlp = 0;       ///< Inner width of the MLP.
+  int64_t heads = 0;     ///< Attention heads.
+  int64_t tokens = 0;    ///< Rows of a tile: patches + class token.
+  int64_t patches = 0;   ///< Patches of a tile.
+  int64_t image = 0;     ///< Side of a tile in pixels.
+  int64_t patch = 0;     ///< Side of a patch in pixels.
+  int64_t channels = 3;  ///< Colours per pixel.
+};
+
+/// A chain of Linear layers by their widths: LLaVA-1.5-7B is {1024, 4096, 4096}, two products. Empty: none.
+struct ProjectorFacts {
+  std::vector<int64_t> widths;
+};
+
+/// A place that a plan can speak of: a stream and a layer in it.
+struct SiteName {
+  std::string stream = "decoder";
+  int64_t layer = 0;
+  auto operator<=>(const SiteName&) const = default;
+};
+
+/// An attention without weights (skipped and folded, or never trained): a plan must have it off.
+struct FixedSite {
+  SiteName site;
+  std::string attention = "self";  ///< `self` or `cross`.
+  bool operator==(const FixedSite&) const = default;
+};
+
+/// Layers of a stream besides the decoder and the vision tower (METER: `text`, `image`).
+struct StreamFacts {
+  int64_t layers = 0;
+  bool cross_attention = false;
+};
+
+/// What a plan has to know of a model; no tensors. Every count is at least 0; validate() refuses others.
+struct ModelFacts {
+  std::string name = "model";  ///< For errors and tables.
+
+  int64_t layers = 0;  ///< Decoder layers.
+  int64_t hidden = 0;
+  int64_t intermediate = 0;  ///< Inner width of the gated feed-forward network (three products).
+  int64_t heads = 0;
+  int64_t kv_heads = 0;
+  int64_t head_dim = 0;
+  int64_t vocab = 0;
+  bool cross_attention = false;  ///< The decoder has cross-attention.
+
+  std::optional<TowerFacts> tower;
+  ProjectorFacts projector;
+  std::map<std::string, StreamFacts> streams;  ///< Further streams by name.
+
+  std::vector<SiteName> routers;    ///< Sites that own a router.
+  bool routers_everywhere = false;  ///< A shape without weights: any layer may have a router.
+  std::vector<FixedSite> fixed;     ///< Attentions that cannot run.
+  /// Selectors that the engine knows; whoever has a catalogue (routing) puts its names here.
+  std::vector<std::string> selectors{"router", "random", "uniform", "attention", "similarity"};
+
+  /// Layers of a stream (`decoder`, `vision_tower`, or one of `streams`); 0 when there is no such stream.
+  int64_t layers_of(const std::string& stream) const;
+  bool has_cross_attention(const std::string& stream) const;
+  bool has_router(const std::string& stream, int64_t layer) const;
+  /// The attention (`self` or `cross`) of this site has no weights to run.
+  bool is_fixed(const std::string& stream, int64_t layer, const std::string& attention) const;
+};
+
+/// Facts of a published shape, with routers everywhere: "llava-1.5-7b", "llava-1.5-13b", "llava-next-7b".
+/// Throws Error{bad_request} with the names that exist.
+ModelFacts shape_named(const std::string& name);
+
+/// The names that shape_named() knows.
+std::vector<std::string> shape_names();
+
+}  // namespace lithe::plan

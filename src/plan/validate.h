@@ -1,0 +1,20 @@
+#pragma once
+
+#include "plan/facts.h"
+#include "plan/plan.h"
+
+namespace lithe::plan {
+
+/// Most decoder layers, rules of one layer, and rows of one rule that a plan may speak of.
+constexpr int64_t kMaxLayers = 4096;
+constexpr int64_t kMaxRules = 16;
+constexpr int64_t kMaxRows = int64_t{1} << 24;
+
+/// Throws Error{bad_request} that names the site where the plan contradicts itself or the model: a layer or stream that
+/// does not exist, a site twice, a share outside [0, 1], not exactly one of share and count, an unknown selector, a
+/// router where there is none, a gate without a router, a cached row that offers no key, a selector that looks at an
+/// attention that did not run before, rows that the answer is read from dropped for good, an attention on that has no
+/// weights.
+void validate(const Plan& plan, const ModelFacts& model);
+
+}  // namespace lithe::plan
