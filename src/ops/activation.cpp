@@ -1,0 +1,52 @@
+#include "ops/activation.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/gelu.h>
+#include <ATen/ops/relu.h>
+#include <ATen/ops/sigmoid.h>
+#include <ATen/ops/silu.h>
+
+#include "base/error.h"
+#include "ops/plain.h"
+#include "ops/plain_kernels.h"
+
+namespace lithe::ops {
+namespace {
+constexpr int64_t kGrain = 16384;
+}
+
+Activation activation_from_name(const std::string& name, const std::string& source) {
+  if (name == "silu" || name == "swish") return Activation::silu;
+  if (name == "gelu") return Activation::gelu;
+  if (name == "gelu_new" || name == "gelu_pytorch_tanh") return Activation::gelu_tanh;
+  if (name == "quick_gelu") return Activation::quick_gelu;
+  if (name == "relu") return Activation::relu;
+  fail(Fault::bad_file, source, ": the activation '", name, "' is not known; known are silu, gelu, gelu_new, quick_gelu, relu");
+}
+
+Tensor activate(Activation kind, Tensor x) {
+  switch (kind) {
+    case Activation::silu: return at::silu(x);
+    case Activation::gelu: return at::gelu(x);
+    case Activation::gelu_tanh: return at::gelu(x, "tanh");
+    case Activation::relu: return at::relu(x);
+    case Activation::quick_gelu: break;
+  }
+  if (!runs_plain(x)) return x * at::sigmoid(1.702 * x);
+  float* data = x.mutable_data_ptr<float>();
+  at::parallel_for(0, x.numel(), kGrain, [&](int64_t begin, int64_t end) { quick_gelu_in_place(data + begin, end - begin); });
+  return x;
+}
+
+Tensor swiglu(Tensor gate, const Tensor& up) {
+  require(gate.sizes() == up.sizes(), Fault::internal, "swiglu: gate and up differ in shape");
+  if (!runs_plain(gate) || !runs_plain(up)) return at::silu(gate) * up;
+  float* out = gate.mutable_data_ptr<float>();
+  const float* in = up.const_data_ptr<float>();
+  at::parallel_for(0, gate.numel(), kGrain,
+                   [&](int64_t begin, int64_t end) { swiglu_in_place(out + begin, in + begin, end - begin); });
+  return gate;
+}
+
+}  // namespace lithe::ops

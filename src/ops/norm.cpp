@@ -1,0 +1,37 @@
+#include "ops/norm.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/layer_norm.h>
+#include <ATen/ops/mean.h>
+#include <ATen/ops/rsqrt.h>
+
+#include "base/error.h"
+#include "ops/plain.h"
+#include "ops/plain_kernels.h"
+
+namespace lithe::ops {
+
+Tensor rms_norm(const Tensor& x, const Tensor& gain, double eps) {
+  require(x.size(-1) == gain.numel(), Fault::internal, "rms_norm: x is ", x.size(-1), " wide, gain ", gain.numel());
+  if (!runs_plain(x) || !runs_plain(gain)) {
+    const at::ScalarType inner = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+    const Tensor wide = x.to(inner);
+    return (gain.to(inner) * (wide * at::rsqrt(wide.square().mean(-1, true) + eps))).to(x.scalar_type());
+  }
+  const int64_t width = x.size(-1), rows = x.numel() / width;
+  Tensor y = at::empty_like(x);
+  const float *in = x.const_data_ptr<float>(), *gains = gain.const_data_ptr<float>();
+  float* out = y.mutable_data_ptr<float>();
+  at::parallel_for(0, rows, grain_rows(width), [&](int64_t begin, int64_t end) {
+    rms_norm_rows(in + begin * width, gains, static_cast<float>(eps), end - begin, width, out + begin * width);
+  });
+  return y;
+}
+
+Tensor layer_norm(const Tensor& x, const Tensor& gain, const std::optional<Tensor>& bias, double eps) {
+  return at::layer_norm(x, {x.size(-1)}, gain, bias, eps);
+}
+
+}  // namespace lithe::ops

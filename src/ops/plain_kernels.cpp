@@ -1,0 +1,70 @@
+#include "ops/plain_kernels.h"
+
+#include <cmath>
+
+#include "ops/simd.h"
+
+namespace lithe::ops {
+namespace {
+
+/// exp(x) to about 1 ulp of float32, in operations that vectorise: 2^n * p(r), r = x - n ln 2 (Cody and Waite), |r| <= ln 2 / 2.
+inline __attribute__((always_inline)) float exp_vectorised(float x) {
+  const float clamped = x < -87.0f ? -87.0f : (x > 88.0f ? 88.0f : x);
+  const float shifted = clamped * 1.44269504f + 12582912.0f;  // 1.5 * 2^23 rounds to an integer
+  const float n = shifted - 12582912.0f;
+  const float r = (clamped - n * 0.693359375f) + n * 2.12194440e-4f;
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  union {
+    int32_t bits;
+    float value;
+  } scale;
+  scale.bits = (static_cast<int32_t>(n) + 127) << 23;
+  return p * scale.value;
+}
+
+}  // namespace
+
+LITHE_MULTIVERSION
+void rms_norm_rows(const float* x, const float* gain, float eps, int64_t rows, int64_t width, float* y) {
+  for (int64_t row = 0; row < rows; ++row, x += width, y += width) {
+    float sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < width; ++i) sum += x[i] * x[i];
+    const float scale = 1.0f / std::sqrt(sum / static_cast<float>(width) + eps);
+#pragma omp simd
+    for (int64_t i = 0; i < width; ++i) y[i] = gain[i] * (x[i] * scale);
+  }
+}
+
+LITHE_MULTIVERSION
+void swiglu_in_place(float* gate, const float* up, int64_t count) {
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) gate[i] = gate[i] / (1.0f + exp_vectorised(-gate[i])) * up[i];
+}
+
+LITHE_MULTIVERSION
+void quick_gelu_in_place(float* x, int64_t count) {
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) x[i] = x[i] / (1.0f + exp_vectorised(-1.702f * x[i]));
+}
+
+LITHE_MULTIVERSION
+void rotate_row(float* x, const float* cosine, const float* sine, int64_t heads, int64_t width) {
+  const int64_t half = width / 2;
+  for (int64_t head = 0; head < heads; ++head, x += width) {
+#pragma omp simd
+    for (int64_t i = 0; i < half; ++i) {
+      const float a = x[i], b = x[i + half];
+      x[i] = a * cosine[i] - b * sine[i];
+      x[i + half] = b * cosine[i] + a * sine[i];
+    }
+  }
+}
+
+}  // namespace lithe::ops
