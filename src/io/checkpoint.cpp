@@ -1,0 +1,184 @@
+#include "io/checkpoint.h"
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+#include <optional>
+
+#include "base/error.h"
+#include "io/mapped_file.h"
+#include "io/safetensors.h"
+#include "io/strict_json.h"
+#include "io/torch_file.h"
+
+namespace lithe::io {
+namespace {
+
+namespace fs = std::filesystem;
+using Tensors = std::map<std::string, TensorView>;
+
+constexpr std::size_t kMaxIndexBytes = std::size_t{64} << 20;
+
+/// A clone made without git-lfs holds a text of three lines in the place of each large file.
+constexpr std::string_view kLfsPointer = "version https://git-lfs";
+
+Tensors open_file(const fs::path& path) {
+  const Bytes bytes = map_file(path);
+  require(!as_text(bytes.span).starts_with(kLfsPointer), Fault::bad_file, path.string(),
+          ": is a Git LFS pointer, not the file itself; run `git lfs pull` in its folder");
+  return path.extension() == ".safetensors" ? parse_safetensors(bytes).tensors : parse_torch(bytes);
+}
+
+void check_shard_name(const std::string& shard, const std::string& where) {
+  const bool plain =
+      !shard.empty() && shard != "." && shard != ".." && shard.find_first_of(std::string("/\\\0", 3)) == shard.npos;
+  require(plain, Fault::bad_file, where, " stands in ", in_quotes(shard),
+          ", which is not a file name in the same folder");
+}
+
+Tensors open_index(const fs::path& path) {
+  const Bytes text = map_file(path);
+  require(text.span.size() <= kMaxIndexBytes, Fault::bad_file, path.string(), ": ", text.span.size(),
+          " bytes are too many for an index");
+  std::map<std::string, Tensors> shards;
+  Tensors out;
+  for (const auto& [name, shard] : parse_shard_index(as_text(text.span), path.string())) {
+    const fs::path file = path.parent_path() / shard;
+    if (!shards.contains(shard)) {
+      require(fs::exists(file), Fault::bad_file, path.string(), ": the shard ", in_quotes(shard), " is missing");
+      shards[shard] = open_file(file);
+    }
+    const auto tensor = shards[shard].find(name);
+    require(tensor != shards[shard].end(), Fault::bad_file, path.string(), ": tensor ", in_quotes(name), " is not in ",
+            in_quotes(shard), ", where the index says it is");
+    out[name] = tensor->second;
+  }
+  return out;
+}
+
+/// Files that are parts of one model without an index, sorted by name.
+Tensors open_all(const std::vector<fs::path>& files) {
+  Tensors out;
+  for (const fs::path& file : files) {
+    for (auto& [name, tensor] : open_file(file)) {
+      const auto [old, is_new] = out.emplace(name, tensor);
+      require(is_new, Fault::bad_file, file.string(), ": tensor ", in_quotes(name), " stands in ", old->second.file,
+              " too");
+    }
+  }
+  return out;
+}
+
+std::vector<fs::path> files_with(const fs::path& folder, std::string_view prefix, std::string_view suffix) {
+  std::vector<fs::path> out;
+  std::error_code code;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, code)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with(prefix) && name.ends_with(suffix) && name[0] != '.') out.push_back(entry.path());
+  }
+  require(!code, Fault::bad_file, folder.string(), ": the folder cannot be read: ", code.message());
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+Tensors open_folder(const fs::path& folder) {
+  for (const char* stem : {"model.safetensors", "pytorch_model.bin"}) {
+    const fs::path index = folder / (std::string(stem) + ".index.json");
+    if (fs::exists(index)) return open_index(index);
+    if (fs::exists(folder / stem)) return open_file(folder / stem);
+  }
+  if (const std::vector<fs::path> files = files_with(folder, "", ".safetensors"); !files.empty())
+    return open_all(files);
+  const std::vector<fs::path> parts = files_with(folder, "consolidated.", ".pth");
+  require(parts.size() <= 1, Fault::bad_file, folder.string(), ": holds ", parts.size(),
+          " consolidated.*.pth parts; only models in one part are read");
+  require(!parts.empty(), Fault::bad_file, folder.string(),
+          ": holds no weights; expected model.safetensors, pytorch_model.bin, one of their indexes, other "
+          "*.safetensors, or "
+          "consolidated.00.pth");
+  return open_file(parts[0]);
+}
+
+/// Edits (insert, delete, replace one character) between two names.
+std::size_t distance(const std::string& a, const std::string& b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i);
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t replace = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = std::exchange(row[j], std::min({replace, row[j] + 1, row[j - 1] + 1}));
+    }
+  }
+  return row[b.size()];
+}
+
+/// "; near names: 'a', 'b'": at most three, and only such as a slip or a changed prefix makes.
+std::string near_names(const Tensors& tensors, const std::string& name) {
+  constexpr std::size_t kLongest = 256;
+  std::vector<std::pair<std::size_t, std::string>> found;
+  for (const auto& [other, tensor] : tensors) {
+    if (other.size() > kLongest || name.size() > kLongest) continue;
+    const bool contained = other.ends_with(name) || name.ends_with(other);
+    const std::size_t edits = contained ? 0 : distance(name, other);
+    if (edits <= name.size() / 3) found.emplace_back(edits, other);
+  }
+  const auto last = found.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(found.size(), 3));
+  std::partial_sort(found.begin(), last, found.end());
+  std::string out;
+  for (auto near = found.begin(); near != last; ++near)
+    out += (out.empty() ? "; near names: " : ", ") + in_quotes(near->second);
+  return out;
+}
+
+}  // namespace
+
+std::map<std::string, std::string> parse_shard_index(std::string_view text, const std::string& source) {
+  const nlohmann::json root = parse_strict(text, source, 4);
+  const auto map = root.find("weight_map");
+  require(map != root.end() && map->is_object(), Fault::bad_file, source, ": has no object 'weight_map'");
+  require(!map->empty(), Fault::bad_file, source, ": 'weight_map' names no tensor");
+  std::map<std::string, std::string> out;
+  for (const auto& [name, shard] : map->items()) {
+    const std::string where = concat(source, ": tensor ", in_quotes(name));
+    require(shard.is_string(), Fault::bad_file, where, " has a shard that is not a string");
+    check_shard_name(shard.get_ref<const std::string&>(), where);
+    out[name] = shard.get<std::string>();
+  }
+  return out;
+}
+
+Checkpoint Checkpoint::open(const fs::path& path) {
+  std::error_code code;
+  require(fs::exists(path, code), Fault::bad_file, path.string(), ": no such file or folder");
+  Checkpoint out;
+  out.path_ = path;
+  out.tensors_ = fs::is_directory(path, code) ? open_folder(path) : open_file(path);
+  return out;
+}
+
+const TensorView* Checkpoint::find(const std::string& name) const {
+  const auto found = tensors_.find(name);
+  return found == tensors_.end() ? nullptr : &found->second;
+}
+
+const TensorView& Checkpoint::at(const std::string& name) const {
+  const TensorView* tensor = find(name);
+  require(tensor != nullptr, Fault::bad_file, path_.string(), ": the tensor ", in_quotes(name), " is missing",
+          tensor == nullptr ? near_names(tensors_, name) : "");
+  return *tensor;
+}
+
+std::vector<std::string> Checkpoint::names() const {
+  std::vector<std::string> out;
+  for (const auto& [name, tensor] : tensors_) out.push_back(name);
+  return out;
+}
+
+int64_t Checkpoint::bytes() const {
+  return std::accumulate(tensors_.begin(), tensors_.end(), int64_t{0}, [](int64_t sum, const auto& entry) {
+    return sum + static_cast<int64_t>(entry.second.bytes.size());
+  });
+}
+
+}  // namespace lithe::io

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "io/tensor_view.h"
+
+namespace lithe::io {
+
+/// All named tensors of a model: a folder in one of the public layouts, or one file. Opening reads headers only; the
+/// weights are mapped and read when they are touched.
+class Checkpoint {
+ public:
+  /// A file: .safetensors, or what torch.save wrote (.bin, .pth, .ckpt, .pt). A folder, the first of these that is
+  /// there: model.safetensors.index.json, model.safetensors, pytorch_model.bin.index.json, pytorch_model.bin, every
+  /// *.safetensors in it, consolidated.00.pth alone. Throws Error{bad_file}.
+  static Checkpoint open(const std::filesystem::path& path);
+
+  const TensorView* find(const std::string& name) const;  ///< Null when it is not there.
+  const TensorView& at(
+      const std::string& name) const;  ///< Throws Error{bad_file} with the name, the path and near names.
+  bool contains(const std::string& name) const { return find(name) != nullptr; }
+
+  std::vector<std::string> names() const;  ///< Sorted.
+  int64_t bytes() const;                   ///< Of all tensors.
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+  std::map<std::string, TensorView> tensors_;
+};
+
+/// Tensor name to shard, out of the text of an index.json. Every shard is a plain file name: no folders, no "..".
+/// Throws Error{bad_file}; `source` is the file's name.
+std::map<std::string, std::string> parse_shard_index(std::string_view text, const std::string& source);
+
+}  // namespace lithe::io

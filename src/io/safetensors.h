@@ -1,0 +1,63 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "io/atomic_file.h"
+#include "io/tensor_view.h"
+
+namespace lithe::io {
+
+using Metadata = std::map<std::string, std::string>;
+
+struct SafetensorsFile {
+  std::map<std::string, TensorView> tensors;
+  Metadata metadata;  ///< The header's `__metadata__`.
+};
+
+/// Opens a .safetensors file. Tensors are views into its mapping; only a misaligned one is copied. Nothing in the
+/// header is trusted: as in the published format, the tensors must cover the data without holes or overlaps. Throws
+/// Error{bad_file} with the file, the tensor and what is wrong.
+SafetensorsFile open_safetensors(const std::filesystem::path& path);
+
+/// The same over memory.
+SafetensorsFile parse_safetensors(const Bytes& bytes);
+
+/// Writes a .safetensors file whose tensors come one after another, in any order, so that they need not all be in
+/// memory.
+class SafetensorsWriter {
+ public:
+  struct Entry {
+    std::string name;
+    Dtype dtype = Dtype::float32;
+    std::vector<int64_t> shape;
+  };
+
+  /// Throws Error{bad_request} for a name that stands twice or is `__metadata__`, and for an impossible shape.
+  SafetensorsWriter(const std::filesystem::path& path, const std::vector<Entry>& entries,
+                    const Metadata& metadata = {});
+
+  /// Throws Error{bad_request} unless `name` was announced with just so many bytes and comes for the first time.
+  void put(const std::string& name, std::span<const std::byte> bytes);
+
+  /// Puts the file in place. Throws Error{bad_request} when a tensor has not come.
+  void commit();
+
+ private:
+  struct Slot {
+    int64_t offset;  ///< In the file.
+    int64_t size;
+    bool written;
+  };
+  AtomicFile file_;
+  std::map<std::string, Slot> slots_;
+};
+
+/// Writes a whole .safetensors file, atomically.
+void write_safetensors(const std::filesystem::path& path,
+                       const std::vector<std::pair<std::string, TensorView>>& tensors, const Metadata& metadata = {});
+
+}  // namespace lithe::io
