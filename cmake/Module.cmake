@@ -3,10 +3,12 @@
 function(lithe_module name)
   cmake_parse_arguments(ARG "ATEN" "" "DEPS;LIBS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*.cpp")
-  add_library(lithe_${name} STATIC ${sources})
+  list(REMOVE_ITEM sources "${CMAKE_CURRENT_SOURCE_DIR}/main.cpp")  # a program's, not the library's
   if(NOT sources)
-    set_target_properties(lithe_${name} PROPERTIES LINKER_LANGUAGE CXX)
+    set(sources "${CMAKE_BINARY_DIR}/empty.cpp")
+    file(WRITE "${sources}" "")
   endif()
+  add_library(lithe_${name} STATIC ${sources})
   target_include_directories(lithe_${name} PUBLIC "${CMAKE_SOURCE_DIR}/src" "${CMAKE_SOURCE_DIR}/include")
   list(TRANSFORM ARG_DEPS PREPEND lithe_)
   target_link_libraries(lithe_${name} PUBLIC ${ARG_DEPS} ${ARG_LIBS})
@@ -31,7 +33,14 @@ function(lithe_test name)
   target_include_directories(test_${name} PRIVATE "${CMAKE_SOURCE_DIR}/tests")
   lithe_warnings(test_${name})
   add_test(NAME ${name} COMMAND test_${name} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
-  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 900)
+  # Several tests share the cores, so that threads that spin while they wait would slow each other down.
+  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 900 ENVIRONMENT OMP_WAIT_POLICY=passive)
+endfunction()
+
+# lithe_script_test(NAME COMMAND argument...): a fast test that is a command run in the root of the project.
+function(lithe_script_test name)
+  add_test(NAME ${name} COMMAND ${ARGN} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
+  set_tests_properties(${name} PROPERTIES LABELS fast TIMEOUT 300)
 endfunction()
 
 function(lithe_warnings target)
