@@ -11,6 +11,9 @@
 /// matrix products are counted, elementwise work is not; causal attention is the triangle; the head runs for one row.
 namespace lithe::plan {
 
+/// Most rows of a prompt that are counted.
+constexpr int64_t kMaxRows = int64_t{1} << 20;
+
 /// A prompt by its rows, in this order: text_before, vision (low resolution), vision (high resolution), the rest of the
 /// text. Where the text stands changes the count only where queries and keys of a layer differ.
 struct PromptShape {
@@ -20,6 +23,10 @@ struct PromptShape {
   int64_t text_before = 0;  ///< Of text_tokens, those before the picture.
   int64_t tiles = 1;        ///< Squares that the vision tower encodes; 0 without a picture.
 };
+
+/// The prompt of one picture, or of several where a picture is one tile: tiles = vision tokens / patches, rounded up,
+/// at most max_tiles where a picture has several; what the first tile does not hold is then high resolution.
+PromptShape prompt_of(const ModelFacts& model, int64_t vision_tokens, int64_t text_tokens);
 
 struct CostOptions {
   int64_t kv_bytes_per_value = 2;  ///< 2 for bfloat16 and float16, 4 for float32.
@@ -37,7 +44,11 @@ struct RowCount {
   int64_t vision = 0;        ///< Vision rows that enter the layer.
   int64_t vision_kept = 0;   ///< Vision rows that the plan chose, or that no rule governs.
   int64_t vision_cache = 0;  ///< Vision rows that are cached.
+  int64_t routed = 0;        ///< Rows that a router weighs.
+  int64_t probed = 0;        ///< Rows whose keys the selector `attention` scores for the last prompt row.
+  int64_t compared = 0;      ///< Rows that the selector `similarity` compares.
   int64_t pairs = 0;
+  bool operator==(const RowCount&) const = default;
 };
 
 struct LayerCost {
@@ -47,6 +58,7 @@ struct LayerCost {
   RowCount rows;
   double flops = 0;
   int64_t kv_bytes = 0;
+  bool operator==(const LayerCost&) const = default;
 };
 
 /// Operations of one forward pass over the prompt, and bytes of keys and values held after it.

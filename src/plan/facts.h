@@ -11,15 +11,16 @@ namespace lithe::plan {
 /// A vision tower as far as its cost goes: a patch embedding and `layers` blocks with full attention and an MLP of two
 /// products. The counts are per tile (one square picture).
 struct TowerFacts {
-  int64_t layers = 0;    ///< Blocks that run: CLIP ViT-L has 24, LLaVA reads hidden_states[-2], so 23.
-  int64_t width = 0;     ///< Hidden size.
-  int64_t mlp = 0;       ///< Inner width of the MLP.
-  int64_t heads = 0;     ///< Attention heads.
-  int64_t tokens = 0;    ///< Rows of a tile: patches + class token.
-  int64_t patches = 0;   ///< Patches of a tile.
-  int64_t image = 0;     ///< Side of a tile in pixels.
-  int64_t patch = 0;     ///< Side of a patch in pixels.
-  int64_t channels = 3;  ///< Colours per pixel.
+  int64_t layers = 0;     ///< Blocks that run: CLIP ViT-L has 24, LLaVA reads hidden_states[-2], so 23.
+  int64_t width = 0;      ///< Hidden size.
+  int64_t mlp = 0;        ///< Inner width of the MLP.
+  int64_t heads = 0;      ///< Attention heads.
+  int64_t tokens = 0;     ///< Rows of a tile: patches + class token.
+  int64_t patches = 0;    ///< Patches of a tile.
+  int64_t image = 0;      ///< Side of a tile in pixels.
+  int64_t patch = 0;      ///< Side of a patch in pixels.
+  int64_t channels = 3;   ///< Colours per pixel.
+  int64_t max_tiles = 1;  ///< Most tiles of one picture: 1, or 5 for LLaVA-NeXT (4 and the whole picture).
 };
 
 /// A chain of Linear layers by their widths: LLaVA-1.5-7B is {1024, 4096, 4096}, two products. Empty: none.
@@ -47,7 +48,11 @@ struct StreamFacts {
   bool cross_attention = false;
 };
 
-/// What a plan has to know of a model; no tensors. Every count is at least 0; validate() refuses others.
+/// Most layers of a stream, and the largest width, that facts may claim.
+constexpr int64_t kMaxLayers = 4096;
+constexpr int64_t kMaxWidth = int64_t{1} << 24;
+
+/// What a plan has to know of a model; no tensors.
 struct ModelFacts {
   std::string name = "model";  ///< For errors and tables.
 
@@ -77,6 +82,9 @@ struct ModelFacts {
   /// The attention (`self` or `cross`) of this site has no weights to run.
   bool is_fixed(const std::string& stream, int64_t layer, const std::string& attention) const;
 };
+
+/// Throws Error{bad_file} that names the model when a count is negative or beyond kMaxLayers or kMaxWidth.
+void check(const ModelFacts& model);
 
 /// Facts of a published shape, with routers everywhere: "llava-1.5-7b", "llava-1.5-13b", "llava-next-7b".
 /// Throws Error{bad_request} with the names that exist.

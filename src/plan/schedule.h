@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "plan/facts.h"
 #include "plan/plan.h"
 
 namespace lithe::plan {
@@ -31,6 +32,9 @@ Schedule parse_schedule(const std::string& name, double factor, int64_t divisor,
 /// The kept share of every layer; absent: the layer is left alone. May lie outside [0, 1] for unusual factors, which
 /// validate() refuses.
 std::vector<std::optional<double>> shares(const Schedule& schedule, int64_t layers);
+
+/// `rule` in every layer that the schedule touches, with the layer's share.
+Plan plan_of_schedule(const Schedule& schedule, int64_t layers, Rule rule);
 
 /// Reads a published weight norm: `tanh_0.2_1`, `softmax_2.0_0.5`, `sigmoid`, `none_0.5_1`; w = scale f(z) + bias, both
 /// 1 when the numbers are left out. Throws Error{bad_file}.

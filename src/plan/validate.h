@@ -5,10 +5,8 @@
 
 namespace lithe::plan {
 
-/// Most decoder layers, rules of one layer, and rows of one rule that a plan may speak of.
-constexpr int64_t kMaxLayers = 4096;
-constexpr int64_t kMaxRules = 16;
-constexpr int64_t kMaxRows = int64_t{1} << 24;
+/// Most rules of one layer.
+constexpr std::size_t kMaxRules = 16;
 
 /// Throws Error{bad_request} that names the site where the plan contradicts itself or the model: a layer or stream that
 /// does not exist, a site twice, a share outside [0, 1], not exactly one of share and count, an unknown selector, a

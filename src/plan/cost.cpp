@@ -1,0 +1,159 @@
+#include "plan/cost.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "base/error.h"
+#include "plan/count.h"
+
+namespace lithe::plan {
+namespace {
+
+constexpr double kMultiplyAdd = 2.0;
+
+/// The widths of a block's products, for one row.
+struct BlockShape {
+  double hidden = 0;
+  double query_width = 0;      ///< heads * head_dim
+  double key_value_width = 0;  ///< kv_heads * head_dim, of keys and of values
+  double feed_forward = 0;     ///< inner width times number of products: 3 where gated, 2 in a tower
+};
+
+BlockShape decoder_block(const ModelFacts& model) {
+  return {.hidden = double(model.hidden),
+          .query_width = double(model.heads * model.head_dim),
+          .key_value_width = double(model.kv_heads * model.head_dim),
+          .feed_forward = 3.0 * double(model.intermediate)};
+}
+
+BlockShape tower_block(const TowerFacts& tower) {
+  const auto width = double(tower.width);
+  return {.hidden = width, .query_width = width, .key_value_width = width, .feed_forward = 2.0 * double(tower.mlp)};
+}
+
+double block_flops(const BlockShape& block, const RowCount& rows) {
+  const double query_and_output = double(rows.query) * 2.0 * block.hidden * block.query_width;
+  const double key_and_value = double(rows.key_value) * 2.0 * block.hidden * block.key_value_width;
+  const double scores_and_sum = double(rows.pairs) * 2.0 * block.query_width;
+  const double feed_forward = double(rows.feed_forward) * block.hidden * block.feed_forward;
+  const double choosing = double(rows.routed) * block.hidden + double(rows.probed) * block.query_width +
+                          double(rows.compared) * block.hidden;
+  return kMultiplyAdd * (query_and_output + key_and_value + scores_and_sum + feed_forward + choosing);
+}
+
+std::vector<LayerCost> walk_layers(const Plan& plan, const std::string& stream, int64_t layers, RowWalk walk,
+                                   const BlockShape& block) {
+  std::vector<LayerCost> result;
+  for (int64_t layer = 0; layer < layers; ++layer) {
+    const LayerPlan* entry = plan.find(stream, layer);
+    LayerCost cost{.stream = stream, .layer = layer, .self_attention = entry == nullptr || entry->self_attention};
+    cost.rows = walk.next(entry);
+    cost.flops = block_flops(block, cost.rows);
+    result.push_back(cost);
+  }
+  return result;
+}
+
+std::vector<LayerCost> decoder_layers(const Plan& plan, const ModelFacts& model, const PromptShape& prompt,
+                                      const CostOptions& options) {
+  auto layers = walk_layers(plan, "decoder", model.layers, RowWalk::of_prompt(prompt), decoder_block(model));
+  const int64_t row_bytes = 2 * model.kv_heads * model.head_dim * options.kv_bytes_per_value;
+  for (LayerCost& layer : layers) layer.kv_bytes = layer.rows.cache * row_bytes;
+  return layers;
+}
+
+std::vector<LayerCost> tower_layers(const Plan& plan, const ModelFacts& model, const PromptShape& prompt) {
+  if (!model.tower || prompt.tiles == 0) return {};
+  const TowerFacts& tower = *model.tower;
+  return walk_layers(plan, "vision_tower", tower.layers, RowWalk::of_tile(tower.tokens), tower_block(tower));
+}
+
+double sum_of(const std::vector<LayerCost>& layers) {
+  double sum = 0;
+  for (const LayerCost& layer : layers) sum += layer.flops;
+  return sum;
+}
+
+double tower_flops(const std::vector<LayerCost>& layers, const ModelFacts& model, const PromptShape& prompt) {
+  if (!model.tower) return 0;
+  const TowerFacts& tower = *model.tower;
+  const double patch_values = double(tower.channels) * double(tower.patch) * double(tower.patch);
+  const double embedding = kMultiplyAdd * double(tower.patches) * patch_values * double(tower.width);
+  return double(prompt.tiles) * (embedding + sum_of(layers));
+}
+
+/// The projector runs over every patch of every tile, before the picture is unpadded.
+double projector_flops(const ModelFacts& model, const PromptShape& prompt) {
+  const auto& widths = model.projector.widths;
+  double products = 0;
+  for (std::size_t i = 1; i < widths.size(); ++i) products += double(widths[i - 1]) * double(widths[i]);
+  const double rows = model.tower ? double(prompt.tiles) * double(model.tower->patches) : double(prompt.vision_tokens);
+  return kMultiplyAdd * rows * products;
+}
+
+CostTotal total_of(const std::vector<LayerCost>& tower, const std::vector<LayerCost>& layers, const ModelFacts& model,
+                   const PromptShape& prompt) {
+  CostTotal total;
+  total.tower = tower_flops(tower, model, prompt);
+  total.projector = projector_flops(model, prompt);
+  total.decoder = sum_of(layers);
+  const bool has_rows = prompt.vision_tokens + prompt.text_tokens > 0;
+  total.head = has_rows ? kMultiplyAdd * double(model.hidden) * double(model.vocab) : 0.0;
+  total.flops = total.tower + total.projector + total.decoder + total.head;
+  for (const LayerCost& layer : layers) {
+    total.kv_bytes += layer.kv_bytes;
+    total.kv_rows += layer.rows.cache;
+    total.vision_kv_rows += layer.rows.vision_cache;
+  }
+  return total;
+}
+
+void check_prompt(const PromptShape& prompt, const CostOptions& options) {
+  const auto bound = [](const char* what, int64_t value, int64_t most) {
+    require(value >= 0 && value <= most, Fault::bad_request, what, " is ", value, ", expected 0 to ", most);
+  };
+  bound("the number of vision tokens", prompt.vision_tokens, kMaxRows);
+  bound("the number of text tokens", prompt.text_tokens, kMaxRows);
+  bound("the number of high-resolution tokens", prompt.high_res_tokens, prompt.vision_tokens);
+  bound("the number of text tokens before the picture", prompt.text_before, prompt.text_tokens);
+  bound("the number of tiles", prompt.tiles, kMaxRows);
+  require(options.kv_bytes_per_value >= 1 && options.kv_bytes_per_value <= 8, Fault::bad_request,
+          "a cached value takes 1 to 8 bytes, not ", options.kv_bytes_per_value);
+}
+
+void check_streams(const Plan& plan) {
+  for (const LayerPlan& entry : plan.layers) {
+    require(entry.stream == "decoder" || entry.stream == "vision_tower", Fault::bad_request, "plan '", plan.name,
+            "': ", entry.stream, " layer ", entry.layer, ": only the decoder and the vision tower can be counted");
+  }
+}
+
+}  // namespace
+
+PromptShape prompt_of(const ModelFacts& model, int64_t vision_tokens, int64_t text_tokens) {
+  PromptShape prompt{.vision_tokens = vision_tokens, .text_tokens = text_tokens, .tiles = vision_tokens > 0 ? 1 : 0};
+  if (!model.tower || model.tower->patches <= 0 || vision_tokens <= 0) return prompt;
+  const int64_t patches = model.tower->patches;
+  prompt.tiles = (vision_tokens - 1) / patches + 1;
+  if (model.tower->max_tiles > 1) {
+    prompt.tiles = std::min(prompt.tiles, model.tower->max_tiles);
+    prompt.high_res_tokens = std::max<int64_t>(vision_tokens - patches, 0);
+  }
+  return prompt;
+}
+
+CostTable cost(const Plan& plan, const ModelFacts& model, const PromptShape& prompt, const CostOptions& options) {
+  check(model);
+  check_prompt(prompt, options);
+  check_streams(plan);
+  const Plan no_plan;
+  CostTable table{.plan = plan.name, .model = model.name, .prompt = prompt};
+  table.tower = tower_layers(plan, model, prompt);
+  table.layers = decoder_layers(plan, model, prompt, options);
+  table.dense_layers = decoder_layers(no_plan, model, prompt, options);
+  table.total = total_of(table.tower, table.layers, model, prompt);
+  table.dense = total_of(tower_layers(no_plan, model, prompt), table.dense_layers, model, prompt);
+  return table;
+}
+
+}  // namespace lithe::plan

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "plan/cost.h"
+#include "plan/plan.h"
+
+namespace lithe::plan {
+
+/// Walks the rows of one sequence through the layers of a stream, one flag per row. Which rows a selector would choose
+/// is not known here; those it chooses are taken evenly spread (spread_rows), which changes the number of products only
+/// where queries and keys of a layer differ.
+class RowWalk {
+ public:
+  /// The rows of a prompt, in the order that PromptShape states. causal: a row sees the keys up to its own.
+  static RowWalk of_prompt(const PromptShape& prompt);
+  /// `rows` vision rows, each of which sees every key.
+  static RowWalk of_tile(int64_t rows);
+
+  /// Counts the next layer and lets the rows go that do not return. `entry` may be null: dense.
+  RowCount next(const LayerPlan* entry);
+
+ private:
+  enum class Kind : uint8_t { text, vision, vision_high_res };
+  struct Row {
+    Kind kind = Kind::text;
+    bool governed = false;  ///< By a rule of the layer at hand.
+    bool kept = true;       ///< Chosen, or governed by no rule.
+    bool leaves = false;
+    Switches runs;
+  };
+
+  RowWalk(std::vector<Row> rows, bool causal) : rows_(std::move(rows)), causal_(causal) {}
+  static bool holds(Group group, Kind kind);
+  void apply(const Rule& rule, RowCount& count);
+  void tally(bool attention, RowCount& count) const;
+
+  std::vector<Row> rows_;  ///< Alive rows only, in order.
+  bool causal_;
+};
+
+}  // namespace lithe::plan

@@ -1,0 +1,114 @@
+#include "plan/facts.h"
+
+#include <algorithm>
+#include <initializer_list>
+
+#include "base/error.h"
+
+namespace lithe::plan {
+namespace {
+
+/// CLIP ViT-L/14 at 336 pixels, read at hidden_states[-2].
+TowerFacts clip_large_336(int64_t max_tiles) {
+  return {.layers = 23,
+          .width = 1024,
+          .mlp = 4096,
+          .heads = 16,
+          .tokens = 577,
+          .patches = 576,
+          .image = 336,
+          .patch = 14,
+          .channels = 3,
+          .max_tiles = max_tiles};
+}
+
+ModelFacts vicuna(const std::string& name, int64_t layers, int64_t hidden, int64_t intermediate, int64_t heads) {
+  ModelFacts facts;
+  facts.name = name;
+  facts.layers = layers;
+  facts.hidden = hidden;
+  facts.intermediate = intermediate;
+  facts.heads = heads;
+  facts.kv_heads = heads;
+  facts.head_dim = 128;
+  facts.vocab = 32000;
+  facts.tower = clip_large_336(1);
+  facts.projector.widths = {1024, hidden, hidden};
+  facts.routers_everywhere = true;
+  return facts;
+}
+
+void bound(const ModelFacts& model, const char* what, int64_t value, int64_t most) {
+  require(value >= 0 && value <= most, Fault::bad_file, "model '", model.name, "': ", what, " is ", value,
+          ", expected 0 to ", most);
+}
+
+}  // namespace
+
+int64_t ModelFacts::layers_of(const std::string& stream) const {
+  if (stream == "decoder") return layers;
+  if (stream == "vision_tower") return tower ? tower->layers : 0;
+  const auto found = streams.find(stream);
+  return found == streams.end() ? 0 : found->second.layers;
+}
+
+bool ModelFacts::has_cross_attention(const std::string& stream) const {
+  if (stream == "decoder") return cross_attention;
+  const auto found = streams.find(stream);
+  return found != streams.end() && found->second.cross_attention;
+}
+
+bool ModelFacts::has_router(const std::string& stream, int64_t layer) const {
+  return routers_everywhere || std::find(routers.begin(), routers.end(), SiteName{stream, layer}) != routers.end();
+}
+
+bool ModelFacts::is_fixed(const std::string& stream, int64_t layer, const std::string& attention) const {
+  return std::find(fixed.begin(), fixed.end(), FixedSite{{stream, layer}, attention}) != fixed.end();
+}
+
+void check(const ModelFacts& model) {
+  bound(model, "the number of decoder layers", model.layers, kMaxLayers);
+  for (const auto& [what, value] :
+       std::initializer_list<std::pair<const char*, int64_t>>{{"the hidden width", model.hidden},
+                                                              {"the feed-forward width", model.intermediate},
+                                                              {"the number of heads", model.heads},
+                                                              {"the number of key-value heads", model.kv_heads},
+                                                              {"the width of a head", model.head_dim},
+                                                              {"the vocabulary", model.vocab}}) {
+    bound(model, what, value, kMaxWidth);
+  }
+  bound(model, "the width of all heads", model.heads * model.head_dim, kMaxWidth);
+  bound(model, "the width of all key-value heads", model.kv_heads * model.head_dim, kMaxWidth);
+  for (const int64_t width : model.projector.widths) bound(model, "a projector width", width, kMaxWidth);
+  for (const auto& [name, stream] : model.streams) {
+    bound(model, "the number of layers of a stream", stream.layers, kMaxLayers);
+  }
+  if (!model.tower) return;
+  const TowerFacts& tower = *model.tower;
+  bound(model, "the number of tower layers", tower.layers, kMaxLayers);
+  for (const int64_t size : {tower.width, tower.mlp, tower.heads, tower.image, tower.patch, tower.channels}) {
+    bound(model, "a size of the vision tower", size, kMaxWidth);
+  }
+  for (const int64_t rows : {tower.tokens, tower.patches, tower.max_tiles}) {
+    bound(model, "a row count of the vision tower", rows, int64_t{1} << 20);
+  }
+}
+
+ModelFacts shape_named(const std::string& name) {
+  if (name == "llava-1.5-7b") return vicuna(name, 32, 4096, 11008, 32);
+  if (name == "llava-1.5-13b") return vicuna(name, 40, 5120, 13824, 40);
+  if (name == "llava-next-7b") {
+    ModelFacts facts = vicuna(name, 32, 4096, 11008, 32);
+    facts.tower = clip_large_336(5);
+    return facts;
+  }
+  std::string known;
+  for (const std::string& shape : shape_names()) known += (known.empty() ? "" : ", ") + shape;
+  fail(Fault::bad_request, "no shape is called '", name, "'; there are ", known);
+}
+
+std::vector<std::string> shape_names() {
+  return {"llava-1.5-13b", "llava-1.5-7b", "llava-next-7b"};
+}
+
+}  // namespace lithe::plan

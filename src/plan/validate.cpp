@@ -1,0 +1,125 @@
+#include "plan/validate.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+
+namespace lithe::plan {
+namespace {
+
+/// Checks one entry; `where` names it in errors.
+struct SiteCheck {
+  const LayerPlan& entry;
+  const Plan& plan;
+  const ModelFacts& model;
+  std::string where;
+
+  template <class... Parts>
+  void need(bool holds, const Parts&... parts) const {
+    if (!holds) fail(Fault::bad_request, where, ": ", parts...);
+  }
+
+  void attentions() const {
+    const bool has_cross = model.has_cross_attention(entry.stream);
+    need(entry.cross_attention || has_cross, "there is no cross-attention to turn off");
+  }
+
+  void rule(const Rule& rule) const {
+    need(rule.keep_share.has_value() != rule.keep_count.has_value(),
+         "a rule takes exactly one of keep_share and keep_count");
+    if (rule.keep_share) {
+      need(*rule.keep_share >= 0 && *rule.keep_share <= 1, "keep_share is ", *rule.keep_share, ", expected 0 to 1");
+    }
+    if (rule.keep_count) need(*rule.keep_count >= 0, "keep_count is ", *rule.keep_count, ", expected 0 or more");
+    need(rule.others.key_value || !rule.others.cache,
+         "others.cache is true while others.key_value is false; a row without a key and value cannot be cached");
+    need(rule.others_return || rule.group == Group::vision || rule.group == Group::vision_high_res,
+         "others_return is false for the group '", to_string(rule.group),
+         "', which holds the row that the answer is read from; only vision rows can be dropped for good");
+    selector(rule);
+    gate(rule);
+  }
+
+  void selector(const Rule& rule) const {
+    const auto& known = model.selectors;
+    if (std::find(known.begin(), known.end(), rule.by) == known.end()) {
+      std::string names;
+      for (const std::string& name : known) names += (names.empty() ? "" : ", ") + name;
+      need(false, "no selector is called '", rule.by, "'; there are ", names);
+    }
+    need(rule.seed == 0 || rule.by == "random", "a seed is for the selector random, not for ", rule.by);
+    if (rule.by == "router") {
+      need(model.has_router(entry.stream, entry.layer), "rows are to be chosen by a router, but the weights of '",
+           model.name, "' have no router there");
+    }
+    if (rule.by == "attention") {
+      need(attention_before(),
+           "rows are to be chosen by attention, but no earlier layer of the stream runs its attention");
+    }
+  }
+
+  bool attention_before() const {
+    for (int64_t layer = 0; layer < entry.layer; ++layer) {
+      const LayerPlan* earlier = plan.find(entry.stream, layer);
+      if (earlier == nullptr || earlier->self_attention) return true;
+    }
+    return false;
+  }
+
+  void gate(const Rule& rule) const {
+    if (!rule.gate) return;
+    need(rule.by == "router", "a gate weighs rows by the router, but rows are chosen by ", rule.by);
+    need(std::isfinite(rule.gate->scale) && std::isfinite(rule.gate->bias), "the gate's scale and bias must be finite");
+  }
+};
+
+void check_order(const Plan& plan, const std::string& where) {
+  for (std::size_t i = 1; i < plan.layers.size(); ++i) {
+    const LayerPlan& before = plan.layers[i - 1];
+    const LayerPlan& here = plan.layers[i];
+    const SiteName left{before.stream, before.layer};
+    const SiteName right{here.stream, here.layer};
+    require(left != right, Fault::bad_request, where, here.stream, " layer ", here.layer, " is listed twice");
+    require(left < right, Fault::bad_request, where, "sites must be ascending, but ", here.stream, " layer ",
+            here.layer, " follows ", before.stream, " layer ", before.layer);
+  }
+}
+
+void check_site(const Plan& plan, const LayerPlan& entry, const ModelFacts& model, const std::string& prefix) {
+  const std::string where = concat(prefix, entry.stream, " layer ", entry.layer);
+  const int64_t layers = model.layers_of(entry.stream);
+  require(layers > 0, Fault::bad_request, where, ": the model '", model.name, "' has no stream '", entry.stream, "'");
+  require(entry.layer >= 0 && entry.layer < layers, Fault::bad_request, where, " does not exist; the stream has ",
+          layers, " layers, 0 to ", layers - 1);
+  require(entry.rules.size() <= kMaxRules, Fault::bad_request, where, ": ", entry.rules.size(), " rules, at most ",
+          kMaxRules, " are allowed");
+  const SiteCheck check{entry, plan, model, where};
+  check.attentions();
+  for (std::size_t i = 0; i < entry.rules.size(); ++i) {
+    SiteCheck{entry, plan, model, concat(where, ", rule ", i + 1)}.rule(entry.rules[i]);
+  }
+}
+
+void check_fixed(const Plan& plan, const ModelFacts& model, const std::string& prefix) {
+  for (const FixedSite& fixed : model.fixed) {
+    const LayerPlan* entry = plan.find(fixed.site.stream, fixed.site.layer);
+    const bool cross = fixed.attention == "cross";
+    const bool on = entry == nullptr || (cross ? entry->cross_attention : entry->self_attention);
+    require(!on, Fault::bad_request, prefix, fixed.site.stream, " layer ", fixed.site.layer, ": its ", fixed.attention,
+            "-attention has no weights in '", model.name, "'; turn it off there, {\"layer\": ", fixed.site.layer,
+            ", \"attention\": {\"", fixed.attention, "\": \"off\"}}");
+  }
+}
+
+}  // namespace
+
+void validate(const Plan& plan, const ModelFacts& model) {
+  check(model);
+  const std::string prefix = concat("plan '", plan.name, "': ");
+  check_order(plan, prefix);
+  for (const LayerPlan& entry : plan.layers) check_site(plan, entry, model, prefix);
+  check_fixed(plan, model, prefix);
+}
+
+}  // namespace lithe::plan
