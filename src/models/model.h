@@ -1,0 +1,100 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "image/heat_map.h"
+#include "image/image.h"
+#include "image/preprocess.h"
+#include "models/parts/decoder.h"
+#include "models/parts/projector.h"
+#include "models/parts/vision_tower.h"
+#include "plan/facts.h"
+#include "plan/plan.h"
+#include "routing/batch.h"
+#include "text/chat_template.h"
+#include "text/message.h"
+#include "text/tokenizer.h"
+
+namespace lithe::models {
+
+/// How weights are held; the arithmetic is float32 in any case.
+enum class WeightStorage { as_in_file, float32, bfloat16, float16 };
+
+struct LoadOptions {
+  WeightStorage weights = WeightStorage::as_in_file;
+  std::string device = "cpu";
+  std::function<void(int64_t bytes_done, int64_t bytes_total)> progress;  ///< May be empty.
+};
+
+/// One picture as rows of the prompt.
+struct ImageRows {
+  image::Views views;                       ///< What the tower saw, for heat maps.
+  Tensor pixels;                            ///< [tiles, 3, S, S]
+  Tensor features;                          ///< [tiles, tokens, width] out of the tower
+  Tensor projected;                         ///< [tiles, tokens, hidden]
+  Tensor rows;                              ///< [vision rows, hidden]: packed, newline rows included
+  std::vector<routing::RowKind> kinds;      ///< [vision rows] vision or vision_high_res
+  std::vector<image::HeatView> heat_views;  ///< Where the patches of each view stand among the rows.
+};
+
+/// How a prompt is written for a family: a Jinja template of the folder, or an original LLaVA conversation.
+struct PromptStyle {
+  std::optional<text::ChatTemplate> chat_template;
+  std::string conversation;                     ///< Used where there is no template.
+  text::Dialect dialect = text::Dialect::hf;
+  std::vector<std::string> stop_strings;
+  std::vector<int64_t> eos_ids;
+};
+
+/// generation_config.json, as far as decoding goes.
+struct GenerationDefaults {
+  std::optional<int64_t> max_new_tokens;
+  bool sample = false;
+  double temperature = 1.0, top_p = 1.0, min_p = 0.0, repetition_penalty = 1.0;
+  int64_t top_k = 0;
+};
+
+/// A loaded vision-language model: everything between a prompt with pictures and logits. Owned and used by one thread.
+struct Model {
+  std::string name;                          ///< The folder's name.
+  std::string family;                        ///< "llava", "llava_next", "llava_original", ...
+  std::filesystem::path folder;
+  VisionTower tower;
+  Projector projector;
+  std::optional<Tensor> image_newline;       ///< [hidden]
+  bool unpad_high_res = false;               ///< LLaVA-NeXT's spatial_unpad
+  std::optional<int64_t> max_num_patches;    ///< original anyres_max_N: bilinear down-sampling of the high-resolution map
+  plan::Group routed_group = plan::Group::vision;  ///< What `vision_mask` of a trace marks.
+  Decoder decoder;
+  image::PreprocessConfig preprocess;
+  text::Tokenizer tokenizer;
+  PromptStyle prompt;
+  GenerationDefaults generation;
+  plan::ModelFacts facts;
+  plan::Plan plan;                           ///< plan.json, the published config keys, or dense.
+  int64_t weight_bytes = 0;                  ///< As held.
+
+  /// Picture to rows: views, tower, projector, packing (spatial_unpad, newline column).
+  ImageRows encode_image(const image::Image& picture) const;
+  /// The prompt of a conversation: template or conversation style, ending where the answer begins.
+  std::string render(const std::vector<text::Message>& messages) const;
+};
+
+/// Opens a model folder of any supported layout. Weights are mapped, not copied, where their type is kept.
+/// Compares tensor names as sets and reports all faults at once. Throws Error{bad_file}.
+std::unique_ptr<Model> open_model(const std::filesystem::path& folder, const LoadOptions& options = {});
+
+/// A model of a named shape ("llava-1.5-7b", "llava-next-7b", "llava-1.5-13b") with random weights, `layers` decoder layers and
+/// `tower_layers` tower layers, for benchmarks: no tokenizer text makes sense.  Routers in every layer; the plan is p-MoD's published
+/// schedule sampled at evenly spaced depths when layers < 32.
+std::unique_ptr<Model> random_model(const std::string& shape, int64_t layers, int64_t tower_layers, WeightStorage weights, uint64_t seed);
+
+}  // namespace lithe::models

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ops/activation.h"
+#include "ops/rope.h"
+#include "routing/block.h"
+#include "routing/executor.h"
+
+namespace lithe::models {
+
+using at::Tensor;
+
+/// The shape of a LLaMA-like decoder (LLaMA, Vicuna, Mistral), as config.json gives it.
+struct DecoderConfig {
+  int64_t layers = 0, hidden = 0, intermediate = 0, heads = 0, kv_heads = 0, head_dim = 0, vocab = 0;
+  int64_t max_positions = 0;
+  double norm_eps = 1e-5;
+  ops::Activation activation = ops::Activation::silu;
+  ops::RopeConfig rope;
+  std::optional<int64_t> window;  ///< Sliding window (Mistral).
+  bool tied_embeddings = false;
+};
+
+/// Token embeddings, blocks, last norm and head.
+struct Decoder {
+  DecoderConfig config;
+  Tensor embeddings;  ///< [vocab, hidden], as stored
+  std::vector<routing::Block> blocks;
+  nn::Norm norm;
+  nn::Linear head;
+
+  /// ids: [rows] int64 -> [rows, hidden] float32
+  Tensor embed(const Tensor& ids) const;
+
+  /// Runs every block. The batch's angles are filled in here.  x: [rows, hidden] -> [rows alive at the end, hidden]
+  /// `alive`, where given, receives the batch as it leaves the last layer.
+  Tensor forward(routing::Batch batch, Tensor x, const routing::Observer& observer = {}, routing::Batch* alive = nullptr) const;
+
+  /// x: [rows, hidden], after the last block -> [rows, vocab] float32
+  Tensor logits(const Tensor& x) const;
+};
+
+}  // namespace lithe::models

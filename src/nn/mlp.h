@@ -1,0 +1,20 @@
+#pragma once
+
+#include <optional>
+
+#include "nn/linear.h"
+#include "ops/activation.h"
+
+namespace lithe::nn {
+
+/// The feed-forward network: down(act(gate x) * up x) where there is a gate (LLaMA), else down(act(up x)) (CLIP, projectors).
+struct Mlp {
+  std::optional<Linear> gate;
+  Linear up, down;
+  ops::Activation activation = ops::Activation::silu;
+
+  /// x: [rows, hidden] -> [rows, hidden]
+  Tensor operator()(const Tensor& x) const;
+};
+
+}  // namespace lithe::nn

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+
+#include "ops/norm.h"
+
+namespace lithe::nn {
+
+using at::Tensor;
+
+/// RMS normalisation (LLaMA) or layer normalisation (CLIP, RoBERTa).
+struct Norm {
+  enum class Kind { rms, layer };
+  Kind kind = Kind::rms;
+  Tensor gain;                 ///< [hidden], float32
+  std::optional<Tensor> bias;  ///< [hidden], float32; layer only
+  double eps = 1e-5;
+
+  /// x: [rows, hidden] -> [rows, hidden]
+  Tensor operator()(const Tensor& x) const {
+    return kind == Kind::rms ? ops::rms_norm(x, gain, eps) : ops::layer_norm(x, gain, bias, eps);
+  }
+};
+
+}  // namespace lithe::nn

@@ -1,0 +1,173 @@
+#include "routing/resolve.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/index_copy.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/sigmoid.h>
+#include <ATen/ops/softmax.h>
+#include <ATen/ops/tanh.h>
+#include <ATen/ops/tensor.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "routing/selector.h"
+
+namespace lithe::routing {
+namespace {
+
+/// What one row runs, as bits.
+enum : uint8_t { kQuery = 1, kKeyValue = 2, kCache = 4, kFeedForward = 8, kGone = 16, kActive = kQuery | kKeyValue | kFeedForward };
+constexpr uint8_t kEverything = kQuery | kKeyValue | kCache | kFeedForward;
+
+uint8_t bits_of(const plan::Switches& switches) {
+  return static_cast<uint8_t>((switches.query ? kQuery : 0) | (switches.key_value ? kKeyValue : 0) | (switches.cache ? kCache : 0) |
+                              (switches.feed_forward ? kFeedForward : 0));
+}
+
+Tensor index_tensor(const std::vector<int64_t>& list, const Tensor& like) { return at::tensor(at::ArrayRef<int64_t>(list), at::kLong).to(like.device()); }
+
+/// Builds one layer's sets. Host flags first, tensors last.
+class Resolver {
+ public:
+  Resolver(const Batch& batch, const Block& block, int64_t layer, const Tensor& hidden, const AttentionScores& scores)
+      : batch_(batch), block_(block), layer_(layer), hidden_(hidden), scores_(scores), flags_(static_cast<size_t>(batch.rows()), kEverything) {
+    sets_.router_weight.resize(batch.sequences.size());
+  }
+
+  void apply(size_t sequence, const plan::LayerPlan& layer) {
+    const int64_t begin = batch_.offsets[sequence], end = batch_.offsets[sequence + 1];
+    std::vector<bool> governed(static_cast<size_t>(end - begin), false);
+    if (batch_.sequences[sequence].prompt) {
+      for (const plan::Rule& rule : layer.rules) apply_rule(sequence, rule, governed);
+    }
+    if (layer.self_attention) return;
+    for (int64_t row = begin; row < end; ++row) flags_[static_cast<size_t>(row)] &= static_cast<uint8_t>(~(kQuery | kKeyValue | kCache));
+  }
+
+  RowSets finish() {
+    std::vector<uint8_t> kept;  // flags of the active rows
+    for (const uint8_t flag : flags_) {
+      if (flag & kActive) kept.push_back(flag);
+    }
+    sets_.active = pick(flags_, batch_.offsets, kActive);
+    sets_.query = pick(kept, sets_.active.offsets, kQuery);
+    sets_.key_value = pick(kept, sets_.active.offsets, kKeyValue);
+    sets_.cache = pick(kept, sets_.active.offsets, kCache);
+    sets_.feed_forward = pick(kept, sets_.active.offsets, kFeedForward);
+    for (uint8_t& flag : flags_) flag ^= kGone;  // now the bit says: goes on
+    sets_.survivors = pick(flags_, batch_.offsets, kGone);
+    return std::move(sets_);
+  }
+
+ private:
+  void apply_rule(size_t sequence, const plan::Rule& rule, std::vector<bool>& governed) {
+    const int64_t begin = batch_.offsets[sequence], end = batch_.offsets[sequence + 1];
+    std::vector<int64_t> rows;
+    for (int64_t row = begin; row < end; ++row) {
+      const size_t local = static_cast<size_t>(row - begin);
+      if (governed[local] || !belongs(batch_.kinds[static_cast<size_t>(row)], rule.group)) continue;
+      governed[local] = true;
+      rows.push_back(row);
+    }
+    if (rows.empty()) return;
+    std::vector<bool> chosen(rows.size(), false);
+    for (const int64_t i : choose(sequence, rule, rows)) chosen[static_cast<size_t>(i)] = true;
+    const uint8_t others = static_cast<uint8_t>(bits_of(rule.others) | (rule.others_return ? 0 : kGone));
+    for (size_t i = 0; i < rows.size(); ++i) {
+      if (!chosen[i]) flags_[static_cast<size_t>(rows[i])] = others;
+    }
+  }
+
+  std::vector<int64_t> choose(size_t sequence, const plan::Rule& rule, const std::vector<int64_t>& rows) {
+    const int64_t keep = plan::kept_rows(rule, static_cast<int64_t>(rows.size()));
+    const Selector* selector = find_selector(rule.by);
+    require(selector != nullptr, Fault::bad_request, "layer ", layer_, ": there is no selector '", rule.by, "'");
+    Candidates candidates{.hidden = hidden_, .rows = rows, .keep = keep, .layer = layer_, .seed = rule.seed};
+    if (rule.gate || rule.by == "router") candidates.weight = weigh(sequence, rule, rows);
+    if (scores_[sequence]) {
+      std::vector<int64_t> positions;
+      for (const int64_t row : rows) positions.push_back(batch_.positions[static_cast<size_t>(row)]);
+      candidates.attention = scores_[sequence]->index_select(0, index_tensor(positions, *scores_[sequence]));
+    }
+    return selector->choose(candidates);
+  }
+
+  /// The rows' weights; written into the layer's weights where the rule is gated.
+  Tensor weigh(size_t sequence, const plan::Rule& rule, const std::vector<int64_t>& rows) {
+    require(block_.router.has_value(), Fault::bad_request, "layer ", layer_, ": the plan asks for a router, but this layer has none");
+    const Tensor index = index_tensor(rows, hidden_);
+    const Tensor logits = (*block_.router)(hidden_.index_select(0, index));
+    if (!rule.gate) {
+      sets_.router_weight[sequence] = logits;
+      return logits;
+    }
+    const Tensor weight = gate_weights(*rule.gate, logits);
+    sets_.router_weight[sequence] = weight;
+    if (!sets_.weight) sets_.weight = at::ones({batch_.rows()}, logits.options().requires_grad(false));
+    sets_.weight = at::index_copy(*sets_.weight, 0, index, weight);
+    return weight;
+  }
+
+  /// The rows whose flags have any of `bits`, relative to the list that `offsets` cuts into sequences.
+  Rows pick(const std::vector<uint8_t>& flags, const std::vector<int64_t>& offsets, uint8_t bits) const {
+    Rows rows;
+    rows.offsets.push_back(0);
+    for (size_t sequence = 0; sequence + 1 < offsets.size(); ++sequence) {
+      for (int64_t row = offsets[sequence]; row < offsets[sequence + 1]; ++row) {
+        if (flags[static_cast<size_t>(row)] & bits) rows.list.push_back(row);
+      }
+      rows.offsets.push_back(static_cast<int64_t>(rows.list.size()));
+    }
+    if (rows.list.size() == flags.size()) {
+      rows.list.clear();
+    } else {
+      rows.index = index_tensor(rows.list, hidden_);
+    }
+    return rows;
+  }
+
+  const Batch& batch_;
+  const Block& block_;
+  const int64_t layer_;
+  const Tensor& hidden_;
+  const AttentionScores& scores_;
+  std::vector<uint8_t> flags_;  // per row of the layer's input
+  RowSets sets_;
+};
+
+}  // namespace
+
+bool belongs(RowKind kind, plan::Group group) {
+  switch (group) {
+    case plan::Group::vision: return kind == RowKind::vision || kind == RowKind::vision_high_res;
+    case plan::Group::vision_high_res: return kind == RowKind::vision_high_res;
+    case plan::Group::text: return kind == RowKind::text;
+    case plan::Group::padding: return kind == RowKind::padding;
+    case plan::Group::all: return kind != RowKind::padding;
+  }
+  return false;
+}
+
+Tensor gate_weights(const plan::Gate& gate, const Tensor& logits) {
+  Tensor normed = logits;
+  switch (gate.norm) {
+    case plan::WeightNorm::tanh: normed = at::tanh(logits); break;
+    case plan::WeightNorm::softmax: normed = at::softmax(logits, 0); break;
+    case plan::WeightNorm::sigmoid: normed = at::sigmoid(logits); break;
+    case plan::WeightNorm::identity: break;
+  }
+  return normed * gate.scale + gate.bias;
+}
+
+RowSets resolve(const Batch& batch, const Block& block, const std::string& stream, int64_t layer, const Tensor& hidden, const AttentionScores& scores) {
+  Resolver resolver(batch, block, layer, hidden, scores);
+  for (size_t i = 0; i < batch.sequences.size(); ++i) {
+    const plan::Plan* plan = batch.sequences[i].plan;
+    const plan::LayerPlan* entry = plan ? plan->find(stream, layer) : nullptr;
+    if (entry) resolver.apply(i, *entry);
+  }
+  return resolver.finish();
+}
+
+}  // namespace lithe::routing

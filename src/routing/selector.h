@@ -1,0 +1,49 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace lithe::routing {
+
+using at::Tensor;
+
+/// What a selector may look at: one sequence, one group.
+struct Candidates {
+  const Tensor& hidden;            ///< [rows, hidden] the layer's input, all rows of the batch
+  std::span<const int64_t> rows;   ///< The group's rows in `hidden`, ascending
+  int64_t keep = 0;                ///< How many to choose, at most rows.size()
+  int64_t layer = 0;
+  uint64_t seed = 0;
+  std::optional<Tensor> weight;     ///< [group] router weights
+  std::optional<Tensor> attention;  ///< [group] what the last prompt row gave to these rows in the attention before
+};
+
+/// What a selector must see to decide; chunked prefill never splits it.
+enum class Scope { row, group, prompt };
+
+struct Selector {
+  const char* name;
+  Scope scope;
+  /// Indices into `rows`, ascending, `keep` of them. Among equals the lowest row wins.
+  std::vector<int64_t> (*choose)(const Candidates&);
+};
+
+/// By name; null when there is none. The catalogue is a plain table in selector.cpp: a new selector is one file and one line there.
+const Selector* find_selector(const std::string& name);
+std::vector<std::string> selector_names();
+
+std::vector<int64_t> choose_by_router(const Candidates&);
+std::vector<int64_t> choose_at_random(const Candidates&);
+std::vector<int64_t> choose_uniformly(const Candidates&);
+std::vector<int64_t> choose_by_attention(const Candidates&);
+std::vector<int64_t> choose_by_similarity(const Candidates&);
+
+/// The `keep` highest scores, ties to the lowest index, ascending.  scores: [group]
+std::vector<int64_t> highest(const Tensor& scores, int64_t keep);
+
+}  // namespace lithe::routing
