@@ -17,7 +17,7 @@ enum class Alpha {
              ///< there.
 };
 
-/// Pillow refuses to open pictures of more than twice this silently and warns above it; we refuse above it.
+/// Pillow's MAX_IMAGE_PIXELS, above which it warns of a decompression bomb (and refuses above twice that); we refuse.
 inline constexpr int64_t kMaxPixels = 89'478'485;
 
 struct DecodeOptions {

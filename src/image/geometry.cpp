@@ -1,0 +1,114 @@
+#include "image/geometry.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+
+namespace lithe::image {
+namespace {
+
+constexpr int64_t kMaxPaddedSide = 1 << 14;  // 2^28 pixels, 805 MB.
+
+/// Copies `picture` into `canvas` at (x, y); what lies outside is dropped.
+void paste(const Image& picture, int64_t x, int64_t y, Image& canvas) {
+  const int64_t left = std::max<int64_t>(x, 0), right = std::min(x + picture.width, canvas.width);
+  const int64_t top = std::max<int64_t>(y, 0), bottom = std::min(y + picture.height, canvas.height);
+  if (left >= right) return;
+  for (int64_t row = top; row < bottom; ++row) {
+    std::copy_n(picture.row(row - y) + (left - x) * 3, (right - left) * 3, canvas.row(row) + left * 3);
+  }
+}
+
+int64_t floor_half(int64_t value) {
+  return value >> 1;
+}
+
+}  // namespace
+
+Image pad_to_square(const Image& picture, std::array<uint8_t, 3> background) {
+  const int64_t side = std::max(picture.width, picture.height);
+  if (picture.width == picture.height) return picture;
+  require(side <= kMaxPaddedSide, Fault::bad_request, "a picture of ", picture.width, " x ", picture.height,
+          " pixels is too long to be padded to a square; at most ", kMaxPaddedSide, " pixels a side; shrink it first");
+  Image square(side, side, background[0], background[1], background[2]);
+  paste(picture, (side - picture.width) / 2, (side - picture.height) / 2, square);
+  return square;
+}
+
+Image crop(const Image& picture, Rect rect) {
+  Image out(rect.width, rect.height);
+  paste(picture, -rect.x, -rect.y, out);
+  return out;
+}
+
+Rect centre_rect(Size picture, Size size) {
+  // Where the picture is smaller, transformers pads by ceil(missing / 2) first: floor of the negative half.
+  return {floor_half(picture.width - size.width), floor_half(picture.height - size.height), size.width, size.height};
+}
+
+Size shortest_edge_size(Size picture, int64_t edge) {
+  const auto scaled = [&](int64_t longer, int64_t shorter) {
+    return static_cast<int64_t>(static_cast<double>(edge * longer) / static_cast<double>(shorter));
+  };
+  if (picture.width <= picture.height) return {edge, scaled(picture.height, picture.width)};
+  return {scaled(picture.width, picture.height), edge};
+}
+
+Size select_best_resolution(Size picture, const std::vector<Size>& pinpoints) {
+  require(!pinpoints.empty(), Fault::bad_request, "anyres needs at least one pinpoint");
+  const auto width = static_cast<double>(picture.width), height = static_cast<double>(picture.height);
+  Size best;
+  int64_t most_kept = -1, least_wasted = 0;
+  for (const Size& pinpoint : pinpoints) {
+    const double scale =
+        std::min(static_cast<double>(pinpoint.width) / width, static_cast<double>(pinpoint.height) / height);
+    const int64_t scaled = static_cast<int64_t>(width * scale) * static_cast<int64_t>(height * scale);
+    const int64_t kept = std::min(scaled, picture.width * picture.height);
+    const int64_t wasted = pinpoint.width * pinpoint.height - kept;
+    if (kept > most_kept || (kept == most_kept && wasted < least_wasted)) {
+      best = pinpoint;
+      most_kept = kept;
+      least_wasted = wasted;
+    }
+  }
+  return best;
+}
+
+Rect fit_rect(Size picture, Size canvas) {
+  const double scale_w = static_cast<double>(canvas.width) / static_cast<double>(picture.width);
+  const double scale_h = static_cast<double>(canvas.height) / static_cast<double>(picture.height);
+  const auto scaled = [](int64_t length, double scale, int64_t limit) {
+    return std::min(static_cast<int64_t>(std::ceil(static_cast<double>(length) * scale)), limit);
+  };
+  Rect rect{0, 0, canvas.width, canvas.height};
+  if (scale_w < scale_h) {
+    rect.height = scaled(picture.height, scale_w, canvas.height);
+  } else {
+    rect.width = scaled(picture.width, scale_h, canvas.width);
+  }
+  rect.x = (canvas.width - rect.width) / 2;
+  rect.y = (canvas.height - rect.height) / 2;
+  return rect;
+}
+
+Image resize_and_pad(const Image& picture, Size canvas, Resample resample) {
+  const Rect rect = fit_rect(picture.size(), canvas);
+  Image out(canvas.width, canvas.height);
+  paste(resize(picture, {rect.width, rect.height}, resample), rect.x, rect.y, out);
+  return out;
+}
+
+std::vector<Image> cut_tiles(const Image& canvas, int64_t side) {
+  require(side > 0 && canvas.width % side == 0 && canvas.height % side == 0, Fault::bad_file, "a pinpoint of ",
+          canvas.width, " x ", canvas.height, " pixels cannot be cut into tiles of ", side,
+          "; its sides must be multiples of the crop size");
+  std::vector<Image> tiles;
+  for (int64_t y = 0; y < canvas.height; y += side) {
+    for (int64_t x = 0; x < canvas.width; x += side) tiles.push_back(crop(canvas, {x, y, side, side}));
+  }
+  return tiles;
+}
+
+}  // namespace lithe::image

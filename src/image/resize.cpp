@@ -1,0 +1,205 @@
+#include "image/resize.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "base/error.h"
+
+namespace lithe::image {
+namespace {
+
+constexpr int kPrecisionBits = 32 - 8 - 2;      // As in PIL: 8 bits of value, 2 of headroom for negative lobes.
+constexpr int64_t kMaxSide = int64_t{1} << 20;  // Bounds the table of coefficients, some 6 a source pixel.
+constexpr int64_t kMaxResultPixels = int64_t{1} << 28;
+
+struct Filter {
+  double (*at)(double x);
+  double support;
+};
+
+double box_at(double x) {
+  return x > -0.5 && x <= 0.5 ? 1.0 : 0.0;
+}
+
+double bilinear_at(double x) {
+  return std::max(0.0, 1.0 - std::abs(x));
+}
+
+double hamming_at(double x) {
+  x = std::abs(x);
+  if (x == 0.0) return 1.0;
+  if (x >= 1.0) return 0.0;
+  x *= std::numbers::pi;
+  return std::sin(x) / x * (0.54 + 0.46 * std::cos(x));
+}
+
+double bicubic_at(double x) {
+  constexpr double a = -0.5;
+  x = std::abs(x);
+  if (x < 1.0) return ((a + 2.0) * x - (a + 3.0)) * x * x + 1;
+  if (x < 2.0) return (((x - 5) * x + 8) * x - 4) * a;
+  return 0.0;
+}
+
+double sinc(double x) {
+  if (x == 0.0) return 1.0;
+  x *= std::numbers::pi;
+  return std::sin(x) / x;
+}
+
+double lanczos_at(double x) {
+  return x >= -3.0 && x < 3.0 ? sinc(x) * sinc(x / 3) : 0.0;
+}
+
+Filter filter_of(Resample resample) {
+  switch (resample) {
+    case Resample::lanczos:
+      return {lanczos_at, 3.0};
+    case Resample::bilinear:
+      return {bilinear_at, 1.0};
+    case Resample::box:
+      return {box_at, 0.5};
+    case Resample::hamming:
+      return {hamming_at, 1.0};
+    default:
+      return {bicubic_at, 2.0};
+  }
+}
+
+/// Which source pixels make one result pixel, and by how much.
+struct Taps {
+  int64_t stride = 0;            ///< Room for coefficients of each result pixel.
+  std::vector<int64_t> first;    ///< [count]
+  std::vector<int64_t> length;   ///< [count]
+  std::vector<int32_t> weights;  ///< [count, stride], in units of 2^-22; zero past `length`.
+};
+
+/// Taps of the result pixels begin .. begin + count when `from` pixels become `to`.
+Taps make_taps(int64_t from, int64_t to, int64_t begin, int64_t count, const Filter& filter) {
+  const double scale = static_cast<double>(from) / static_cast<double>(to);
+  const double widening = std::max(scale, 1.0);
+  const double support = filter.support * widening;
+  Taps taps{.stride = std::min(static_cast<int64_t>(std::ceil(support)) * 2 + 1, from)};
+  taps.weights.resize(static_cast<std::size_t>(count * taps.stride));
+  std::vector<double> exact(static_cast<std::size_t>(taps.stride));
+  for (int64_t i = 0; i < count; ++i) {
+    const double centre = (static_cast<double>(begin + i) + 0.5) * scale;
+    const int64_t first = std::max<int64_t>(static_cast<int64_t>(centre - support + 0.5), 0);
+    const int64_t length = std::min<int64_t>(static_cast<int64_t>(centre + support + 0.5), from) - first;
+    double sum = 0.0;
+    for (int64_t j = 0; j < length; ++j) {
+      exact[j] = filter.at((static_cast<double>(j + first) - centre + 0.5) * (1.0 / widening));
+      sum += exact[j];
+    }
+    for (int64_t j = 0; j < length; ++j) {
+      const double weight = (sum != 0.0 ? exact[j] / sum : exact[j]) * (1 << kPrecisionBits);
+      taps.weights[i * taps.stride + j] = static_cast<int32_t>(weight < 0 ? weight - 0.5 : weight + 0.5);
+    }
+    taps.first.push_back(first);
+    taps.length.push_back(length);
+  }
+  return taps;
+}
+
+uint8_t to_grey_level(int32_t sum) {
+  return static_cast<uint8_t>(std::clamp(sum >> kPrecisionBits, 0, 255));
+}
+
+constexpr int32_t kHalf = 1 << (kPrecisionBits - 1);
+
+/// One row of the horizontal pass.  row: [from, 3] -> out: [count, 3]
+void filter_row(const uint8_t* row, const Taps& taps, uint8_t* out) {
+  for (std::size_t i = 0; i < taps.first.size(); ++i) {
+    const uint8_t* pixel = row + taps.first[i] * 3;
+    const int32_t* weight = taps.weights.data() + i * taps.stride;
+    int32_t r = kHalf, g = kHalf, b = kHalf;
+    for (int64_t j = 0; j < taps.length[i]; ++j, pixel += 3) {
+      r += pixel[0] * weight[j];
+      g += pixel[1] * weight[j];
+      b += pixel[2] * weight[j];
+    }
+    *out++ = to_grey_level(r);
+    *out++ = to_grey_level(g);
+    *out++ = to_grey_level(b);
+  }
+}
+
+/// The vertical pass.  rows: [from, width, 3] -> [count, width, 3]; `offset` is the picture's row that rows[0] holds.
+Image filter_columns(const Image& rows, const Taps& taps, int64_t offset) {
+  Image out(rows.width, static_cast<int64_t>(taps.first.size()));
+  const int64_t bytes = rows.width * 3;
+  std::vector<int32_t> sums(static_cast<std::size_t>(bytes));
+  for (int64_t y = 0; y < out.height; ++y) {
+    std::fill(sums.begin(), sums.end(), kHalf);
+    for (int64_t j = 0; j < taps.length[y]; ++j) {
+      const uint8_t* __restrict row = rows.row(taps.first[y] + j - offset);
+      const int32_t weight = taps.weights[y * taps.stride + j];
+      int32_t* __restrict sum = sums.data();
+      for (int64_t x = 0; x < bytes; ++x) sum[x] += row[x] * weight;
+    }
+    std::transform(sums.begin(), sums.end(), out.row(y), to_grey_level);
+  }
+  return out;
+}
+
+/// Columns part.x .. of the rows [first, last) of `picture`, `width` wide after the pass.
+Image filter_rows(const Image& picture, int64_t first, int64_t last, int64_t width, const Rect& part,
+                  const Filter& filter) {
+  Image out(part.width, last - first);
+  if (width == picture.width) {
+    for (int64_t y = first; y < last; ++y) std::copy_n(picture.row(y) + part.x * 3, part.width * 3, out.row(y - first));
+    return out;
+  }
+  const Taps taps = make_taps(picture.width, width, part.x, part.width, filter);
+  for (int64_t y = first; y < last; ++y) filter_row(picture.row(y), taps, out.row(y - first));
+  return out;
+}
+
+Image nearest(const Image& picture, Size size, const Rect& part) {
+  Image out(part.width, part.height);
+  const double step_x = static_cast<double>(picture.width) / static_cast<double>(size.width);
+  const double step_y = static_cast<double>(picture.height) / static_cast<double>(size.height);
+  for (int64_t y = 0; y < part.height; ++y) {
+    const auto from_y = static_cast<int64_t>((static_cast<double>(part.y + y) + 0.5) * step_y);
+    for (int64_t x = 0; x < part.width; ++x) {
+      const auto from_x = static_cast<int64_t>((static_cast<double>(part.x + x) + 0.5) * step_x);
+      std::copy_n(picture.row(from_y) + from_x * 3, 3, out.row(y) + x * 3);
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+Image resize(const Image& picture, Size size, Resample resample, std::optional<Rect> wanted) {
+  require(picture.width > 0 && picture.height > 0, Fault::bad_request, "an empty picture cannot be resized");
+  const Rect part = wanted.value_or(Rect{0, 0, size.width, size.height});
+  require(std::max(picture.width, picture.height) <= kMaxSide, Fault::bad_request, "a picture of ", picture.width,
+          " x ", picture.height, " pixels is too long to be resized; at most ", kMaxSide, " pixels a side");
+  constexpr int64_t kMaxResultSide = int64_t{1} << 31;
+  require(size.width > 0 && size.height > 0 && size.width < kMaxResultSide && size.height < kMaxResultSide,
+          Fault::bad_request, "a picture of ", picture.width, " x ", picture.height, " pixels cannot be resized to ",
+          size.width, " x ", size.height);
+  require(part.x >= 0 && part.y >= 0 && part.width > 0 && part.height > 0 && part.x + part.width <= size.width &&
+              part.y + part.height <= size.height,
+          Fault::internal, "resize: the wanted part lies outside of the result");
+  require(part.width <= kMaxResultPixels / std::max(part.height, picture.height), Fault::bad_request, "a picture of ",
+          picture.width, " x ", picture.height, " pixels is too narrow to be resized to ", size.width, " x ",
+          size.height);
+  if (resample == Resample::nearest) return nearest(picture, size, part);
+  const Filter filter = filter_of(resample);
+  if (size.height == picture.height) {
+    return filter_rows(picture, part.y, part.y + part.height, size.width, part, filter);
+  }
+  const Taps taps = make_taps(picture.height, size.height, part.y, part.height, filter);
+  const int64_t first = taps.first.front();
+  const int64_t last = taps.first.back() + taps.length.back();  // Both ends only grow from row to row.
+  return filter_columns(filter_rows(picture, first, last, size.width, part, filter), taps, first);
+}
+
+Image resize_bicubic(const Image& picture, int64_t width, int64_t height) {
+  return resize(picture, {width, height}, Resample::bicubic);
+}
+
+}  // namespace lithe::image
