@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "plan/cost.h"
+#include "plan/plan.h"
+#include "session/session.h"
+
+namespace lithe::session {
+
+/// A made-up prompt of random rows, for timing: content does not change what dense layers cost, and routers choose by it as ever.
+struct BenchPrompt {
+  int64_t vision_tokens = 576;
+  int64_t high_res_tokens = 0;  ///< Of vision_tokens, how many belong to LLaVA-NeXT's tiles.
+  int64_t text_tokens = 40;
+  uint64_t seed = 0;
+};
+
+struct PrefillResult {
+  double ms = 0;
+  std::vector<int64_t> rows_held;  ///< Per layer, in the KV cache
+  int64_t bytes_held = 0;
+};
+
+/// Phases of one model on one made-up prompt, each call timed once. Weights are shared between plans.
+class Bench {
+ public:
+  Bench(const models::Model& model, const BenchPrompt& prompt);
+  ~Bench();
+
+  /// The tower and projector on `tiles` random tiles; milliseconds.
+  double encode_ms(int64_t tiles);
+  /// Prefill under a plan; the cache that results serves decode_ms with the same plan.
+  PrefillResult prefill(const plan::Plan& plan);
+  /// Mean of `steps` decode steps behind the last prefill; milliseconds per token. The cache is put back to where it was.
+  double decode_ms(const plan::Plan& plan, int64_t steps);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// A model of a named shape with random weights ("llava-1.5-7b", few layers), for `bench` and the demo's comparison at 7B width.
+Session random_session(const std::string& shape, int64_t layers, int64_t tower_layers, const std::string& weights, uint64_t seed);
+
+}  // namespace lithe::session

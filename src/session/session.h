@@ -1,0 +1,114 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "image/heat_map.h"
+#include "image/image.h"
+#include "plan/facts.h"
+#include "plan/plan.h"
+#include "session/sampling.h"
+#include "text/message.h"
+
+namespace lithe::models {
+struct Model;
+}
+
+namespace lithe::session {
+
+struct OpenOptions {
+  std::string weights = "auto";  ///< auto, float32, bfloat16, float16: how weights are held
+  std::string device = "cpu";
+  std::function<void(int64_t bytes_done, int64_t bytes_total)> progress;
+};
+
+/// One question. Without `raw`, `messages` go through the model's chat template; with it `text` is the prompt, "<image>" marking where
+/// each picture goes.
+struct Request {
+  std::vector<text::Message> messages;
+  std::string text;
+  bool raw = false;
+  std::vector<image::Image> images;       ///< In the order of their marks.
+  std::optional<plan::Plan> plan;         ///< Absent: the model's own.
+};
+
+struct AnswerOptions {
+  std::optional<int64_t> max_new_tokens;  ///< Absent: the model's default, else 512; never past the model's longest sequence.
+  bool ignore_eos = false;
+  std::vector<std::string> stop;          ///< Beside the model's own stop strings.
+  std::optional<SamplingPolicy> sampling; ///< Absent: greedy.
+  /// Called with each settled piece of text (whole UTF-8 characters). false ends the answer.
+  std::function<bool(const std::string& piece)> on_text;
+};
+
+enum class StopReason { eos, stop_string, length, cancelled };
+const char* name_of(StopReason reason);  ///< "eos", "stop", "length", "cancelled"
+
+/// Wall-clock times in milliseconds.
+struct Timings {
+  double image_ms = 0;    ///< Preprocessing, tower, projector, packing.
+  double prefill_ms = 0;  ///< Until the first token is chosen.
+  double decode_ms = 0;   ///< The tokens after the first.
+  int64_t prompt_rows = 0, vision_rows = 0, decoded_tokens = 0;
+};
+
+/// What the KV cache held.
+struct CacheUse {
+  std::vector<int64_t> rows_after_prefill, rows_at_end;  ///< Per decoder layer.
+  int64_t bytes_after_prefill = 0, bytes_at_end = 0;
+};
+
+/// Which of one image's vision rows each routed layer ran, and the views to draw them over.
+struct KeptMap {
+  std::vector<image::HeatView> views;
+  std::vector<image::LayerKept> layers;
+};
+
+struct Answer {
+  std::string text;
+  std::vector<int64_t> tokens;  ///< With the closing EOS where there was one.
+  std::vector<float> token_logits;  ///< The raw logit of each token.
+  StopReason stop = StopReason::length;
+  Timings timings;
+  CacheUse cache;
+  std::vector<KeptMap> kept;    ///< One per image.
+};
+
+/// A loaded model that answers. One thread owns it.
+class Session {
+ public:
+  /// Opens a model folder. Throws Error{bad_file}.
+  static Session open(const std::filesystem::path& folder, const OpenOptions& options = {});
+  explicit Session(std::unique_ptr<models::Model> model);
+  Session(Session&&) noexcept;
+  Session& operator=(Session&&) noexcept;
+  ~Session();
+
+  /// Prefill, then decode. Throws Error{bad_request}: pictures and marks differ in number, a prompt longer than the model takes,
+  /// a plan that the weights cannot run.
+  Answer answer(const Request& request, const AnswerOptions& options = {});
+
+  /// The decoding policy of the folder's generation_config.json (greedy where it says nothing).
+  SamplingPolicy default_sampling() const;
+  /// How pictures are to be decoded for this model.
+  image::DecodeOptions decode_options() const;
+
+  const plan::ModelFacts& facts() const;
+  const plan::Plan& plan() const;        ///< The model's own plan.
+  const std::string& family() const;
+  int64_t weight_bytes() const;          ///< As held.
+  Json describe() const;                 ///< Architecture, layout, types: what `inspect` prints.
+
+  const models::Model& model() const { return *model_; }
+
+ private:
+  std::unique_ptr<models::Model> model_;
+};
+
+}  // namespace lithe::session

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+
+#include "session/session.h"
+
+namespace lithe::session {
+
+struct TraceOptions {
+  int64_t max_tokens = 16;
+  bool ignore_eos = false;
+};
+
+/// Runs one greedy request and writes every intermediate as safetensors (docs: product.md, `lithe trace`): images.I.pixel_values,
+/// images.I.vision_features, images.I.projected, input_ids, inputs_embeds, vision_mask, layers.L.kept, layers.L.router_weight,
+/// layers.L.hidden, logits, tokens, step_logits, kv_lengths.prefill, kv_lengths.end. float32 and int64.
+/// Written beside, then renamed. Throws Error.
+void write_trace(Session& session, const Request& request, const TraceOptions& options, const std::filesystem::path& out);
+
+}  // namespace lithe::session
