@@ -21,5 +21,10 @@ TEST(Checkpoint, ShardedSafetensorsEqualTheWhole) {
               Checkpoint::open(kGolden + "hf_llava15/checkpoint_sharded"));
 }
 
+TEST(Checkpoint, ShardedTorchFilesEqualSafetensors) {
+  expect_same(Checkpoint::open(kGolden + "liuhaotian_llava15/checkpoint"),
+              Checkpoint::open(kGolden + "liuhaotian_llava15/checkpoint_bin_sharded"));
+}
+
 }  // namespace
 }  // namespace lithe::io
