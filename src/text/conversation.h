@@ -9,6 +9,25 @@
 
 namespace lithe::text {
 
+/// How a conversation lays out its turns.
+enum class Layout { turns, chatml, llama_2, plain };
+
+/// An original LLaVA conversation: the texts around the messages.
+struct Conversation {
+  const char* name;
+  Layout layout;
+  const char* system;
+  const char* user;       ///< Head of a user turn.
+  const char* assistant;  ///< Head of an assistant turn.
+  const char* separator;  ///< Behind the system text and a user turn.
+  const char* end;        ///< Behind an assistant turn; generation stops there.
+  bool tagged;            ///< Training writes <Image><image></Image>.
+};
+
+/// The conversation of a name, or of a published second name ("v1", "mistral_direct", "v0_plain").
+/// Throws Error{bad_request} with the names there are.
+const Conversation& conversation_named(std::string_view name);
+
 /// The names of the original LLaVA conversations: "vicuna_v1", "llava_llama_2", "plain", "chatml_direct", ...
 std::vector<std::string> conversation_names();
 

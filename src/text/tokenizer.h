@@ -24,7 +24,8 @@ enum class Dialect {
 class Tokenizer {
  public:
   /// Opens a folder with tokenizer.json or tokenizer.model or both, and, where they exist, tokenizer_config.json,
-  /// special_tokens_map.json and added_tokens.json. Throws Error{bad_file}.
+  /// special_tokens_map.json and added_tokens.json. Of both, tokenizer.json counts if it knows the image mark (as
+  /// transformers' layout does), else tokenizer.model (as original LLaVA does). Throws Error{bad_file}.
   static Tokenizer open(const std::filesystem::path& folder);
 
   Tokenizer(Tokenizer&&) noexcept;
@@ -32,8 +33,8 @@ class Tokenizer {
   ~Tokenizer();
 
   /// Ids of a text without image marks. `add_special` puts BOS (and EOS) where this tokenizer does. Special tokens
-  /// written in the text become their ids. Uses tokenizer.json where there is one. Invalid UTF-8 becomes U+FFFD.
-  /// Throws Error{bad_request} for a text of more than 16 MiB.
+  /// written in the text become their ids. Invalid UTF-8 becomes U+FFFD.
+  /// Throws Error{bad_request} for a text of more than 4 MiB.
   std::vector<int64_t> encode(std::string_view text, bool add_special) const;
 
   /// Ids of a prompt, kImageId (-200) at each "<image>"; BOS once in front, as the tokenizer does.
@@ -48,6 +49,7 @@ class Tokenizer {
   std::string token_of(int64_t id) const;
   /// One more than the largest id.
   int64_t size() const;
+  bool has_id(int64_t id) const;
   bool is_special(int64_t id) const;
 
   std::optional<int64_t> bos() const;
@@ -57,6 +59,8 @@ class Tokenizer {
   /// The texts of BOS and EOS, for chat templates; empty when there is none.
   std::string bos_text() const;
   std::string eos_text() const;
+  /// True if a run of byte tokens decodes as a whole: one wrong byte spoils its neighbours (tokenizer.json).
+  bool decodes_byte_runs_whole() const;
 
  private:
   struct State;
@@ -79,7 +83,8 @@ class TextStream {
 
   const Tokenizer* tokenizer_;
   bool skip_special_;
-  std::vector<int64_t> window_;  // ids whose text is not settled, behind a few settled ones that give context
+  std::vector<int64_t> window_;  // ids whose text is not settled, behind settled ones that give context
+  std::size_t context_ = 0;      // the settled ones
   std::size_t sent_bytes_ = 0;   // of the window's text
 };
 

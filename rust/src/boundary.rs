@@ -1,0 +1,106 @@
+//! What every extern function shares: byte strings in and out, and no panic across the boundary.
+
+use std::any::Any;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+/// Bytes that Rust owns; given back with `lithe_bytes_free`.
+#[repr(C)]
+pub struct Bytes {
+    data: *mut u8,
+    size: usize,
+}
+
+/// Ids that Rust owns; given back with `lithe_ids_free`.
+#[repr(C)]
+pub struct Ids {
+    data: *mut u32,
+    size: usize,
+}
+
+impl Bytes {
+    pub fn from_vec(bytes: Vec<u8>) -> Bytes {
+        let boxed = bytes.into_boxed_slice();
+        let size = boxed.len();
+        Bytes { data: Box::into_raw(boxed) as *mut u8, size }
+    }
+}
+
+impl Ids {
+    pub fn from_vec(ids: Vec<u32>) -> Ids {
+        let boxed = ids.into_boxed_slice();
+        let size = boxed.len();
+        Ids { data: Box::into_raw(boxed) as *mut u32, size }
+    }
+}
+
+/// Results of an extern function, as src/text/rust_boundary.h names them.
+pub const OK: i32 = 0;
+pub const FAILED: i32 = 1;
+pub const REFUSED: i32 = 2;
+
+/// A failure with its code and its sentence.
+pub struct Failure {
+    pub code: i32,
+    pub sentence: String,
+}
+
+impl<T: ToString> From<T> for Failure {
+    fn from(cause: T) -> Failure {
+        Failure { code: FAILED, sentence: cause.to_string() }
+    }
+}
+
+/// Runs `work`; a failure or a panic becomes a code and, in `error`, a sentence.
+///
+/// # Safety
+/// `error` is null or points to writable memory for one `Bytes`.
+pub unsafe fn guard(error: *mut Bytes, work: impl FnOnce() -> Result<(), Failure>) -> i32 {
+    let failure = match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(())) => return OK,
+        Ok(Err(failure)) => failure,
+        Err(panic) => Failure { code: FAILED, sentence: panic_text(panic.as_ref()) },
+    };
+    if !error.is_null() {
+        error.write(Bytes::from_vec(failure.sentence.into_bytes()));
+    }
+    failure.code
+}
+
+pub fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|s| s.to_string());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "unknown failure".into())
+}
+
+/// # Safety
+/// `data` points to `size` readable bytes, or `size` is 0.
+pub unsafe fn bytes<'a>(data: *const u8, size: usize) -> &'a [u8] {
+    if size == 0 {
+        &[]
+    } else {
+        std::slice::from_raw_parts(data, size)
+    }
+}
+
+/// # Safety
+/// As `bytes`.
+pub unsafe fn text<'a>(data: *const u8, size: usize) -> Result<&'a str, Failure> {
+    std::str::from_utf8(bytes(data, size)).map_err(|cause| Failure::from(format!("not UTF-8: {cause}")))
+}
+
+/// # Safety
+/// `bytes` came from this library and is freed once.
+#[no_mangle]
+pub unsafe extern "C" fn lithe_bytes_free(bytes: Bytes) {
+    if !bytes.data.is_null() {
+        drop(Box::from_raw(std::ptr::slice_from_raw_parts_mut(bytes.data, bytes.size)));
+    }
+}
+
+/// # Safety
+/// `ids` came from this library and is freed once.
+#[no_mangle]
+pub unsafe extern "C" fn lithe_ids_free(ids: Ids) {
+    if !ids.data.is_null() {
+        drop(Box::from_raw(std::ptr::slice_from_raw_parts_mut(ids.data, ids.size)));
+    }
+}

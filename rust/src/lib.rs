@@ -1,0 +1,8 @@
+//! Tokenizers and chat templates for src/text, behind the C boundary of src/text/rust_boundary.h.
+
+mod boundary;
+mod json;
+mod meter;
+mod moment;
+mod template;
+mod tokenizer;

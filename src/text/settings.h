@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace lithe::text {
+
+/// A token that the files add to the vocabulary or single out from it. The flags are those of transformers' AddedToken.
+struct AddedToken {
+  std::string content;
+  bool special = false;
+  bool lstrip = false;  ///< Swallows white space in front.
+  bool rstrip = false;  ///< Swallows white space behind.
+  bool single_word = false;
+};
+
+/// What the small files beside a tokenizer say: tokenizer_config.json, special_tokens_map.json, added_tokens.json.
+struct Settings {
+  std::optional<AddedToken> bos, eos, pad, unk;
+  std::vector<AddedToken> additional_special;
+  std::map<int64_t, AddedToken> added;  ///< By id.
+  bool add_bos = true;
+  bool add_eos = false;
+  bool legacy = true;  ///< The slow LLaMA tokenizer's own switch; its default is true.
+};
+
+/// Reads the files that exist. Throws Error{bad_file}.
+Settings read_settings(const std::filesystem::path& folder);
+
+/// The bytes of a file of at most `max_bytes`. Throws Error{bad_file}.
+std::string read_file(const std::filesystem::path& path, std::size_t max_bytes);
+
+}  // namespace lithe::text
