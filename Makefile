@@ -33,7 +33,7 @@ demo: build ## the shipped model on the shipped picture, dense beside skipped
 
 golden: build ## run the reference cases in the folder GOLDEN=DIR, one line each
 	@test -n "$(GOLDEN)" || { echo "Say which folder: make golden GOLDEN=DIR" >&2; exit 2; }
-	@build/release/bin/golden "$(GOLDEN)"
+	@GOLDEN="$(abspath $(GOLDEN))" build/release/bin/test_golden
 
 dev: setup ## compile with warnings as errors, lightly optimised, and run all tests
 	@$(call configure,dev)
