@@ -1,5 +1,6 @@
 #include "io/tensor_view.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -78,9 +79,10 @@ std::optional<int64_t> bytes_of(Dtype dtype, std::span<const int64_t> shape) {
 }
 
 std::string text_of(std::span<const int64_t> shape) {
+  constexpr std::size_t kMost = 16;
   std::string out = "[";
-  for (std::size_t i = 0; i < shape.size(); ++i) out += (i > 0 ? ", " : "") + std::to_string(shape[i]);
-  return out + "]";
+  for (std::size_t i = 0; i < std::min(shape.size(), kMost); ++i) out += (i > 0 ? ", " : "") + std::to_string(shape[i]);
+  return out + (shape.size() > kMost ? ", ...]" : "]");
 }
 
 template <class T>

@@ -42,7 +42,7 @@ struct TensorView {
 /// Bytes of a tensor of this shape; absent when a dimension is negative or the product does not fit in 63 bits.
 std::optional<int64_t> bytes_of(Dtype dtype, std::span<const int64_t> shape);
 
-/// "[2, 3]", for errors.
+/// "[2, 3]", for errors; at most 16 sizes.
 std::string text_of(std::span<const int64_t> shape);
 
 /// A view of `values`, which are copied. T is one of float, double, int64_t, int32_t, int16_t, int8_t, uint8_t.
