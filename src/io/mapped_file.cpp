@@ -46,6 +46,7 @@ void will_need(std::span<const std::byte> bytes) {
   const std::uintptr_t first = begin / page * page;
   if (!bytes.empty()) ::madvise(reinterpret_cast<void*>(first), begin + bytes.size() - first, MADV_WILLNEED);
 }
+
 void need_no_more([[maybe_unused]] std::span<const std::byte> bytes) {
 #ifdef MADV_PAGEOUT  // Unlike MADV_DONTNEED it loses nothing where the bytes are no file's.
   const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));

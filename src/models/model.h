@@ -34,6 +34,19 @@ struct LoadOptions {
   std::function<void(int64_t bytes_done, int64_t bytes_total)> progress;  ///< May be empty.
 };
 
+/// How the features of a picture's tiles become rows.
+struct Packing {
+  enum class Order {
+    flat,           ///< Tile after tile.
+    spatial,        ///< The whole picture, then the tiles as one map, row by row.
+    spatial_unpad,  ///< The same without the map's black margins, and a newline row behind each row of the map.
+  };
+  Order order = Order::flat;
+  std::optional<int64_t> max_patches;  ///< The map is scaled down to about this many tiles' worth of patches (original LLaVA).
+  double shrink_above = 1.01;          ///< ... where its side is more than this times too long.
+  bool rounds = false;                 ///< transformers rounds the size of the map without margins where the original truncates.
+};
+
 /// One picture as rows of the prompt.
 struct ImageRows {
   image::Views views;                       ///< What the tower saw, for heat maps.
@@ -70,26 +83,29 @@ struct Model {
   VisionTower tower;
   Projector projector;
   std::optional<Tensor> image_newline;       ///< [hidden]
-  bool unpad_high_res = false;               ///< LLaVA-NeXT's spatial_unpad
-  std::optional<int64_t> max_num_patches;    ///< original anyres_max_N: bilinear down-sampling of the high-resolution map
+  Packing packing;
   plan::Group routed_group = plan::Group::vision;  ///< What `vision_mask` of a trace marks.
   Decoder decoder;
   image::PreprocessConfig preprocess;
-  text::Tokenizer tokenizer;
+  std::optional<text::Tokenizer> tokenizer;  ///< Absent where the folder has none, and in random models.
   PromptStyle prompt;
   GenerationDefaults generation;
   plan::ModelFacts facts;
   plan::Plan plan;                           ///< plan.json, the published config keys, or dense.
   int64_t weight_bytes = 0;                  ///< As held.
 
-  /// Picture to rows: views, tower, projector, packing (spatial_unpad, newline column).
-  ImageRows encode_image(const image::Image& picture) const;
-  /// The prompt of a conversation: template or conversation style, ending where the answer begins.
+  bool has_tower() const { return facts.tower.has_value(); }
+
+  /// Picture to rows: views, tower, projector, packing. `plan` governs the tower; null: the model's own.
+  /// Throws Error{bad_request} where the model has no tower, and for pictures that cannot be resized.
+  ImageRows encode_image(const image::Image& picture, const plan::Plan* plan = nullptr) const;
+  /// The prompt of a conversation: template or conversation style, ending where the answer begins. Throws Error{bad_request}.
   std::string render(const std::vector<text::Message>& messages) const;
 };
 
 /// Opens a model folder of any supported layout. Weights are mapped, not copied, where their type is kept.
-/// Compares tensor names as sets and reports all faults at once. Throws Error{bad_file}.
+/// Compares tensor names as sets and reports all faults at once. An original config without `mm_vision_tower` opens as a decoder
+/// alone: no tower, no projector. Throws Error{bad_file}.
 std::unique_ptr<Model> open_model(const std::filesystem::path& folder, const LoadOptions& options = {});
 
 /// A model of a named shape ("llava-1.5-7b", "llava-next-7b", "llava-1.5-13b") with random weights, `layers` decoder layers and

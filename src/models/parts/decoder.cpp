@@ -4,8 +4,48 @@
 #include <ATen/ops/index_select.h>
 
 #include "base/error.h"
+#include "models/parts/weight_slots.h"
 
 namespace lithe::models {
+namespace {
+
+nn::Norm shaped_norm(const DecoderConfig& config) { return {nn::Norm::Kind::rms, Tensor(), std::nullopt, config.norm_eps}; }
+
+routing::Block shaped_block(const DecoderConfig& config) {
+  using routing::Site;
+  const auto product = [&] { return shaped_linear(config.attention_bias); };
+  nn::Attention attention{product(), product(), product(), product(), config.heads, config.kv_heads, config.head_dim};
+  attention.window = config.window;
+  const auto feed = [&] { return shaped_linear(config.mlp_bias); };
+  nn::Mlp mlp{feed(), feed(), feed(), config.activation};
+  routing::Block block;
+  block.sites.push_back({Site::Kind::self, Site::Join::pre_norm, shaped_norm(config), std::move(attention)});
+  block.sites.push_back({Site::Kind::feed_forward, Site::Join::pre_norm, shaped_norm(config), std::move(mlp)});
+  return block;
+}
+
+void visit_block(const std::string& name, routing::Block& block, const DecoderConfig& config, const WeightVisitor& visitor) {
+  const int64_t hidden = config.hidden, wide = config.heads * config.head_dim, narrow = config.kv_heads * config.head_dim;
+  for (routing::Site& site : block.sites) {
+    if (auto* attention = std::get_if<nn::Attention>(&site.branch)) {
+      visit(name + "input_layernorm", site.norm, hidden, visitor);
+      visit(name + "self_attn.q_proj", attention->query, wide, hidden, visitor);
+      visit(name + "self_attn.k_proj", attention->key, narrow, hidden, visitor);
+      visit(name + "self_attn.v_proj", attention->value, narrow, hidden, visitor);
+      visit(name + "self_attn.o_proj", attention->output, hidden, wide, visitor);
+    } else if (auto* mlp = std::get_if<nn::Mlp>(&site.branch)) {
+      visit(name + "post_attention_layernorm", site.norm, hidden, visitor);
+      visit(name + "mlp.gate_proj", *mlp->gate, config.intermediate, hidden, visitor);
+      visit(name + "mlp.up_proj", mlp->up, config.intermediate, hidden, visitor);
+      visit(name + "mlp.down_proj", mlp->down, hidden, config.intermediate, visitor);
+    }
+  }
+  if (!block.router) return;
+  visitor({name + "router.weight", block.router->weight, {1, hidden}});
+  if (block.router->bias) visitor({name + "router.bias", *block.router->bias, {1}});
+}
+
+}  // namespace
 
 Tensor Decoder::embed(const Tensor& ids) const { return embeddings.index_select(0, ids).to(at::kFloat); }
 
@@ -19,5 +59,29 @@ Tensor Decoder::forward(routing::Batch batch, Tensor x, const routing::Observer&
 }
 
 Tensor Decoder::logits(const Tensor& x) const { return head(norm(x)).to(at::kFloat); }
+
+Decoder shaped_decoder(const DecoderConfig& config) {
+  Decoder decoder{.config = config, .norm = shaped_norm(config)};
+  for (int64_t layer = 0; layer < config.layers; ++layer) decoder.blocks.push_back(shaped_block(config));
+  for (const int64_t layer : config.routers) {
+    decoder.blocks[static_cast<size_t>(layer)].router =
+        nn::Router{Tensor(), config.router_bias ? std::optional<Tensor>(Tensor()) : std::nullopt};
+  }
+  return decoder;
+}
+
+void visit(Decoder& decoder, const WeightVisitor& visitor) {
+  const DecoderConfig& config = decoder.config;
+  visitor({"embed_tokens.weight", decoder.embeddings, {config.vocab, config.hidden}, true});
+  for (size_t layer = 0; layer < decoder.blocks.size(); ++layer) {
+    visit_block("layers." + std::to_string(layer) + ".", decoder.blocks[layer], config, visitor);
+  }
+  visit("norm", decoder.norm, config.hidden, visitor);
+  if (!config.tied_embeddings) visit("lm_head", decoder.head, config.vocab, config.hidden, visitor);
+}
+
+void tie(Decoder& decoder) {
+  if (decoder.config.tied_embeddings) decoder.head.weight = decoder.embeddings;
+}
 
 }  // namespace lithe::models

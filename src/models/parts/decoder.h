@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "models/parts/weight_slot.h"
 #include "ops/activation.h"
 #include "ops/rope.h"
 #include "routing/block.h"
@@ -25,6 +26,9 @@ struct DecoderConfig {
   ops::RopeConfig rope;
   std::optional<int64_t> window;  ///< Sliding window (Mistral).
   bool tied_embeddings = false;
+  bool attention_bias = false, mlp_bias = false;
+  std::vector<int64_t> routers;  ///< Layers with a router, ascending.
+  bool router_bias = true;
 };
 
 /// Token embeddings, blocks, last norm and head.
@@ -45,5 +49,15 @@ struct Decoder {
   /// x: [rows, hidden], after the last block -> [rows, vocab] float32
   Tensor logits(const Tensor& x) const;
 };
+
+/// A decoder of this shape whose tensors are still to be filled.
+Decoder shaped_decoder(const DecoderConfig& config);
+
+/// Every weight, by its name in LLaMA checkpoints behind "model.": "layers.0.self_attn.q_proj.weight"; "layers.0.router.weight" and
+/// "lm_head.weight" beside them. Tied embeddings come once, as "embed_tokens.weight".
+void visit(Decoder& decoder, const WeightVisitor& visitor);
+
+/// Lets the head use the embeddings where they are tied; to be called when the tensors are filled.
+void tie(Decoder& decoder);
 
 }  // namespace lithe::models

@@ -6,7 +6,9 @@
 #include <optional>
 #include <vector>
 
+#include "models/parts/weight_slot.h"
 #include "ops/activation.h"
+#include "plan/plan.h"
 #include "routing/block.h"
 
 namespace lithe::models {
@@ -24,6 +26,7 @@ struct VisionTowerConfig {
 
   int64_t grid() const { return image_px / patch_px; }  ///< Patches across.
   int64_t patches() const { return grid() * grid(); }
+  int64_t tokens() const { return patches() + (keep_class_token ? 1 : 0); }  ///< Rows out of the tower, per tile.
 };
 
 /// CLIP's vision transformer (arXiv 2103.00020). Its blocks run through the same executor as a decoder's (stream `vision_tower`).
@@ -35,8 +38,18 @@ struct VisionTower {
   nn::Norm pre_norm;
   std::vector<routing::Block> blocks;  ///< layers_run of them
 
-  /// pixels: [tiles, 3, S, S] float32 -> [tiles, tokens, width]
-  Tensor features(const Tensor& pixels) const;
+  /// pixels: [tiles, 3, S, S] float32 -> [tiles, tokens, width] float32. `plan` governs the stream `vision_tower`; null: dense.
+  /// Throws Error{bad_request} for a plan that drops rows for good here.
+  Tensor features(const Tensor& pixels, const plan::Plan* plan = nullptr) const;
+
+ private:
+  Tensor embed(const Tensor& pixels) const;
 };
+
+/// A tower of this shape whose tensors are still to be filled.
+VisionTower shaped_tower(const VisionTowerConfig& config);
+
+/// Every weight, by its name in CLIP checkpoints behind "vision_model.": "encoder.layers.0.self_attn.q_proj.weight".
+void visit(VisionTower& tower, const WeightVisitor& visitor);
 
 }  // namespace lithe::models

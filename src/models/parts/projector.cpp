@@ -1,0 +1,25 @@
+#include "models/parts/projector.h"
+
+#include "models/parts/weight_slots.h"
+
+namespace lithe::models {
+
+at::Tensor Projector::operator()(const at::Tensor& x) const {
+  at::Tensor y = x;
+  for (size_t i = 0; i < layers.size(); ++i) y = layers[i](i == 0 ? y : ops::activate(activation, std::move(y)));
+  return y;
+}
+
+Projector shaped_projector(const std::vector<int64_t>& widths, bool bias, ops::Activation activation) {
+  Projector projector{.widths = widths, .activation = activation};
+  for (size_t i = 1; i < widths.size(); ++i) projector.layers.push_back(shaped_linear(bias));
+  return projector;
+}
+
+void visit(Projector& projector, const WeightVisitor& visitor) {
+  for (size_t i = 0; i < projector.layers.size(); ++i) {
+    visit(std::to_string(i), projector.layers[i], projector.widths[i + 1], projector.widths[i], visitor);
+  }
+}
+
+}  // namespace lithe::models
