@@ -20,7 +20,7 @@ if [ -n "${CARGO:-}" ]; then
   exit
 fi
 try cargo rustc && exit
-for versioned in $(ls /usr/bin/cargo-1.* 2>/dev/null | sort -rV); do
-  try "$versioned" "/usr/bin/rustc-${versioned##*cargo-}" && exit
+for versioned in $(IFS=:; for folder in $PATH; do ls -d "$folder"/cargo-1.* 2>/dev/null || true; done | sort -rV); do
+  try "$versioned" "rustc-${versioned##*/cargo-}" && exit
 done
 exit 1

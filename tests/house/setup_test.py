@@ -1,0 +1,131 @@
+"""What tools/setup.sh and tools/find_cargo.sh decide on other machines: commands of the system are played by stubs."""
+
+import os
+import re
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+REAL = "bash sh env dirname sed tr sort tail cut ls cat awk mkdir grep uname rm".split()
+WHEELS = re.findall(r"^([a-z0-9-]+)==([0-9.]+)", (ROOT / "requirements/torch.txt").read_text(), re.MULTILINE)
+
+
+class Machine:
+    """A folder of stubs that is the whole PATH, and a Python environment as a finished set-up leaves it."""
+
+    def __init__(self, folder):
+        self.bin = Path(folder) / "bin"
+        self.venv = Path(folder) / "venv"
+        self.bin.mkdir()
+        for name in REAL:
+            real = next(p for p in (Path("/bin") / name, Path("/usr/bin") / name) if p.exists())
+            (self.bin / name).symlink_to(real)
+        self.stub("id", "echo 1000")
+        self.stub("dpkg-query", "echo installed")
+        self.stub("apt-cache", "")
+        self.stub("df", "echo; echo /dev/x 1 1 999999 1% /")
+        self.rust("1.90.0")
+        for name, version in WHEELS:
+            installer = self.installer(name, version)
+            installer.parent.mkdir(parents=True)
+            installer.write_text("pip\n")
+
+    def installer(self, name, version):
+        return self.venv / f"lib/python3.11/site-packages/{name.replace('-', '_')}-{version}.dist-info/INSTALLER"
+
+    def stub(self, name, script):
+        (self.bin / name).write_text(f"#!/bin/sh\n{script}\n")
+        (self.bin / name).chmod(0o755)
+
+    def rust(self, version, suffix=""):
+        self.stub("cargo" + suffix, f"echo 'cargo {version} (x)'")
+        self.stub("rustc" + suffix, f"echo 'rustc {version} (x)'")
+
+    def run(self, *command):
+        result = subprocess.run(command, cwd=ROOT, env={"PATH": str(self.bin)}, capture_output=True, text=True, check=False)
+        return result.returncode, result.stdout + result.stderr
+
+    def setup(self):
+        return self.run(str(ROOT / "tools/setup.sh"), str(self.venv))
+
+
+class Setup(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.machine = Machine(folder.name)
+
+    def test_nothing_to_do_says_nothing(self):
+        self.assertEqual(self.machine.setup(), (0, ""))
+
+    def test_missing_packages_are_one_line(self):
+        self.machine.stub("dpkg-query", 'for last; do :; done; case "$last" in libgif-dev|cmake) exit 1;; esac; echo installed')
+        status, text = self.machine.setup()
+        self.assertEqual(status, 1)
+        lines = [line for line in text.splitlines() if "apt-get install" in line]
+        self.assertEqual(len(lines), 1)
+        self.assertTrue(lines[0].endswith("--no-install-recommends cmake libgif-dev"), lines[0])
+
+    def test_debian_gets_cargo_web(self):
+        self.machine.rust("1.66.0")
+        status, text = self.machine.setup()
+        self.assertEqual(status, 1)
+        self.assertTrue(text.rstrip().endswith("cargo-web"), text)
+
+    def test_ubuntu_gets_its_newest_cargo(self):
+        self.machine.rust("1.75.0")
+        self.machine.stub("apt-cache", "echo 'cargo-1.89 - x'; echo 'cargo-1.100 - x'; echo 'cargo-1.80 - x'")
+        status, text = self.machine.setup()
+        self.assertEqual(status, 1)
+        self.assertTrue(text.rstrip().endswith("cargo-1.100 rustc-1.100"), text)
+
+    def test_broken_off_install_does_not_count(self):
+        self.machine.installer(*WHEELS[0]).unlink()
+        self.machine.stub("df", "echo; echo /dev/x 1 1 10 99% /")
+        status, text = self.machine.setup()
+        self.assertEqual(status, 1)
+        self.assertIn("has 10 MB free, but 3000 MB are needed", text)
+
+    def test_python_without_a_wheel(self):
+        self.machine.installer(*WHEELS[0]).unlink()
+        self.machine.stub("python3", 'case "$1" in --version) echo Python 3.9.2;; *) exit 1;; esac')
+        status, text = self.machine.setup()
+        self.assertEqual(status, 1)
+        self.assertIn("Python 3.9.2 has no wheel", text)
+
+
+class FindCargo(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.machine = Machine(folder.name)
+
+    def found(self):
+        status, text = self.machine.run(str(ROOT / "tools/find_cargo.sh"))
+        return [Path(word).name for word in text.split()] if status == 0 else None
+
+    def test_plain(self):
+        self.assertEqual(self.found(), ["cargo", "rustc"])
+
+    def test_newest_versioned_beside_an_old_one(self):
+        self.machine.rust("1.75.0")
+        self.machine.rust("1.88.0", "-1.88")
+        self.machine.rust("1.100.0", "-1.100")
+        self.machine.rust("1.80.0", "-1.80")
+        self.assertEqual(self.found(), ["cargo-1.100", "rustc-1.100"])
+
+    def test_cargo_without_its_rustc(self):
+        self.machine.rust("1.75.0")
+        self.machine.rust("1.89.0", "-1.89")
+        (self.machine.bin / "rustc-1.89").unlink()
+        self.assertIsNone(self.found())
+
+    def test_none(self):
+        self.machine.rust("1.86.0")
+        self.assertIsNone(self.found())
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,265 @@
+#!/usr/bin/env python3
+"""Writes tests/data/image: small pictures of every kind and what Pillow makes of them (as .ppm).
+
+decode/NAME.EXT        the picture
+decode/NAME.ppm        convert("RGB") after ImageOps.exif_transpose
+decode/NAME.white.ppm  composited over white as transformers 5 does, where that differs
+resize/WxH_to_WxH_FILTER.ppm   Image.resize of the noise below
+
+Needs pillow (made with 13.0.0) and numpy. Usage: python3 tools/make_image_fixtures.py
+"""
+import io
+import pathlib
+import struct
+import zlib
+
+import numpy as np
+from PIL import Image, ImageOps
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent / "tests/data/image"
+
+
+def noise(width, height, channels=3, seed=1):
+    """The generator that tests/image/support.h repeats."""
+    count, state, out = width * height * channels, seed, bytearray()
+    for _ in range(count):
+        state = (state * 1664525 + 1013904223) & 0xFFFFFFFF
+        out.append(state >> 24)
+    return np.frombuffer(bytes(out), dtype=np.uint8).reshape(height, width, channels)
+
+
+def smooth(width, height, channels=3):
+    y, x = np.mgrid[0:height, 0:width]
+    planes = [128 + 120 * np.sin(x / (5 + c) + y / (7 - c) + c) for c in range(channels)]
+    return np.stack(planes, axis=2).astype(np.uint8)
+
+
+def write_ppm(path, image):
+    path.write_bytes(b"P6 %d %d 255\n" % image.size + image.tobytes())
+
+
+def on_white(image):
+    if image.mode == "RGB":
+        return image
+    rgba = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, (255, 255, 255)), rgba).convert("RGB")
+
+
+def decode_case(name, data):
+    folder = ROOT / "decode"
+    (folder / name).write_bytes(data)
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    image = ImageOps.exif_transpose(image)
+    stem = name.replace(".", "_")
+    plain, white = image.convert("RGB"), on_white(image)
+    write_ppm(folder / f"{stem}.ppm", plain)
+    if plain.tobytes() != white.tobytes():
+        write_ppm(folder / f"{stem}.white.ppm", white)
+
+
+def encoded(image, kind, **options):
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def chunk(name, data):
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def raw_png(width, height, depth, colour, rows, extra=b"", interlace=0):
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlace)
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + chunk(b"IDAT", zlib.compress(rows, 9)) +
+            chunk(b"IEND", b""))
+
+
+def png_rows(width, height, bits, seed):
+    stride = (width * bits + 7) // 8
+    data = noise(stride, height, 1, seed).reshape(height, stride)
+    return b"".join(b"\0" + row.tobytes() for row in data)
+
+
+def adam7_rows(picture):
+    """Rows of an interlaced 8-bit picture, unfiltered."""
+    out = b""
+    for x0, y0, dx, dy in [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]:
+        part = picture[y0::dy, x0::dx]
+        if part.shape[1]:
+            out += b"".join(b"\0" + row.tobytes() for row in part)
+    return out
+
+
+def make_png():
+    colours = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+    kinds = [(0, d) for d in (1, 2, 4, 8, 16)] + [(3, d) for d in (1, 2, 4, 8)] + [(c, d) for c in (2, 4, 6) for d in (8, 16)]
+    for colour, depth in kinds:
+        palette = chunk(b"PLTE", noise(2**depth, 1, 3, 7).tobytes()) if colour == 3 else b""
+        rows = png_rows(13, 9, depth * colours[colour], 3 + depth)
+        decode_case(f"png_c{colour}_d{depth}.png", raw_png(13, 9, depth, colour, rows, palette))
+    palette = chunk(b"PLTE", noise(256, 1, 3, 7).tobytes())
+    rows = png_rows(13, 9, 8, 5)
+    decode_case("png_palette_clear.png", raw_png(13, 9, 8, 3, rows, palette + chunk(b"tRNS", bytes(range(0, 256, 2)))))
+    decode_case("png_palette_short.png", raw_png(4, 1, 8, 3, b"\0\0\1\2\0", chunk(b"PLTE", bytes(range(9)))))
+    grey = bytes([0]) + bytes(range(13))
+    decode_case("png_grey_clear.png", raw_png(13, 1, 8, 0, grey, chunk(b"tRNS", struct.pack(">H", 5))))
+    wide = bytes([0]) + struct.pack(">6H", 0, 5, 255, 256, 1000, 65535)
+    decode_case("png_grey16_clear.png", raw_png(6, 1, 16, 0, wide, chunk(b"tRNS", struct.pack(">H", 1000))))
+    rgb = bytes([0]) + noise(5, 1).tobytes()
+    decode_case("png_rgb_clear.png", raw_png(5, 1, 8, 2, rgb, chunk(b"tRNS", struct.pack(">3H", *rgb[4:7]))))
+    gamma = chunk(b"gAMA", struct.pack(">I", 100000))
+    decode_case("png_gamma.png", raw_png(13, 9, 8, 2, png_rows(13, 9, 24, 2), gamma))
+    for channels, colour in [(3, 2), (4, 6), (1, 0)]:
+        rows = adam7_rows(noise(13, 9, channels, 4))
+        decode_case(f"png_interlaced_c{colour}.png", raw_png(13, 9, 8, colour, rows, interlace=1))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    decode_case("png_exif6.png", encoded(Image.fromarray(noise(7, 4)), "PNG", exif=exif))
+
+
+def make_jpeg():
+    picture = Image.fromarray(smooth(45, 31))
+    for name, sampling in [("444", 0), ("422", 1), ("420", 2)]:
+        decode_case(f"jpeg_{name}.jpg", encoded(picture, "JPEG", quality=80, subsampling=sampling))
+    decode_case("jpeg_progressive.jpg", encoded(picture, "JPEG", quality=85, progressive=True))
+    decode_case("jpeg_restart.jpg", encoded(picture, "JPEG", quality=85, restart_marker_blocks=3))
+    decode_case("jpeg_rgb.jpg", encoded(picture, "JPEG", quality=85, keep_rgb=True))
+    decode_case("jpeg_grey.jpg", encoded(picture.convert("L"), "JPEG", quality=85))
+    decode_case("jpeg_one_pixel.jpg", encoded(picture.crop((3, 3, 4, 4)), "JPEG"))
+    cmyk = Image.fromarray(smooth(45, 31, 4), "CMYK")
+    data = encoded(cmyk, "JPEG", quality=85)
+    decode_case("jpeg_cmyk.jpg", data)
+    # Without Adobe's marker.
+    at = data.index(b"\xff\xee")
+    length = struct.unpack(">H", data[at + 2:at + 4])[0]
+    decode_case("jpeg_cmyk_plain.jpg", data[:at] + data[at + 2 + length:])
+    # Adobe's transform 2: the same components read as YCCK.
+    at = data.index(b"Adobe") + 11
+    decode_case("jpeg_ycck.jpg", data[:at] + b"\2" + data[at + 1:])
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        decode_case(f"jpeg_exif{orientation}.jpg", encoded(Image.fromarray(smooth(19, 12)), "JPEG", exif=exif))
+    tiff = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x08\0\0\0\0\0\0\0"
+    decode_case("jpeg_exif8_little.jpg", encoded(Image.fromarray(smooth(19, 12)), "JPEG", exif=tiff))
+
+
+def make_webp():
+    picture, clear = Image.fromarray(smooth(33, 21)), Image.fromarray(smooth(33, 21, 4))
+    decode_case("webp_lossy.webp", encoded(picture, "WEBP", quality=80))
+    decode_case("webp_lossless.webp", encoded(picture, "WEBP", lossless=True))
+    decode_case("webp_lossy_alpha.webp", encoded(clear, "WEBP", quality=80))
+    decode_case("webp_lossless_alpha.webp", encoded(clear, "WEBP", lossless=True, exact=True))
+    exif = Image.Exif()
+    exif[0x0112] = 5
+    decode_case("webp_exif5.webp", encoded(picture, "WEBP", lossless=True, exif=exif))
+    frames = [clear, Image.fromarray(noise(33, 21, 4))]
+    decode_case("webp_animated.webp", encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True))
+    decode_case("webp_animated_lossy.webp", encoded(picture, "WEBP", save_all=True, append_images=[frames[1].convert("RGB")]))
+
+
+def lzw(pixels, bits):
+    """Codes without compression: the table is cleared before it would grow a bit wider."""
+    clear, codes, since = 1 << bits, [], 0
+    for pixel in pixels:
+        if since % (clear - 2) == 0:
+            codes.append(clear)
+        codes.append(int(pixel))
+        since += 1
+    codes.append(clear + 1)
+    value = sum(code << (i * (bits + 1)) for i, code in enumerate(codes))
+    data = value.to_bytes((len(codes) * (bits + 1) + 7) // 8, "little")
+    blocks = [data[i:i + 255] for i in range(0, len(data), 255)]
+    return bytes([bits]) + b"".join(bytes([len(b)]) + b for b in blocks) + b"\0"
+
+
+def raw_gif(screen, frame, pixels, palette=None, local=None, clear=None, interlaced=False, bits=3):
+    def field(colours):
+        return (0x80 | (len(colours) // 3).bit_length() - 2) if colours else 0
+
+    out = b"GIF89a" + struct.pack("<HHBBB", *screen, field(palette), 0, 0) + (palette or b"")
+    out += b"\x21\xfe\x03abc\0"
+    if clear is not None:
+        out += b"\x21\xf9\x04" + bytes([1, 0, 0, clear]) + b"\0"
+    out += b"\x2c" + struct.pack("<HHHHB", *frame, field(local) | (0x40 if interlaced else 0)) + (local or b"")
+    return out + lzw(pixels, bits) + b";"
+
+
+def make_gif():
+    eight = noise(8, 1, 3, 9).tobytes()
+    pixels = (noise(7, 11, 1, 3) % 8).ravel()
+    plain = dict(screen=(7, 11), frame=(0, 0, 7, 11), pixels=pixels)
+    decode_case("gif_plain.gif", raw_gif(palette=eight, **plain))
+    decode_case("gif_interlaced.gif", raw_gif(palette=eight, interlaced=True, **plain))
+    decode_case("gif_local.gif", raw_gif(palette=eight, local=noise(8, 1, 3, 10).tobytes(), **plain))
+    decode_case("gif_clear.gif", raw_gif(palette=eight, clear=3, **plain))
+    decode_case("gif_no_palette.gif", raw_gif(clear=2, **plain))
+    decode_case("gif_short_palette.gif", raw_gif(palette=eight[:12], **plain))
+    offset = dict(screen=(10, 15), frame=(2, 3, 7, 11), pixels=pixels)
+    decode_case("gif_offset.gif", raw_gif(palette=eight, **offset))
+    decode_case("gif_offset_clear.gif", raw_gif(palette=eight, clear=5, **offset))
+    decode_case("gif_outside.gif", raw_gif((8, 8), (2, 3, 7, 11), pixels, palette=eight))
+    frames = [Image.fromarray(noise(16, 12, 3, s)).quantize(32) for s in (1, 2)]
+    decode_case("gif_animated.gif", encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    decode_case("gif_compressed.gif", encoded(Image.fromarray(smooth(64, 48)).quantize(64), "GIF"))
+
+
+def raw_bmp(width, height, bits, data, palette=b"", compression=0, masks=b"", header=40):
+    if header == 12:
+        head = struct.pack("<IHHHH", 12, width, height, 1, bits)
+    else:
+        head = struct.pack("<IiiHHIIiiII", header, width, height, 1, bits, compression, len(data), 0, 0, len(palette) // 4, 0)
+        head += (masks + bytes(200))[:header - 40] if header > 40 else masks
+    at = 14 + len(head) + len(palette)
+    return b"BM" + struct.pack("<IHHI", at + len(data), 0, 0, at) + head + palette + data
+
+
+def make_bmp():
+    def rows(width, bits, seed=5):
+        return noise((width * bits + 31) // 32 * 4, 6, 1, seed).tobytes()
+
+    def palette(count):
+        return b"".join(bytes(c) + b"\0" for c in noise(count, 1, 3, 8)[0].tolist())
+
+    for bits, count in [(1, 2), (4, 16), (8, 256), (8, 20), (16, 0), (24, 0), (32, 0)]:
+        decode_case(f"bmp_{bits}_{count}.bmp", raw_bmp(11, 6, bits, rows(11, bits), palette(count)))
+    decode_case("bmp_top_down.bmp", raw_bmp(11, -6, 24, rows(11, 24)))
+    decode_case("bmp_565.bmp", raw_bmp(11, 6, 16, rows(11, 16), compression=3, masks=struct.pack("<3I", 0xF800, 0x7E0, 0x1F)))
+    masks = struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    decode_case("bmp_bgra.bmp", raw_bmp(11, 6, 32, rows(11, 32), compression=3, masks=masks, header=108))
+    masks = struct.pack("<3I", 0xFF000000, 0xFF0000, 0xFF00)
+    decode_case("bmp_xbgr.bmp", raw_bmp(11, 6, 32, rows(11, 32), compression=3, masks=masks))
+    old = noise(256, 1, 3, 8).tobytes()
+    decode_case("bmp_os2.bmp", raw_bmp(11, 6, 8, rows(11, 8), old, header=12))
+    runs = bytes([3, 1, 2, 2, 0, 0, 0, 5, 0, 1, 2, 3, 1, 0, 0, 0, 5, 4, 0, 1])
+    decode_case("bmp_rle8.bmp", raw_bmp(5, 3, 8, runs, palette(6), compression=1))
+    runs = bytes([5, 0x12, 0, 0, 0, 5, 0x01, 0x23, 0x10, 0, 0, 0, 2, 0x45, 3, 0x30, 0, 1])
+    decode_case("bmp_rle4.bmp", raw_bmp(5, 3, 4, runs, palette(6), compression=2))
+
+
+FILTERS = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3, "box": 4, "hamming": 5}
+
+
+def make_resize():
+    cases = [((37, 29), (5, 7)), ((37, 29), (61, 43)), ((37, 29), (37, 11)), ((37, 29), (50, 29)), ((1, 29), (7, 13)),
+             ((37, 1), (13, 5)), ((1, 1), (9, 4)), ((37, 29), (1, 1)), ((200, 150), (33, 24)), ((3, 2), (41, 37)),
+             ((640, 427), (56, 37)), ((37, 29), (38, 28))]
+    for before, after in cases:
+        source = Image.fromarray(noise(*before))
+        for name in FILTERS if before == (37, 29) else ["bicubic"]:
+            result = source.resize(after, FILTERS[name])
+            label = "%dx%d_to_%dx%d_%s" % (*before, *after, name)
+            write_ppm(ROOT / "resize" / f"{label}.ppm", result)
+
+
+if __name__ == "__main__":
+    for folder in ("decode", "resize"):
+        (ROOT / folder).mkdir(parents=True, exist_ok=True)
+        for old_file in (ROOT / folder).iterdir():
+            old_file.unlink()
+    make_png()
+    make_jpeg()
+    make_webp()
+    make_gif()
+    make_bmp()
+    make_resize()
