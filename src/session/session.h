@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "image/decode.h"
 #include "image/heat_map.h"
 #include "image/image.h"
 #include "plan/facts.h"

@@ -1,0 +1,14 @@
+#pragma once
+
+#include "models/model.h"
+#include "session/session.h"
+
+namespace lithe::session {
+
+/// Session::answer, over a model.
+Answer run_answer(const models::Model& model, const Request& request, const AnswerOptions& options);
+
+/// The plan that a request runs under: its own, validated against the model, or the model's.
+const plan::Plan& plan_of(const models::Model& model, const Request& request);
+
+}  // namespace lithe::session

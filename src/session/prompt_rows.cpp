@@ -1,0 +1,73 @@
+#include "session/prompt_rows.h"
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/tensor.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace lithe::session {
+namespace {
+
+std::vector<int64_t> tokenise(const models::Model& model, const Request& request) {
+  require(model.tokenizer.has_value(), Fault::bad_request, model.name, ": this model has no tokenizer, so it cannot answer; it is for timing only");
+  const std::string prompt = request.raw ? request.text : model.render(request.messages);
+  return model.tokenizer->encode_with_images(prompt, model.prompt.dialect);
+}
+
+void check_ids(const models::Model& model, const std::vector<int64_t>& ids, size_t images) {
+  const auto marks = static_cast<size_t>(std::count(ids.begin(), ids.end(), text::kImageId));
+  require(marks == images, Fault::bad_request, "the prompt has ", marks, " image mark", marks == 1 ? "" : "s", " and ", images,
+          images == 1 ? " picture was given" : " pictures were given", "; give one --image for each <image>");
+  require(!ids.empty(), Fault::bad_request, "the prompt is empty");
+  for (const int64_t id : ids) {
+    require(id == text::kImageId || (id >= 0 && id < model.decoder.config.vocab), Fault::bad_file, "the tokenizer gives the id ", id,
+            ", but the model has ", model.decoder.config.vocab, " token embeddings; the folder's tokenizer and weights do not belong together");
+  }
+}
+
+/// Appends the embeddings of the text tokens collected so far.
+void flush_text(const models::Model& model, std::vector<int64_t>& pending, PromptRows& prompt, std::vector<Tensor>& parts) {
+  if (pending.empty()) return;
+  const Tensor ids = at::tensor(at::ArrayRef<int64_t>(pending), at::kLong).to(model.decoder.embeddings.device());
+  parts.push_back(model.decoder.embed(ids));
+  prompt.kinds.insert(prompt.kinds.end(), pending.size(), routing::RowKind::text);
+  pending.clear();
+}
+
+}  // namespace
+
+int64_t PromptRows::vision_rows() const {
+  return std::count_if(kinds.begin(), kinds.end(), [](routing::RowKind kind) { return routing::belongs(kind, plan::Group::vision); });
+}
+
+PromptRows build_prompt(const models::Model& model, const Request& request) {
+  PromptRows prompt;
+  prompt.ids = tokenise(model, request);
+  check_ids(model, prompt.ids, request.images.size());
+  for (const image::Image& picture : request.images) prompt.images.push_back(model.encode_image(picture));
+
+  std::vector<Tensor> parts;
+  std::vector<int64_t> pending;
+  size_t next_image = 0;
+  for (const int64_t id : prompt.ids) {
+    if (id != text::kImageId) {
+      pending.push_back(id);
+      continue;
+    }
+    flush_text(model, pending, prompt, parts);
+    const models::ImageRows& picture = prompt.images[next_image++];
+    prompt.image_first_row.push_back(prompt.rows());
+    parts.push_back(picture.rows.to(at::kFloat));
+    prompt.kinds.insert(prompt.kinds.end(), picture.kinds.begin(), picture.kinds.end());
+  }
+  flush_text(model, pending, prompt, parts);
+  prompt.embeddings = parts.size() == 1 ? parts.front() : at::cat(parts);
+  const int64_t longest = model.decoder.config.max_positions;
+  require(longest == 0 || prompt.rows() < longest, Fault::bad_request, "the prompt has ", prompt.rows(), " tokens with its pictures, and the model takes ",
+          longest, " with the answer; shorten it or use fewer pictures");
+  return prompt;
+}
+
+}  // namespace lithe::session

@@ -1,0 +1,73 @@
+#include "session/session.h"
+
+#include "base/error.h"
+#include "models/model.h"
+#include "session/answer.h"
+
+namespace lithe::session {
+namespace {
+
+models::WeightStorage storage_named(const std::string& name) {
+  if (name == "auto") return models::WeightStorage::as_in_file;
+  if (name == "float32") return models::WeightStorage::float32;
+  if (name == "bfloat16") return models::WeightStorage::bfloat16;
+  if (name == "float16") return models::WeightStorage::float16;
+  fail(Fault::bad_request, "weights cannot be held as '", name, "'; use auto, float32, bfloat16 or float16");
+}
+
+}  // namespace
+
+const char* name_of(StopReason reason) {
+  switch (reason) {
+    case StopReason::eos: return "eos";
+    case StopReason::stop_string: return "stop";
+    case StopReason::length: return "length";
+    case StopReason::cancelled: return "cancelled";
+  }
+  return "";
+}
+
+Session Session::open(const std::filesystem::path& folder, const OpenOptions& options) {
+  return Session(models::open_model(folder, {.weights = storage_named(options.weights), .device = options.device, .progress = options.progress}));
+}
+
+Session::Session(std::unique_ptr<models::Model> model) : model_(std::move(model)) {}
+Session::Session(Session&&) noexcept = default;
+Session& Session::operator=(Session&&) noexcept = default;
+Session::~Session() = default;
+
+Answer Session::answer(const Request& request, const AnswerOptions& options) { return run_answer(*model_, request, options); }
+
+SamplingPolicy Session::default_sampling() const {
+  const models::GenerationDefaults& defaults = model_->generation;
+  return {.temperature = defaults.sample ? defaults.temperature : 0.0,
+          .top_k = defaults.top_k,
+          .top_p = defaults.top_p,
+          .min_p = defaults.min_p,
+          .repetition_penalty = defaults.repetition_penalty};
+}
+
+image::DecodeOptions Session::decode_options() const { return model_->preprocess.decode_options(); }
+const plan::ModelFacts& Session::facts() const { return model_->facts; }
+const plan::Plan& Session::plan() const { return model_->plan; }
+const std::string& Session::family() const { return model_->family; }
+int64_t Session::weight_bytes() const { return model_->weight_bytes; }
+
+Json Session::describe() const {
+  const models::DecoderConfig& decoder = model_->decoder.config;
+  const models::VisionTowerConfig& tower = model_->tower.config;
+  const auto type_of = [](const at::Tensor& t) { return std::string(c10::toString(t.scalar_type())); };
+  Json json;
+  json["name"] = model_->name;
+  json["family"] = model_->family;
+  json["decoder"] = {{"layers", decoder.layers}, {"hidden", decoder.hidden}, {"intermediate", decoder.intermediate}, {"heads", decoder.heads},
+                     {"kv_heads", decoder.kv_heads}, {"head_dim", decoder.head_dim}, {"vocab", decoder.vocab}, {"max_positions", decoder.max_positions}};
+  if (decoder.window) json["decoder"]["sliding_window"] = *decoder.window;
+  json["vision_tower"] = {{"layers", tower.layers}, {"layers_run", tower.layers_run}, {"width", tower.width}, {"heads", tower.heads},
+                          {"image_px", tower.image_px}, {"patch_px", tower.patch_px}, {"patches", tower.patches()}};
+  json["weights"] = {{"type", type_of(model_->decoder.embeddings)}, {"bytes", model_->weight_bytes}};
+  json["plan"] = model_->plan.name;
+  return json;
+}
+
+}  // namespace lithe::session

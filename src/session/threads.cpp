@@ -1,0 +1,71 @@
+#include "session/threads.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/detail/CUDAHooksInterface.h>
+#include <dlfcn.h>
+#include <sched.h>
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <fstream>
+
+#include "base/error.h"
+
+namespace lithe::session {
+namespace {
+
+constexpr int64_t kMaxThreads = 1024;
+
+// The quota of the control group in cores, or a large number. In a container the quota, not the mask, says what is there.
+int64_t quota_cores() {
+  std::ifstream file("/sys/fs/cgroup/cpu.max");
+  std::string quota;
+  double period = 0;
+  if (!(file >> quota >> period) || quota == "max" || period <= 0) return kMaxThreads;
+  double microseconds = 0;
+  const auto [end, error] = std::from_chars(quota.data(), quota.data() + quota.size(), microseconds);
+  if (error != std::errc() || microseconds <= 0) return kMaxThreads;
+  return std::max<int64_t>(1, std::llround(std::ceil(microseconds / period)));
+}
+
+// "cuda" or "cuda:N"; -1 for anything else.
+int64_t cuda_index(const std::string& device) {
+  if (device == "cuda") return 0;
+  if (device.rfind("cuda:", 0) != 0) return -1;
+  int64_t index = -1;
+  const char* const last = device.data() + device.size();
+  const auto [end, error] = std::from_chars(device.data() + 5, last, index);
+  return error == std::errc() && end == last && index < 128 ? index : -1;
+}
+
+}  // namespace
+
+int64_t cores_available() {
+  cpu_set_t mask;
+  CPU_ZERO(&mask);
+  const int64_t cores = sched_getaffinity(0, sizeof mask, &mask) == 0 ? CPU_COUNT(&mask) : 1;
+  return std::clamp<int64_t>(std::min(cores, quota_cores()), 1, kMaxThreads);
+}
+
+void set_threads(int64_t count) {
+  require(count >= 1 && count <= kMaxThreads, Fault::bad_request, "--threads is ", count, "; give 1 to ", kMaxThreads,
+          ".");
+  at::set_num_threads(static_cast<int>(count));
+}
+
+void prepare_device(const std::string& device) {
+  if (device == "cpu") return;
+  const int64_t index = cuda_index(device);
+  require(index >= 0, Fault::bad_request, "There is no device '", device, "'; give cpu, cuda or cuda:N.");
+  void* const library = dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL);
+  if (library == nullptr) {
+    const char* const reason = dlerror();
+    fail(Fault::bad_request, "Device '", device, "' can't be used, as CUDA's libraries don't load (",
+         reason == nullptr ? "no reason given" : reason, "); run `make setup GPU=1`, or take --device cpu.");
+  }
+  const int64_t devices = at::detail::getCUDAHooks().deviceCount();
+  require(index < devices, Fault::bad_request, "Device '", device, "' is not there, as CUDA sees ", devices,
+          " devices; take another number or --device cpu.");
+}
+
+}  // namespace lithe::session

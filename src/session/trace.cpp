@@ -1,0 +1,117 @@
+#include "session/trace.h"
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/index_copy.h>
+#include <ATen/ops/tensor.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "io/safetensors.h"
+#include "models/model.h"
+#include "session/answer.h"
+#include "session/generation.h"
+#include "session/prompt_rows.h"
+
+namespace lithe::session {
+namespace {
+
+/// Named tensors in the order in which they were added.
+class Recording {
+ public:
+  void add(const std::string& name, const Tensor& tensor) {
+    const bool whole = !tensor.is_floating_point();
+    const Tensor kept = tensor.detach().to(at::kCPU, whole ? at::kLong : at::kFloat).contiguous();
+    const auto owner = std::make_shared<Tensor>(kept);
+    const std::span<const std::byte> bytes(static_cast<const std::byte*>(kept.const_data_ptr()), static_cast<size_t>(kept.nbytes()));
+    tensors_.emplace_back(name, io::TensorView{whole ? io::Dtype::int64 : io::Dtype::float32, kept.sizes().vec(), bytes, owner, {}});
+  }
+  void add(const std::string& name, const std::vector<int64_t>& values) { add(name, at::tensor(at::ArrayRef<int64_t>(values), at::kLong)); }
+
+  void write(const std::filesystem::path& out) const { io::write_safetensors(out, tensors_, {{"format", "pt"}}); }
+
+ private:
+  std::vector<std::pair<std::string, io::TensorView>> tensors_;
+};
+
+/// Records every layer. Rows that are gone for good keep the value they left with, so that `hidden` has all rows of the prompt.
+class LayerRecorder {
+ public:
+  LayerRecorder(Recording& recording, const Tensor& embeddings) : recording_(recording), hidden_(embeddings) {}
+
+  void operator()(const routing::LayerReport& report) {
+    const std::string prefix = "layers." + std::to_string(report.layer) + ".";
+    recording_.add(prefix + "kept", positions_run(report));
+    if (report.rows->router_weight.front()) recording_.add(prefix + "router_weight", *report.rows->router_weight.front());
+    std::vector<int64_t> alive;
+    const routing::Rows& survivors = report.rows->survivors;
+    for (int64_t i = 0; i < survivors.count(); ++i) {
+      alive.push_back(report.batch->positions[static_cast<size_t>(survivors.index ? survivors.list[static_cast<size_t>(i)] : i)]);
+    }
+    const Tensor index = at::tensor(at::ArrayRef<int64_t>(alive), at::kLong).to(hidden_.device());
+    hidden_ = at::index_copy(hidden_, 0, index, report.hidden);
+    recording_.add(prefix + "hidden", hidden_);
+  }
+
+ private:
+  Recording& recording_;
+  Tensor hidden_;
+};
+
+void record_prompt(Recording& recording, const models::Model& model, const PromptRows& prompt) {
+  for (size_t i = 0; i < prompt.images.size(); ++i) {
+    const std::string prefix = "images." + std::to_string(i) + ".";
+    recording.add(prefix + "pixel_values", prompt.images[i].pixels);
+    recording.add(prefix + "vision_features", prompt.images[i].features);
+    recording.add(prefix + "projected", prompt.images[i].projected);
+  }
+  recording.add("input_ids", prompt.ids);
+  recording.add("inputs_embeds", prompt.embeddings);
+  std::vector<int64_t> mask;
+  for (const routing::RowKind kind : prompt.kinds) mask.push_back(routing::belongs(kind, model.routed_group) ? 1 : 0);
+  recording.add("vision_mask", mask);
+}
+
+bool ends(const models::Model& model, int64_t id) {
+  return std::find(model.prompt.eos_ids.begin(), model.prompt.eos_ids.end(), id) != model.prompt.eos_ids.end();
+}
+
+}  // namespace
+
+void write_trace(Session& session, const Request& request, const TraceOptions& options, const std::filesystem::path& out) {
+  const c10::InferenceMode no_gradients;
+  const models::Model& model = session.model();
+  const plan::Plan& plan = plan_of(model, request);
+  require(options.max_tokens >= 0, Fault::bad_request, "trace: the number of tokens is ", options.max_tokens, ", it must be 0 or more");
+  const PromptRows prompt = build_prompt(model, request);
+  const int64_t longest = model.decoder.config.max_positions;
+  require(longest == 0 || prompt.rows() + options.max_tokens <= longest, Fault::bad_request, "trace: ", prompt.rows(), " prompt tokens and ",
+          options.max_tokens, " new ones do not fit into the model's ", longest, "; use --max-tokens ", longest - prompt.rows(), " or fewer");
+
+  Recording recording;
+  record_prompt(recording, model, prompt);
+  Generation generation(model, plan);
+  LayerRecorder layers(recording, prompt.embeddings);
+  const Tensor hidden = generation.prefill(prompt.embeddings, prompt.kinds, std::ref(layers));
+  const Tensor logits = model.decoder.logits(hidden);
+  recording.add("logits", logits);
+  const std::vector<int64_t> prefilled = generation.rows_held();
+
+  std::vector<int64_t> tokens;
+  std::vector<Tensor> step_logits;
+  Tensor scores = logits.narrow(0, logits.size(0) - 1, 1);
+  while (static_cast<int64_t>(tokens.size()) < options.max_tokens) {
+    step_logits.push_back(scores);
+    tokens.push_back(scores.argmax(-1).item<int64_t>());
+    if (!options.ignore_eos && ends(model, tokens.back())) break;
+    if (static_cast<int64_t>(tokens.size()) < options.max_tokens) scores = model.decoder.logits(generation.step(tokens.back()));
+  }
+  recording.add("tokens", tokens);
+  recording.add("step_logits", step_logits.empty() ? logits.narrow(0, 0, 0) : at::cat(step_logits));
+  recording.add("kv_lengths.prefill", prefilled);
+  recording.add("kv_lengths.end", generation.rows_held());
+  recording.write(out);
+}
+
+}  // namespace lithe::session
