@@ -67,8 +67,12 @@ Header read_header(const Encoded& file) {
   const bool old = header_bytes == 12;  // OS/2 1.x
   if (!old && (header_bytes < 40 || header_bytes > 1024))
     file.refuse("a BMP file with a header of ", header_bytes, " bytes");
-  header.width = old ? read_le(file, 18, 2) : static_cast<int32_t>(read_le(file, 18, 4));
-  header.height = old ? read_le(file, 20, 2) : static_cast<int32_t>(read_le(file, 22, 4));
+  const auto read_side = [&](std::size_t at) -> int64_t {
+    if (old) return read_le(file, at, 2);
+    return static_cast<int32_t>(read_le(file, at, 4));
+  };
+  header.width = read_side(18);
+  header.height = read_side(old ? 20 : 22);
   header.top_down = header.height < 0;
   header.height = std::abs(header.height);
   header.bits = static_cast<int>(read_le(file, old ? 24 : 28, 2));

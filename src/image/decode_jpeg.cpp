@@ -4,8 +4,6 @@
 // jpeglib.h needs size_t and FILE declared before it.
 #include <jpeglib.h>
 
-#include <jerror.h>
-
 #include "image/codecs.h"
 
 namespace lithe::image {
@@ -21,8 +19,7 @@ struct Jpeg {
   jpeg_source_mgr input{};
   jpeg_progress_mgr progress{};
   std::jmp_buf landing{};
-  bool ended = false;       ///< Every byte was handed out, and more were asked for.
-  bool incomplete = false;  ///< Coded data ran out inside the picture.
+  bool ended = false;  ///< Every byte was handed out, and more were asked for.
   char message[JMSG_LENGTH_MAX] = "";
   static constexpr JOCTET kEnd[2] = {0xFF, JPEG_EOI};
 
@@ -45,11 +42,10 @@ Jpeg& owner(j_decompress_ptr info) {
   std::longjmp(jpeg.landing, 1);
 }
 
-void on_message(j_common_ptr info, int level) {
-  if (level < 0 && info->err->msg_code == JWRN_HIT_MARKER && owner(info).ended) owner(info).incomplete = true;
-}
+/// Warnings are no faults: PIL decodes such files too.
+void on_message(j_common_ptr, int) {}
 
-/// Hands out an end-of-image marker, so that a file that lacks only that still decodes, as with PIL.
+/// The bytes are used up: hands out an end marker, with which libjpeg winds up by itself.
 boolean on_empty(j_decompress_ptr info) {
   Jpeg& jpeg = owner(info);
   jpeg.ended = true;
@@ -105,9 +101,7 @@ bool read_header(Jpeg& jpeg) {
 bool read_rows(Jpeg& jpeg, uint8_t* pixels, std::size_t row_bytes) {
   if (setjmp(jpeg.landing)) return false;
   jpeg_start_decompress(&jpeg.info);
-  // Progressive files were read to their end by now; scans that are missing would only show as a blur.
-  if (jpeg_has_multiple_scans(&jpeg.info) && jpeg.ended) jpeg.incomplete = true;
-  while (!jpeg.incomplete && jpeg.info.output_scanline < jpeg.info.output_height) {
+  while (!jpeg.ended && jpeg.info.output_scanline < jpeg.info.output_height) {
     JSAMPROW row = pixels + row_bytes * jpeg.info.output_scanline;
     jpeg_read_scanlines(&jpeg.info, &row, 1);
   }
@@ -167,7 +161,7 @@ Image decode_jpeg(const Encoded& file) {
   if (!read_rows(jpeg, pixels.data(), static_cast<std::size_t>(width * channels))) {
     file.refuse("a damaged JPEG file: ", jpeg.message);
   }
-  if (jpeg.incomplete)
+  if (jpeg.ended)
     file.refuse("the JPEG file is truncated; ", jpeg.info.output_scanline, " of ", height, " rows are there");
   return to_rgb(std::move(pixels), width, height, channels);
 }
