@@ -1,0 +1,91 @@
+#include "session/sampling.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+
+#include "base/error.h"
+#include "session/stop_filter.h"
+
+namespace lithe::session {
+namespace {
+
+const std::vector<float> kLogits{1.0f, 3.0f, 2.0f, 3.0f, -1.0f};
+
+std::map<int64_t, double> shares(const SamplingPolicy& policy, const std::vector<int64_t>& seen = {}, int draws = 20000) {
+  std::mt19937_64 generator(7);
+  std::map<int64_t, double> counts;
+  for (int i = 0; i < draws; ++i) counts[sample(kLogits, seen, policy, generator)] += 1.0 / draws;
+  return counts;
+}
+
+TEST(Sampling, GreedyTakesTheLowestOfEqualTokens) {
+  std::mt19937_64 generator(0);
+  EXPECT_EQ(sample(kLogits, {}, {}, generator), 1);
+}
+
+TEST(Sampling, DrawsFollowTheSoftmaxOfTheLogits) {
+  const auto drawn = shares({.temperature = 1.0});
+  double sum = 0;
+  for (const float logit : kLogits) sum += std::exp(logit);
+  for (size_t id = 0; id < kLogits.size(); ++id) {
+    const double expected = std::exp(kLogits[id]) / sum, found = drawn.contains(static_cast<int64_t>(id)) ? drawn.at(static_cast<int64_t>(id)) : 0;
+    EXPECT_NEAR(found, expected, 0.015) << "token " << id;
+  }
+}
+
+TEST(Sampling, FiltersKeepWhatTheyPromise) {
+  const auto ids = [](const std::map<int64_t, double>& drawn) {
+    std::vector<int64_t> found;
+    for (const auto& [id, share] : drawn) found.push_back(id);
+    return found;
+  };
+  EXPECT_EQ(ids(shares({.temperature = 1.0, .top_k = 2})), (std::vector<int64_t>{1, 3}));
+  EXPECT_EQ(ids(shares({.temperature = 1.0, .top_k = 3})), (std::vector<int64_t>{1, 2, 3}));
+  EXPECT_EQ(ids(shares({.temperature = 1.0, .top_p = 0.5})), (std::vector<int64_t>{1, 3}));
+  EXPECT_EQ(ids(shares({.temperature = 1.0, .min_p = 0.3})), (std::vector<int64_t>{1, 2, 3}));
+}
+
+TEST(Sampling, RepetitionPenaltyDividesOnceAndSkipsImageMarks) {
+  std::mt19937_64 generator(0);
+  const SamplingPolicy policy{.repetition_penalty = 1.4};  // 3.0 / 1.4 = 2.14 stays above 2.0
+  EXPECT_EQ(sample(kLogits, std::vector<int64_t>{1, 1, 1, -200, 99}, policy, generator), 3);
+  EXPECT_EQ(sample(kLogits, std::vector<int64_t>{1, 3, 3}, policy, generator), 1);
+}
+
+TEST(Sampling, SameSeedSameTokens) {
+  std::mt19937_64 a(3), b(3);
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(sample(kLogits, {}, {.temperature = 2.0}, a), sample(kLogits, {}, {.temperature = 2.0}, b));
+}
+
+TEST(Sampling, RefusesValuesOutOfRange) {
+  EXPECT_THROW(check({.temperature = -1}), Error);
+  EXPECT_THROW(check({.temperature = std::nan("")}), Error);
+  EXPECT_THROW(check({.top_k = -1}), Error);
+  EXPECT_THROW(check({.top_p = 0}), Error);
+  EXPECT_THROW(check({.min_p = 1.5}), Error);
+  EXPECT_THROW(check({.repetition_penalty = 0}), Error);
+  EXPECT_NO_THROW(check({}));
+}
+
+TEST(StopFilter, EndsBeforeTheFirstStopString) {
+  StopFilter filter({"###", "END"});
+  EXPECT_EQ(filter.push("one #"), "one ");
+  EXPECT_EQ(filter.push("# two E"), "## two ");
+  EXPECT_EQ(filter.push("N"), "");
+  EXPECT_FALSE(filter.stopped());
+  EXPECT_EQ(filter.push("D three"), "");
+  EXPECT_TRUE(filter.stopped());
+  EXPECT_EQ(filter.finish(), "");
+}
+
+TEST(StopFilter, GivesBackWhatWasNoStopString) {
+  StopFilter filter({"###", ""});
+  EXPECT_EQ(filter.push("a##"), "a");
+  EXPECT_EQ(filter.finish(), "##");
+  EXPECT_FALSE(filter.stopped());
+}
+
+}  // namespace
+}  // namespace lithe::session
