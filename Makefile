@@ -6,12 +6,13 @@ JOBS ?= $(shell tools/jobs.sh)
 GPU ?= 0
 SUDO ?= 0
 ARGS ?=
+FUZZ_SECONDS ?= 60
 
 sources = $(shell git ls-files '*.cpp' '*.h')
 configure = cmake --preset $(1) -DLITHE_VENV="$(abspath $(VENV))" --log-level=WARNING >/dev/null
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test demo golden asan tsan dev check format bench bench-setup install clean
+.PHONY: help setup build test demo golden asan tsan dev fuzz check format bench bench-setup install clean
 
 help: ## list the targets
 	@echo "make TARGET [VENV=$(VENV)] [JOBS=$(JOBS)] [PREFIX=$(PREFIX)]"
@@ -49,6 +50,11 @@ tsan: setup ## run the fast tests under ThreadSanitizer
 	@$(call configure,tsan)
 	@cmake --build --preset tsan --parallel $(JOBS)
 	@ctest --preset tsan --parallel $(JOBS)
+
+fuzz: setup ## search for inputs that crash a parser, each fuzzer for FUZZ_SECONDS (needs clang and libclang-rt-dev)
+	@$(call configure,fuzz)
+	@cmake --build --preset fuzz --parallel $(JOBS)
+	@tools/fuzz.sh $(FUZZ_SECONDS) $(ARGS)
 
 check: ## what must hold before a commit: the include table, links, formatting
 	@tools/check_includes.py
