@@ -26,7 +26,7 @@ Tensors open_file(const fs::path& path) {
   const Bytes bytes = map_file(path);
   require(!as_text(bytes.span).starts_with(kLfsPointer), Fault::bad_file, path.string(),
           ": is a Git LFS pointer, not the file itself; run `git lfs pull` in its folder");
-  return path.extension() == ".safetensors" ? parse_safetensors(bytes).tensors : parse_torch(bytes);
+  return path.extension() == ".safetensors" ? parse_safetensors(bytes, Misaligned::keep).tensors : parse_torch(bytes);
 }
 
 void check_shard_name(const std::string& shard, const std::string& where) {
@@ -159,7 +159,10 @@ Checkpoint Checkpoint::open(const fs::path& path) {
 
 const TensorView* Checkpoint::find(const std::string& name) const {
   const auto found = tensors_.find(name);
-  return found == tensors_.end() ? nullptr : &found->second;
+  if (found == tensors_.end()) return nullptr;
+  const std::lock_guard lock(*aligning_);
+  align(found->second);
+  return &found->second;
 }
 
 const TensorView& Checkpoint::at(const std::string& name) const {
@@ -176,6 +179,7 @@ std::vector<std::string> Checkpoint::names() const {
 }
 
 int64_t Checkpoint::bytes() const {
+  const std::lock_guard lock(*aligning_);
   return std::accumulate(tensors_.begin(), tensors_.end(), int64_t{0}, [](int64_t sum, const auto& entry) {
     return sum + static_cast<int64_t>(entry.second.bytes.size());
   });

@@ -2,6 +2,8 @@
 
 #include <filesystem>
 #include <map>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,7 +13,7 @@
 namespace lithe::io {
 
 /// All named tensors of a model: a folder in one of the public layouts, or one file. Opening reads headers only; the
-/// weights are mapped and read when they are touched.
+/// weights are mapped and read when they are touched. Threads may share a Checkpoint.
 class Checkpoint {
  public:
   /// A file: .safetensors, or what torch.save wrote (.bin, .pth, .ckpt, .pt). A folder, the first of these that is
@@ -19,7 +21,8 @@ class Checkpoint {
   /// *.safetensors in it, consolidated.00.pth alone. Throws Error{bad_file}.
   static Checkpoint open(const std::filesystem::path& path);
 
-  const TensorView* find(const std::string& name) const;  ///< Null when it is not there.
+  /// Null when it is not there. The first call copies a tensor that lies misaligned in its file.
+  const TensorView* find(const std::string& name) const;
   const TensorView& at(
       const std::string& name) const;  ///< Throws Error{bad_file} with the name, the path and near names.
   bool contains(const std::string& name) const { return find(name) != nullptr; }
@@ -30,7 +33,8 @@ class Checkpoint {
 
  private:
   std::filesystem::path path_;
-  std::map<std::string, TensorView> tensors_;
+  mutable std::map<std::string, TensorView> tensors_;  ///< find() aligns them, under the lock.
+  std::unique_ptr<std::mutex> aligning_ = std::make_unique<std::mutex>();
 };
 
 /// Tensor name to shard, out of the text of an index.json. Every shard is a plain file name: no folders, no "..".

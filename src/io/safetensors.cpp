@@ -111,7 +111,7 @@ std::string_view header_of(const Bytes& bytes) {
 
 }  // namespace
 
-SafetensorsFile parse_safetensors(const Bytes& bytes) {
+SafetensorsFile parse_safetensors(const Bytes& bytes, Misaligned misaligned) {
   const std::string_view text = header_of(bytes);
   const json header = parse_strict(text, bytes.file + ": the header", 3);
   const std::size_t data_begin = kLengthField + text.size();
@@ -135,10 +135,8 @@ SafetensorsFile parse_safetensors(const Bytes& bytes) {
                                 bytes.file};
   }
   check_tiling(std::move(ranges), data_size, bytes.file);
-  for (auto& [name, tensor] : out.tensors) {  // after the checks: copies are bounded by the file's size
-    Bytes data = aligned({tensor.bytes, tensor.owner, {}}, static_cast<std::size_t>(size_of(tensor.dtype)));
-    tensor.bytes = data.span;
-    tensor.owner = std::move(data.owner);
+  if (misaligned == Misaligned::copy) {
+    for (auto& [name, tensor] : out.tensors) align(tensor);  // after the checks: copies are bounded by the file's size
   }
   return out;
 }

@@ -18,13 +18,16 @@ struct SafetensorsFile {
   Metadata metadata;  ///< The header's `__metadata__`.
 };
 
-/// Opens a .safetensors file. Tensors are views into its mapping; only a misaligned one is copied. Nothing in the
+/// What to do with tensors that do not begin at a multiple of their element: old writers did not pad the header.
+enum class Misaligned { copy, keep };
+
+/// Opens a .safetensors file. Tensors are views into its mapping; misaligned ones are copied. Nothing in the
 /// header is trusted: as in the published format, the tensors must cover the data without holes or overlaps. Throws
 /// Error{bad_file} with the file, the tensor and what is wrong.
 SafetensorsFile open_safetensors(const std::filesystem::path& path);
 
 /// The same over memory.
-SafetensorsFile parse_safetensors(const Bytes& bytes);
+SafetensorsFile parse_safetensors(const Bytes& bytes, Misaligned misaligned = Misaligned::copy);
 
 /// Writes a .safetensors file whose tensors come one after another, in any order, so that they need not all be in
 /// memory.

@@ -78,6 +78,12 @@ std::optional<int64_t> bytes_of(Dtype dtype, std::span<const int64_t> shape) {
   return fits ? std::optional(total) : std::nullopt;
 }
 
+void align(TensorView& tensor) {
+  Bytes data = aligned({tensor.bytes, tensor.owner, {}}, static_cast<std::size_t>(size_of(tensor.dtype)));
+  tensor.bytes = data.span;
+  tensor.owner = std::move(data.owner);
+}
+
 std::string text_of(std::span<const int64_t> shape) {
   constexpr std::size_t kMost = 16;
   std::string out = "[";

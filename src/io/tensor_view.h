@@ -42,6 +42,9 @@ struct TensorView {
 /// Bytes of a tensor of this shape; absent when a dimension is negative or the product does not fit in 63 bits.
 std::optional<int64_t> bytes_of(Dtype dtype, std::span<const int64_t> shape);
 
+/// Replaces bytes that are not aligned to the dtype by a copy that is.
+void align(TensorView& tensor);
+
 /// "[2, 3]", for errors; at most 16 sizes.
 std::string text_of(std::span<const int64_t> shape);
 

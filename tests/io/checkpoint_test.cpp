@@ -2,18 +2,32 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+
 #include "io/io_test_support.h"
+#include "io/safetensors.h"
 
 namespace lithe::io {
 namespace {
 
 const std::string kGolden = LITHE_TEST_DATA "/golden/";
+const std::string kTorch = LITHE_TEST_DATA "/io/torch/";
 
 void expect_same(const Checkpoint& a, const Checkpoint& b) {
   ASSERT_GT(a.names().size(), 0u);
   EXPECT_EQ(a.names(), b.names());
   EXPECT_EQ(a.bytes(), b.bytes());
   for (const std::string& name : a.names()) expect_equal(a.at(name), b.at(name), name);
+}
+
+/// A safetensors file with one int8 [2] tensor, `value` in both places.
+void write_one(const std::filesystem::path& path, const std::string& name, int8_t value) {
+  const std::array<int8_t, 2> values{value, value};
+  write_safetensors(path, {{name, tensor_of<int8_t>({2}, values)}});
+}
+
+int value_of(const Checkpoint& checkpoint, const std::string& name) {
+  return checkpoint.at(name).values<int8_t>()[0];
 }
 
 TEST(Checkpoint, ShardedSafetensorsEqualTheWhole) {
@@ -24,6 +38,124 @@ TEST(Checkpoint, ShardedSafetensorsEqualTheWhole) {
 TEST(Checkpoint, ShardedTorchFilesEqualSafetensors) {
   expect_same(Checkpoint::open(kGolden + "liuhaotian_llava15/checkpoint"),
               Checkpoint::open(kGolden + "liuhaotian_llava15/checkpoint_bin_sharded"));
+}
+
+TEST(Checkpoint, OpensSingleFilesOfEveryKind) {
+  for (const char* name : {"plain.pth", "plain_legacy.pth", "lightning.ckpt", "plain.safetensors"}) {
+    EXPECT_EQ(Checkpoint::open(kTorch + name).names().size(), 17u) << name;
+  }
+}
+
+TEST(Checkpoint, AFolderIsReadInTheOrderOfTheLayouts) {
+  const TemporaryFolder folder;
+  std::filesystem::copy_file(kTorch + "plain.pth", folder / "consolidated.00.pth");
+  EXPECT_EQ(Checkpoint::open(folder.path()).names().size(), 17u);
+  write_one(folder / "b.safetensors", "b", 1);
+  write_one(folder / "a.safetensors", "a", 2);
+  EXPECT_EQ(Checkpoint::open(folder.path()).names(), (std::vector<std::string>{"a", "b"}));
+  std::filesystem::copy_file(kTorch + "plain.pth", folder / "pytorch_model.bin");
+  EXPECT_EQ(Checkpoint::open(folder.path()).names().size(), 17u);
+  write_one(folder / "model.safetensors", "w", 3);
+  EXPECT_EQ(value_of(Checkpoint::open(folder.path()), "w"), 3);
+  write_file(folder / "model.safetensors.index.json", R"({"weight_map": {"b": "b.safetensors"}})");
+  EXPECT_EQ(Checkpoint::open(folder.path()).names(), std::vector<std::string>{"b"});
+}
+
+TEST(Checkpoint, FindAndContains) {
+  const TemporaryFolder folder;
+  write_one(folder / "model.safetensors", "w", 7);
+  const Checkpoint checkpoint = Checkpoint::open(folder.path());
+  EXPECT_TRUE(checkpoint.contains("w"));
+  EXPECT_EQ(checkpoint.find("w"), &checkpoint.at("w"));
+  EXPECT_EQ(checkpoint.find("x"), nullptr);
+  EXPECT_EQ(checkpoint.bytes(), 2);
+  expect_refused([&] { checkpoint.at("w").values<float>(); }, "a tensor is I8, expected F32");
+}
+
+TEST(Checkpoint, AMissingTensorIsNamedWithItsNeighbours) {
+  const Checkpoint checkpoint = Checkpoint::open(kGolden + "liuhaotian_llava15/checkpoint");
+  expect_refused([&] { checkpoint.at("model.layers.0.self_attn.q_proj.weigth"); },
+                 "checkpoint: the tensor 'model.layers.0.self_attn.q_proj.weigth' is missing; near names: "
+                 "'model.layers.0.self_attn.q_proj.weight'");
+  expect_refused([&] { checkpoint.at("language_model.lm_head.weight"); }, "near names: 'lm_head.weight'");
+  EXPECT_TRUE(refusal([&] { checkpoint.at("x"); }).ends_with("the tensor 'x' is missing"));
+}
+
+TEST(Checkpoint, FoldersWithoutUsableWeightsAreRefused) {
+  const TemporaryFolder folder;
+  const auto open = [&] { Checkpoint::open(folder.path()); };
+  expect_refused([&] { Checkpoint::open(folder / "absent"); }, "absent: no such file or folder");
+  expect_refused(open, "holds no weights; expected model.safetensors");
+  write_file(folder / "consolidated.00.pth", "");
+  write_file(folder / "consolidated.01.pth", "");
+  expect_refused(open, "holds 2 consolidated.*.pth parts");
+  write_one(folder / "a.safetensors", "w", 1);
+  write_one(folder / "b.safetensors", "w", 2);
+  expect_refused(open, "b.safetensors: tensor 'w' stands in ");
+  write_file(folder / "model.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n");
+  expect_refused(open, "model.safetensors: is a Git LFS pointer");
+}
+
+TEST(Checkpoint, HostileIndexesAreRefused) {
+  const TemporaryFolder folder;
+  write_one(folder / "a.safetensors", "w", 1);
+  const struct {
+    const char* text;
+    const char* sentence;
+  } cases[] = {
+      {"", "is not valid JSON"},
+      {"[]", "is not a JSON object"},
+      {"{}", "has no object 'weight_map'"},
+      {R"({"weight_map": []})", "has no object 'weight_map'"},
+      {R"({"weight_map": {}})", "'weight_map' names no tensor"},
+      {R"({"weight_map": {"w": 1}})", "tensor 'w' has a shard that is not a string"},
+      {R"({"weight_map": {"w": "a.safetensors", "w": "a.safetensors"}})", "has the key 'w' twice"},
+      {R"({"weight_map": {"w": ""}})", "'', which is not a file name in the same folder"},
+      {R"({"weight_map": {"w": ".."}})", "'..', which is not a file name"},
+      {R"({"weight_map": {"w": "../a.safetensors"}})", "'../a.safetensors', which is not a file name"},
+      {R"({"weight_map": {"w": "/etc/passwd"}})", "'/etc/passwd', which is not a file name"},
+      {R"({"weight_map": {"w": "x\\a.safetensors"}})", "which is not a file name"},
+      {R"({"weight_map": {"w": "a.safetensors\u0000"}})", "which is not a file name"},
+      {R"({"weight_map": {"w": "b.safetensors"}})", "the shard 'b.safetensors' is missing"},
+      {R"({"weight_map": {"v": "a.safetensors"}})", "tensor 'v' is not in 'a.safetensors', where the index says it is"},
+      {R"({"weight_map": {"w": {"x": {"y": {"z": 1}}}}})", "is nested deeper than 4 levels"},
+  };
+  for (const auto& [text, sentence] : cases) {
+    write_file(folder / "model.safetensors.index.json", text);
+    expect_refused([&] { Checkpoint::open(folder.path()); }, sentence);
+  }
+}
+
+/// Opens a sparse file: 8 GiB of zeros that take no room on the disk. Reading them would take seconds.
+std::chrono::nanoseconds time_of_opening(const std::string& padding) {
+  const TemporaryFolder folder;
+  const std::string header = R"({"w":{"dtype":"F32","shape":[2048,1048576],"data_offsets":[0,8589934592]}})" + padding;
+  std::string length(8, '\0');
+  length[0] = static_cast<char>(header.size());
+  write_file(folder / "model.safetensors", length + header);
+  std::filesystem::resize_file(folder / "model.safetensors", 8 + header.size() + (std::uintmax_t{8} << 30));
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(Checkpoint::open(folder.path()).bytes(), int64_t{8} << 30);
+  return std::chrono::steady_clock::now() - begin;
+}
+
+TEST(Checkpoint, OpeningSeveralGigabytesTouchesTheHeaderOnly) {
+  for (const char* padding : {"", " ", "  ", "   "}) EXPECT_LT(time_of_opening(padding), std::chrono::seconds(1));
+}
+
+TEST(Checkpoint, AMisalignedTensorIsAlignedWhenItIsFound) {
+  const TemporaryFolder folder;
+  for (const char* padding : {"", " ", "  ", "   "}) {
+    const std::string header = std::string(R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})") + padding;
+    std::string length(8, '\0');
+    length[0] = static_cast<char>(header.size());
+    write_file(folder / "model.safetensors", length + header + std::string("\0\0\x80\x3f", 4));
+    const Checkpoint checkpoint = Checkpoint::open(folder.path());
+    const TensorView* tensor = checkpoint.find("w");
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(tensor->bytes.data()) % sizeof(float), 0u);
+    EXPECT_EQ(tensor->values<float>()[0], 1.0F);
+    EXPECT_EQ(checkpoint.find("w")->bytes.data(), tensor->bytes.data());  // copied once
+  }
 }
 
 }  // namespace
