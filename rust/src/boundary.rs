@@ -1,7 +1,8 @@
 //! What every extern function shares: byte strings in and out, and no panic across the boundary.
 
 use std::any::Any;
-use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::panic::{catch_unwind, set_hook, AssertUnwindSafe};
+use std::sync::Once;
 
 /// Bytes that Rust owns; given back with `lithe_bytes_free`.
 #[repr(C)]
@@ -55,6 +56,9 @@ impl<T: ToString> From<T> for Failure {
 /// # Safety
 /// `error` is null or points to writable memory for one `Bytes`.
 pub unsafe fn guard(error: *mut Bytes, work: impl FnOnce() -> Result<(), Failure>) -> i32 {
+    // A panic is an answer here; the library writes nothing to the terminal.
+    static SILENCE: Once = Once::new();
+    SILENCE.call_once(|| set_hook(Box::new(|_| {})));
     let failure = match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(())) => return OK,
         Ok(Err(failure)) => failure,

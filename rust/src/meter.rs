@@ -63,6 +63,11 @@ impl Meter {
 fn walk(value: &Value, depth: usize, left: &mut usize) -> Result<(), Error> {
     let own = NODE_BYTES + value.as_str().map_or(0, str::len);
     *left = left.checked_sub(own).ok_or_else(|| too_much("a value grows too large"))?;
+    if value.kind() == ValueKind::Iterable {
+        // Made as it is read; what counts is how much there will be.
+        let size = value.len().unwrap_or(0).saturating_mul(NODE_BYTES);
+        *left = left.checked_sub(size).ok_or_else(|| too_much("a value grows too large"))?;
+    }
     if !matches!(value.kind(), ValueKind::Seq | ValueKind::Map) {
         return Ok(());
     }
@@ -108,6 +113,14 @@ impl Object for Guard {
         let size = self.meter.measure_all(args)?;
         self.foresee(args, size)?;
         let result = match &self.step {
+            Step::Binary("a % b") if args[0].as_str().is_some() => {
+                let mut operands = vec![args[0].clone()];
+                match args[1].kind() {
+                    ValueKind::Seq => operands.extend(args[1].try_iter()?),
+                    _ => operands.push(args[1].clone()),
+                }
+                state.apply_filter("format", &operands)?
+            }
             Step::Binary(expression) => {
                 let expression = state.env().compile_expression(expression)?;
                 expression.eval(context! { a => &args[0], b => &args[1] })?

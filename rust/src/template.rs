@@ -1,11 +1,14 @@
 //! Chat templates, through the `minijinja` crate with the settings that transformers gives Jinja.
 
-use crate::boundary::{bytes, guard, text, Bytes, Failure, REFUSED};
+use crate::boundary::{bytes, guard, panic_text, text, Bytes, Failure, REFUSED};
 use crate::{json, meter, moment};
-use minijinja::machinery::{eval, make_string_output, CompiledTemplate, TemplateConfig};
+use minijinja::machinery::{eval, make_string_output, tokenize, CompiledTemplate, TemplateConfig, Token};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value};
 use std::sync::{Arc, Mutex};
+
+const STACK_BYTES: usize = 64 << 20;
+const MAX_TAG_TOKENS: usize = 4000;
 
 /// # Safety
 /// Every pointer points to as many bytes as its size says (`variables` may be null); `out` and `error` to writable memory.
@@ -21,8 +24,16 @@ pub unsafe extern "C" fn lithe_template_render(
     guard(error, || {
         let source = text(source, source_size)?;
         let variables = if variables.is_null() { None } else { Some(bytes(variables, variables_size)) };
-        out.write(Bytes::from_vec(render(source, variables)?.into_bytes()));
+        out.write(Bytes::from_vec(on_deep_stack(|| render(source, variables))?.into_bytes()));
         Ok(())
+    })
+}
+
+/// The compiler and the engine recurse as deeply as a template nests, and callers may have small stacks.
+fn on_deep_stack<T: Send>(work: impl FnOnce() -> Result<T, Failure> + Send) -> Result<T, Failure> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work)?;
+        thread.join().unwrap_or_else(|panic| Err(Failure::from(panic_text(panic.as_ref()))))
     })
 }
 
@@ -52,9 +63,25 @@ fn render(source: &str, variables: Option<&[u8]>) -> Result<String, Failure> {
 }
 
 fn compile(source: &str) -> Result<CompiledTemplate<'_>, Failure> {
+    refuse_long_tags(source)?;
     let syntax_config = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(Failure::from)?;
     let config = TemplateConfig { syntax_config, default_auto_escape: Arc::new(|_| AutoEscape::None) };
     CompiledTemplate::new("template", source, &config).map_err(|cause| explain(&cause).into())
+}
+
+/// A chain like `a + a + a ...` nests one level a link, and the engine does not bound that.
+fn refuse_long_tags(source: &str) -> Result<(), Failure> {
+    let mut tokens = 0;
+    for entry in tokenize(source, false, SyntaxConfig::default()) {
+        match entry.map_err(|cause| explain(&cause))?.0 {
+            Token::VariableStart | Token::BlockStart => tokens = 0,
+            _ => tokens += 1,
+        }
+        if tokens > MAX_TAG_TOKENS {
+            return Err(Failure::from(format!("a tag has more than {MAX_TAG_TOKENS} words")));
+        }
+    }
+    Ok(())
 }
 
 /// One line: the kind, the detail, the line of the template.

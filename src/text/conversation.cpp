@@ -62,6 +62,18 @@ struct Turn {
   std::string text;
 };
 
+// The "mmtag" conversations show the picture in a turn of its own before the first question.
+void announce_image(const Message& message, std::vector<Turn>& turns) {
+  std::string text;
+  bool has_image = false;
+  for (const Part& part : message.parts) {
+    has_image = has_image || part.kind == Part::Kind::image;
+    text += part.text;
+  }
+  if (!has_image) return;
+  turns = {{true, concat("<Image>", kImageMark, "</Image>")}, {false, "Received."}, {true, text}};
+}
+
 // The turns that the public code would write: from the first user turn on, alternating.
 std::vector<Turn> turns_of(const Conversation& conversation, std::span<const Message> messages) {
   std::vector<Turn> turns;
@@ -72,7 +84,9 @@ std::vector<Turn> turns_of(const Conversation& conversation, std::span<const Mes
     if (turns.empty() && !user) continue;
     require(turns.empty() || turns.back().user != user, Fault::bad_request, "conversation ", conversation.name,
             ": two ", message.role, " messages in a row; user and assistant must take turns");
+    const bool first = turns.empty();
     turns.push_back({user, flatten(message)});
+    if (first && conversation.tagged) announce_image(message, turns);
   }
   return turns;
 }
