@@ -70,6 +70,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const std::optional<Tensor>
   if (!widened) {
     return at::linear(x, weight.to(x.scalar_type()), bias ? std::optional<Tensor>(bias->to(x.scalar_type())) : std::nullopt);
   }
+  if (x.size(0) == 0) return at::empty({0, weight.size(0)}, x.options());
   const Tensor rows = x.contiguous();
   Tensor y = rows.size(0) <= kFewRows ? few_rows(rows, weight) : many_rows(rows, weight);
   if (bias) y.add_(bias->to(at::kFloat));
