@@ -102,43 +102,91 @@ Taps make_taps(int64_t from, int64_t to, int64_t begin, int64_t count, const Fil
   return taps;
 }
 
-uint8_t to_grey_level(int32_t sum) {
-  return static_cast<uint8_t>(std::clamp(sum >> kPrecisionBits, 0, 255));
-}
+constexpr int64_t kStrip = 16;          // Rows that the horizontal pass takes at once, a column of them contiguous.
+constexpr int64_t kBlock = 3 * kStrip;  // Long enough that the compiler makes vector loops of it.
 
-constexpr int32_t kHalf = 1 << (kPrecisionBits - 1);
-
-/// One row of the horizontal pass.  row: [from, 3] -> out: [count, 3]
-void filter_row(const uint8_t* row, const Taps& taps, uint8_t* out) {
-  for (std::size_t i = 0; i < taps.first.size(); ++i) {
-    const uint8_t* pixel = row + taps.first[i] * 3;
-    const int32_t* weight = taps.weights.data() + i * taps.stride;
-    int32_t r = kHalf, g = kHalf, b = kHalf;
-    for (int64_t j = 0; j < taps.length[i]; ++j, pixel += 3) {
-      r += pixel[0] * weight[j];
-      g += pixel[1] * weight[j];
-      b += pixel[2] * weight[j];
-    }
-    *out++ = to_grey_level(r);
-    *out++ = to_grey_level(g);
-    *out++ = to_grey_level(b);
+/// `out[i]` is the rounded and clipped sum of values[tap * stride + i] * weights[tap].  i < count <= kBlock
+[[gnu::always_inline]] inline void weigh_block(const uint8_t* values, int64_t stride, const int32_t* weights,
+                                               int64_t taps, int64_t count, uint8_t* out) {
+  int32_t sums[kBlock];
+  std::fill_n(sums, kBlock, 1 << (kPrecisionBits - 1));
+  for (int64_t tap = 0; tap < taps; ++tap) {
+    const uint8_t* __restrict row = values + tap * stride;
+    for (int64_t i = 0; i < count; ++i) sums[i] += row[i] * weights[tap];
   }
+  for (int64_t i = 0; i < count; ++i) out[i] = static_cast<uint8_t>(std::clamp(sums[i] >> kPrecisionBits, 0, 255));
 }
+
+[[gnu::always_inline]] inline void weigh_values(const uint8_t* values, int64_t stride, const int32_t* weights,
+                                                int64_t taps, int64_t count, uint8_t* out) {
+  int64_t i = 0;
+  for (; i + kBlock <= count; i += kBlock) weigh_block(values + i, stride, weights, taps, kBlock, out + i);
+  if (i < count) weigh_block(values + i, stride, weights, taps, count - i, out + i);
+}
+
+using Weigh = void (*)(const uint8_t* values, int64_t stride, const int32_t* weights, int64_t taps, int64_t count,
+                       uint8_t* out);
+
+void weigh_plain(const uint8_t* values, int64_t stride, const int32_t* weights, int64_t taps, int64_t count,
+                 uint8_t* out) {
+  weigh_values(values, stride, weights, taps, count, out);
+}
+
+#if defined(__x86_64__)
+// The base instruction set lacks a product of 32-bit integers: this is the same code, four times as fast.
+[[gnu::target("avx2")]] void weigh_avx2(const uint8_t* values, int64_t stride, const int32_t* weights, int64_t taps,
+                                        int64_t count, uint8_t* out) {
+  weigh_values(values, stride, weights, taps, count, out);
+}
+
+Weigh best_weigh() {
+  return __builtin_cpu_supports("avx2") ? weigh_avx2 : weigh_plain;
+}
+#else
+Weigh best_weigh() {
+  return weigh_plain;
+}
+#endif
 
 /// The vertical pass.  rows: [from, width, 3] -> [count, width, 3]; `offset` is the picture's row that rows[0] holds.
 Image filter_columns(const Image& rows, const Taps& taps, int64_t offset) {
+  const Weigh weigh = best_weigh();
   Image out(rows.width, static_cast<int64_t>(taps.first.size()));
   const int64_t bytes = rows.width * 3;
-  std::vector<int32_t> sums(static_cast<std::size_t>(bytes));
   for (int64_t y = 0; y < out.height; ++y) {
-    std::fill(sums.begin(), sums.end(), kHalf);
-    for (int64_t j = 0; j < taps.length[y]; ++j) {
-      const uint8_t* __restrict row = rows.row(taps.first[y] + j - offset);
-      const int32_t weight = taps.weights[y * taps.stride + j];
-      int32_t* __restrict sum = sums.data();
-      for (int64_t x = 0; x < bytes; ++x) sum[x] += row[x] * weight;
+    weigh(rows.row(taps.first[y] - offset), bytes, taps.weights.data() + y * taps.stride, taps.length[y], bytes,
+          out.row(y));
+  }
+  return out;
+}
+
+/// Rows [y, y + rows) of `picture` as [width, 3, kStrip], a piece at a time that stays in the nearest cache.
+void take_strip(const Image& picture, int64_t y, int64_t rows, std::vector<uint8_t>& strip) {
+  constexpr int64_t kPiece = 256;
+  const int64_t bytes = picture.width * 3;
+  for (int64_t begin = 0; begin < bytes; begin += kPiece) {
+    const int64_t end = std::min(begin + kPiece, bytes);
+    for (int64_t row = 0; row < rows; ++row) {
+      const uint8_t* from = picture.row(y + row);
+      for (int64_t i = begin; i < end; ++i) strip[i * kStrip + row] = from[i];
     }
-    std::transform(sums.begin(), sums.end(), out.row(y), to_grey_level);
+  }
+}
+
+/// The horizontal pass over the rows [first, last).  -> [last - first, count, 3]
+Image filter_strips(const Image& picture, int64_t first, int64_t last, const Taps& taps) {
+  const Weigh weigh = best_weigh();
+  Image out(static_cast<int64_t>(taps.first.size()), last - first);
+  std::vector<uint8_t> strip(static_cast<std::size_t>(picture.width * kBlock));
+  uint8_t column[kBlock];
+  for (int64_t y = first; y < last; y += kStrip) {
+    const int64_t rows = std::min(kStrip, last - y);
+    take_strip(picture, y, rows, strip);
+    for (int64_t x = 0; x < out.width; ++x) {
+      weigh(strip.data() + taps.first[x] * kBlock, kBlock, taps.weights.data() + x * taps.stride, taps.length[x],
+            kBlock, column);
+      for (int64_t i = 0; i < rows * 3; ++i) out.row(y - first + i / 3)[x * 3 + i % 3] = column[i % 3 * kStrip + i / 3];
+    }
   }
   return out;
 }
@@ -146,13 +194,11 @@ Image filter_columns(const Image& rows, const Taps& taps, int64_t offset) {
 /// Columns part.x .. of the rows [first, last) of `picture`, `width` wide after the pass.
 Image filter_rows(const Image& picture, int64_t first, int64_t last, int64_t width, const Rect& part,
                   const Filter& filter) {
-  Image out(part.width, last - first);
-  if (width == picture.width) {
-    for (int64_t y = first; y < last; ++y) std::copy_n(picture.row(y) + part.x * 3, part.width * 3, out.row(y - first));
-    return out;
+  if (width != picture.width) {
+    return filter_strips(picture, first, last, make_taps(picture.width, width, part.x, part.width, filter));
   }
-  const Taps taps = make_taps(picture.width, width, part.x, part.width, filter);
-  for (int64_t y = first; y < last; ++y) filter_row(picture.row(y), taps, out.row(y - first));
+  Image out(part.width, last - first);
+  for (int64_t y = first; y < last; ++y) std::copy_n(picture.row(y) + part.x * 3, part.width * 3, out.row(y - first));
   return out;
 }
 
