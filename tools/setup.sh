@@ -19,6 +19,8 @@ download="about 560 MB"; kept="1.3 GB"; needed_mb=3000
 gpu_download="about 2.5 GB"; gpu_kept="5 GB"; gpu_needed_mb=9000
 bench_download="about 2.9 GB"; bench_kept="4.7 GB"; bench_needed_mb=9000
 
+rust_unknown="<newest-cargo>"
+
 say() { printf '%s\n' "$*"; }
 die() { say "setup: $*" >&2; exit 1; }
 
@@ -36,38 +38,48 @@ missing_packages() {
 }
 
 # Debian 12 has a newer Rust for web browsers as cargo-web; Ubuntu has versioned packages, of which the newest is taken.
+# Which one that is the package lists say; a new machine may have none yet.
 rust_packages() {
   local newest
   newest=$(apt-cache search --names-only '^cargo-1\.[0-9]+$' | sort -V | tail -n 1 | cut -d' ' -f1)
   if [ -n "$newest" ]; then
     say "$newest"
     say "rustc-${newest#cargo-}"
+  elif grep -qs '^ID=ubuntu' "${OS_RELEASE:-/etc/os-release}"; then
+    say "$rust_unknown"
   else
     say cargo-web
   fi
 }
 
 install_packages() {
-  local missing apt
+  local missing as_root=()
   if ! command -v dpkg-query >/dev/null; then
     say "This is neither Debian nor Ubuntu, so packages are not checked; docs/building.md lists what is needed."
     return
   fi
   missing=$(missing_packages | tr '\n' ' ')
   [ -n "$missing" ] || return 0
-  apt="apt-get install -y --no-install-recommends ${missing% }"
-  if [ "$(id -u)" = 0 ]; then
-    apt-get update && missing=$(missing_packages | tr '\n' ' ')
-    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing
-  elif [ "${SUDO:-0}" = 1 ]; then
-    sudo apt-get update && missing=$(missing_packages | tr '\n' ' ')
-    sudo DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing
-  else
-    say "Packages are missing. Install them with this line, then run make again (or let SUDO=1 make setup do it):"
-    say "  sudo apt-get update && sudo $apt"
+  [ "$(id -u)" = 0 ] || as_root=(sudo)
+  if [ "$(id -u)" != 0 ] && [ "${SUDO:-0}" != 1 ]; then
+    ask_for_packages "$missing"
     exit 1
   fi
-  [ -z "$(missing_packages)" ] || die "apt-get ended, but these are still missing: $(missing_packages | tr '\n' ' ')"
+  "${as_root[@]}" apt-get update
+  missing=$(missing_packages | tr '\n' ' ')  # again: now the lists know the newest Rust
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing
+  missing=$(missing_packages | tr '\n' ' ')
+  [ -z "$missing" ] || die "apt-get ended, but these are still missing: $missing"
+}
+
+ask_for_packages() {
+  if [[ $1 == *"$rust_unknown"* ]]; then
+    say "This machine has no package lists yet. Run this line, then make again to see what to install:"
+    say "  sudo apt-get update"
+  else
+    say "Packages are missing. Install them with this line, then run make again (or let SUDO=1 make setup do it):"
+    say "  sudo apt-get update && sudo apt-get install -y --no-install-recommends ${1% }"
+  fi
 }
 
 # pip writes INSTALLER last, so that an install that was broken off does not count.

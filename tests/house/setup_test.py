@@ -18,6 +18,8 @@ class Machine:
     def __init__(self, folder):
         self.bin = Path(folder) / "bin"
         self.venv = Path(folder) / "venv"
+        self.os_release = Path(folder) / "os-release"
+        self.os_release.write_text("ID=debian\n")
         self.bin.mkdir()
         for name in REAL:
             real = next(p for p in (Path("/bin") / name, Path("/usr/bin") / name) if p.exists())
@@ -44,7 +46,7 @@ class Machine:
         self.stub("rustc" + suffix, f"echo 'rustc {version} (x)'")
 
     def run(self, *command):
-        result = subprocess.run(command, cwd=ROOT, env={"PATH": str(self.bin)}, capture_output=True, text=True, check=False)
+        result = subprocess.run(command, cwd=ROOT, env={"PATH": str(self.bin), "OS_RELEASE": str(self.os_release)}, capture_output=True, text=True, check=False)
         return result.returncode, result.stdout + result.stderr
 
     def setup(self):
@@ -80,6 +82,21 @@ class Setup(unittest.TestCase):
         status, text = self.machine.setup()
         self.assertEqual(status, 1)
         self.assertTrue(text.rstrip().endswith("cargo-1.100 rustc-1.100"), text)
+
+    def test_ubuntu_without_package_lists(self):
+        self.machine.rust("1.75.0")
+        self.machine.os_release.write_text("NAME=Ubuntu\nID=ubuntu\n")
+        status, text = self.machine.setup()
+        self.assertEqual(status, 1)
+        self.assertTrue(text.rstrip().endswith("sudo apt-get update"), text)
+
+    def test_sudo_installs_what_is_missing(self):
+        self.machine.stub("dpkg-query", 'for last; do :; done; [ "$last" != cmake ] || [ -e "$0.done" ] && echo installed')
+        self.machine.stub("sudo", 'echo "sudo $*"; case "$*" in *install*) echo >"${0%/*}/dpkg-query.done";; esac')
+        status, text = self.machine.run("env", "SUDO=1", str(ROOT / "tools/setup.sh"), str(self.machine.venv))
+        self.assertEqual(status, 0, text)
+        install = "env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends cmake"
+        self.assertEqual(text.splitlines(), ["sudo apt-get update", f"sudo {install}"])
 
     def test_broken_off_install_does_not_count(self):
         self.machine.installer(*WHEELS[0]).unlink()
