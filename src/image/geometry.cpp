@@ -5,21 +5,12 @@
 #include <limits>
 
 #include "base/error.h"
+#include "image/canvas.h"
 
 namespace lithe::image {
 namespace {
 
 constexpr int64_t kMaxPaddedSide = 1 << 14;  // 2^28 pixels, 805 MB.
-
-/// Copies `picture` into `canvas` at (x, y); what lies outside is dropped.
-void paste(const Image& picture, int64_t x, int64_t y, Image& canvas) {
-  const int64_t left = std::max<int64_t>(x, 0), right = std::min(x + picture.width, canvas.width);
-  const int64_t top = std::max<int64_t>(y, 0), bottom = std::min(y + picture.height, canvas.height);
-  if (left >= right) return;
-  for (int64_t row = top; row < bottom; ++row) {
-    std::copy_n(picture.row(row - y) + (left - x) * 3, (right - left) * 3, canvas.row(row) + left * 3);
-  }
-}
 
 int64_t floor_half(int64_t value) {
   return value >> 1;
@@ -33,13 +24,13 @@ Image pad_to_square(const Image& picture, std::array<uint8_t, 3> background) {
   require(side <= kMaxPaddedSide, Fault::bad_request, "a picture of ", picture.width, " x ", picture.height,
           " pixels is too long to be padded to a square; at most ", kMaxPaddedSide, " pixels a side; shrink it first");
   Image square(side, side, background[0], background[1], background[2]);
-  paste(picture, (side - picture.width) / 2, (side - picture.height) / 2, square);
+  paste(square, picture, (side - picture.width) / 2, (side - picture.height) / 2);
   return square;
 }
 
 Image crop(const Image& picture, Rect rect) {
   Image out(rect.width, rect.height);
-  paste(picture, -rect.x, -rect.y, out);
+  paste(out, picture, -rect.x, -rect.y);
   return out;
 }
 
@@ -96,7 +87,7 @@ Rect fit_rect(Size picture, Size canvas) {
 Image resize_and_pad(const Image& picture, Size canvas, Resample resample) {
   const Rect rect = fit_rect(picture.size(), canvas);
   Image out(canvas.width, canvas.height);
-  paste(resize(picture, {rect.width, rect.height}, resample), rect.x, rect.y, out);
+  paste(out, resize(picture, {rect.width, rect.height}, resample), rect.x, rect.y);
   return out;
 }
 
