@@ -6,6 +6,8 @@ decode/NAME.ppm        convert("RGB") after ImageOps.exif_transpose
 decode/NAME.white.ppm  composited over white as transformers 5 does, where that differs
 resize/WxH_to_WxH_FILTER.ppm   Image.resize of the noise below
 
+and tests/fuzz/corpus/image: broken files, made by hand, that the decoders must refuse or survive.
+
 Needs pillow (made with 13.0.0) and numpy. Usage: python3 tools/make_image_fixtures.py
 """
 import io
@@ -237,6 +239,123 @@ def make_bmp():
     decode_case("bmp_rle4.bmp", raw_bmp(5, 3, 4, runs, palette(6), compression=2))
 
 
+def patched(data, at, new):
+    return data[:at] + new + data[at + len(new):]
+
+
+def broken_jpeg():
+    picture = encoded(Image.fromarray(smooth(45, 31)), "JPEG", quality=80)
+    progressive = encoded(Image.fromarray(smooth(45, 31)), "JPEG", quality=80, progressive=True)
+    frame, scan = picture.index(b"\xff\xc0"), progressive.index(b"\xff\xda")
+    yield "no_rows", patched(picture, frame + 5, b"\0\0")
+    yield "no_columns", patched(picture, frame + 7, b"\0\0")
+    yield "huge", patched(picture, frame + 5, b"\xff\xff\xff\xff")
+    yield "claims_much", patched(picture, frame + 5, b"\x20\x20\x20\x20")
+    yield "arithmetic", patched(picture, frame + 1, b"\xc9")
+    yield "twelve_bits", patched(picture, frame + 4, b"\x0c")
+    yield "five_components", patched(picture, frame + 9, b"\5")
+    yield "no_tables", picture[:picture.index(b"\xff\xc4")] + picture[picture.index(b"\xff\xda"):]
+    yield "no_end", picture[:-2]
+    yield "half", picture[:len(picture) // 2]
+    yield "first_scan_only", progressive[:progressive.index(b"\xff\xda", scan + 2)]
+    end = progressive.index(b"\xff\xc4", scan)
+    yield "thousands_of_scans", progressive[:scan] + progressive[scan:end] * 3000
+    yield "only_magic", b"\xff\xd8\xff"
+    yield "bare_markers", b"\xff\xd8" + b"\xff" * 50
+    loop = b"Exif\0\0MM\0*\xff\xff\xff\xff"
+    yield "exif_far_directory", encoded(Image.fromarray(smooth(9, 7)), "JPEG", exif=loop)
+    many = b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + b"\x12\x01\3\0\1\0\0\0\x63\0\0\0"
+    yield "exif_many_entries", encoded(Image.fromarray(smooth(9, 7)), "JPEG", exif=many)
+
+
+def broken_png():
+    rows = png_rows(13, 9, 24, 2)
+    good = raw_png(13, 9, 8, 2, rows)
+    yield "no_rows", raw_png(13, 0, 8, 2, rows)
+    yield "huge", raw_png(0x7FFFFFFF, 0x7FFFFFFF, 8, 2, rows)
+    yield "claims_much", raw_png(9000, 9000, 8, 2, rows)
+    yield "bomb", raw_png(1000, 1000, 8, 2, bytes(3001 * 1000))
+    yield "bomb_after_the_picture", raw_png(2, 1, 8, 0, bytes(5_000_000))
+    yield "too_few_rows", raw_png(13, 90, 8, 2, rows)
+    yield "bad_crc", patched(good, 29, b"\1\2\3\4")
+    yield "bad_idat_crc", patched(good, len(good) - 16, b"\1\2\3\4")
+    yield "no_palette", raw_png(13, 9, 8, 3, png_rows(13, 9, 8, 2))
+    yield "long_palette", raw_png(13, 9, 1, 3, png_rows(13, 9, 1, 2), chunk(b"PLTE", bytes(768)))
+    yield "depth_3", raw_png(13, 9, 3, 0, rows)
+    yield "bad_filter", raw_png(13, 9, 8, 2, b"\x09" + rows[1:])
+    yield "bad_zlib", good[:45] + bytes(len(good) - 45)
+    yield "no_data", raw_png(13, 9, 8, 2, b"")
+    yield "chunk_past_the_end", good[:33] + b"\x7f\xff\xff\xffeXIf" + good[33:]
+    text = chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(20_000_000)))
+    yield "text_bomb", raw_png(13, 9, 8, 2, rows, text)
+    yield "half", good[:len(good) // 2]
+
+
+def broken_gif():
+    pixels, palette = (noise(7, 11, 1, 3) % 8).ravel(), noise(8, 1, 3, 9).tobytes()
+    good = raw_gif((7, 11), (0, 0, 7, 11), pixels, palette=palette)
+    frame = good.index(b"\x2c\0\0\0\0")
+    yield "no_columns", patched(good, frame + 5, b"\0\0")
+    yield "huge", patched(good, frame + 5, b"\xff\xff\xff\xff")
+    yield "far_away", patched(good, frame + 1, b"\xff\xff\xff\xff")
+    yield "claims_much", patched(good, frame + 5, b"\0\x20\0\x20")
+    yield "code_size_12", patched(good, frame + 10, b"\x0c")
+    yield "code_size_0", patched(good, frame + 10, b"\0")
+    yield "bad_codes", patched(good, frame + 12, b"\xff" * 20)
+    yield "no_frame", good[:frame] + b";"
+    yield "half", good[:frame + 25]
+    yield "unknown_record", patched(good, frame, b"\x55")
+    yield "endless_extension", good[:frame] + b"\x21\xfe" + b"\xffx" * 200
+
+
+def broken_bmp():
+    rows = noise(36, 6, 1, 5).tobytes()
+    good = raw_bmp(11, 6, 24, rows)
+    yield "no_columns", patched(good, 18, b"\0\0\0\0")
+    yield "negative_width", patched(good, 18, b"\xff\xff\xff\xff")
+    yield "lowest_height", patched(good, 22, b"\0\0\0\x80")
+    yield "huge", patched(good, 18, b"\xff\xff\xff\x7f\xff\xff\xff\x7f")
+    yield "claims_much", patched(good, 18, b"\0\x20\0\0\0\x20\0\0")
+    yield "pixels_past_the_end", patched(good, 10, b"\xff\xff\xff\xff")
+    yield "pixels_in_the_header", patched(good, 10, b"\2\0\0\0")
+    yield "bits_7", patched(good, 28, b"\7")
+    yield "jpeg_inside", patched(good, 30, b"\4")
+    yield "empty_masks", raw_bmp(11, 6, 32, rows * 2, compression=3, masks=bytes(12))
+    yield "odd_masks", raw_bmp(11, 6, 32, rows * 2, compression=3, masks=struct.pack("<3I", 0xA5, 0xFF00, 0xFF0000))
+    yield "header_of_3", patched(good, 14, b"\3\0\0\0")
+    yield "many_colours", patched(raw_bmp(11, 6, 8, rows, bytes(16)), 46, b"\xff\xff\xff\xff")
+    yield "rle_past_the_edge", raw_bmp(5, 3, 8, b"\xff\1" * 9 + b"\0\1", bytes(32), compression=1)
+    yield "rle_jump", raw_bmp(5, 3, 8, b"\0\2\xff\xff\2\1\0\1", bytes(32), compression=1)
+    yield "rle_no_end", raw_bmp(5, 3, 8, b"\2\1", bytes(32), compression=1)
+    yield "half", good[:60]
+
+
+def broken_webp():
+    good = encoded(Image.fromarray(smooth(33, 21)), "WEBP", lossless=True)
+    exif = Image.Exif()
+    exif[0x0112] = 5
+    extended = encoded(Image.fromarray(smooth(33, 21)), "WEBP", lossless=True, exif=exif)
+    moving = encoded(Image.fromarray(smooth(33, 21)), "WEBP", save_all=True, append_images=[Image.fromarray(noise(33, 21))])
+    canvas = extended.index(b"VP8X") + 12
+    yield "huge", patched(extended, canvas, b"\xff" * 6)
+    yield "other_canvas", patched(extended, canvas, b"\x05\0\0\x05\0\0")
+    yield "huge_animation", patched(moving, moving.index(b"VP8X") + 12, b"\xff" * 6)
+    yield "frame_outside", patched(moving, moving.index(b"ANMF") + 8, b"\xff\xff\xff\xff\xff\xff")
+    yield "chunk_past_the_end", patched(good, 16, b"\xff\xff\xff\x7f")
+    yield "bad_signature", patched(good, 20, b"\0")
+    yield "half", good[:len(good) // 2]
+    yield "half_animation", moving[:len(moving) // 2]
+
+
+def make_corpus():
+    folder = ROOT.parent.parent / "fuzz/corpus/image"
+    folder.mkdir(parents=True, exist_ok=True)
+    kinds = {"jpeg": broken_jpeg, "png": broken_png, "gif": broken_gif, "bmp": broken_bmp, "webp": broken_webp}
+    for kind, cases in kinds.items():
+        for name, data in cases():
+            (folder / f"{kind}_{name}").write_bytes(data)
+
+
 FILTERS = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3, "box": 4, "hamming": 5}
 
 
@@ -263,3 +382,4 @@ if __name__ == "__main__":
     make_gif()
     make_bmp()
     make_resize()
+    make_corpus()

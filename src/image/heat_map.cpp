@@ -110,13 +110,13 @@ Image draw_layer(const HeatView& view, const Image& small, const std::vector<boo
   return drawn;
 }
 
-/// The map's colour, shaded by the picture's lightness so that what it shows stays recognisable.
+/// The map's colour, lightly shaded by the picture so that what it shows stays recognisable.
 Image draw_overlay(const HeatView& view, const std::vector<int64_t>& counts, int64_t layers) {
   Image drawn = resize(view.picture, {width_at(view, kLargeHeight), kLargeHeight}, Resample::bicubic);
   for_each_pixel(drawn, view, [&](uint8_t* pixel, int64_t token) {
     const Colour colour = heat_colour(static_cast<double>(counts[token]) / static_cast<double>(layers));
-    const int shade = 70 + grey_of(pixel) * 55 / 100;  // 70..210 of 255
-    for (int c = 0; c < 3; ++c) pixel[c] = static_cast<uint8_t>(std::min(colour[c] * shade / 175 + pixel[c] / 10, 255));
+    const int shade = 175 + grey_of(pixel) * 80 / 255;
+    for (int c = 0; c < 3; ++c) pixel[c] = static_cast<uint8_t>(colour[c] * shade / 255);
   });
   return drawn;
 }
