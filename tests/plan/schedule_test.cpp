@@ -50,6 +50,12 @@ TEST(Schedule, EqualsThePublishedRatiosAndCounts) {
   }
 }
 
+TEST(Schedule, TouchesALayerThatLiesOnTheLimit) {
+  const auto kept = shares(parse_schedule("shiftedlinear_decay_0.60_0.52", 0.1, 31, "golden"), 3);
+  EXPECT_EQ(kept[0], 0.6);
+  EXPECT_DOUBLE_EQ(kept[1].value(), 0.567741935483871);
+}
+
 TEST(Schedule, CountsInFloat32) {
   const Json data = golden();
   for (const Json& entry : data["k_rounding"]["examples_where_double_differs"]) {

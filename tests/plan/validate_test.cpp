@@ -99,7 +99,9 @@ TEST(Validate, RefusesAGateWithoutARouter) {
 
 TEST(Validate, KeepsFixedSitesOff) {
   ModelFacts model = small_model(4);
-  model.fixed.push_back(FixedSite{.site = {.layer = 3}});
+  FixedSite fixed;
+  fixed.site.layer = 3;
+  model.fixed.push_back(fixed);
   refused({}, "decoder layer 3: its self-attention has no weights in 'small'; turn it off there, {\"layer\": 3, ",
           model);
   refused({.layers = {{.layer = 3}}}, "decoder layer 3: its self-attention has no weights", model);
