@@ -70,7 +70,8 @@ const Json& JsonView::need(const char* key) const {
 
 int64_t JsonView::integer(const char* key) const {
   const Json& value = need(key);
-  require(value.is_number_integer(), Fault::bad_file, source_, ": '", key, "' must be an integer, got ", value.dump());
+  const bool fits = value.is_number_integer() && (!value.is_number_unsigned() || value.get<uint64_t>() <= uint64_t{INT64_MAX});
+  require(fits, Fault::bad_file, source_, ": '", key, "' must be an integer of 64 bits, got ", value.dump());
   return value.get<int64_t>();
 }
 int64_t JsonView::integer(const char* key, int64_t fallback) const { return has(key) ? integer(key) : fallback; }
