@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 const MAX_FUEL: usize = 2_000_000;
 /// Of one value, a container counted with all that is in it.
-const MAX_VALUE_BYTES: usize = 16 << 20;
+const MAX_VALUE_BYTES: usize = 4 << 20;
 /// Of all values ever made, and of all that was looked at to measure them.
-const MAX_TOTAL_BYTES: usize = 1 << 30;
+const MAX_TOTAL_BYTES: usize = 256 << 20;
 const MAX_DEPTH: usize = 64;
 const MAX_WIDTH: i64 = 10_000;
 /// As many operands as an instruction can name; longer literals are bounded by the template's own length.

@@ -8,7 +8,7 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value};
 use std::sync::{Arc, Mutex};
 
 const STACK_BYTES: usize = 64 << 20;
-const MAX_TAG_TOKENS: usize = 4000;
+const MAX_CHAIN: usize = 4000;
 
 /// # Safety
 /// Every pointer points to as many bytes as its size says (`variables` may be null); `out` and `error` to writable memory.
@@ -63,22 +63,23 @@ fn render(source: &str, variables: Option<&[u8]>) -> Result<String, Failure> {
 }
 
 fn compile(source: &str) -> Result<CompiledTemplate<'_>, Failure> {
-    refuse_long_tags(source)?;
+    refuse_chains(source)?;
     let syntax_config = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(Failure::from)?;
     let config = TemplateConfig { syntax_config, default_auto_escape: Arc::new(|_| AutoEscape::None) };
     CompiledTemplate::new("template", source, &config).map_err(|cause| explain(&cause).into())
 }
 
-/// A chain like `a + a + a ...` nests one level a link, and the engine does not bound that.
-fn refuse_long_tags(source: &str) -> Result<(), Failure> {
-    let mut tokens = 0;
+/// Chains like `a + a + a ...` and `elif` after `elif` nest one level a link, and the engine does not bound that.
+fn refuse_chains(source: &str) -> Result<(), Failure> {
+    let (mut tokens, mut elifs) = (0, 0);
     for entry in tokenize(source, false, SyntaxConfig::default()) {
         match entry.map_err(|cause| explain(&cause))?.0 {
             Token::VariableStart | Token::BlockStart => tokens = 0,
+            Token::Ident("elif") => elifs += 1,
             _ => tokens += 1,
         }
-        if tokens > MAX_TAG_TOKENS {
-            return Err(Failure::from(format!("a tag has more than {MAX_TAG_TOKENS} words")));
+        if tokens > MAX_CHAIN || elifs > MAX_CHAIN {
+            return Err(Failure::from(format!("a chain has more than {MAX_CHAIN} links")));
         }
     }
     Ok(())

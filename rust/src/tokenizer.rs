@@ -1,7 +1,62 @@
 //! tokenizer.json, through the `tokenizers` crate.
 
 use crate::boundary::{bytes, guard, text, Bytes, Failure, Ids};
+use serde_json::Value;
 use tokenizers::Tokenizer;
+
+/// How many times longer the rules of a file may make a text, and how much they may put around it.
+const MAX_GROWTH: usize = 64;
+const MAX_AFFIX: usize = 256;
+const MAX_FRAME_IDS: usize = 1 << 16;
+
+/// Refuses rules that blow a text up: replacements in a chain multiply, and a template may repeat long lists of ids.
+fn refuse_growth(file: &Value) -> Result<(), Failure> {
+    for part in ["normalizer", "pre_tokenizer", "decoder"] {
+        if growth(&file[part]) > MAX_GROWTH {
+            return Err(Failure::from(format!("its {part} makes texts more than {MAX_GROWTH} times longer")));
+        }
+    }
+    for affix in ["continuing_subword_prefix", "end_of_word_suffix", "unk_token"] {
+        if file["model"][affix].as_str().map_or(0, str::len) > MAX_AFFIX {
+            return Err(Failure::from(format!("its {affix} is longer than {MAX_AFFIX} bytes")));
+        }
+    }
+    if frame_ids(&file["post_processor"]) > MAX_FRAME_IDS {
+        return Err(Failure::from(format!("its post_processor adds more than {MAX_FRAME_IDS} ids")));
+    }
+    Ok(())
+}
+
+fn children(node: &Value) -> Box<dyn Iterator<Item = &Value> + '_> {
+    match node {
+        Value::Array(items) => Box::new(items.iter()),
+        Value::Object(pairs) => Box::new(pairs.values()),
+        _ => Box::new(std::iter::empty()),
+    }
+}
+
+fn growth(node: &Value) -> usize {
+    let length = |value: &Value| value.as_str().map_or(0, str::len);
+    let own = match node["type"].as_str() {
+        Some("Replace") => {
+            // A regular expression may match everywhere, and between letters too.
+            let shortest = length(&node["pattern"]["String"]);
+            if shortest > 0 { length(&node["content"]).div_ceil(shortest) } else { 1 + length(&node["content"]) }
+        }
+        Some("Prepend") => length(&node["prepend"]).div_ceil(3),
+        _ => 1,
+    };
+    children(node).map(growth).fold(own.max(1), usize::saturating_mul)
+}
+
+fn frame_ids(node: &Value) -> usize {
+    let longest = children(&node["special_tokens"]).filter_map(|token| token["ids"].as_array()).map(Vec::len).max();
+    let own = match (node["single"].as_array(), longest) {
+        (Some(single), Some(ids)) => single.len().saturating_mul(ids),
+        _ => 0,
+    };
+    children(node).map(frame_ids).fold(own, usize::saturating_add)
+}
 
 /// # Safety
 /// `json` points to `size` bytes; `out` and `error` to writable memory.
@@ -13,7 +68,9 @@ pub unsafe extern "C" fn lithe_tokenizer_open(
     error: *mut Bytes,
 ) -> i32 {
     guard(error, || {
-        let mut tokenizer = Tokenizer::from_bytes(bytes(json, size))?;
+        let json = bytes(json, size);
+        refuse_growth(&serde_json::from_slice(json).map_err(Failure::from)?)?;
+        let mut tokenizer = Tokenizer::from_bytes(json)?;
         // A file may carry the settings of its last use; a prompt is never cut or padded here.
         tokenizer.with_truncation(None)?;
         tokenizer.with_padding(None);
