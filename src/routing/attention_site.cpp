@@ -6,6 +6,9 @@
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
+#include <algorithm>
+#include <numeric>
+
 #include "base/error.h"
 
 namespace lithe::routing {
@@ -36,7 +39,8 @@ Offered offer(const nn::Attention& attention, const Tensor& x, const SiteContext
 
 /// Of one sequence's offered rows, those that are cached: indices into the sequence's stretch.
 std::optional<std::vector<int64_t>> cached_among(const RowSets& sets, size_t sequence) {
-  if (sets.cache.count() == sets.key_value.count()) return std::nullopt;  // all of them, as cache is a subset of key_value
+  if (sets.cache.count() == sets.key_value.count())
+    return std::nullopt;  // all of them, as cache is a subset of key_value
   std::vector<int64_t> indices;
   int64_t c = sets.cache.offsets[sequence];
   for (int64_t i = sets.key_value.offsets[sequence]; i < sets.key_value.offsets[sequence + 1]; ++i) {
@@ -49,7 +53,8 @@ std::optional<std::vector<int64_t>> cached_among(const RowSets& sets, size_t seq
   return indices;
 }
 
-void remember(nn::LayerState& state, const ops::KeyValueSpan& fresh, const std::optional<std::vector<int64_t>>& cached) {
+void remember(nn::LayerState& state, const ops::KeyValueSpan& fresh,
+              const std::optional<std::vector<int64_t>>& cached) {
   if (!cached) return state.append(fresh.keys, fresh.values, fresh.positions);
   std::vector<int64_t> positions;
   for (const int64_t i : *cached) positions.push_back(fresh.positions[static_cast<size_t>(i)]);
@@ -65,9 +70,11 @@ ops::KeyValueSpan joined(const ops::KeyValueSpan& past, const ops::KeyValueSpan&
 
 /// What one sequence's queries may see: its cache and the rows offered now. Caches what the plan says.
 ops::KeyValueSpan span_of(const Offered& offered, SiteContext& context, size_t sequence) {
-  const int64_t begin = context.sets.key_value.offsets[sequence], count = context.sets.key_value.offsets[sequence + 1] - begin;
+  const int64_t begin = context.sets.key_value.offsets[sequence],
+                count = context.sets.key_value.offsets[sequence + 1] - begin;
   const auto first = offered.positions.begin() + begin;
-  ops::KeyValueSpan fresh{offered.keys.narrow(0, begin, count), offered.values.narrow(0, begin, count), {first, first + count}};
+  ops::KeyValueSpan fresh{
+      offered.keys.narrow(0, begin, count), offered.values.narrow(0, begin, count), {first, first + count}};
   const std::span<nn::LayerState> states = context.batch.sequences[sequence].states;
   if (states.empty()) return fresh;
   nn::LayerState& state = states[static_cast<size_t>(context.layer)];
@@ -85,11 +92,40 @@ ops::KeyValueSpan span_of(const Offered& offered, SiteContext& context, size_t s
   return both;
 }
 
-/// Spreads what the last query row of a sequence gave to each key over the sequence's positions; rows without a key got nothing.
-Tensor scores_of_last(const nn::Attention& attention, const Tensor& queries, int64_t last, const ops::KeyValueSpan& span) {
-  const Tensor given = ops::attention_of_row(queries.select(0, last).detach(), span.keys.detach(), attention.scale());
-  const Tensor index = at::tensor(at::ArrayRef<int64_t>(span.positions), at::kLong).to(given.device());
-  return at::index_copy(at::zeros({span.positions.back() + 1}, given.options()), 0, index, given);
+/// One query row and where it stands.
+struct Asking {
+  Tensor query;  // [heads, head_dim]
+  int64_t position = 0;
+};
+
+/// Spreads what one query row gave to each key that it sees over the sequence's `positions` positions; the others got
+/// nothing.
+Tensor scores_of(const nn::Attention& attention, const Asking& asking, const ops::KeyValueSpan& span,
+                 int64_t positions) {
+  const auto first = span.positions.begin(), last = span.positions.end();
+  const auto begin = attention.window ? std::upper_bound(first, last, asking.position - *attention.window) : first;
+  const auto end = attention.causal ? std::upper_bound(first, last, asking.position) : last;
+  const Tensor nothing = at::zeros({positions}, span.keys.options().dtype(at::kFloat).requires_grad(false));
+  if (begin >= end) return nothing;
+  const Tensor keys = span.keys.detach().narrow(0, begin - first, end - begin);
+  const Tensor given = ops::attention_of_row(asking.query.detach(), keys, attention.scale());
+  const Tensor index =
+      at::tensor(at::ArrayRef<int64_t>(&*begin, static_cast<size_t>(end - begin)), at::kLong).to(given.device());
+  return at::index_copy(nothing, 0, index, given);
+}
+
+/// The rows of the other stream that offer keys.
+OtherStream without_padding(const OtherStream& other) {
+  if (std::find(other.kinds.begin(), other.kinds.end(), RowKind::padding) == other.kinds.end()) return other;
+  std::vector<int64_t> real, offsets{0};
+  for (size_t i = 0; i + 1 < other.offsets.size(); ++i) {
+    for (int64_t row = other.offsets[i]; row < other.offsets[i + 1]; ++row) {
+      if (other.kinds[static_cast<size_t>(row)] != RowKind::padding) real.push_back(row);
+    }
+    offsets.push_back(static_cast<int64_t>(real.size()));
+  }
+  const Tensor index = at::tensor(at::ArrayRef<int64_t>(real), at::kLong).to(other.hidden.device());
+  return {other.hidden.index_select(0, index), std::move(offsets), {}};
 }
 
 }  // namespace
@@ -98,30 +134,34 @@ Tensor self_attention(const nn::Attention& attention, const Tensor& x, SiteConte
   const Rows& rows = context.sets.query;
   const Offered offered = offer(attention, x, context);
   Tensor queries = attention.queries(rows.of(x));
-  if (attention.rotary) queries = ops::rotate(queries, rows.index ? context.angles->rows(*rows.index) : *context.angles);
+  if (attention.rotary)
+    queries = ops::rotate(queries, rows.index ? context.angles->rows(*rows.index) : *context.angles);
+  const std::vector<int64_t> positions = at_rows(context.positions, rows);
   std::vector<ops::KeyValueSpan> spans;
   for (size_t i = 0; i < context.batch.sequences.size(); ++i) {
     spans.push_back(span_of(offered, context, i));
-    const bool watched = !context.watched.empty() && context.watched[i][static_cast<size_t>(context.layer)];
-    if (watched && context.batch.sequences[i].prompt && rows.offsets[i + 1] > rows.offsets[i] && !spans.back().positions.empty()) {
-      context.scores[i] = scores_of_last(attention, queries, rows.offsets[i + 1] - 1, spans.back());
-    }
+    const bool watched = context.watched[i][static_cast<size_t>(context.layer)] && context.batch.sequences[i].prompt;
+    if (!watched || rows.offsets[i + 1] == rows.offsets[i]) continue;
+    const int64_t last = rows.offsets[i + 1] - 1;
+    const Asking asking{queries.select(0, last), positions[static_cast<size_t>(last)]};
+    context.scores[i] = scores_of(attention, asking, spans.back(),
+                                  context.batch.positions[static_cast<size_t>(context.batch.offsets[i + 1] - 1)] + 1);
   }
-  const std::vector<int64_t> positions = at_rows(context.positions, rows);
-  return attention.merge(ops::attend_packed(queries, rows.offsets, positions, spans,
-                                            {.scale = attention.scale(), .causal = attention.causal, .window = attention.window}));
+  return attention.merge(
+      ops::attend_packed(queries, rows.offsets, positions, spans,
+                         {.scale = attention.scale(), .causal = attention.causal, .window = attention.window}));
 }
 
 Tensor cross_attention(const nn::Attention& attention, const Tensor& x, SiteContext& context) {
-  require(context.other.has_value(), Fault::internal, "layer ", context.layer, ": cross-attention without another stream");
-  const Rows& rows = context.sets.query;
+  const Rows& rows = context.sets.cross_query;
   const Tensor queries = attention.queries(rows.of(x));
-  const Tensor keys = attention.keys(context.other->hidden), values = attention.values(context.other->hidden);
+  const OtherStream real = without_padding(*context.other);
+  const Tensor keys = attention.keys(real.hidden), values = attention.values(real.hidden);
   std::vector<ops::KeyValueSpan> spans;
   for (size_t i = 0; i < context.batch.sequences.size(); ++i) {
-    const int64_t begin = context.other->offsets[i], count = context.other->offsets[i + 1] - begin;
+    const int64_t begin = real.offsets[i], count = real.offsets[i + 1] - begin;
     std::vector<int64_t> positions(static_cast<size_t>(count));
-    for (int64_t p = 0; p < count; ++p) positions[static_cast<size_t>(p)] = p;
+    std::iota(positions.begin(), positions.end(), 0);
     spans.push_back({keys.narrow(0, begin, count), values.narrow(0, begin, count), std::move(positions)});
   }
   return attention.merge(ops::attend_packed(queries, rows.offsets, at_rows(context.positions, rows), spans,

@@ -23,17 +23,17 @@ bool belongs(RowKind kind, plan::Group group);
 
 /// One sequence of a packed batch.
 struct Sequence {
-  const plan::Plan* plan = nullptr;       ///< Null: dense.
-  std::span<nn::LayerState> states;       ///< One per layer, or empty when nothing is remembered (training).
-  bool prompt = true;                     ///< Rules choose among prompt rows only; decoded rows run everything that the plan leaves on.
+  const plan::Plan* plan = nullptr;  ///< Null: dense.
+  std::span<nn::LayerState> states;  ///< One per layer, or empty when nothing is remembered (training).
+  bool prompt = true;  ///< Rules choose among prompt rows only; decoded rows run everything that the plan leaves on.
 };
 
 /// Rows of several sequences one after another, without padding between them.
 struct Batch {
   std::vector<Sequence> sequences;
-  std::vector<int64_t> offsets;    ///< [sequences + 1]
-  std::vector<int64_t> positions;  ///< [rows] original positions, ascending within a sequence
-  std::vector<RowKind> kinds;      ///< [rows]
+  std::vector<int64_t> offsets;           ///< [sequences + 1]
+  std::vector<int64_t> positions;         ///< [rows] original positions, ascending within a sequence
+  std::vector<RowKind> kinds;             ///< [rows]
   std::optional<ops::RopeAngles> angles;  ///< [rows, head_dim / 2]; absent where nothing rotates
 
   int64_t rows() const { return static_cast<int64_t>(positions.size()); }
@@ -51,21 +51,24 @@ struct Rows {
   Tensor of(const Tensor& x) const { return index ? x.index_select(0, *index) : x; }
 };
 
-/// What one layer computes for which rows, as a plan says. `query`, `key_value`, `cache` and `feed_forward` are relative to `active`.
+/// What one layer computes for which rows, as a plan says and as far as the block has a site for it. All but `active`
+/// and `survivors` are relative to `active`.
 struct RowSets {
-  Rows active;        ///< Of the layer's input: rows that run anything.
-  Rows query, key_value, cache, feed_forward;
-  Rows survivors;     ///< Of the layer's input: rows that go on to the next layer.
-  std::optional<Tensor> weight;                 ///< [rows of the input] w; rows outside gated rules have 1
+  Rows active;       ///< Of the layer's input: rows that run anything.
+  Rows query;        ///< Rows that the site `self` updates: its attention, or the PIA that stands there.
+  Rows cross_query;  ///< The same of the site `cross`.
+  Rows key_value, cache, feed_forward;
+  Rows survivors;                                    ///< Of the layer's input: rows that go on to the next layer.
+  std::optional<Tensor> weight;                      ///< [rows of the input] w; rows outside gated rules have 1
   std::vector<std::optional<Tensor>> router_weight;  ///< Per sequence: w of the rows that the router scored, in order
 };
 
 /// What one layer did, for traces and counters.
 struct LayerReport {
   int64_t layer = 0;
-  const Batch* batch = nullptr;     ///< As it entered the layer.
+  const Batch* batch = nullptr;  ///< As it entered the layer.
   const RowSets* rows = nullptr;
-  Tensor hidden;                    ///< [survivors, hidden] the layer's output
+  Tensor hidden;  ///< [survivors, hidden] the layer's output
 };
 using Observer = std::function<void(const LayerReport&)>;
 

@@ -12,8 +12,9 @@
 
 namespace lithe::routing {
 
-/// One branch of a block and how it joins. What stands here is the weights' business, not the plan's: a layer whose attention EAS
-/// took out has one site less, and its feed-forward site carries norm1 and the PIA (or, folded, norm1 alone).
+/// One branch of a block and how it joins. What stands here is the weights' business, not the plan's: a layer whose
+/// attention EAS took out has one site less, and its feed-forward site carries norm1 and the PIA (or, folded, norm1
+/// alone).
 struct Site {
   enum class Kind { self, cross, feed_forward };
   enum class Join {
@@ -23,16 +24,18 @@ struct Site {
   Kind kind = Kind::self;
   Join join = Join::pre_norm;
   nn::Norm norm;
-  std::variant<nn::Attention, nn::Mlp, nn::Pia> branch;  ///< A Pia as branch: METER, where it stands in an attention's place.
-  std::optional<nn::RepAdapter> adapter;                 ///< Before the branch.
-  std::optional<nn::Pia> pia;                            ///< Before the branch, in place of the attention in front of it.
+  std::variant<nn::Attention, nn::Mlp, nn::Pia>
+      branch;                             ///< A Pia as branch: METER, where it stands in an attention's place.
+  std::optional<nn::RepAdapter> adapter;  ///< Before the branch.
+  std::optional<nn::Pia> pia;             ///< Before the branch, in place of the attention in front of it.
 };
 
 /// One layer: its sites in order, and p-MoD's router where it has one.
 struct Block {
   std::vector<Site> sites;
   std::optional<nn::Router> router;
-  bool has(Site::Kind kind) const;
+  /// The site of this kind, or null.
+  const Site* find(Site::Kind kind) const;
 };
 
 }  // namespace lithe::routing

@@ -16,10 +16,12 @@ namespace lithe::routing {
 namespace {
 
 bool reads_attention(const plan::LayerPlan& layer) {
-  return std::any_of(layer.rules.begin(), layer.rules.end(), [](const plan::Rule& rule) { return rule.by == "attention"; });
+  return std::any_of(layer.rules.begin(), layer.rules.end(),
+                     [](const plan::Rule& rule) { return rule.by == "attention"; });
 }
 
-/// For one sequence, the layers whose attention a later rule reads: for each such rule the last layer before it that has one on.
+/// For one sequence, the layers whose attention a later rule reads: for each such rule the last layer before it that
+/// has one on.
 std::vector<bool> watched_layers(const plan::Plan* plan, const std::string& stream, int64_t layers) {
   std::vector<bool> watched(static_cast<size_t>(layers), false);
   int64_t last = -1;
@@ -41,7 +43,8 @@ std::vector<T> at_list(const std::vector<T>& all, const std::vector<int64_t>& li
 }
 
 /// x with `branch` joined at `rows`.  x: [active, hidden], branch: [rows, hidden], weight: [active] or absent.
-Tensor join(const Site& site, const Tensor& x, const Rows& rows, const Tensor& branch, const std::optional<Tensor>& weight) {
+Tensor join(const Site& site, const Tensor& x, const Rows& rows, const Tensor& branch,
+            const std::optional<Tensor>& weight) {
   if (rows.empty()) return x;
   const bool gated = weight && site.kind == Site::Kind::feed_forward;
   const Tensor b = gated ? branch * rows.of(*weight).unsqueeze(1).to(branch.scalar_type()) : branch;
@@ -62,18 +65,23 @@ Tensor weigh_bystanders(const Tensor& x, const Rows& fed, const Tensor& weight) 
 
 }  // namespace
 
-bool Block::has(Site::Kind kind) const {
-  return std::any_of(sites.begin(), sites.end(), [kind](const Site& site) { return site.kind == kind; });
+const Site* Block::find(Site::Kind kind) const {
+  const auto found = std::find_if(sites.begin(), sites.end(), [kind](const Site& site) { return site.kind == kind; });
+  return found == sites.end() ? nullptr : &*found;
 }
 
-Executor::Executor(Batch batch, std::string stream, int64_t layers) : batch_(std::move(batch)), stream_(std::move(stream)) {
-  require(batch_.offsets.size() == batch_.sequences.size() + 1 && batch_.offsets.back() == batch_.rows(), Fault::internal,
-          "Executor: ", batch_.rows(), " rows, offsets end at ", batch_.offsets.empty() ? 0 : batch_.offsets.back());
+Executor::Executor(Batch batch, std::string stream, int64_t layers)
+    : batch_(std::move(batch)), stream_(std::move(stream)), layers_(layers) {
+  require(batch_.offsets.size() == batch_.sequences.size() + 1 && batch_.offsets.back() == batch_.rows(),
+          Fault::internal, "Executor: ", batch_.rows(), " rows, offsets end at ",
+          batch_.offsets.empty() ? 0 : batch_.offsets.back());
   scores_.resize(batch_.sequences.size());
   for (const Sequence& sequence : batch_.sequences) watched_.push_back(watched_layers(sequence.plan, stream_, layers));
 }
 
 Tensor Executor::run(const Block& block, int64_t layer, Tensor x, const std::optional<OtherStream>& other) {
+  require(x.size(0) == batch_.rows() && layer >= 0 && layer < layers_, Fault::internal, "Executor: layer ", layer,
+          " of ", layers_, ", ", x.size(0), " rows where ", batch_.rows(), " are alive");
   const RowSets sets = resolve(batch_, block, stream_, layer, x, scores_);
   const Tensor active = sets.active.of(x);
   Tensor y = sets.active.empty() ? active : run_sites(block, layer, active, sets, other);
@@ -88,15 +96,23 @@ Tensor Executor::run(const Block& block, int64_t layer, Tensor x, const std::opt
   return y;
 }
 
-Tensor Executor::run_sites(const Block& block, int64_t layer, const Tensor& x, const RowSets& sets, const std::optional<OtherStream>& other) {
-  SiteContext context{batch_, sets, layer, other, watched_, scores_, sets.active.index ? at_list(batch_.positions, sets.active.list) : batch_.positions, std::nullopt};
+Tensor Executor::run_sites(const Block& block, int64_t layer, const Tensor& x, const RowSets& sets,
+                           const std::optional<OtherStream>& other) {
+  SiteContext context{batch_,
+                      sets,
+                      layer,
+                      other,
+                      watched_,
+                      scores_,
+                      sets.active.index ? at_list(batch_.positions, sets.active.list) : batch_.positions,
+                      std::nullopt};
   if (batch_.angles) context.angles = sets.active.index ? batch_.angles->rows(*sets.active.index) : *batch_.angles;
   const std::optional<Tensor> weight = sets.weight ? std::optional<Tensor>(sets.active.of(*sets.weight)) : std::nullopt;
   Tensor h = x;
   for (const Site& site : block.sites) {
-    const bool feeds = site.kind == Site::Kind::feed_forward;
-    const Rows& rows = feeds ? sets.feed_forward : sets.query;
-    if (rows.empty() && (feeds || sets.key_value.empty())) continue;
+    const bool feeds = site.kind == Site::Kind::feed_forward, self = site.kind == Site::Kind::self;
+    const Rows& rows = feeds ? sets.feed_forward : self ? sets.query : sets.cross_query;
+    if (rows.empty() && !(self && !sets.key_value.empty())) continue;
     const bool normed = site.join == Site::Join::pre_norm;
     if (feeds) {
       Tensor input = normed ? site.norm(rows.of(h)) : rows.of(h);
@@ -105,15 +121,21 @@ Tensor Executor::run_sites(const Block& block, int64_t layer, const Tensor& x, c
       h = join(site, h, rows, std::get<nn::Mlp>(site.branch)(input), weight);
       continue;
     }
-    Tensor input = normed ? site.norm(h) : h;
-    if (site.adapter) input = apply_rep_adapter(*site.adapter, input, sets.active.offsets, context);
+    require(self || other, Fault::internal, "layer ", layer, ": a cross site without another stream");
     if (const auto* pia = std::get_if<nn::Pia>(&site.branch)) {
-      const OtherStream own{input, sets.active.offsets};
-      h = join(site, h, rows, pia_branch(*pia, rows.of(input), rows.offsets, site.kind == Site::Kind::cross ? *other : own), weight);
+      // METER: also the PIA in place of the cross-attention reads the layer's input, not what the self site made of it.
+      const Tensor entry = normed ? site.norm(x) : x;
+      h = join(
+          site, h, rows,
+          pia_branch(*pia, rows.of(entry), rows.offsets, self ? OtherStream{entry, sets.active.offsets, {}} : *other),
+          weight);
       continue;
     }
+    Tensor input = normed ? site.norm(h) : h;
+    if (site.adapter) input = apply_rep_adapter(*site.adapter, input, sets.active.offsets, context);
     const auto& attention = std::get<nn::Attention>(site.branch);
-    h = join(site, h, rows, site.kind == Site::Kind::cross ? cross_attention(attention, input, context) : self_attention(attention, input, context), weight);
+    h = join(site, h, rows,
+             self ? self_attention(attention, input, context) : cross_attention(attention, input, context), weight);
   }
   return weight ? weigh_bystanders(h, sets.feed_forward, *weight) : h;
 }

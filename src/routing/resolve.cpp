@@ -17,21 +17,29 @@ namespace lithe::routing {
 namespace {
 
 /// What one row runs, as bits.
-enum : uint8_t { kQuery = 1, kKeyValue = 2, kCache = 4, kFeedForward = 8, kGone = 16, kActive = kQuery | kKeyValue | kFeedForward };
-constexpr uint8_t kEverything = kQuery | kKeyValue | kCache | kFeedForward;
+enum : uint8_t { kQuery = 1, kKeyValue = 2, kCache = 4, kFeedForward = 8, kGone = 16, kCrossQuery = 32 };
+constexpr uint8_t kActive = kQuery | kCrossQuery | kKeyValue | kFeedForward;
+constexpr uint8_t kEverything = kActive | kCache;
 
 uint8_t bits_of(const plan::Switches& switches) {
-  return static_cast<uint8_t>((switches.query ? kQuery : 0) | (switches.key_value ? kKeyValue : 0) | (switches.cache ? kCache : 0) |
-                              (switches.feed_forward ? kFeedForward : 0));
+  return static_cast<uint8_t>((switches.query ? kQuery | kCrossQuery : 0) | (switches.key_value ? kKeyValue : 0) |
+                              (switches.cache ? kCache : 0) | (switches.feed_forward ? kFeedForward : 0));
 }
 
-Tensor index_tensor(const std::vector<int64_t>& list, const Tensor& like) { return at::tensor(at::ArrayRef<int64_t>(list), at::kLong).to(like.device()); }
+Tensor index_tensor(const std::vector<int64_t>& list, const Tensor& like) {
+  return at::tensor(at::ArrayRef<int64_t>(list), at::kLong).to(like.device());
+}
 
 /// Builds one layer's sets. Host flags first, tensors last.
 class Resolver {
  public:
   Resolver(const Batch& batch, const Block& block, int64_t layer, const Tensor& hidden, const AttentionScores& scores)
-      : batch_(batch), block_(block), layer_(layer), hidden_(hidden), scores_(scores), flags_(static_cast<size_t>(batch.rows()), kEverything) {
+      : batch_(batch),
+        block_(block),
+        layer_(layer),
+        hidden_(hidden),
+        scores_(scores),
+        flags_(static_cast<size_t>(batch.rows()), kEverything) {
     sets_.router_weight.resize(batch.sequences.size());
   }
 
@@ -41,17 +49,28 @@ class Resolver {
     if (batch_.sequences[sequence].prompt) {
       for (const plan::Rule& rule : layer.rules) apply_rule(sequence, rule, governed);
     }
-    if (layer.self_attention) return;
-    for (int64_t row = begin; row < end; ++row) flags_[static_cast<size_t>(row)] &= static_cast<uint8_t>(~(kQuery | kKeyValue | kCache));
+    uint8_t off = 0;
+    if (!layer.self_attention) off |= kKeyValue | kCache | (stands_in(Site::Kind::self) ? 0 : kQuery);
+    if (!layer.cross_attention && !stands_in(Site::Kind::cross)) off |= kCrossQuery;
+    switch_off(begin, end, off);
   }
 
   RowSets finish() {
+    // What the block has no site for, no row runs, whatever the plan leaves on.
+    const Site* self = block_.find(Site::Kind::self);
+    uint8_t absent = 0;
+    if (!self) absent |= kQuery;
+    if (!self || stands_in(Site::Kind::self)) absent |= kKeyValue | kCache;
+    if (!block_.find(Site::Kind::cross)) absent |= kCrossQuery;
+    if (!block_.find(Site::Kind::feed_forward)) absent |= kFeedForward;
+    if (absent) switch_off(0, batch_.rows(), absent);
     std::vector<uint8_t> kept;  // flags of the active rows
     for (const uint8_t flag : flags_) {
       if (flag & kActive) kept.push_back(flag);
     }
     sets_.active = pick(flags_, batch_.offsets, kActive);
     sets_.query = pick(kept, sets_.active.offsets, kQuery);
+    sets_.cross_query = pick(kept, sets_.active.offsets, kCrossQuery);
     sets_.key_value = pick(kept, sets_.active.offsets, kKeyValue);
     sets_.cache = pick(kept, sets_.active.offsets, kCache);
     sets_.feed_forward = pick(kept, sets_.active.offsets, kFeedForward);
@@ -61,6 +80,16 @@ class Resolver {
   }
 
  private:
+  /// A PIA stands in the attention's place; it runs whether or not the plan has the attention on.
+  bool stands_in(Site::Kind kind) const {
+    const Site* site = block_.find(kind);
+    return site && std::holds_alternative<nn::Pia>(site->branch);
+  }
+
+  void switch_off(int64_t begin, int64_t end, uint8_t bits) {
+    for (int64_t row = begin; row < end; ++row) flags_[static_cast<size_t>(row)] &= static_cast<uint8_t>(~bits);
+  }
+
   void apply_rule(size_t sequence, const plan::Rule& rule, std::vector<bool>& governed) {
     const int64_t begin = batch_.offsets[sequence], end = batch_.offsets[sequence + 1];
     std::vector<int64_t> rows;
@@ -95,7 +124,8 @@ class Resolver {
 
   /// The rows' weights; written into the layer's weights where the rule is gated.
   Tensor weigh(size_t sequence, const plan::Rule& rule, const std::vector<int64_t>& rows) {
-    require(block_.router.has_value(), Fault::bad_request, "layer ", layer_, ": the plan asks for a router, but this layer has none");
+    require(block_.router.has_value(), Fault::bad_request, "layer ", layer_,
+            ": the plan asks for a router, but this layer has none");
     const Tensor index = index_tensor(rows, hidden_);
     const Tensor logits = (*block_.router)(hidden_.index_select(0, index));
     if (!rule.gate) {
@@ -140,11 +170,16 @@ class Resolver {
 
 bool belongs(RowKind kind, plan::Group group) {
   switch (group) {
-    case plan::Group::vision: return kind == RowKind::vision || kind == RowKind::vision_high_res;
-    case plan::Group::vision_high_res: return kind == RowKind::vision_high_res;
-    case plan::Group::text: return kind == RowKind::text;
-    case plan::Group::padding: return kind == RowKind::padding;
-    case plan::Group::all: return kind != RowKind::padding;
+    case plan::Group::vision:
+      return kind == RowKind::vision || kind == RowKind::vision_high_res;
+    case plan::Group::vision_high_res:
+      return kind == RowKind::vision_high_res;
+    case plan::Group::text:
+      return kind == RowKind::text;
+    case plan::Group::padding:
+      return kind == RowKind::padding;
+    case plan::Group::all:
+      return kind != RowKind::padding;
   }
   return false;
 }
@@ -152,15 +187,23 @@ bool belongs(RowKind kind, plan::Group group) {
 Tensor gate_weights(const plan::Gate& gate, const Tensor& logits) {
   Tensor normed = logits;
   switch (gate.norm) {
-    case plan::WeightNorm::tanh: normed = at::tanh(logits); break;
-    case plan::WeightNorm::softmax: normed = at::softmax(logits, 0); break;
-    case plan::WeightNorm::sigmoid: normed = at::sigmoid(logits); break;
-    case plan::WeightNorm::identity: break;
+    case plan::WeightNorm::tanh:
+      normed = at::tanh(logits);
+      break;
+    case plan::WeightNorm::softmax:
+      normed = at::softmax(logits, 0);
+      break;
+    case plan::WeightNorm::sigmoid:
+      normed = at::sigmoid(logits);
+      break;
+    case plan::WeightNorm::identity:
+      break;
   }
   return normed * gate.scale + gate.bias;
 }
 
-RowSets resolve(const Batch& batch, const Block& block, const std::string& stream, int64_t layer, const Tensor& hidden, const AttentionScores& scores) {
+RowSets resolve(const Batch& batch, const Block& block, const std::string& stream, int64_t layer, const Tensor& hidden,
+                const AttentionScores& scores) {
   Resolver resolver(batch, block, layer, hidden, scores);
   for (size_t i = 0; i < batch.sequences.size(); ++i) {
     const plan::Plan* plan = batch.sequences[i].plan;

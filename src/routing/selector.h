@@ -14,9 +14,9 @@ using at::Tensor;
 
 /// What a selector may look at: one sequence, one group.
 struct Candidates {
-  const Tensor& hidden;            ///< [rows, hidden] the layer's input, all rows of the batch
-  std::span<const int64_t> rows;   ///< The group's rows in `hidden`, ascending
-  int64_t keep = 0;                ///< How many to choose, at most rows.size()
+  const Tensor& hidden;           ///< [rows, hidden] the layer's input, all rows of the batch
+  std::span<const int64_t> rows;  ///< The group's rows in `hidden`, ascending
+  int64_t keep = 0;               ///< How many to choose, at most rows.size()
   int64_t layer = 0;
   uint64_t seed = 0;
   std::optional<Tensor> weight;     ///< [group] router weights
@@ -33,7 +33,8 @@ struct Selector {
   std::vector<int64_t> (*choose)(const Candidates&);
 };
 
-/// By name; null when there is none. The catalogue is a plain table in selector.cpp: a new selector is one file and one line there.
+/// By name; null when there is none. The catalogue is a plain table in selector.cpp: a new selector is one file and one
+/// line there.
 const Selector* find_selector(const std::string& name);
 std::vector<std::string> selector_names();
 
@@ -43,7 +44,7 @@ std::vector<int64_t> choose_uniformly(const Candidates&);
 std::vector<int64_t> choose_by_attention(const Candidates&);
 std::vector<int64_t> choose_by_similarity(const Candidates&);
 
-/// The `keep` highest scores, ties to the lowest index, ascending.  scores: [group]
+/// The `keep` highest scores, ties to the lowest index, NaN below everything, ascending.  scores: [group]
 std::vector<int64_t> highest(const Tensor& scores, int64_t keep);
 
 }  // namespace lithe::routing
