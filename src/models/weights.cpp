@@ -89,13 +89,21 @@ void WeightLoader::take(const io::Checkpoint& checkpoint, const std::string& nam
   }
 }
 
+void WeightLoader::ignore(const io::Checkpoint& checkpoint, const std::string& name) { ignored_.emplace_back(&checkpoint, name); }
+
 void WeightLoader::refuse_others(const io::Checkpoint& checkpoint) {
   std::set<std::string> taken;
   for (const auto& [source, name] : taken_) {
     if (source == &checkpoint) taken.insert(name);
   }
+  const auto is_ignored = [&](const std::string& name) {
+    return std::any_of(ignored_.begin(), ignored_.end(), [&](const auto& entry) {
+      const auto& [source, pattern] = entry;
+      return source == &checkpoint && (pattern.ends_with('.') ? name.starts_with(pattern) : name == pattern);
+    });
+  };
   for (const std::string& name : checkpoint.names()) {
-    if (!taken.contains(name) && !is_useless(name)) unexpected_.push_back(name);
+    if (!taken.contains(name) && !is_useless(name) && !is_ignored(name)) unexpected_.push_back(name);
   }
 }
 

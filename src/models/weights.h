@@ -23,6 +23,9 @@ class WeightLoader {
   /// Notes that `slot` is `name` in `checkpoint`. The slot's tensor must stay where it is until load().
   void take(const io::Checkpoint& checkpoint, const std::string& name, const WeightSlot& slot);
 
+  /// Tensors of this name, or under this prefix where it ends with a point, may be there and are not read.
+  void ignore(const io::Checkpoint& checkpoint, const std::string& name);
+
   /// Notes every tensor of `checkpoint` that was not taken and is none of the known useless ones.
   void refuse_others(const io::Checkpoint& checkpoint);
 
@@ -41,7 +44,7 @@ class WeightLoader {
   LoadOptions options_;
   std::vector<std::unique_ptr<io::Checkpoint>> checkpoints_;
   std::vector<Claim> claims_;
-  std::vector<std::pair<const io::Checkpoint*, std::string>> taken_;
+  std::vector<std::pair<const io::Checkpoint*, std::string>> taken_, ignored_;
   std::vector<std::string> missing_, unexpected_, misshapen_;
 };
 

@@ -1,0 +1,158 @@
+#include "models/family.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "plan/parse.h"
+#include "plan/validate.h"
+#include "routing/selector.h"
+
+namespace lithe::models {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool has_tokenizer(const fs::path& folder) { return fs::exists(folder / "tokenizer.json") || fs::exists(folder / "tokenizer.model"); }
+
+/// "layers.7.mlp.up_proj.weight" of a routed layer 7 -> "layers.7.decoder_layer.mlp.up_proj.weight"
+std::string wrapped(const std::string& name, size_t end_of_number) {
+  const std::string layer = name.substr(0, end_of_number + 1), rest = name.substr(end_of_number + 1);
+  return layer + (rest.starts_with("router.") ? "router." : "decoder_layer.") + rest;
+}
+
+/// The layer in "layers.7.mlp...": its number and where it ends; absent for other names.
+std::optional<std::pair<int64_t, size_t>> layer_in(const std::string& name) {
+  constexpr std::string_view kLayers = "layers.";
+  if (!name.starts_with(kLayers)) return std::nullopt;
+  const size_t end = name.find('.', kLayers.size());
+  return std::pair<int64_t, size_t>{std::stoll(name.substr(kLayers.size(), end - kLayers.size())), end};
+}
+
+/// An integer, or a list of integers.
+std::vector<int64_t> ids_in(const JsonView& config, const char* key) {
+  std::vector<int64_t> ids;
+  if (!config.has(key)) return ids;
+  const Json& value = config.json()[key];
+  const auto add = [&](const Json& id) {
+    require(id.is_number_integer(), Fault::bad_file, config.source(), ": '", key, "' must be an id or a list of ids, got ", value.dump().substr(0, 80));
+    ids.push_back(id.get<int64_t>());
+  };
+  if (value.is_array()) std::for_each(value.begin(), value.end(), add);
+  else add(value);
+  return ids;
+}
+
+double in_range(const JsonView& file, const char* key, double fallback, double low, double high) {
+  const double value = file.number(key, fallback);
+  require(value >= low && value <= high, Fault::bad_file, file.source(), ": '", key, "' is ", value, ", it must lie between ", low, " and ", high);
+  return value;
+}
+
+plan::Plan choose_plan(const Model& model, const std::optional<plan::Plan>& published) {
+  const fs::path own = model.folder / "plan.json";
+  if (fs::exists(own)) return plan::load_plan(own.string(), model.facts);
+  if (published) plan::validate(*published, model.facts);
+  return published.value_or(plan::Plan{});
+}
+
+/// The group whose rows a trace marks: that of the first rule.
+plan::Group routed_group(const plan::Plan& plan) {
+  for (const plan::LayerPlan& layer : plan.layers) {
+    if (!layer.rules.empty()) return layer.rules.front().group;
+  }
+  return plan::Group::vision;
+}
+
+}  // namespace
+
+void take_decoder(WeightLoader& loader, const io::Checkpoint& checkpoint, Decoder& decoder, const std::string& blocks, const std::string& head,
+                  bool wraps_routed) {
+  visit(decoder, [&](const WeightSlot& slot) {
+    if (slot.name.starts_with("lm_head")) return loader.take(checkpoint, head + slot.name, slot);
+    const auto layer = layer_in(slot.name);
+    const bool wraps = wraps_routed && layer && decoder.blocks[static_cast<size_t>(layer->first)].router;
+    loader.take(checkpoint, blocks + (wraps ? wrapped(slot.name, layer->second) : slot.name), slot);
+  });
+  if (decoder.config.tied_embeddings) loader.ignore(checkpoint, head + "lm_head.weight");
+}
+
+void take_tower(WeightLoader& loader, const io::Checkpoint& checkpoint, VisionTower& tower, const std::string& prefix) {
+  visit(tower, [&](const WeightSlot& slot) { loader.take(checkpoint, prefix + slot.name, slot); });
+  // LLaVA reads hidden_states[-2]: the last block of the checkpoint is not needed.
+  for (int64_t layer = tower.config.layers_run; layer < tower.config.layers; ++layer) {
+    loader.ignore(checkpoint, concat(prefix, "encoder.layers.", layer, "."));
+  }
+}
+
+plan::ModelFacts facts_of(const Model& model) {
+  const DecoderConfig& decoder = model.decoder.config;
+  plan::ModelFacts facts;
+  facts.name = model.name;
+  facts.layers = decoder.layers;
+  facts.hidden = decoder.hidden;
+  facts.intermediate = decoder.intermediate;
+  facts.heads = decoder.heads;
+  facts.kv_heads = decoder.kv_heads;
+  facts.head_dim = decoder.head_dim;
+  facts.vocab = decoder.vocab;
+  facts.projector.widths = model.projector.widths;
+  for (const int64_t layer : decoder.routers) facts.routers.push_back({"decoder", layer});
+  facts.selectors = routing::selector_names();
+  const VisionTowerConfig& tower = model.tower.config;
+  if (tower.layers == 0) return facts;
+  facts.tower = plan::TowerFacts{.layers = tower.layers_run, .width = tower.width, .mlp = tower.mlp, .heads = tower.heads, .tokens = tower.patches() + 1,
+                                 .patches = tower.patches(), .image = tower.image_px, .patch = tower.patch_px, .channels = tower.channels};
+  if (model.preprocess.aspect == image::Aspect::anyres) {
+    for (const image::Size& size : model.preprocess.pinpoints) {
+      const int64_t tiles = 1 + (size.width / tower.image_px) * (size.height / tower.image_px);
+      facts.tower->max_tiles = std::max(facts.tower->max_tiles, tiles);
+    }
+  }
+  return facts;
+}
+
+GenerationDefaults read_generation(const fs::path& folder) {
+  GenerationDefaults defaults;
+  if (!fs::exists(folder / "generation_config.json")) return defaults;
+  const Json json = read_json_file(folder / "generation_config.json", 1 << 20);
+  const JsonView file(json, (folder / "generation_config.json").string());
+  constexpr int64_t kMaxTokens = int64_t{1} << 24, kTopKOfTransformers = 50;
+  if (file.has("max_new_tokens")) {
+    defaults.max_new_tokens = file.integer("max_new_tokens");
+    require(*defaults.max_new_tokens > 0 && *defaults.max_new_tokens <= kMaxTokens, Fault::bad_file, file.source(), ": 'max_new_tokens' is ",
+            *defaults.max_new_tokens, ", it must lie between 1 and ", kMaxTokens);
+  }
+  defaults.sample = file.boolean("do_sample", false);
+  defaults.temperature = in_range(file, "temperature", 1, 0, 100);
+  defaults.top_p = in_range(file, "top_p", 1, 0, 1);
+  defaults.min_p = in_range(file, "min_p", 0, 0, 1);
+  defaults.repetition_penalty = in_range(file, "repetition_penalty", 1, 1e-3, 1e3);
+  defaults.top_k = std::max<int64_t>(0, file.integer("top_k", kTopKOfTransformers));
+  return defaults;
+}
+
+std::vector<int64_t> read_eos_ids(const Model& model, const JsonView& config) {
+  std::vector<int64_t> ids;
+  const fs::path generation = model.folder / "generation_config.json";
+  if (fs::exists(generation)) {
+    const Json json = read_json_file(generation, 1 << 20);
+    ids = ids_in(JsonView(json, generation.string()), "eos_token_id");
+  }
+  if (ids.empty()) ids = ids_in(config, "eos_token_id");
+  if (ids.empty() && config.has("text_config")) ids = ids_in(config.object("text_config"), "eos_token_id");
+  if (ids.empty() && model.tokenizer && model.tokenizer->eos()) ids.push_back(*model.tokenizer->eos());
+  std::erase_if(ids, [&](int64_t id) { return id < 0 || id >= model.decoder.config.vocab; });
+  return ids;
+}
+
+void complete(Model& model, const Source& source, const std::optional<plan::Plan>& published) {
+  model.facts = facts_of(model);
+  plan::check(model.facts);
+  model.plan = choose_plan(model, published);
+  model.routed_group = routed_group(model.plan);
+  if (has_tokenizer(model.folder)) model.tokenizer = text::Tokenizer::open(model.folder);
+  model.generation = read_generation(model.folder);
+  model.prompt.eos_ids = read_eos_ids(model, source.config);
+}
+
+}  // namespace lithe::models

@@ -1,0 +1,46 @@
+#include "models/model.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+
+#include <cstring>
+
+#include "base/error.h"
+#include "models/packing.h"
+#include "text/conversation.h"
+
+namespace lithe::models {
+namespace {
+
+/// -> [tiles, channels, side, side]
+Tensor tensor_of(const image::PixelValues& pixels) {
+  Tensor tensor = at::empty({pixels.tiles, pixels.channels, pixels.side, pixels.side}, at::kFloat);
+  std::memcpy(tensor.mutable_data_ptr<float>(), pixels.values.data(), pixels.values.size() * sizeof(float));
+  return tensor;
+}
+
+}  // namespace
+
+ImageRows Model::encode_image(const image::Image& picture, const plan::Plan* governing) const {
+  require(has_tower(), Fault::bad_request, name, ": this model has no vision tower, ask without pictures");
+  ImageRows image{.views = image::make_views(picture, preprocess)};
+  image.pixels = tensor_of(image::normalise(image.views, preprocess));
+  image.features = tower.features(image.pixels.to(tower.positions.device()), governing ? governing : &plan);
+  const int64_t tiles = image.features.size(0), tokens = image.features.size(1);
+  const Tensor projected = projector(image.features.view({tiles * tokens, tower.config.width}));
+  image.projected = projected.view({tiles, tokens, projected.size(1)});
+  pack(packing, tower.config, image_newline, image);
+  return image;
+}
+
+std::string Model::render(const std::vector<text::Message>& messages) const {
+  if (!prompt.chat_template) return text::render_conversation(prompt.conversation, messages, true);
+  text::TemplateOptions options;
+  if (tokenizer) {
+    options.bos_token = tokenizer->bos_text();
+    options.eos_token = tokenizer->eos_text();
+  }
+  return prompt.chat_template->render(messages, options);
+}
+
+}  // namespace lithe::models

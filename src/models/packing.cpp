@@ -1,0 +1,101 @@
+#include "models/packing.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/upsample_bilinear2d.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "image/geometry.h"
+
+namespace lithe::models {
+namespace {
+
+/// The tiles behind the first as one map.  projected: [1 + tiles, patches, hidden] -> [rows, columns, hidden]
+Tensor map_of_tiles(const Tensor& projected, image::Size grid, int64_t side) {
+  const int64_t hidden = projected.size(2);
+  return projected.narrow(0, 1, projected.size(0) - 1)
+      .reshape({grid.height, grid.width, side, side, hidden})
+      .permute({0, 2, 1, 3, 4})
+      .reshape({grid.height * side, grid.width * side, hidden});
+}
+
+/// map: [rows, columns, hidden], scaled down where it has too many patches.
+Tensor shrunk(const Packing& packing, const Tensor& map, int64_t side) {
+  if (!packing.max_patches) return map;
+  const double height = static_cast<double>(map.size(0)), width = static_cast<double>(map.size(1));
+  const double times = std::sqrt(height * width / static_cast<double>(*packing.max_patches * side * side));
+  if (times <= packing.shrink_above) return map;
+  // Python's // floors the quotient.
+  const int64_t rows = std::max<int64_t>(1, static_cast<int64_t>(std::floor(height / times)));
+  const int64_t columns = std::max<int64_t>(1, static_cast<int64_t>(std::floor(width / times)));
+  return at::upsample_bilinear2d(map.permute({2, 0, 1}).unsqueeze(0), {rows, columns}, false).squeeze(0).permute({1, 2, 0});
+}
+
+/// map: [rows, columns, hidden] -> [rows * (columns + 1), hidden], `newline` behind every row.
+Tensor with_newlines(const Tensor& map, const Tensor& newline) {
+  const int64_t rows = map.size(0), columns = map.size(1), hidden = map.size(2);
+  return at::cat({map, newline.to(map.scalar_type()).view({1, 1, hidden}).expand({rows, 1, hidden})}, 1).reshape({rows * (columns + 1), hidden});
+}
+
+/// One view per tile, each in a stretch of `tokens` rows.
+void pack_flat(const VisionTowerConfig& tower, ImageRows& image) {
+  const int64_t tiles = image.projected.size(0), tokens = image.projected.size(1);
+  image.rows = image.projected.reshape({tiles * tokens, image.projected.size(2)});
+  image.kinds.assign(static_cast<size_t>(tiles * tokens), routing::RowKind::vision_high_res);
+  std::fill_n(image.kinds.begin(), tokens, routing::RowKind::vision);
+  const int64_t class_tokens = tokens - tower.patches();
+  for (int64_t tile = 0; tile < tiles; ++tile) {
+    image.heat_views.push_back({image.views.tiles[static_cast<size_t>(tile)], tower.grid(), tower.grid(), tile * tokens + class_tokens, 0});
+  }
+}
+
+}  // namespace
+
+image::Rect unpadded(image::Size map, image::Size picture, bool rounds) {
+  const double width = static_cast<double>(picture.width), height = static_cast<double>(picture.height);
+  const double map_width = static_cast<double>(map.width), map_height = static_cast<double>(map.height);
+  // transformers: int(round(x, 7)); the original: int(x).
+  const auto whole = [rounds](double x) { return static_cast<int64_t>(rounds ? std::round(x * 1e7) / 1e7 : x); };
+  if (width / height > map_width / map_height) {
+    const int64_t margin = (map.height - whole(height * (map_width / width))) / 2;
+    return {0, margin, map.width, map.height - 2 * margin};
+  }
+  const int64_t margin = (map.width - whole(width * (map_height / height))) / 2;
+  return {margin, 0, map.width - 2 * margin, map.height};
+}
+
+void pack(const Packing& packing, const VisionTowerConfig& tower, const std::optional<Tensor>& newline, ImageRows& image) {
+  const image::Size grid = image.views.grid;
+  if (packing.order == Packing::Order::flat || grid.width == 0) {
+    pack_flat(tower, image);
+    // The original code ends the only tile of a picture with a newline.
+    if (packing.order != Packing::Order::spatial_unpad) return;
+    image.rows = at::cat({image.rows, newline->to(image.rows.scalar_type()).unsqueeze(0)});
+    image.kinds.push_back(routing::RowKind::vision);
+    return;
+  }
+  const int64_t side = tower.grid(), base = tower.patches();
+  require(image.projected.size(1) == base, Fault::bad_file, "features with the class token cannot be laid out as a map; take the 'patch' features");
+  require(image.projected.size(0) == 1 + grid.width * grid.height, Fault::internal, "pack: ", image.projected.size(0), " tiles for a grid of ", grid.width, " x ", grid.height);
+  Tensor map = map_of_tiles(image.projected, grid, side);
+  const bool unpads = packing.order == Packing::Order::spatial_unpad;
+  image::Rect part{0, 0, map.size(1), map.size(0)};
+  if (unpads) part = unpadded({map.size(1), map.size(0)}, image.views.original, packing.rounds);
+  const image::Image& canvas = image.views.canvas;
+  const int64_t patch_w = canvas.width / map.size(1), patch_h = canvas.height / map.size(0);
+  map = map.narrow(0, part.y, part.height).narrow(1, part.x, part.width);
+  if (unpads) map = shrunk(packing, map, side);
+  const int64_t rows = map.size(0), columns = map.size(1);
+  const Tensor tail = unpads ? with_newlines(map, *newline) : map.reshape({rows * columns, map.size(2)});
+  image.rows = at::cat({image.projected.select(0, 0), tail});
+  image.kinds.assign(static_cast<size_t>(base), routing::RowKind::vision);
+  image.kinds.insert(image.kinds.end(), static_cast<size_t>(tail.size(0)), routing::RowKind::vision_high_res);
+  image.heat_views.push_back({image.views.tiles.front(), side, side, 0, 0});
+  image::Image shown = image::crop(canvas, {part.x * patch_w, part.y * patch_h, part.width * patch_w, part.height * patch_h});
+  image.heat_views.push_back({std::move(shown), columns, rows, base, columns + (unpads ? 1 : 0)});
+}
+
+}  // namespace lithe::models

@@ -1,0 +1,138 @@
+#include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
+
+#include <cmath>
+
+#include "base/error.h"
+#include "models/family.h"
+#include "models/known_towers.h"
+#include "plan/parse.h"
+#include "plan/validate.h"
+
+namespace lithe::models {
+namespace {
+
+/// The i-th number of a stream in [-1, 1): SplitMix64 of the counter, so that threads need not share a state.
+float noise(uint64_t seed, uint64_t i) {
+  uint64_t z = seed + (i + 1) * 0x9e3779b97f4a7c15ULL;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+  return static_cast<float>(static_cast<int32_t>((z ^ (z >> 31)) >> 32)) * 0x1p-31f;
+}
+
+template <class T>
+void fill(Tensor& tensor, uint64_t seed, float bound) {
+  T* data = tensor.mutable_data_ptr<T>();
+  at::parallel_for(0, tensor.numel(), 1 << 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) data[i] = static_cast<T>(bound * noise(seed, static_cast<uint64_t>(i)));
+  });
+}
+
+at::ScalarType type_of(WeightStorage storage) {
+  if (storage == WeightStorage::bfloat16) return at::kBFloat16;
+  if (storage == WeightStorage::float16) return at::kHalf;
+  return at::kFloat;
+}
+
+/// Fills every weight of a model's parts so that rows keep about the size that they have.
+class RandomWeights {
+ public:
+  RandomWeights(WeightStorage storage, uint64_t seed) : storage_(storage), seed_(seed) {}
+
+  void operator()(const WeightSlot& slot) {
+    slot.tensor = slot.matrix || slot.name.ends_with("router.weight") ? noisy(slot) : plain(slot);
+    bytes_ += static_cast<int64_t>(slot.tensor.nbytes());
+  }
+
+  int64_t bytes() const { return bytes_; }
+
+ private:
+  Tensor noisy(const WeightSlot& slot) {
+    const int64_t out = slot.shape.front();
+    Tensor tensor = at::empty(slot.shape, slot.matrix ? type_of(storage_) : at::kFloat);
+    const float bound = std::sqrt(3.0f * static_cast<float>(out) / static_cast<float>(tensor.numel()));
+    seed_ += 0x632be59bd9b4e019ULL;
+    if (tensor.scalar_type() == at::kBFloat16) fill<at::BFloat16>(tensor, seed_, bound);
+    else if (tensor.scalar_type() == at::kHalf) fill<at::Half>(tensor, seed_, bound);
+    else fill<float>(tensor, seed_, bound);
+    return tensor;
+  }
+
+  /// Gains are 1, biases and embeddings of positions and classes 0.
+  static Tensor plain(const WeightSlot& slot) {
+    const bool is_gain = slot.name.find("norm") != std::string::npos && slot.name.ends_with("weight");
+    return at::full(slot.shape, is_gain ? 1.0 : 0.0, at::kFloat);
+  }
+
+  WeightStorage storage_;
+  uint64_t seed_;
+  int64_t bytes_ = 0;
+};
+
+DecoderConfig decoder_of(const plan::ModelFacts& facts, int64_t layers) {
+  DecoderConfig config{.layers = layers, .hidden = facts.hidden, .intermediate = facts.intermediate, .heads = facts.heads, .kv_heads = facts.kv_heads,
+                       .head_dim = facts.head_dim, .vocab = facts.vocab, .max_positions = 4096};
+  config.rope.head_dim = facts.head_dim;
+  for (int64_t layer = 0; layer < layers; ++layer) config.routers.push_back(layer);
+  return config;
+}
+
+VisionTowerConfig tower_of(const plan::TowerFacts& facts, int64_t layers) {
+  return {.layers = layers, .layers_run = layers, .width = facts.width, .mlp = facts.mlp, .heads = facts.heads, .image_px = facts.image, .patch_px = facts.patch};
+}
+
+/// p-MoD's published plan for the whole depth, of which a shallower model takes evenly spaced layers.
+plan::Plan sampled_plan(const plan::ModelFacts& whole, int64_t layers) {
+  const plan::Plan full = plan::load_plan("p-mod", whole);
+  const std::vector<int64_t> depths = plan::spread_rows(whole.layers, layers);
+  plan::Plan sampled{.name = full.name};
+  for (int64_t layer = 0; layer < layers; ++layer) {
+    const plan::LayerPlan* entry = full.find("decoder", depths[static_cast<size_t>(layer)]);
+    if (!entry) continue;
+    sampled.layers.push_back(*entry);
+    sampled.layers.back().layer = layer;
+  }
+  return sampled;
+}
+
+void set_preprocessing(Model& model, const plan::TowerFacts& tower) {
+  const KnownTower* known = known_tower("clip-vit-large-patch14-336");
+  const Json json = parse_json(known->preprocessing, known->name);
+  model.preprocess = image::PreprocessConfig::from_json(JsonView(json, known->name), image::Dialect::original);
+  model.preprocess.aspect = image::Aspect::pad;
+  if (tower.max_tiles == 1) return;
+  const int64_t side = tower.image;
+  model.preprocess.aspect = image::Aspect::anyres;
+  model.preprocess.pinpoints = {{side, 2 * side}, {2 * side, side}, {2 * side, 2 * side}, {3 * side, side}, {side, 3 * side}};
+  model.packing.order = Packing::Order::spatial_unpad;
+  model.image_newline = at::full({model.decoder.config.hidden}, 0.01, at::kFloat);
+}
+
+}  // namespace
+
+std::unique_ptr<Model> random_model(const std::string& shape, int64_t layers, int64_t tower_layers, WeightStorage weights, uint64_t seed) {
+  const plan::ModelFacts whole = plan::shape_named(shape);
+  require(layers >= 1 && layers <= whole.layers, Fault::bad_request, shape, ": ", layers, " decoder layers asked for, it has 1 to ", whole.layers);
+  require(tower_layers >= 1 && tower_layers <= whole.tower->layers, Fault::bad_request, shape, ": ", tower_layers, " tower layers asked for, it has 1 to ",
+          whole.tower->layers);
+  auto model = std::make_unique<Model>();
+  model->name = shape;
+  model->family = "random";
+  model->decoder = shaped_decoder(decoder_of(whole, layers));
+  model->tower = shaped_tower(tower_of(*whole.tower, tower_layers));
+  model->projector = shaped_projector(whole.projector.widths, true, ops::Activation::gelu);
+  RandomWeights fill(weights, seed);
+  visit(model->decoder, std::ref(fill));
+  visit(model->tower, std::ref(fill));
+  visit(model->projector, std::ref(fill));
+  set_preprocessing(*model, *whole.tower);
+  model->weight_bytes = fill.bytes();
+  model->facts = facts_of(*model);
+  model->plan = sampled_plan(whole, layers);
+  plan::validate(model->plan, model->facts);
+  return model;
+}
+
+}  // namespace lithe::models
