@@ -16,7 +16,8 @@ namespace {
 
 constexpr int64_t kMaxThreads = 1024;
 
-// The quota of the control group in cores, or a large number. In a container the quota, not the mask, says what is there.
+// The quota of the control group in cores, or a large number. In a container the quota, not the mask, says what is
+// there.
 int64_t quota_cores() {
   std::ifstream file("/sys/fs/cgroup/cpu.max");
   std::string quota;

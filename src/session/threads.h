@@ -11,8 +11,8 @@ int64_t cores_available();
 /// How many threads the arithmetic uses from now on. Throws Error{bad_request} outside 1 .. 1024.
 void set_threads(int64_t count);
 
-/// Makes a device ready: "cpu", "cuda" or "cuda:N". CUDA's libraries are only loaded here. Throws Error{bad_request} for
-/// another name, for a build without the libraries, and for a device that the machine does not have.
+/// Makes a device ready: "cpu", "cuda" or "cuda:N". CUDA's libraries are only loaded here. Throws Error{bad_request}
+/// for another name, for a build without the libraries, and for a device that the machine does not have.
 void prepare_device(const std::string& device);
 
 }  // namespace lithe::session

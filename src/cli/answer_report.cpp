@@ -1,0 +1,55 @@
+#include "cli/answer_report.h"
+
+#include <fmt/format.h>
+#include <algorithm>
+
+namespace lithe::cli {
+namespace {
+
+double per_second(int64_t count, double ms) {
+  return ms > 0 ? 1e3 * static_cast<double>(count) / ms : 0;
+}
+
+}  // namespace
+
+std::string bytes_text(int64_t bytes) {
+  const auto value = static_cast<double>(bytes);
+  if (bytes >= int64_t{1} << 30) return fmt::format("{:.2f} GiB", value / (1 << 30));
+  if (bytes >= int64_t{1} << 20) return fmt::format("{:.1f} MiB", value / (1 << 20));
+  if (bytes >= int64_t{1} << 10) return fmt::format("{:.1f} KiB", value / (1 << 10));
+  return fmt::format("{} B", bytes);
+}
+
+Json to_json(const session::Answer& answer) {
+  const session::Timings& t = answer.timings;
+  return {{"answer", answer.text},
+          {"tokens", answer.tokens},
+          {"token_logits", answer.token_logits},
+          {"stop", session::name_of(answer.stop)},
+          {"timings",
+           {{"image_ms", t.image_ms},
+            {"prefill_ms", t.prefill_ms},
+            {"decode_ms", t.decode_ms},
+            {"prompt_rows", t.prompt_rows},
+            {"vision_rows", t.vision_rows},
+            {"decoded_tokens", t.decoded_tokens}}},
+          {"kv_cache",
+           {{"rows_after_prefill", answer.cache.rows_after_prefill},
+            {"rows_at_end", answer.cache.rows_at_end},
+            {"bytes_after_prefill", answer.cache.bytes_after_prefill},
+            {"bytes_at_end", answer.cache.bytes_at_end}}}};
+}
+
+std::string timing_lines(const session::Answer& answer) {
+  const session::Timings& t = answer.timings;
+  std::string text = fmt::format("image    {:9.1f} ms  {} vision rows\n", t.image_ms, t.vision_rows);
+  text += fmt::format("prefill  {:9.1f} ms  {} rows, {:.1f} rows/s\n", t.prefill_ms, t.prompt_rows,
+                      per_second(t.prompt_rows, t.prefill_ms));
+  text += fmt::format("decode   {:9.1f} ms  {} tokens, {:.1f} tokens/s\n", t.decode_ms, t.decoded_tokens,
+                      per_second(t.decoded_tokens, t.decode_ms));
+  text += fmt::format("KV cache {:>12}  after prefill, rows per layer: {}\n",
+                      bytes_text(answer.cache.bytes_after_prefill), fmt::join(answer.cache.rows_after_prefill, " "));
+  return text + fmt::format("stopped  by {}\n", session::name_of(answer.stop));
+}
+
+}  // namespace lithe::cli

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <string>
+
+#include "base/json.h"
+#include "session/session.h"
+
+namespace lithe::cli {
+
+/// An answer with its tokens, times and KV cache, for --json.
+Json to_json(const session::Answer& answer);
+
+/// Times, speeds and the KV cache of an answer, as a few lines of text.
+std::string timing_lines(const session::Answer& answer);
+
+/// "1.5 MiB"
+std::string bytes_text(int64_t bytes);
+
+}  // namespace lithe::cli

@@ -1,0 +1,151 @@
+#include "session/bench.h"
+
+#include <fmt/format.h>
+#include <cstdio>
+#include <memory>
+#include <optional>
+
+#include "base/error.h"
+#include "cli/answer_report.h"
+#include "cli/bench_report.h"
+#include "cli/command.h"
+#include "cli/machine.h"
+#include "cli/options.h"
+#include "cli/parameters.h"
+#include "cli/progress.h"
+#include "plan/parse.h"
+
+namespace lithe::cli {
+namespace {
+
+constexpr const char* kDescription =
+    R"(Times image encode, prefill (ppROWS) and decode (tgTOKENS), dense beside the plan.
+
+Every round takes dense, the plan, and dense again, one after another; the difference of the two dense runs (the A/A
+spread) says what a difference means on this machine. The prompt is made of random rows. Before anything is reported, the
+rows that each layer's KV cache holds are compared with the rows that the plan counts.
+`counted` is the share of dense operations that the plan leaves, `measured / counted` how near the clock comes to it.
+With --shape the weights are random: llava-1.5-7b, llava-1.5-13b, llava-next-7b, as few layers as you like.)";
+
+constexpr const char* kFooter = R"(Examples:
+  lithe bench demo --rounds 3
+  lithe bench --shape llava-1.5-7b --layers 2 --vision-tokens 576
+  lithe bench --shape llava-next-7b --layers 2 --vision-tokens 2880 -o json
+
+Exit codes: 0 done, 2 impossible request, 3 bad file, 1 anything else.)";
+
+struct BenchOptions {
+  CommonOptions common;
+  std::optional<std::string> model, shape, plan;
+  int64_t layers = 2, tower_layers = 2;
+  std::optional<int64_t> vision_tokens, high_res_tokens;
+  int64_t text_tokens = 40;
+  CompareOptions compare;
+  std::string output = "md";
+};
+
+session::Session open_subject(const BenchOptions& options) {
+  if (options.model) return open_session(*options.model, options.common);
+  apply(options.common);
+  Progress progress("making random weights");
+  progress.show(*options.shape);
+  return session::random_session(*options.shape, options.layers, options.tower_layers, options.common.weights,
+                                 options.common.seed);
+}
+
+std::string label_of(const BenchOptions& options, const session::Session& session) {
+  if (!options.shape) return session.facts().name;
+  return fmt::format("{}, {} layers", *options.shape, session.facts().layers);
+}
+
+void check(const BenchOptions& options) {
+  require(options.model.has_value() != options.shape.has_value(), Fault::bad_request,
+          "bench needs a MODEL or --shape NAME, one of the two.");
+  require(options.output == "md" || options.output == "csv" || options.output == "json", Fault::bad_request,
+          "--output is '", options.output, "'; give md, csv or json.");
+}
+
+void print(const std::string& format, const BenchSubject& subject, const Comparison& result, double load_before) {
+  const double load_after = load_average();
+  if (format == "csv") {
+    fmt::print("{}", flat_table(subject, result).csv());
+  } else if (format == "json") {
+    const Json json = {{"processor", processor_name()},
+                       {"load_before", load_before},
+                       {"load_after", load_after},
+                       {"dense_kv_bytes", result.dense_kv_bytes},
+                       {"plan_kv_bytes", result.plan_kv_bytes},
+                       {"tests", report_json(subject, result)}};
+    fmt::print("{}\n", json.dump(2));
+  } else {
+    fmt::print("{}\n", speed_table(subject, result).markdown());
+    fmt::print("{} beside dense:\n\n{}\n", result.plan, ratio_table(result).markdown());
+    fmt::print("KV cache after prefill: dense {}, {} {}; rows held equal rows counted.\n",
+               bytes_text(result.dense_kv_bytes), result.plan, bytes_text(result.plan_kv_bytes));
+    fmt::print("{}Machine: {}, {} threads, load {:.2f} before and {:.2f} after.\n", slower_lines(result),
+               processor_name(), subject.threads, load_before, load_after);
+  }
+}
+
+int run(BenchOptions options) {
+  if (options.common.json) options.output = "json";
+  check(options);
+  const double load_before = load_average();
+  const session::Session session = open_subject(options);
+  const plan::ModelFacts& facts = session.facts();
+  const plan::Plan plan = options.plan ? plan::load_plan(*options.plan, facts) : session.plan();
+  const int64_t picture = facts.tower ? facts.tower->patches * facts.tower->max_tiles : 0;
+  const plan::PromptShape shape = plan::prompt_of(facts, options.vision_tokens.value_or(picture), options.text_tokens);
+  const session::BenchPrompt prompt{.vision_tokens = shape.vision_tokens,
+                                    .high_res_tokens = options.high_res_tokens.value_or(shape.high_res_tokens),
+                                    .text_tokens = options.text_tokens,
+                                    .seed = options.common.seed};
+  options.compare.tiles = shape.tiles;
+  Comparison result;
+  {
+    Progress progress("timing");
+    options.compare.on_progress = [&progress](const std::string& state) { progress.show(state); };
+    result = compare(session, plan, prompt, options.compare);
+  }
+  const BenchSubject subject{.model = label_of(options, session),
+                             .weight_bytes = session.weight_bytes(),
+                             .parameters = count_parameters(facts).total(),
+                             .threads = threads_of(options.common),
+                             .tiles = shape.tiles,
+                             .tile_px = facts.tower ? facts.tower->image : 0};
+  print(options.output, subject, result, load_before);
+  return 0;
+}
+
+void add_prompt(CLI::App& app, BenchOptions& options) {
+  app.add_option("--vision-tokens", options.vision_tokens, "Vision rows of the prompt (default: one picture)")
+      ->type_name("N");
+  app.add_option("--high-res-tokens", options.high_res_tokens, "Of these, rows of LLaVA-NeXT's tiles")->type_name("N");
+  app.add_option("--text-tokens", options.text_tokens, "Text rows of the prompt (default: 40)")->type_name("N");
+  app.add_option("-r,--rounds", options.compare.rounds, "Rounds that count (default: 9)")->type_name("N");
+  app.add_option("--warm-up", options.compare.warm_up, "Rounds in front that do not (default: 1)")->type_name("N");
+  app.add_option("--decode-tokens", options.compare.decode_steps, "Tokens of a decode run (default: 8)")
+      ->type_name("N");
+}
+
+}  // namespace
+
+Action declare_bench(CLI::App& app) {
+  const auto options = std::make_shared<BenchOptions>();
+  app.description(kDescription);
+  app.footer(kFooter);
+  app.add_option("MODEL", options->model, "Model folder, or demo, or demo-dense");
+  app.add_option("--shape", options->shape, "A published shape with random weights")->type_name("NAME");
+  app.add_option("--layers", options->layers, "Decoder layers of the shape (default: 2)")->type_name("N");
+  app.add_option("--tower-layers", options->tower_layers, "Vision tower layers of the shape (default: 2)")
+      ->type_name("N");
+  app.add_option("--plan", options->plan, "Skip plan: a name or a JSON file (default: the model's own)")
+      ->type_name("NAME|FILE");
+  add_prompt(app, *options);
+  app.add_option("-o,--output", options->output, "md (default), csv or json")->type_name("FORMAT");
+  add_json(app, options->common, "The same as --output json");
+  add_common(app, options->common);
+  return [options] { return run(*options); };
+}
+
+}  // namespace lithe::cli

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "cli/compare.h"
+#include "cli/text_table.h"
+
+namespace lithe::cli {
+
+/// What was timed, for the columns of a report.
+struct BenchSubject {
+  std::string model;
+  int64_t weight_bytes = 0, parameters = 0, threads = 0;
+  int64_t tiles = 0, tile_px = 0;
+};
+
+/// A llama-bench-style table: one row per test and plan, tokens (or pictures) per second as mean ± deviation,
+/// milliseconds.
+TextTable speed_table(const BenchSubject& subject, const Comparison& comparison);
+
+/// The plan beside dense: counted share, ratio of medians and of minima, A/A spread, measured over counted.
+TextTable ratio_table(const Comparison& comparison);
+
+/// Everything in the two tables, one object per test and plan.
+Json report_json(const BenchSubject& subject, const Comparison& comparison);
+
+/// The same as one flat table, for CSV.
+TextTable flat_table(const BenchSubject& subject, const Comparison& comparison);
+
+/// One sentence for every phase where the plan was slower than dense beyond the A/A spread; empty where there is none.
+std::string slower_lines(const Comparison& comparison);
+
+}  // namespace lithe::cli

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "cli/cli11.h"
+
+namespace lithe::cli {
+
+/// What a command does once its flags are parsed; the result is the exit code. Throws Error.
+using Action = std::function<int()>;
+
+/// Declares a command's flags, description and examples on its subcommand. The action owns the parsed values.
+using Declare = Action (*)(CLI::App& app);
+
+Action declare_run(CLI::App& app);
+Action declare_trace(CLI::App& app);
+Action declare_inspect(CLI::App& app);
+Action declare_demo(CLI::App& app);
+Action declare_bench(CLI::App& app);
+
+}  // namespace lithe::cli

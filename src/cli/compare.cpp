@@ -1,0 +1,107 @@
+#include "cli/compare.h"
+
+#include <fmt/format.h>
+#include <cmath>
+
+#include "base/error.h"
+#include "cli/parameters.h"
+#include "cli/statistics.h"
+
+namespace lithe::cli {
+namespace {
+
+std::vector<double> both(const Phase& phase) {
+  std::vector<double> all = phase.dense;
+  all.insert(all.end(), phase.again.begin(), phase.again.end());
+  return all;
+}
+
+void check_rows(const session::PrefillResult& result, const std::vector<plan::LayerCost>& layers,
+                const std::string& plan) {
+  for (std::size_t l = 0; l < layers.size(); ++l) {
+    require(l < result.rows_held.size() && result.rows_held[l] == layers[l].rows.cache, Fault::internal, "Layer ", l,
+            " holds ", l < result.rows_held.size() ? result.rows_held[l] : 0, " rows in its KV cache, the plan '", plan,
+            "' counts ", layers[l].rows.cache, ".");
+  }
+}
+
+plan::CostTable count(const session::Session& session, const plan::Plan& plan, const session::BenchPrompt& prompt,
+                      int64_t tiles) {
+  const plan::PromptShape shape{.vision_tokens = prompt.vision_tokens,
+                                .high_res_tokens = prompt.high_res_tokens,
+                                .text_tokens = prompt.text_tokens,
+                                .text_before = prompt.text_tokens / 2,
+                                .tiles = tiles};
+  return plan::cost(plan, session.facts(), shape, {.kv_bytes_per_value = 4});
+}
+
+/// One run of a plan: prefill, then the decode behind it.
+session::PrefillResult time_once(session::Bench& bench, const plan::Plan& plan, int64_t steps,
+                                 std::vector<double>& prefill, std::vector<double>& decode) {
+  session::PrefillResult result = bench.prefill(plan);
+  prefill.push_back(result.ms);
+  decode.push_back(bench.decode_ms(plan, steps));
+  return result;
+}
+
+void forget(Phase& phase) {
+  phase.dense.clear();
+  phase.again.clear();
+  phase.skipped.clear();
+}
+
+}  // namespace
+
+double Phase::median_ratio() const {
+  return median(skipped) / median(both(*this));
+}
+double Phase::minimum_ratio() const {
+  return minimum(skipped) / minimum(both(*this));
+}
+double Phase::equal_spread() const {
+  return std::abs(median(again) / median(dense) - 1);
+}
+
+Comparison compare(const session::Session& session, const plan::Plan& plan, const session::BenchPrompt& prompt,
+                   const CompareOptions& options) {
+  require(options.rounds >= 1 && options.warm_up >= 0 && options.decode_steps >= 1, Fault::bad_request,
+          "A benchmark needs at least one round and one decode step.");
+  const plan::Plan dense;
+  Comparison result;
+  result.plan = plan.name;
+  result.cost = count(session, plan, prompt, options.tiles);
+  const int64_t rows = prompt.vision_tokens + prompt.text_tokens;
+  const plan::CostTable& cost = result.cost;
+  result.prefill = {.test = fmt::format("pp{}", rows), .rows = rows};
+  result.prefill.counted_share = (cost.total.decoder + cost.total.head) / (cost.dense.decoder + cost.dense.head);
+  result.decode = {.test = fmt::format("tg{}", options.decode_steps), .rows = options.decode_steps};
+  result.decode.counted_share =
+      decode_flops(session.facts(), cost.layers) / decode_flops(session.facts(), cost.dense_layers);
+
+  session::Bench bench(session.model(), prompt);
+  for (int64_t round = -options.warm_up; round < options.rounds; ++round) {
+    if (options.on_progress) {
+      options.on_progress(round < 0 ? "warm-up" : fmt::format("round {} of {}", round + 1, options.rounds));
+    }
+    if (round == 0) {
+      forget(result.prefill);
+      forget(result.decode);
+      result.image_ms.clear();
+    }
+    if (options.tiles > 0) result.image_ms.push_back(bench.encode_ms(options.tiles));
+    const auto a = time_once(bench, dense, options.decode_steps, result.prefill.dense, result.decode.dense);
+    const auto b = time_once(bench, plan, options.decode_steps, result.prefill.skipped, result.decode.skipped);
+    time_once(bench, dense, options.decode_steps, result.prefill.again, result.decode.again);
+    check_rows(a, cost.dense_layers, dense.name);
+    check_rows(b, cost.layers, plan.name);
+    result.dense_kv_bytes = a.bytes_held;
+    result.plan_kv_bytes = b.bytes_held;
+  }
+  // Each decode time is a mean per token; a phase is of all its tokens.
+  for (auto* times : {&result.decode.dense, &result.decode.again, &result.decode.skipped}) {
+    for (double& ms : *times) ms *= static_cast<double>(options.decode_steps);
+  }
+  return result;
+}
+
+}  // namespace lithe::cli

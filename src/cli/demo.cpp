@@ -1,0 +1,197 @@
+#include <fmt/format.h>
+#include <cstdio>
+#include <memory>
+#include <vector>
+
+#include "cli/answer_report.h"
+#include "cli/bench_report.h"
+#include "cli/command.h"
+#include "cli/heat_maps.h"
+#include "cli/model_path.h"
+#include "cli/options.h"
+#include "cli/progress.h"
+#include "cli/request.h"
+#include "cli/statistics.h"
+
+namespace lithe::cli {
+namespace {
+
+constexpr const char* kDescription =
+    R"(Shows what skipping does, on a shipped picture with two small shipped models: one dense, one with p-MoD layers.
+
+Printed are both models' answers to a few questions with their times, the vision tokens that each layer keeps, and what the
+KV caches hold; a heat map picture of the kept patches is written. A model this small gains little on the clock, so the same
+comparison follows at the width of LLaVA-1.5-7B: two layers, random weights, on this machine.)";
+
+constexpr const char* kFooter = R"(Examples:
+  lithe demo
+  lithe demo --no-wide --heat-map kept.png
+  lithe demo --image models/images/506.png --no-wide
+
+Exit codes: 0 done, 2 impossible request, 3 bad file, 1 anything else.)";
+
+constexpr const char* kQuestions[] = {"what shape is in the image?", "what is the color of the rectangle?",
+                                      "is there a blue shape?", "is there a triangle?"};
+constexpr int kRepeats = 5;
+
+struct DemoOptions {
+  CommonOptions common;
+  std::string image;
+  std::string heat_map = "lithe-demo.png";
+  bool no_wide = false;
+  int64_t rounds = 3;
+};
+
+/// One question, asked of both models in turn.
+struct Asked {
+  std::string question;
+  session::Answer dense, skipped;            ///< Of the last repeat.
+  std::vector<double> dense_ms, skipped_ms;  ///< Image to last token, one per repeat.
+};
+
+double total_ms(const session::Answer& answer) {
+  return answer.timings.image_ms + answer.timings.prefill_ms + answer.timings.decode_ms;
+}
+
+std::vector<Asked> ask_all(session::Session& dense, session::Session& skipped, const std::string& image) {
+  Progress progress("asking");
+  std::vector<Asked> all;
+  for (const char* question : kQuestions) {
+    progress.show(question);
+    Asked asked{.question = question};
+    const session::Request to_dense = make_request({.images = {image}}, question, dense);
+    const session::Request to_skipped = make_request({.images = {image}}, question, skipped);
+    for (int i = 0; i < kRepeats; ++i) {
+      asked.dense = dense.answer(to_dense, {.max_new_tokens = 16});
+      asked.dense_ms.push_back(total_ms(asked.dense));
+      asked.skipped = skipped.answer(to_skipped, {.max_new_tokens = 16});
+      asked.skipped_ms.push_back(total_ms(asked.skipped));
+    }
+    all.push_back(std::move(asked));
+  }
+  return all;
+}
+
+TextTable answer_table(const std::vector<Asked>& all) {
+  TextTable table{{"question", "dense", "p-MoD", "dense ms", "p-MoD ms"}, {}};
+  for (const Asked& asked : all) {
+    table.rows.push_back({asked.question, asked.dense.text, asked.skipped.text,
+                          fmt::format("{:.1f}", median(asked.dense_ms)),
+                          fmt::format("{:.1f}", median(asked.skipped_ms))});
+  }
+  return table;
+}
+
+/// "64 64 64 31 30 .." : the vision tokens that each layer ran.
+std::vector<int64_t> kept_per_layer(const session::Answer& answer) {
+  std::vector<int64_t> kept(answer.cache.rows_after_prefill.size(), answer.timings.vision_rows);
+  for (const session::KeptMap& map : answer.kept) {
+    for (const image::LayerKept& layer : map.layers) {
+      kept[static_cast<std::size_t>(layer.layer)] = static_cast<int64_t>(layer.kept.size());
+    }
+  }
+  return kept;
+}
+
+double percent(int64_t part, int64_t whole) {
+  return whole > 0 ? 100.0 * static_cast<double>(part) / static_cast<double>(whole) : 100.0;
+}
+
+void print_small(const std::vector<Asked>& all, const std::string& image) {
+  const session::Answer& dense = all.front().dense;
+  const session::Answer& skipped = all.front().skipped;
+  fmt::print("Picture {}; {} questions, median of {} runs each, the models in turn.\n\n{}\n", image, all.size(),
+             kRepeats, answer_table(all).markdown());
+  fmt::print("Vision tokens kept, layer by layer (of {}):\n  dense  {}\n  p-MoD  {}\n", skipped.timings.vision_rows,
+             fmt::join(kept_per_layer(dense), " "), fmt::join(kept_per_layer(skipped), " "));
+  fmt::print("KV cache after prefill: dense {}, p-MoD {} ({:.1f} %)\n", bytes_text(dense.cache.bytes_after_prefill),
+             bytes_text(skipped.cache.bytes_after_prefill),
+             percent(skipped.cache.bytes_after_prefill, dense.cache.bytes_after_prefill));
+  double dense_ms = 0, skipped_ms = 0;
+  for (const Asked& asked : all) {
+    dense_ms += median(asked.dense_ms);
+    skipped_ms += median(asked.skipped_ms);
+  }
+  if (skipped_ms > dense_ms) {
+    fmt::print("On this small model p-MoD is slower: {:.1f} ms for all questions, dense {:.1f} ms.\n", skipped_ms,
+               dense_ms);
+  }
+}
+
+Json small_json(const std::vector<Asked>& all) {
+  Json list = Json::array();
+  for (const Asked& asked : all) {
+    list.push_back({{"question", asked.question},
+                    {"dense", to_json(asked.dense)},
+                    {"p-mod", to_json(asked.skipped)},
+                    {"dense_median_ms", median(asked.dense_ms)},
+                    {"p-mod_median_ms", median(asked.skipped_ms)},
+                    {"vision_kept", kept_per_layer(asked.skipped)}});
+  }
+  return list;
+}
+
+Comparison compare_wide(const DemoOptions& options) {
+  Progress progress("7B width");
+  progress.show("making random weights");
+  const session::Session session =
+      session::random_session("llava-1.5-7b", 2, 2, options.common.weights, options.common.seed);
+  const CompareOptions how{.rounds = options.rounds, .tiles = 0, .on_progress = [&progress](const std::string& state) {
+                             progress.show(state);
+                           }};
+  return compare(session, session.plan(), {.seed = options.common.seed}, how);
+}
+
+void print_wide(const Comparison& wide) {
+  TextTable table{{"7B width, 2 layers", "dense ms", wide.plan + " ms", "ratio", "counted", "A/A spread"}, {}};
+  for (const Phase* phase : {&wide.prefill, &wide.decode}) {
+    const bool prefill = phase == &wide.prefill;
+    table.rows.push_back(
+        {fmt::format("{} {} {}", prefill ? "prefill" : "decode", phase->rows, prefill ? "rows" : "tokens"),
+         fmt::format("{:.0f}", median(phase->dense)), fmt::format("{:.0f}", median(phase->skipped)),
+         fmt::format("{:.3f}", phase->median_ratio()), fmt::format("{:.3f}", phase->counted_share),
+         fmt::format("{:.1f} %", 100 * phase->equal_spread())});
+  }
+  fmt::print("\n{}\nKV cache after prefill: dense {}, {} {} ({:.1f} %); rows held equal rows counted.\n{}",
+             table.markdown(), bytes_text(wide.dense_kv_bytes), wide.plan, bytes_text(wide.plan_kv_bytes),
+             percent(wide.plan_kv_bytes, wide.dense_kv_bytes), slower_lines(wide));
+}
+
+int run(const DemoOptions& options) {
+  session::Session dense = open_session("demo-dense", options.common);
+  session::Session skipped = open_session("demo", options.common);
+  const std::string image = options.image.empty() ? (demo_folder() / "images" / "901.png").string() : options.image;
+  const std::vector<Asked> all = ask_all(dense, skipped, image);
+  const std::vector<std::string> maps = write_heat_maps(options.heat_map, all.front().skipped);
+  if (!options.common.json) {
+    print_small(all, image);
+    for (const std::string& file : maps) fmt::print("Heat map of the kept patches: {}\n", file);
+    std::fflush(stdout);
+  }
+  Json json = {{"image", image}, {"heat_maps", maps}, {"questions", small_json(all)}};
+  if (!options.no_wide) {
+    const Comparison wide = compare_wide(options);
+    if (!options.common.json) print_wide(wide);
+    json["wide"] = report_json({.model = "llava-1.5-7b, 2 layers", .threads = threads_of(options.common)}, wide);
+  }
+  if (options.common.json) fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+  return 0;
+}
+
+}  // namespace
+
+Action declare_demo(CLI::App& app) {
+  const auto options = std::make_shared<DemoOptions>();
+  app.description(kDescription);
+  app.footer(kFooter);
+  app.add_option("--image", options->image, "Another picture than the shipped one")->type_name("FILE");
+  app.add_option("--heat-map", options->heat_map, "Where the heat map is written (default: lithe-demo.png)")
+      ->type_name("FILE");
+  app.add_flag("--no-wide", options->no_wide, "Leave out the comparison at 7B width");
+  app.add_option("--rounds", options->rounds, "Rounds of that comparison (default: 3)")->type_name("N");
+  add_json(app, options->common, "Print JSON instead of tables");
+  add_common(app, options->common);
+  return [options] { return run(*options); };
+}
+
+}  // namespace lithe::cli

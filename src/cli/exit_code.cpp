@@ -1,0 +1,47 @@
+#include "cli/exit_code.h"
+
+#include <fmt/format.h>
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <string>
+
+#include "base/error.h"
+
+namespace lithe::cli {
+namespace {
+
+int exit_code(Fault fault) {
+  switch (fault) {
+    case Fault::bad_request:
+      return kExitBadRequest;
+    case Fault::bad_file:
+      return kExitBadFile;
+    case Fault::no_memory:
+    case Fault::internal:
+      break;
+  }
+  return 1;
+}
+
+int report(const std::string& sentence, int code) {
+  // A library below may write its own stack of lines; the first says what is wrong.
+  fmt::print(stderr, "lithe: {}\n", sentence.substr(0, sentence.find('\n')));
+  return code;
+}
+
+}  // namespace
+
+int guarded(const std::function<int()>& command) {
+  try {
+    return command();
+  } catch (const Error& error) {
+    return report(error.what(), exit_code(error.fault()));
+  } catch (const std::bad_alloc&) {
+    return report("The machine has too little memory for this; try a shorter prompt or --weights bfloat16.", 1);
+  } catch (const std::exception& error) {
+    return report(error.what(), 1);
+  }
+}
+
+}  // namespace lithe::cli

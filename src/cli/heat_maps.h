@@ -1,0 +1,16 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "session/session.h"
+
+namespace lithe::cli {
+
+/// Throws Error{bad_request} where there will be nothing to draw: no picture, or a plan that chooses no vision rows.
+void check_heat_map(const session::Request& request, const session::Session& session);
+
+/// Writes one PNG per picture of the answer: `file`, then "name-2.png" and so on. Returns their paths. Throws Error.
+std::vector<std::string> write_heat_maps(const std::string& file, const session::Answer& answer);
+
+}  // namespace lithe::cli

@@ -1,0 +1,144 @@
+#include <fmt/format.h>
+#include <cstdio>
+#include <memory>
+#include <optional>
+
+#include "base/error.h"
+#include "cli/answer_report.h"
+#include "cli/command.h"
+#include "cli/options.h"
+#include "cli/parameters.h"
+#include "plan/parse.h"
+#include "plan/table.h"
+
+namespace lithe::cli {
+namespace {
+
+constexpr const char* kDescription =
+    R"(Prints a model's architecture, parameters and memory, and what a plan computes.
+
+The plan is a table of layers: attention, vision rows kept, operations and KV bytes, with totals beside dense. How they are
+counted is in docs/counting.md. With --shape no weights are needed: llava-1.5-7b, llava-1.5-13b, llava-next-7b.)";
+
+constexpr const char* kFooter = R"(Examples:
+  lithe inspect demo
+  lithe inspect --shape llava-next-7b --plan p-mod --vision-tokens 2880 --text-tokens 40
+  lithe inspect --shape llava-1.5-7b --plan fastv --json
+
+Exit codes: 0 done, 2 impossible request, 3 bad file, 1 anything else.)";
+
+struct InspectOptions {
+  CommonOptions common;
+  std::optional<std::string> model, shape, plan;
+  std::optional<int64_t> vision_tokens, high_res_tokens;
+  int64_t text_tokens = 40;
+  int64_t kv_bytes_per_value = 4;
+};
+
+/// What is inspected: facts and a plan, and of a model its description too.
+struct Subject {
+  plan::ModelFacts facts;
+  plan::Plan plan;
+  std::optional<Json> description;
+  std::optional<int64_t> weight_bytes;
+};
+
+Subject subject_of(const InspectOptions& options) {
+  require(options.model.has_value() != options.shape.has_value(), Fault::bad_request,
+          "inspect needs a MODEL or --shape NAME, one of the two.");
+  Subject subject;
+  if (options.shape) {
+    subject.facts = plan::shape_named(*options.shape);
+    subject.plan = plan::load_plan(options.plan.value_or("p-mod"), subject.facts);
+    return subject;
+  }
+  const session::Session session = open_session(*options.model, options.common);
+  subject.facts = session.facts();
+  subject.plan = options.plan ? plan::load_plan(*options.plan, subject.facts) : session.plan();
+  subject.description = session.describe();
+  subject.weight_bytes = session.weight_bytes();
+  return subject;
+}
+
+plan::PromptShape prompt_of(const InspectOptions& options, const plan::ModelFacts& facts) {
+  const int64_t one_picture = facts.tower ? facts.tower->patches * facts.tower->max_tiles : 0;
+  plan::PromptShape prompt = plan::prompt_of(facts, options.vision_tokens.value_or(one_picture), options.text_tokens);
+  prompt.high_res_tokens = options.high_res_tokens.value_or(prompt.high_res_tokens);
+  return prompt;
+}
+
+std::string count_text(int64_t count) {
+  return count >= 1'000'000'000 ? fmt::format("{:.2f} B", static_cast<double>(count) / 1e9)
+                                : fmt::format("{:.2f} M", static_cast<double>(count) / 1e6);
+}
+
+std::string memory_lines(const Subject& subject) {
+  const ParameterCount count = count_parameters(subject.facts);
+  std::string text = fmt::format("weights  {} parameters: decoder {}, embeddings {}, head {}, tower {}, projector {}\n",
+                                 count_text(count.total()), count_text(count.decoder), count_text(count.embeddings),
+                                 count_text(count.head), count_text(count.tower), count_text(count.projector));
+  if (subject.weight_bytes) {
+    const Json& weights = subject.description->at("weights");
+    return text + fmt::format("memory   {} as held ({})\n", bytes_text(*subject.weight_bytes),
+                              weights.value("type", std::string("mixed")));
+  }
+  return text + fmt::format("memory   {} as float32, {} as bfloat16 or float16\n", bytes_text(count.total() * 4),
+                            bytes_text(count.total() * 2));
+}
+
+Json to_json(const Subject& subject, const plan::CostTable& table) {
+  const ParameterCount count = count_parameters(subject.facts);
+  Json json;
+  json["model"] = subject.description.value_or(Json{{"name", subject.facts.name}});
+  json["parameters"] = {{"total", count.total()}, {"decoder", count.decoder}, {"embeddings", count.embeddings},
+                        {"head", count.head},     {"tower", count.tower},     {"projector", count.projector}};
+  if (subject.weight_bytes) json["weight_bytes"] = *subject.weight_bytes;
+  json["plan"] = plan::to_json(subject.plan);
+  json["cost"] = plan::to_json(table);
+  return json;
+}
+
+int run(const InspectOptions& options) {
+  require(options.kv_bytes_per_value == 2 || options.kv_bytes_per_value == 4, Fault::bad_request,
+          "--kv-bytes-per-value is ", options.kv_bytes_per_value, "; give 4 (float32) or 2 (bfloat16, float16).");
+  const Subject subject = subject_of(options);
+  const plan::PromptShape prompt = prompt_of(options, subject.facts);
+  const plan::CostOptions counting{.kv_bytes_per_value = options.kv_bytes_per_value};
+  if (options.common.json) {
+    fmt::print("{}\n", to_json(subject, plan::cost(subject.plan, subject.facts, prompt, counting)).dump(2));
+    return 0;
+  }
+  if (subject.description) {
+    fmt::print("family   {}\n", subject.description->value("family", std::string("unknown")));
+  }
+  fmt::print("{}{}", memory_lines(subject), plan::render_inspect(subject.plan, subject.facts, prompt, counting));
+  return 0;
+}
+
+}  // namespace
+
+Action declare_inspect(CLI::App& app) {
+  const auto options = std::make_shared<InspectOptions>();
+  app.description(kDescription);
+  app.footer(kFooter);
+  app.add_option("MODEL", options->model, "Model folder, or demo, or demo-dense");
+  app.add_option("--shape", options->shape, "A published shape instead of a model")->type_name("NAME");
+  app.add_option("--plan", options->plan,
+                 "Skip plan: a name or a JSON file (default: the model's own; of a shape p-mod)")
+      ->type_name("NAME|FILE");
+  app.add_option("--vision-tokens", options->vision_tokens, "Vision rows of the prompt (default: one picture)")
+      ->type_name("N");
+  app.add_option("--high-res-tokens", options->high_res_tokens,
+                 "Of these, rows of LLaVA-NeXT's tiles (default: all "
+                 "but the first tile's)")
+      ->type_name("N");
+  app.add_option("--text-tokens", options->text_tokens, "Text rows of the prompt (default: 40)")->type_name("N");
+  app.add_option("--kv-bytes-per-value", options->kv_bytes_per_value,
+                 "4 (default: float32, as this engine holds keys and values) or 2")
+      ->type_name("N");
+  add_json(app, options->common, "Print JSON: architecture, parameters, the expanded plan, every layer's cost");
+  add_common(app, options->common);
+  return [options] { return run(*options); };
+}
+
+}  // namespace lithe::cli

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "cli/cli11.h"
+#include "session/session.h"
+
+namespace lithe::cli {
+
+/// The flags that every command has.
+struct CommonOptions {
+  int64_t threads = 0;  ///< 0: as many as the process has cores.
+  std::string device = "cpu";
+  uint64_t seed = 0;
+  std::string weights = "auto";
+  bool json = false;
+};
+
+/// Declares --threads, --device, --seed and --weights.
+void add_common(CLI::App& app, CommonOptions& options);
+
+/// Declares --json.
+void add_json(CLI::App& app, CommonOptions& options, const std::string& what);
+
+/// Sets the threads and makes the device ready. Throws Error{bad_request}.
+void apply(const CommonOptions& options);
+
+/// The threads that `options` mean.
+int64_t threads_of(const CommonOptions& options);
+
+/// apply(), then opens a model folder or a demo model, with progress on a terminal. Throws Error.
+session::Session open_session(const std::string& model, const CommonOptions& options);
+
+}  // namespace lithe::cli

@@ -1,0 +1,48 @@
+#include "cli/parameters.h"
+
+namespace lithe::cli {
+namespace {
+
+int64_t attention_parameters(const plan::ModelFacts& model) {
+  return model.hidden * model.head_dim * 2 * (model.heads + model.kv_heads);
+}
+
+int64_t feed_forward_parameters(const plan::ModelFacts& model) {
+  return 3 * model.hidden * model.intermediate;
+}
+
+int64_t tower_parameters(const plan::TowerFacts& tower) {
+  const int64_t w = tower.width;
+  const int64_t layer = 4 * (w * w + w) + 2 * w * tower.mlp + tower.mlp + w + 4 * w;
+  const int64_t embedding = tower.channels * tower.patch * tower.patch * w + w + (tower.patches + 1) * w + 2 * w;
+  return tower.layers * layer + embedding;
+}
+
+}  // namespace
+
+ParameterCount count_parameters(const plan::ModelFacts& model) {
+  ParameterCount count;
+  const int64_t layer = attention_parameters(model) + feed_forward_parameters(model) + 2 * model.hidden;
+  count.decoder = model.layers * layer + model.hidden;
+  count.embeddings = model.vocab * model.hidden;
+  count.head = model.vocab * model.hidden;
+  if (model.tower) count.tower = tower_parameters(*model.tower);
+  for (std::size_t i = 1; i < model.projector.widths.size(); ++i) {
+    count.projector += (model.projector.widths[i - 1] + 1) * model.projector.widths[i];
+  }
+  return count;
+}
+
+double decode_flops(const plan::ModelFacts& model, const std::vector<plan::LayerCost>& layers) {
+  const auto width = static_cast<double>(model.heads * model.head_dim);
+  double flops = 2.0 * static_cast<double>(model.hidden * model.vocab);
+  for (const plan::LayerCost& layer : layers) {
+    flops += 2.0 * static_cast<double>(feed_forward_parameters(model));
+    if (!layer.self_attention) continue;
+    flops += 2.0 * static_cast<double>(attention_parameters(model));
+    flops += 4.0 * width * static_cast<double>(layer.rows.cache + 1);
+  }
+  return flops;
+}
+
+}  // namespace lithe::cli

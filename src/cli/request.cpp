@@ -1,0 +1,71 @@
+#include "cli/request.h"
+
+#include <fstream>
+#include <iostream>
+
+#include "base/error.h"
+#include "image/decode.h"
+#include "plan/parse.h"
+
+namespace lithe::cli {
+namespace {
+
+constexpr std::size_t kMaxPromptBytes = std::size_t{16} << 20;
+
+text::Message user_message(std::string prompt, std::size_t images) {
+  text::Message message{.role = "user", .parts = {}};
+  if (prompt.find(text::kImageMark) == std::string::npos) {
+    message.parts.assign(images, text::Part{.kind = text::Part::Kind::image, .text = {}});
+  }
+  message.parts.push_back({.kind = text::Part::Kind::text, .text = std::move(prompt)});
+  return message;
+}
+
+}  // namespace
+
+void add_question(CLI::App& app, QuestionOptions& options) {
+  app.add_option("--image", options.images, "A picture (JPEG, PNG, WebP, GIF, BMP); once per picture, in order")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+  app.add_flag("--raw-prompt", options.raw_prompt,
+               "Take the prompt as it is: no chat template; <image> marks where each picture goes");
+  app.add_option("--system", options.system, "A system message in place of the model's own")->type_name("TEXT");
+  app.add_option("--plan", options.plan,
+                 "Skip plan: the name of a built-in plan, or a JSON file (default: the model's own)")
+      ->type_name("NAME|FILE");
+}
+
+session::Request make_request(const QuestionOptions& options, std::string prompt, const session::Session& session) {
+  require(!options.raw_prompt || !options.system, Fault::bad_request,
+          "--system has no place in a raw prompt; write the system text into the prompt, or drop --raw-prompt.");
+  session::Request request;
+  request.raw = options.raw_prompt;
+  if (options.plan) request.plan = plan::load_plan(*options.plan, session.facts());
+  for (const std::string& file : options.images) {
+    request.images.push_back(image::read_image(file, session.decode_options()));
+  }
+  if (options.raw_prompt) {
+    request.text = std::move(prompt);
+    return request;
+  }
+  if (options.system) request.messages.push_back(text::text_message("system", *options.system));
+  request.messages.push_back(user_message(std::move(prompt), options.images.size()));
+  return request;
+}
+
+std::string read_text(const std::string& file) {
+  std::ifstream opened;
+  if (file != "-") {
+    opened.open(file, std::ios::binary);
+    require(opened.good(), Fault::bad_file, "The prompt file '", file, "' can't be opened; check its path.");
+  }
+  std::istream& in = file == "-" ? std::cin : opened;
+  std::string text(kMaxPromptBytes + 1, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  require(!in.bad(), Fault::bad_file, "The prompt '", file, "' can't be read.");
+  text.resize(static_cast<std::size_t>(in.gcount()));
+  require(text.size() <= kMaxPromptBytes, Fault::bad_file, "The prompt '", file, "' is larger than 16 MiB.");
+  return text;
+}
+
+}  // namespace lithe::cli

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/cli11.h"
+#include "session/session.h"
+
+namespace lithe::cli {
+
+/// The flags of `run` and `trace` that say what is asked.
+struct QuestionOptions {
+  std::vector<std::string> images;
+  bool raw_prompt = false;
+  std::optional<std::string> system;
+  std::optional<std::string> plan;
+};
+
+/// Declares --image, --raw-prompt, --system and --plan.
+void add_question(CLI::App& app, QuestionOptions& options);
+
+/// Reads the pictures and the plan and puts the question together. A prompt without "<image>" gets its pictures in
+/// front, as a chat does. Throws Error.
+session::Request make_request(const QuestionOptions& options, std::string prompt, const session::Session& session);
+
+/// A whole file or stream of at most 16 MiB, byte for byte; "-" is stdin. Throws Error{bad_file}.
+std::string read_text(const std::string& file);
+
+}  // namespace lithe::cli

@@ -1,0 +1,144 @@
+#include <fmt/format.h>
+#include <unistd.h>
+#include <cstdio>
+#include <memory>
+
+#include "base/error.h"
+#include "cli/answer_report.h"
+#include "cli/command.h"
+#include "cli/exit_code.h"
+#include "cli/heat_maps.h"
+#include "cli/interrupt.h"
+#include "cli/options.h"
+#include "cli/request.h"
+
+namespace lithe::cli {
+namespace {
+
+constexpr const char* kDescription =
+    R"(Answers a question about pictures.
+
+The answer is written to stdout as it comes. The prompt is the PROMPT argument, or stdin where that is a pipe or a file
+(one newline at its end is dropped, except with --raw-prompt). MODEL is a folder in Hugging Face layout, or `demo` (a
+small shipped model with p-MoD layers) or `demo-dense` (the same without).
+
+Ctrl-C ends the answer where it is (exit code 130); a second Ctrl-C ends the program at once.)";
+
+constexpr const char* kFooter = R"(Examples:
+  lithe run demo --image models/images/901.png "what is the color of the rectangle?"
+  echo "what shape is in the image?" | lithe run demo --image models/images/901.png
+  lithe run demo --image models/images/901.png --heat-map kept.png --verbose "is there a blue shape?"
+  lithe run ~/llava-1.5-7b-hf --image photo.jpg --weights bfloat16 --temp 0.7 --top-p 0.9 "What is shown?"
+  lithe run ~/llava-1.5-7b-hf --image a.jpg --image b.jpg --plan fastv "Which is brighter?"
+
+Exit codes: 0 done, 2 impossible request, 3 bad file, 1 anything else.)";
+
+struct RunOptions {
+  CommonOptions common;
+  QuestionOptions question;
+  std::string model;
+  std::optional<std::string> prompt;
+  std::optional<double> temperature, top_p, min_p, repeat_penalty;
+  std::optional<int64_t> top_k, max_tokens;
+  std::vector<std::string> stop;
+  std::optional<std::string> heat_map;
+  bool verbose = false;
+};
+
+void add_sampling(CLI::App& app, RunOptions& options) {
+  const std::string group = "Sampling";
+  app.add_option("--temp", options.temperature,
+                 "Temperature; 0 is greedy (default: the folder's generation_config.json, else 0)")
+      ->type_name("T")
+      ->group(group);
+  app.add_option("--top-k", options.top_k, "Only the K best tokens; 0: all")->type_name("K")->group(group);
+  app.add_option("--top-p", options.top_p, "Only the best tokens that hold P of the probability")
+      ->type_name("P")
+      ->group(group);
+  app.add_option("--min-p", options.min_p, "Only tokens with P of the best token's probability")
+      ->type_name("P")
+      ->group(group);
+  app.add_option("--repeat-penalty", options.repeat_penalty, "Penalty of tokens that were there already; 1: none")
+      ->type_name("R")
+      ->group(group);
+  app.add_option("-n,--max-tokens", options.max_tokens, "Most new tokens (default: the folder's, else 512)")
+      ->type_name("N")
+      ->group(group);
+  app.add_option("--stop", options.stop, "End the answer in front of this text; may be repeated")
+      ->type_name("TEXT")
+      ->allow_extra_args(false)
+      ->group(group);
+}
+
+std::string prompt_of(const RunOptions& options) {
+  if (options.prompt) return *options.prompt;
+  require(isatty(STDIN_FILENO) == 0, Fault::bad_request,
+          "No prompt was given; write it behind the options, or pipe it in: echo \"question\" | lithe run MODEL.");
+  std::string prompt = read_text("-");
+  if (!options.question.raw_prompt && prompt.ends_with('\n')) prompt.pop_back();
+  require(!prompt.empty(), Fault::bad_request,
+          "The prompt is empty, as nothing came from stdin; write it behind the options.");
+  return prompt;
+}
+
+session::SamplingPolicy sampling_of(const RunOptions& options, const session::Session& session) {
+  session::SamplingPolicy policy = session.default_sampling();
+  policy.temperature = options.temperature.value_or(policy.temperature);
+  policy.top_k = options.top_k.value_or(policy.top_k);
+  policy.top_p = options.top_p.value_or(policy.top_p);
+  policy.min_p = options.min_p.value_or(policy.min_p);
+  policy.repetition_penalty = options.repeat_penalty.value_or(policy.repetition_penalty);
+  policy.seed = options.common.seed;
+  session::check(policy);
+  return policy;
+}
+
+void put(const std::string& text) {
+  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+  require(written, Fault::bad_file, "The answer can't be written to stdout; check that there is room.");
+}
+
+session::Answer answer(session::Session& session, const session::Request& request, const RunOptions& options) {
+  const InterruptGuard guard;
+  session::AnswerOptions how{
+      .max_new_tokens = options.max_tokens, .stop = options.stop, .sampling = sampling_of(options, session)};
+  how.on_text = [&](const std::string& piece) {
+    if (!options.common.json) put(piece);
+    return !InterruptGuard::interrupted();
+  };
+  session::Answer answer = session.answer(request, how);
+  put(options.common.json ? to_json(answer).dump(2, ' ', false, Json::error_handler_t::replace) + "\n" : "\n");
+  return answer;
+}
+
+int run(const RunOptions& options) {
+  const std::string prompt = prompt_of(options);
+  session::Session session = open_session(options.model, options.common);
+  const session::Request request = make_request(options.question, prompt, session);
+  if (options.heat_map) check_heat_map(request, session);
+  const session::Answer result = answer(session, request, options);
+  if (options.verbose) fmt::print(stderr, "{}", timing_lines(result));
+  if (options.heat_map) {
+    for (const std::string& file : write_heat_maps(*options.heat_map, result)) fmt::print(stderr, "wrote {}\n", file);
+  }
+  return result.stop == session::StopReason::cancelled ? kExitInterrupted : 0;
+}
+
+}  // namespace
+
+Action declare_run(CLI::App& app) {
+  const auto options = std::make_shared<RunOptions>();
+  app.description(kDescription);
+  app.footer(kFooter);
+  app.add_option("MODEL", options->model, "Model folder, or demo, or demo-dense")->required();
+  app.add_option("PROMPT", options->prompt, "The question");
+  add_question(app, options->question);
+  app.add_option("--heat-map", options->heat_map, "Write a PNG of the patches that each layer kept")->type_name("FILE");
+  add_json(app, options->common, "Print one JSON object (answer, tokens, times, KV cache) instead of the text");
+  app.add_flag("-v,--verbose", options->verbose, "Print times and KV cache to stderr");
+  add_sampling(app, *options);
+  add_common(app, options->common);
+  return [options] { return run(*options); };
+}
+
+}  // namespace lithe::cli

@@ -1,0 +1,70 @@
+#include "session/trace.h"
+
+#include <fmt/format.h>
+#include <cstdio>
+#include <memory>
+
+#include "base/error.h"
+#include "cli/command.h"
+#include "cli/options.h"
+#include "cli/request.h"
+
+namespace lithe::cli {
+namespace {
+
+constexpr const char* kDescription =
+    R"(Writes every intermediate of one request as safetensors.
+
+Decoding is greedy. The file holds float32 and int64 tensors; n is the number of rows of the merged prompt:
+  images.I.pixel_values [tiles, 3, S, S]; images.I.vision_features and images.I.projected [tiles, tokens, width]
+  input_ids, -200 at each picture; inputs_embeds [n, hidden]; vision_mask [n], 1 where a row may be skipped
+  layers.L.kept, the rows that ran; layers.L.router_weight [rows weighed]; layers.L.hidden [n, hidden]
+  logits [n, vocab]; tokens [K]; step_logits [K, vocab], what each token was chosen from
+  kv_lengths.prefill and kv_lengths.end [layers]
+The file appears whole or not at all.)";
+
+constexpr const char* kFooter = R"(Examples:
+  lithe trace demo --image models/images/901.png --prompt "what is the color of the rectangle?" -o trace.safetensors
+  lithe trace demo --image models/images/901.png --prompt "<image> USER:" --raw-prompt --max-tokens 4 --ignore-eos -o trace.safetensors
+  lithe trace demo --image models/images/901.png --prompt "is there a circle?" --plan dense --weights float32 -o dense.safetensors
+
+Exit codes: 0 done, 2 impossible request, 3 bad file, 1 anything else.)";
+
+struct TraceFlags {
+  CommonOptions common;
+  QuestionOptions question;
+  session::TraceOptions trace;
+  std::string model, out;
+  std::optional<std::string> prompt, prompt_file;
+};
+
+int run(const TraceFlags& flags) {
+  require(flags.prompt.has_value() != flags.prompt_file.has_value(), Fault::bad_request,
+          "trace needs one of --prompt and --prompt-file.");
+  const std::string prompt = flags.prompt ? *flags.prompt : read_text(*flags.prompt_file);
+  session::Session session = open_session(flags.model, flags.common);
+  const session::Request request = make_request(flags.question, prompt, session);
+  session::write_trace(session, request, flags.trace, flags.out);
+  fmt::print(stderr, "wrote {}\n", flags.out);
+  return 0;
+}
+
+}  // namespace
+
+Action declare_trace(CLI::App& app) {
+  const auto flags = std::make_shared<TraceFlags>();
+  app.description(kDescription);
+  app.footer(kFooter);
+  app.add_option("MODEL", flags->model, "Model folder, or demo, or demo-dense")->required();
+  add_question(app, flags->question);
+  app.add_option("--prompt", flags->prompt, "The prompt")->type_name("TEXT");
+  app.add_option("--prompt-file", flags->prompt_file, "A file that holds the prompt, byte for byte; - is stdin")
+      ->type_name("FILE");
+  app.add_option("--max-tokens", flags->trace.max_tokens, "New tokens (default: 16); 0: prefill only")->type_name("K");
+  app.add_flag("--ignore-eos", flags->trace.ignore_eos, "Go on behind the end of the answer");
+  app.add_option("-o,--output", flags->out, "The file to write")->type_name("FILE")->required();
+  add_common(app, flags->common);
+  return [flags] { return run(*flags); };
+}
+
+}  // namespace lithe::cli
