@@ -22,6 +22,12 @@ constexpr std::size_t kMaxIndexBytes = std::size_t{64} << 20;
 /// A clone made without git-lfs holds a text of three lines in the place of each large file.
 constexpr std::string_view kLfsPointer = "version https://git-lfs";
 
+/// Never throws: a name out of an index may be longer than the system allows.
+bool is_there(const fs::path& path) {
+  std::error_code code;
+  return fs::exists(path, code);
+}
+
 Tensors open_file(const fs::path& path) {
   const Bytes bytes = map_file(path);
   require(!as_text(bytes.span).starts_with(kLfsPointer), Fault::bad_file, path.string(),
@@ -45,7 +51,7 @@ Tensors open_index(const fs::path& path) {
   for (const auto& [name, shard] : parse_shard_index(as_text(text.span), path.string())) {
     const fs::path file = path.parent_path() / shard;
     if (!shards.contains(shard)) {
-      require(fs::exists(file), Fault::bad_file, path.string(), ": the shard ", in_quotes(shard), " is missing");
+      require(is_there(file), Fault::bad_file, path.string(), ": the shard ", in_quotes(shard), " is missing");
       shards[shard] = open_file(file);
     }
     const auto tensor = shards[shard].find(name);
@@ -72,9 +78,9 @@ Tensors open_all(const std::vector<fs::path>& files) {
 std::vector<fs::path> files_with(const fs::path& folder, std::string_view prefix, std::string_view suffix) {
   std::vector<fs::path> out;
   std::error_code code;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder, code)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with(prefix) && name.ends_with(suffix) && name[0] != '.') out.push_back(entry.path());
+  for (fs::directory_iterator entry(folder, code), end; !code && entry != end; entry.increment(code)) {
+    const std::string name = entry->path().filename().string();
+    if (name.starts_with(prefix) && name.ends_with(suffix) && name[0] != '.') out.push_back(entry->path());
   }
   require(!code, Fault::bad_file, folder.string(), ": the folder cannot be read: ", code.message());
   std::sort(out.begin(), out.end());
@@ -84,8 +90,8 @@ std::vector<fs::path> files_with(const fs::path& folder, std::string_view prefix
 Tensors open_folder(const fs::path& folder) {
   for (const char* stem : {"model.safetensors", "pytorch_model.bin"}) {
     const fs::path index = folder / (std::string(stem) + ".index.json");
-    if (fs::exists(index)) return open_index(index);
-    if (fs::exists(folder / stem)) return open_file(folder / stem);
+    if (is_there(index)) return open_index(index);
+    if (is_there(folder / stem)) return open_file(folder / stem);
   }
   if (const std::vector<fs::path> files = files_with(folder, "", ".safetensors"); !files.empty())
     return open_all(files);
@@ -150,7 +156,7 @@ std::map<std::string, std::string> parse_shard_index(std::string_view text, cons
 
 Checkpoint Checkpoint::open(const fs::path& path) {
   std::error_code code;
-  require(fs::exists(path, code), Fault::bad_file, path.string(), ": no such file or folder");
+  require(is_there(path), Fault::bad_file, path.string(), ": no such file or folder");
   Checkpoint out;
   out.path_ = path;
   out.tensors_ = fs::is_directory(path, code) ? open_folder(path) : open_file(path);

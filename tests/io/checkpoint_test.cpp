@@ -40,6 +40,14 @@ TEST(Checkpoint, ShardedTorchFilesEqualSafetensors) {
               Checkpoint::open(kGolden + "liuhaotian_llava15/checkpoint_bin_sharded"));
 }
 
+TEST(Checkpoint, AShardNameLongerThanTheSystemAllowsIsMissing) {
+  const TemporaryFolder folder;
+  const std::string shard(5000, 'x');
+  write_file(folder / "model.safetensors.index.json", R"({"weight_map": {"w": ")" + shard + R"("}})");
+  expect_refused([&] { Checkpoint::open(folder.path()); }, "xxx...' is missing");
+  expect_refused([&] { Checkpoint::open(shard); }, ": no such file or folder");
+}
+
 TEST(Checkpoint, OpensSingleFilesOfEveryKind) {
   for (const char* name : {"plain.pth", "plain_legacy.pth", "lightning.ckpt", "plain.safetensors"}) {
     EXPECT_EQ(Checkpoint::open(kTorch + name).names().size(), 17u) << name;
