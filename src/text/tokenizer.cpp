@@ -132,6 +132,9 @@ bool Tokenizer::has_id(int64_t id) const {
 bool Tokenizer::is_special(int64_t id) const {
   return state_->engine->vocabulary().special.contains(id);
 }
+bool Tokenizer::legacy() const {
+  return state_->settings.legacy;
+}
 bool Tokenizer::decodes_byte_runs_whole() const {
   return state_->engine->decodes_byte_runs_whole();
 }

@@ -59,6 +59,8 @@ class Tokenizer {
   /// The texts of BOS and EOS, for chat templates; empty when there is none.
   std::string bos_text() const;
   std::string eos_text() const;
+  /// "legacy" of the slow LLaMA tokenizer: text behind a special token gets a space mark of its own.
+  bool legacy() const;
   /// True if a run of byte tokens decodes as a whole: one wrong byte spoils its neighbours (tokenizer.json).
   bool decodes_byte_runs_whole() const;
 
