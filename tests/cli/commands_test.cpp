@@ -1,0 +1,150 @@
+#include <gtest/gtest.h>
+#include <filesystem>
+#include <fstream>
+
+#include "base/json.h"
+#include "cli/program.h"
+#include "cli/statistics.h"
+#include "cli/text_table.h"
+#include "image/decode.h"
+#include "io/safetensors.h"
+
+namespace lithe::cli {
+namespace {
+
+const std::string kPicture = LITHE_SOURCE_DIR "/models/images/901.png";
+
+TEST(Trace, WritesEveryIntermediate) {
+  const auto file = scratch() / "trace.safetensors";
+  const Ran ran = lithe({"trace", "demo", "--image", kPicture, "--prompt", "is there a circle?", "--max-tokens", "5",
+                         "--ignore-eos", "-o", file.string()});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const auto tensors = io::open_safetensors(file).tensors;
+  EXPECT_EQ(tensors.at("images.0.pixel_values").shape, (std::vector<int64_t>{1, 3, 64, 64}));
+  EXPECT_EQ(tensors.at("tokens").shape, std::vector<int64_t>{5});
+  EXPECT_EQ(tensors.at("step_logits").shape, (std::vector<int64_t>{5, 512}));
+  EXPECT_EQ(tensors.at("layers.3.router_weight").shape, std::vector<int64_t>{64});
+  EXPECT_EQ(tensors.at("kv_lengths.end").values<int64_t>()[0],
+            tensors.at("kv_lengths.prefill").values<int64_t>()[0] + 4);
+  EXPECT_EQ(tensors.at("layers.11.hidden").shape.at(0), tensors.at("inputs_embeds").shape.at(0));
+}
+
+// A newline at the end of a prompt file is part of the prompt.
+TEST(Trace, TakesAPromptFileByteForByte) {
+  const auto prompt = scratch() / "prompt.txt", out = scratch() / "trace.safetensors";
+  const auto ids = [&](const std::string& text) {
+    std::ofstream(prompt, std::ios::binary) << text;
+    const Ran ran = lithe(
+        {"trace", "demo", "--prompt-file", prompt.string(), "--raw-prompt", "--max-tokens", "0", "-o", out.string()});
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    return io::open_safetensors(out).tensors.at("input_ids").count();
+  };
+  EXPECT_EQ(ids("what\n\n"), ids("what") + 2);
+}
+
+TEST(Trace, RefusesWithoutLeavingAFile) {
+  const auto out = scratch() / "refused.safetensors";
+  EXPECT_EQ(lithe({"trace", "demo", "-o", out.string()}).code, 2);
+  EXPECT_EQ(lithe({"trace", "demo", "--prompt", "a", "--prompt-file", "b", "-o", out.string()}).code, 2);
+  EXPECT_EQ(lithe({"trace", "demo", "--prompt-file", "no-such.txt", "-o", out.string()}).code, 3);
+  EXPECT_EQ(lithe({"trace", "demo", "--prompt", "a"}).code, 2);
+  EXPECT_FALSE(std::filesystem::exists(out));
+}
+
+double teraflops(const Json& total) {
+  return total.at("flops").get<double>() / 1e12;
+}
+
+// The figures of the publication: 39.46 -> 21.94 TFLOPs (55.6 %) and 8.38 -> 4.92, vision KV 53.8 %.
+TEST(Inspect, CountsThePublishedShapes) {
+  const auto total = [](const char* shape, const char* vision) {
+    const Ran ran = lithe(
+        {"inspect", "--shape", shape, "--plan", "p-mod", "--vision-tokens", vision, "--text-tokens", "40", "--json"});
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    return parse_json(ran.out, "stdout").at("cost");
+  };
+  const Json next = total("llava-next-7b", "2880");
+  EXPECT_NEAR(teraflops(next.at("dense")), 42.0, 0.05);
+  EXPECT_NEAR(teraflops(next.at("total")), 23.4, 0.05);
+  const Json base = total("llava-1.5-7b", "576");
+  EXPECT_NEAR(teraflops(base.at("dense")), 8.47, 0.005);
+  EXPECT_NEAR(teraflops(base.at("total")), 4.96, 0.005);
+  for (const Json& cost : {next, base}) {
+    const double share =
+        cost.at("total").at("vision_kv_rows").get<double>() / cost.at("dense").at("vision_kv_rows").get<double>();
+    EXPECT_GE(share, 0.536);
+    EXPECT_LE(share, 0.538);
+  }
+}
+
+TEST(Inspect, PrintsModelsAndShapes) {
+  const Ran model = lithe({"inspect", "demo"});
+  EXPECT_EQ(model.code, 0) << model.err;
+  for (const char* words : {"family", "weights", "memory", "31 of 64", "KV cache"}) {
+    EXPECT_NE(model.out.find(words), std::string::npos) << model.out;
+  }
+  const Ran shape = lithe({"inspect", "--shape", "llava-1.5-13b"});
+  EXPECT_EQ(shape.code, 0) << shape.err;
+  EXPECT_NE(shape.out.find("13.3"), std::string::npos) << shape.out;
+  EXPECT_EQ(lithe({"inspect"}).code, 2);
+  EXPECT_EQ(lithe({"inspect", "demo", "--shape", "llava-1.5-7b"}).code, 2);
+  EXPECT_EQ(lithe({"inspect", "--shape", "llava-9"}).code, 2);
+  EXPECT_EQ(lithe({"inspect", "demo", "--vision-tokens", "-5"}).code, 2);
+}
+
+TEST(Bench, ComparesThePlanWithDense) {
+  const Ran ran = lithe({"bench", "demo", "--rounds", "2", "--warm-up", "0", "--json"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json json = parse_json(ran.out, "stdout");
+  EXPECT_LT(json.at("plan_kv_bytes"), json.at("dense_kv_bytes"));
+  EXPECT_EQ(json.at("tests").size(), 7U);
+  const Json& prefill = json.at("tests").at(3);
+  EXPECT_EQ(prefill.at("test"), "pp104");
+  EXPECT_GT(prefill.at("counted_share"), 0.4);
+  EXPECT_LT(prefill.at("counted_share"), 0.8);
+  EXPECT_GT(prefill.at("median_ratio"), 0);
+}
+
+TEST(Bench, PrintsTablesAndCsv) {
+  const Ran table = lithe({"bench", "demo", "-r", "1", "--warm-up", "0"});
+  ASSERT_EQ(table.code, 0) << table.err;
+  for (const char* words : {"| model ", "pp104", "tg8", "A/A spread", "rows held equal rows counted", "load"}) {
+    EXPECT_NE(table.out.find(words), std::string::npos) << table.out;
+  }
+  const Ran csv = lithe({"bench", "demo", "-r", "1", "--warm-up", "0", "-o", "csv"});
+  EXPECT_TRUE(csv.out.starts_with("model,")) << csv.out;
+  EXPECT_EQ(std::count(csv.out.begin(), csv.out.end(), '\n'), 8);
+  EXPECT_EQ(lithe({"bench", "demo", "-o", "xml"}).code, 2);
+  EXPECT_EQ(lithe({"bench", "demo", "-r", "0"}).code, 2);
+}
+
+TEST(Demo, ShowsBothModels) {
+  const auto map = scratch() / "demo.png";
+  const Ran ran = lithe({"demo", "--no-wide", "--heat-map", map.string()});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  for (const char* words : {"Rectangle.", "Blue.", "31 30 28 26 24 22 20 19 19", "KV cache", "demo.png"}) {
+    EXPECT_NE(ran.out.find(words), std::string::npos) << ran.out;
+  }
+  EXPECT_GT(image::read_image(map).width, 64);
+  const Ran json = lithe({"demo", "--no-wide", "--json", "--heat-map", map.string()});
+  EXPECT_EQ(parse_json(json.out, "stdout").at("questions").size(), 4U);
+}
+
+TEST(Statistics, OfKnownNumbers) {
+  const std::vector<double> values = {4, 1, 3, 2};
+  EXPECT_DOUBLE_EQ(mean(values), 2.5);
+  EXPECT_DOUBLE_EQ(median(values), 2.5);
+  EXPECT_DOUBLE_EQ(minimum(values), 1);
+  EXPECT_NEAR(deviation(values), 1.2909944, 1e-6);
+  EXPECT_DOUBLE_EQ(deviation(std::vector<double>{7}), 0);
+  EXPECT_DOUBLE_EQ(median(std::vector<double>{5, 9, 7}), 7);
+}
+
+TEST(TextTable, AlignsCharactersAndQuotesCommas) {
+  const TextTable table{{"a", "b"}, {{"1.0 ± 2", "x,\"y"}, {"10", "z"}}};
+  EXPECT_EQ(table.markdown(), "| a       | b    |\n|---------|------|\n| 1.0 ± 2 | x,\"y |\n|      10 | z    |\n");
+  EXPECT_EQ(table.csv(), "a,b\n1.0 ± 2,\"x,\"\"y\"\n10,z\n");
+}
+
+}  // namespace
+}  // namespace lithe::cli

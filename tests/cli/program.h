@@ -1,0 +1,26 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace lithe::cli {
+
+/// What a run of the program left behind.
+struct Ran {
+  int code = -1;
+  std::string out, err;
+};
+
+/// Runs the built binary with these arguments, in the root of the project; `input` is its stdin.
+Ran lithe(const std::vector<std::string>& arguments, const std::string& input = {});
+
+/// Runs a line of shell in `folder`, where `lithe` is the built binary.
+Ran shell(const std::string& line, const std::filesystem::path& folder);
+
+/// A folder of this process for files that tests write.
+const std::filesystem::path& scratch();
+
+std::string contents(const std::filesystem::path& file);
+
+}  // namespace lithe::cli

@@ -1,0 +1,161 @@
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cstdlib>
+#include <regex>
+
+#include "base/json.h"
+#include "cli/program.h"
+#include "image/decode.h"
+
+namespace lithe::cli {
+namespace {
+
+const std::string kPicture = LITHE_SOURCE_DIR "/models/images/901.png";
+const std::string kQuestion = "what is the color of the rectangle?";
+
+// Every error is one sentence behind the program's name.
+void expect_refusal(const Ran& ran, int code, const std::string& words) {
+  EXPECT_EQ(ran.code, code) << ran.err;
+  EXPECT_EQ(ran.out, "");
+  EXPECT_TRUE(ran.err.starts_with("lithe: ")) << ran.err;
+  EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
+  EXPECT_NE(ran.err.find(words), std::string::npos) << ran.err;
+}
+
+TEST(Run, AnswersAsTheReferenceDoes) {
+  const Ran ran = lithe({"run", "demo", "--image", kPicture, kQuestion});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.out, "Blue.\n");
+  EXPECT_EQ(ran.err, "");
+  EXPECT_EQ(lithe({"run", "demo-dense", "--image", kPicture, kQuestion}).out, "Blue.\n");
+}
+
+TEST(Run, TakesThePromptFromStdin) {
+  const Ran ran = lithe({"run", "demo", "--image", kPicture}, kQuestion + "\n");
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.out, "Blue.\n");
+}
+
+TEST(Run, RawPromptIsTakenAsItIs) {
+  const std::string prompt =
+      "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, detailed, "
+      "and polite answers to the user's questions. USER: <image>\n" +
+      kQuestion + " ASSISTANT:";
+  EXPECT_EQ(lithe({"run", "demo", "--raw-prompt", "--image", kPicture}, prompt).out, "Blue.\n");
+  expect_refusal(lithe({"run", "demo", "--raw-prompt", "--image", kPicture, "no mark"}), 2, "image");
+  expect_refusal(lithe({"run", "demo", "--raw-prompt", "--system", "x", "y"}), 2, "--system");
+}
+
+TEST(Run, JsonHoldsTokensTimesAndCache) {
+  const Ran ran = lithe({"run", "demo", "--json", "--image", kPicture, kQuestion});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json json = parse_json(ran.out, "stdout");
+  EXPECT_EQ(json.at("answer"), "Blue.");
+  EXPECT_EQ(json.at("tokens"), Json({446, 457, 2}));
+  EXPECT_EQ(json.at("stop"), "eos");
+  EXPECT_EQ(json.at("timings").at("vision_rows"), 64);
+  const auto rows = json.at("kv_cache").at("rows_after_prefill").get<std::vector<int64_t>>();
+  const int64_t text = json.at("timings").at("prompt_rows").get<int64_t>() - 64;
+  const std::vector<int64_t> kept = {64, 64, 64, 31, 30, 28, 26, 24, 22, 20, 19, 19};
+  ASSERT_EQ(rows.size(), kept.size());
+  for (std::size_t l = 0; l < kept.size(); ++l) EXPECT_EQ(rows[l], kept[l] + text) << l;
+}
+
+TEST(Run, SamplingIsRepeatable) {
+  const auto sampled = [](const std::string& seed) {
+    return lithe({"run", "demo", "--image", kPicture, "--temp", "3", "-n", "24", "--seed", seed, kQuestion}).out;
+  };
+  EXPECT_EQ(sampled("7"), sampled("7"));
+  EXPECT_NE(sampled("7"), sampled("8"));
+  expect_refusal(lithe({"run", "demo", "--top-p", "-1", "x"}), 2, "top_p");
+}
+
+TEST(Run, StopsInFrontOfAStopText) {
+  EXPECT_EQ(lithe({"run", "demo", "--image", kPicture, "--stop", ".", kQuestion}).out, "Blue\n");
+}
+
+TEST(Run, WritesAHeatMap) {
+  const auto file = scratch() / "kept.png";
+  const Ran ran = lithe({"run", "demo", "--image", kPicture, "--heat-map", file.string(), "-v", kQuestion});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_NE(ran.err.find("wrote " + file.string()), std::string::npos);
+  EXPECT_NE(ran.err.find("prefill"), std::string::npos);
+  const image::Image map = image::read_image(file);
+  EXPECT_GT(map.width, 64);
+  EXPECT_GT(map.height, 64);
+  expect_refusal(lithe({"run", "demo", "--plan", "dense", "--image", kPicture, "--heat-map", "x.png", kQuestion}), 2,
+                 "dense");
+  expect_refusal(lithe({"run", "demo", "--heat-map", "x.png", kQuestion}), 2, "picture");
+}
+
+TEST(Run, APlanChangesWhatIsKept) {
+  const Ran ran = lithe({"run", "demo", "--json", "--plan", "dense", "--image", kPicture, kQuestion});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json json = parse_json(ran.out, "stdout");
+  const Json rows = json.at("kv_cache").at("rows_after_prefill");
+  for (const Json& row : rows) EXPECT_EQ(row, json.at("timings").at("prompt_rows"));
+}
+
+TEST(Run, RefusesInOneSentence) {
+  expect_refusal(lithe({"run", "demo", "--image", kPicture}), 2, "prompt");
+  expect_refusal(lithe({"run", "no-such-model", "x"}), 3, "no-such-model");
+  expect_refusal(lithe({"run", "demo", "--image", "no-such.png", "x"}), 3, "no-such.png");
+  expect_refusal(lithe({"run", "demo", "--image", LITHE_SOURCE_DIR "/models/README.md", "x"}), 3, "README.md");
+  expect_refusal(lithe({"run", "demo", "--plan", "no-such-plan", "x"}), 2, "no-such-plan");
+  expect_refusal(lithe({"run", "demo", "--weights", "int4", "x"}), 2, "int4");
+  expect_refusal(lithe({"run", "demo", "--weights", "float8", "x"}), 2, "float8");
+  expect_refusal(lithe({"run", "demo", "--threads", "-1", "x"}), 2, "threads");
+  expect_refusal(lithe({"run", "demo", "--device", "tpu", "x"}), 2, "tpu");
+  expect_refusal(lithe({"run", "demo", "--device", "cuda", "x"}), 2, "cuda");
+  expect_refusal(lithe({"run", "demo", "--no-such-flag", "x"}), 2, "--no-such-flag");
+  expect_refusal(lithe({"run", LITHE_SOURCE_DIR "/models/images", "x"}), 3, "config.json");
+}
+
+TEST(Program, HelpNamesWhatThereIs) {
+  const Ran help = lithe({"--help"});
+  EXPECT_EQ(help.code, 0);
+  for (const std::string command : {"run", "trace", "inspect", "demo", "bench"}) {
+    EXPECT_TRUE(std::regex_search(help.out, std::regex("\n +" + command + " "))) << help.out;
+    const Ran own = lithe({command, "--help"});
+    EXPECT_EQ(own.code, 0);
+    EXPECT_NE(own.out.find("Examples:"), std::string::npos) << own.out;
+    for (const char* flag : {"--threads", "--device", "--seed", "--weights"}) {
+      EXPECT_NE(own.out.find(flag), std::string::npos) << command;
+    }
+  }
+  EXPECT_TRUE(lithe({"--version"}).out.starts_with("lithe 0."));
+  EXPECT_EQ(lithe({}).code, 2);
+  expect_refusal(lithe({"no-such-command"}), 2, "no-such-command");
+}
+
+// Ctrl-C in the middle of a long answer: the answer ends, the line is closed, the code says so.
+TEST(Run, CtrlCEndsTheAnswer) {
+  int pipes[2];
+  ASSERT_EQ(pipe(pipes), 0);
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    dup2(pipes[1], STDOUT_FILENO);
+    close(pipes[0]);
+    execl(LITHE_BINARY, "lithe", "run", LITHE_TEST_DATA "/golden/hf_llava15/checkpoint", "--raw-prompt", "-n", "3900",
+          "USER: What is the capital of France? ASSISTANT:", nullptr);
+    _exit(127);
+  }
+  close(pipes[1]);
+  std::string out(1, '\0');
+  ASSERT_EQ(read(pipes[0], out.data(), 1), 1);
+  kill(child, SIGINT);
+  char buffer[4096];
+  for (ssize_t n = 0; (n = read(pipes[0], buffer, sizeof buffer)) > 0;) out.append(buffer, static_cast<std::size_t>(n));
+  close(pipes[0]);
+  int status = 0;
+  waitpid(child, &status, 0);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 130);
+  EXPECT_TRUE(out.ends_with('\n'));
+}
+
+}  // namespace
+}  // namespace lithe::cli

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <filesystem>
+
+#include "base/json.h"
+#include "golden/check.h"
+#include "golden/folders.h"
+#include "io/safetensors.h"
+
+namespace lithe::golden {
+
+/// A case folder as it lies on disk.
+struct Case {
+  std::filesystem::path folder;
+  Json json;                     ///< case.json
+  io::SafetensorsFile expected;  ///< expected.safetensors
+  Tolerances tolerances;
+};
+
+/// Prompts with pictures through a whole model ("samples" with a prompt_file each), one Check per form of the
+/// checkpoint.
+Check run_samples(const Case& golden, const CheckpointForm& form);
+
+/// Decoders alone on given embeddings ("variants").
+Check run_variants(const Case& golden);
+
+/// Layer schedules of p-MoD ("schedules").
+Check run_schedules(const Json& json);
+
+/// Prompts and ids of conversation templates ("conversations"). `folder` holds the tokenizers that the file names.
+Check run_conversations(const Json& json, const std::filesystem::path& folder);
+
+}  // namespace lithe::golden

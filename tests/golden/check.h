@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "io/tensor_view.h"
+
+namespace lithe::golden {
+
+struct Tolerance {
+  double absolute = 0;
+  double relative = 0;
+};
+
+/// The "tolerances" of a case.json: texts like "abs 2e-4 + rel 1e-4 (why)" under keys like "hidden/logits/router".
+class Tolerances {
+ public:
+  explicit Tolerances(const Json& case_json);
+  /// Of the first of `kinds` that a key names ("pixel_values", "features", "hidden", "logits", "router"); where none
+  /// does, the project's float32 tolerance, 1e-5.
+  Tolerance of(std::initializer_list<const char*> kinds) const;
+
+ private:
+  std::vector<std::pair<std::string, Tolerance>> entries_;
+};
+
+/// What a case compared and what differed.
+class Check {
+ public:
+  explicit Check(std::string where = {}) : where_(std::move(where)) {}
+
+  void floats(const std::string& name, const io::TensorView& expected, std::span<const float> actual, Tolerance);
+  void integers(const std::string& name, const std::vector<int64_t>& expected, const std::vector<int64_t>& actual);
+  void texts(const std::string& name, const std::string& expected, const std::string& actual);
+  void fault(const std::string& what);
+  /// A tensor that nothing here compares; the line says so.
+  void skip(const std::string& kind) { skipped_.insert(kind); }
+  void add(const Check& other);
+
+  int64_t compared() const { return compared_; }
+  const std::vector<std::string>& faults() const { return faults_; }
+  const std::set<std::string>& skipped() const { return skipped_; }
+
+ private:
+  std::string where_;  ///< In front of every fault: a checkpoint's name.
+  int64_t compared_ = 0;
+  std::vector<std::string> faults_;
+  std::set<std::string> skipped_;
+};
+
+/// The elements of an integer tensor (int64, int32, uint8).
+std::vector<int64_t> integers_of(const io::TensorView& tensor);
+
+}  // namespace lithe::golden

@@ -1,0 +1,112 @@
+#include <fmt/format.h>
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <set>
+
+#include "base/error.h"
+#include "golden/cases.h"
+
+/// Runs the reference cases of a folder, one line each: "ok", "FAIL" or "unsupported". What a case is follows from its
+/// case.json, not from its name.
+namespace lithe::golden {
+namespace {
+
+namespace fs = std::filesystem;
+
+enum class Outcome { ok, failed, unsupported };
+
+Outcome report(const std::string& name, const Check& check, const std::string& forms) {
+  if (check.compared() == 0 && check.faults().empty()) {
+    fmt::print("FAIL        {}: nothing was compared\n", name);
+    return Outcome::failed;
+  }
+  if (check.faults().empty()) {
+    const std::string rest =
+        check.skipped().empty() ? "" : fmt::format("; not compared: {}", fmt::join(check.skipped(), ", "));
+    fmt::print("ok          {} ({} tensors and texts{}{})\n", name, check.compared(), forms, rest);
+    return Outcome::ok;
+  }
+  std::string line = fmt::format("FAIL        {}: {} of {} differ: ", name, check.faults().size(), check.compared());
+  const std::size_t shown = std::min<std::size_t>(check.faults().size(), 3);
+  for (std::size_t i = 0; i < shown; ++i) line += (i == 0 ? "" : "; ") + check.faults()[i];
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  fmt::print("{}{}\n", line, shown < check.faults().size() ? "; ..." : "");
+  return Outcome::failed;
+}
+
+Outcome unsupported(const std::string& name) {
+  fmt::print("unsupported {} (no support yet)\n", name);
+  return Outcome::unsupported;
+}
+
+bool has_prompts(const Json& json) {
+  const auto samples = json.find("samples");
+  return samples != json.end() && samples->is_array() && !samples->empty() && samples->front().contains("prompt_file");
+}
+
+Outcome run_folder(const std::string& name, const fs::path& folder) {
+  const Json json = read_json_file(folder / "case.json");
+  const bool prompts = has_prompts(json);
+  const bool variants = json.contains("variants") && json.at("variants").is_object();
+  if (!prompts && !variants) return unsupported(name);
+  const Case golden{folder, json, io::open_safetensors(folder / "expected.safetensors"), Tolerances(json)};
+  if (variants) return report(name, run_variants(golden), "");
+  Check all;
+  const std::vector<CheckpointForm> forms = forms_of(folder);
+  for (const CheckpointForm& form : forms) all.add(run_samples(golden, form));
+  return report(name, all, forms.size() == 1 ? "" : fmt::format(", {} forms of the checkpoint", forms.size()));
+}
+
+Outcome run_file(const std::string& name, const fs::path& file) {
+  const Json json = read_json_file(file);
+  if (json.contains("schedules")) return report(name, run_schedules(json), "");
+  if (json.contains("conversations")) return report(name, run_conversations(json, file.parent_path()), "");
+  return unsupported(name);
+}
+
+/// Case folders, at any depth, and the JSON files at the top, by name.
+std::set<fs::path> cases_in(const fs::path& root) {
+  std::set<fs::path> found;
+  for (const auto& entry : fs::recursive_directory_iterator(root)) {
+    if (entry.path().filename() == "case.json") found.insert(entry.path().parent_path());
+    if (entry.path().parent_path() == root && entry.path().extension() == ".json") found.insert(entry.path());
+  }
+  if (found.contains(root)) return {root};
+  return found;
+}
+
+int run(const fs::path& root) {
+  std::error_code ignored;
+  require(fs::is_directory(root, ignored), Fault::bad_file, "There is no folder '", root.string(), "'.");
+  int counts[3] = {};
+  for (const fs::path& found : cases_in(root)) {
+    const std::string name = found == root ? root.filename().string() : fs::relative(found, root).string();
+    Outcome outcome = Outcome::failed;
+    try {
+      outcome = fs::is_directory(found) ? run_folder(name, found) : run_file(name, found);
+    } catch (const std::exception& error) {
+      fmt::print("FAIL        {}: {}\n", name, error.what());
+    }
+    std::fflush(stdout);
+    ++counts[static_cast<int>(outcome)];
+  }
+  fmt::print("{} ok, {} failed, {} unsupported\n", counts[0], counts[1], counts[2]);
+  require(counts[0] + counts[1] + counts[2] > 0, Fault::bad_file, "There is no case in '", root.string(), "'.");
+  return counts[1] == 0 ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace lithe::golden
+
+int main(int argc, char** argv) {
+  const char* const named = std::getenv("GOLDEN");
+  const std::string root = argc > 1 ? argv[1] : named != nullptr ? named : LITHE_TEST_DATA "/golden";
+  try {
+    return lithe::golden::run(std::filesystem::path(root).lexically_normal());
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "golden: {}\n", error.what());
+    return 2;
+  }
+}

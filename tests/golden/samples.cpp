@@ -1,0 +1,271 @@
+#include <fmt/format.h>
+#include <algorithm>
+#include <regex>
+
+#include "base/error.h"
+#include "golden/sample_run.h"
+#include "image/decode.h"
+#include "text/message.h"
+
+namespace lithe::golden {
+namespace {
+
+/// Compares one expected tensor; `rest` is its name behind "img1." or "s1.".
+class Comparer {
+ public:
+  Comparer(SampleRun& run, Check& check) : run_(run), check_(check), tolerances_(run.golden().tolerances) {}
+
+  void picture(const std::string& name, std::size_t i, const std::string& rest, const io::TensorView& expected) {
+    const std::string file = run_.pictures().at(i);
+    if (rest == "rgb") return pixels(name, file, expected);
+    const models::ImageRows* const encoded = find(rest) ? &run_.encoded(file) : nullptr;
+    if (rest == "pixel_values") return floats(name, expected, values_of(encoded->pixels), {"pixel_values"});
+    if (rest == "vision_features") return floats(name, expected, values_of(encoded->features), kFeatures);
+    if (rest == "projected") return floats(name, expected, values_of(encoded->projected), kFeatures);
+    if (rest == "packed_features") return floats(name, expected, values_of(encoded->rows), kFeatures);
+    if (rest == "grid_wh") {
+      const image::Size grid = run_.encoded(file).views.grid;
+      return check_.integers(name, integers_of(expected), {grid.width, grid.height});
+    }
+    if (rest == "best_resolution") {
+      const image::Size size = run_.encoded(file).views.canvas.size();
+      return check_.integers(name, integers_of(expected), {size.width, size.height});
+    }
+    if (rest == "resized_padded_rgb") return bytes(name, expected, run_.encoded(file).views.canvas);
+    check_.skip("img." + rest);
+  }
+
+  void sample(const std::string& name, std::size_t i, const std::string& rest, const io::TensorView& expected) {
+    static const std::regex layer(R"(layer(\d+)\.(\w+))"), packed(R"(packed_features(\d+))");
+    std::smatch match;
+    if (std::regex_match(rest, match, layer)) return in_layer(name, i, match[1], match[2], expected);
+    if (std::regex_match(rest, match, packed)) {
+      const std::string file = run_.pictures_of(i).at(std::stoul(match[1]));
+      return floats(name, expected, values_of(run_.encoded(file).rows), kFeatures);
+    }
+    if (of_prompt(name, i, rest, expected) || of_answer(name, i, rest, expected) || of_tiles(name, i, rest, expected)) {
+      return;
+    }
+    check_.skip("s." + rest);
+  }
+
+ private:
+  static constexpr std::initializer_list<const char*> kFeatures = {"features", "hidden"};
+
+  static bool find(const std::string& rest) {
+    return rest == "pixel_values" || rest == "vision_features" || rest == "projected" || rest == "packed_features";
+  }
+
+  void floats(const std::string& name, const io::TensorView& expected, std::span<const float> actual,
+              std::initializer_list<const char*> kinds) {
+    check_.floats(name, expected, actual, tolerances_.of(kinds));
+  }
+
+  void bytes(const std::string& name, const io::TensorView& expected, const image::Image& actual) {
+    check_.integers(name, integers_of(expected), {actual.rgb.begin(), actual.rgb.end()});
+  }
+
+  void pixels(const std::string& name, const std::string& file, const io::TensorView& expected) {
+    bytes(name, expected, image::read_image(run_.path_of(file), run_.session().decode_options()));
+  }
+
+  void in_layer(const std::string& name, std::size_t i, const std::string& layer, const std::string& what,
+                const io::TensorView& expected) {
+    const std::string prefix = "layers." + layer + ".";
+    if (what == "hidden") {
+      return floats(name, expected, run_.traced(i, prefix + "hidden").values<float>(), {"hidden"});
+    }
+    if (what == "router_weight") {
+      return floats(name, expected, run_.traced(i, prefix + what).values<float>(), {"router", "hidden"});
+    }
+    if (what == "kept_all")
+      return check_.integers(name, integers_of(expected), integers_of(run_.traced(i, prefix + "kept")));
+    if (what == "kept_vision") {
+      const std::vector<int64_t> mask = integers_of(run_.traced(i, "vision_mask"));
+      std::vector<int64_t> kept = integers_of(run_.traced(i, prefix + "kept"));
+      std::erase_if(kept, [&mask](int64_t row) { return mask.at(static_cast<std::size_t>(row)) == 0; });
+      return check_.integers(name, integers_of(expected), kept);
+    }
+    check_.skip("s.layer." + what);  // router_logit: what the weight is made of
+  }
+
+  bool of_prompt(const std::string& name, std::size_t i, const std::string& rest, const io::TensorView& expected) {
+    if (rest == "input_ids") {
+      check_.integers(name, integers_of(expected), ids(i, integers_of(expected)));
+    } else if (rest == "attention_mask") {
+      const auto rows = static_cast<std::size_t>(run_.traced(i, "inputs_embeds").shape.front());
+      check_.integers(name, integers_of(expected), std::vector<int64_t>(rows, 1));
+    } else if (rest == "inputs_embeds") {
+      floats(name, expected, run_.traced(i, rest).values<float>(), kFeatures);
+    } else if (rest == "mod_target_mask") {
+      check_.integers(name, integers_of(expected), integers_of(run_.traced(i, "vision_mask")));
+    } else {
+      return false;
+    }
+    return true;
+  }
+
+  /// The prompt's ids as the case writes them: -200 at each picture, or the picture's own id once per row.
+  std::vector<int64_t> ids(std::size_t i, const std::vector<int64_t>& expected) {
+    const std::vector<int64_t> ours = integers_of(run_.traced(i, "input_ids"));
+    const std::vector<std::string> pictures = run_.pictures_of(i);
+    if (pictures.empty() || std::find(expected.begin(), expected.end(), text::kImageId) != expected.end()) return ours;
+    const Json config = read_json_file(run_.model().folder / "config.json");
+    const int64_t image_id = config.value("image_token_index", config.value("image_token_id", int64_t{-1}));
+    std::vector<int64_t> expanded;
+    std::size_t picture = 0;
+    for (const int64_t id : ours) {
+      if (id != text::kImageId) {
+        expanded.push_back(id);
+      } else {
+        const int64_t rows = run_.encoded(pictures.at(picture++)).rows.size(0);
+        expanded.insert(expanded.end(), static_cast<std::size_t>(rows), image_id);
+      }
+    }
+    return expanded;
+  }
+
+  bool of_answer(const std::string& name, std::size_t i, const std::string& rest, const io::TensorView& expected) {
+    if (rest == "logits" || rest == "logits_tail") {
+      std::span<const float> logits = run_.traced(i, "logits").values<float>();
+      floats(name, expected, logits.last(std::min(logits.size(), static_cast<std::size_t>(expected.count()))),
+             {"logits"});
+    } else if (rest == "step_logits") {
+      floats(name, expected, run_.traced(i, rest).values<float>(), {"logits"});
+    } else if (rest == "greedy_tokens") {
+      check_.integers(name, integers_of(expected), integers_of(run_.traced(i, "tokens")));
+    } else if (rest == "cache_len_prefill") {
+      check_.integers(name, integers_of(expected), integers_of(run_.traced(i, "kv_lengths.prefill")));
+    } else if (rest == "cache_len_end") {
+      check_.integers(name, integers_of(expected), integers_of(run_.traced(i, "kv_lengths.end")));
+    } else {
+      return false;
+    }
+    return true;
+  }
+
+  /// Tensors over the tiles of all pictures of a sample.
+  bool of_tiles(const std::string& name, std::size_t i, const std::string& rest, const io::TensorView& expected) {
+    const std::vector<std::string> pictures = run_.pictures_of(i);
+    if (rest == "vision_features" || rest == "projected") {
+      std::vector<float> all;
+      for (std::size_t k = 0; k < pictures.size(); ++k) {
+        const std::span<const float> values = run_.traced(i, fmt::format("images.{}.{}", k, rest)).values<float>();
+        all.insert(all.end(), values.begin(), values.end());
+      }
+      floats(name, expected, all, kFeatures);
+    } else if (rest == "pixel_values") {
+      floats(name, expected, stacked(i, pictures.size(), expected), {"pixel_values"});
+    } else if (rest == "pixel_values_alpha_dropped") {
+      const image::Image opaque = image::read_image(run_.path_of(pictures.at(0)), {.alpha = image::Alpha::drop});
+      floats(name, expected, values_of(run_.model().encode_image(opaque).pixels), {"pixel_values"});
+    } else if (rest == "image_sizes") {
+      std::vector<int64_t> sizes;
+      for (const std::string& picture : pictures) {
+        const image::Size size = run_.encoded(picture).views.original;
+        sizes.insert(sizes.end(), {size.height, size.width});
+      }
+      check_.integers(name, integers_of(expected), sizes);
+    } else {
+      return false;
+    }
+    return true;
+  }
+
+  /// [pictures, tiles, 3, S, S] with zeros behind the tiles of smaller pictures; without tiles just stacked.
+  std::vector<float> stacked(std::size_t i, std::size_t pictures, const io::TensorView& expected) {
+    std::vector<float> all;
+    const auto room = pictures == 0 ? 0 : static_cast<std::size_t>(expected.count()) / pictures;
+    for (std::size_t k = 0; k < pictures; ++k) {
+      const std::span<const float> values = run_.traced(i, fmt::format("images.{}.pixel_values", k)).values<float>();
+      all.insert(all.end(), values.begin(), values.end());
+      all.resize(std::max(all.size(), (k + 1) * room), 0.0F);
+    }
+    return all;
+  }
+
+  SampleRun& run_;
+  Check& check_;
+  const Tolerances& tolerances_;
+};
+
+/// Masks and packed features under another config.json: "vision_hr.s0.mod_target_mask", "maxpatch2.s1.packed_features".
+bool check_changed(SampleRun& run, Check& check, const std::string& name, const io::TensorView& expected) {
+  static const std::regex mask(R"((\w+)\.s(\d+)\.mod_target_mask)"),
+      patches(R"(maxpatch(\d+)\.s(\d+)\.packed_features)");
+  std::smatch match;
+  const bool masked = std::regex_match(name, match, mask);
+  if (!masked && !std::regex_match(name, match, patches)) return false;
+  const std::size_t i = std::stoul(match[2]);
+  const Json changes =
+      masked ? Json{{"mod_target_token_type", match[1].str()}} : Json{{"max_num_patches", std::stoll(match[1])}};
+  const session::Session changed = run.with_config(changes);
+  if (masked) {
+    std::vector<int64_t> actual = integers_of(run.traced(i, "vision_mask"));
+    const models::ImageRows& image = run.encoded(run.pictures_of(i).at(0));
+    std::size_t row = 0;  // among the picture's rows
+    for (int64_t& value : actual) {
+      const routing::RowKind kind = value == 1 ? image.kinds.at(row++) : routing::RowKind::text;
+      value = routing::belongs(kind, changed.model().routed_group) ? 1 : 0;
+    }
+    check.integers(name, integers_of(expected), actual);
+  } else {
+    const image::Image picture =
+        image::read_image(run.path_of(run.pictures_of(i).at(0)), run.session().decode_options());
+    check.floats(name, expected, values_of(changed.model().encode_image(picture).rows),
+                 run.golden().tolerances.of({"features", "hidden"}));
+  }
+  return true;
+}
+
+std::vector<text::Message> messages_of(const Json& sample) {
+  if (!sample.contains("messages")) return {text::text_message("user", sample.at("question"))};
+  std::vector<text::Message> messages;
+  for (const Json& item : sample.at("messages")) {
+    text::Message message{.role = item.at("role"), .parts = {}};
+    for (const Json& part : item.at("content")) {
+      const bool image = part.at("type") == "image";
+      message.parts.push_back({.kind = image ? text::Part::Kind::image : text::Part::Kind::text,
+                               .text = image ? std::string() : part.at("text").get<std::string>()});
+    }
+    messages.push_back(std::move(message));
+  }
+  return messages;
+}
+
+void check_texts(SampleRun& run, Check& check, std::size_t i) {
+  const Json& sample = run.sample(i);
+  if (sample.contains("messages") || sample.contains("question")) {
+    check.texts(fmt::format("s{} prompt", i), run.request(i).text, run.model().render(messages_of(sample)));
+  }
+  if (!sample.contains("greedy_text")) return;
+  const std::vector<int64_t> tokens = integers_of(run.traced(i, "tokens"));
+  check.texts(fmt::format("s{} greedy_text", i), sample.at("greedy_text"), run.model().tokenizer->decode(tokens, true));
+  const session::Answer answer =
+      run.session().answer(run.request(i), {.max_new_tokens = static_cast<int64_t>(tokens.size()), .ignore_eos = true});
+  check.integers(fmt::format("s{} answered tokens", i), tokens, answer.tokens);
+}
+
+}  // namespace
+
+void check_samples(SampleRun& run, Check& check) {
+  static const std::regex picture(R"(img(\d+)\.(.+))"), sample(R"(s(\d+)\.(.+))");
+  Comparer comparer(run, check);
+  for (const auto& [name, expected] : run.golden().expected.tensors) {
+    std::smatch match;
+    try {
+      if (std::regex_match(name, match, picture)) {
+        comparer.picture(name, std::stoul(match[1]), match[2], expected);
+      } else if (std::regex_match(name, match, sample)) {
+        comparer.sample(name, std::stoul(match[1]), match[2], expected);
+      } else if (!name.starts_with("batch.") && !check_changed(run, check, name, expected)) {
+        check.skip(name);
+      }
+    } catch (const Error& error) {
+      check.fault(name + ": " + error.what());
+    }
+  }
+  for (std::size_t i = 0; i < run.golden().json.at("samples").size(); ++i) check_texts(run, check, i);
+}
+
+}  // namespace lithe::golden
