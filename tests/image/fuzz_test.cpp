@@ -76,7 +76,7 @@ TEST(ImageFuzz, OnlyErrorsEscapeFromMutations) {
 TEST(ImageFuzz, OnlyErrorsEscapeFromPrefixes) {
   for (const auto& path : corpus()) {
     const std::string bytes = test::read_text(path);
-    for (std::size_t size = 0; size < bytes.size(); size += 1 + bytes.size() / 40)
+    for (std::size_t size = 0; size < bytes.size(); size += 1 + bytes.size() / 12)
       EXPECT_NO_THROW(feed(bytes.substr(0, size))) << path;
   }
 }
