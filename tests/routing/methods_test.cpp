@@ -1,0 +1,203 @@
+#include "plan/plan.h"
+#include "routing/twin.h"
+
+// Every published rule as a plan over the one executor, against the masked twin: values, gradients, caches, decode.
+namespace lithe::routing {
+namespace {
+
+using plan::Group;
+using plan::LayerPlan;
+using plan::Plan;
+using plan::Rule;
+using plan::Switches;
+
+const TinyShape kShape{.layers = 4};
+
+Rule gated(double share, plan::Gate gate = kTanhNorm) {
+  Rule r = rule(share, "router", kNothing);
+  r.gate = gate;
+  return r;
+}
+
+Plan p_mod() {
+  return plan_of(
+      {{.layer = 1, .rules = {gated(0.8)}}, {.layer = 2, .rules = {gated(0.5)}}, {.layer = 3, .rules = {gated(0.15)}}});
+}
+
+/// One rule in every layer from `first`.
+Plan everywhere(const Rule& r, int64_t first = 0) {
+  std::vector<LayerPlan> layers;
+  for (int64_t layer = first; layer < kShape.layers; ++layer) layers.push_back({.layer = layer, .rules = {r}});
+  return plan_of(layers);
+}
+
+/// A prompt with tiles, one of text only, one of another length, with gaps in the positions, all under `plan`.
+std::vector<Prompt> prompts(Dice& dice, const Plan& plan) {
+  std::vector<Prompt> result{random_prompt(dice, kShape, kinds_of(2, 9, 4, 5)),
+                             random_prompt(dice, kShape, kinds_of(3, 0, 2)),
+                             random_prompt(dice, kShape, kinds_of(0, 6, 3), true)};
+  for (Prompt& prompt : result) prompt.plan = plan;
+  return result;
+}
+
+void check(const Plan& plan, const std::string& what) {
+  Dice dice(21);
+  const std::vector<Block> blocks = random_blocks(dice, kShape);
+  std::vector<Prompt> all = prompts(dice, plan);
+  expect_equals_twin(blocks, kShape, all, what);
+  for (Prompt& prompt : all) {
+    prompt.prompt_rows -= 2;  // the last two rows, both text, come one by one
+    expect_served_equals_twin(blocks, kShape, prompt, what);
+  }
+}
+
+TEST(Methods, Dense) {
+  check({}, "dense");
+}
+
+TEST(Methods, MixtureOfDepths) {
+  check(p_mod(), "p-MoD");
+}
+
+TEST(Methods, OtherWeightNorms) {
+  check(everywhere(gated(0.5, {plan::WeightNorm::softmax, 2.0, 0.5}), 1), "softmax");
+  check(everywhere(gated(0.5, {plan::WeightNorm::sigmoid, 1.0, 0.0}), 1), "sigmoid");
+  check(everywhere(gated(0.5, {plan::WeightNorm::identity, 0.5, 1.0}), 1), "identity");
+}
+
+TEST(Methods, MixtureOfDepthsOfHighResolutionRowsAndOfAllRows) {
+  Rule tiles = gated(0.4), all = gated(0.6);
+  tiles.group = Group::vision_high_res;
+  all.group = Group::all;
+  check(everywhere(tiles, 2), "tiles");
+  // Text is routed too, so what is decoded would have to be prompt: no decode here.
+  Dice dice(22);
+  expect_equals_twin(random_blocks(dice, kShape), kShape, prompts(dice, everywhere(all, 1)), "all rows");
+}
+
+TEST(Methods, RouterWithoutGateAndGateOverAnotherSelector) {
+  check(everywhere(rule(0.5, "router", kNothing), 1), "router only");
+  Rule r = rule(0.5, "uniform", kNothing);
+  r.gate = kTanhNorm;
+  check(everywhere(r, 1), "gate over uniform");
+}
+
+TEST(Methods, KeepingNothingOrEverything) {
+  check(everywhere(gated(0.0), 1), "nothing");
+  check(everywhere(gated(1.0), 1), "everything");
+  check(everywhere(rule(1.0, "uniform", kNothing), 0), "everything, ungated");
+}
+
+TEST(Methods, VisionRowsOfferKeysOnly) {
+  check(everywhere(rule(0.0, "uniform", {false, true, true, false}), 2), "as ShortV");
+}
+
+TEST(Methods, VisionRowsSkipTheirAttention) {
+  check(everywhere(rule(0.0, "uniform", {false, true, true, true}), 1), "vision attention off");
+}
+
+TEST(Methods, KeysAndValuesAreCompressed) {
+  check(everywhere(rule(0.4, "uniform", {true, true, false, true})), "KV compression");
+}
+
+TEST(Methods, VisionRowsQueryButAreNotSeen) {
+  check(everywhere(rule(0.3, "random", {true, false, false, true})), "unseen");
+}
+
+TEST(Methods, RowsChosenByAttentionLeaveForGood) {
+  check(plan_of({{.layer = 2, .rules = {rule(0.5, "attention", kNothing, false)}}}), "as FastV");
+  check(plan_of({{.layer = 1, .rules = {rule(0.7, "attention", kNothing, false)}},
+                 {.layer = 3, .rules = {rule(0.5, "attention", kNothing, false)}}}),
+        "as PyramidDrop");
+}
+
+TEST(Methods, RowsThatLeaveMayStillBeSeenOnce) {
+  check(plan_of({{.layer = 1, .rules = {rule(0.4, "similarity", {false, true, true, false}, false)}}}), "seen once");
+}
+
+TEST(Methods, OtherSelectors) {
+  for (const char* by : {"random", "uniform", "similarity"}) check(everywhere(rule(0.45, by, kNothing), 1), by);
+}
+
+TEST(Methods, AttentionOff) {
+  check(plan_of({{.layer = 0, .self_attention = false}, {.layer = 2, .self_attention = false}}), "attention off");
+  check(plan_of({{.layer = 1, .self_attention = false, .rules = {gated(0.5)}}}), "attention off, routed");
+}
+
+TEST(Methods, RulesCombine) {
+  Rule text = rule(0.5, "uniform", {true, true, true, false});
+  text.group = Group::text;
+  Rule tiles = rule(0.0, "uniform", kNothing, false);
+  tiles.group = Group::vision_high_res;
+  Plan plan = p_mod();
+  plan.layers[0].rules.insert(plan.layers[0].rules.begin(),
+                              tiles);  // the first rule takes the tiles, the router what is left
+  plan.layers[1].rules.push_back(rule(0.0, "uniform", kNothing));  // comes too late: every vision row is governed
+  plan.layers[2].self_attention = false;
+  check(plan, "combined");
+  plan.layers[0].rules.push_back(text);
+  Dice dice(23);
+  expect_equals_twin(random_blocks(dice, kShape), kShape, prompts(dice, plan), "text too");
+}
+
+TEST(Methods, AWindowGoesByOriginalPosition) {
+  TinyShape narrow = kShape;
+  narrow.window = 4;
+  Dice dice(24);
+  const std::vector<Block> blocks = random_blocks(dice, narrow);
+  std::vector<Prompt> all = prompts(dice, p_mod());
+  expect_equals_twin(blocks, narrow, all, "window");
+  for (Prompt& prompt : all) {
+    prompt.prompt_rows -= 2;
+    expect_served_equals_twin(blocks, narrow, prompt, "window");
+    prompt.plan = plan_of({{.layer = 2, .rules = {rule(0.5, "attention", kNothing, false)}}});
+    expect_served_equals_twin(blocks, narrow, prompt, "window, by attention");
+  }
+}
+
+TEST(Methods, ThePadRowsOfPublishedBatches) {
+  // Rows of the group `padding` run as published code runs them, but real rows never see them.
+  Rule padding = rule(0.0, "uniform", {true, false, false, true});
+  padding.group = Group::padding;
+  Dice dice(25);
+  const std::vector<Block> blocks = random_blocks(dice, kShape);
+  Prompt padded = random_prompt(dice, kShape, kinds_of(2, 5, 3));
+  for (const size_t row : {size_t{0}, size_t{9}}) padded.kinds[row] = RowKind::padding;
+  padded.plan = everywhere(padding);
+  expect_equals_twin(blocks, kShape, {padded}, "padded");
+
+  Prompt bare = padded;
+  bare.x = padded.x.narrow(0, 1, 8);
+  bare.positions.assign(padded.positions.begin() + 1, padded.positions.begin() + 9);
+  bare.kinds.assign(padded.kinds.begin() + 1, padded.kinds.begin() + 9);
+  bare.prompt_rows = 8;
+  bare.plan = {};
+  const at::NoGradGuard no_gradient;
+  const Tensor with = run_all(blocks, kShape, {padded}).hidden.narrow(0, 1, 8);
+  test::expect_close(with, run_all(blocks, kShape, {bare}).hidden, 1e-9, "real rows do not notice");
+}
+
+TEST(Methods, SequencesUnderSeveralPlansAtOnce) {
+  Dice dice(26);
+  std::vector<Prompt> all = prompts(dice, p_mod());
+  all.push_back(random_prompt(dice, kShape, kinds_of(1, 7, 2)));
+  all[0].plan = plan_of(
+      {{.layer = 1, .self_attention = false}, {.layer = 2, .rules = {rule(0.5, "attention", kNothing, false)}}});
+  all[2].plan = everywhere(rule(0.3, "similarity", {false, true, true, false}));
+  all[3].plan = {};
+  expect_equals_twin(random_blocks(dice, kShape), kShape, all, "several plans");
+}
+
+TEST(Methods, KeptRowsAreCountedInFloat32) {
+  // 300 * 0.21 is 63 in float64 and 62 in float32, as published.
+  const Rule r = rule(0.21, "uniform", kNothing);
+  EXPECT_EQ(plan::kept_rows(r, 300), 62);
+  const TinyShape one{.layers = 1, .hidden = 4, .heads = 1, .kv_heads = 1, .head_dim = 4, .inner = 4};
+  Dice dice(27);
+  Prompt prompt = random_prompt(dice, one, kinds_of(1, 300, 1));
+  prompt.plan = plan_of({{.layer = 0, .rules = {r}}});
+  EXPECT_EQ(serve(random_blocks(dice, one), one, prompt).states[0].length(), 64);
+}
+
+}  // namespace
+}  // namespace lithe::routing

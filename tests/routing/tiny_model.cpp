@@ -1,0 +1,222 @@
+#include "routing/tiny_model.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+
+#include <cmath>
+
+namespace lithe::routing {
+
+nn::Linear random_linear(Dice& dice, int64_t in, int64_t out, bool bias) {
+  nn::Linear linear{dice.normal({out, in}, 1.0 / std::sqrt(static_cast<double>(in))), std::nullopt};
+  if (bias) linear.bias = dice.normal({out}, 0.3);
+  return linear;
+}
+
+nn::Norm random_norm(Dice& dice, int64_t hidden, nn::Norm::Kind kind) {
+  nn::Norm norm{.kind = kind, .gain = 1.0 + dice.normal({hidden}, 0.2), .bias = std::nullopt, .eps = 1e-5};
+  if (kind == nn::Norm::Kind::layer) norm.bias = dice.normal({hidden}, 0.2);
+  return norm;
+}
+
+nn::Attention random_attention(Dice& dice, const TinyShape& shape) {
+  const int64_t wide = shape.heads * shape.head_dim, narrow = shape.kv_heads * shape.head_dim;
+  nn::Attention attention{.query = random_linear(dice, shape.hidden, wide),
+                          .key = random_linear(dice, shape.hidden, narrow),
+                          .value = random_linear(dice, shape.hidden, narrow),
+                          .output = random_linear(dice, wide, shape.hidden)};
+  attention.heads = shape.heads;
+  attention.kv_heads = shape.kv_heads;
+  attention.head_dim = shape.head_dim;
+  attention.window = shape.window;
+  return attention;
+}
+
+nn::Mlp random_mlp(Dice& dice, const TinyShape& shape) {
+  return {random_linear(dice, shape.hidden, shape.inner), random_linear(dice, shape.hidden, shape.inner),
+          random_linear(dice, shape.inner, shape.hidden)};
+}
+
+nn::GatedUp random_up(Dice& dice, int64_t hidden, int64_t rank, bool two_paths) {
+  const int64_t groups = 2;
+  nn::GatedUp up{.b_weight = dice.normal({hidden, rank / groups}, 0.4), .b_bias = dice.normal({hidden}, 0.2)};
+  if (two_paths) {
+    up.d_weight = dice.normal({hidden, rank / groups}, 0.4);
+    up.d_bias = dice.normal({hidden}, 0.2);
+  }
+  up.groups = groups;
+  up.scale = 0.7;
+  return up;
+}
+
+nn::Pia random_pia(Dice& dice, int64_t hidden, int64_t rank, bool gated) {
+  nn::Pia pia{random_linear(dice, hidden, rank, true), random_linear(dice, hidden, rank, true),
+              random_up(dice, hidden, rank, gated), std::nullopt, std::nullopt};
+  if (gated) pia.gate = nn::AdapterGate{random_linear(dice, hidden, 2, true), 3.0};
+  return pia;
+}
+
+nn::RepAdapter random_rep_adapter(Dice& dice, int64_t hidden, int64_t rank) {
+  return {random_linear(dice, hidden, rank, true), random_up(dice, hidden, rank, false), std::nullopt};
+}
+
+std::vector<Block> random_blocks(Dice& dice, const TinyShape& shape) {
+  std::vector<Block> blocks;
+  for (int64_t layer = 0; layer < shape.layers; ++layer) {
+    Block block;
+    block.sites.push_back(
+        {.kind = Site::Kind::self, .norm = random_norm(dice, shape.hidden), .branch = random_attention(dice, shape)});
+    block.sites.push_back(
+        {.kind = Site::Kind::feed_forward, .norm = random_norm(dice, shape.hidden), .branch = random_mlp(dice, shape)});
+    block.router = nn::Router{dice.normal({1, shape.hidden}, 0.4), dice.normal({1}, 0.2)};
+    blocks.push_back(std::move(block));
+  }
+  return blocks;
+}
+
+void replace_attention(Dice& dice, Block& block, bool gated) {
+  Site feed = block.sites[1];
+  feed.pia = random_pia(dice, feed.norm.gain.numel(), 4, gated);
+  feed.pia->gain = feed.norm.gain;
+  feed.norm = block.sites[0].norm;
+  block.sites = {feed};
+}
+
+Prompt random_prompt(Dice& dice, const TinyShape& shape, const std::vector<RowKind>& kinds, bool gaps) {
+  Prompt prompt{.x = dice.normal({static_cast<int64_t>(kinds.size()), shape.hidden}), .kinds = kinds};
+  int64_t position = gaps ? dice.below(3) : 0;
+  for (size_t i = 0; i < kinds.size(); ++i, position += 1 + (gaps ? dice.below(3) : 0))
+    prompt.positions.push_back(position);
+  prompt.prompt_rows = prompt.rows();
+  return prompt;
+}
+
+std::vector<RowKind> kinds_of(int64_t before, int64_t vision, int64_t after, int64_t high_res) {
+  std::vector<RowKind> kinds(static_cast<size_t>(before), RowKind::text);
+  kinds.insert(kinds.end(), static_cast<size_t>(vision - high_res), RowKind::vision);
+  kinds.insert(kinds.end(), static_cast<size_t>(high_res), RowKind::vision_high_res);
+  kinds.insert(kinds.end(), static_cast<size_t>(after), RowKind::text);
+  return kinds;
+}
+
+namespace {
+
+using Visit = std::function<void(Tensor&)>;
+
+void visit_linear(nn::Linear& linear, const Visit& visit) {
+  visit(linear.weight);
+  if (linear.bias) visit(*linear.bias);
+}
+
+void visit_up(nn::GatedUp& up, const Visit& visit) {
+  visit(up.b_weight);
+  for (auto* optional : {&up.b_bias, &up.d_weight, &up.d_bias}) {
+    if (*optional) visit(**optional);
+  }
+}
+
+void visit_pia(nn::Pia& pia, const Visit& visit) {
+  visit_linear(pia.shared, visit);
+  visit_linear(pia.own, visit);
+  visit_up(pia.up, visit);
+  if (pia.gate) visit_linear(pia.gate->router, visit);
+}
+
+void visit_branch(Site& site, const Visit& visit) {
+  if (auto* attention = std::get_if<nn::Attention>(&site.branch)) {
+    for (nn::Linear* linear : {&attention->query, &attention->key, &attention->value, &attention->output})
+      visit_linear(*linear, visit);
+  } else if (auto* mlp = std::get_if<nn::Mlp>(&site.branch)) {
+    if (mlp->gate) visit_linear(*mlp->gate, visit);
+    visit_linear(mlp->up, visit);
+    visit_linear(mlp->down, visit);
+  } else {
+    visit_pia(std::get<nn::Pia>(site.branch), visit);
+  }
+}
+
+}  // namespace
+
+void visit(std::vector<Block>& blocks, const Visit& visit) {
+  for (Block& block : blocks) {
+    for (Site& site : block.sites) {
+      visit(site.norm.gain);
+      if (site.norm.bias) visit(*site.norm.bias);
+      visit_branch(site, visit);
+      if (site.pia) visit_pia(*site.pia, visit);
+      if (site.adapter) {
+        visit_linear(site.adapter->down, visit);
+        visit_up(site.adapter->up, visit);
+      }
+    }
+    if (block.router) {
+      visit(block.router->weight);
+      visit(*block.router->bias);
+    }
+  }
+}
+
+Batch batch_of(const std::vector<Prompt>& prompts, const TinyShape& shape, int64_t begin, int64_t end,
+               std::vector<std::vector<nn::LayerState>>& states, bool prompt) {
+  Batch batch;
+  batch.offsets.push_back(0);
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    const Prompt& p = prompts[i];
+    const int64_t last = std::min(end, p.rows());
+    batch.positions.insert(batch.positions.end(), p.positions.begin() + begin, p.positions.begin() + last);
+    batch.kinds.insert(batch.kinds.end(), p.kinds.begin() + begin, p.kinds.begin() + last);
+    batch.offsets.push_back(batch.rows());
+    Sequence sequence{.plan = &p.plan, .prompt = prompt};
+    if (!states.empty()) sequence.states = states[i];
+    batch.sequences.push_back(sequence);
+  }
+  batch.angles = ops::rope_angles({.head_dim = shape.head_dim}, batch.positions);
+  return batch;
+}
+
+Outcome run_all(const std::vector<Block>& blocks, const TinyShape& shape, const std::vector<Prompt>& prompts) {
+  std::vector<std::vector<nn::LayerState>> no_states;
+  std::vector<Tensor> inputs;
+  for (const Prompt& prompt : prompts) inputs.push_back(prompt.x);
+  Executor executor(batch_of(prompts, shape, 0, INT64_MAX, no_states, true), "decoder",
+                    static_cast<int64_t>(blocks.size()));
+  Tensor x = at::cat(inputs);
+  for (size_t layer = 0; layer < blocks.size(); ++layer)
+    x = executor.run(blocks[layer], static_cast<int64_t>(layer), x);
+  return {x, executor.batch()};
+}
+
+Served serve(const std::vector<Block>& blocks, const TinyShape& shape, const Prompt& prompt) {
+  const at::NoGradGuard no_gradient;
+  const std::vector<Prompt> one{prompt};  // batches point to its plan
+  std::vector<std::vector<nn::LayerState>> states{std::vector<nn::LayerState>(blocks.size())};
+  const auto pass = [&](int64_t begin, int64_t end, bool is_prompt) {
+    Executor executor(batch_of(one, shape, begin, end, states, is_prompt), "decoder",
+                      static_cast<int64_t>(blocks.size()));
+    Tensor x = prompt.x.narrow(0, begin, end - begin);
+    for (size_t layer = 0; layer < blocks.size(); ++layer)
+      x = executor.run(blocks[layer], static_cast<int64_t>(layer), x);
+    return x;
+  };
+  Served served{.prompt_hidden = pass(0, prompt.prompt_rows, true)};
+  std::vector<Tensor> decoded;
+  for (int64_t row = prompt.prompt_rows; row < prompt.rows(); ++row) decoded.push_back(pass(row, row + 1, false));
+  if (!decoded.empty()) served.decoded_hidden = at::cat(decoded);
+  served.states = std::move(states.front());
+  return served;
+}
+
+plan::Rule rule(double share, const std::string& by, plan::Switches others, bool others_return) {
+  plan::Rule rule;
+  rule.keep_share = share;
+  rule.by = by;
+  rule.others = others;
+  rule.others_return = others_return;
+  return rule;
+}
+
+plan::Plan plan_of(std::vector<plan::LayerPlan> layers) {
+  return {.name = "test", .layers = std::move(layers)};
+}
+
+}  // namespace lithe::routing
