@@ -31,7 +31,8 @@ const std::vector<Family>& families() {
 
 std::unique_ptr<Model> open_model(const std::filesystem::path& folder, const LoadOptions& options) {
   std::error_code code;
-  require(std::filesystem::is_directory(folder, code), Fault::bad_file, folder.string(), ": is not a folder; give a model's folder");
+  require(std::filesystem::is_directory(folder, code), Fault::bad_file, folder.string(),
+          ": is not a folder; give a model's folder");
   std::filesystem::path path = std::filesystem::absolute(folder).lexically_normal();
   if (!path.has_filename()) path = path.parent_path();  // a closing slash
   const Json json = read_json_file(path / "config.json", 16 << 20);
@@ -40,7 +41,8 @@ std::unique_ptr<Model> open_model(const std::filesystem::path& folder, const Loa
   for (const Family& family : families()) {
     if (type == family.model_type) return family.open(source);
   }
-  fail(Fault::bad_file, source.config.source(), ": the model_type '", type, "' is not known; known are ", known_types());
+  fail(Fault::bad_file, source.config.source(), ": the model_type '", type, "' is not known; known are ",
+       known_types());
 }
 
 }  // namespace lithe::models

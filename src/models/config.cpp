@@ -14,14 +14,19 @@ constexpr int64_t kMaxHeads = 1024, kMaxHeadDim = 4096, kMaxPositions = int64_t{
 /// A finite number from `low` to `high`.
 double number_in(const JsonView& config, const char* key, double fallback, double low, double high) {
   const double value = config.number(key, fallback);
-  require(value >= low && value <= high, Fault::bad_file, config.source(), ": '", key, "' is ", value, ", it must lie between ", low, " and ", high);
+  require(value >= low && value <= high, Fault::bad_file, config.source(), ": '", key, "' is ", value,
+          ", it must lie between ", low, " and ", high);
   return value;
 }
 
-double positive(const JsonView& config, const char* key, double fallback) { return number_in(config, key, fallback, 1e-12, 1e12); }
+double positive(const JsonView& config, const char* key, double fallback) {
+  return number_in(config, key, fallback, 1e-12, 1e12);
+}
 
 /// Whether a key is there with the value null, which turns a default off.
-bool is_null(const JsonView& config, const char* key) { return config.json().contains(key) && !config.has(key); }
+bool is_null(const JsonView& config, const char* key) {
+  return config.json().contains(key) && !config.has(key);
+}
 
 /// YaRN's attention factor from DeepSeek's two keys; 0 where the factor follows from the scaling alone.
 double attention_factor(const JsonView& scaling, double factor) {
@@ -46,15 +51,18 @@ void read_scaling(const JsonView& scaling, int64_t max_positions, ops::RopeConfi
     rope.scaling = Scaling::llama3;
     rope.low_freq_factor = positive(scaling, "low_freq_factor", 1);
     rope.high_freq_factor = positive(scaling, "high_freq_factor", 4);
-    require(rope.high_freq_factor > rope.low_freq_factor, Fault::bad_file, scaling.source(), ": high_freq_factor must be above low_freq_factor");
+    require(rope.high_freq_factor > rope.low_freq_factor, Fault::bad_file, scaling.source(),
+            ": high_freq_factor must be above low_freq_factor");
   } else if (type == "yarn") {
-    require(scaling.boolean("truncate", true), Fault::bad_file, scaling.source(), ": yarn with \"truncate\": false is not supported");
+    require(scaling.boolean("truncate", true), Fault::bad_file, scaling.source(),
+            ": yarn with \"truncate\": false is not supported");
     rope.scaling = Scaling::yarn;
     rope.beta_fast = positive(scaling, "beta_fast", 32);
     rope.beta_slow = positive(scaling, "beta_slow", 1);
     rope.attention_factor = attention_factor(scaling, rope.factor);
   } else {
-    fail(Fault::bad_file, scaling.source(), ": the rope scaling '", type, "' is not known; known are default, linear, dynamic, llama3, yarn");
+    fail(Fault::bad_file, scaling.source(), ": the rope scaling '", type,
+         "' is not known; known are default, linear, dynamic, llama3, yarn");
   }
 }
 
@@ -68,7 +76,8 @@ std::optional<int64_t> read_window(const JsonView& config, bool mistral) {
 
 int64_t size_in(const JsonView& config, const char* key, int64_t fallback, int64_t most) {
   const int64_t value = config.integer(key, fallback);
-  require(value >= 1 && value <= most, Fault::bad_file, config.source(), ": '", key, "' is ", value, ", it must lie between 1 and ", most);
+  require(value >= 1 && value <= most, Fault::bad_file, config.source(), ": '", key, "' is ", value,
+          ", it must lie between 1 and ", most);
   return value;
 }
 
@@ -76,7 +85,8 @@ ops::RopeConfig read_rope(const JsonView& config, int64_t head_dim, int64_t max_
   const char* nested = config.has("rope_parameters") ? "rope_parameters" : "rope_scaling";
   ops::RopeConfig rope{.head_dim = head_dim};
   rope.theta = number_in(config, "rope_theta", rope.theta, 1 + 1e-6, 1e12);
-  require(number_in(config, "partial_rotary_factor", 1, 0, 1) == 1, Fault::bad_file, config.source(), ": partial rotary embeddings are not supported");
+  require(number_in(config, "partial_rotary_factor", 1, 0, 1) == 1, Fault::bad_file, config.source(),
+          ": partial rotary embeddings are not supported");
   if (!config.has(nested)) return rope;
   const JsonView scaling = config.object(nested);
   rope.theta = number_in(scaling, "rope_theta", rope.theta, 1 + 1e-6, 1e12);
@@ -91,11 +101,13 @@ DecoderConfig read_decoder_config(const JsonView& config, bool mistral) {
   decoder.intermediate = size_in(config, "intermediate_size", mistral ? 14336 : 11008, plan::kMaxWidth);
   decoder.heads = size_in(config, "num_attention_heads", 32, kMaxHeads);
   decoder.kv_heads = size_in(config, "num_key_value_heads", mistral ? 8 : decoder.heads, kMaxHeads);
-  require(decoder.heads % decoder.kv_heads == 0, Fault::bad_file, config.source(), ": ", decoder.kv_heads, " key/value heads do not divide ", decoder.heads, " heads");
-  require(config.has("head_dim") || decoder.hidden % decoder.heads == 0, Fault::bad_file, config.source(), ": ", decoder.heads,
-          " heads do not divide hidden_size ", decoder.hidden);
+  require(decoder.heads % decoder.kv_heads == 0, Fault::bad_file, config.source(), ": ", decoder.kv_heads,
+          " key/value heads do not divide ", decoder.heads, " heads");
+  require(config.has("head_dim") || decoder.hidden % decoder.heads == 0, Fault::bad_file, config.source(), ": ",
+          decoder.heads, " heads do not divide hidden_size ", decoder.hidden);
   decoder.head_dim = size_in(config, "head_dim", std::max<int64_t>(1, decoder.hidden / decoder.heads), kMaxHeadDim);
-  require(decoder.head_dim % 2 == 0, Fault::bad_file, config.source(), ": the head dimension is ", decoder.head_dim, ", rotary embeddings need an even one");
+  require(decoder.head_dim % 2 == 0, Fault::bad_file, config.source(), ": the head dimension is ", decoder.head_dim,
+          ", rotary embeddings need an even one");
   decoder.vocab = size_in(config, "vocab_size", 32000, kMaxVocab);
   decoder.max_positions = size_in(config, "max_position_embeddings", mistral ? 131072 : 2048, kMaxPositions);
   decoder.norm_eps = number_in(config, "rms_norm_eps", 1e-6, 0, 1);
@@ -111,7 +123,8 @@ DecoderConfig read_decoder_config(const JsonView& config, bool mistral) {
 VisionTowerConfig read_tower_config(const JsonView& config, int64_t feature_layer) {
   if (config.has("vision_config")) return read_tower_config(config.object("vision_config"), feature_layer);
   const std::string type = config.text("model_type", "clip_vision_model");
-  require(type == "clip_vision_model" || type == "clip", Fault::bad_file, config.source(), ": the vision tower '", type, "' is not supported; supported is clip_vision_model");
+  require(type == "clip_vision_model" || type == "clip", Fault::bad_file, config.source(), ": the vision tower '", type,
+          "' is not supported; supported is clip_vision_model");
   VisionTowerConfig tower;
   tower.layers = size_in(config, "num_hidden_layers", 12, plan::kMaxLayers);
   tower.width = size_in(config, "hidden_size", 768, plan::kMaxWidth);
@@ -122,12 +135,15 @@ VisionTowerConfig read_tower_config(const JsonView& config, int64_t feature_laye
   tower.channels = size_in(config, "num_channels", 3, 16);
   tower.norm_eps = number_in(config, "layer_norm_eps", 1e-5, 0, 1);
   tower.activation = ops::activation_from_name(config.text("hidden_act", "quick_gelu"), config.source());
-  require(tower.width % tower.heads == 0, Fault::bad_file, config.source(), ": ", tower.heads, " heads do not divide hidden_size ", tower.width);
-  require(tower.patch_px <= tower.image_px, Fault::bad_file, config.source(), ": patches of ", tower.patch_px, " pixels do not fit into images of ", tower.image_px);
-  require(tower.channels == 3, Fault::bad_file, config.source(), ": 'num_channels' is ", tower.channels, ", pictures have 3");
+  require(tower.width % tower.heads == 0, Fault::bad_file, config.source(), ": ", tower.heads,
+          " heads do not divide hidden_size ", tower.width);
+  require(tower.patch_px <= tower.image_px, Fault::bad_file, config.source(), ": patches of ", tower.patch_px,
+          " pixels do not fit into images of ", tower.image_px);
+  require(tower.channels == 3, Fault::bad_file, config.source(), ": 'num_channels' is ", tower.channels,
+          ", pictures have 3");
   tower.layers_run = feature_layer < 0 ? tower.layers + 1 + feature_layer : feature_layer;
-  require(tower.layers_run >= 0 && tower.layers_run <= tower.layers, Fault::bad_file, config.source(), ": the feature layer ", feature_layer, " is outside of the tower's ",
-          tower.layers, " layers");
+  require(tower.layers_run >= 0 && tower.layers_run <= tower.layers, Fault::bad_file, config.source(),
+          ": the feature layer ", feature_layer, " is outside of the tower's ", tower.layers, " layers");
   return tower;
 }
 

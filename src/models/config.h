@@ -8,18 +8,21 @@
 
 namespace lithe::models {
 
-/// An integer from 1 to `most`. Throws Error{bad_file}. What configs claim is bounded before anything of that size is allocated.
+/// An integer from 1 to `most`. Throws Error{bad_file}. What configs claim is bounded before anything of that size is
+/// allocated.
 int64_t size_in(const JsonView& config, const char* key, int64_t fallback, int64_t most);
 
-/// The decoder of a config of transformers: LLaMA's or Mistral's (`mistral`) defaults stand in for keys that are left out, as public
-/// configs leave most of them out. `config` is text_config, or all of config.json in the original layout. Throws Error{bad_file}.
+/// The decoder of a config of transformers: LLaMA's or Mistral's (`mistral`) defaults stand in for keys that are left
+/// out, as public configs leave most of them out. `config` is text_config, or all of config.json in the original
+/// layout. Throws Error{bad_file}.
 DecoderConfig read_decoder_config(const JsonView& config, bool mistral);
 
-/// A CLIP vision config: of its own, or nested under "vision_config". `feature_layer` counts transformers' hidden_states, negative
-/// from the end. Throws Error{bad_file}.
+/// A CLIP vision config: of its own, or nested under "vision_config". `feature_layer` counts transformers'
+/// hidden_states, negative from the end. Throws Error{bad_file}.
 VisionTowerConfig read_tower_config(const JsonView& config, int64_t feature_layer);
 
-/// "rope_parameters" (transformers 5) or "rope_theta" and "rope_scaling". Throws Error{bad_file} for scalings that are not known.
+/// "rope_parameters" (transformers 5) or "rope_theta" and "rope_scaling". Throws Error{bad_file} for scalings that are
+/// not known.
 ops::RopeConfig read_rope(const JsonView& config, int64_t head_dim, int64_t max_positions);
 
 }  // namespace lithe::models

@@ -12,7 +12,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool has_tokenizer(const fs::path& folder) { return fs::exists(folder / "tokenizer.json") || fs::exists(folder / "tokenizer.model"); }
+bool has_tokenizer(const fs::path& folder) {
+  return fs::exists(folder / "tokenizer.json") || fs::exists(folder / "tokenizer.model");
+}
 
 /// "layers.7.mlp.up_proj.weight" of a routed layer 7 -> "layers.7.decoder_layer.mlp.up_proj.weight"
 std::string wrapped(const std::string& name, size_t end_of_number) {
@@ -34,17 +36,21 @@ std::vector<int64_t> ids_in(const JsonView& config, const char* key) {
   if (!config.has(key)) return ids;
   const Json& value = config.json()[key];
   const auto add = [&](const Json& id) {
-    require(id.is_number_integer(), Fault::bad_file, config.source(), ": '", key, "' must be an id or a list of ids, got ", value.dump().substr(0, 80));
+    require(id.is_number_integer(), Fault::bad_file, config.source(), ": '", key,
+            "' must be an id or a list of ids, got ", value.dump().substr(0, 80));
     ids.push_back(id.get<int64_t>());
   };
-  if (value.is_array()) std::for_each(value.begin(), value.end(), add);
-  else add(value);
+  if (value.is_array())
+    std::for_each(value.begin(), value.end(), add);
+  else
+    add(value);
   return ids;
 }
 
 double in_range(const JsonView& file, const char* key, double fallback, double low, double high) {
   const double value = file.number(key, fallback);
-  require(value >= low && value <= high, Fault::bad_file, file.source(), ": '", key, "' is ", value, ", it must lie between ", low, " and ", high);
+  require(value >= low && value <= high, Fault::bad_file, file.source(), ": '", key, "' is ", value,
+          ", it must lie between ", low, " and ", high);
   return value;
 }
 
@@ -65,8 +71,8 @@ plan::Group routed_group(const plan::Plan& plan) {
 
 }  // namespace
 
-void take_decoder(WeightLoader& loader, const io::Checkpoint& checkpoint, Decoder& decoder, const std::string& blocks, const std::string& head,
-                  bool wraps_routed) {
+void take_decoder(WeightLoader& loader, const io::Checkpoint& checkpoint, Decoder& decoder, const std::string& blocks,
+                  const std::string& head, bool wraps_routed) {
   visit(decoder, [&](const WeightSlot& slot) {
     if (slot.name.starts_with("lm_head")) return loader.take(checkpoint, head + slot.name, slot);
     const auto layer = layer_in(slot.name);
@@ -100,8 +106,15 @@ plan::ModelFacts facts_of(const Model& model) {
   facts.selectors = routing::selector_names();
   const VisionTowerConfig& tower = model.tower.config;
   if (tower.layers == 0) return facts;
-  facts.tower = plan::TowerFacts{.layers = tower.layers_run, .width = tower.width, .mlp = tower.mlp, .heads = tower.heads, .tokens = tower.patches() + 1,
-                                 .patches = tower.patches(), .image = tower.image_px, .patch = tower.patch_px, .channels = tower.channels};
+  facts.tower = plan::TowerFacts{.layers = tower.layers_run,
+                                 .width = tower.width,
+                                 .mlp = tower.mlp,
+                                 .heads = tower.heads,
+                                 .tokens = tower.patches() + 1,
+                                 .patches = tower.patches(),
+                                 .image = tower.image_px,
+                                 .patch = tower.patch_px,
+                                 .channels = tower.channels};
   if (model.preprocess.aspect == image::Aspect::anyres) {
     for (const image::Size& size : model.preprocess.pinpoints) {
       const int64_t tiles = 1 + (size.width / tower.image_px) * (size.height / tower.image_px);
@@ -119,8 +132,8 @@ GenerationDefaults read_generation(const fs::path& folder) {
   constexpr int64_t kMaxTokens = int64_t{1} << 24, kTopKOfTransformers = 50;
   if (file.has("max_new_tokens")) {
     defaults.max_new_tokens = file.integer("max_new_tokens");
-    require(*defaults.max_new_tokens > 0 && *defaults.max_new_tokens <= kMaxTokens, Fault::bad_file, file.source(), ": 'max_new_tokens' is ",
-            *defaults.max_new_tokens, ", it must lie between 1 and ", kMaxTokens);
+    require(*defaults.max_new_tokens > 0 && *defaults.max_new_tokens <= kMaxTokens, Fault::bad_file, file.source(),
+            ": 'max_new_tokens' is ", *defaults.max_new_tokens, ", it must lie between 1 and ", kMaxTokens);
   }
   defaults.sample = file.boolean("do_sample", false);
   defaults.temperature = in_range(file, "temperature", 1, 0, 100);

@@ -9,7 +9,8 @@
 #include "models/model.h"
 #include "models/weights.h"
 
-// What the families share. A family is one file: its table of checkpoint names, its config, its prompt and its preprocessing.
+// What the families share. A family is one file: its table of checkpoint names, its config, its prompt and its
+// preprocessing.
 namespace lithe::models {
 
 /// What an opener gets: the folder and its config.json.
@@ -32,16 +33,17 @@ const std::vector<Family>& families();
 std::unique_ptr<Model> open_llava_hf(const Source& source);
 std::unique_ptr<Model> open_llava_original(const Source& source);
 
-/// Takes every weight of the decoder: `blocks` and `head` are what precedes "layers.0..." and "lm_head.weight" in the file. With
-/// `wraps_routed`, layers with a router are written as p-MoD's training does, "layers.N.decoder_layer.*" and "layers.N.router.router.*".
-void take_decoder(WeightLoader& loader, const io::Checkpoint& checkpoint, Decoder& decoder, const std::string& blocks, const std::string& head,
-                  bool wraps_routed);
+/// Takes every weight of the decoder: `blocks` and `head` are what precedes "layers.0..." and "lm_head.weight" in the
+/// file. With `wraps_routed`, layers with a router are written as p-MoD's training does, "layers.N.decoder_layer.*" and
+/// "layers.N.router.router.*".
+void take_decoder(WeightLoader& loader, const io::Checkpoint& checkpoint, Decoder& decoder, const std::string& blocks,
+                  const std::string& head, bool wraps_routed);
 
 /// Takes every weight of a part under `prefix`, and notes nothing of blocks that are not run.
 void take_tower(WeightLoader& loader, const io::Checkpoint& checkpoint, VisionTower& tower, const std::string& prefix);
 
-/// What follows from the parts: facts, plan (plan.json of the folder, else `published`, else dense), tokenizer, generation defaults
-/// and EOS ids. Throws Error.
+/// What follows from the parts: facts, plan (plan.json of the folder, else `published`, else dense), tokenizer,
+/// generation defaults and EOS ids. Throws Error.
 void complete(Model& model, const Source& source, const std::optional<plan::Plan>& published);
 
 /// Facts of the parts of a model.
@@ -50,8 +52,8 @@ plan::ModelFacts facts_of(const Model& model);
 /// generation_config.json where it is there. Throws Error{bad_file}.
 GenerationDefaults read_generation(const std::filesystem::path& folder);
 
-/// The ids that end an answer: of generation_config.json, else of config.json, else the tokenizer's; ids outside the vocabulary are
-/// left out, as nothing can ever produce them.
+/// The ids that end an answer: of generation_config.json, else of config.json, else the tokenizer's; ids outside the
+/// vocabulary are left out, as nothing can ever produce them.
 std::vector<int64_t> read_eos_ids(const Model& model, const JsonView& config);
 
 }  // namespace lithe::models

@@ -4,7 +4,8 @@
 
 namespace lithe::models {
 
-/// A published vision tower whose numbers are known without its folder: original LLaVA checkpoints name it and nothing more.
+/// A published vision tower whose numbers are known without its folder: original LLaVA checkpoints name it and nothing
+/// more.
 struct KnownTower {
   const char* name;           ///< The last part of its hub id.
   const char* config;         ///< Its config.json, as far as it is read.

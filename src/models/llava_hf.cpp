@@ -12,9 +12,11 @@ namespace {
 namespace fs = std::filesystem;
 
 // Checkpoint names, the most common layout first.
-const std::vector<std::string> kDecoderPrefixes{"language_model.model.", "model.language_model.", "model.language_model.model."};
+const std::vector<std::string> kDecoderPrefixes{"language_model.model.", "model.language_model.",
+                                                "model.language_model.model."};
 const std::vector<std::string> kHeadPrefixes{"language_model.", "", "model.language_model."};
-const std::vector<std::string> kTowerPrefixes{"vision_tower.vision_model.", "vision_tower.", "model.vision_tower.vision_model.", "model.vision_tower."};
+const std::vector<std::string> kTowerPrefixes{"vision_tower.vision_model.", "vision_tower.",
+                                              "model.vision_tower.vision_model.", "model.vision_tower."};
 const std::vector<std::string> kProjectorPrefixes{"multi_modal_projector.", "model.multi_modal_projector."};
 const std::vector<std::string> kNewlinePrefixes{"", "model."};
 
@@ -27,7 +29,8 @@ JsonView object_or_empty(const JsonView& config, const char* key) {
 DecoderConfig read_decoder(const JsonView& config) {
   const JsonView text = object_or_empty(config, "text_config");
   const std::string type = text.text("model_type", "llama");
-  require(type == "llama" || type == "mistral", Fault::bad_file, text.source(), ": the decoder '", type, "' is not supported; supported are llama and mistral");
+  require(type == "llama" || type == "mistral", Fault::bad_file, text.source(), ": the decoder '", type,
+          "' is not supported; supported are llama and mistral");
   DecoderConfig decoder = read_decoder_config(text, type == "mistral");
   if (!text.has("tie_word_embeddings")) decoder.tied_embeddings = config.boolean("tie_word_embeddings", false);
   return decoder;
@@ -35,8 +38,13 @@ DecoderConfig read_decoder(const JsonView& config) {
 
 /// transformers' default where a config has no vision_config: CLIP ViT-L/14 at 336 pixels.
 const Json& default_tower() {
-  static const Json kTower = {{"model_type", "clip_vision_model"}, {"hidden_size", 1024}, {"intermediate_size", 4096}, {"num_hidden_layers", 24},
-                              {"num_attention_heads", 16},         {"image_size", 336},   {"patch_size", 14}};
+  static const Json kTower = {{"model_type", "clip_vision_model"},
+                              {"hidden_size", 1024},
+                              {"intermediate_size", 4096},
+                              {"num_hidden_layers", 24},
+                              {"num_attention_heads", 16},
+                              {"image_size", 336},
+                              {"patch_size", 14}};
   return kTower;
 }
 
@@ -51,11 +59,12 @@ VisionTowerConfig read_tower(const JsonView& config) {
   } else {
     layer = config.integer("vision_feature_layer", kDefaultLayer);
   }
-  const JsonView vision = config.has("vision_config") ? config.object("vision_config") : JsonView(default_tower(), config.source() + ": vision_config");
+  const JsonView vision = config.has("vision_config") ? config.object("vision_config")
+                                                      : JsonView(default_tower(), config.source() + ": vision_config");
   VisionTowerConfig tower = read_tower_config(vision, layer);
   const std::string select = config.text("vision_feature_select_strategy", "default");
-  require(select == "default" || select == "full", Fault::bad_file, config.source(), ": 'vision_feature_select_strategy' is '", select,
-          "'; known are default and full");
+  require(select == "default" || select == "full", Fault::bad_file, config.source(),
+          ": 'vision_feature_select_strategy' is '", select, "'; known are default and full");
   tower.keep_class_token = select == "full";
   return tower;
 }
@@ -105,8 +114,9 @@ std::unique_ptr<Model> open_llava_hf(const Source& source) {
   model->decoder = shaped_decoder(read_decoder(config));
   model->tower = shaped_tower(read_tower(config));
   const int64_t hidden = model->decoder.config.hidden;
-  model->projector = shaped_projector({model->tower.config.width, hidden, hidden}, config.boolean("multimodal_projector_bias", true),
-                                      ops::activation_from_name(config.text("projector_hidden_act", "gelu"), config.source()));
+  model->projector =
+      shaped_projector({model->tower.config.width, hidden, hidden}, config.boolean("multimodal_projector_bias", true),
+                       ops::activation_from_name(config.text("projector_hidden_act", "gelu"), config.source()));
   model->preprocess = read_preprocessing(source.folder);
   if (next) {
     model->image_newline = Tensor();

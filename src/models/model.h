@@ -42,9 +42,10 @@ struct Packing {
     spatial_unpad,  ///< The same without the map's black margins, and a newline row behind each row of the map.
   };
   Order order = Order::flat;
-  std::optional<int64_t> max_patches;  ///< The map is scaled down to about this many tiles' worth of patches (original LLaVA).
-  double shrink_above = 1.01;          ///< ... where its side is more than this times too long.
-  bool rounds = false;                 ///< transformers rounds the size of the map without margins where the original truncates.
+  std::optional<int64_t>
+      max_patches;             ///< The map is scaled down to about this many tiles' worth of patches (original LLaVA).
+  double shrink_above = 1.01;  ///< ... where its side is more than this times too long.
+  bool rounds = false;  ///< transformers rounds the size of the map without margins where the original truncates.
 };
 
 /// One picture as rows of the prompt.
@@ -61,7 +62,7 @@ struct ImageRows {
 /// How a prompt is written for a family: a Jinja template of the folder, or an original LLaVA conversation.
 struct PromptStyle {
   std::optional<text::ChatTemplate> chat_template;
-  std::string conversation;                     ///< Used where there is no template.
+  std::string conversation;  ///< Used where there is no template.
   text::Dialect dialect = text::Dialect::hf;
   std::vector<std::string> stop_strings;
   std::vector<int64_t> eos_ids;
@@ -77,12 +78,12 @@ struct GenerationDefaults {
 
 /// A loaded vision-language model: everything between a prompt with pictures and logits. Owned and used by one thread.
 struct Model {
-  std::string name;                          ///< The folder's name.
-  std::string family;                        ///< "llava", "llava_next", "llava_original", ...
+  std::string name;    ///< The folder's name.
+  std::string family;  ///< "llava", "llava_next", "llava_original", ...
   std::filesystem::path folder;
   VisionTower tower;
   Projector projector;
-  std::optional<Tensor> image_newline;       ///< [hidden]
+  std::optional<Tensor> image_newline;  ///< [hidden]
   Packing packing;
   plan::Group routed_group = plan::Group::vision;  ///< What `vision_mask` of a trace marks.
   Decoder decoder;
@@ -91,26 +92,28 @@ struct Model {
   PromptStyle prompt;
   GenerationDefaults generation;
   plan::ModelFacts facts;
-  plan::Plan plan;                           ///< plan.json, the published config keys, or dense.
-  int64_t weight_bytes = 0;                  ///< As held.
+  plan::Plan plan;           ///< plan.json, the published config keys, or dense.
+  int64_t weight_bytes = 0;  ///< As held.
 
   bool has_tower() const { return facts.tower.has_value(); }
 
   /// Picture to rows: views, tower, projector, packing. `plan` governs the tower; null: the model's own.
   /// Throws Error{bad_request} where the model has no tower, and for pictures that cannot be resized.
   ImageRows encode_image(const image::Image& picture, const plan::Plan* plan = nullptr) const;
-  /// The prompt of a conversation: template or conversation style, ending where the answer begins. Throws Error{bad_request}.
+  /// The prompt of a conversation: template or conversation style, ending where the answer begins. Throws
+  /// Error{bad_request}.
   std::string render(const std::vector<text::Message>& messages) const;
 };
 
 /// Opens a model folder of any supported layout. Weights are mapped, not copied, where their type is kept.
-/// Compares tensor names as sets and reports all faults at once. An original config without `mm_vision_tower` opens as a decoder
-/// alone: no tower, no projector. Throws Error{bad_file}.
+/// Compares tensor names as sets and reports all faults at once. An original config without `mm_vision_tower` opens as
+/// a decoder alone: no tower, no projector. Throws Error{bad_file}.
 std::unique_ptr<Model> open_model(const std::filesystem::path& folder, const LoadOptions& options = {});
 
-/// A model of a named shape ("llava-1.5-7b", "llava-next-7b", "llava-1.5-13b") with random weights, `layers` decoder layers and
-/// `tower_layers` tower layers, for benchmarks: no tokenizer text makes sense.  Routers in every layer; the plan is p-MoD's published
-/// schedule sampled at evenly spaced depths when layers < 32.
-std::unique_ptr<Model> random_model(const std::string& shape, int64_t layers, int64_t tower_layers, WeightStorage weights, uint64_t seed);
+/// A model of a named shape ("llava-1.5-7b", "llava-next-7b", "llava-1.5-13b") with random weights, `layers` decoder
+/// layers and `tower_layers` tower layers, for benchmarks: no tokenizer text makes sense.  Routers in every layer; the
+/// plan is p-MoD's published schedule sampled at evenly spaced depths when layers < 32.
+std::unique_ptr<Model> random_model(const std::string& shape, int64_t layers, int64_t tower_layers,
+                                    WeightStorage weights, uint64_t seed);
 
 }  // namespace lithe::models

@@ -31,13 +31,16 @@ Tensor shrunk(const Packing& packing, const Tensor& map, int64_t side) {
   // Python's // floors the quotient.
   const int64_t rows = std::max<int64_t>(1, static_cast<int64_t>(std::floor(height / times)));
   const int64_t columns = std::max<int64_t>(1, static_cast<int64_t>(std::floor(width / times)));
-  return at::upsample_bilinear2d(map.permute({2, 0, 1}).unsqueeze(0), {rows, columns}, false).squeeze(0).permute({1, 2, 0});
+  return at::upsample_bilinear2d(map.permute({2, 0, 1}).unsqueeze(0), {rows, columns}, false)
+      .squeeze(0)
+      .permute({1, 2, 0});
 }
 
 /// map: [rows, columns, hidden] -> [rows * (columns + 1), hidden], `newline` behind every row.
 Tensor with_newlines(const Tensor& map, const Tensor& newline) {
   const int64_t rows = map.size(0), columns = map.size(1), hidden = map.size(2);
-  return at::cat({map, newline.to(map.scalar_type()).view({1, 1, hidden}).expand({rows, 1, hidden})}, 1).reshape({rows * (columns + 1), hidden});
+  return at::cat({map, newline.to(map.scalar_type()).view({1, 1, hidden}).expand({rows, 1, hidden})}, 1)
+      .reshape({rows * (columns + 1), hidden});
 }
 
 /// One view per tile, each in a stretch of `tokens` rows.
@@ -48,7 +51,8 @@ void pack_flat(const VisionTowerConfig& tower, ImageRows& image) {
   std::fill_n(image.kinds.begin(), tokens, routing::RowKind::vision);
   const int64_t class_tokens = tokens - tower.patches();
   for (int64_t tile = 0; tile < tiles; ++tile) {
-    image.heat_views.push_back({image.views.tiles[static_cast<size_t>(tile)], tower.grid(), tower.grid(), tile * tokens + class_tokens, 0});
+    image.heat_views.push_back(
+        {image.views.tiles[static_cast<size_t>(tile)], tower.grid(), tower.grid(), tile * tokens + class_tokens, 0});
   }
 }
 
@@ -67,7 +71,8 @@ image::Rect unpadded(image::Size map, image::Size picture, bool rounds) {
   return {margin, 0, map.width - 2 * margin, map.height};
 }
 
-void pack(const Packing& packing, const VisionTowerConfig& tower, const std::optional<Tensor>& newline, ImageRows& image) {
+void pack(const Packing& packing, const VisionTowerConfig& tower, const std::optional<Tensor>& newline,
+          ImageRows& image) {
   const image::Size grid = image.views.grid;
   if (packing.order == Packing::Order::flat || grid.width == 0) {
     pack_flat(tower, image);
@@ -78,8 +83,10 @@ void pack(const Packing& packing, const VisionTowerConfig& tower, const std::opt
     return;
   }
   const int64_t side = tower.grid(), base = tower.patches();
-  require(image.projected.size(1) == base, Fault::bad_file, "features with the class token cannot be laid out as a map; take the 'patch' features");
-  require(image.projected.size(0) == 1 + grid.width * grid.height, Fault::internal, "pack: ", image.projected.size(0), " tiles for a grid of ", grid.width, " x ", grid.height);
+  require(image.projected.size(1) == base, Fault::bad_file,
+          "features with the class token cannot be laid out as a map; take the 'patch' features");
+  require(image.projected.size(0) == 1 + grid.width * grid.height, Fault::internal, "pack: ", image.projected.size(0),
+          " tiles for a grid of ", grid.width, " x ", grid.height);
   Tensor map = map_of_tiles(image.projected, grid, side);
   const bool unpads = packing.order == Packing::Order::spatial_unpad;
   image::Rect part{0, 0, map.size(1), map.size(0)};
@@ -94,7 +101,8 @@ void pack(const Packing& packing, const VisionTowerConfig& tower, const std::opt
   image.kinds.assign(static_cast<size_t>(base), routing::RowKind::vision);
   image.kinds.insert(image.kinds.end(), static_cast<size_t>(tail.size(0)), routing::RowKind::vision_high_res);
   image.heat_views.push_back({image.views.tiles.front(), side, side, 0, 0});
-  image::Image shown = image::crop(canvas, {part.x * patch_w, part.y * patch_h, part.width * patch_w, part.height * patch_h});
+  image::Image shown =
+      image::crop(canvas, {part.x * patch_w, part.y * patch_h, part.width * patch_w, part.height * patch_h});
   image.heat_views.push_back({std::move(shown), columns, rows, base, columns + (unpads ? 1 : 0)});
 }
 

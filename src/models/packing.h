@@ -13,6 +13,7 @@ image::Rect unpadded(image::Size map, image::Size picture, bool rounds);
 
 /// Packs the projected tiles of one picture: fills `rows`, `kinds` and `heat_views` from `views` and `projected`.
 /// `newline`: [hidden]; needed by Packing::Order::spatial_unpad.
-void pack(const Packing& packing, const VisionTowerConfig& tower, const std::optional<Tensor>& newline, ImageRows& image);
+void pack(const Packing& packing, const VisionTowerConfig& tower, const std::optional<Tensor>& newline,
+          ImageRows& image);
 
 }  // namespace lithe::models

@@ -54,9 +54,12 @@ class RandomWeights {
     Tensor tensor = at::empty(slot.shape, slot.matrix ? type_of(storage_) : at::kFloat);
     const float bound = std::sqrt(3.0f * static_cast<float>(out) / static_cast<float>(tensor.numel()));
     seed_ += 0x632be59bd9b4e019ULL;
-    if (tensor.scalar_type() == at::kBFloat16) fill<at::BFloat16>(tensor, seed_, bound);
-    else if (tensor.scalar_type() == at::kHalf) fill<at::Half>(tensor, seed_, bound);
-    else fill<float>(tensor, seed_, bound);
+    if (tensor.scalar_type() == at::kBFloat16)
+      fill<at::BFloat16>(tensor, seed_, bound);
+    else if (tensor.scalar_type() == at::kHalf)
+      fill<at::Half>(tensor, seed_, bound);
+    else
+      fill<float>(tensor, seed_, bound);
     return tensor;
   }
 
@@ -72,15 +75,27 @@ class RandomWeights {
 };
 
 DecoderConfig decoder_of(const plan::ModelFacts& facts, int64_t layers) {
-  DecoderConfig config{.layers = layers, .hidden = facts.hidden, .intermediate = facts.intermediate, .heads = facts.heads, .kv_heads = facts.kv_heads,
-                       .head_dim = facts.head_dim, .vocab = facts.vocab, .max_positions = 4096};
+  DecoderConfig config{.layers = layers,
+                       .hidden = facts.hidden,
+                       .intermediate = facts.intermediate,
+                       .heads = facts.heads,
+                       .kv_heads = facts.kv_heads,
+                       .head_dim = facts.head_dim,
+                       .vocab = facts.vocab,
+                       .max_positions = 4096};
   config.rope.head_dim = facts.head_dim;
   for (int64_t layer = 0; layer < layers; ++layer) config.routers.push_back(layer);
   return config;
 }
 
 VisionTowerConfig tower_of(const plan::TowerFacts& facts, int64_t layers) {
-  return {.layers = layers, .layers_run = layers, .width = facts.width, .mlp = facts.mlp, .heads = facts.heads, .image_px = facts.image, .patch_px = facts.patch};
+  return {.layers = layers,
+          .layers_run = layers,
+          .width = facts.width,
+          .mlp = facts.mlp,
+          .heads = facts.heads,
+          .image_px = facts.image,
+          .patch_px = facts.patch};
 }
 
 /// p-MoD's published plan for the whole depth, of which a shallower model takes evenly spaced layers.
@@ -105,18 +120,21 @@ void set_preprocessing(Model& model, const plan::TowerFacts& tower) {
   if (tower.max_tiles == 1) return;
   const int64_t side = tower.image;
   model.preprocess.aspect = image::Aspect::anyres;
-  model.preprocess.pinpoints = {{side, 2 * side}, {2 * side, side}, {2 * side, 2 * side}, {3 * side, side}, {side, 3 * side}};
+  model.preprocess.pinpoints = {
+      {side, 2 * side}, {2 * side, side}, {2 * side, 2 * side}, {3 * side, side}, {side, 3 * side}};
   model.packing.order = Packing::Order::spatial_unpad;
   model.image_newline = at::full({model.decoder.config.hidden}, 0.01, at::kFloat);
 }
 
 }  // namespace
 
-std::unique_ptr<Model> random_model(const std::string& shape, int64_t layers, int64_t tower_layers, WeightStorage weights, uint64_t seed) {
+std::unique_ptr<Model> random_model(const std::string& shape, int64_t layers, int64_t tower_layers,
+                                    WeightStorage weights, uint64_t seed) {
   const plan::ModelFacts whole = plan::shape_named(shape);
-  require(layers >= 1 && layers <= whole.layers, Fault::bad_request, shape, ": ", layers, " decoder layers asked for, it has 1 to ", whole.layers);
-  require(tower_layers >= 1 && tower_layers <= whole.tower->layers, Fault::bad_request, shape, ": ", tower_layers, " tower layers asked for, it has 1 to ",
-          whole.tower->layers);
+  require(layers >= 1 && layers <= whole.layers, Fault::bad_request, shape, ": ", layers,
+          " decoder layers asked for, it has 1 to ", whole.layers);
+  require(tower_layers >= 1 && tower_layers <= whole.tower->layers, Fault::bad_request, shape, ": ", tower_layers,
+          " tower layers asked for, it has 1 to ", whole.tower->layers);
   auto model = std::make_unique<Model>();
   model->name = shape;
   model->family = "random";

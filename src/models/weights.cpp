@@ -20,11 +20,16 @@ constexpr size_t kNamesShown = 8;
 
 std::optional<at::ScalarType> float_type(io::Dtype dtype) {
   switch (dtype) {
-    case io::Dtype::float64: return at::kDouble;
-    case io::Dtype::float32: return at::kFloat;
-    case io::Dtype::float16: return at::kHalf;
-    case io::Dtype::bfloat16: return at::kBFloat16;
-    default: return std::nullopt;
+    case io::Dtype::float64:
+      return at::kDouble;
+    case io::Dtype::float32:
+      return at::kFloat;
+    case io::Dtype::float16:
+      return at::kHalf;
+    case io::Dtype::bfloat16:
+      return at::kBFloat16;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -39,8 +44,8 @@ at::ScalarType held_type(WeightStorage storage, bool matrix, at::ScalarType file
 /// Tensors that published checkpoints carry and LLaVA does not read.
 bool is_useless(std::string_view name) {
   static constexpr std::array<std::string_view, 10> kParts{
-      "rotary_emb.inv_freq", "post_layernorm.", "position_ids",  "logit_scale", "text_model.",
-      "text_projection.",    "visual_projection.", "masked_bias", "mask_token",  "num_batches_tracked"};
+      "rotary_emb.inv_freq", "post_layernorm.",    "position_ids", "logit_scale", "text_model.",
+      "text_projection.",    "visual_projection.", "masked_bias",  "mask_token",  "num_batches_tracked"};
   return std::any_of(kParts.begin(), kParts.end(), [&](std::string_view part) { return name.find(part) != name.npos; });
 }
 
@@ -58,14 +63,18 @@ std::string part(const char* what, const std::vector<std::string>& names) {
 
 at::Tensor tensor_over(const io::TensorView& view) {
   const std::optional<at::ScalarType> type = float_type(view.dtype);
-  require(type.has_value(), Fault::bad_file, view.file, ": a weight is ", io::name_of(view.dtype), ", weights must be F64, F32, F16 or BF16");
+  require(type.has_value(), Fault::bad_file, view.file, ": a weight is ", io::name_of(view.dtype),
+          ", weights must be F64, F32, F16 or BF16");
   // LibTorch knows no read-only memory; nothing in this engine writes to weights that it did not allocate.
   void* data = const_cast<void*>(static_cast<const void*>(view.bytes.data()));
-  return at::from_blob(data, view.shape, [owner = view.owner](void*) {}, at::TensorOptions(*type));
+  return at::from_blob(
+      data, view.shape, [owner = view.owner](void*) {}, at::TensorOptions(*type));
 }
 
-std::string prefix_of(const io::Checkpoint& checkpoint, const std::vector<std::string>& prefixes, const std::string& name) {
-  const auto found = std::find_if(prefixes.begin(), prefixes.end(), [&](const std::string& prefix) { return checkpoint.contains(prefix + name); });
+std::string prefix_of(const io::Checkpoint& checkpoint, const std::vector<std::string>& prefixes,
+                      const std::string& name) {
+  const auto found = std::find_if(prefixes.begin(), prefixes.end(),
+                                  [&](const std::string& prefix) { return checkpoint.contains(prefix + name); });
   return found != prefixes.end() ? *found : prefixes.front();
 }
 
@@ -89,7 +98,9 @@ void WeightLoader::take(const io::Checkpoint& checkpoint, const std::string& nam
   }
 }
 
-void WeightLoader::ignore(const io::Checkpoint& checkpoint, const std::string& name) { ignored_.emplace_back(&checkpoint, name); }
+void WeightLoader::ignore(const io::Checkpoint& checkpoint, const std::string& name) {
+  ignored_.emplace_back(&checkpoint, name);
+}
 
 void WeightLoader::refuse_others(const io::Checkpoint& checkpoint) {
   std::set<std::string> taken;
@@ -111,8 +122,8 @@ void WeightLoader::check() const {
   if (missing_.empty() && unexpected_.empty() && misshapen_.empty()) return;
   std::string where;
   for (const auto& checkpoint : checkpoints_) where += (where.empty() ? "" : " and ") + checkpoint->path().string();
-  fail(Fault::bad_file, where, ": the weights do not fit config.json: ", part("missing", missing_), "; ", part("unexpected", unexpected_), "; ",
-       part("misshapen", misshapen_));
+  fail(Fault::bad_file, where, ": the weights do not fit config.json: ", part("missing", missing_), "; ",
+       part("unexpected", unexpected_), "; ", part("misshapen", misshapen_));
 }
 
 at::Tensor WeightLoader::held(const Claim& claim) const {

@@ -11,8 +11,8 @@
 
 namespace lithe::models {
 
-/// Fills the weights of a model from one or more checkpoints. First every weight is taken by name, then `load` reports all faults
-/// at once, or maps and converts. Views of the files' mappings are used as they are where the type is kept.
+/// Fills the weights of a model from one or more checkpoints. First every weight is taken by name, then `load` reports
+/// all faults at once, or maps and converts. Views of the files' mappings are used as they are where the type is kept.
 class WeightLoader {
  public:
   explicit WeightLoader(const LoadOptions& options) : options_(options) {}
@@ -29,7 +29,8 @@ class WeightLoader {
   /// Notes every tensor of `checkpoint` that was not taken and is none of the known useless ones.
   void refuse_others(const io::Checkpoint& checkpoint);
 
-  /// Fills the slots; returns the bytes held. Throws Error{bad_file}: missing, unexpected and misshapen names, all at once.
+  /// Fills the slots; returns the bytes held. Throws Error{bad_file}: missing, unexpected and misshapen names, all at
+  /// once.
   int64_t load();
 
  private:
@@ -48,11 +49,13 @@ class WeightLoader {
   std::vector<std::string> missing_, unexpected_, misshapen_;
 };
 
-/// A tensor over the memory of the view, which stays alive as long as the tensor. Throws Error{bad_file} for types that are no
-/// floating point.
+/// A tensor over the memory of the view, which stays alive as long as the tensor. Throws Error{bad_file} for types that
+/// are no floating point.
 at::Tensor tensor_over(const io::TensorView& view);
 
-/// The first prefix under which `name` is in the checkpoint; the first of all where it is nowhere, so that errors name that.
-std::string prefix_of(const io::Checkpoint& checkpoint, const std::vector<std::string>& prefixes, const std::string& name);
+/// The first prefix under which `name` is in the checkpoint; the first of all where it is nowhere, so that errors name
+/// that.
+std::string prefix_of(const io::Checkpoint& checkpoint, const std::vector<std::string>& prefixes,
+                      const std::string& name);
 
 }  // namespace lithe::models

@@ -9,7 +9,9 @@
 namespace lithe::models {
 namespace {
 
-nn::Norm shaped_norm(const DecoderConfig& config) { return {nn::Norm::Kind::rms, Tensor(), std::nullopt, config.norm_eps}; }
+nn::Norm shaped_norm(const DecoderConfig& config) {
+  return {nn::Norm::Kind::rms, Tensor(), std::nullopt, config.norm_eps};
+}
 
 routing::Block shaped_block(const DecoderConfig& config) {
   using routing::Site;
@@ -24,8 +26,10 @@ routing::Block shaped_block(const DecoderConfig& config) {
   return block;
 }
 
-void visit_block(const std::string& name, routing::Block& block, const DecoderConfig& config, const WeightVisitor& visitor) {
-  const int64_t hidden = config.hidden, wide = config.heads * config.head_dim, narrow = config.kv_heads * config.head_dim;
+void visit_block(const std::string& name, routing::Block& block, const DecoderConfig& config,
+                 const WeightVisitor& visitor) {
+  const int64_t hidden = config.hidden, wide = config.heads * config.head_dim,
+                narrow = config.kv_heads * config.head_dim;
   for (routing::Site& site : block.sites) {
     if (auto* attention = std::get_if<nn::Attention>(&site.branch)) {
       visit(name + "input_layernorm", site.norm, hidden, visitor);
@@ -47,18 +51,24 @@ void visit_block(const std::string& name, routing::Block& block, const DecoderCo
 
 }  // namespace
 
-Tensor Decoder::embed(const Tensor& ids) const { return embeddings.index_select(0, ids).to(at::kFloat); }
+Tensor Decoder::embed(const Tensor& ids) const {
+  return embeddings.index_select(0, ids).to(at::kFloat);
+}
 
-Tensor Decoder::forward(routing::Batch batch, Tensor x, const routing::Observer& observer, routing::Batch* alive) const {
+Tensor Decoder::forward(routing::Batch batch, Tensor x, const routing::Observer& observer,
+                        routing::Batch* alive) const {
   batch.angles = ops::rope_angles(config.rope, batch.positions).to(x);
   routing::Executor executor(std::move(batch), "decoder", static_cast<int64_t>(blocks.size()));
   if (observer) executor.observe(observer);
-  for (size_t layer = 0; layer < blocks.size(); ++layer) x = executor.run(blocks[layer], static_cast<int64_t>(layer), std::move(x));
+  for (size_t layer = 0; layer < blocks.size(); ++layer)
+    x = executor.run(blocks[layer], static_cast<int64_t>(layer), std::move(x));
   if (alive) *alive = executor.batch();
   return x;
 }
 
-Tensor Decoder::logits(const Tensor& x) const { return head(norm(x)).to(at::kFloat); }
+Tensor Decoder::logits(const Tensor& x) const {
+  return head(norm(x)).to(at::kFloat);
+}
 
 Decoder shaped_decoder(const DecoderConfig& config) {
   Decoder decoder{.config = config, .norm = shaped_norm(config)};

@@ -44,7 +44,8 @@ struct Decoder {
 
   /// Runs every block. The batch's angles are filled in here.  x: [rows, hidden] -> [rows alive at the end, hidden]
   /// `alive`, where given, receives the batch as it leaves the last layer.
-  Tensor forward(routing::Batch batch, Tensor x, const routing::Observer& observer = {}, routing::Batch* alive = nullptr) const;
+  Tensor forward(routing::Batch batch, Tensor x, const routing::Observer& observer = {},
+                 routing::Batch* alive = nullptr) const;
 
   /// x: [rows, hidden], after the last block -> [rows, vocab] float32
   Tensor logits(const Tensor& x) const;
@@ -53,8 +54,8 @@ struct Decoder {
 /// A decoder of this shape whose tensors are still to be filled.
 Decoder shaped_decoder(const DecoderConfig& config);
 
-/// Every weight, by its name in LLaMA checkpoints behind "model.": "layers.0.self_attn.q_proj.weight"; "layers.0.router.weight" and
-/// "lm_head.weight" beside them. Tied embeddings come once, as "embed_tokens.weight".
+/// Every weight, by its name in LLaMA checkpoints behind "model.": "layers.0.self_attn.q_proj.weight";
+/// "layers.0.router.weight" and "lm_head.weight" beside them. Tied embeddings come once, as "embed_tokens.weight".
 void visit(Decoder& decoder, const WeightVisitor& visitor);
 
 /// Lets the head use the embeddings where they are tied; to be called when the tensors are filled.

@@ -11,7 +11,8 @@ namespace lithe::models {
 
 /// LLaVA's projector: `linear`, or `mlpNx_gelu`, Linear layers with an activation between them.
 struct Projector {
-  std::vector<int64_t> widths;  ///< Of what goes into each layer, and of what leaves the last; empty: the features are the rows.
+  std::vector<int64_t>
+      widths;  ///< Of what goes into each layer, and of what leaves the last; empty: the features are the rows.
   std::vector<nn::Linear> layers;
   ops::Activation activation = ops::Activation::gelu;
 

@@ -10,12 +10,15 @@
 namespace lithe::models {
 namespace {
 
-nn::Norm shaped_norm(const VisionTowerConfig& config) { return {nn::Norm::Kind::layer, Tensor(), Tensor(), config.norm_eps}; }
+nn::Norm shaped_norm(const VisionTowerConfig& config) {
+  return {nn::Norm::Kind::layer, Tensor(), Tensor(), config.norm_eps};
+}
 
 routing::Block shaped_block(const VisionTowerConfig& config) {
   using routing::Site;
   const auto product = [] { return shaped_linear(true); };
-  nn::Attention attention{product(), product(), product(), product(), config.heads, config.heads, config.width / config.heads};
+  nn::Attention attention{
+      product(), product(), product(), product(), config.heads, config.heads, config.width / config.heads};
   attention.causal = attention.rotary = false;
   nn::Mlp mlp{std::nullopt, product(), product(), config.activation};
   routing::Block block;
@@ -24,7 +27,8 @@ routing::Block shaped_block(const VisionTowerConfig& config) {
   return block;
 }
 
-void visit_block(const std::string& name, routing::Block& block, const VisionTowerConfig& config, const WeightVisitor& visitor) {
+void visit_block(const std::string& name, routing::Block& block, const VisionTowerConfig& config,
+                 const WeightVisitor& visitor) {
   for (routing::Site& site : block.sites) {
     if (auto* attention = std::get_if<nn::Attention>(&site.branch)) {
       visit(name + "layer_norm1", site.norm, config.width, visitor);
@@ -58,26 +62,33 @@ routing::Batch batch_of_tiles(int64_t tiles, int64_t rows_per_tile, const plan::
 /// Patch embedding, class token, positions.  pixels: [tiles, 3, S, S] -> [tiles, patches + 1, width]
 Tensor VisionTower::embed(const Tensor& pixels) const {
   const int64_t tiles = pixels.size(0), grid = config.grid(), side = config.patch_px, used = grid * side;
-  // A convolution whose stride is its size is one product over patches; a rest of the picture at the right or below is unused.
+  // A convolution whose stride is its size is one product over patches; a rest of the picture at the right or below is
+  // unused.
   const Tensor patches = pixels.narrow(2, 0, used)
                              .narrow(3, 0, used)
                              .reshape({tiles, config.channels, grid, side, grid, side})
                              .permute({0, 2, 4, 1, 3, 5})
                              .reshape({tiles * grid * grid, config.channels * side * side});
-  const Tensor rows = ops::linear(patches, patch_weight.view({config.width, config.channels * side * side}), std::nullopt);
-  const Tensor classes = class_embedding.to(rows.scalar_type()).view({1, 1, config.width}).expand({tiles, 1, config.width});
+  const Tensor rows =
+      ops::linear(patches, patch_weight.view({config.width, config.channels * side * side}), std::nullopt);
+  const Tensor classes =
+      class_embedding.to(rows.scalar_type()).view({1, 1, config.width}).expand({tiles, 1, config.width});
   return at::cat({classes, rows.view({tiles, grid * grid, config.width})}, 1) + positions;
 }
 
 Tensor VisionTower::features(const Tensor& pixels, const plan::Plan* plan) const {
-  require(pixels.dim() == 4 && pixels.size(1) == config.channels && pixels.size(2) == config.image_px && pixels.size(3) == config.image_px,
-          Fault::bad_file, "the vision tower takes tiles of ", config.channels, " x ", config.image_px, " x ", config.image_px,
-          ", preprocessing gives ", pixels.dim() == 4 ? pixels.size(2) : 0, " pixels; preprocessor_config.json does not belong to this tower");
+  require(pixels.dim() == 4 && pixels.size(1) == config.channels && pixels.size(2) == config.image_px &&
+              pixels.size(3) == config.image_px,
+          Fault::bad_file, "the vision tower takes tiles of ", config.channels, " x ", config.image_px, " x ",
+          config.image_px, ", preprocessing gives ", pixels.dim() == 4 ? pixels.size(2) : 0,
+          " pixels; preprocessor_config.json does not belong to this tower");
   const int64_t tiles = pixels.size(0), rows = config.patches() + 1;
   Tensor x = pre_norm(embed(pixels).view({tiles * rows, config.width}));
   routing::Executor executor(batch_of_tiles(tiles, rows, plan), "vision_tower", static_cast<int64_t>(blocks.size()));
-  for (size_t layer = 0; layer < blocks.size(); ++layer) x = executor.run(blocks[layer], static_cast<int64_t>(layer), std::move(x));
-  require(x.size(0) == tiles * rows, Fault::bad_request, "the plan drops rows of the vision tower for good; the projector needs all of them");
+  for (size_t layer = 0; layer < blocks.size(); ++layer)
+    x = executor.run(blocks[layer], static_cast<int64_t>(layer), std::move(x));
+  require(x.size(0) == tiles * rows, Fault::bad_request,
+          "the plan drops rows of the vision tower for good; the projector needs all of them");
   x = x.view({tiles, rows, config.width});
   return config.keep_class_token ? x : x.narrow(1, 1, rows - 1).contiguous();
 }
@@ -91,7 +102,10 @@ VisionTower shaped_tower(const VisionTowerConfig& config) {
 void visit(VisionTower& tower, const WeightVisitor& visitor) {
   const VisionTowerConfig& config = tower.config;
   visitor({"embeddings.class_embedding", tower.class_embedding, {config.width}});
-  visitor({"embeddings.patch_embedding.weight", tower.patch_weight, {config.width, config.channels, config.patch_px, config.patch_px}, true});
+  visitor({"embeddings.patch_embedding.weight",
+           tower.patch_weight,
+           {config.width, config.channels, config.patch_px, config.patch_px},
+           true});
   visitor({"embeddings.position_embedding.weight", tower.positions, {config.patches() + 1, config.width}});
   visit("pre_layrnorm", tower.pre_norm, config.width, visitor);  // spelt so in every CLIP checkpoint
   for (size_t layer = 0; layer < tower.blocks.size(); ++layer) {

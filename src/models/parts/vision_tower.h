@@ -17,8 +17,8 @@ using at::Tensor;
 
 /// The shape of a CLIP ViT and which of its features LLaVA reads.
 struct VisionTowerConfig {
-  int64_t layers = 0;         ///< In the checkpoint.
-  int64_t layers_run = 0;     ///< Blocks that the chosen features need: hidden_states[-2] leaves out the last.
+  int64_t layers = 0;      ///< In the checkpoint.
+  int64_t layers_run = 0;  ///< Blocks that the chosen features need: hidden_states[-2] leaves out the last.
   int64_t width = 0, mlp = 0, heads = 0, image_px = 0, patch_px = 0, channels = 3;
   double norm_eps = 1e-5;
   ops::Activation activation = ops::Activation::quick_gelu;
@@ -29,7 +29,8 @@ struct VisionTowerConfig {
   int64_t tokens() const { return patches() + (keep_class_token ? 1 : 0); }  ///< Rows out of the tower, per tile.
 };
 
-/// CLIP's vision transformer (arXiv 2103.00020). Its blocks run through the same executor as a decoder's (stream `vision_tower`).
+/// CLIP's vision transformer (arXiv 2103.00020). Its blocks run through the same executor as a decoder's (stream
+/// `vision_tower`).
 struct VisionTower {
   VisionTowerConfig config;
   Tensor patch_weight;     ///< [width, channels, patch_px, patch_px]
@@ -38,8 +39,8 @@ struct VisionTower {
   nn::Norm pre_norm;
   std::vector<routing::Block> blocks;  ///< layers_run of them
 
-  /// pixels: [tiles, 3, S, S] float32 -> [tiles, tokens, width] float32. `plan` governs the stream `vision_tower`; null: dense.
-  /// Throws Error{bad_request} for a plan that drops rows for good here.
+  /// pixels: [tiles, 3, S, S] float32 -> [tiles, tokens, width] float32. `plan` governs the stream `vision_tower`;
+  /// null: dense. Throws Error{bad_request} for a plan that drops rows for good here.
   Tensor features(const Tensor& pixels, const plan::Plan* plan = nullptr) const;
 
  private:

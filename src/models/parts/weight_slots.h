@@ -9,7 +9,9 @@
 namespace lithe::models {
 
 /// A Linear without values, with room for a bias where it has one.
-inline nn::Linear shaped_linear(bool bias) { return {at::Tensor(), bias ? std::optional<at::Tensor>(at::Tensor()) : std::nullopt}; }
+inline nn::Linear shaped_linear(bool bias) {
+  return {at::Tensor(), bias ? std::optional<at::Tensor>(at::Tensor()) : std::nullopt};
+}
 
 /// "NAME.weight" [out, in] and "NAME.bias" [out].
 inline void visit(const std::string& name, nn::Linear& linear, int64_t out, int64_t in, const WeightVisitor& visitor) {

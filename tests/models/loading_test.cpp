@@ -1,0 +1,195 @@
+#include "support.h"
+
+#include <ATen/ops/arange.h>
+
+#include <sstream>
+
+#include "models/config.h"
+
+namespace lithe::models {
+namespace {
+
+using routing::RowKind;
+
+/// The file mapped at this address, by /proc/self/maps.
+std::string file_at(const void* address) {
+  std::ifstream maps("/proc/self/maps");
+  const auto wanted = reinterpret_cast<uintptr_t>(address);
+  for (std::string line; std::getline(maps, line);) {
+    uintptr_t begin = 0, end = 0;
+    char dash = 0;
+    std::istringstream(line) >> std::hex >> begin >> dash >> end;
+    if (wanted >= begin && wanted < end) return line.substr(std::min(line.size(), line.find('/')));
+  }
+  return "";
+}
+
+Tensor logits_of(const Golden& golden, const Model& model) {
+  std::vector<RowKind> kinds;
+  for (const int64_t vision : golden.integers("s0.mod_target_mask"))
+    kinds.push_back(vision ? RowKind::vision : RowKind::text);
+  return prefill(model, golden.floats("s0.inputs_embeds"), kinds).logits;
+}
+
+TEST(Loading, WeightsAreMappedWhereTheTypeIsKept) {
+  const auto model = open_model(golden_folder("pmod_llava15") / "checkpoint");
+  EXPECT_NE(file_at(model->decoder.embeddings.data_ptr()).find("model.safetensors"), std::string::npos);
+  EXPECT_NE(file_at(model->decoder.head.weight.data_ptr()).find("model.safetensors"), std::string::npos);
+  EXPECT_EQ(model->facts.routers.size(), 7u);
+  EXPECT_EQ(model->plan.layers.size(), 7u);
+  EXPECT_EQ(model->family, "llava_original");
+}
+
+TEST(Loading, WeightsOutliveTheirLoader) {
+  const Golden golden("liuhaotian_llava15");
+  TempFolder temp;
+  fs::copy(golden.folder / "checkpoint", temp.path / "checkpoint", fs::copy_options::recursive);
+  fs::copy(golden.folder / "vision_tower", temp.path / "vision_tower", fs::copy_options::recursive);
+  const auto model = open_model(temp.path / "checkpoint/");
+  fs::remove_all(temp.path);
+  const Tensor logits = logits_of(golden, *model), expected = golden.floats("s0.logits_tail");
+  EXPECT_TRUE(close(logits.narrow(0, logits.size(0) - 8, 8), expected));
+  EXPECT_EQ(model->name, "checkpoint");
+}
+
+TEST(Loading, StorageTypes) {
+  const Golden golden("liuhaotian_llava15");
+  const Tensor expected = golden.floats("s0.logits_tail");
+  const std::vector<std::tuple<WeightStorage, at::ScalarType, double>> cases{
+      {WeightStorage::float32, at::kFloat, 2e-4},
+      {WeightStorage::bfloat16, at::kBFloat16, 4e-2},
+      {WeightStorage::float16, at::kHalf, 1e-2}};
+  for (const auto& [storage, type, tolerance] : cases) {
+    const auto model = open_model(golden.folder / "checkpoint", {.weights = storage});
+    const auto& attention = std::get<nn::Attention>(model->decoder.blocks[0].sites[0].branch);
+    EXPECT_EQ(attention.query.weight.scalar_type(), type);
+    EXPECT_EQ(model->decoder.norm.gain.scalar_type(), at::kFloat);
+    EXPECT_EQ(model->tower.class_embedding.scalar_type(), at::kFloat);
+    const Tensor logits = logits_of(golden, *model);
+    EXPECT_TRUE(close(logits.narrow(0, logits.size(0) - 8, 8), expected, tolerance, tolerance));
+  }
+}
+
+TEST(Loading, ReportsProgressAndBytes) {
+  std::vector<std::pair<int64_t, int64_t>> seen;
+  const auto model = open_model(golden_folder("hf_llava15") / "checkpoint",
+                                {.progress = [&](int64_t done, int64_t total) { seen.emplace_back(done, total); }});
+  ASSERT_GE(seen.size(), 2u);
+  EXPECT_EQ(seen.front().first, 0);
+  EXPECT_EQ(seen.back().first, seen.back().second);
+  EXPECT_EQ(seen.back().second, model->weight_bytes);  // float32 in the file and in memory
+}
+
+TEST(Loading, TiedEmbeddingsStandInForTheHead) {
+  TempFolder temp;
+  fs::copy(golden_folder("hf_llava15") / "checkpoint", temp.path, fs::copy_options::recursive);
+  edit_json(temp.path / "config.json", [](Json& json) { json["text_config"]["tie_word_embeddings"] = true; });
+  const auto with_head = open_model(temp.path);
+  EXPECT_EQ(with_head->decoder.head.weight.data_ptr(), with_head->decoder.embeddings.data_ptr());
+  edit_tensors(temp.path / "model.safetensors", [](auto& tensors) { tensors.erase("language_model.lm_head.weight"); });
+  EXPECT_EQ(open_model(temp.path)->weight_bytes, with_head->weight_bytes);
+}
+
+TEST(Loading, MissingTokenizerLeavesTheModelUsable) {
+  const auto model = open_model(golden_folder("liuhaotian_llava15") / "checkpoint_bin_sharded");
+  EXPECT_FALSE(model->tokenizer.has_value());
+  EXPECT_EQ(model->prompt.eos_ids, std::vector<int64_t>{2});
+}
+
+TEST(Loading, PromptsAreWrittenByTheFamily) {
+  const auto hf = open_model(golden_folder("hf_llava15") / "checkpoint");
+  text::Message question{"user",
+                         {{text::Part::Kind::image, ""}, {text::Part::Kind::text, "What is shown in the picture?"}}};
+  EXPECT_EQ(hf->render({question}), "USER: <image>\nWhat is shown in the picture? ASSISTANT:");
+  EXPECT_EQ(hf->prompt.dialect, text::Dialect::hf);
+  const auto original = open_model(golden_folder("pmod_llava15") / "checkpoint");
+  EXPECT_EQ(original->prompt.stop_strings, std::vector<std::string>{"</s>"});
+  std::ifstream file(golden_folder("pmod_llava15") / "inputs/prompt0.txt");
+  const std::string expected((std::istreambuf_iterator<char>(file)), {});
+  EXPECT_EQ(original->render({question}), expected);
+}
+
+DecoderConfig decoder_of(const char* json, bool mistral) {
+  const Json config = parse_json(json, "config");
+  return read_decoder_config(JsonView(config, "config"), mistral);
+}
+
+TEST(Config, SparseConfigsTakeTheDefaultsOfTransformers) {
+  // text_config of llava-hf/llava-1.5-7b-hf
+  const DecoderConfig vicuna = decoder_of(
+      R"({"max_position_embeddings": 4096, "model_type": "llama", "rms_norm_eps": 1e-05, "vocab_size": 32064})", false);
+  EXPECT_EQ(vicuna.layers, 32);
+  EXPECT_EQ(vicuna.hidden, 4096);
+  EXPECT_EQ(vicuna.intermediate, 11008);
+  EXPECT_EQ(vicuna.kv_heads, 32);
+  EXPECT_EQ(vicuna.head_dim, 128);
+  EXPECT_FALSE(vicuna.window.has_value());
+  EXPECT_EQ(decoder_of("{}", false).norm_eps, 1e-6);
+  const DecoderConfig mistral = decoder_of("{}", true);
+  EXPECT_EQ(mistral.intermediate, 14336);
+  EXPECT_EQ(mistral.kv_heads, 8);
+  EXPECT_EQ(mistral.max_positions, 131072);
+  EXPECT_EQ(mistral.window, 4096);
+  EXPECT_FALSE(decoder_of(R"({"sliding_window": null})", true).window.has_value());
+  EXPECT_EQ(decoder_of(R"({"head_dim": 64})", true).head_dim, 64);
+}
+
+TEST(Config, RopeInBothForms) {
+  using Scaling = ops::RopeConfig::Scaling;
+  const auto old =
+      decoder_of(
+          R"({"rope_theta": 500000.0, "rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
+      "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}})",
+          false)
+          .rope;
+  const auto young =
+      decoder_of(
+          R"({"rope_parameters": {"rope_theta": 500000.0, "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
+      "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}})",
+          false)
+          .rope;
+  for (const ops::RopeConfig& rope : {old, young}) {
+    EXPECT_EQ(rope.scaling, Scaling::llama3);
+    EXPECT_EQ(rope.theta, 500000.0);
+    EXPECT_EQ(rope.original_positions, 8192);
+    EXPECT_EQ(rope.factor, 8.0);
+  }
+  const auto dynamic =
+      decoder_of(R"({"max_position_embeddings": 512, "rope_scaling": {"type": "dynamic", "factor": 2.0}})", false).rope;
+  EXPECT_EQ(dynamic.scaling, Scaling::dynamic);
+  EXPECT_EQ(dynamic.original_positions, 512);
+  const auto yarn =
+      decoder_of(
+          R"({"rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 512, "beta_fast": 16}})",
+          false)
+          .rope;
+  EXPECT_EQ(yarn.scaling, Scaling::yarn);
+  EXPECT_EQ(yarn.beta_fast, 16.0);
+  EXPECT_EQ(yarn.attention_factor, 0.0);
+}
+
+TEST(RandomModel, HasTheShapeAndRoutersAndASampledPlan) {
+  const auto model = random_model("llava-next-7b", 1, 1, WeightStorage::bfloat16, 7);
+  EXPECT_EQ(model->decoder.embeddings.scalar_type(), at::kBFloat16);
+  EXPECT_EQ(model->decoder.config.hidden, 4096);
+  ASSERT_EQ(model->plan.layers.size(), 1u);
+  EXPECT_NEAR(*model->plan.layers[0].rules[0].keep_share, 0.4747, 1e-4);  // layer 16 of 32
+  const Tensor first = model->decoder.embeddings.flatten().narrow(0, 0, 1 << 20).to(at::kFloat);
+  EXPECT_NEAR(first.mean().item<double>(), 0, 1e-3);
+  EXPECT_NEAR(first.var().item<double>(), 1.0 / 4096, 1e-5);
+  const Tensor rows = prefill(*model, model->decoder.embed(at::arange(4)), std::vector<RowKind>(4)).logits;
+  EXPECT_TRUE(rows.isfinite().all().item<bool>());
+  const ImageRows picture = model->encode_image(image::Image(700, 500, 10, 20, 30));
+  EXPECT_EQ(picture.pixels.size(0), 5);
+  EXPECT_EQ(picture.rows.size(1), 4096);
+}
+
+TEST(RandomModel, RefusesOtherShapes) {
+  EXPECT_NE(refusal([] { random_model("llava-2-7b", 1, 1, WeightStorage::float32, 0); }).find("llava-1.5-7b"),
+            std::string::npos);
+  EXPECT_NE(refusal([] { random_model("llava-1.5-7b", 33, 1, WeightStorage::float32, 0); }).find("1 to 32"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace lithe::models
