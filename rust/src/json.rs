@@ -36,7 +36,9 @@ pub fn value_of(json: serde_json::Value) -> Value {
         },
         serde_json::Value::String(text) => Value::from(text),
         serde_json::Value::Array(items) => items.into_iter().map(value_of).collect(),
-        serde_json::Value::Object(pairs) => Value::from_pairs(pairs.into_iter().map(|(key, item)| (key, value_of(item)))),
+        serde_json::Value::Object(pairs) => {
+            Value::from_pairs(pairs.into_iter().map(|(key, item)| (key, value_of(item))))
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 //! Fuel bounds the steps, but one step can double a string or a list. So every operation that makes a value out of
 //! values (`+`, `*`, `~`, lists, maps, filters, methods) is turned into a call that measures what goes in and comes out.
 
-use minijinja::machinery::{Instruction, Instructions};
 use minijinja::escape_formatter;
+use minijinja::machinery::{Instruction, Instructions};
 use minijinja::value::{Object, Tuple, ValueKind};
 use minijinja::{context, Environment, Error, ErrorKind, State, Value};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -180,13 +180,18 @@ fn product_of(a: Option<&Value>, b: Option<&Value>) -> usize {
         Some(value) => value.as_str().map_or_else(|| value.len().unwrap_or(MAX_VALUE_BYTES), |text| text.len() + 1),
     };
     // A separator or replacement of one letter is within what was measured already.
-    if size(b) <= 2 { 0 } else { size(a).saturating_mul(size(b)) }
+    if size(b) <= 2 {
+        0
+    } else {
+        size(a).saturating_mul(size(b))
+    }
 }
 
 /// Numbers as widths, given as arguments or written in a format string.
 fn refuse_wide(args: &[Value]) -> Result<(), Error> {
     for value in args {
-        let digits = |text: &str| text.split(|c: char| !c.is_ascii_digit()).any(|run| run.len() > 4) || text.contains('*');
+        let digits =
+            |text: &str| text.split(|c: char| !c.is_ascii_digit()).any(|run| run.len() > 4) || text.contains('*');
         let wide = value.as_i64().is_some_and(|n| n > MAX_WIDTH) || value.as_str().is_some_and(digits);
         if wide {
             return Err(too_much("a width is too large"));

@@ -41,7 +41,11 @@ fn growth(node: &Value) -> usize {
         Some("Replace") => {
             // A regular expression may match everywhere, and between letters too.
             let shortest = length(&node["pattern"]["String"]);
-            if shortest > 0 { length(&node["content"]).div_ceil(shortest) } else { 1 + length(&node["content"]) }
+            if shortest > 0 {
+                length(&node["content"]).div_ceil(shortest)
+            } else {
+                1 + length(&node["content"])
+            }
         }
         Some("Prepend") => length(&node["prepend"]).div_ceil(3),
         _ => 1,
