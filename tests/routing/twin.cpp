@@ -204,6 +204,7 @@ class Twin {
     const int64_t q = prompt_.positions[query], k = prompt_.positions[key];
     const bool from_before =
         static_cast<int64_t>(query) >= prompt_.prompt_rows && key != query;  // decoding reads the cache only
+    if (key > query) return false;  // a decoded row may repeat a position (LaVIN), but it comes later
     return alive_[key] && rows_[key].runs.key_value && (!from_before || rows_[key].runs.cache) && k <= q &&
            (!shape_.window || k > q - *shape_.window);
   }

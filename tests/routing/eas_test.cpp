@@ -1,0 +1,126 @@
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/eye.h>
+#include <ATen/ops/zeros.h>
+
+#include "base/error.h"
+#include "routing/twin.h"
+
+// Layers without attention: a PIA in its place, or one that was folded into the feed-forward network.
+namespace lithe::routing {
+namespace {
+
+const TinyShape kShape{.layers = 4};
+
+std::vector<Prompt> prompts(Dice& dice, const plan::Plan& plan) {
+  std::vector<Prompt> result{random_prompt(dice, kShape, kinds_of(2, 7, 4)),
+                             random_prompt(dice, kShape, kinds_of(4, 0, 2), true)};
+  for (Prompt& prompt : result) prompt.plan = plan;
+  return result;
+}
+
+void check(const std::vector<Block>& blocks, std::vector<Prompt> all, const std::string& what) {
+  expect_equals_twin(blocks, kShape, all, what);
+  for (Prompt& prompt : all) {
+    prompt.prompt_rows -= 2;
+    expect_served_equals_twin(blocks, kShape, prompt, what);
+  }
+}
+
+plan::Plan off(const std::vector<int64_t>& layers) {
+  std::vector<plan::LayerPlan> entries;
+  for (const int64_t layer : layers) entries.push_back({.layer = layer, .self_attention = false});
+  return plan_of(std::move(entries));
+}
+
+TEST(Eas, APiaStandsForTheAttention) {
+  for (const bool gated : {false, true}) {
+    Dice dice(31);
+    std::vector<Block> blocks = random_blocks(dice, kShape);
+    for (const size_t layer : {0, 2}) replace_attention(dice, blocks[layer], gated);
+    check(blocks, prompts(dice, off({0, 2})), gated ? "gated PIA" : "PIA");
+  }
+}
+
+TEST(Eas, BothMethodsAtOnce) {
+  Dice dice(32);
+  std::vector<Block> blocks = random_blocks(dice, kShape);
+  for (const size_t layer : {1, 3}) replace_attention(dice, blocks[layer], true);
+  plan::Rule routed = rule(0.5, "router", kNothing);
+  routed.gate = kTanhNorm;
+  plan::Plan plan = off({1, 3});
+  for (plan::LayerPlan& entry : plan.layers) entry.rules = {routed};
+  plan.layers.insert(plan.layers.begin() + 1, plan::LayerPlan{.layer = 2, .rules = {routed}});
+  check(blocks, prompts(dice, plan), "p-MoD and EAS");
+}
+
+TEST(Eas, ALayerWithoutAttentionHoldsNoRows) {
+  Dice dice(33);
+  std::vector<Block> blocks = random_blocks(dice, kShape);
+  replace_attention(dice, blocks[1], false);
+  const Prompt prompt = prompts(dice, {}).front();  // even where the plan forgets to say so
+  const Served served = serve(blocks, kShape, prompt);
+  EXPECT_EQ(served.states[1].length(), 0);
+  EXPECT_EQ(served.states[1].bytes(), 0);
+  EXPECT_EQ(served.states[2].length(), prompt.rows());
+}
+
+/// B as the dense matrix it stands for: two blocks on the diagonal.  [hidden, rank]
+Tensor written_out(const Tensor& weight) {
+  const int64_t half = weight.size(0) / 2, rank = weight.size(1);
+  const Tensor nothing = at::zeros({half, rank}, weight.options());
+  return at::cat(
+      {at::cat({weight.narrow(0, 0, half), nothing}, 1), at::cat({nothing, weight.narrow(0, half, half)}, 1)}, 0);
+}
+
+/// Folds an ungated PIA with this token mean: W' = W R, b' = W r with R = diag(g) (I + M C / 2), r = g (M (c + mu) / 2
+/// + c0).
+nn::Linear folded(const nn::Linear& linear, const nn::Pia& pia, const Tensor& mean) {
+  const Tensor m = pia.up.scale * written_out(pia.up.b_weight), c0 = pia.up.scale * *pia.up.b_bias;
+  const Tensor matrix = pia.gain->unsqueeze(1) * (at::eye(m.size(0), m.options()) + 0.5 * m.matmul(pia.own.weight));
+  const Tensor offset = *pia.gain * (0.5 * m.matmul(*pia.own.bias + mean) + c0);
+  return {linear.weight.matmul(matrix), linear.weight.matmul(offset)};
+}
+
+TEST(Eas, TheFoldedBranchTakesTheFirstNorm) {
+  Dice dice(34);
+  std::vector<Block> blocks = random_blocks(dice, kShape);
+  replace_attention(dice, blocks[1], false);
+  Prompt prompt = prompts(dice, off({1})).front();
+  prompt.prompt_rows -= 2;
+  const Served unfolded = serve(blocks, kShape, prompt);
+
+  // The fold knows the mean that the prompt froze. What is left is a site with norm1 and other weights: no code of its
+  // own.
+  std::vector<Block> merged = blocks;
+  Site& site = merged[1].sites[0];
+  const auto& mlp = std::get<nn::Mlp>(blocks[1].sites[0].branch);
+  const Tensor mean = *unfolded.states[1].pia_mean;
+  site.branch = nn::Mlp{folded(*mlp.gate, *site.pia, mean), folded(mlp.up, *site.pia, mean), mlp.down, mlp.activation};
+  site.pia.reset();
+  const Served served = serve(merged, kShape, prompt);
+  test::expect_close(served.prompt_hidden, unfolded.prompt_hidden, 1e-9, "prompt");
+  test::expect_close(served.decoded_hidden, unfolded.decoded_hidden, 1e-9, "decoded, with the frozen mean");
+}
+
+TEST(Eas, AdaptersStandBeforeTheBranch) {
+  // x + attention(norm(x) + adapter): folding it into q, k and v gives the same, W' = W (I + M A), b' = W (M a + c0).
+  Dice dice(35);
+  std::vector<Block> blocks = random_blocks(dice, kShape);
+  Site& site = blocks[2].sites[0];
+  site.adapter = random_rep_adapter(dice, kShape.hidden, 4);
+  std::vector<Block> merged = blocks;
+  auto& attention = std::get<nn::Attention>(merged[2].sites[0].branch);
+  const Tensor m = site.adapter->up.scale * written_out(site.adapter->up.b_weight),
+               c0 = site.adapter->up.scale * *site.adapter->up.b_bias;
+  for (nn::Linear* linear : {&attention.query, &attention.key, &attention.value}) {
+    linear->bias = linear->weight.matmul(m.matmul(*site.adapter->down.bias) + c0);
+    linear->weight = linear->weight.matmul(at::eye(kShape.hidden, at::kDouble) + m.matmul(site.adapter->down.weight));
+  }
+  merged[2].sites[0].adapter.reset();
+  const std::vector<Prompt> all = prompts(dice, {});
+  test::expect_close(run_all(blocks, kShape, all).hidden, run_all(merged, kShape, all).hidden, 1e-9, "folded adapter");
+}
+
+}  // namespace
+}  // namespace lithe::routing

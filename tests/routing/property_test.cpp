@@ -1,0 +1,110 @@
+#include "base/error.h"
+#include "routing/twin.h"
+
+// Random plans over random prompts: whatever a plan says, the executor and the masked twin agree.
+namespace lithe::routing {
+namespace {
+
+using plan::Group;
+using plan::Plan;
+using plan::Rule;
+using plan::Switches;
+
+constexpr int kTrials = 200;
+
+Switches random_switches(Dice& dice) {
+  Switches s{dice.coin(), dice.coin(), false, dice.coin()};
+  s.cache = s.key_value && dice.coin();  // a cached row offers its key, as validate() demands
+  return s;
+}
+
+/// With `decodes` no rule governs text: decoded rows are text that no rule may hold.
+Rule random_rule(Dice& dice, bool decodes, bool attention) {
+  Rule r = rule(static_cast<double>(dice.below(11)) / 10.0,
+                dice.one_of<std::string>({"router", "random", "uniform", "similarity"}), random_switches(dice),
+                dice.below(4) != 0);
+  if (attention && dice.coin()) r.by = "attention";
+  if (dice.below(4) == 0) {
+    r.keep_share.reset();
+    r.keep_count = dice.below(8);
+  }
+  r.seed = static_cast<uint64_t>(dice.below(1000));
+  r.group = decodes
+                ? dice.one_of<Group>({Group::vision, Group::vision_high_res, Group::padding})
+                : dice.one_of<Group>({Group::vision, Group::vision_high_res, Group::text, Group::all, Group::padding});
+  if (dice.coin()) {
+    r.gate = dice.one_of<plan::Gate>({kTanhNorm,
+                                      {plan::WeightNorm::softmax, 1.5, 0.5},
+                                      {plan::WeightNorm::sigmoid, 1.0, 0.1},
+                                      {plan::WeightNorm::identity, 0.3, 1.0}});
+  }
+  return r;
+}
+
+/// Scores of an attention exist from layer 1 on where text rows always ask and every attention is on.
+Plan random_plan(Dice& dice, int64_t layers, bool decodes) {
+  const bool may_score = decodes && dice.coin();
+  std::vector<plan::LayerPlan> entries;
+  for (int64_t layer = 0; layer < layers; ++layer) {
+    plan::LayerPlan entry{.layer = layer, .self_attention = may_score || dice.below(4) != 0};
+    for (int64_t rules = dice.below(4); rules > 0; --rules)
+      entry.rules.push_back(random_rule(dice, decodes, may_score && layer > 0));
+    if (dice.below(5) != 0) entries.push_back(std::move(entry));
+  }
+  return plan_of(std::move(entries));
+}
+
+Prompt random_case(Dice& dice, const TinyShape& shape, bool decodes) {
+  const int64_t vision = dice.below(12);
+  std::vector<RowKind> kinds = kinds_of(dice.below(4), vision, 1 + dice.below(4), vision ? dice.below(vision) : 0);
+  for (size_t i = 0; i + 1 < kinds.size(); ++i) {
+    if (dice.below(12) == 0) kinds[i] = RowKind::padding;
+  }
+  if (decodes) kinds.insert(kinds.end(), 2, RowKind::text);
+  Prompt prompt = random_prompt(dice, shape, kinds, dice.coin());
+  if (decodes) prompt.prompt_rows -= 2;
+  prompt.plan = random_plan(dice, shape.layers, decodes);
+  return prompt;
+}
+
+TinyShape random_shape(Dice& dice) {
+  TinyShape shape{.layers = 2 + dice.below(3),
+                  .hidden = 12,
+                  .heads = 4,
+                  .kv_heads = dice.one_of<int64_t>({1, 2, 4}),
+                  .head_dim = 4,
+                  .inner = 10};
+  if (dice.below(4) == 0) shape.window = 2 + dice.below(6);
+  return shape;
+}
+
+TEST(RandomPlans, TrainAsTheTwinDoes) {
+  for (int trial = 0; trial < kTrials && !HasFailure(); ++trial) {
+    Dice dice(static_cast<uint64_t>(1000 + trial));
+    const TinyShape shape = random_shape(dice);
+    const std::vector<Block> blocks = random_blocks(dice, shape);
+    std::vector<Prompt> prompts;
+    for (int64_t i = dice.below(3); i >= 0; --i) prompts.push_back(random_case(dice, shape, false));
+    expect_equals_twin(blocks, shape, prompts, concat("trial ", trial));
+  }
+}
+
+TEST(RandomPlans, ServeAsTheTwinDoes) {
+  for (int trial = 0; trial < kTrials && !HasFailure(); ++trial) {
+    Dice dice(static_cast<uint64_t>(5000 + trial));
+    const TinyShape shape = random_shape(dice);
+    std::vector<Block> blocks = random_blocks(dice, shape);
+    Prompt prompt = random_case(dice, shape, true);
+    if (dice.below(3) == 0) {  // EAS in one layer; its plan has the attention off, so nothing after may read scores
+      const size_t layer = static_cast<size_t>(dice.below(shape.layers));
+      replace_attention(dice, blocks[layer], dice.coin());
+      for (plan::LayerPlan& entry : prompt.plan.layers) {
+        for (Rule& r : entry.rules) r.by = r.by == "attention" ? "uniform" : r.by;
+      }
+    }
+    expect_served_equals_twin(blocks, shape, prompt, concat("trial ", trial));
+  }
+}
+
+}  // namespace
+}  // namespace lithe::routing
