@@ -1,6 +1,7 @@
 #include "cli/answer_report.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <algorithm>
 
 namespace lithe::cli {
