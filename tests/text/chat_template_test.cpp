@@ -43,7 +43,8 @@ TEST(ChatTemplate, GoldenCases) {
   for (const char* name : {"hf_llava15", "hf_llavanext"}) {
     const auto chat = ChatTemplate::open(golden(name) / "checkpoint");
     ASSERT_TRUE(chat);
-    for (const Json& sample : read_json_file(golden(name) / "case.json").at("samples")) {
+    const Json json = read_json_file(golden(name) / "case.json");
+    for (const Json& sample : json.at("samples")) {
       EXPECT_EQ(chat->render(messages_of(sample.at("messages")), {}), sample.at("prompt").get<std::string>());
     }
   }
