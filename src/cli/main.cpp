@@ -53,6 +53,7 @@ int dispatch(int argc, char** argv) {
     CLI::App* const subcommand = app.add_subcommand(command.name);
     actions.emplace_back(subcommand, command.declare(*subcommand));
   }
+  app.require_subcommand(0, 1);  // behind the first, `demo` is the name of a model
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
