@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "golden/sample_run.h"
 #include "image/decode.h"
+#include "session/prompt_rows.h"
 #include "text/message.h"
 
 namespace lithe::golden {
@@ -148,12 +149,11 @@ class Comparer {
   bool of_tiles(const std::string& name, std::size_t i, const std::string& rest, const io::TensorView& expected) {
     const std::vector<std::string> pictures = run_.pictures_of(i);
     if (rest == "vision_features" || rest == "projected") {
-      std::vector<float> all;
       for (std::size_t k = 0; k < pictures.size(); ++k) {
-        const std::span<const float> values = run_.traced(i, fmt::format("images.{}.{}", k, rest)).values<float>();
-        all.insert(all.end(), values.begin(), values.end());
+        const io::TensorView& ours = run_.traced(i, fmt::format("images.{}.{}", k, rest));
+        floats(fmt::format("{} of picture {}", name, k), tiles_of(expected, k, pictures.size(), ours.shape.front()),
+               ours.values<float>(), kFeatures);
       }
-      floats(name, expected, all, kFeatures);
     } else if (rest == "pixel_values") {
       floats(name, expected, stacked(i, pictures.size(), expected), {"pixel_values"});
     } else if (rest == "pixel_values_alpha_dropped") {
@@ -170,6 +170,17 @@ class Comparer {
       return false;
     }
     return true;
+  }
+
+  /// The tiles of picture k in a tensor [pictures * tiles of the largest, ..]: those behind `tiles` are made of zeros.
+  static io::TensorView tiles_of(io::TensorView tensor, std::size_t k, std::size_t pictures, int64_t tiles) {
+    const auto room = tensor.shape.front() / static_cast<int64_t>(pictures);
+    const std::size_t tile_bytes = tensor.bytes.size() / static_cast<std::size_t>(tensor.shape.front());
+    tiles = std::min(tiles, room);  // too many are then a fault of size
+    tensor.bytes = tensor.bytes.subspan(k * static_cast<std::size_t>(room) * tile_bytes,
+                                        static_cast<std::size_t>(tiles) * tile_bytes);
+    tensor.shape.front() = tiles;
+    return tensor;
   }
 
   /// [pictures, tiles, 3, S, S] with zeros behind the tiles of smaller pictures; without tiles just stacked.
@@ -201,12 +212,10 @@ bool check_changed(SampleRun& run, Check& check, const std::string& name, const 
       masked ? Json{{"mod_target_token_type", match[1].str()}} : Json{{"max_num_patches", std::stoll(match[1])}};
   const session::Session changed = run.with_config(changes);
   if (masked) {
-    std::vector<int64_t> actual = integers_of(run.traced(i, "vision_mask"));
-    const models::ImageRows& image = run.encoded(run.pictures_of(i).at(0));
-    std::size_t row = 0;  // among the picture's rows
-    for (int64_t& value : actual) {
-      const routing::RowKind kind = value == 1 ? image.kinds.at(row++) : routing::RowKind::text;
-      value = routing::belongs(kind, changed.model().routed_group) ? 1 : 0;
+    std::vector<int64_t> actual;
+    const session::PromptRows prompt = session::build_prompt(run.model(), run.request(i));
+    for (const routing::RowKind kind : prompt.kinds) {
+      actual.push_back(routing::belongs(kind, changed.model().routed_group) ? 1 : 0);
     }
     check.integers(name, integers_of(expected), actual);
   } else {
