@@ -17,7 +17,8 @@ constexpr const char* kDescription =
 
 Decoding is greedy. The file holds float32 and int64 tensors; n is the number of rows of the merged prompt:
   images.I.pixel_values [tiles, 3, S, S]; images.I.vision_features and images.I.projected [tiles, tokens, width]
-  input_ids, -200 at each picture; inputs_embeds [n, hidden]; vision_mask [n], 1 where a row may be skipped
+  input_ids, -200 at each picture; inputs_embeds [n, hidden]; vision_mask [n], 1 where the
+  plan may skip a row
   layers.L.kept, the rows that ran; layers.L.router_weight [rows weighed]; layers.L.hidden [n, hidden]
   logits [n, vocab]; tokens [K]; step_logits [K, vocab], what each token was chosen from
   kv_lengths.prefill and kv_lengths.end [layers]

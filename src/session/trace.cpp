@@ -59,7 +59,16 @@ class LayerRecorder {
   Tensor hidden_;
 };
 
-void record_prompt(Recording& recording, const models::Model& model, const PromptRows& prompt) {
+/// Whether a rule of the plan governs rows of this kind somewhere in the decoder.
+bool may_be_skipped(const plan::Plan& plan, routing::RowKind kind) {
+  return std::any_of(plan.layers.begin(), plan.layers.end(), [kind](const plan::LayerPlan& layer) {
+    return layer.stream == "decoder" && std::any_of(layer.rules.begin(), layer.rules.end(), [kind](const plan::Rule& rule) {
+             return routing::belongs(kind, rule.group);
+           });
+  });
+}
+
+void record_prompt(Recording& recording, const plan::Plan& plan, const PromptRows& prompt) {
   for (size_t i = 0; i < prompt.images.size(); ++i) {
     const std::string prefix = "images." + std::to_string(i) + ".";
     recording.add(prefix + "pixel_values", prompt.images[i].pixels);
@@ -69,7 +78,7 @@ void record_prompt(Recording& recording, const models::Model& model, const Promp
   recording.add("input_ids", prompt.ids);
   recording.add("inputs_embeds", prompt.embeddings);
   std::vector<int64_t> mask;
-  for (const routing::RowKind kind : prompt.kinds) mask.push_back(routing::belongs(kind, model.routed_group) ? 1 : 0);
+  for (const routing::RowKind kind : prompt.kinds) mask.push_back(may_be_skipped(plan, kind) ? 1 : 0);
   recording.add("vision_mask", mask);
 }
 
@@ -90,7 +99,7 @@ void write_trace(Session& session, const Request& request, const TraceOptions& o
           options.max_tokens, " new ones do not fit into the model's ", longest, "; use --max-tokens ", longest - prompt.rows(), " or fewer");
 
   Recording recording;
-  record_prompt(recording, model, prompt);
+  record_prompt(recording, plan, prompt);
   Generation generation(model, plan);
   LayerRecorder layers(recording, prompt.embeddings);
   const Tensor hidden = generation.prefill(prompt.embeddings, prompt.kinds, std::ref(layers));
