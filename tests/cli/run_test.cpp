@@ -69,7 +69,7 @@ TEST(Run, SamplingIsRepeatable) {
   };
   EXPECT_EQ(sampled("7"), sampled("7"));
   EXPECT_NE(sampled("7"), sampled("8"));
-  expect_refusal(lithe({"run", "demo", "--top-p", "-1", "x"}), 2, "top_p");
+  expect_refusal(lithe({"run", "demo", "--top-p", "-1", "x"}), 2, "top-p");
 }
 
 TEST(Run, StopsInFrontOfAStopText) {
