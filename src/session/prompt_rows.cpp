@@ -11,7 +11,7 @@ namespace lithe::session {
 namespace {
 
 std::vector<int64_t> tokenise(const models::Model& model, const Request& request) {
-  require(model.tokenizer.has_value(), Fault::bad_request, model.name, ": this model has no tokenizer, so it cannot answer; it is for timing only");
+  require(model.tokenizer.has_value(), Fault::bad_request, model.name, ": there is no tokenizer.json or tokenizer.model to read a prompt with; put one beside the folder's config.json");
   const std::string prompt = request.raw ? request.text : model.render(request.messages);
   return model.tokenizer->encode_with_images(prompt, model.prompt.dialect);
 }
