@@ -21,6 +21,11 @@ std::string bytes_text(int64_t bytes) {
   return fmt::format("{} B", bytes);
 }
 
+std::string count_text(int64_t count) {
+  return count >= 1'000'000'000 ? fmt::format("{:.2f} B", static_cast<double>(count) / 1e9)
+                                : fmt::format("{:.2f} M", static_cast<double>(count) / 1e6);
+}
+
 Json to_json(const session::Answer& answer) {
   const session::Timings& t = answer.timings;
   return {{"answer", answer.text},

@@ -16,4 +16,7 @@ std::string timing_lines(const session::Answer& answer);
 /// "1.5 MiB"
 std::string bytes_text(int64_t bytes);
 
+/// "7.06 B", "4.96 M": of parameters.
+std::string count_text(int64_t count);
+
 }  // namespace lithe::cli

@@ -55,7 +55,8 @@ session::Session open_subject(const BenchOptions& options) {
 
 std::string label_of(const BenchOptions& options, const session::Session& session) {
   if (!options.shape) return session.facts().name;
-  return fmt::format("{}, {} layers", *options.shape, session.facts().layers);
+  const int64_t layers = session.facts().layers;
+  return fmt::format("{}, {} layer{}", *options.shape, layers, layers == 1 ? "" : "s");
 }
 
 void check(const BenchOptions& options) {

@@ -39,16 +39,12 @@ std::string plus_minus(const std::vector<double>& values) {
   return fmt::format("{:.2f} ± {:.2f}", mean(values), deviation(values));
 }
 
-std::string billions(int64_t count) {
-  return fmt::format("{:.2f} B", static_cast<double>(count) / 1e9);
-}
-
 }  // namespace
 
 TextTable speed_table(const BenchSubject& subject, const Comparison& comparison) {
   TextTable table{{"model", "size", "params", "threads", "plan", "test", "t/s", "ms"}, {}};
   for (const Series& series : series_of(subject, comparison)) {
-    table.rows.push_back({subject.model, bytes_text(subject.weight_bytes), billions(subject.parameters),
+    table.rows.push_back({subject.model, bytes_text(subject.weight_bytes), count_text(subject.parameters),
                           std::to_string(subject.threads), series.plan, series.test, plus_minus(speeds(series)),
                           plus_minus(*series.ms)});
   }

@@ -67,11 +67,6 @@ plan::PromptShape prompt_of(const InspectOptions& options, const plan::ModelFact
   return prompt;
 }
 
-std::string count_text(int64_t count) {
-  return count >= 1'000'000'000 ? fmt::format("{:.2f} B", static_cast<double>(count) / 1e9)
-                                : fmt::format("{:.2f} M", static_cast<double>(count) / 1e6);
-}
-
 std::string memory_lines(const Subject& subject) {
   const ParameterCount count = count_parameters(subject.facts);
   std::string text = fmt::format("weights  {} parameters: decoder {}, embeddings {}, head {}, tower {}, projector {}\n",
