@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "ops/half_kernels.h"
+#include "ops/row_gemm.h"
 
 namespace lithe::ops {
 namespace {
@@ -17,9 +18,13 @@ namespace {
 /// Output columns widened at a time: 512 rows of 4096 floats are 8 MB, which stays in the outer caches.
 constexpr int64_t kPanelFloats = int64_t{2} << 20;
 
-bool is_half(const Tensor& t) { return t.scalar_type() == at::kBFloat16 || t.scalar_type() == at::kHalf; }
+bool is_half(const Tensor& t) {
+  return t.scalar_type() == at::kBFloat16 || t.scalar_type() == at::kHalf;
+}
 
-const uint16_t* bits_of(const Tensor& weight) { return static_cast<const uint16_t*>(weight.const_data_ptr()); }
+const uint16_t* bits_of(const Tensor& weight) {
+  return static_cast<const uint16_t*>(weight.const_data_ptr());
+}
 
 HalfKind kind_of(const Tensor& weight) {
   return weight.scalar_type() == at::kBFloat16 ? HalfKind::bfloat16 : HalfKind::float16;
@@ -59,20 +64,42 @@ Tensor many_rows(const Tensor& x, const Tensor& weight) {
   return y;
 }
 
+/// Whether row_gemm is the faster product: some dozens of rows, and weights too large for the caches. The limits are
+/// measured (docs/performance.md); a general product has the better kernel once its rearranging of the weights is paid
+/// for.
+bool suits_row_gemm(const Tensor& x, const Tensor& weight) {
+  constexpr int64_t kLargeWeights = int64_t{4} << 20;
+  const int64_t rows = x.size(0), least = is_half(weight) ? kFewRows + 1 : 48, most = is_half(weight) ? 256 : 160;
+  return rows >= least && rows <= most && weight.numel() >= kLargeWeights && has_row_gemm();
+}
+
+Tensor some_rows(const Tensor& x, const Tensor& weight) {
+  Tensor y = at::empty({x.size(0), weight.size(0)}, x.options());
+  const WeightKind kind = weight.scalar_type() == at::kFloat      ? WeightKind::float32
+                          : weight.scalar_type() == at::kBFloat16 ? WeightKind::bfloat16
+                                                                  : WeightKind::float16;
+  row_gemm(x.const_data_ptr<float>(), x.size(0), {kind, weight.const_data_ptr(), weight.size(0), weight.size(1)},
+           y.mutable_data_ptr<float>());
+  return y;
+}
+
 }  // namespace
 
 Tensor linear(const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias) {
-  require(x.dim() == 2 && x.size(1) == weight.size(1), Fault::internal, "linear: x is ", x.size(-1), " wide, the weight takes ",
-          weight.size(1));
-  if (x.scalar_type() == weight.scalar_type()) return at::linear(x, weight, bias ? bias->to(x.scalar_type()) : bias);
-  const bool widened = is_half(weight) && x.device().is_cpu() && x.scalar_type() == at::kFloat && weight.is_contiguous() &&
-                       !at::GradMode::is_enabled();
-  if (!widened) {
-    return at::linear(x, weight.to(x.scalar_type()), bias ? std::optional<Tensor>(bias->to(x.scalar_type())) : std::nullopt);
+  require(x.dim() == 2 && x.size(1) == weight.size(1), Fault::internal, "linear: x is ", x.size(-1),
+          " wide, the weight takes ", weight.size(1));
+  const bool plain =
+      x.device().is_cpu() && x.scalar_type() == at::kFloat && weight.is_contiguous() && !at::GradMode::is_enabled();
+  const bool same_type = x.scalar_type() == weight.scalar_type();
+  if (!plain || (same_type && !suits_row_gemm(x, weight)) || !(same_type || is_half(weight))) {
+    return at::linear(x, weight.to(x.scalar_type()),
+                      bias ? std::optional<Tensor>(bias->to(x.scalar_type())) : std::nullopt);
   }
   if (x.size(0) == 0) return at::empty({0, weight.size(0)}, x.options());
   const Tensor rows = x.contiguous();
-  Tensor y = rows.size(0) <= kFewRows ? few_rows(rows, weight) : many_rows(rows, weight);
+  Tensor y = suits_row_gemm(rows, weight) ? some_rows(rows, weight)
+             : rows.size(0) <= kFewRows   ? few_rows(rows, weight)
+                                          : many_rows(rows, weight);
   if (bias) y.add_(bias->to(at::kFloat));
   return y;
 }

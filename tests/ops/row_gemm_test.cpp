@@ -1,0 +1,82 @@
+#include "ops/row_gemm.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/randn.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cmath>
+
+#include "ops/matmul.h"
+#include "ops/row_gemm_kernels.h"
+
+namespace lithe::ops {
+namespace {
+
+WeightKind kind_of(at::ScalarType type) {
+  return type == at::kFloat ? WeightKind::float32 : type == at::kBFloat16 ? WeightKind::bfloat16 : WeightKind::float16;
+}
+
+/// Largest deviation from the product in float64, in units of the rounding that a float32 sum of this length may show.
+double deviation(const Tensor& y, const Tensor& x, const Tensor& weight) {
+  const Tensor exact = at::linear(x.to(at::kDouble), weight.to(at::kDouble));
+  return (y.to(at::kDouble) - exact).abs().max().item<double>() / std::sqrt(static_cast<double>(x.size(1)));
+}
+
+TEST(RowGemm, EqualsTheProductForEveryRemainder) {
+  if (!has_row_gemm()) GTEST_SKIP() << "this processor has neither AVX2 nor AVX-512";
+  const at::NoGradGuard no_gradients;
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    for (const auto [rows, outs, width] : {std::array<int64_t, 3>{1, 1, 1},
+                                           {7, 13, 33},
+                                           {32, 56, 1024},
+                                           {33, 57, 1025},
+                                           {126, 301, 2300},
+                                           {64, 3, 17}}) {
+      const Tensor x = at::randn({rows, width}, at::kFloat),
+                   weight = at::randn({outs, width}, at::kFloat).to(type).contiguous();
+      Tensor y = at::empty({rows, outs}, at::kFloat);
+      row_gemm(x.const_data_ptr<float>(), rows, {kind_of(type), weight.const_data_ptr(), outs, width},
+               y.mutable_data_ptr<float>());
+      EXPECT_LT(deviation(y, x, weight), 8e-6)
+          << rows << " x " << width << " -> " << outs << " " << c10::toString(type);
+    }
+  }
+}
+
+TEST(RowGemm, EveryKernelOfThisProcessorAddsTheSame) {
+  const RowGemmKernel* kernels[2];
+  const int64_t count = row_gemm_kernels(kernels);
+  for (int64_t i = 0; i < count; ++i) {
+    const RowGemmKernel& kernel = *kernels[i];
+    constexpr int64_t kDepth = 19, kStride = 23;
+    const Tensor w = at::randn({kernel.max_outs, kStride}, at::kFloat),
+                 x = at::randn({kDepth, kernel.panel}, at::kFloat);
+    for (int64_t outs = 1; outs <= kernel.max_outs; ++outs) {
+      Tensor sums = at::randn({outs, kernel.panel}, at::kFloat);
+      const Tensor expected = sums + w.narrow(0, 0, outs).narrow(1, 0, kDepth).matmul(x);
+      kernel.add(w.const_data_ptr<float>(), kStride, x.const_data_ptr<float>(), kDepth, outs,
+                 sums.mutable_data_ptr<float>());
+      EXPECT_LT((sums - expected).abs().max().item<double>(), 1e-4)
+          << "panel " << kernel.panel << ", " << outs << " outs";
+    }
+  }
+}
+
+TEST(RowGemm, LinearTakesItForLargeWeightsAndSomeRowsOnly) {
+  const at::NoGradGuard no_gradients;
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    const Tensor weight = at::randn({2048, 2048}, at::kFloat).to(type), bias = at::randn({2048}, at::kFloat);
+    for (const int64_t rows : {4, 5, 47, 48, 160, 161, 256, 257}) {
+      const Tensor x = at::randn({rows, 2048}, at::kFloat);
+      EXPECT_LT(deviation(ops::linear(x, weight, bias) - bias, x, weight), 8e-6)
+          << rows << " rows, " << c10::toString(type);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lithe::ops
