@@ -20,4 +20,5 @@ target_link_libraries(lithe_torch INTERFACE Torch::torch_cpu Torch::c10 ${LITHE_
 target_link_options(lithe_torch INTERFACE "-Wl,--allow-shlib-undefined")
 # Installed programs name the environment by its absolute path too: it is set up where it stays, and copying its 1.3 GB
 # under every prefix would serve nobody. Move the environment, and the program has to be linked again.
-set(CMAKE_INSTALL_RPATH_USE_LINK_PATH ON)
+# CMake's own way (..._USE_LINK_PATH) leaves out what lies below the source tree, where the environment is by default.
+set(CMAKE_INSTALL_RPATH "${LITHE_TORCH}/lib")

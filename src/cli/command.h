@@ -18,5 +18,6 @@ Action declare_trace(CLI::App& app);
 Action declare_inspect(CLI::App& app);
 Action declare_demo(CLI::App& app);
 Action declare_bench(CLI::App& app);
+Action declare_completion(CLI::App& app);
 
 }  // namespace lithe::cli

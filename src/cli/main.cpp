@@ -24,6 +24,7 @@ constexpr Command kCommands[] = {
     {"trace", "Write every intermediate of one request", declare_trace},
     {"inspect", "Print architecture, memory and what a plan computes", declare_inspect},
     {"bench", "Time image encode, prefill and decode, dense beside the plan", declare_bench},
+    {"completion", "Print what a shell needs to complete commands and flags", declare_completion},
 };
 
 constexpr const char* kDescription =
@@ -36,7 +37,7 @@ class Formatter : public CLI::Formatter {
  public:
   std::string make_subcommand(const CLI::App* command) const override {
     for (const Command& known : kCommands) {
-      if (command->get_name() == known.name) return fmt::format("  {:<10}{}\n", known.name, known.summary);
+      if (command->get_name() == known.name) return fmt::format("  {:<12}{}\n", known.name, known.summary);
     }
     return {};
   }

@@ -1,0 +1,83 @@
+#include "api/request.h"
+
+#include <span>
+
+#include "base/error.h"
+#include "plan/parse.h"
+#include "text/message.h"
+
+namespace lithe::api {
+namespace {
+
+image::Image from_rgb(const Picture& picture, int64_t max_pixels) {
+  const int64_t width = picture.width, height = picture.height;
+  require(width >= 1 && height >= 1, Fault::bad_request, "A picture is ", width, " x ", height,
+          " pixels; both must be at least 1.");
+  require(width <= max_pixels / height, Fault::bad_request, "A picture is ", width, " x ", height,
+          " pixels; give one of at most ", max_pixels, " in all.");
+  require(picture.bytes.size() == static_cast<size_t>(width * height * 3), Fault::bad_request, "A picture of ", width,
+          " x ", height, " pixels has ", picture.bytes.size(), " bytes; RGB needs ", width * height * 3, ".");
+  image::Image image;
+  image.width = width;
+  image.height = height;
+  image.rgb = picture.bytes;
+  return image;
+}
+
+text::Message user_message(const Question& question) {
+  text::Message message{.role = "user", .parts = {}};
+  if (question.prompt.find(text::kImageMark) == std::string::npos) {
+    message.parts.assign(question.pictures.size(), text::Part{.kind = text::Part::Kind::image, .text = {}});
+  }
+  message.parts.push_back({.kind = text::Part::Kind::text, .text = question.prompt});
+  return message;
+}
+
+}  // namespace
+
+image::Image decode(const Picture& picture, const image::DecodeOptions& options) {
+  switch (picture.kind) {
+    case Picture::Kind::file:
+      return image::read_image(picture.path, options);
+    case Picture::Kind::encoded:
+      return image::decode_image(std::as_bytes(std::span(picture.bytes)), "the picture in memory", options);
+    case Picture::Kind::rgb:
+      return from_rgb(picture, options.max_pixels);
+  }
+  fail(Fault::bad_request, "A picture is of no known kind; make it by Picture::from_file, from_memory or from_rgb.");
+}
+
+session::Request request_of(const Question& question, const session::Session& session) {
+  require(!question.raw || !question.system, Fault::bad_request,
+          "A raw prompt has no place for a system message; write it into the prompt.");
+  session::Request request;
+  request.raw = question.raw;
+  if (question.plan) request.plan = plan::load_plan(*question.plan, session.facts());
+  for (const Picture& picture : question.pictures) request.images.push_back(decode(picture, session.decode_options()));
+  if (question.raw) {
+    request.text = question.prompt;
+    return request;
+  }
+  if (question.system) request.messages.push_back(text::text_message("system", *question.system));
+  request.messages.push_back(user_message(question));
+  return request;
+}
+
+session::AnswerOptions options_of(const Question& question, const session::Session& session) {
+  const Sampling& wanted = question.sampling;
+  session::SamplingPolicy policy = session.default_sampling();
+  policy.temperature = wanted.temperature.value_or(policy.temperature);
+  policy.top_k = wanted.top_k.value_or(policy.top_k);
+  policy.top_p = wanted.top_p.value_or(policy.top_p);
+  policy.min_p = wanted.min_p.value_or(policy.min_p);
+  policy.repetition_penalty = wanted.repetition_penalty.value_or(policy.repetition_penalty);
+  policy.seed = wanted.seed;
+  session::check(policy);
+  session::AnswerOptions options;
+  options.max_new_tokens = question.max_tokens;
+  options.stop = question.stop;
+  options.sampling = policy;
+  return options;
+}
+
+}  // namespace lithe::api

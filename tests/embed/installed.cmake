@@ -1,0 +1,65 @@
+# Installs what BUILD holds below SCRATCH, builds examples/embed against that as a stranger would, and asks a question
+# whose answer is known.
+set(prefix "${SCRATCH}/prefix")
+set(question "what is the color of the rectangle?")
+set(picture "${prefix}/share/lithe/models/images/901.png")
+set(answer "Blue.\n")
+file(REMOVE_RECURSE "${SCRATCH}")
+
+function(run)
+  execute_process(COMMAND ${ARGN} COMMAND_ERROR_IS_FATAL ANY OUTPUT_QUIET)
+endfunction()
+
+# expect(COMMAND...): the command prints the answer and nothing else.
+function(expect)
+  execute_process(COMMAND ${ARGN} OUTPUT_VARIABLE out ERROR_VARIABLE err RESULT_VARIABLE code)
+  if(NOT code EQUAL 0 OR NOT out STREQUAL answer)
+    message(FATAL_ERROR "${ARGN}\nended with ${code} and said '${out}', not '${answer}'\n${err}")
+  endif()
+endfunction()
+
+run("${CMAKE_COMMAND}" --install "${BUILD}" --prefix "${prefix}")
+foreach(file bin/lithe include/lithe/lithe.h include/lithe/model.h share/lithe/plans/p-mod.json share/doc/lithe/embedding.md)
+  if(NOT EXISTS "${prefix}/${file}")
+    message(FATAL_ERROR "${file} was not installed")
+  endif()
+endforeach()
+expect("${prefix}/bin/lithe" run demo --image "${picture}" "${question}")
+
+run("${CMAKE_COMMAND}" -S "${SOURCE}/examples/embed" -B "${SCRATCH}/build" "-DCMAKE_PREFIX_PATH=${prefix}"
+  "-DCMAKE_C_FLAGS=-Wall -Wextra -Wpedantic -Werror" "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Wpedantic -Werror")
+run("${CMAKE_COMMAND}" --build "${SCRATCH}/build")
+foreach(program ask ask_c)
+  foreach(model easyvqa-pmod easyvqa-dense)
+    expect("${SCRATCH}/build/${program}" "${prefix}/share/lithe/models/${model}" "${picture}" "${question}")
+  endforeach()
+  execute_process(COMMAND "${SCRATCH}/build/${program}" /nowhere "${picture}" "${question}"
+    RESULT_VARIABLE code ERROR_VARIABLE err OUTPUT_QUIET)
+  if(code EQUAL 0 OR NOT err MATCHES "^${program}: [^\n]*/nowhere[^\n]*\n$")
+    message(FATAL_ERROR "${program} with no model ended with ${code} and said '${err}'")
+  endif()
+endforeach()
+
+# The library shows its public face and nothing below it.
+file(GLOB library "${prefix}/lib*/liblithe.so" "${prefix}/lib/*/liblithe.so")
+execute_process(COMMAND "${NM}" -DC --defined-only "${library}" COMMAND_ERROR_IS_FATAL ANY OUTPUT_VARIABLE symbols)
+if(NOT symbols MATCHES "lithe::Model::ask" OR NOT symbols MATCHES " lithe_ask" OR
+   symbols MATCHES "lithe::(base|io|text|image|plan|ops|nn|routing|models|session|api)::[^\n]*" OR
+   symbols MATCHES " lithe_text_[^\n]*")
+  message(FATAL_ERROR "The library's symbols are not its public face: ${CMAKE_MATCH_0}")
+endif()
+
+# The completion is a script that bash takes, and it completes.
+set(script "${prefix}/share/bash-completion/completions/lithe")
+file(WRITE "${SCRATCH}/complete.sh" "source '${script}'\n" [[
+complete_line() { COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _lithe; echo "${COMPREPLY[*]}"; }
+complete_line lithe ru
+complete_line lithe run demo --heat
+complete_line lithe run demo --plan shor
+complete_line lithe run demo-d
+]])
+execute_process(COMMAND bash "${SCRATCH}/complete.sh" WORKING_DIRECTORY "${SCRATCH}"
+  COMMAND_ERROR_IS_FATAL ANY OUTPUT_VARIABLE completed)
+if(NOT completed STREQUAL "run\n--heat-map\nshortv\ndemo-dense\n")
+  message(FATAL_ERROR "bash completed '${completed}'")
+endif()

@@ -1,0 +1,138 @@
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <iterator>
+#include <stdexcept>
+
+#include "lithe/model.h"
+
+namespace lithe {
+namespace {
+
+const std::string kModel = LITHE_SOURCE_DIR "/models/easyvqa-pmod";
+const std::string kPicture = LITHE_SOURCE_DIR "/models/images/901.png";
+
+Model& demo() {
+  static Model model = Model::load(kModel);
+  return model;
+}
+
+Question question() {
+  Question question;
+  question.prompt = "what is the color of the rectangle?";
+  question.pictures = {Picture::from_file(kPicture)};
+  return question;
+}
+
+template <class Work>
+void expect_failure(Cause cause, const std::string& words, const Work& work) {
+  try {
+    work();
+    ADD_FAILURE() << "nothing was thrown; expected: " << words;
+  } catch (const Failure& failure) {
+    EXPECT_EQ(failure.cause(), cause) << failure.what();
+    EXPECT_NE(std::string(failure.what()).find(words), std::string::npos) << failure.what();
+    EXPECT_EQ(std::string(failure.what()).find('\n'), std::string::npos) << failure.what();
+  }
+}
+
+TEST(Model, AnswersAsTheReferenceDoes) {
+  std::string streamed;
+  const Answer answer = demo().ask(question(), [&](std::string_view piece) {
+    streamed += piece;
+    return true;
+  });
+  EXPECT_EQ(answer.text, "Blue.");
+  EXPECT_EQ(streamed, "Blue.");
+  EXPECT_EQ(answer.tokens, (std::vector<std::int64_t>{446, 457, 2}));
+  EXPECT_EQ(answer.stop, "eos");
+  EXPECT_EQ(answer.vision_rows, 64);
+  EXPECT_GT(answer.prompt_rows, 64);
+  EXPECT_GT(answer.prefill_ms, 0);
+}
+
+TEST(Model, PlansChangeWhatIsCached) {
+  Question dense = question();
+  dense.plan = "dense";
+  EXPECT_GT(demo().ask(dense).cache_bytes, demo().ask(question()).cache_bytes);
+  EXPECT_EQ(demo().plan(), "p-mod");
+  dense.plan = "no-such-plan";
+  expect_failure(Cause::bad_request, "no-such-plan", [&] { demo().ask(dense); });
+}
+
+TEST(Model, PicturesFromMemoryAreThoseOfTheFile) {
+  std::ifstream in(kPicture, std::ios::binary);
+  const std::vector<std::uint8_t> bytes{std::istreambuf_iterator<char>(in), {}};
+  const PictureFeatures from_file = demo().features(Picture::from_file(kPicture));
+  const PictureFeatures from_memory = demo().features(Picture::from_memory(bytes));
+  EXPECT_EQ(from_memory.tower, from_file.tower);
+  EXPECT_EQ(from_memory.projected, from_file.projected);
+  const PictureFeatures black = demo().features(Picture::from_rgb(std::vector<std::uint8_t>(8 * 6 * 3), 8, 6));
+  EXPECT_NE(black.projected, from_file.projected);
+}
+
+TEST(Model, FeaturesHaveTheShapesTheySay) {
+  const PictureFeatures features = demo().features(Picture::from_file(kPicture));
+  EXPECT_EQ(features.tiles, 1);
+  EXPECT_EQ(features.tokens, 64);
+  EXPECT_EQ(features.rows, 64);
+  EXPECT_EQ(features.tower.size(), static_cast<std::size_t>(features.tiles * features.tokens * features.width));
+  EXPECT_EQ(features.projected.size(), static_cast<std::size_t>(features.rows * features.hidden));
+}
+
+TEST(Model, ACallbackEndsTheAnswer) {
+  const Answer answer = demo().ask(question(), [](std::string_view) { return false; });
+  EXPECT_EQ(answer.stop, "cancelled");
+  EXPECT_LT(answer.tokens.size(), 3U);
+}
+
+TEST(Model, WhatACallbackThrowsReachesTheCaller) {
+  EXPECT_THROW(demo().ask(question(), [](std::string_view) -> bool { throw std::out_of_range("mine"); }),
+               std::out_of_range);
+  EXPECT_EQ(demo().ask(question()).text, "Blue.");
+}
+
+TEST(Model, OptionsAreTaken) {
+  Question asked = question();
+  asked.stop = {"."};
+  EXPECT_EQ(demo().ask(asked).text, "Blue");
+  asked.stop.clear();
+  asked.max_tokens = 1;
+  EXPECT_EQ(demo().ask(asked).tokens.size(), 1U);
+  asked.sampling.top_p = -1;
+  expect_failure(Cause::bad_request, "top-p", [&] { demo().ask(asked); });
+}
+
+TEST(Model, SaysWhatIsWrong) {
+  expect_failure(Cause::bad_file, "/nowhere", [] { Model::load("/nowhere"); });
+  LoadOptions options;
+  options.weights = "int3";
+  expect_failure(Cause::bad_request, "int3", [&] { Model::load(kModel, options); });
+  Question asked = question();
+  asked.pictures = {Picture::from_memory({1, 2, 3})};
+  expect_failure(Cause::bad_file, "picture in memory", [&] { demo().ask(asked); });
+  asked.pictures = {Picture::from_rgb({1, 2, 3}, 2, 1)};
+  expect_failure(Cause::bad_request, "bytes", [&] { demo().ask(asked); });
+  asked.pictures = {Picture::from_rgb({}, -1, std::int64_t{1} << 62)};
+  expect_failure(Cause::bad_request, "pixels", [&] { demo().ask(asked); });
+  asked = question();
+  asked.prompt = "<image> and <image>";
+  expect_failure(Cause::bad_request, "image", [&] { demo().ask(asked); });
+}
+
+TEST(Model, AMovedModelSaysSo) {
+  Model first = Model::load(kModel + "/");
+  const Model second = std::move(first);
+  EXPECT_EQ(second.name(), "easyvqa-pmod");
+  EXPECT_GT(second.weight_bytes(), 0);
+  expect_failure(Cause::bad_request, "moved", [&] { first.family(); });
+}
+
+TEST(Library, NamesItsPlans) {
+  const std::vector<std::string> names = plan_names();
+  EXPECT_NE(std::find(names.begin(), names.end(), "p-mod"), names.end());
+  EXPECT_EQ(version(), "0.1.0");
+}
+
+}  // namespace
+}  // namespace lithe
