@@ -69,10 +69,11 @@ double Bench::decode_ms(const plan::Plan& plan, int64_t steps) {
   const c10::InferenceMode no_gradients;
   require(state_->prefilled == &plan && steps > 0, Fault::internal, "Bench::decode_ms: call prefill with the same plan first");
   state_->generation->reserve(steps);
+  const Generation::Mark prompt = state_->generation->mark();
   const Stopwatch clock;
   for (int64_t i = 0; i < steps; ++i) state_->model.decoder.logits(state_->generation->step(1));
   const double ms = clock.elapsed_ms() / static_cast<double>(steps);
-  state_->generation->rewind();
+  state_->generation->rewind(prompt);
   return ms;
 }
 

@@ -8,26 +8,34 @@ namespace lithe::session {
 
 Generation::Generation(const models::Model& model, const plan::Plan& plan) : model_(&model), plan_(&plan), states_(model.decoder.blocks.size()) {}
 
+void Generation::enter_prompt(routing::Batch& batch, const std::vector<routing::RowKind>& kinds) {
+  const auto rows = static_cast<int64_t>(kinds.size());
+  if (batch.offsets.empty()) batch.offsets.push_back(0);
+  batch.sequences.push_back({.plan = plan_, .states = states_, .prompt = true});
+  batch.offsets.push_back(batch.offsets.back() + rows);
+  for (int64_t row = 0; row < rows; ++row) batch.positions.push_back(row);
+  batch.kinds.insert(batch.kinds.end(), kinds.begin(), kinds.end());
+  position_ = rows;
+}
+
+void Generation::enter_token(routing::Batch& batch) {
+  if (batch.offsets.empty()) batch.offsets.push_back(0);
+  batch.sequences.push_back({.plan = plan_, .states = states_, .prompt = false});
+  batch.offsets.push_back(batch.offsets.back() + 1);
+  batch.positions.push_back(position_++);
+  batch.kinds.push_back(routing::RowKind::text);
+}
+
 Tensor Generation::prefill(const Tensor& x, const std::vector<routing::RowKind>& kinds, const routing::Observer& observer) {
   routing::Batch batch;
-  batch.sequences.push_back({.plan = plan_, .states = states_, .prompt = true});
-  batch.offsets = {0, x.size(0)};
-  batch.positions.resize(static_cast<size_t>(x.size(0)));
-  std::iota(batch.positions.begin(), batch.positions.end(), 0);
-  batch.kinds = kinds;
-  Tensor out = model_->decoder.forward(std::move(batch), x, observer);
-  position_ = prompt_length_ = x.size(0);
-  prompt_rows_ = rows_held();
-  return out;
+  enter_prompt(batch, kinds);
+  return model_->decoder.forward(std::move(batch), x, observer);
 }
 
 Tensor Generation::step(int64_t id) {
   const Tensor ids = at::tensor(id, at::kLong).view({1}).to(model_->decoder.embeddings.device());
   routing::Batch batch;
-  batch.sequences.push_back({.plan = plan_, .states = states_, .prompt = false});
-  batch.offsets = {0, 1};
-  batch.positions = {position_++};
-  batch.kinds = {routing::RowKind::text};
+  enter_token(batch);
   return model_->decoder.forward(std::move(batch), model_->decoder.embed(ids));
 }
 
@@ -35,9 +43,9 @@ void Generation::reserve(int64_t rows) {
   for (nn::LayerState& state : states_) state.reserve(state.length() + rows);
 }
 
-void Generation::rewind() {
-  for (size_t layer = 0; layer < states_.size(); ++layer) states_[layer].truncate(prompt_rows_[layer]);
-  position_ = prompt_length_;
+void Generation::rewind(const Mark& mark) {
+  for (size_t layer = 0; layer < states_.size(); ++layer) states_[layer].truncate(mark.rows[layer]);
+  position_ = mark.position;
 }
 
 std::vector<int64_t> Generation::rows_held() const {
@@ -50,15 +58,24 @@ int64_t Generation::bytes_held() const {
   return std::accumulate(states_.begin(), states_.end(), int64_t{0}, [](int64_t sum, const nn::LayerState& state) { return sum + state.bytes(); });
 }
 
-std::vector<int64_t> positions_run(const routing::LayerReport& report) {
+std::vector<int64_t> positions_run(const routing::LayerReport& report, size_t sequence) {
   const routing::Rows &active = report.rows->active, &fed = report.rows->feed_forward;
   std::vector<int64_t> positions;
-  for (int64_t i = 0; i < fed.count(); ++i) {
+  for (int64_t i = fed.offsets[sequence]; i < fed.offsets[sequence + 1]; ++i) {
     const int64_t in_active = fed.index ? fed.list[static_cast<size_t>(i)] : i;
     const int64_t row = active.index ? active.list[static_cast<size_t>(in_active)] : in_active;
     positions.push_back(report.batch->positions[static_cast<size_t>(row)]);
   }
   return positions;
+}
+
+std::vector<int64_t> positions_run(const routing::LayerReport& report) {
+  std::vector<int64_t> all;
+  for (size_t sequence = 0; sequence < report.batch->sequences.size(); ++sequence) {
+    const std::vector<int64_t> some = positions_run(report, sequence);
+    all.insert(all.end(), some.begin(), some.end());
+  }
+  return all;
 }
 
 }  // namespace lithe::session

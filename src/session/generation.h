@@ -18,6 +18,11 @@ class Generation {
  public:
   Generation(const models::Model& model, const plan::Plan& plan);
 
+  /// Puts a whole prompt behind the sequences of a batch that is about to run.
+  void enter_prompt(routing::Batch& batch, const std::vector<routing::RowKind>& kinds);
+  /// Puts the next token behind the sequences of a batch that is about to run.
+  void enter_token(routing::Batch& batch);
+
   /// x: [rows, hidden], a whole prompt -> [rows alive, hidden] after the last block.
   Tensor prefill(const Tensor& x, const std::vector<routing::RowKind>& kinds, const routing::Observer& observer = {});
   /// Runs one token -> [1, hidden] after the last block.
@@ -25,8 +30,14 @@ class Generation {
 
   /// Room for this many more rows in every layer's cache.
   void reserve(int64_t rows);
-  /// Forgets all rows behind what the prefill left: for timing decode again.
-  void rewind();
+  /// Where a sequence stands: rows held per layer, and the position of the next row.
+  struct Mark {
+    std::vector<int64_t> rows;
+    int64_t position = 0;
+  };
+  Mark mark() const { return {rows_held(), position_}; }
+  /// Forgets all rows behind a mark: a pass that failed, or that is to be timed again.
+  void rewind(const Mark& mark);
 
   int64_t next_position() const { return position_; }
   std::vector<int64_t> rows_held() const;
@@ -36,11 +47,12 @@ class Generation {
   const models::Model* model_;
   const plan::Plan* plan_;
   std::vector<nn::LayerState> states_;
-  std::vector<int64_t> prompt_rows_;  // held after prefill, per layer
-  int64_t position_ = 0, prompt_length_ = 0;
+  int64_t position_ = 0;
 };
 
 /// The rows of a batch that a layer ran in full, as original positions: those that ran the feed-forward network.
 std::vector<int64_t> positions_run(const routing::LayerReport& report);
+/// The same of one sequence of the batch.
+std::vector<int64_t> positions_run(const routing::LayerReport& report, size_t sequence);
 
 }  // namespace lithe::session

@@ -1,0 +1,175 @@
+#include "session/answering.h"
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/tensor.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "session/answer.h"
+
+namespace lithe::session {
+namespace {
+
+constexpr int64_t kDefaultNewTokens = 512;
+
+int64_t budget_of(const models::Model& model, int64_t prompt_rows, const AnswerOptions& options) {
+  const int64_t wanted = options.max_new_tokens.value_or(model.generation.max_new_tokens.value_or(kDefaultNewTokens));
+  require(wanted >= 1, Fault::bad_request, "the number of new tokens is ", wanted, ", it must be at least 1");
+  const int64_t longest = model.decoder.config.max_positions;
+  return longest == 0 ? wanted : std::min(wanted, longest - prompt_rows);
+}
+
+bool is_eos(const models::Model& model, int64_t id) {
+  const std::vector<int64_t>& ids = model.prompt.eos_ids;
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
+
+std::vector<std::string> stops(const models::Model& model, const AnswerOptions& options) {
+  std::vector<std::string> all = options.stop;
+  if (!options.ignore_eos) all.insert(all.end(), model.prompt.stop_strings.begin(), model.prompt.stop_strings.end());
+  return all;
+}
+
+/// Also measures how long it took.
+PromptRows timed_prompt(const models::Model& model, const Request& request, Timings& timings) {
+  const c10::InferenceMode no_gradients;
+  const Stopwatch clock;
+  PromptRows prompt = build_prompt(model, request);
+  timings.image_ms = clock.elapsed_ms();
+  timings.prompt_rows = prompt.rows();
+  timings.vision_rows = prompt.vision_rows();
+  return prompt;
+}
+
+/// The last row of every sequence.  x: [rows, hidden] -> [sequences, hidden]
+Tensor last_rows(const Tensor& x, const std::vector<int64_t>& offsets) {
+  std::vector<int64_t> last;
+  for (size_t i = 0; i + 1 < offsets.size(); ++i) {
+    require(offsets[i + 1] > offsets[i], Fault::bad_request,
+            "the plan lets go of every row of the prompt, so that nothing is left to answer from");
+    last.push_back(offsets[i + 1] - 1);
+  }
+  if (last.size() == 1) return x.narrow(0, last.front(), 1);
+  return x.index_select(0, at::tensor(at::ArrayRef<int64_t>(last), at::kLong).to(x.device()));
+}
+
+/// Runs what the answers need next.  -> [answers, vocab] logits on the host
+Tensor forward(const models::Model& model, std::span<Answering* const> answers) {
+  routing::Batch batch, alive;
+  std::vector<Tensor> rows;
+  bool prompts = false;
+  for (Answering* answer : answers) {
+    prompts = prompts || !answer->prefilled();
+    rows.push_back(answer->enter(batch));
+  }
+  routing::Observer record;
+  if (prompts) {
+    record = [&](const routing::LayerReport& report) {
+      for (size_t i = 0; i < answers.size(); ++i) {
+        if (!answers[i]->prefilled()) answers[i]->record(report, i);
+      }
+    };
+  }
+  Tensor x = rows.size() == 1 ? rows.front() : at::cat(rows);
+  rows.clear();
+  const Tensor hidden = model.decoder.forward(std::move(batch), std::move(x), record, &alive);
+  return model.decoder.logits(last_rows(hidden, alive.offsets)).to(at::kCPU).contiguous();
+}
+
+}  // namespace
+
+Answering::Answering(const models::Model& model, const Request& request, AnswerOptions options)
+    : model_(model),
+      options_(std::move(options)),
+      plan_(plan_of(model, request)),
+      prompt_(timed_prompt(model, request, answer_.timings)),
+      seen_(prompt_->ids),
+      recorder_(*prompt_),
+      generation_(model, plan_),
+      budget_(budget_of(model, prompt_->rows(), options_)),
+      policy_(options_.sampling.value_or(SamplingPolicy{})),
+      random_(policy_.seed),
+      stream_(*model.tokenizer),
+      filter_(stops(model, options_)) {
+  check(policy_);
+  prompt_->images.clear();  // pixels and features; the rows are among the embeddings
+}
+
+Tensor Answering::enter(routing::Batch& batch) {
+  mark_ = generation_.mark();
+  if (!prefilled()) {
+    clock_ = {};
+    recorder_.restart();
+    generation_.enter_prompt(batch, prompt_->kinds);
+    return prompt_->embeddings;
+  }
+  generation_.enter_token(batch);
+  const Tensor& table = model_.decoder.embeddings;
+  return model_.decoder.embed(at::tensor(answer_.tokens.back(), at::kLong).view({1}).to(table.device()));
+}
+
+void Answering::after_prompt() {
+  answer_.cache.rows_after_prefill = generation_.rows_held();
+  answer_.cache.bytes_after_prefill = generation_.bytes_held();
+  answer_.kept = recorder_.take();
+  prompt_.reset();
+  generation_.reserve(budget_);
+}
+
+void Answering::accept(std::span<const float> scores) {
+  const bool first = !prefilled();
+  if (first) after_prompt();
+  const int64_t id = sample(scores, seen_, policy_, random_);
+  if (first) {
+    answer_.timings.prefill_ms = clock_.elapsed_ms();
+    clock_ = {};
+  }
+  answer_.tokens.push_back(id);
+  answer_.token_logits.push_back(scores[static_cast<size_t>(id)]);
+  seen_.push_back(id);
+  if (!options_.ignore_eos && is_eos(model_, id)) {
+    answer_.stop = StopReason::eos;
+    return finish();
+  }
+  emit(filter_.push(stream_.push(id)));
+  if (answer_.stop != StopReason::length || static_cast<int64_t>(answer_.tokens.size()) >= budget_) finish();
+}
+
+void Answering::emit(const std::string& piece) {
+  answer_.text += piece;
+  if (!piece.empty() && options_.on_text && !options_.on_text(piece)) answer_.stop = StopReason::cancelled;
+  if (filter_.stopped() && answer_.stop == StopReason::length) answer_.stop = StopReason::stop_string;
+}
+
+void Answering::finish() {
+  emit(filter_.push(stream_.finish()));
+  emit(filter_.finish());
+  answer_.timings.decode_ms = clock_.elapsed_ms();
+  answer_.timings.decoded_tokens = static_cast<int64_t>(answer_.tokens.size()) - 1;
+  answer_.cache.rows_at_end = generation_.rows_held();
+  answer_.cache.bytes_at_end = generation_.bytes_held();
+  done_ = true;
+}
+
+Answer Answering::take() {
+  require(done_, Fault::internal, "Answering::take: the answer is not done");
+  return std::move(answer_);
+}
+
+void run_pass(const models::Model& model, std::span<Answering* const> answers) {
+  const c10::InferenceMode no_gradients;
+  Tensor logits;
+  try {
+    logits = forward(model, answers);
+  } catch (const Error& error) {
+    for (Answering* answer : answers) answer->back_out();
+    throw FailedPass{error};
+  }
+  const auto vocab = static_cast<size_t>(logits.size(1));
+  const float* scores = logits.const_data_ptr<float>();
+  for (size_t i = 0; i < answers.size(); ++i) answers[i]->accept({scores + i * vocab, vocab});
+}
+
+}  // namespace lithe::session

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <optional>
+#include <random>
+#include <span>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "models/model.h"
+#include "session/generation.h"
+#include "session/kept_recorder.h"
+#include "session/prompt_rows.h"
+#include "session/session.h"
+#include "session/stop_filter.h"
+#include "text/tokenizer.h"
+
+namespace lithe::session {
+
+using at::Tensor;
+
+/// One request on its way to an answer: its prompt, its layer states, its sampling, its text. run_pass() moves it on,
+/// alone or together with others; the answer does not depend on the company.
+class Answering {
+ public:
+  /// Renders, tokenises and encodes pictures. Throws Error{bad_request} for a request that the model cannot run.
+  Answering(const models::Model& model, const Request& request, AnswerOptions options);
+  Answering(const Answering&) = delete;
+  Answering& operator=(const Answering&) = delete;
+
+  const plan::Plan& plan() const { return plan_; }
+  bool prefilled() const { return !prompt_; }
+  bool done() const { return done_; }
+  /// Of the prompt, before the first pass.
+  const PromptRows& prompt() const { return *prompt_; }
+  /// Most tokens that will be made.
+  int64_t token_budget() const { return budget_; }
+
+  /// Appends what runs next to a batch, the whole prompt or one token.  -> [rows, hidden]
+  Tensor enter(routing::Batch& batch);
+  void record(const routing::LayerReport& report, size_t sequence) { recorder_.record(report, sequence); }
+  /// Chooses the next token and emits its text.  scores: [vocab]
+  void accept(std::span<const float> scores);
+  /// Forgets the pass that it entered last, as that failed.
+  void back_out() { generation_.rewind(mark_); }
+  /// The answer; once, when done.
+  Answer take();
+
+ private:
+  void after_prompt();
+  void emit(const std::string& piece);
+  void finish();
+
+  const models::Model& model_;
+  const AnswerOptions options_;
+  const plan::Plan plan_;
+  Answer answer_;
+  std::optional<PromptRows> prompt_;  // until it has run
+  std::vector<int64_t> seen_;         // tokens of prompt and answer
+  KeptRecorder recorder_;
+  Generation generation_;
+  Generation::Mark mark_;
+  int64_t budget_ = 0;
+  SamplingPolicy policy_;
+  std::mt19937_64 random_;
+  text::TextStream stream_;
+  StopFilter filter_;
+  Stopwatch clock_;
+  bool done_ = false;
+};
+
+/// A pass that the model refused: every answer is as it was before.
+struct FailedPass {
+  Error error;
+};
+
+/// One forward pass over everything that the answers need next, prompts and single tokens mixed; each then chooses its
+/// token. Throws FailedPass, and whatever a callback of an answer throws.
+void run_pass(const models::Model& model, std::span<Answering* const> answers);
+
+}  // namespace lithe::session

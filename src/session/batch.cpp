@@ -1,0 +1,187 @@
+#include "session/batch.h"
+
+#include <algorithm>
+#include <deque>
+#include <iterator>
+#include <span>
+
+#include "session/answering.h"
+#include "session/batch_memory.h"
+#include "session/memory.h"
+
+namespace lithe::session {
+namespace {
+
+struct Waiting {
+  int64_t ticket;
+  Request request;
+  AnswerOptions options;
+};
+
+struct Member {
+  int64_t ticket = 0;
+  std::unique_ptr<Answering> answering;
+  int64_t cache_bytes = 0;  // worst case
+  int64_t rows = 0;         // of the prompt
+};
+
+Outcome failed(int64_t ticket, const Error& error) {
+  return {ticket, {}, error};
+}
+
+}  // namespace
+
+class BatchRun::Impl {
+ public:
+  Impl(const models::Model& model, const BatchLimits& limits)
+      : model_(model), limits_(limits), bytes_(limits.bytes.value_or(memory_available() / 2)) {
+    require(limits.sequences >= 1, Fault::bad_request, "the batch size is ", limits.sequences,
+            ", it must be at least 1");
+    require(limits.prefill_rows >= 1, Fault::bad_request, "the prompt rows of a pass are ", limits.prefill_rows,
+            ", they must be at least 1");
+    require(bytes_ >= 1, Fault::bad_request, "the batch may use ", bytes_, " bytes, give it at least some mebibytes");
+  }
+
+  void submit(Waiting waiting) { waiting_.push_back(std::move(waiting)); }
+  bool wants_more() const {
+    return static_cast<int64_t>(running_.size() + waiting_.size()) + (next_ ? 1 : 0) < limits_.sequences;
+  }
+  bool idle() const { return waiting_.empty() && !next_ && running_.empty(); }
+
+  std::vector<Outcome> step() {
+    std::vector<Outcome> outcomes;
+    const size_t before = running_.size();
+    admit(outcomes);
+    if (!running_.empty()) run(before, outcomes);
+    leave(outcomes);
+    return outcomes;
+  }
+
+  BatchState state() const {
+    BatchState state = state_;
+    state.waiting = static_cast<int64_t>(waiting_.size()) + (next_ ? 1 : 0);
+    state.running = static_cast<int64_t>(running_.size());
+    return state;
+  }
+
+ private:
+  /// Worst case of a pass: these caches, `rows` rows of `sequences` sequences and the embeddings of `prompt_rows` of
+  /// them, with the longest of all prompts ready beside it, or being made ready.
+  int64_t worst_case(int64_t caches, int64_t prompt_rows, int64_t rows, int64_t sequences) const {
+    const models::DecoderConfig& config = model_.decoder.config;
+    const int64_t embeddings = (prompt_rows + config.max_positions) * config.hidden * int64_t{sizeof(float)};
+    return caches + embeddings + std::max(pass_bytes(model_, rows, sequences), encode_bytes(model_));
+  }
+
+  /// The same of what runs, with `prompt_rows` rows of prompts in the next pass, and one more member.
+  int64_t worst_case_with(const Member* more, int64_t prompt_rows) const {
+    int64_t caches = more ? more->cache_bytes : 0;
+    for (const Member& member : running_) caches += member.cache_bytes;
+    const auto sequences = static_cast<int64_t>(running_.size()) + (more ? 1 : 0);
+    return worst_case(caches, prompt_rows, prompt_rows + sequences, sequences);
+  }
+
+  /// Makes the prompt of the request that came first.
+  bool prepare(std::vector<Outcome>& outcomes) {
+    while (!next_ && !waiting_.empty()) {
+      const Waiting first = std::move(waiting_.front());
+      waiting_.pop_front();
+      try {
+        Member member{.ticket = first.ticket,
+                      .answering = std::make_unique<Answering>(model_, first.request, first.options)};
+        const Answering& answering = *member.answering;
+        member.rows = answering.prompt().rows();
+        member.cache_bytes = cache_bytes(model_, answering.plan(), answering.prompt(), answering.token_budget());
+        const int64_t alone = worst_case(member.cache_bytes, member.rows, member.rows + 1, 1);
+        require(alone <= bytes_, Fault::bad_request, "the request needs ", alone, " bytes for ", member.rows,
+                " prompt rows and ", answering.token_budget(), " new tokens, and ", bytes_,
+                " may be used; ask for fewer tokens, a shorter prompt, or allow more memory");
+        next_ = std::move(member);
+      } catch (const Error& error) {
+        outcomes.push_back(failed(first.ticket, error));
+      }
+    }
+    return next_.has_value();
+  }
+
+  void admit(std::vector<Outcome>& outcomes) {
+    int64_t rows = 0;
+    while (static_cast<int64_t>(running_.size()) < limits_.sequences && prepare(outcomes)) {
+      const int64_t more = rows + next_->rows;
+      if (rows > 0 && more > limits_.prefill_rows) break;
+      if (worst_case_with(&*next_, more) > bytes_) break;
+      rows = more;
+      running_.push_back(std::move(*next_));
+      next_.reset();
+    }
+    state_.bytes_admitted = worst_case_with(nullptr, rows);
+    state_.peak_bytes_admitted = std::max(state_.peak_bytes_admitted, state_.bytes_admitted);
+  }
+
+  /// One pass over all; where it fails, the answers that were running go on without those that joined, which then run
+  /// alone, so that nobody fails for another's plan.
+  void run(size_t before, std::vector<Outcome>& outcomes) {
+    try {
+      return pass(running_);
+    } catch (const FailedPass& failure) {
+      if (before == running_.size()) throw failure.error;
+    }
+    std::vector<Member> joined(std::make_move_iterator(running_.begin() + static_cast<std::ptrdiff_t>(before)),
+                               std::make_move_iterator(running_.end()));
+    running_.resize(before);
+    for (Member& member : joined) {
+      try {
+        pass({&member, 1});
+        running_.push_back(std::move(member));
+      } catch (const FailedPass& failure) {
+        outcomes.push_back(failed(member.ticket, failure.error));
+      }
+    }
+  }
+
+  void pass(std::span<const Member> members) {
+    std::vector<Answering*> answers;
+    for (const Member& member : members) answers.push_back(member.answering.get());
+    run_pass(model_, answers);
+    ++state_.passes;
+    state_.tokens += static_cast<int64_t>(answers.size());
+  }
+
+  void leave(std::vector<Outcome>& outcomes) {
+    for (Member& member : running_) {
+      if (member.answering->done()) outcomes.push_back({member.ticket, member.answering->take(), std::nullopt});
+    }
+    std::erase_if(running_, [](const Member& member) { return member.answering->done(); });
+  }
+
+  const models::Model& model_;
+  const BatchLimits limits_;
+  const int64_t bytes_;
+  std::deque<Waiting> waiting_;
+  std::optional<Member> next_;  // its prompt is ready, and there was no room yet
+  std::vector<Member> running_;
+  BatchState state_;
+};
+
+BatchRun::BatchRun(const Session& session, const BatchLimits& limits)
+    : impl_(std::make_unique<Impl>(session.model(), limits)) {}
+BatchRun::BatchRun(BatchRun&&) noexcept = default;
+BatchRun::~BatchRun() = default;
+
+void BatchRun::submit(int64_t ticket, Request request, AnswerOptions options) {
+  impl_->submit({ticket, std::move(request), std::move(options)});
+}
+bool BatchRun::wants_more() const {
+  return impl_->wants_more();
+}
+bool BatchRun::idle() const {
+  return impl_->idle();
+}
+std::vector<Outcome> BatchRun::step() {
+  return impl_->step();
+}
+BatchState BatchRun::state() const {
+  return impl_->state();
+}
+
+}  // namespace lithe::session

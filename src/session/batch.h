@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/error.h"
+#include "session/session.h"
+
+namespace lithe::session {
+
+/// How much runs at once.
+struct BatchLimits {
+  int64_t sequences = 16;       ///< Answers at a time, at most.
+  int64_t prefill_rows = 4096;  ///< Prompt rows that join a pass, at most; a longer prompt joins alone, never in parts.
+  std::optional<int64_t> bytes;  ///< Keys, values and activations at a time, at most; absent: half of what is free.
+};
+
+/// What became of a request: an answer, or the reason why there is none.
+struct Outcome {
+  int64_t ticket = 0;
+  Answer answer;  ///< Where there is no error.
+  std::optional<Error> error;
+};
+
+/// How far a batch is.
+struct BatchState {
+  int64_t waiting = 0, running = 0;
+  int64_t passes = 0, tokens = 0;  ///< So far.
+  int64_t bytes_admitted = 0;      ///< Worst case of what runs: keys, values and the pass.
+  int64_t peak_bytes_admitted = 0;
+};
+
+/// Many requests through one model: every pass holds the next row of each running answer and the whole prompts of those
+/// that join; an answer leaves when it is done. Prompts, pictures, plans and kept rows may differ; every answer equals
+/// the answer alone, up to the rounding of float32. A request joins when its worst case fits beside the others', in the
+/// order in which they came. One thread owns it, and the session while it lives.
+class BatchRun {
+ public:
+  /// Throws Error{bad_request} for limits below 1.
+  explicit BatchRun(const Session& session, const BatchLimits& limits = {});
+  BatchRun(BatchRun&&) noexcept;
+  ~BatchRun();
+
+  /// Takes a request; its outcome carries `ticket`.
+  void submit(int64_t ticket, Request request, AnswerOptions options = {});
+  /// True while the next pass could hold more than was submitted.
+  bool wants_more() const;
+  /// Nothing waits or runs.
+  bool idle() const;
+  /// Lets waiting requests join, runs one pass, and returns what ended with it. Errors of single requests are outcomes.
+  std::vector<Outcome> step();
+
+  BatchState state() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace lithe::session

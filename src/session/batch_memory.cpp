@@ -1,0 +1,61 @@
+#include "session/batch_memory.h"
+
+#include <algorithm>
+
+#include "plan/cost.h"
+
+namespace lithe::session {
+namespace {
+
+constexpr int64_t kFloat = sizeof(float);
+// Panels of widened weights and the matrix product's own space.
+constexpr int64_t kWorkspace = int64_t{32} << 20;
+
+plan::PromptShape shape_of(const PromptRows& prompt) {
+  plan::PromptShape shape{.tiles = 0};
+  for (const routing::RowKind kind : prompt.kinds) {
+    if (kind == routing::RowKind::text) {
+      ++shape.text_tokens;
+    } else {
+      ++shape.vision_tokens;
+      shape.high_res_tokens += kind == routing::RowKind::vision_high_res;
+    }
+  }
+  return shape;
+}
+
+}  // namespace
+
+int64_t cache_bytes(const models::Model& model, const plan::Plan& plan, const PromptRows& prompt, int64_t new_tokens) {
+  const models::DecoderConfig& config = model.decoder.config;
+  const int64_t row_bytes = 2 * config.kv_heads * config.head_dim * kFloat;
+  int64_t total = 0, largest = 0;
+  for (const plan::LayerCost& layer : plan::cost(plan, model.facts, shape_of(prompt)).layers) {
+    if (!layer.self_attention) continue;
+    const int64_t bytes = (layer.rows.cache + new_tokens) * row_bytes;
+    total += bytes;
+    largest = std::max(largest, bytes);
+  }
+  return total + largest;
+}
+
+int64_t pass_bytes(const models::Model& model, int64_t rows, int64_t sequences) {
+  const models::DecoderConfig& config = model.decoder.config;
+  const int64_t heads = config.heads + 2 * config.kv_heads;
+  // What enters, the active rows, the sum so far and its norm, each before and after a join; queries, keys and values
+  // before and after rotation with what comes out of the attention; or the three inner rows of the feed-forward
+  // network.
+  const int64_t branch = std::max(3 * heads * config.head_dim, 3 * config.intermediate);
+  const int64_t indices = 64 * static_cast<int64_t>(sizeof(int64_t));
+  return rows * ((8 * config.hidden + branch) * kFloat + indices) + 3 * sequences * config.vocab * kFloat + kWorkspace;
+}
+
+int64_t encode_bytes(const models::Model& model) {
+  if (!model.has_tower()) return 0;
+  const plan::TowerFacts& tower = *model.facts.tower;
+  const int64_t row = 8 * tower.width + std::max(4 * tower.width, 2 * tower.mlp) + 3 * model.decoder.config.hidden;
+  const int64_t pixels = 3 * tower.channels * tower.image * tower.image;
+  return tower.max_tiles * (tower.tokens * row + pixels) * kFloat + kWorkspace;
+}
+
+}  // namespace lithe::session

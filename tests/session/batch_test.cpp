@@ -1,0 +1,250 @@
+#include "session/batch.h"
+
+#include <c10/core/Allocator.h>
+#include <c10/util/ThreadLocalDebugInfo.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <random>
+
+#include "image/decode.h"
+#include "models/model.h"
+#include "plan/parse.h"
+#include "session/batch_memory.h"
+#include "session/prompt_rows.h"
+
+namespace lithe::session {
+namespace {
+
+const std::filesystem::path kModels = LITHE_SOURCE_DIR "/models";
+
+Session& model(const std::string& name) {
+  static std::map<std::string, Session> open;
+  const auto found = open.find(name);
+  return found != open.end() ? found->second : open.emplace(name, Session::open(kModels / name)).first->second;
+}
+
+Request ask(Session& session, const std::vector<std::string>& pictures, const std::string& question,
+            const std::string& plan = {}) {
+  Request request;
+  text::Message message{.role = "user", .parts = {}};
+  for (const std::string& picture : pictures) {
+    request.images.push_back(image::read_image(kModels / "images" / picture, session.decode_options()));
+    message.parts.push_back({.kind = text::Part::Kind::image, .text = {}});
+  }
+  message.parts.push_back({.kind = text::Part::Kind::text, .text = question});
+  request.messages.push_back(std::move(message));
+  if (!plan.empty()) request.plan = plan::load_plan(plan, session.facts());
+  return request;
+}
+
+struct Question {
+  Request request;
+  AnswerOptions options;
+};
+
+/// Questions with none, one or two pictures, of many lengths, under many plans, greedy or drawn.
+std::vector<Question> mixed_questions(Session& session, const std::vector<std::string>& plans) {
+  const std::vector<std::vector<std::string>> pictures = {
+      {"901.png"}, {"506.png"}, {}, {"100.png", "112.png"}, {"125.png"}};
+  const std::vector<std::string> texts = {"what is the color of the rectangle?", "is there a blue shape?",
+                                          "what shape is in the image?", "does the image not contain a circle?"};
+  std::vector<Question> questions;
+  for (size_t i = 0; i < 20; ++i) {
+    Question question{ask(session, pictures[i % pictures.size()], texts[i % texts.size()], plans[i % plans.size()]),
+                      {}};
+    question.options.max_new_tokens = static_cast<int64_t>(1 + i % 11);
+    question.options.ignore_eos = i % 2 == 1;
+    if (i % 3 == 1)
+      question.options.sampling = SamplingPolicy{.temperature = 1.5, .top_k = 40, .top_p = 0.95, .seed = i};
+    if (i % 5 == 4)
+      question.options.sampling = SamplingPolicy{.temperature = 0.7, .repetition_penalty = 1.2, .seed = i};
+    questions.push_back(std::move(question));
+  }
+  return questions;
+}
+
+std::map<int64_t, Outcome> run_all(Session& session, const std::vector<Question>& questions,
+                                   const BatchLimits& limits) {
+  BatchRun batch(session, limits);
+  for (size_t i = 0; i < questions.size(); ++i) {
+    batch.submit(static_cast<int64_t>(i), questions[i].request, questions[i].options);
+  }
+  std::map<int64_t, Outcome> outcomes;
+  while (!batch.idle()) {
+    for (Outcome& outcome : batch.step()) EXPECT_TRUE(outcomes.emplace(outcome.ticket, std::move(outcome)).second);
+    EXPECT_LE(batch.state().running, limits.sequences);
+  }
+  return outcomes;
+}
+
+void expect_same(const Answer& together, const Answer& alone, const std::string& where) {
+  EXPECT_EQ(together.tokens, alone.tokens) << where;
+  EXPECT_EQ(together.text, alone.text) << where;
+  EXPECT_EQ(together.stop, alone.stop) << where;
+  EXPECT_EQ(together.cache.rows_after_prefill, alone.cache.rows_after_prefill) << where;
+  EXPECT_EQ(together.cache.rows_at_end, alone.cache.rows_at_end) << where;
+  EXPECT_EQ(together.cache.bytes_at_end, alone.cache.bytes_at_end) << where;
+  ASSERT_EQ(together.token_logits.size(), alone.token_logits.size()) << where;
+  for (size_t i = 0; i < alone.token_logits.size(); ++i) {
+    EXPECT_NEAR(together.token_logits[i], alone.token_logits[i], 1e-3) << where;  // sums in another order, 12 layers
+  }
+  ASSERT_EQ(together.kept.size(), alone.kept.size()) << where;
+  for (size_t i = 0; i < alone.kept.size(); ++i) {
+    ASSERT_EQ(together.kept[i].layers.size(), alone.kept[i].layers.size()) << where;
+    for (size_t l = 0; l < alone.kept[i].layers.size(); ++l) {
+      EXPECT_EQ(together.kept[i].layers[l].kept, alone.kept[i].layers[l].kept) << where;
+    }
+  }
+}
+
+void expect_equals_alone(Session& session, const std::vector<std::string>& plans) {
+  const std::vector<Question> questions = mixed_questions(session, plans);
+  std::vector<Answer> alone;
+  for (const Question& question : questions) alone.push_back(session.answer(question.request, question.options));
+  const std::vector<BatchLimits> all_limits = {
+      {.sequences = 1}, {.sequences = 4, .prefill_rows = 300}, {.sequences = 16, .prefill_rows = 1}, {.sequences = 16}};
+  for (const BatchLimits& limits : all_limits) {
+    const auto outcomes = run_all(session, questions, limits);
+    ASSERT_EQ(outcomes.size(), questions.size());
+    for (const auto& [ticket, outcome] : outcomes) {
+      ASSERT_FALSE(outcome.error) << outcome.error->what();
+      const std::string where = concat("question ", ticket, ", batch of ", limits.sequences);
+      expect_same(outcome.answer, alone[static_cast<size_t>(ticket)], where);
+    }
+  }
+}
+
+TEST(Batch, EveryAnswerEqualsTheAnswerAloneUnderMixedPlans) {
+  expect_equals_alone(model("easyvqa-pmod"), {"", "dense", "p-mod", "fastv", "shortv", "kv-compression", "uniform"});
+}
+
+TEST(Batch, EveryAnswerEqualsTheAnswerAloneInADenseModel) {
+  expect_equals_alone(model("easyvqa-dense"), {"", "pyramiddrop", "random", "vision-attention-skip"});
+}
+
+// Requests come while others run, and leave at different passes.
+TEST(Batch, RequestsJoinAndLeaveAtAnyPass) {
+  Session& session = model("easyvqa-pmod");
+  const std::vector<Question> questions = mixed_questions(session, {"", "dense", "fastv"});
+  std::mt19937 draw(5);
+  BatchRun batch(session, {.sequences = 5});
+  size_t next = 0;
+  std::map<int64_t, Answer> answers;
+  while (next < questions.size() || !batch.idle()) {
+    if (next < questions.size() && draw() % 2 == 0) {
+      batch.submit(static_cast<int64_t>(next), questions[next].request, questions[next].options);
+      ++next;
+    }
+    for (Outcome& outcome : batch.step()) answers.emplace(outcome.ticket, std::move(outcome.answer));
+  }
+  ASSERT_EQ(answers.size(), questions.size());
+  for (const auto& [ticket, answer] : answers) {
+    const Question& question = questions[static_cast<size_t>(ticket)];
+    expect_same(answer, session.answer(question.request, question.options), concat("question ", ticket));
+  }
+}
+
+TEST(Batch, ACallbackEndsItsOwnAnswerOnly) {
+  Session& session = model("easyvqa-dense");
+  BatchRun batch(session);
+  std::string streamed;
+  const Request request = ask(session, {"901.png"}, "what is the color of the rectangle?");
+  batch.submit(0, request,
+               {.max_new_tokens = 12, .ignore_eos = true, .on_text = [](const std::string&) { return false; }});
+  batch.submit(1, request, {.max_new_tokens = 12, .ignore_eos = true, .on_text = [&](const std::string& piece) {
+                              streamed += piece;
+                              return true;
+                            }});
+  std::map<int64_t, Answer> answers;
+  while (!batch.idle()) {
+    for (Outcome& outcome : batch.step()) answers.emplace(outcome.ticket, std::move(outcome.answer));
+  }
+  EXPECT_EQ(answers.at(0).stop, StopReason::cancelled);
+  EXPECT_EQ(answers.at(1).tokens.size(), 12U);
+  EXPECT_EQ(answers.at(1).text, streamed);
+}
+
+// A request that is wrong, or a plan that only fails when it runs, takes nobody along.
+TEST(Batch, WrongRequestsFailAlone) {
+  Session& session = model("easyvqa-dense");
+  const Question good{ask(session, {"901.png"}, "is there a circle?"), {.max_new_tokens = 6, .ignore_eos = true}};
+  Question no_picture = good, gone = good;
+  no_picture.request.images.clear();
+  plan::Plan nothing_left{.name = "nothing", .layers = {{.layer = 3}}};
+  nothing_left.layers[0].rules.push_back(
+      {.group = plan::Group::all, .keep_count = 0, .by = "uniform", .others_return = false});
+  gone.request.plan = nothing_left;
+  const auto outcomes = run_all(session, {good, no_picture, good, gone, good}, {.sequences = 2});
+  const Answer alone = session.answer(good.request, good.options);
+  for (const int64_t ticket : {0, 2, 4}) expect_same(outcomes.at(ticket).answer, alone, concat("question ", ticket));
+  ASSERT_TRUE(outcomes.at(1).error && outcomes.at(3).error);
+  EXPECT_EQ(outcomes.at(1).error->fault(), Fault::bad_request);
+}
+
+/// Counts what LibTorch's allocator hands out on this thread, at its highest.
+class AllocationMeter : public c10::MemoryReportingInfoBase {
+ public:
+  void reportMemoryUsage(void*, int64_t size, size_t, size_t, c10::Device) override {
+    now_ += size;
+    peak_ = std::max(peak_, now_);
+  }
+  bool memoryProfilingEnabled() const override { return true; }
+  int64_t peak() const { return peak_; }
+
+ private:
+  int64_t now_ = 0, peak_ = 0;
+};
+
+TEST(Batch, MemoryIsAdmittedBeforeItIsUsed) {
+  Session& session = model("easyvqa-pmod");
+  const std::vector<Question> questions = mixed_questions(session, {"", "dense", "fastv", "shortv"});
+  const int64_t one = pass_bytes(session.model(), 200, 1);
+  for (const int64_t bytes : {one + (int64_t{6} << 20), one + (int64_t{40} << 20)}) {
+    BatchRun batch(session, {.sequences = 16, .bytes = bytes});
+    for (size_t i = 0; i < questions.size(); ++i)
+      batch.submit(static_cast<int64_t>(i), questions[i].request, questions[i].options);
+    const auto meter = std::make_shared<AllocationMeter>();
+    const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, meter);
+    int64_t most_running = 0;
+    size_t answered = 0;
+    while (!batch.idle()) {
+      for (const Outcome& outcome : batch.step()) answered += !outcome.error;
+      most_running = std::max(most_running, batch.state().running);
+    }
+    EXPECT_EQ(answered, questions.size());
+    EXPECT_LE(batch.state().peak_bytes_admitted, bytes);
+    EXPECT_LE(meter->peak(), batch.state().peak_bytes_admitted);
+    EXPECT_GT(meter->peak(), 0);
+    EXPECT_GT(most_running, 1);
+  }
+}
+
+TEST(Batch, RefusesWhatNeverFits) {
+  Session& session = model("easyvqa-pmod");
+  Question question{ask(session, {"901.png"}, "is there a circle?"), {.max_new_tokens = 400}};
+  const auto outcomes = run_all(session, {question}, {.bytes = 1 << 20});
+  ASSERT_TRUE(outcomes.at(0).error);
+  EXPECT_NE(std::string(outcomes.at(0).error->what()).find("allow more memory"), std::string::npos);
+  EXPECT_THROW(BatchRun(session, {.sequences = 0}), Error);
+  EXPECT_THROW(BatchRun(session, {.prefill_rows = 0}), Error);
+  EXPECT_THROW(BatchRun(session, {.bytes = 0}), Error);
+}
+
+// The worst case of the cache is what the cache comes to, were every token made.
+TEST(Batch, CountsTheCacheAsItIsHeld) {
+  Session& session = model("easyvqa-pmod");
+  for (const char* plan : {"p-mod", "dense", "fastv", "shortv", "kv-compression", "pyramiddrop"}) {
+    const Request request = ask(session, {"901.png", "506.png"}, "is there a circle?", plan);
+    const int64_t tokens = 5;
+    const Answer answer = session.answer(request, {.max_new_tokens = tokens, .ignore_eos = true});
+    const int64_t counted = cache_bytes(session.model(), *request.plan, build_prompt(session.model(), request), tokens);
+    EXPECT_GE(counted, answer.cache.bytes_at_end) << plan;
+    EXPECT_LE(counted, answer.cache.bytes_at_end * 14 / 12)
+        << plan;  // one layer of twelve, and the token that is not run
+  }
+}
+
+}  // namespace
+}  // namespace lithe::session
