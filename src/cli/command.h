@@ -18,6 +18,7 @@ Action declare_trace(CLI::App& app);
 Action declare_inspect(CLI::App& app);
 Action declare_demo(CLI::App& app);
 Action declare_bench(CLI::App& app);
+Action declare_convert(CLI::App& app);
 Action declare_completion(CLI::App& app);
 
 }  // namespace lithe::cli
