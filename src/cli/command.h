@@ -14,6 +14,7 @@ using Action = std::function<int()>;
 using Declare = Action (*)(CLI::App& app);
 
 Action declare_run(CLI::App& app);
+Action declare_batch(CLI::App& app);
 Action declare_trace(CLI::App& app);
 Action declare_inspect(CLI::App& app);
 Action declare_demo(CLI::App& app);

@@ -21,6 +21,7 @@ struct Command {
 constexpr Command kCommands[] = {
     {"demo", "The shipped models on a shipped picture, dense beside skipped", declare_demo},
     {"run", "Answer a question about pictures", declare_run},
+    {"batch", "Answer many requests of a JSONL file, several at a time", declare_batch},
     {"trace", "Write every intermediate of one request", declare_trace},
     {"inspect", "Print architecture, memory and what a plan computes", declare_inspect},
     {"bench", "Time image encode, prefill and decode, dense beside the plan", declare_bench},

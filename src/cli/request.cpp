@@ -27,6 +27,10 @@ void add_question(CLI::App& app, QuestionOptions& options) {
   app.add_option("--image", options.images, "A picture (JPEG, PNG, WebP, GIF, BMP); once per picture, in order")
       ->type_name("FILE")
       ->allow_extra_args(false);
+  add_prompting(app, options);
+}
+
+void add_prompting(CLI::App& app, QuestionOptions& options) {
   app.add_flag("--raw-prompt", options.raw_prompt,
                "Take the prompt as it is: no chat template; <image> marks where each picture goes");
   app.add_option("--system", options.system, "A system message in place of the model's own")->type_name("TEXT");

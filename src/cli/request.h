@@ -9,7 +9,7 @@
 
 namespace lithe::cli {
 
-/// The flags of `run` and `trace` that say what is asked.
+/// The flags of `run`, `batch` and `trace` that say what is asked.
 struct QuestionOptions {
   std::vector<std::string> images;
   bool raw_prompt = false;
@@ -17,8 +17,11 @@ struct QuestionOptions {
   std::optional<std::string> plan;
 };
 
-/// Declares --image, --raw-prompt, --system and --plan.
+/// Declares --image, and what add_prompting declares.
 void add_question(CLI::App& app, QuestionOptions& options);
+
+/// Declares --raw-prompt, --system and --plan.
+void add_prompting(CLI::App& app, QuestionOptions& options);
 
 /// Reads the pictures and the plan and puts the question together. A prompt without "<image>" gets its pictures in
 /// front, as a chat does. Throws Error.

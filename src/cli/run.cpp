@@ -11,6 +11,7 @@
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/request.h"
+#include "cli/sampling.h"
 
 namespace lithe::cli {
 namespace {
@@ -38,37 +39,10 @@ struct RunOptions {
   QuestionOptions question;
   std::string model;
   std::optional<std::string> prompt;
-  std::optional<double> temperature, top_p, min_p, repeat_penalty;
-  std::optional<int64_t> top_k, max_tokens;
-  std::vector<std::string> stop;
+  SamplingOptions sampling;
   std::optional<std::string> heat_map;
   bool verbose = false;
 };
-
-void add_sampling(CLI::App& app, RunOptions& options) {
-  const std::string group = "Sampling";
-  app.add_option("--temp", options.temperature,
-                 "Temperature; 0 is greedy (default: the folder's generation_config.json, else 0)")
-      ->type_name("T")
-      ->group(group);
-  app.add_option("--top-k", options.top_k, "Only the K best tokens; 0: all")->type_name("K")->group(group);
-  app.add_option("--top-p", options.top_p, "Only the best tokens that hold P of the probability")
-      ->type_name("P")
-      ->group(group);
-  app.add_option("--min-p", options.min_p, "Only tokens with P of the best token's probability")
-      ->type_name("P")
-      ->group(group);
-  app.add_option("--repeat-penalty", options.repeat_penalty, "Penalty of tokens that were there already; 1: none")
-      ->type_name("R")
-      ->group(group);
-  app.add_option("-n,--max-tokens", options.max_tokens, "Most new tokens (default: the folder's, else 512)")
-      ->type_name("N")
-      ->group(group);
-  app.add_option("--stop", options.stop, "End the answer in front of this text; may be repeated")
-      ->type_name("TEXT")
-      ->allow_extra_args(false)
-      ->group(group);
-}
 
 std::string prompt_of(const RunOptions& options) {
   if (options.prompt) return *options.prompt;
@@ -81,18 +55,6 @@ std::string prompt_of(const RunOptions& options) {
   return prompt;
 }
 
-session::SamplingPolicy sampling_of(const RunOptions& options, const session::Session& session) {
-  session::SamplingPolicy policy = session.default_sampling();
-  policy.temperature = options.temperature.value_or(policy.temperature);
-  policy.top_k = options.top_k.value_or(policy.top_k);
-  policy.top_p = options.top_p.value_or(policy.top_p);
-  policy.min_p = options.min_p.value_or(policy.min_p);
-  policy.repetition_penalty = options.repeat_penalty.value_or(policy.repetition_penalty);
-  policy.seed = options.common.seed;
-  session::check(policy);
-  return policy;
-}
-
 void put(const std::string& text) {
   const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
   require(written, Fault::bad_file, "The answer can't be written to stdout; check that there is room.");
@@ -100,8 +62,7 @@ void put(const std::string& text) {
 
 session::Answer answer(session::Session& session, const session::Request& request, const RunOptions& options) {
   const InterruptGuard guard;
-  session::AnswerOptions how{
-      .max_new_tokens = options.max_tokens, .stop = options.stop, .sampling = sampling_of(options, session)};
+  session::AnswerOptions how = answer_options(options.sampling, options.common.seed, session);
   how.on_text = [&](const std::string& piece) {
     if (!options.common.json) put(piece);
     return !InterruptGuard::interrupted();
@@ -136,7 +97,7 @@ Action declare_run(CLI::App& app) {
   app.add_option("--heat-map", options->heat_map, "Write a PNG of the patches that each layer kept")->type_name("FILE");
   add_json(app, options->common, "Print one JSON object (answer, tokens, times, KV cache) instead of the text");
   app.add_flag("-v,--verbose", options->verbose, "Print times and KV cache to stderr");
-  add_sampling(app, *options);
+  add_sampling(app, options->sampling);
   add_common(app, options->common);
   return [options] { return run(*options); };
 }

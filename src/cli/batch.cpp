@@ -1,0 +1,244 @@
+#include "session/batch.h"
+
+#include <fmt/format.h>
+#include <cmath>
+#include <cstdio>
+#include <map>
+#include <memory>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "cli/answer_report.h"
+#include "cli/batch_file.h"
+#include "cli/command.h"
+#include "cli/exit_code.h"
+#include "cli/interrupt.h"
+#include "cli/options.h"
+#include "cli/progress.h"
+#include "cli/request.h"
+#include "cli/sampling.h"
+#include "plan/parse.h"
+
+namespace lithe::cli {
+namespace {
+
+constexpr const char* kDescription =
+    R"(Answers many requests of a JSONL file, several at a time.
+
+Every line of IN is {"id", "image" or "images", "prompt"}, and "plan" and "max_tokens" where they differ from the flags;
+other keys are not looked at. Paths of pictures are relative to the folder of IN. Every line of the output is {"id",
+"answer", "tokens", "stop", "prompt_rows", "vision_rows"}, or {"id", "line", "error"} where a request can't be answered;
+the others go on. Lines come as answers are done, so their order may differ.
+
+An output file that is there is continued: ids that it holds are passed over, a torn last line is written anew. Ctrl-C
+stops after the pass at hand (exit code 130); the same command goes on from there.
+
+Every answer is the one that `lithe run` gives, up to the rounding of float32. A request joins when its worst case (keys,
+values, activations) fits into --memory beside the others.)";
+
+constexpr const char* kFooter = R"(Examples:
+  lithe batch demo questions.jsonl -o answers.jsonl
+  lithe batch ~/llava-1.5-7b-hf questions.jsonl -o answers.jsonl --batch-size 8 --memory 12 -n 64
+  lithe batch demo questions.jsonl -o dense.jsonl --plan dense --json
+
+Exit codes: 0 done (also where single requests failed), 130 interrupted, 2 impossible request, 3 bad file, 1 anything
+else.)";
+
+struct BatchOptions {
+  CommonOptions common;
+  QuestionOptions question;
+  SamplingOptions sampling;
+  std::string model, input, output;
+  session::BatchLimits limits;
+  std::optional<double> memory_gib;
+};
+
+struct Tally {
+  int64_t answered = 0, failed = 0, skipped = 0, tokens = 0;
+};
+
+/// A batch from file to file.
+class BatchCommand {
+ public:
+  BatchCommand(const BatchOptions& options, session::Session& session, session::BatchRun& batch, BatchOutput& output)
+      : options_(options),
+        session_(session),
+        batch_(batch),
+        input_(options.input),
+        output_(output),
+        progress_("batch") {}
+
+  /// False where Ctrl-C ended it.
+  bool run() {
+    const InterruptGuard guard;
+    bool more = true;
+    while ((more || !batch_.idle()) && !InterruptGuard::interrupted()) {
+      while (more && batch_.wants_more()) more = submit_next();
+      for (const session::Outcome& outcome : batch_.step()) write(outcome);
+      show();
+    }
+    return !more && batch_.idle();
+  }
+
+  const Tally& tally() const { return tally_; }
+  double seconds() const { return clock_.elapsed_ms() / 1e3; }
+
+ private:
+  /// Takes the next line that has no answer yet; false at the end of the file.
+  bool submit_next() {
+    Json id;
+    try {
+      std::string text;
+      if (!input_.next(text)) return false;
+      const std::string source = concat(options_.input, ", line ", input_.number());
+      if (output_.has(key_of_line(input_.number()))) return skip();
+      const Json line = parse_json(text, source);
+      const std::string key = id_of(line, source);
+      if (output_.has(key)) return skip();
+      const auto [known, is_new] = lines_of_ids_.emplace(key, input_.number());
+      require(is_new, Fault::bad_file, source, ": line ", known->second, " has the same 'id'.");
+      id = line.at("id");
+      submit(read_item(line, std::filesystem::path(options_.input).parent_path(), source));
+      ids_.emplace(input_.number(), std::move(id));
+    } catch (const Error& error) {
+      if (id.is_null() && output_.has(key_of_line(input_.number()))) return skip();
+      write_error(id, input_.number(), error.what());
+    }
+    return true;
+  }
+
+  bool skip() {
+    ++tally_.skipped;
+    return true;
+  }
+
+  void submit(BatchItem item) {
+    QuestionOptions question = options_.question;
+    question.images = std::move(item.images);
+    question.plan.reset();
+    session::Request request = make_request(question, std::move(item.prompt), session_);
+    const std::optional<std::string> plan = item.plan ? item.plan : options_.question.plan;
+    if (plan) request.plan = plan_named(*plan);
+    session::AnswerOptions how = answer_options(options_.sampling, options_.common.seed, session_);
+    if (item.max_tokens) how.max_new_tokens = item.max_tokens;
+    batch_.submit(input_.number(), std::move(request), std::move(how));
+  }
+
+  const plan::Plan& plan_named(const std::string& name) {
+    const auto found = plans_.find(name);
+    return found != plans_.end() ? found->second
+                                 : plans_.emplace(name, plan::load_plan(name, session_.facts())).first->second;
+  }
+
+  void write(const session::Outcome& outcome) {
+    const auto id = ids_.extract(outcome.ticket);
+    if (outcome.error) return write_error(id.mapped(), outcome.ticket, outcome.error->what());
+    const session::Answer& answer = outcome.answer;
+    output_.write({{"id", id.mapped()},
+                   {"answer", answer.text},
+                   {"tokens", answer.tokens},
+                   {"stop", session::name_of(answer.stop)},
+                   {"prompt_rows", answer.timings.prompt_rows},
+                   {"vision_rows", answer.timings.vision_rows}});
+    ++tally_.answered;
+  }
+
+  void write_error(const Json& id, int64_t line, const std::string& sentence) {
+    Json json;
+    if (!id.is_null()) json["id"] = id;
+    json["line"] = line;
+    json["error"] = sentence;
+    output_.write(json);
+    ++tally_.failed;
+  }
+
+  void show() {
+    const session::BatchState state = batch_.state();
+    tally_.tokens = state.tokens;
+    progress_.show(fmt::format("{:.0f} %, {} answered, {} running, {:.1f} tokens/s", 100 * input_.share_read(),
+                               tally_.answered, state.running, static_cast<double>(state.tokens) / seconds()));
+  }
+
+  const BatchOptions& options_;
+  session::Session& session_;
+  session::BatchRun& batch_;
+  LineReader input_;
+  BatchOutput& output_;
+  Progress progress_;
+  Stopwatch clock_;
+  Tally tally_;
+  std::map<std::string, plan::Plan> plans_;
+  std::map<std::string, int64_t> lines_of_ids_;
+  std::map<int64_t, Json> ids_;  // of what waits and runs, by line
+};
+
+void print_summary(const BatchOptions& options, const BatchCommand& command, const session::BatchState& state) {
+  const Tally& tally = command.tally();
+  const double speed = static_cast<double>(tally.tokens) / command.seconds();
+  if (options.common.json) {
+    const Json json = {{"answered", tally.answered},   {"failed", tally.failed},
+                       {"skipped", tally.skipped},     {"tokens", tally.tokens},
+                       {"seconds", command.seconds()}, {"tokens_per_second", speed},
+                       {"passes", state.passes},       {"peak_bytes_admitted", state.peak_bytes_admitted}};
+    fmt::print("{}\n", json.dump(2));
+    return;
+  }
+  fmt::print(stderr,
+             "{} answered, {} failed, {} passed over; {} tokens in {:.1f} s, {:.1f} tokens/s; at most {} admitted\n",
+             tally.answered, tally.failed, tally.skipped, tally.tokens, command.seconds(), speed,
+             bytes_text(state.peak_bytes_admitted));
+}
+
+void check_files(const BatchOptions& options) {
+  std::error_code absent;
+  require(!std::filesystem::equivalent(options.input, options.output, absent), Fault::bad_request, "The output '",
+          options.output, "' is the input; give it another name.");
+  require(std::filesystem::exists(options.input, absent), Fault::bad_file, "The file '", options.input,
+          "' can't be opened; check its path.");
+}
+
+int run(BatchOptions options) {
+  check_files(options);
+  if (options.memory_gib) {
+    const double bytes = *options.memory_gib * (int64_t{1} << 30);
+    require(std::isfinite(bytes) && bytes >= 1 && bytes < 1e18, Fault::bad_request, "--memory is ", *options.memory_gib,
+            "; give the GiB that keys, values and activations may take.");
+    options.limits.bytes = static_cast<int64_t>(bytes);
+  }
+  session::Session session = open_session(options.model, options.common);
+  answer_options(options.sampling, options.common.seed, session);  // flags out of range stop here, not at every line
+  if (options.question.plan) plan::load_plan(*options.question.plan, session.facts());
+  session::BatchRun batch(session, options.limits);
+  BatchOutput output(options.output);
+  BatchCommand command(options, session, batch, output);
+  const bool whole = command.run();
+  print_summary(options, command, batch.state());
+  return whole ? 0 : kExitInterrupted;
+}
+
+}  // namespace
+
+Action declare_batch(CLI::App& app) {
+  const auto options = std::make_shared<BatchOptions>();
+  app.description(kDescription);
+  app.footer(kFooter);
+  app.add_option("MODEL", options->model, "Model folder, or demo, or demo-dense")->required();
+  app.add_option("IN", options->input, "Requests, one JSON object a line")->required();
+  app.add_option("-o,--output", options->output, "Answers, one JSON object a line; continued where it is there")
+      ->type_name("FILE")
+      ->required();
+  app.add_option("--batch-size", options->limits.sequences, "Answers at a time, at most (default: 16)")->type_name("N");
+  app.add_option("--prefill-rows", options->limits.prefill_rows,
+                 "Prompt rows that join a pass, at most; prompts are never cut (default: 4096)")
+      ->type_name("N");
+  app.add_option("--memory", options->memory_gib,
+                 "GiB for keys, values and activations (default: half of what the machine has free)")
+      ->type_name("GIB");
+  add_prompting(app, options->question);
+  add_json(app, options->common, "Print a JSON summary to stdout instead of a line to stderr");
+  add_sampling(app, options->sampling);
+  add_common(app, options->common);
+  return [options] { return run(*options); };
+}
+
+}  // namespace lithe::cli

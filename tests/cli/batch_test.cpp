@@ -1,0 +1,196 @@
+#include <gtest/gtest.h>
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <sstream>
+
+#include "base/json.h"
+#include "cli/program.h"
+
+namespace lithe::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A fresh folder with two pictures, so that paths are relative to the questions and not to where the program runs.
+fs::path folder(const std::string& name) {
+  const fs::path path = scratch() / name;
+  fs::create_directories(path / "pictures");
+  for (const char* picture : {"901.png", "506.png"}) {
+    fs::copy_file(fs::path(LITHE_SOURCE_DIR) / "models/images" / picture, path / "pictures" / picture,
+                  fs::copy_options::overwrite_existing);
+  }
+  return path;
+}
+
+void write(const fs::path& file, const std::string& text) {
+  std::ofstream(file, std::ios::binary) << text;
+}
+
+std::vector<Json> lines_of(const fs::path& file) {
+  std::vector<Json> lines;
+  std::istringstream in(contents(file));
+  for (std::string line; std::getline(in, line);) lines.push_back(parse_json(line, file.string()));
+  return lines;
+}
+
+/// The lines of an output by id; those without one by "line N".
+std::map<std::string, Json> by_id(const fs::path& file) {
+  std::map<std::string, Json> found;
+  for (const Json& line : lines_of(file)) {
+    const std::string key = line.contains("id") ? line.at("id").dump() : "line " + line.at("line").dump();
+    EXPECT_TRUE(found.emplace(key, line).second) << key;
+  }
+  return found;
+}
+
+const std::string kColor = "what is the color of the rectangle?";
+
+std::string good_questions() {
+  std::string text;
+  for (int i = 0; i < 6; ++i) {
+    const Json line = {{"id", i},
+                       {"image", i % 2 ? "pictures/506.png" : "pictures/901.png"},
+                       {"prompt", kColor},
+                       {"category", "colour"}};
+    text += line.dump() + "\n";
+  }
+  return text;
+}
+
+TEST(Batch, AnswersAsRunDoes) {
+  const fs::path at = folder("batch-answers");
+  write(at / "in.jsonl",
+        good_questions() +
+            R"({"id": "two", "images": ["pictures/901.png", "pictures/506.png"], "prompt": "is there a circle?"})"
+            "\n"
+            R"({"id": "none", "prompt": "is there a circle?", "max_tokens": 3, "plan": "dense"})");
+  const Ran ran =
+      lithe({"batch", "demo", (at / "in.jsonl").string(), "-o", (at / "out.jsonl").string(), "--batch-size", "3"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.out, "");
+  EXPECT_NE(ran.err.find("8 answered, 0 failed, 0 passed over"), std::string::npos) << ran.err;
+  EXPECT_NE(ran.err.find("tokens/s"), std::string::npos);
+  const auto answers = by_id(at / "out.jsonl");
+  ASSERT_EQ(answers.size(), 8U);
+  const auto expect = [&](const std::string& id, std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"run", "demo", "--json"});
+    const Json alone = parse_json(lithe(arguments).out, "stdout");
+    for (const char* key : {"answer", "tokens", "stop"}) EXPECT_EQ(answers.at(id).at(key), alone.at(key)) << id;
+    EXPECT_EQ(answers.at(id).at("vision_rows"), alone.at("timings").at("vision_rows"));
+  };
+  const std::string first = (at / "pictures/901.png").string(), second = (at / "pictures/506.png").string();
+  expect("0", {"--image", first, kColor});
+  expect("5", {"--image", second, kColor});
+  expect("\"two\"", {"--image", first, "--image", second, "is there a circle?"});
+  expect("\"none\"", {"--plan", "dense", "-n", "3", "is there a circle?"});
+}
+
+TEST(Batch, DrawsAsRunDoes) {
+  const fs::path at = folder("batch-draws");
+  write(at / "in.jsonl", good_questions());
+  const std::vector<std::string> flags = {"--temp", "3", "--top-k", "50", "-n", "12", "--seed", "7"};
+  std::vector<std::string> arguments = {"batch", "demo", (at / "in.jsonl").string(), "-o", (at / "out.jsonl").string()};
+  arguments.insert(arguments.end(), flags.begin(), flags.end());
+  ASSERT_EQ(lithe(arguments).code, 0);
+  arguments = {"run", "demo", "--image", (at / "pictures/901.png").string(), kColor};
+  arguments.insert(arguments.end(), flags.begin(), flags.end());
+  EXPECT_EQ(by_id(at / "out.jsonl").at("0").at("answer").get<std::string>() + "\n", lithe(arguments).out);
+}
+
+TEST(Batch, ABadLineGetsAnErrorAndTheOthersGoOn) {
+  const fs::path at = folder("batch-bad");
+  const std::vector<std::string> bad = {"no json",
+                                        "[1]",
+                                        R"({"prompt": "without an id"})",
+                                        R"({"id": 1.5, "prompt": "x"})",
+                                        R"({"id": "a"})",
+                                        R"({"id": "b", "prompt": 3})",
+                                        R"({"id": "c", "image": "no-such.png", "prompt": "x"})",
+                                        R"({"id": "d", "image": "in.jsonl", "prompt": "x"})",
+                                        R"({"id": "e", "images": "one", "prompt": "x"})",
+                                        R"({"id": "f", "prompt": "x", "plan": "no-such-plan"})",
+                                        R"({"id": "g", "prompt": "x", "max_tokens": 0})",
+                                        R"({"id": "h", "prompt": "x", "max_tokens": "many"})",
+                                        R"({"id": "i", "prompt": "two <image> <image>", "image": "pictures/901.png"})",
+                                        R"({"id": 0, "prompt": "again"})"};
+  std::string text = good_questions() + "\n  \n";
+  for (const std::string& line : bad) text += line + "\n";
+  write(at / "in.jsonl", text + std::string(17 << 20, 'x') + "\n" +
+                             R"({"id": "last", "image": "pictures/901.png", "prompt": ")" + kColor + "\"}\n");
+  const Ran ran = lithe({"batch", "demo", (at / "in.jsonl").string(), "-o", (at / "out.jsonl").string(), "--json"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json summary = parse_json(ran.out, "stdout");
+  EXPECT_EQ(summary.at("answered"), 7);
+  EXPECT_EQ(summary.at("failed"), bad.size() + 1);
+  EXPECT_GT(summary.at("tokens_per_second"), 0);
+  std::map<int64_t, Json> errors;
+  for (const Json& line : lines_of(at / "out.jsonl")) {
+    if (line.contains("error")) errors.emplace(line.at("line").get<int64_t>(), line);
+  }
+  ASSERT_EQ(errors.size(), bad.size() + 1);
+  EXPECT_NE(errors.at(15).at("error").get<std::string>().find("no-such.png"), std::string::npos);
+  EXPECT_EQ(errors.at(15).at("id"), "c");
+  EXPECT_NE(errors.at(22).at("error").get<std::string>().find("line 1 has the same"), std::string::npos);
+  EXPECT_NE(errors.at(23).at("error").get<std::string>().find("16 MiB"), std::string::npos);
+  // Once more: nothing is left to do.
+  const std::string before = contents(at / "out.jsonl");
+  EXPECT_EQ(lithe({"batch", "demo", (at / "in.jsonl").string(), "-o", (at / "out.jsonl").string()}).code, 0);
+  EXPECT_EQ(contents(at / "out.jsonl"), before);
+}
+
+// Cut anywhere, a file is continued to the same set of lines, and whole lines are not touched.
+TEST(Batch, ContinuesAnInterruptedFile) {
+  const fs::path at = folder("batch-resume"), out = at / "out.jsonl";
+  write(at / "in.jsonl", good_questions());
+  const std::vector<std::string> command = {"batch", "demo", (at / "in.jsonl").string(), "-o", out.string()};
+  ASSERT_EQ(lithe(command).code, 0);
+  const std::string whole = contents(out);
+  const auto answers = by_id(out);
+  const std::size_t second = whole.find('\n', whole.find('\n') + 1);
+  for (const std::size_t cut :
+       {std::size_t{0}, std::size_t{1}, second - 3, second, second + 1, second + 9, whole.size() - 1, whole.size()}) {
+    write(out, whole.substr(0, cut));
+    const Ran ran = lithe(command);
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    EXPECT_EQ(by_id(out), answers) << cut;
+    const std::size_t kept = cut == 0 ? 0 : whole.rfind('\n', cut - 1) + 1;
+    EXPECT_EQ(contents(out).substr(0, kept), whole.substr(0, kept)) << cut;
+  }
+}
+
+TEST(Batch, RefusesInOneSentence) {
+  const fs::path at = folder("batch-refuse");
+  write(at / "in.jsonl", good_questions());
+  const std::string in = (at / "in.jsonl").string(), out = (at / "out.jsonl").string();
+  const auto expect = [](const Ran& ran, int code, const std::string& words) {
+    EXPECT_EQ(ran.code, code) << ran.err;
+    EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
+    EXPECT_NE(ran.err.find(words), std::string::npos) << ran.err;
+  };
+  expect(lithe({"batch", "demo", in}), 2, "--output");
+  expect(lithe({"batch", "demo", (at / "no.jsonl").string(), "-o", out}), 3, "no.jsonl");
+  expect(lithe({"batch", "demo", in, "-o", in}), 2, "input");
+  expect(lithe({"batch", "demo", in, "-o", out, "--batch-size", "0"}), 2, "batch size");
+  expect(lithe({"batch", "demo", in, "-o", out, "--memory", "-1"}), 2, "--memory");
+  expect(lithe({"batch", "demo", in, "-o", out, "--top-p", "-1"}), 2, "top-p");
+  expect(lithe({"batch", "demo", in, "-o", out, "--plan", "no-such-plan"}), 2, "no-such-plan");
+  EXPECT_FALSE(fs::exists(out));
+  for (const std::string& foreign : {std::string("a note\n"), std::string("a note"), good_questions()}) {
+    write(out, foreign);
+    expect(lithe({"batch", "demo", in, "-o", out}), 3, "another name");
+    EXPECT_EQ(contents(out), foreign);
+  }
+}
+
+TEST(Batch, ARequestThatNeverFitsIsAnErrorLine) {
+  const fs::path at = folder("batch-memory"), out = at / "out.jsonl";
+  write(at / "in.jsonl", good_questions());
+  ASSERT_EQ(lithe({"batch", "demo", (at / "in.jsonl").string(), "-o", out.string(), "--memory", "0.001"}).code, 0);
+  for (const Json& line : lines_of(out))
+    EXPECT_NE(line.at("error").get<std::string>().find("allow more memory"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace lithe::cli
