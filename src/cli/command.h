@@ -21,5 +21,6 @@ Action declare_demo(CLI::App& app);
 Action declare_bench(CLI::App& app);
 Action declare_convert(CLI::App& app);
 Action declare_completion(CLI::App& app);
+Action declare_fold(CLI::App& app);
 
 }  // namespace lithe::cli

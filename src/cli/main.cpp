@@ -25,6 +25,7 @@ constexpr Command kCommands[] = {
     {"trace", "Write every intermediate of one request", declare_trace},
     {"inspect", "Print architecture, memory and what a plan computes", declare_inspect},
     {"bench", "Time image encode, prefill and decode, dense beside the plan", declare_bench},
+    {"fold", "Fold a model's adapters into its weights", declare_fold},
     {"convert", "Write a model folder anew with its weights as safetensors", declare_convert},
     {"completion", "Print what a shell needs to complete commands and flags", declare_completion},
 };

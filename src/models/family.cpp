@@ -103,6 +103,12 @@ plan::ModelFacts facts_of(const Model& model) {
   facts.vocab = decoder.vocab;
   facts.projector.widths = model.projector.widths;
   for (const int64_t layer : decoder.routers) facts.routers.push_back({"decoder", layer});
+  for (const auto& [layer, eas] : decoder.eas) {
+    if (!eas.attention) facts.fixed.push_back({{"decoder", layer}, "self"});
+    for (const auto& adapter : {eas.adapter, eas.pia}) {
+      if (adapter) facts.adapters.push_back({{"decoder", layer}, !eas.attention, adapter->rank, adapter->groups});
+    }
+  }
   facts.selectors = routing::selector_names();
   const VisionTowerConfig& tower = model.tower.config;
   if (tower.layers == 0) return facts;

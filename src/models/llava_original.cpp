@@ -1,4 +1,6 @@
-// LLaVA as its authors store it (liuhaotian/llava-*), and p-MoD (MCG-NJU/p-MoD-*), which adds `mod_*` keys and routers.
+// LLaVA as its authors store it (liuhaotian/llava-*), p-MoD (MCG-NJU/p-MoD-*), which adds `mod_*` keys and routers, and
+// EAS, which adds adapters and takes attentions out (llava_eas.h).
+#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -6,6 +8,7 @@
 #include "models/config.h"
 #include "models/family.h"
 #include "models/known_towers.h"
+#include "models/llava_eas.h"
 #include "plan/schedule.h"
 #include "text/conversation.h"
 
@@ -173,6 +176,16 @@ DecoderConfig read_decoder(const JsonView& config, const std::optional<plan::Pla
   return decoder;
 }
 
+/// What precedes the names of a layer's weights.
+std::string layer_prefix(const DecoderConfig& decoder, int64_t layer) {
+  const bool routed = std::find(decoder.routers.begin(), decoder.routers.end(), layer) != decoder.routers.end();
+  return concat(kDecoderPrefix, "layers.", layer, routed ? ".decoder_layer." : ".");
+}
+
+bool takes_attention_out(const std::map<int64_t, EasLayer>& eas) {
+  return std::any_of(eas.begin(), eas.end(), [](const auto& entry) { return !entry.second.attention; });
+}
+
 void refuse_image_marks(const JsonView& config) {
   require(!config.boolean("mm_use_im_start_end", false), Fault::bad_file, config.source(),
           ": marks around pictures ('mm_use_im_start_end') are not supported");
@@ -192,12 +205,17 @@ std::unique_ptr<Model> open_llava_original(const Source& source) {
     size_in(config, "num_hidden_layers", 32, plan::kMaxLayers);  // bounded before a plan of that depth is made
     published = plan::from_public_pmod_config(config);
   }
-  model->decoder = shaped_decoder(read_decoder(config, published));
+  DecoderConfig decoder = read_decoder(config, published);
   WeightLoader loader(source.options);
   const io::Checkpoint& checkpoint = loader.open(source.folder);
-  take_decoder(loader, checkpoint, model->decoder, kDecoderPrefix, kHeadPrefix, published.has_value());
+  decoder.eas =
+      read_eas(config, checkpoint, decoder.layers, [&](int64_t layer) { return layer_prefix(decoder, layer); });
+  if (takes_attention_out(decoder.eas)) published = without_attention(published, decoder.eas);
+  model->decoder = shaped_decoder(decoder);
+  take_decoder(loader, checkpoint, model->decoder, kDecoderPrefix, kHeadPrefix, !decoder.routers.empty());
   if (config.has("mm_vision_tower") || config.has("vision_tower")) {
     const TowerSource tower = find_tower(source);
+    model->tower_folder = tower.folder;
     model->tower = shaped_tower(read_tower(tower, config));
     model->preprocess = read_preprocessing(tower, config);
     model->projector = shaped_projector(
@@ -213,7 +231,8 @@ std::unique_ptr<Model> open_llava_original(const Source& source) {
   model->weight_bytes = loader.load();
   tie(model->decoder);
   model->prompt.dialect = text::Dialect::original;
-  model->prompt.conversation = text::conversation_for(model->name, config.text("model_type"));
+  model->prompt.conversation =
+      config.text("conversation", text::conversation_for(model->name, config.text("model_type")));
   model->prompt.stop_strings = {text::conversation_stop(model->prompt.conversation)};
   complete(*model, source, published);
   return model;

@@ -81,6 +81,7 @@ struct Model {
   std::string name;    ///< The folder's name.
   std::string family;  ///< "llava", "llava_next", "llava_original", ...
   std::filesystem::path folder;
+  std::filesystem::path tower_folder;  ///< Of the original layout, the tower's own; empty where there is none.
   VisionTower tower;
   Projector projector;
   std::optional<Tensor> image_newline;  ///< [hidden]

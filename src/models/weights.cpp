@@ -78,6 +78,16 @@ std::string prefix_of(const io::Checkpoint& checkpoint, const std::vector<std::s
   return found != prefixes.end() ? *found : prefixes.front();
 }
 
+namespace {
+
+/// A convolution of width 1, as published adapters are stored, is a matrix.
+bool fits(std::vector<int64_t> file, const WeightSlot& slot) {
+  if (file.size() == slot.shape.size() + 1 && slot.shape.size() == 2 && file.back() == 1) file.pop_back();
+  return file == slot.shape;
+}
+
+}  // namespace
+
 const io::Checkpoint& WeightLoader::open(const std::filesystem::path& path) {
   return *checkpoints_.emplace_back(std::make_unique<io::Checkpoint>(io::Checkpoint::open(path)));
 }
@@ -89,12 +99,12 @@ void WeightLoader::take(const io::Checkpoint& checkpoint, const std::string& nam
     return;
   }
   taken_.emplace_back(&checkpoint, name);
-  if (view->shape != slot.shape) {
+  if (!fits(view->shape, slot)) {
     misshapen_.push_back(concat(name, " file ", io::text_of(view->shape), ", model ", io::text_of(slot.shape)));
   } else if (!float_type(view->dtype)) {
     misshapen_.push_back(concat(name, " file ", io::name_of(view->dtype), ", model F32, F16 or BF16"));
   } else {
-    claims_.push_back({view, &slot.tensor, slot.matrix});
+    claims_.push_back({view, &slot.tensor, slot.shape, slot.matrix});
   }
 }
 
@@ -127,7 +137,7 @@ void WeightLoader::check() const {
 }
 
 at::Tensor WeightLoader::held(const Claim& claim) const {
-  const at::Tensor mapped = tensor_over(*claim.view);
+  const at::Tensor mapped = tensor_over(*claim.view).view(claim.shape);
   at::Tensor held = mapped.to(held_type(options_.weights, claim.matrix, mapped.scalar_type()));
   if (options_.device != "cpu") held = held.to(at::Device(options_.device));
   // A copy was made: the file's pages need not stay in memory beside it.

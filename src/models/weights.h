@@ -20,7 +20,8 @@ class WeightLoader {
   /// Opens a file or folder; the checkpoint lives as long as the loader. Throws Error{bad_file}.
   const io::Checkpoint& open(const std::filesystem::path& path);
 
-  /// Notes that `slot` is `name` in `checkpoint`. The slot's tensor must stay where it is until load().
+  /// Notes that `slot` is `name` in `checkpoint`; a matrix may be stored as a convolution of width 1. The slot's tensor
+  /// must stay where it is until load().
   void take(const io::Checkpoint& checkpoint, const std::string& name, const WeightSlot& slot);
 
   /// Tensors of this name, or under this prefix where it ends with a point, may be there and are not read.
@@ -37,6 +38,7 @@ class WeightLoader {
   struct Claim {
     const io::TensorView* view;
     at::Tensor* tensor;
+    std::vector<int64_t> shape;
     bool matrix;
   };
   void check() const;

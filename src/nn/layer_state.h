@@ -13,8 +13,8 @@ namespace lithe::nn {
 
 using at::Tensor;
 
-/// What one layer remembers of one sequence: the keys and values of the rows that it caches, with their original positions, and
-/// what a PIA froze after the prompt. Layers of one sequence may hold different numbers of rows.
+/// What one layer remembers of one sequence: the keys and values of the rows that it caches, with their original
+/// positions, and what a PIA froze after the prompt. Layers of one sequence may hold different numbers of rows.
 class LayerState {
  public:
   int64_t length() const { return static_cast<int64_t>(positions_.size()); }
@@ -33,8 +33,11 @@ class LayerState {
   /// Forgets rows from `length` on: a cached prefix is what remains.
   void truncate(int64_t length);
 
-  std::optional<Tensor> pia_mean;  ///< [rank] mean of A x + a over the prompt rows
-  std::optional<Tensor> pia_gate;  ///< [2]
+  /// What adapters froze after the prompt, a slot for each place of a layer where one can stand.
+  std::optional<Tensor> pia_mean;           ///< [rank] mean of A x + a over the prompt rows
+  std::optional<Tensor> pia_gate;           ///< [2]
+  std::optional<Tensor> attention_gate;     ///< [2] of the adapter before an attention
+  std::optional<Tensor> feed_forward_gate;  ///< [2] of the adapter before the feed-forward network
 
  private:
   Tensor keys_, values_;  // [capacity, kv_heads, head_dim]; undefined until the first row

@@ -108,6 +108,30 @@ CostTotal total_of(const std::vector<LayerCost>& tower, const std::vector<LayerC
   return total;
 }
 
+/// Down, and up through blocks whose two paths are mixed once per request; the token mean and the gate take one row.
+double adapter_flops(const AdapterFacts& adapter, int64_t hidden, int64_t rows) {
+  const double down = double(hidden) * double(adapter.rank), up = down / double(adapter.groups);
+  const double per_request = (adapter.in_place ? down : 0.0) + 2.0 * double(hidden);
+  return kMultiplyAdd * (double(rows) * (down + up) + (rows > 0 ? per_request : 0.0));
+}
+
+AdapterCost adapter_cost(const std::vector<LayerCost>& layers, const ModelFacts& model) {
+  const BlockShape block = decoder_block(model);
+  AdapterCost cost;
+  for (const AdapterFacts& adapter : model.adapters) {
+    const RowCount& rows = layers.at(static_cast<std::size_t>(adapter.site.layer)).rows;
+    if (adapter.in_place) {
+      cost.in_place += adapter_flops(adapter, model.hidden, rows.feed_forward);
+      cost.in_place_beside += kMultiplyAdd * double(rows.feed_forward) * block.hidden * block.feed_forward;
+    } else {
+      cost.before += adapter_flops(adapter, model.hidden, rows.run);
+      cost.before_beside +=
+          kMultiplyAdd * double(rows.run) * 2.0 * block.hidden * (block.query_width + block.key_value_width);
+    }
+  }
+  return cost;
+}
+
 void check_prompt(const PromptShape& prompt, const CostOptions& options) {
   const auto bound = [](const char* what, int64_t value, int64_t most) {
     require(value >= 0 && value <= most, Fault::bad_request, what, " is ", value, ", expected 0 to ", most);
@@ -153,6 +177,7 @@ CostTable cost(const Plan& plan, const ModelFacts& model, const PromptShape& pro
   table.dense_layers = decoder_layers(no_plan, model, prompt, options);
   table.total = total_of(table.tower, table.layers, model, prompt);
   table.dense = total_of(tower_layers(no_plan, model, prompt), table.dense_layers, model, prompt);
+  table.adapters = adapter_cost(table.layers, model);
   return table;
 }
 

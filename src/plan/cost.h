@@ -73,6 +73,15 @@ struct CostTotal {
   int64_t vision_kv_rows = 0;  ///< Of these, vision rows.
 };
 
+/// Operations of the adapters, which no total holds: they belong to the weights, not to the plan. `beside` are those of
+/// what they stand before, in the same layers.
+struct AdapterCost {
+  double in_place = 0;         ///< PIAs.
+  double in_place_beside = 0;  ///< ... the feed-forward networks behind them.
+  double before = 0;           ///< RepAdapters.
+  double before_beside = 0;    ///< ... the projections of the attentions behind them.
+};
+
 struct CostTable {
   std::string plan;
   std::string model;
@@ -82,6 +91,7 @@ struct CostTable {
   std::vector<LayerCost> dense_layers;  ///< The same layers of the dense plan.
   CostTotal total;
   CostTotal dense;  ///< The same prompt without a plan.
+  AdapterCost adapters;
 };
 
 /// Counts a validated plan. Throws Error{bad_request} for a prompt with negative, contradictory or more than kMaxRows

@@ -83,6 +83,12 @@ void check(const ModelFacts& model) {
   for (const auto& [name, stream] : model.streams) {
     bound(model, "the number of layers of a stream", stream.layers, kMaxLayers);
   }
+  for (const AdapterFacts& adapter : model.adapters) {
+    bound(model, "an adapter's rank", adapter.rank, kMaxWidth);
+    require(adapter.groups >= 1 && adapter.site.layer >= 0 && adapter.site.layer < model.layers, Fault::bad_file,
+            "model '", model.name, "': an adapter of ", adapter.groups, " groups in layer ", adapter.site.layer, " of ",
+            model.layers);
+  }
   if (!model.tower) return;
   const TowerFacts& tower = *model.tower;
   bound(model, "the number of tower layers", tower.layers, kMaxLayers);

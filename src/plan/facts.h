@@ -42,6 +42,15 @@ struct FixedSite {
   bool operator==(const FixedSite&) const = default;
 };
 
+/// An adapter that runs with each request, as far as its cost goes.
+struct AdapterFacts {
+  SiteName site;
+  bool in_place =
+      false;  ///< It stands for an attention (PIA), before the feed-forward network; else before q, k and v.
+  int64_t rank = 0;
+  int64_t groups = 2;  ///< Blocks of its way back up.
+};
+
 /// Layers of a stream besides the decoder and the vision tower (METER: `text`, `image`).
 struct StreamFacts {
   int64_t layers = 0;
@@ -69,9 +78,10 @@ struct ModelFacts {
   ProjectorFacts projector;
   std::map<std::string, StreamFacts> streams;  ///< Further streams by name.
 
-  std::vector<SiteName> routers;    ///< Sites that own a router.
-  bool routers_everywhere = false;  ///< A shape without weights: any layer may have a router.
-  std::vector<FixedSite> fixed;     ///< Attentions that cannot run.
+  std::vector<SiteName> routers;       ///< Sites that own a router.
+  bool routers_everywhere = false;     ///< A shape without weights: any layer may have a router.
+  std::vector<FixedSite> fixed;        ///< Attentions that cannot run.
+  std::vector<AdapterFacts> adapters;  ///< Of the decoder, in the order of its layers.
   /// Selectors that the engine knows; whoever has a catalogue (routing) puts its names here.
   std::vector<std::string> selectors{"router", "random", "uniform", "attention", "similarity"};
 

@@ -83,6 +83,25 @@ std::string total_lines(const CostTable& table) {
   return text;
 }
 
+/// Adapters stand outside the totals: the weights have them, not the plan.
+std::string adapter_lines(const AdapterCost& cost) {
+  std::string text;
+  const auto line = [&text](const char* name, double flops, double beside, const char* what) {
+    if (flops > 0)
+      text += fmt::format("{:<24}{:>14}  {:.2f} % of {}\n", name, operations(flops), percent(flops, beside), what);
+  };
+  line("PIA FLOPs (besides)", cost.in_place, cost.in_place_beside, "the feed-forward networks behind");
+  line("RepAdapter FLOPs", cost.before, cost.before_beside, "the attentions' projections behind");
+  return text;
+}
+
+Json adapters_json(const AdapterCost& cost) {
+  return {{"pia_flops", cost.in_place},
+          {"feed_forward_flops_behind", cost.in_place_beside},
+          {"rep_adapter_flops", cost.before},
+          {"projection_flops_behind", cost.before_beside}};
+}
+
 Json total_json(const CostTotal& total) {
   return {{"tower_flops", total.tower},     {"projector_flops", total.projector},
           {"decoder_flops", total.decoder}, {"head_flops", total.head},
@@ -131,7 +150,7 @@ std::string to_text(const CostTable& table) {
   const std::string head = fmt::format(
       "plan     {}\nprompt   {} vision tokens ({} high resolution, {} tiles), {} text tokens\n\n",
       table.plan.substr(0, 90), prompt.vision_tokens, prompt.high_res_tokens, prompt.tiles, prompt.text_tokens);
-  return head + layer_lines(table) + "\n" + total_lines(table);
+  return head + layer_lines(table) + "\n" + total_lines(table) + adapter_lines(table.adapters);
 }
 
 Json to_json(const CostTable& table) {
@@ -146,6 +165,7 @@ Json to_json(const CostTable& table) {
             {"tiles", prompt.tiles}}},
           {"total", total_json(table.total)},
           {"dense", total_json(table.dense)},
+          {"adapters", adapters_json(table.adapters)},
           {"tower", layers_json(table.tower)},
           {"layers", layers_json(table.layers)}};
 }

@@ -9,18 +9,26 @@
 namespace lithe::routing {
 namespace {
 
+/// Where a layer's state holds what an adapter froze.
+using Slot = std::optional<Tensor> nn::LayerState::*;
+
+/// The mean of rows `first` to `end`; zeros where there are none.  -> [width]
+Tensor mean_row(const Tensor& x, int64_t first, int64_t end) {
+  const int64_t count = std::max<int64_t>(end - first, 0);
+  return x.narrow(0, std::min(first, x.size(0)), count).sum(0) / static_cast<double>(std::max<int64_t>(count, 1));
+}
+
 /// The mean row of every sequence.  x: [rows, width] -> [sequences, width]; a sequence without rows gives zeros.
 Tensor sequence_means(const Tensor& x, const std::vector<int64_t>& offsets) {
   std::vector<Tensor> means;
-  for (size_t i = 0; i + 1 < offsets.size(); ++i) {
-    const int64_t count = offsets[i + 1] - offsets[i];
-    means.push_back(x.narrow(0, offsets[i], count).sum(0) / static_cast<double>(std::max<int64_t>(count, 1)));
-  }
+  for (size_t i = 0; i + 1 < offsets.size(); ++i) means.push_back(mean_row(x, offsets[i], offsets[i + 1]));
   return at::stack(means);
 }
 
-/// Repeats row i of `values` for every row of sequence i.  [sequences, width] -> [rows, width]
+/// Repeats row i of `values` for every row of sequence i.  [sequences, width] -> [rows, width], or [1, width] for one
+/// sequence.
 Tensor spread(const Tensor& values, const std::vector<int64_t>& offsets) {
+  if (offsets.size() == 2) return values;
   std::vector<Tensor> parts;
   for (size_t i = 0; i + 1 < offsets.size(); ++i) {
     parts.push_back(values.narrow(0, static_cast<int64_t>(i), 1).expand({offsets[i + 1] - offsets[i], values.size(1)}));
@@ -33,39 +41,52 @@ nn::LayerState* state_of(SiteContext& context, size_t sequence) {
   return states.empty() ? nullptr : &states[static_cast<size_t>(context.layer)];
 }
 
-/// Takes `fresh` for prompts, and freezes it; for decoded rows what the prompt froze.  [sequences, width]
-Tensor frozen(const Tensor& fresh, SiteContext& context, std::optional<Tensor> nn::LayerState::*slot) {
+/// What `compute` makes of the mean row of each sequence. Prompts compute it and freeze it; decoded rows take what the
+/// prompt froze.  x: [rows, hidden] -> [sequences, width].  `left_out` rows at a sequence's start are not in the mean.
+template <class Compute>
+Tensor frozen(const Tensor& x, const std::vector<int64_t>& offsets, SiteContext& context, Slot slot, int64_t left_out,
+              const Compute& compute) {
   std::vector<Tensor> rows;
   for (size_t i = 0; i < context.batch.sequences.size(); ++i) {
     nn::LayerState* state = state_of(context, i);
-    const Tensor row = fresh.select(0, static_cast<int64_t>(i));
-    if (state && context.batch.sequences[i].prompt) state->*slot = row.detach();
-    rows.push_back(state && !context.batch.sequences[i].prompt && state->*slot ? *(state->*slot) : row);
+    const bool prompt = context.batch.sequences[i].prompt;
+    if (state && !prompt && state->*slot) {
+      rows.push_back(*(state->*slot));
+      continue;
+    }
+    rows.push_back(compute(mean_row(x, offsets[i] + left_out, offsets[i + 1]).unsqueeze(0)).squeeze(0));
+    if (state && prompt) state->*slot = rows.back().detach();
   }
   return at::stack(rows);
 }
 
-std::optional<Tensor> gate_rows(const std::optional<nn::AdapterGate>& gate, const Tensor& x, const std::vector<int64_t>& offsets, SiteContext& context) {
+/// -> [sequences, 2], or absent where there is no gate.
+std::optional<Tensor> gate_of(const std::optional<nn::AdapterGate>& gate, const Tensor& x,
+                              const std::vector<int64_t>& offsets, SiteContext& context, Slot slot) {
   if (!gate) return std::nullopt;
-  return spread(frozen((*gate)(sequence_means(x, offsets)), context, &nn::LayerState::pia_gate), offsets);
+  return frozen(x, offsets, context, slot, gate->left_out, *gate);
 }
 
 }  // namespace
 
-Tensor apply_rep_adapter(const nn::RepAdapter& adapter, const Tensor& x, const std::vector<int64_t>& offsets, SiteContext& context) {
-  return x + adapter.up(adapter.down(x), gate_rows(adapter.gate, x, offsets, context));
+Tensor apply_rep_adapter(const nn::RepAdapter& adapter, const Tensor& x, const std::vector<int64_t>& offsets,
+                         SiteContext& context, Site::Kind kind) {
+  const Slot slot =
+      kind == Site::Kind::feed_forward ? &nn::LayerState::feed_forward_gate : &nn::LayerState::attention_gate;
+  return x + adapter.up(adapter.down(x), gate_of(adapter.gate, x, offsets, context, slot), offsets);
 }
 
 Tensor apply_pia(const nn::Pia& pia, const Tensor& x, const std::vector<int64_t>& offsets, SiteContext& context) {
-  const Tensor mean = frozen(sequence_means(pia.shared(x), offsets), context, &nn::LayerState::pia_mean);  // [sequences, rank]
+  // The mean of A x + a is A (mean of x) + a: one row a sequence goes through A.
+  const Tensor mean = frozen(x, offsets, context, &nn::LayerState::pia_mean, 0, pia.shared);  // [sequences, rank]
   const Tensor u = 0.5 * (pia.own(x) + spread(mean, offsets));
-  const Tensor y = x + pia.up(u, gate_rows(pia.gate, x, offsets, context));
+  const Tensor y = x + pia.up(u, gate_of(pia.gate, x, offsets, context, &nn::LayerState::pia_gate), offsets);
   return pia.gain ? y * *pia.gain : y;
 }
 
 Tensor pia_branch(const nn::Pia& pia, const Tensor& x, const std::vector<int64_t>& offsets, const OtherStream& read) {
-  const Tensor mean = sequence_means(pia.shared(read.hidden), read.offsets);
-  const Tensor y = pia.up(0.5 * (pia.own(x) + spread(mean, offsets)), std::nullopt);
+  const Tensor mean = pia.shared(sequence_means(read.hidden, read.offsets));
+  const Tensor y = pia.up(0.5 * (pia.own(x) + spread(mean, offsets)), std::nullopt, offsets);
   return pia.residual ? x + y : y;
 }
 

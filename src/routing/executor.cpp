@@ -117,7 +117,7 @@ Tensor Executor::run_sites(const Block& block, int64_t layer, const Tensor& x, c
     if (feeds) {
       Tensor input = normed ? site.norm(rows.of(h)) : rows.of(h);
       if (site.pia) input = apply_pia(*site.pia, input, rows.offsets, context);
-      if (site.adapter) input = apply_rep_adapter(*site.adapter, input, rows.offsets, context);
+      if (site.adapter) input = apply_rep_adapter(*site.adapter, input, rows.offsets, context, site.kind);
       h = join(site, h, rows, std::get<nn::Mlp>(site.branch)(input), weight);
       continue;
     }
@@ -132,7 +132,7 @@ Tensor Executor::run_sites(const Block& block, int64_t layer, const Tensor& x, c
       continue;
     }
     Tensor input = normed ? site.norm(h) : h;
-    if (site.adapter) input = apply_rep_adapter(*site.adapter, input, sets.active.offsets, context);
+    if (site.adapter) input = apply_rep_adapter(*site.adapter, input, sets.active.offsets, context, site.kind);
     const auto& attention = std::get<nn::Attention>(site.branch);
     h = join(site, h, rows,
              self ? self_attention(attention, input, context) : cross_attention(attention, input, context), weight);

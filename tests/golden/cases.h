@@ -24,6 +24,15 @@ Check run_samples(const Case& golden, const CheckpointForm& form);
 /// Decoders alone on given embeddings ("variants").
 Check run_variants(const Case& golden);
 
+/// LLaVA with EAS ("generation" and "samples" with question and answer): features, published evaluation, generation.
+Check run_llava_eas(const Case& golden);
+
+/// PIA and RepAdapter alone ("formula", "settings" s0, s1, ..): values and gradients.
+Check run_adapters(const Case& golden);
+
+/// Adapters folded into the weights behind them ("formula" with "kept" and "skipped"), in float64.
+Check run_fold(const Case& golden);
+
 /// Layer schedules of p-MoD ("schedules").
 Check run_schedules(const Json& json);
 

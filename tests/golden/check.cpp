@@ -9,8 +9,8 @@
 namespace lithe::golden {
 
 Tolerances::Tolerances(const Json& case_json) {
-  static const std::regex absolute(R"(abs(?:olute)?\s+([0-9.]+(?:e[-+]?\d+)?))");
-  static const std::regex relative(R"(rel(?:ative)?\s+([0-9.]+(?:e[-+]?\d+)?))");
+  static const std::regex absolute(R"((?:abs(?:olute)?|atol)\s+([0-9.]+(?:e[-+]?\d+)?))");
+  static const std::regex relative(R"((?:rel(?:ative)?|rtol)\s+([0-9.]+(?:e[-+]?\d+)?))");
   if (!case_json.contains("tolerances")) return;
   for (const auto& [key, value] : case_json.at("tolerances").items()) {
     const std::string text = value.get<std::string>();
@@ -33,10 +33,11 @@ Tolerance Tolerances::of(std::initializer_list<const char*> kinds) const {
   return {1e-5, 1e-5};
 }
 
-void Check::floats(const std::string& name, const io::TensorView& expected, std::span<const float> actual,
-                   Tolerance tolerance) {
+template <class T>
+void Check::numbers(const std::string& name, const io::TensorView& expected, std::span<const T> actual,
+                    Tolerance tolerance) {
   ++compared_;
-  const std::span<const float> values = expected.values<float>();
+  const std::span<const T> values = expected.values<T>();
   if (values.size() != actual.size()) {
     return fault(fmt::format("{} has {} values, expected {}", name, actual.size(), io::text_of(expected.shape)));
   }
@@ -49,6 +50,16 @@ void Check::floats(const std::string& name, const io::TensorView& expected, std:
     if (!(difference <= worst)) worst = difference;
   }
   if (beyond > 0) fault(fmt::format("{} max diff {:.3g}, {} of {} beyond", name, worst, beyond, values.size()));
+}
+
+void Check::floats(const std::string& name, const io::TensorView& expected, std::span<const float> actual,
+                   Tolerance tolerance) {
+  numbers(name, expected, actual, tolerance);
+}
+
+void Check::doubles(const std::string& name, const io::TensorView& expected, std::span<const double> actual,
+                    Tolerance tolerance) {
+  numbers(name, expected, actual, tolerance);
 }
 
 void Check::integers(const std::string& name, const std::vector<int64_t>& expected,
@@ -81,6 +92,11 @@ void Check::add(const Check& other) {
 std::vector<int64_t> integers_of(const io::TensorView& tensor) {
   const auto copy = [](auto values) { return std::vector<int64_t>(values.begin(), values.end()); };
   switch (tensor.dtype) {
+    case io::Dtype::boolean: {
+      std::vector<int64_t> flags;
+      for (const std::byte byte : tensor.bytes) flags.push_back(byte != std::byte{0} ? 1 : 0);
+      return flags;
+    }
     case io::Dtype::int64:
       return copy(tensor.values<int64_t>());
     case io::Dtype::int32:

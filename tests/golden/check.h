@@ -16,7 +16,8 @@ struct Tolerance {
   double relative = 0;
 };
 
-/// The "tolerances" of a case.json: texts like "abs 2e-4 + rel 1e-4 (why)" under keys like "hidden/logits/router".
+/// The "tolerances" of a case.json: texts like "abs 2e-4 + rel 1e-4 (why)" or "atol 5e-5 rtol 1e-4" under keys like
+/// "hidden/logits/router".
 class Tolerances {
  public:
   explicit Tolerances(const Json& case_json);
@@ -34,6 +35,8 @@ class Check {
   explicit Check(std::string where = {}) : where_(std::move(where)) {}
 
   void floats(const std::string& name, const io::TensorView& expected, std::span<const float> actual, Tolerance);
+  /// The same of float64 tensors.
+  void doubles(const std::string& name, const io::TensorView& expected, std::span<const double> actual, Tolerance);
   void integers(const std::string& name, const std::vector<int64_t>& expected, const std::vector<int64_t>& actual);
   void texts(const std::string& name, const std::string& expected, const std::string& actual);
   void fault(const std::string& what);
@@ -46,6 +49,9 @@ class Check {
   const std::set<std::string>& skipped() const { return skipped_; }
 
  private:
+  template <class T>
+  void numbers(const std::string& name, const io::TensorView& expected, std::span<const T> actual, Tolerance);
+
   std::string where_;  ///< In front of every fault: a checkpoint's name.
   int64_t compared_ = 0;
   std::vector<std::string> faults_;

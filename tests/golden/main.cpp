@@ -47,13 +47,29 @@ bool has_prompts(const Json& json) {
   return samples != json.end() && samples->is_array() && !samples->empty() && samples->front().contains("prompt_file");
 }
 
+using Run = Check (*)(const Case&);
+
+/// What runs a case that is neither prompts nor variants; null where nothing does.
+Run find_run(const Json& json) {
+  if (json.contains("generation") && json.contains("trainable") && json.value("config", Json()).contains("skip")) {
+    return run_llava_eas;
+  }
+  const Json settings = json.value("settings", Json());
+  const Json formula = json.value("formula", Json());
+  if (settings.contains("s0") && formula.is_string()) return run_adapters;
+  if (settings.contains("adapter_dim") && formula.contains("skipped")) return run_fold;
+  return nullptr;
+}
+
 Outcome run_folder(const std::string& name, const fs::path& folder) {
   const Json json = read_json_file(folder / "case.json");
   const bool prompts = has_prompts(json);
   const bool variants = json.contains("variants") && json.at("variants").is_object();
-  if (!prompts && !variants) return unsupported(name);
+  const Run run = find_run(json);
+  if (!prompts && !variants && run == nullptr) return unsupported(name);
   const Case golden{folder, json, io::open_safetensors(folder / "expected.safetensors"), Tolerances(json)};
   if (variants) return report(name, run_variants(golden), "");
+  if (!prompts) return report(name, run(golden), "");
   Check all;
   const std::vector<CheckpointForm> forms = forms_of(folder);
   for (const CheckpointForm& form : forms) all.add(run_samples(golden, form));

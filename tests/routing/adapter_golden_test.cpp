@@ -103,15 +103,15 @@ TEST(PiaGolden, LlavaPromptAndDecode) {
       const auto apply = [&](const Tensor& rows, bool prompt) {
         Pass pass(rows, &states, prompt);
         const Tensor y = is_pia ? apply_pia(pia, pass.rows, pass.batch.offsets, pass.context)
-                                : apply_rep_adapter(rep, pass.rows, pass.batch.offsets, pass.context);
+                                : apply_rep_adapter(rep, pass.rows, pass.batch.offsets, pass.context, Site::Kind::self);
         return y.view(pass.shape);
       };
       const Tensor prompt = apply(x, true);
       if (expected.has(name + ".eval.y")) expect_close(prompt, expected(name + ".eval.y"), 1e-5, name);
       if (expected.has(name + ".eval.gate")) {
         for (size_t i = 0; i < states.size(); ++i)
-          expect_close(*states[i][0].pia_gate, expected(name + ".eval.gate")[static_cast<int64_t>(i)], 2e-6,
-                       name + ": gate");
+          expect_close(is_pia ? *states[i][0].pia_gate : *states[i][0].attention_gate,
+                       expected(name + ".eval.gate")[static_cast<int64_t>(i)], 2e-6, name + ": gate");
       }
       expect_close(apply(later, false), expected(name + ".decode.y"), 1e-5, name + ": decode");
     }
@@ -161,8 +161,8 @@ TEST(PiaGolden, MeterSelfAndCross) {
                  s + ": self");
     expect_close(pia_branch(pia, own.rows, offsets, read(other)).view(own.shape), expected(s + ".pia.cross.y"), 1e-5,
                  s + ": cross");
-    expect_close(apply_rep_adapter(rep, own.rows, offsets, own.context).view(own.shape), expected(s + ".rep.y"), 1e-5,
-                 s + ": adapter");
+    expect_close(apply_rep_adapter(rep, own.rows, offsets, own.context, Site::Kind::feed_forward).view(own.shape),
+                 expected(s + ".rep.y"), 1e-5, s + ": adapter");
   }
 }
 

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,6 +18,22 @@ namespace lithe::models {
 
 using at::Tensor;
 
+/// The shape of an adapter of EAS (RepAdapter, PIA).
+struct AdapterShape {
+  int64_t rank = 0;
+  int64_t groups = 2;        ///< Blocks of B and D.
+  bool router_bias = false;  ///< Of the gate.
+  double scale = 1.0, temperature = 10.0;
+};
+
+/// What EAS made of a layer.
+struct EasLayer {
+  bool attention = true;                ///< False: the layer has no attention, and its feed-forward site reads norm1.
+  std::optional<AdapterShape> adapter;  ///< A RepAdapter before q, k, v.
+  std::optional<AdapterShape> pia;      ///< In the attention's place.
+  bool gain = false;                    ///< The PIA's g2 stands beside it and is not folded into the FFN.
+};
+
 /// The shape of a LLaMA-like decoder (LLaMA, Vicuna, Mistral), as config.json gives it.
 struct DecoderConfig {
   int64_t layers = 0, hidden = 0, intermediate = 0, heads = 0, kv_heads = 0, head_dim = 0, vocab = 0;
@@ -29,6 +46,7 @@ struct DecoderConfig {
   bool attention_bias = false, mlp_bias = false;
   std::vector<int64_t> routers;  ///< Layers with a router, ascending.
   bool router_bias = true;
+  std::map<int64_t, EasLayer> eas;  ///< By layer; layers that are not listed are plain.
 };
 
 /// Token embeddings, blocks, last norm and head.
@@ -55,7 +73,9 @@ struct Decoder {
 Decoder shaped_decoder(const DecoderConfig& config);
 
 /// Every weight, by its name in LLaMA checkpoints behind "model.": "layers.0.self_attn.q_proj.weight";
-/// "layers.0.router.weight" and "lm_head.weight" beside them. Tied embeddings come once, as "embed_tokens.weight".
+/// "layers.0.router.weight" and "lm_head.weight" beside them; EAS's adapters as LLaVA-EAS names them,
+/// "layers.0.adapter_attn.conv_A.weight", "layers.2.replaced_adapter.conv_C.weight". Tied embeddings come once, as
+/// "embed_tokens.weight".
 void visit(Decoder& decoder, const WeightVisitor& visitor);
 
 /// Lets the head use the embeddings where they are tied; to be called when the tensors are filled.

@@ -4,28 +4,31 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "nn/linear.h"
 
 namespace lithe::nn {
 
-/// The way back up that RepAdapter and PIA share: s [w0 (B u + b) + w1 (D u + d)], B and D block-diagonal (grouped convolutions of
-/// width 1 in the published code). METER's has no D and no gate.
+/// The way back up that RepAdapter and PIA share: s [w0 (B u + b) + w1 (D u + d)], B and D block-diagonal (grouped
+/// convolutions of width 1 in the published code). METER's has no D and no gate.
 struct GatedUp {
-  Tensor b_weight;                ///< [hidden, rank / groups]
-  std::optional<Tensor> b_bias;   ///< [hidden]
+  Tensor b_weight;               ///< [hidden, rank / groups]
+  std::optional<Tensor> b_bias;  ///< [hidden]
   std::optional<Tensor> d_weight, d_bias;
   int64_t groups = 2;
   double scale = 1.0;
 
-  /// u: [rows, rank], gate: [rows, 2] or absent (w0 = 1) -> [rows, hidden]
-  Tensor operator()(const Tensor& u, const std::optional<Tensor>& gate) const;
+  /// u: [rows, rank], cut into sequences by `offsets`; gate: [sequences, 2] or absent (w0 = w1 = 1) -> [rows, hidden].
+  /// Long sequences pay for one block-diagonal product: hidden * rank operations a row with two groups.
+  Tensor operator()(const Tensor& u, const std::optional<Tensor>& gate, const std::vector<int64_t>& offsets) const;
 };
 
 /// softmax(router(mean of x) / t), the two weights of an adapter's paths.
 struct AdapterGate {
   Linear router;  ///< [2, hidden]
   double temperature = 10.0;
+  int64_t left_out = 0;  ///< Rows at a sequence's start that the mean leaves out: 1 in LaVIN-EAS, the modality token.
   /// pooled: [sequences, hidden] -> [sequences, 2]
   Tensor operator()(const Tensor& pooled) const;
 };
@@ -37,14 +40,17 @@ struct RepAdapter {
   std::optional<AdapterGate> gate;
 };
 
-/// EAS's propagation-of-information adapter (arXiv 2403.15226): y = x + up(0.5 (C x + c + mean over tokens of (A x + a))).
+/// EAS's propagation-of-information adapter (arXiv 2403.15226): y = x + up(0.5 (C x + c + mean over tokens of (A x +
+/// a))).
 struct Pia {
   Linear shared;  ///< A, a: its token mean carries what attention would have carried
   Linear own;     ///< C, c
   GatedUp up;
   std::optional<AdapterGate> gate;
-  std::optional<Tensor> gain;  ///< g2 of the norm whose place the PIA took: the FFN then reads gain * PIA(norm1(x))
-  bool residual = true;        ///< METER's PIA leaves the residual to the site
+  /// g2 of the norm whose place the PIA took: the FFN then reads gain * PIA(norm1(x)). Absent where it is folded into
+  /// the FFN's weights.
+  std::optional<Tensor> gain;
+  bool residual = true;  ///< METER's PIA leaves the residual to the site
 };
 
 }  // namespace lithe::nn

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+#include "models/model.h"
+#include "nn/layer_state.h"
+
+namespace lithe::models {
+
+/// What of a model's adapters goes into the weights behind them.
+struct FoldCount {
+  int64_t gains = 0;     ///< Second norms' gains that went into the feed-forward network.
+  int64_t adapters = 0;  ///< PIAs and RepAdapters that are gone.
+  int64_t left = 0;      ///< Adapters that stay, because their gate and mean are each request's own.
+};
+
+/// Writes `model` as an ordinary folder without what can be folded: safetensors, a config.json that declares the
+/// attentions without weights ("fixed_sites"), and every other file as it is. Without `frozen` this is exact for every
+/// request: gains are folded, and what depends on the request stays a low-rank term. With `frozen` (one state per
+/// layer, after a prompt) every adapter is folded with that prompt's gate and mean, and none is left. The folder
+/// appears whole or not at all. Throws Error{bad_request} where there is nothing to fold or `out` is there already,
+/// Error{bad_file}.
+FoldCount write_folded(const Model& model, const std::vector<nn::LayerState>* frozen, const std::filesystem::path& out);
+
+}  // namespace lithe::models

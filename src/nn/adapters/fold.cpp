@@ -1,0 +1,76 @@
+#include "nn/adapters/fold.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/eye.h>
+#include <ATen/ops/zeros.h>
+
+namespace lithe::nn {
+namespace {
+
+Tensor wide(const Tensor& x) {
+  return x.to(at::kDouble);
+}
+
+/// A block-diagonal matrix with its zeros.  [hidden, rank / groups] -> [hidden, rank]
+Tensor written_out(const Tensor& weight, int64_t groups) {
+  const int64_t rows = weight.size(0) / groups, columns = weight.size(1);
+  Tensor whole = at::zeros({weight.size(0), columns * groups}, weight.options().dtype(at::kDouble));
+  for (int64_t group = 0; group < groups; ++group)
+    whole.narrow(0, group * rows, rows).narrow(1, group * columns, columns).copy_(weight.narrow(0, group * rows, rows));
+  return whole;
+}
+
+}  // namespace
+
+Tensor AdapterMap::matrix() const {
+  const Tensor whole = at::eye(left.size(0), left.options()) + left.matmul(right);
+  return gain ? gain->unsqueeze(1) * whole : whole;
+}
+
+MixedUp mixed(const GatedUp& up, const std::optional<Tensor>& gate) {
+  const auto path = [&](const Tensor& weight, const std::optional<Tensor>& bias, int64_t i) {
+    const Tensor matrix = up.scale * written_out(weight, up.groups);
+    const Tensor offset = bias ? up.scale * wide(*bias) : at::zeros({weight.size(0)}, matrix.options());
+    if (!gate) return MixedUp{matrix, offset};
+    const Tensor w = wide(gate->select(0, i));
+    return MixedUp{w * matrix, w * offset};
+  };
+  const MixedUp b = path(up.b_weight, up.b_bias, 0);
+  if (!up.d_weight) return b;
+  const MixedUp d = path(*up.d_weight, up.d_bias, 1);
+  return {b.matrix + d.matrix, b.offset + d.offset};
+}
+
+AdapterMap map_of(const RepAdapter& adapter, const std::optional<Tensor>& gate) {
+  const MixedUp up = mixed(adapter.up, gate);
+  const Tensor offset = adapter.down.bias ? up.matrix.matmul(wide(*adapter.down.bias)) + up.offset : up.offset;
+  return {std::nullopt, up.matrix, wide(adapter.down.weight), offset};
+}
+
+AdapterMap map_of(const Pia& pia, const std::optional<Tensor>& gate, const Tensor& mean) {
+  const MixedUp up = mixed(pia.up, gate);
+  const Tensor constant = pia.own.bias ? wide(*pia.own.bias) + wide(mean) : wide(mean);
+  Tensor offset = 0.5 * up.matrix.matmul(constant) + up.offset;
+  AdapterMap map{std::nullopt, 0.5 * up.matrix, wide(pia.own.weight), offset};
+  if (!pia.gain) return map;
+  map.gain = wide(*pia.gain);
+  map.offset = *map.gain * offset;
+  return map;
+}
+
+Linear folded(const Linear& linear, const AdapterMap& map) {
+  const Tensor weight = wide(linear.weight), scaled = map.gain ? weight * *map.gain : weight;
+  // W R as W + (W M) A: products as thin as the adapter.
+  const Tensor whole = scaled + scaled.matmul(map.left).matmul(map.right);
+  // b' = W r; published code takes W' r.
+  Tensor bias = weight.matmul(map.offset);
+  if (linear.bias) bias = bias + wide(*linear.bias);
+  const at::ScalarType type = linear.weight.scalar_type();
+  return {whole.to(type), bias.to(type == at::kDouble ? at::kDouble : at::kFloat)};
+}
+
+Linear folded(const Linear& linear, const Tensor& gain) {
+  return {(wide(linear.weight) * wide(gain)).to(linear.weight.scalar_type()), linear.bias};
+}
+
+}  // namespace lithe::nn

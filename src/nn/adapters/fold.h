@@ -1,0 +1,37 @@
+#pragma once
+
+#include "nn/adapters/low_rank.h"
+
+namespace lithe::nn {
+
+/// What an adapter is once its gate and token mean are known: the affine map y = diag(gain) (x + left (right x)) +
+/// offset in front of a Linear, kept as factors.
+struct AdapterMap {
+  std::optional<Tensor> gain;  ///< [hidden]; absent: 1
+  Tensor left, right;          ///< [hidden, rank], [rank, hidden]
+  Tensor offset;               ///< [hidden]
+
+  Tensor matrix() const;  ///< [hidden, hidden] diag(gain) (I + left right)
+};
+
+/// M = s (w0 B + w1 D) and c0 = s (w0 b + w1 d) written out: [hidden, rank] and [hidden].  gate: [2]; absent: w0 = w1 =
+/// 1.
+struct MixedUp {
+  Tensor matrix, offset;
+};
+MixedUp mixed(const GatedUp& up, const std::optional<Tensor>& gate);
+
+/// R = I + M A, r = M a + c0.
+AdapterMap map_of(const RepAdapter& adapter, const std::optional<Tensor>& gate);
+
+/// R = diag(g2) (I + M C / 2), r = g2 (M (c + mean) / 2 + c0).  mean: [rank] of A x + a over the prompt.
+AdapterMap map_of(const Pia& pia, const std::optional<Tensor>& gate, const Tensor& mean);
+
+/// The Linear that does map and `linear` in one: W' = W R, b' = W r + b. Computed in float64; the weight comes in
+/// linear's type, the bias in float32 (float64 where the weight is).
+Linear folded(const Linear& linear, const AdapterMap& map);
+
+/// W diag(gain): what a gain in front of a Linear folds into. Computed in float64, in linear's type.
+Linear folded(const Linear& linear, const Tensor& gain);
+
+}  // namespace lithe::nn

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+
+#include "session/session.h"
+
+namespace lithe::session {
+
+struct FoldOptions {
+  bool freeze = false;      ///< Fold with the gate and mean of the request's prompt, so that no adapter is left.
+  int64_t new_tokens = 16;  ///< Compared behind the prompt, greedily chosen by the unfolded model.
+};
+
+/// What was folded, and how far the folded model is from the unfolded one on the request: every prompt row and every
+/// new token.
+struct FoldReport {
+  int64_t gains = 0, adapters = 0, adapters_left = 0;
+  double largest_deviation = 0;               ///< Of a logit.
+  double largest_logit = 0;                   ///< In magnitude, of the unfolded model.
+  int64_t rows = 0;                           ///< Prompt rows compared.
+  int64_t tokens = 0;                         ///< New tokens compared.
+  int64_t tokens_equal = 0;                   ///< Of these, chosen by the folded model too.
+  int64_t bytes_before = 0, bytes_after = 0;  ///< Weights as held.
+};
+
+/// Folds a model into a new folder (models/folding.h says what and how), opens that and compares. Throws Error.
+FoldReport fold_model(const Session& session, const Request& request, const FoldOptions& options,
+                      const std::filesystem::path& out);
+
+}  // namespace lithe::session

@@ -1,0 +1,163 @@
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/log_softmax.h>
+#include <ATen/ops/tensor.h>
+#include <c10/core/InferenceMode.h>
+#include <fmt/format.h>
+#include <numeric>
+
+#include "base/error.h"
+#include "golden/cases.h"
+#include "golden/sample_run.h"
+#include "image/decode.h"
+#include "models/weights.h"
+#include "session/trace.h"
+
+namespace lithe::golden {
+namespace {
+
+namespace fs = std::filesystem;
+using at::Tensor;
+
+constexpr int64_t kIgnored = -100;  // of labels
+
+/// One LLaVA-EAS checkpoint and what the case says of it.
+class EasRun {
+ public:
+  EasRun(const Case& golden, Check& check)
+      : golden_(golden),
+        check_(check),
+        inputs_(io::open_safetensors(golden.folder / "inputs/inputs.safetensors")),
+        session_(session::Session::open(golden.folder / "checkpoint")),
+        tolerance_(golden.tolerances.of({"values"})) {}
+
+  /// The tower and the projector over the given pixels; a sample without a picture has zeros.
+  void features() {
+    const models::Model& model = session_.model();
+    const Tensor features = model.tower.features(models::tensor_over(inputs_.tensors.at("images")));
+    floats("image_features", model.projector(features.flatten(0, 1)));
+  }
+
+  /// The published evaluation: gate and token mean over all rows given, answer and padding with them.
+  void evaluation() {
+    const Tensor rows = models::tensor_over(golden_.expected.tensors.at("spliced.embeds"));
+    const std::vector<int64_t> real = integers_of(golden_.expected.tensors.at("spliced.attention_mask"));
+    const int64_t batch = rows.size(0), columns = rows.size(1), layers = session_.facts().layers;
+    const plan::Plan plan = with_padding(layers);
+    std::vector<std::vector<Tensor>> last(static_cast<size_t>(layers));
+    std::vector<Tensor> logits;
+    for (int64_t s = 0; s < batch; ++s) {
+      routing::Batch one{.sequences = {{.plan = &plan}}, .offsets = {0, columns}};
+      for (int64_t i = 0; i < columns; ++i) {
+        one.positions.push_back(i);
+        const bool is_real = real.at(static_cast<size_t>(s * columns + i)) != 0;
+        one.kinds.push_back(is_real ? routing::RowKind::text : routing::RowKind::padding);
+      }
+      const Tensor out =
+          session_.model().decoder.forward(std::move(one), rows[s], [&](const routing::LayerReport& report) {
+            last[static_cast<size_t>(report.layer)].push_back(report.hidden.clone());
+          });
+      logits.push_back(session_.model().decoder.logits(out));
+    }
+    for (int64_t layer = 0; layer < layers; ++layer)
+      tail(fmt::format("eval.layer{}.last24", layer), at::stack(last[static_cast<size_t>(layer)]));
+    tail("eval.logits.last24", at::stack(logits));
+    floats("eval.loss", loss(at::stack(logits)));
+  }
+
+  void generations() {
+    size_t i = 0;
+    for (const auto& [name, expected] : golden_.json.at("generation").items()) {
+      generation(name, expected.at("prompt").get<std::string>(), i++);
+    }
+  }
+
+ private:
+  /// The model's plan; pad rows run and are seen by nobody, as published code has it.
+  plan::Plan with_padding(int64_t layers) const {
+    plan::Plan plan{.name = "published evaluation"};
+    for (int64_t layer = 0; layer < layers; ++layer) {
+      const plan::LayerPlan* entry = session_.plan().find("decoder", layer);
+      plan.layers.push_back(entry ? *entry : plan::LayerPlan{.layer = layer});
+      plan::Rule rule{.group = plan::Group::padding, .keep_count = 0, .by = "uniform"};
+      rule.others = {.query = true, .key_value = false, .cache = false, .feed_forward = true};
+      plan.layers.back().rules = {rule};
+    }
+    return plan;
+  }
+
+  /// Cross entropy of each next token, mean over the labels that count.  logits: [batch, columns, vocab]
+  Tensor loss(const Tensor& logits) const {
+    const std::vector<int64_t> labels = integers_of(golden_.expected.tensors.at("spliced.labels"));
+    const Tensor given = at::log_softmax(logits, -1);
+    Tensor sum = at::zeros({}, at::kDouble);
+    int64_t count = 0;
+    for (int64_t s = 0; s < logits.size(0); ++s) {
+      for (int64_t i = 1; i < logits.size(1); ++i) {
+        const int64_t label = labels.at(static_cast<size_t>(s * logits.size(1) + i));
+        if (label == kIgnored) continue;
+        sum = sum - given[s][i - 1][label].to(at::kDouble);
+        ++count;
+      }
+    }
+    return (sum / count).to(at::kFloat);
+  }
+
+  void generation(const std::string& name, const std::string& prompt, size_t i) {
+    session::Request request{.text = prompt, .raw = true};
+    if (prompt.find("<image>") != prompt.npos) {
+      const fs::path picture = golden_.folder / "inputs" / fmt::format("image{}.png", i);
+      request.images.push_back(image::read_image(picture, session_.decode_options()));
+    }
+    const fs::path out = temp_.path() / (name + ".safetensors");
+    const io::TensorView& logits = golden_.expected.tensors.at(name + ".logits");
+    session::write_trace(session_, request, {.max_tokens = logits.shape.at(0), .ignore_eos = true}, out);
+    const io::SafetensorsFile trace = io::open_safetensors(out);
+    check_.integers(name + ".input_ids", integers_of(inputs_.tensors.at(name + ".input_ids")),
+                    integers_of(trace.tensors.at("input_ids")));
+    check_.floats(name + ".logits", logits, trace.tensors.at("step_logits").values<float>(), tolerance_);
+    std::vector<int64_t> tokens = integers_of(trace.tensors.at("tokens"));
+    // Published code generates from embeddings: its output begins with BOS.
+    tokens.insert(tokens.begin(), session_.model().tokenizer->bos().value_or(1));
+    check_.integers(name + ".tokens", integers_of(golden_.expected.tensors.at(name + ".tokens")), tokens);
+    tokens.erase(tokens.begin());
+    check_.texts(name + ".text", golden_.json.at("generation").at(name).at("text").get<std::string>(),
+                 session_.model().tokenizer->decode(tokens, true));
+    std::vector<int64_t> held = integers_of(trace.tensors.at("kv_lengths.end"));
+    const int64_t rows = *std::max_element(held.begin(), held.end());
+    std::vector<int64_t> expected(held.size(), rows);
+    for (const Json& layer : golden_.json.at("config").at("skip")) expected.at(layer.get<size_t>()) = 0;
+    check_.integers(name + ": cached rows", expected, held);
+  }
+
+  void floats(const std::string& name, const Tensor& actual) {
+    check_.floats(name, golden_.expected.tensors.at(name), values_of(actual), tolerance_);
+  }
+  /// The last rows of each sequence, as many as the case has.  x: [batch, columns, width]
+  void tail(const std::string& name, const Tensor& x) {
+    const int64_t rows = golden_.expected.tensors.at(name).shape.at(1);
+    floats(name, x.narrow(1, x.size(1) - rows, rows));
+  }
+
+  const Case& golden_;
+  Check& check_;
+  io::SafetensorsFile inputs_;
+  session::Session session_;
+  Tolerance tolerance_;
+  TempFolder temp_;
+};
+
+}  // namespace
+
+Check run_llava_eas(const Case& golden) {
+  const c10::InferenceMode no_gradients;
+  Check check;
+  EasRun run(golden, check);
+  run.features();
+  run.evaluation();
+  run.generations();
+  check.skip("train.* (training)");
+  return check;
+}
+
+}  // namespace lithe::golden
