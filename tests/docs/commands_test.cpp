@@ -8,17 +8,23 @@
 namespace lithe::cli {
 namespace {
 
-/// The lines of the ```sh blocks of a page.
+/// The commands of the ```sh blocks of a page; a line that ends in a backslash goes on in the next.
 std::vector<std::string> examples_of(const std::string& page) {
   std::ifstream in(page);
   std::vector<std::string> lines;
-  bool inside = false;
+  bool inside = false, goes_on = false;
   for (std::string line; std::getline(in, line);) {
     if (line.starts_with("```")) {
       inside = line == "```sh";
-    } else if (inside && !line.empty()) {
+      continue;
+    }
+    if (!inside || line.empty()) continue;
+    if (goes_on) {
+      lines.back() += "\n" + line;
+    } else {
       lines.push_back(line);
     }
+    goes_on = line.ends_with('\\');
   }
   return lines;
 }
@@ -33,7 +39,9 @@ TEST(Commands, ExamplesRunAsPrinted) {
   for (const std::string& line : lines) {
     const Ran ran = shell(line, folder);
     EXPECT_EQ(ran.code, 0) << line << "\n" << ran.err;
-    EXPECT_NE(ran.out + ran.err, "") << line;
+    if (line.find(" > ") == std::string::npos) {
+      EXPECT_NE(ran.out + ran.err, "") << line;
+    }
   }
 }
 
