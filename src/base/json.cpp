@@ -17,8 +17,10 @@ void check_depth(std::string_view text, const std::string& source) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     if (in_string) {
-      if (c == '\\') ++i;
-      else if (c == '"') in_string = false;
+      if (c == '\\')
+        ++i;
+      else if (c == '"')
+        in_string = false;
     } else if (c == '"') {
       in_string = true;
     } else if (c == '{' || c == '[') {
@@ -46,7 +48,8 @@ Json read_json_file(const std::filesystem::path& path, std::size_t max_bytes) {
   std::error_code code;
   const auto size = std::filesystem::file_size(path, code);
   require(!code, Fault::bad_file, path.string(), ": cannot be read; is it there?");
-  require(size <= max_bytes, Fault::bad_file, path.string(), ": ", size, " bytes is too large for a JSON file of its kind");
+  require(size <= max_bytes, Fault::bad_file, path.string(), ": ", size,
+          " bytes is too large for a JSON file of its kind");
   std::ifstream in(path, std::ios::binary);
   require(in.good(), Fault::bad_file, path.string(), ": cannot be opened; check its permissions");
   std::ostringstream text;
@@ -70,18 +73,23 @@ const Json& JsonView::need(const char* key) const {
 
 int64_t JsonView::integer(const char* key) const {
   const Json& value = need(key);
-  const bool fits = value.is_number_integer() && (!value.is_number_unsigned() || value.get<uint64_t>() <= uint64_t{INT64_MAX});
+  const bool fits =
+      value.is_number_integer() && (!value.is_number_unsigned() || value.get<uint64_t>() <= uint64_t{INT64_MAX});
   require(fits, Fault::bad_file, source_, ": '", key, "' must be an integer of 64 bits, got ", value.dump());
   return value.get<int64_t>();
 }
-int64_t JsonView::integer(const char* key, int64_t fallback) const { return has(key) ? integer(key) : fallback; }
+int64_t JsonView::integer(const char* key, int64_t fallback) const {
+  return has(key) ? integer(key) : fallback;
+}
 
 double JsonView::number(const char* key) const {
   const Json& value = need(key);
   require(value.is_number(), Fault::bad_file, source_, ": '", key, "' must be a number, got ", value.dump());
   return value.get<double>();
 }
-double JsonView::number(const char* key, double fallback) const { return has(key) ? number(key) : fallback; }
+double JsonView::number(const char* key, double fallback) const {
+  return has(key) ? number(key) : fallback;
+}
 
 bool JsonView::boolean(const char* key, bool fallback) const {
   if (!has(key)) return fallback;
@@ -95,8 +103,12 @@ std::string JsonView::text(const char* key) const {
   require(value.is_string(), Fault::bad_file, source_, ": '", key, "' must be a string, got ", value.dump());
   return value.get<std::string>();
 }
-std::string JsonView::text(const char* key, const std::string& fallback) const { return has(key) ? text(key) : fallback; }
+std::string JsonView::text(const char* key, const std::string& fallback) const {
+  return has(key) ? text(key) : fallback;
+}
 
-JsonView JsonView::object(const char* key) const { return {need(key), source_ + ": " + key}; }
+JsonView JsonView::object(const char* key) const {
+  return {need(key), source_ + ": " + key};
+}
 
 }  // namespace lithe

@@ -4,6 +4,8 @@
 
 namespace lithe::nn {
 
-double Attention::scale() const { return 1.0 / std::sqrt(static_cast<double>(head_dim)); }
+double Attention::scale() const {
+  return 1.0 / std::sqrt(static_cast<double>(head_dim));
+}
 
 }  // namespace lithe::nn

@@ -25,7 +25,8 @@ int64_t LayerState::bytes() const {
 
 void LayerState::append(const Tensor& keys, const Tensor& values, std::span<const int64_t> positions) {
   const int64_t held = length(), rows = keys.size(0);
-  require(rows == static_cast<int64_t>(positions.size()), Fault::internal, "LayerState::append: ", rows, " rows, ", positions.size(), " positions");
+  require(rows == static_cast<int64_t>(positions.size()), Fault::internal, "LayerState::append: ", rows, " rows, ",
+          positions.size(), " positions");
   if (rows == 0) return;
   const int64_t capacity = keys_.defined() ? keys_.size(0) : 0;
   if (held + rows > capacity) {

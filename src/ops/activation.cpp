@@ -22,20 +22,27 @@ Activation activation_from_name(const std::string& name, const std::string& sour
   if (name == "gelu_new" || name == "gelu_pytorch_tanh") return Activation::gelu_tanh;
   if (name == "quick_gelu") return Activation::quick_gelu;
   if (name == "relu") return Activation::relu;
-  fail(Fault::bad_file, source, ": the activation '", name, "' is not known; known are silu, gelu, gelu_new, quick_gelu, relu");
+  fail(Fault::bad_file, source, ": the activation '", name,
+       "' is not known; known are silu, gelu, gelu_new, quick_gelu, relu");
 }
 
 Tensor activate(Activation kind, Tensor x) {
   switch (kind) {
-    case Activation::silu: return at::silu(x);
-    case Activation::gelu: return at::gelu(x);
-    case Activation::gelu_tanh: return at::gelu(x, "tanh");
-    case Activation::relu: return at::relu(x);
-    case Activation::quick_gelu: break;
+    case Activation::silu:
+      return at::silu(x);
+    case Activation::gelu:
+      return at::gelu(x);
+    case Activation::gelu_tanh:
+      return at::gelu(x, "tanh");
+    case Activation::relu:
+      return at::relu(x);
+    case Activation::quick_gelu:
+      break;
   }
   if (!runs_plain(x)) return x * at::sigmoid(1.702 * x);
   float* data = x.mutable_data_ptr<float>();
-  at::parallel_for(0, x.numel(), kGrain, [&](int64_t begin, int64_t end) { quick_gelu_in_place(data + begin, end - begin); });
+  at::parallel_for(0, x.numel(), kGrain,
+                   [&](int64_t begin, int64_t end) { quick_gelu_in_place(data + begin, end - begin); });
   return x;
 }
 

@@ -13,8 +13,8 @@ using at::Tensor;
 
 /// The keys and values that the rows of one sequence may attend to, ascending by original position.
 struct KeyValueSpan {
-  Tensor keys, values;                ///< [length, kv_heads, head_dim]
-  std::vector<int64_t> positions;     ///< [length], original positions
+  Tensor keys, values;             ///< [length, kv_heads, head_dim]
+  std::vector<int64_t> positions;  ///< [length], original positions
 };
 
 struct AttendOptions {
@@ -23,10 +23,10 @@ struct AttendOptions {
   std::optional<int64_t> window;  ///< Sliding window: a query at p sees keys at positions > p - window (Mistral).
 };
 
-/// Scaled dot-product attention over packed rows. Sequence i owns the query rows offsets[i] .. offsets[i + 1] and spans[i].
-/// Masks go by original position; a query that sees no key gets 0. kv_heads may divide heads (grouped-query attention).
-/// queries: [rows, heads, head_dim] -> [rows, heads, head_dim].
-/// This function alone knows how keys and values lie in memory.
+/// Scaled dot-product attention over packed rows. Sequence i owns the query rows offsets[i] .. offsets[i + 1] and
+/// spans[i]. Masks go by original position; a query that sees no key gets 0. kv_heads may divide heads (grouped-query
+/// attention). queries: [rows, heads, head_dim] -> [rows, heads, head_dim]. This function alone knows how keys and
+/// values lie in memory.
 Tensor attend_packed(const Tensor& queries, std::span<const int64_t> offsets, std::span<const int64_t> query_positions,
                      const std::vector<KeyValueSpan>& spans, const AttendOptions& options);
 

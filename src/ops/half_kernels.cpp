@@ -13,11 +13,14 @@ namespace {
 
 std::atomic<bool> plain_only{false};
 
-float widen_bfloat16(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+float widen_bfloat16(uint16_t bits) {
+  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+}
 
 /// IEEE 754 binary16, subnormals and infinities included.
 float widen_float16(uint16_t bits) {
-  const uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16, exponent = (bits >> 10) & 31u, mantissa = bits & 1023u;
+  const uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16, exponent = (bits >> 10) & 31u,
+                 mantissa = bits & 1023u;
   if (exponent == 31) return std::bit_cast<float>(sign | 0x7F800000u | (mantissa << 13));
   if (exponent == 0) {
     const float magnitude = static_cast<float>(mantissa) * 5.9604644775390625e-8f;  // 2^-24
@@ -26,13 +29,16 @@ float widen_float16(uint16_t bits) {
   return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
 }
 
-float widen_one(HalfKind kind, uint16_t bits) { return kind == HalfKind::bfloat16 ? widen_bfloat16(bits) : widen_float16(bits); }
+float widen_one(HalfKind kind, uint16_t bits) {
+  return kind == HalfKind::bfloat16 ? widen_bfloat16(bits) : widen_float16(bits);
+}
 
 void widen_plain(HalfKind kind, const uint16_t* bits, int64_t count, float* out) {
   for (int64_t i = 0; i < count; ++i) out[i] = widen_one(kind, bits[i]);
 }
 
-void dot_plain(HalfKind kind, const uint16_t* bits, const float* x, int64_t rows, int64_t width, float* out, int64_t stride) {
+void dot_plain(HalfKind kind, const uint16_t* bits, const float* x, int64_t rows, int64_t width, float* out,
+               int64_t stride) {
   for (int64_t row = 0; row < rows; ++row, x += width) {
     float sum = 0;
     for (int64_t i = 0; i < width; ++i) sum += widen_one(kind, bits[i]) * x[i];
@@ -121,8 +127,10 @@ enum class Level { plain, avx2, avx512 };
 
 Level level() {
   static const Level best = [] {
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) return Level::avx512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) return Level::avx2;
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+      return Level::avx512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
+      return Level::avx2;
     return Level::plain;
   }();
   return plain_only.load(std::memory_order_relaxed) ? Level::plain : best;
@@ -132,36 +140,50 @@ template <HalfKind kind>
 void dot_dispatch(const uint16_t* bits, const float* x, int64_t rows, int64_t width, float* out, int64_t stride) {
   using Kernel = void (*)(const uint16_t*, const float*, int64_t, float*, int64_t);
   static constexpr Kernel kAvx2[] = {dot_avx2<kind, 1>, dot_avx2<kind, 2>, dot_avx2<kind, 3>, dot_avx2<kind, 4>};
-  static constexpr Kernel kAvx512[] = {dot_avx512<kind, 1>, dot_avx512<kind, 2>, dot_avx512<kind, 3>, dot_avx512<kind, 4>};
+  static constexpr Kernel kAvx512[] = {dot_avx512<kind, 1>, dot_avx512<kind, 2>, dot_avx512<kind, 3>,
+                                       dot_avx512<kind, 4>};
   switch (level()) {
-    case Level::avx512: return kAvx512[rows - 1](bits, x, width, out, stride);
-    case Level::avx2: return kAvx2[rows - 1](bits, x, width, out, stride);
-    case Level::plain: return dot_plain(kind, bits, x, rows, width, out, stride);
+    case Level::avx512:
+      return kAvx512[rows - 1](bits, x, width, out, stride);
+    case Level::avx2:
+      return kAvx2[rows - 1](bits, x, width, out, stride);
+    case Level::plain:
+      return dot_plain(kind, bits, x, rows, width, out, stride);
   }
 }
 #endif
 
 }  // namespace
 
-void force_plain_half_kernels(bool plain) { plain_only = plain; }
+void force_plain_half_kernels(bool plain) {
+  plain_only = plain;
+}
 
 #if defined(__x86_64__)
 void widen(HalfKind kind, const uint16_t* bits, int64_t count, float* out) {
   const bool brain = kind == HalfKind::bfloat16;
   switch (level()) {
-    case Level::avx512: return brain ? widen_avx512<HalfKind::bfloat16>(bits, count, out) : widen_avx512<HalfKind::float16>(bits, count, out);
-    case Level::avx2: return brain ? widen_avx2<HalfKind::bfloat16>(bits, count, out) : widen_avx2<HalfKind::float16>(bits, count, out);
-    case Level::plain: return widen_plain(kind, bits, count, out);
+    case Level::avx512:
+      return brain ? widen_avx512<HalfKind::bfloat16>(bits, count, out)
+                   : widen_avx512<HalfKind::float16>(bits, count, out);
+    case Level::avx2:
+      return brain ? widen_avx2<HalfKind::bfloat16>(bits, count, out) : widen_avx2<HalfKind::float16>(bits, count, out);
+    case Level::plain:
+      return widen_plain(kind, bits, count, out);
   }
 }
 
-void dot_rows(HalfKind kind, const uint16_t* bits, const float* x, int64_t rows, int64_t width, float* out, int64_t out_stride) {
+void dot_rows(HalfKind kind, const uint16_t* bits, const float* x, int64_t rows, int64_t width, float* out,
+              int64_t out_stride) {
   if (kind == HalfKind::bfloat16) return dot_dispatch<HalfKind::bfloat16>(bits, x, rows, width, out, out_stride);
   dot_dispatch<HalfKind::float16>(bits, x, rows, width, out, out_stride);
 }
 #else
-void widen(HalfKind kind, const uint16_t* bits, int64_t count, float* out) { widen_plain(kind, bits, count, out); }
-void dot_rows(HalfKind kind, const uint16_t* bits, const float* x, int64_t rows, int64_t width, float* out, int64_t out_stride) {
+void widen(HalfKind kind, const uint16_t* bits, int64_t count, float* out) {
+  widen_plain(kind, bits, count, out);
+}
+void dot_rows(HalfKind kind, const uint16_t* bits, const float* x, int64_t rows, int64_t width, float* out,
+              int64_t out_stride) {
   dot_plain(kind, bits, x, rows, width, out, out_stride);
 }
 #endif

@@ -12,6 +12,8 @@ inline bool runs_plain(const at::Tensor& x) {
 }
 
 /// Rows a thread should at least get, so that splitting small work costs nothing.
-inline int64_t grain_rows(int64_t width) { return std::max<int64_t>(1, 32768 / std::max<int64_t>(width, 1)); }
+inline int64_t grain_rows(int64_t width) {
+  return std::max<int64_t>(1, 32768 / std::max<int64_t>(width, 1));
+}
 
 }  // namespace lithe::ops

@@ -7,7 +7,8 @@
 namespace lithe::ops {
 namespace {
 
-/// exp(x) to about 1 ulp of float32, in operations that vectorise: 2^n * p(r), r = x - n ln 2 (Cody and Waite), |r| <= ln 2 / 2.
+/// exp(x) to about 1 ulp of float32, in operations that vectorise: 2^n * p(r), r = x - n ln 2 (Cody and Waite), |r| <=
+/// ln 2 / 2.
 inline __attribute__((always_inline)) float exp_vectorised(float x) {
   const float clamped = x < -87.0f ? -87.0f : (x > 88.0f ? 88.0f : x);
   const float shifted = clamped * 1.44269504f + 12582912.0f;  // 1.5 * 2^23 rounds to an integer

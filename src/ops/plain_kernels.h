@@ -14,7 +14,8 @@ void swiglu_in_place(float* gate, const float* up, int64_t count);
 /// x = x * sigmoid(1.702 x), in place.
 void quick_gelu_in_place(float* x, int64_t count);
 
-/// Rotates `heads` heads of `width` in place by the angles of one row: cosine, sine: [width / 2]. Halves, as LLaMA in transformers.
+/// Rotates `heads` heads of `width` in place by the angles of one row: cosine, sine: [width / 2]. Halves, as LLaMA in
+/// transformers.
 void rotate_row(float* x, const float* cosine, const float* sine, int64_t heads, int64_t width);
 
 }  // namespace lithe::ops

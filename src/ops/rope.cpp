@@ -25,18 +25,21 @@ double llama3_frequency(const RopeConfig& config, double frequency) {
   const double wavelength = kTwoPi / frequency, positions = static_cast<double>(config.original_positions);
   if (wavelength < positions / config.high_freq_factor) return frequency;
   if (wavelength > positions / config.low_freq_factor) return frequency / config.factor;
-  const double blend = (positions / wavelength - config.low_freq_factor) / (config.high_freq_factor - config.low_freq_factor);
+  const double blend =
+      (positions / wavelength - config.low_freq_factor) / (config.high_freq_factor - config.low_freq_factor);
   return (1 - blend) * frequency / config.factor + blend * frequency;
 }
 
-/// YaRN (arXiv 2309.00071): a ramp over the dimensions between those that turn beta_fast and beta_slow times in pre-training.
+/// YaRN (arXiv 2309.00071): a ramp over the dimensions between those that turn beta_fast and beta_slow times in
+/// pre-training.
 double yarn_frequency(const RopeConfig& config, double frequency, int64_t pair) {
   const auto dimension_of_turns = [&](double turns) {
     return static_cast<double>(config.head_dim) *
            std::log(static_cast<double>(config.original_positions) / (turns * kTwoPi)) / (2 * std::log(config.theta));
   };
   const double low = std::max(std::floor(dimension_of_turns(config.beta_fast)), 0.0);
-  const double high = std::min(std::ceil(dimension_of_turns(config.beta_slow)), static_cast<double>(config.head_dim - 1));
+  const double high =
+      std::min(std::ceil(dimension_of_turns(config.beta_slow)), static_cast<double>(config.head_dim - 1));
   const double ramp = std::clamp((static_cast<double>(pair) - low) / std::max(high - low, 0.001), 0.0, 1.0);
   return frequency / config.factor * ramp + frequency * (1 - ramp);
 }
@@ -45,7 +48,8 @@ std::vector<float> frequencies(const RopeConfig& config, int64_t longest) {
   double theta = config.theta;
   const double width = static_cast<double>(config.head_dim);
   if (config.scaling == Scaling::dynamic && longest > config.original_positions) {
-    const double stretch = config.factor * static_cast<double>(longest) / static_cast<double>(config.original_positions);
+    const double stretch =
+        config.factor * static_cast<double>(longest) / static_cast<double>(config.original_positions);
     theta *= std::pow(stretch - (config.factor - 1), width / (width - 2));
   }
   std::vector<float> result(static_cast<size_t>(config.head_dim / 2));
@@ -69,7 +73,9 @@ float amplitude(const RopeConfig& config) {
 
 }  // namespace
 
-RopeAngles RopeAngles::rows(const Tensor& index) const { return {cosine.index_select(0, index), sine.index_select(0, index)}; }
+RopeAngles RopeAngles::rows(const Tensor& index) const {
+  return {cosine.index_select(0, index), sine.index_select(0, index)};
+}
 
 RopeAngles RopeAngles::to(const Tensor& like) const {
   const at::ScalarType type = like.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
@@ -77,8 +83,8 @@ RopeAngles RopeAngles::to(const Tensor& like) const {
 }
 
 RopeAngles rope_angles(const RopeConfig& config, std::span<const int64_t> positions) {
-  require(config.head_dim > 0 && config.head_dim % 2 == 0, Fault::bad_file, "rope: the head dimension is ", config.head_dim,
-          ", it must be even");
+  require(config.head_dim > 0 && config.head_dim % 2 == 0, Fault::bad_file, "rope: the head dimension is ",
+          config.head_dim, ", it must be even");
   const int64_t rows = static_cast<int64_t>(positions.size()), half = config.head_dim / 2;
   const int64_t longest = positions.empty() ? 0 : *std::max_element(positions.begin(), positions.end()) + 1;
   const std::vector<float> frequency = frequencies(config, longest);
@@ -99,8 +105,8 @@ RopeAngles rope_angles(const RopeConfig& config, std::span<const int64_t> positi
 
 Tensor rotate(Tensor x, const RopeAngles& angles) {
   const int64_t rows = x.size(0), heads = x.size(1), width = x.size(2);
-  require(angles.cosine.size(0) == rows && angles.cosine.size(1) * 2 == width, Fault::internal, "rotate: ", rows, " rows of ", width,
-          ", angles for ", angles.cosine.size(0), " rows of ", angles.cosine.size(1) * 2);
+  require(angles.cosine.size(0) == rows && angles.cosine.size(1) * 2 == width, Fault::internal, "rotate: ", rows,
+          " rows of ", width, ", angles for ", angles.cosine.size(0), " rows of ", angles.cosine.size(1) * 2);
   if (!runs_plain(x) || !runs_plain(angles.cosine)) {
     const RopeAngles wide = angles.to(x);
     const Tensor cosine = wide.cosine.unsqueeze(1), sine = wide.sine.unsqueeze(1);

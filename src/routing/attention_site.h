@@ -6,14 +6,14 @@ namespace lithe::routing {
 
 /// What a site may look at besides its input.
 struct SiteContext {
-  const Batch& batch;       ///< Rows of the layer's input.
+  const Batch& batch;  ///< Rows of the layer's input.
   const RowSets& sets;
   int64_t layer = 0;
   const std::optional<OtherStream>& other;
   const std::vector<std::vector<bool>>& watched;
-  AttentionScores& scores;  ///< Written where a later rule reads them.
-  std::vector<int64_t> positions;               ///< Of the active rows.
-  std::optional<ops::RopeAngles> angles;        ///< Of the active rows.
+  AttentionScores& scores;                ///< Written where a later rule reads them.
+  std::vector<int64_t> positions;         ///< Of the active rows.
+  std::optional<ops::RopeAngles> angles;  ///< Of the active rows.
 };
 
 /// Self-attention of the active rows: queries of sets.query over the cache and sets.key_value; caches sets.cache.

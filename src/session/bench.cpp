@@ -34,12 +34,16 @@ struct Bench::State {
 };
 
 Bench::Bench(const models::Model& model, const BenchPrompt& prompt) {
-  require(prompt.text_tokens > 0 && prompt.high_res_tokens >= 0 && prompt.vision_tokens >= prompt.high_res_tokens, Fault::bad_request,
-          "bench: the prompt needs at least one text token, and its high-resolution tokens are among its vision tokens");
+  require(
+      prompt.text_tokens > 0 && prompt.high_res_tokens >= 0 && prompt.vision_tokens >= prompt.high_res_tokens,
+      Fault::bad_request,
+      "bench: the prompt needs at least one text token, and its high-resolution tokens are among its vision tokens");
   at::Generator generator = at::detail::createCPUGenerator(prompt.seed);
   const int64_t rows = prompt.vision_tokens + prompt.text_tokens;
-  Tensor x = at::randn({rows, model.decoder.config.hidden}, generator, at::TensorOptions(at::kFloat)).to(model.decoder.embeddings.device());
-  state_ = std::unique_ptr<State>(new State{model, kinds_of(prompt), std::move(x), std::move(generator), nullptr, nullptr});
+  Tensor x = at::randn({rows, model.decoder.config.hidden}, generator, at::TensorOptions(at::kFloat))
+                 .to(model.decoder.embeddings.device());
+  state_ =
+      std::unique_ptr<State>(new State{model, kinds_of(prompt), std::move(x), std::move(generator), nullptr, nullptr});
 }
 
 Bench::~Bench() = default;
@@ -67,7 +71,8 @@ PrefillResult Bench::prefill(const plan::Plan& plan) {
 
 double Bench::decode_ms(const plan::Plan& plan, int64_t steps) {
   const c10::InferenceMode no_gradients;
-  require(state_->prefilled == &plan && steps > 0, Fault::internal, "Bench::decode_ms: call prefill with the same plan first");
+  require(state_->prefilled == &plan && steps > 0, Fault::internal,
+          "Bench::decode_ms: call prefill with the same plan first");
   state_->generation->reserve(steps);
   const Generation::Mark prompt = state_->generation->mark();
   const Stopwatch clock;
@@ -77,8 +82,9 @@ double Bench::decode_ms(const plan::Plan& plan, int64_t steps) {
   return ms;
 }
 
-Session random_session(const std::string& shape, int64_t layers, int64_t tower_layers, const std::string& weights, uint64_t seed) {
-  const models::WeightStorage storage = weights == "bfloat16" ? models::WeightStorage::bfloat16
+Session random_session(const std::string& shape, int64_t layers, int64_t tower_layers, const std::string& weights,
+                       uint64_t seed) {
+  const models::WeightStorage storage = weights == "bfloat16"  ? models::WeightStorage::bfloat16
                                         : weights == "float16" ? models::WeightStorage::float16
                                                                : models::WeightStorage::float32;
   return Session(models::random_model(shape, layers, tower_layers, storage, seed));

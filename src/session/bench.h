@@ -11,7 +11,8 @@
 
 namespace lithe::session {
 
-/// A made-up prompt of random rows, for timing: content does not change what dense layers cost, and routers choose by it as ever.
+/// A made-up prompt of random rows, for timing: content does not change what dense layers cost, and routers choose by
+/// it as ever.
 struct BenchPrompt {
   int64_t vision_tokens = 576;
   int64_t high_res_tokens = 0;  ///< Of vision_tokens, how many belong to LLaVA-NeXT's tiles.
@@ -35,7 +36,8 @@ class Bench {
   double encode_ms(int64_t tiles);
   /// Prefill under a plan; the cache that results serves decode_ms with the same plan.
   PrefillResult prefill(const plan::Plan& plan);
-  /// Mean of `steps` decode steps behind the last prefill; milliseconds per token. The cache is put back to where it was.
+  /// Mean of `steps` decode steps behind the last prefill; milliseconds per token. The cache is put back to where it
+  /// was.
   double decode_ms(const plan::Plan& plan, int64_t steps);
 
  private:
@@ -43,7 +45,9 @@ class Bench {
   std::unique_ptr<State> state_;
 };
 
-/// A model of a named shape with random weights ("llava-1.5-7b", few layers), for `bench` and the demo's comparison at 7B width.
-Session random_session(const std::string& shape, int64_t layers, int64_t tower_layers, const std::string& weights, uint64_t seed);
+/// A model of a named shape with random weights ("llava-1.5-7b", few layers), for `bench` and the demo's comparison at
+/// 7B width.
+Session random_session(const std::string& shape, int64_t layers, int64_t tower_layers, const std::string& weights,
+                       uint64_t seed);
 
 }  // namespace lithe::session

@@ -6,7 +6,8 @@
 
 namespace lithe::session {
 
-Generation::Generation(const models::Model& model, const plan::Plan& plan) : model_(&model), plan_(&plan), states_(model.decoder.blocks.size()) {}
+Generation::Generation(const models::Model& model, const plan::Plan& plan)
+    : model_(&model), plan_(&plan), states_(model.decoder.blocks.size()) {}
 
 void Generation::enter_prompt(routing::Batch& batch, const std::vector<routing::RowKind>& kinds) {
   const auto rows = static_cast<int64_t>(kinds.size());
@@ -26,7 +27,8 @@ void Generation::enter_token(routing::Batch& batch) {
   batch.kinds.push_back(routing::RowKind::text);
 }
 
-Tensor Generation::prefill(const Tensor& x, const std::vector<routing::RowKind>& kinds, const routing::Observer& observer) {
+Tensor Generation::prefill(const Tensor& x, const std::vector<routing::RowKind>& kinds,
+                           const routing::Observer& observer) {
   routing::Batch batch;
   enter_prompt(batch, kinds);
   return model_->decoder.forward(std::move(batch), x, observer);
@@ -55,7 +57,8 @@ std::vector<int64_t> Generation::rows_held() const {
 }
 
 int64_t Generation::bytes_held() const {
-  return std::accumulate(states_.begin(), states_.end(), int64_t{0}, [](int64_t sum, const nn::LayerState& state) { return sum + state.bytes(); });
+  return std::accumulate(states_.begin(), states_.end(), int64_t{0},
+                         [](int64_t sum, const nn::LayerState& state) { return sum + state.bytes(); });
 }
 
 std::vector<int64_t> positions_run(const routing::LayerReport& report, size_t sequence) {

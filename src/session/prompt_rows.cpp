@@ -11,24 +11,28 @@ namespace lithe::session {
 namespace {
 
 std::vector<int64_t> tokenise(const models::Model& model, const Request& request) {
-  require(model.tokenizer.has_value(), Fault::bad_request, model.name, ": there is no tokenizer.json or tokenizer.model to read a prompt with; put one beside the folder's config.json");
+  require(
+      model.tokenizer.has_value(), Fault::bad_request, model.name,
+      ": there is no tokenizer.json or tokenizer.model to read a prompt with; put one beside the folder's config.json");
   const std::string prompt = request.raw ? request.text : model.render(request.messages);
   return model.tokenizer->encode_with_images(prompt, model.prompt.dialect);
 }
 
 void check_ids(const models::Model& model, const std::vector<int64_t>& ids, size_t images) {
   const auto marks = static_cast<size_t>(std::count(ids.begin(), ids.end(), text::kImageId));
-  require(marks == images, Fault::bad_request, "the prompt has ", marks, " image mark", marks == 1 ? "" : "s", " and ", images,
-          images == 1 ? " picture was given" : " pictures were given", "; give one --image for each <image>");
+  require(marks == images, Fault::bad_request, "the prompt has ", marks, " image mark", marks == 1 ? "" : "s", " and ",
+          images, images == 1 ? " picture was given" : " pictures were given", "; give one --image for each <image>");
   require(!ids.empty(), Fault::bad_request, "the prompt is empty");
   for (const int64_t id : ids) {
-    require(id == text::kImageId || (id >= 0 && id < model.decoder.config.vocab), Fault::bad_file, "the tokenizer gives the id ", id,
-            ", but the model has ", model.decoder.config.vocab, " token embeddings; the folder's tokenizer and weights do not belong together");
+    require(id == text::kImageId || (id >= 0 && id < model.decoder.config.vocab), Fault::bad_file,
+            "the tokenizer gives the id ", id, ", but the model has ", model.decoder.config.vocab,
+            " token embeddings; the folder's tokenizer and weights do not belong together");
   }
 }
 
 /// Appends the embeddings of the text tokens collected so far.
-void flush_text(const models::Model& model, std::vector<int64_t>& pending, PromptRows& prompt, std::vector<Tensor>& parts) {
+void flush_text(const models::Model& model, std::vector<int64_t>& pending, PromptRows& prompt,
+                std::vector<Tensor>& parts) {
   if (pending.empty()) return;
   const Tensor ids = at::tensor(at::ArrayRef<int64_t>(pending), at::kLong).to(model.decoder.embeddings.device());
   parts.push_back(model.decoder.embed(ids));
@@ -39,7 +43,8 @@ void flush_text(const models::Model& model, std::vector<int64_t>& pending, Promp
 }  // namespace
 
 int64_t PromptRows::vision_rows() const {
-  return std::count_if(kinds.begin(), kinds.end(), [](routing::RowKind kind) { return routing::belongs(kind, plan::Group::vision); });
+  return std::count_if(kinds.begin(), kinds.end(),
+                       [](routing::RowKind kind) { return routing::belongs(kind, plan::Group::vision); });
 }
 
 PromptRows build_prompt(const models::Model& model, const Request& request) {
@@ -65,8 +70,9 @@ PromptRows build_prompt(const models::Model& model, const Request& request) {
   flush_text(model, pending, prompt, parts);
   prompt.embeddings = parts.size() == 1 ? parts.front() : at::cat(parts);
   const int64_t longest = model.decoder.config.max_positions;
-  require(longest == 0 || prompt.rows() < longest, Fault::bad_request, "the prompt has ", prompt.rows(), " tokens with its pictures, and the model takes ",
-          longest, " with the answer; shorten it or use fewer pictures");
+  require(longest == 0 || prompt.rows() < longest, Fault::bad_request, "the prompt has ", prompt.rows(),
+          " tokens with its pictures, and the model takes ", longest,
+          " with the answer; shorten it or use fewer pictures");
   return prompt;
 }
 

@@ -51,12 +51,14 @@ void keep_nucleus(std::vector<Candidate>& candidates, double top_p) {
 
 void keep_likely(std::vector<Candidate>& candidates, double min_p) {
   const double limit = candidates.front().value * min_p;
-  const auto cut = std::find_if(candidates.begin() + 1, candidates.end(), [limit](const Candidate& c) { return c.value < limit; });
+  const auto cut =
+      std::find_if(candidates.begin() + 1, candidates.end(), [limit](const Candidate& c) { return c.value < limit; });
   candidates.erase(cut, candidates.end());
 }
 
 int64_t draw(const std::vector<Candidate>& candidates, std::mt19937_64& generator) {
-  const double total = std::accumulate(candidates.begin(), candidates.end(), 0.0, [](double sum, const Candidate& c) { return sum + c.value; });
+  const double total = std::accumulate(candidates.begin(), candidates.end(), 0.0,
+                                       [](double sum, const Candidate& c) { return sum + c.value; });
   // 53 random bits: the same on every standard library, which std::uniform_real_distribution is not.
   double left = static_cast<double>(generator() >> 11) * 0x1.0p-53 * total;
   for (const Candidate& c : candidates) {
@@ -79,7 +81,8 @@ void check(const SamplingPolicy& policy) {
   need(policy.repetition_penalty > 0, "the repetition penalty", policy.repetition_penalty, "above 0");
 }
 
-int64_t sample(std::span<const float> logits, std::span<const int64_t> seen, const SamplingPolicy& policy, std::mt19937_64& generator) {
+int64_t sample(std::span<const float> logits, std::span<const int64_t> seen, const SamplingPolicy& policy,
+               std::mt19937_64& generator) {
   require(!logits.empty(), Fault::internal, "sample: no logits");
   std::vector<float> adjusted;
   if (policy.repetition_penalty != 1.0) {
@@ -91,9 +94,13 @@ int64_t sample(std::span<const float> logits, std::span<const int64_t> seen, con
 
   std::vector<Candidate> candidates(logits.size());
   for (size_t i = 0; i < logits.size(); ++i) candidates[i] = {static_cast<int64_t>(i), logits[i] / policy.temperature};
-  const auto before = [](const Candidate& a, const Candidate& b) { return a.value != b.value ? a.value > b.value : a.id < b.id; };
-  const size_t keep = policy.top_k > 0 ? std::min(static_cast<size_t>(policy.top_k), candidates.size()) : candidates.size();
-  std::partial_sort(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(keep), candidates.end(), before);
+  const auto before = [](const Candidate& a, const Candidate& b) {
+    return a.value != b.value ? a.value > b.value : a.id < b.id;
+  };
+  const size_t keep =
+      policy.top_k > 0 ? std::min(static_cast<size_t>(policy.top_k), candidates.size()) : candidates.size();
+  std::partial_sort(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(keep), candidates.end(),
+                    before);
   candidates.resize(keep);
   to_probabilities(candidates);
   if (policy.top_p < 1.0) keep_nucleus(candidates, policy.top_p);

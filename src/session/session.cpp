@@ -19,16 +19,21 @@ models::WeightStorage storage_named(const std::string& name) {
 
 const char* name_of(StopReason reason) {
   switch (reason) {
-    case StopReason::eos: return "eos";
-    case StopReason::stop_string: return "stop";
-    case StopReason::length: return "length";
-    case StopReason::cancelled: return "cancelled";
+    case StopReason::eos:
+      return "eos";
+    case StopReason::stop_string:
+      return "stop";
+    case StopReason::length:
+      return "length";
+    case StopReason::cancelled:
+      return "cancelled";
   }
   return "";
 }
 
 Session Session::open(const std::filesystem::path& folder, const OpenOptions& options) {
-  return Session(models::open_model(folder, {.weights = storage_named(options.weights), .device = options.device, .progress = options.progress}));
+  return Session(models::open_model(
+      folder, {.weights = storage_named(options.weights), .device = options.device, .progress = options.progress}));
 }
 
 Session::Session(std::unique_ptr<models::Model> model) : model_(std::move(model)) {}
@@ -36,7 +41,9 @@ Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
 Session::~Session() = default;
 
-Answer Session::answer(const Request& request, const AnswerOptions& options) { return run_answer(*model_, request, options); }
+Answer Session::answer(const Request& request, const AnswerOptions& options) {
+  return run_answer(*model_, request, options);
+}
 
 SamplingPolicy Session::default_sampling() const {
   const models::GenerationDefaults& defaults = model_->generation;
@@ -47,11 +54,21 @@ SamplingPolicy Session::default_sampling() const {
           .repetition_penalty = defaults.repetition_penalty};
 }
 
-image::DecodeOptions Session::decode_options() const { return model_->preprocess.decode_options(); }
-const plan::ModelFacts& Session::facts() const { return model_->facts; }
-const plan::Plan& Session::plan() const { return model_->plan; }
-const std::string& Session::family() const { return model_->family; }
-int64_t Session::weight_bytes() const { return model_->weight_bytes; }
+image::DecodeOptions Session::decode_options() const {
+  return model_->preprocess.decode_options();
+}
+const plan::ModelFacts& Session::facts() const {
+  return model_->facts;
+}
+const plan::Plan& Session::plan() const {
+  return model_->plan;
+}
+const std::string& Session::family() const {
+  return model_->family;
+}
+int64_t Session::weight_bytes() const {
+  return model_->weight_bytes;
+}
 
 Json Session::describe() const {
   const models::DecoderConfig& decoder = model_->decoder.config;
@@ -60,11 +77,18 @@ Json Session::describe() const {
   Json json;
   json["name"] = model_->name;
   json["family"] = model_->family;
-  json["decoder"] = {{"layers", decoder.layers}, {"hidden", decoder.hidden}, {"intermediate", decoder.intermediate}, {"heads", decoder.heads},
-                     {"kv_heads", decoder.kv_heads}, {"head_dim", decoder.head_dim}, {"vocab", decoder.vocab}, {"max_positions", decoder.max_positions}};
+  json["decoder"] = {{"layers", decoder.layers},
+                     {"hidden", decoder.hidden},
+                     {"intermediate", decoder.intermediate},
+                     {"heads", decoder.heads},
+                     {"kv_heads", decoder.kv_heads},
+                     {"head_dim", decoder.head_dim},
+                     {"vocab", decoder.vocab},
+                     {"max_positions", decoder.max_positions}};
   if (decoder.window) json["decoder"]["sliding_window"] = *decoder.window;
-  json["vision_tower"] = {{"layers", tower.layers}, {"layers_run", tower.layers_run}, {"width", tower.width}, {"heads", tower.heads},
-                          {"image_px", tower.image_px}, {"patch_px", tower.patch_px}, {"patches", tower.patches()}};
+  json["vision_tower"] = {{"layers", tower.layers},    {"layers_run", tower.layers_run}, {"width", tower.width},
+                          {"heads", tower.heads},      {"image_px", tower.image_px},     {"patch_px", tower.patch_px},
+                          {"patches", tower.patches()}};
   json["weights"] = {{"type", type_of(model_->decoder.embeddings)}, {"bytes", model_->weight_bytes}};
   json["plan"] = model_->plan.name;
   return json;

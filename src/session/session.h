@@ -29,21 +29,22 @@ struct OpenOptions {
   std::function<void(int64_t bytes_done, int64_t bytes_total)> progress;
 };
 
-/// One question. Without `raw`, `messages` go through the model's chat template; with it `text` is the prompt, "<image>" marking where
-/// each picture goes.
+/// One question. Without `raw`, `messages` go through the model's chat template; with it `text` is the prompt,
+/// "<image>" marking where each picture goes.
 struct Request {
   std::vector<text::Message> messages;
   std::string text;
   bool raw = false;
-  std::vector<image::Image> images;       ///< In the order of their marks.
-  std::optional<plan::Plan> plan;         ///< Absent: the model's own.
+  std::vector<image::Image> images;  ///< In the order of their marks.
+  std::optional<plan::Plan> plan;    ///< Absent: the model's own.
 };
 
 struct AnswerOptions {
-  std::optional<int64_t> max_new_tokens;  ///< Absent: the model's default, else 512; never past the model's longest sequence.
+  std::optional<int64_t>
+      max_new_tokens;  ///< Absent: the model's default, else 512; never past the model's longest sequence.
   bool ignore_eos = false;
-  std::vector<std::string> stop;          ///< Beside the model's own stop strings.
-  std::optional<SamplingPolicy> sampling; ///< Absent: greedy.
+  std::vector<std::string> stop;           ///< Beside the model's own stop strings.
+  std::optional<SamplingPolicy> sampling;  ///< Absent: greedy.
   /// Called with each settled piece of text (whole UTF-8 characters). false ends the answer.
   std::function<bool(const std::string& piece)> on_text;
 };
@@ -73,12 +74,12 @@ struct KeptMap {
 
 struct Answer {
   std::string text;
-  std::vector<int64_t> tokens;  ///< With the closing EOS where there was one.
+  std::vector<int64_t> tokens;      ///< With the closing EOS where there was one.
   std::vector<float> token_logits;  ///< The raw logit of each token.
   StopReason stop = StopReason::length;
   Timings timings;
   CacheUse cache;
-  std::vector<KeptMap> kept;    ///< One per image.
+  std::vector<KeptMap> kept;  ///< One per image.
 };
 
 /// A loaded model that answers. One thread owns it.
@@ -91,8 +92,8 @@ class Session {
   Session& operator=(Session&&) noexcept;
   ~Session();
 
-  /// Prefill, then decode. Throws Error{bad_request}: pictures and marks differ in number, a prompt longer than the model takes,
-  /// a plan that the weights cannot run.
+  /// Prefill, then decode. Throws Error{bad_request}: pictures and marks differ in number, a prompt longer than the
+  /// model takes, a plan that the weights cannot run.
   Answer answer(const Request& request, const AnswerOptions& options = {});
 
   /// The decoding policy of the folder's generation_config.json (greedy where it says nothing).
@@ -101,10 +102,10 @@ class Session {
   image::DecodeOptions decode_options() const;
 
   const plan::ModelFacts& facts() const;
-  const plan::Plan& plan() const;        ///< The model's own plan.
+  const plan::Plan& plan() const;  ///< The model's own plan.
   const std::string& family() const;
-  int64_t weight_bytes() const;          ///< As held.
-  Json describe() const;                 ///< Architecture, layout, types: what `inspect` prints.
+  int64_t weight_bytes() const;  ///< As held.
+  Json describe() const;         ///< Architecture, layout, types: what `inspect` prints.
 
   const models::Model& model() const { return *model_; }
 

@@ -24,10 +24,14 @@ class Recording {
     const bool whole = !tensor.is_floating_point();
     const Tensor kept = tensor.detach().to(at::kCPU, whole ? at::kLong : at::kFloat).contiguous();
     const auto owner = std::make_shared<Tensor>(kept);
-    const std::span<const std::byte> bytes(static_cast<const std::byte*>(kept.const_data_ptr()), static_cast<size_t>(kept.nbytes()));
-    tensors_.emplace_back(name, io::TensorView{whole ? io::Dtype::int64 : io::Dtype::float32, kept.sizes().vec(), bytes, owner, {}});
+    const std::span<const std::byte> bytes(static_cast<const std::byte*>(kept.const_data_ptr()),
+                                           static_cast<size_t>(kept.nbytes()));
+    tensors_.emplace_back(
+        name, io::TensorView{whole ? io::Dtype::int64 : io::Dtype::float32, kept.sizes().vec(), bytes, owner, {}});
   }
-  void add(const std::string& name, const std::vector<int64_t>& values) { add(name, at::tensor(at::ArrayRef<int64_t>(values), at::kLong)); }
+  void add(const std::string& name, const std::vector<int64_t>& values) {
+    add(name, at::tensor(at::ArrayRef<int64_t>(values), at::kLong));
+  }
 
   void write(const std::filesystem::path& out) const { io::write_safetensors(out, tensors_, {{"format", "pt"}}); }
 
@@ -35,7 +39,8 @@ class Recording {
   std::vector<std::pair<std::string, io::TensorView>> tensors_;
 };
 
-/// Records every layer. Rows that are gone for good keep the value they left with, so that `hidden` has all rows of the prompt.
+/// Records every layer. Rows that are gone for good keep the value they left with, so that `hidden` has all rows of the
+/// prompt.
 class LayerRecorder {
  public:
   LayerRecorder(Recording& recording, const Tensor& embeddings) : recording_(recording), hidden_(embeddings) {}
@@ -43,11 +48,13 @@ class LayerRecorder {
   void operator()(const routing::LayerReport& report) {
     const std::string prefix = "layers." + std::to_string(report.layer) + ".";
     recording_.add(prefix + "kept", positions_run(report));
-    if (report.rows->router_weight.front()) recording_.add(prefix + "router_weight", *report.rows->router_weight.front());
+    if (report.rows->router_weight.front())
+      recording_.add(prefix + "router_weight", *report.rows->router_weight.front());
     std::vector<int64_t> alive;
     const routing::Rows& survivors = report.rows->survivors;
     for (int64_t i = 0; i < survivors.count(); ++i) {
-      alive.push_back(report.batch->positions[static_cast<size_t>(survivors.index ? survivors.list[static_cast<size_t>(i)] : i)]);
+      alive.push_back(
+          report.batch->positions[static_cast<size_t>(survivors.index ? survivors.list[static_cast<size_t>(i)] : i)]);
     }
     const Tensor index = at::tensor(at::ArrayRef<int64_t>(alive), at::kLong).to(hidden_.device());
     hidden_ = at::index_copy(hidden_, 0, index, report.hidden);
@@ -62,9 +69,9 @@ class LayerRecorder {
 /// Whether a rule of the plan governs rows of this kind somewhere in the decoder.
 bool may_be_skipped(const plan::Plan& plan, routing::RowKind kind) {
   return std::any_of(plan.layers.begin(), plan.layers.end(), [kind](const plan::LayerPlan& layer) {
-    return layer.stream == "decoder" && std::any_of(layer.rules.begin(), layer.rules.end(), [kind](const plan::Rule& rule) {
-             return routing::belongs(kind, rule.group);
-           });
+    return layer.stream == "decoder" &&
+           std::any_of(layer.rules.begin(), layer.rules.end(),
+                       [kind](const plan::Rule& rule) { return routing::belongs(kind, rule.group); });
   });
 }
 
@@ -88,15 +95,18 @@ bool ends(const models::Model& model, int64_t id) {
 
 }  // namespace
 
-void write_trace(Session& session, const Request& request, const TraceOptions& options, const std::filesystem::path& out) {
+void write_trace(Session& session, const Request& request, const TraceOptions& options,
+                 const std::filesystem::path& out) {
   const c10::InferenceMode no_gradients;
   const models::Model& model = session.model();
   const plan::Plan& plan = plan_of(model, request);
-  require(options.max_tokens >= 0, Fault::bad_request, "trace: the number of tokens is ", options.max_tokens, ", it must be 0 or more");
+  require(options.max_tokens >= 0, Fault::bad_request, "trace: the number of tokens is ", options.max_tokens,
+          ", it must be 0 or more");
   const PromptRows prompt = build_prompt(model, request);
   const int64_t longest = model.decoder.config.max_positions;
-  require(longest == 0 || prompt.rows() + options.max_tokens <= longest, Fault::bad_request, "trace: ", prompt.rows(), " prompt tokens and ",
-          options.max_tokens, " new ones do not fit into the model's ", longest, "; use --max-tokens ", longest - prompt.rows(), " or fewer");
+  require(longest == 0 || prompt.rows() + options.max_tokens <= longest, Fault::bad_request, "trace: ", prompt.rows(),
+          " prompt tokens and ", options.max_tokens, " new ones do not fit into the model's ", longest,
+          "; use --max-tokens ", longest - prompt.rows(), " or fewer");
 
   Recording recording;
   record_prompt(recording, plan, prompt);
@@ -114,7 +124,8 @@ void write_trace(Session& session, const Request& request, const TraceOptions& o
     step_logits.push_back(scores);
     tokens.push_back(scores.argmax(-1).item<int64_t>());
     if (!options.ignore_eos && ends(model, tokens.back())) break;
-    if (static_cast<int64_t>(tokens.size()) < options.max_tokens) scores = model.decoder.logits(generation.step(tokens.back()));
+    if (static_cast<int64_t>(tokens.size()) < options.max_tokens)
+      scores = model.decoder.logits(generation.step(tokens.back()));
   }
   recording.add("tokens", tokens);
   recording.add("step_logits", step_logits.empty() ? logits.narrow(0, 0, 0) : at::cat(step_logits));

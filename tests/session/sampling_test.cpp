@@ -13,7 +13,8 @@ namespace {
 
 const std::vector<float> kLogits{1.0f, 3.0f, 2.0f, 3.0f, -1.0f};
 
-std::map<int64_t, double> shares(const SamplingPolicy& policy, const std::vector<int64_t>& seen = {}, int draws = 20000) {
+std::map<int64_t, double> shares(const SamplingPolicy& policy, const std::vector<int64_t>& seen = {},
+                                 int draws = 20000) {
   std::mt19937_64 generator(7);
   std::map<int64_t, double> counts;
   for (int i = 0; i < draws; ++i) counts[sample(kLogits, seen, policy, generator)] += 1.0 / draws;
@@ -30,7 +31,8 @@ TEST(Sampling, DrawsFollowTheSoftmaxOfTheLogits) {
   double sum = 0;
   for (const float logit : kLogits) sum += std::exp(logit);
   for (size_t id = 0; id < kLogits.size(); ++id) {
-    const double expected = std::exp(kLogits[id]) / sum, found = drawn.contains(static_cast<int64_t>(id)) ? drawn.at(static_cast<int64_t>(id)) : 0;
+    const double expected = std::exp(kLogits[id]) / sum,
+                 found = drawn.contains(static_cast<int64_t>(id)) ? drawn.at(static_cast<int64_t>(id)) : 0;
     EXPECT_NEAR(found, expected, 0.015) << "token " << id;
   }
 }
@@ -56,7 +58,8 @@ TEST(Sampling, RepetitionPenaltyDividesOnceAndSkipsImageMarks) {
 
 TEST(Sampling, SameSeedSameTokens) {
   std::mt19937_64 a(3), b(3);
-  for (int i = 0; i < 100; ++i) EXPECT_EQ(sample(kLogits, {}, {.temperature = 2.0}, a), sample(kLogits, {}, {.temperature = 2.0}, b));
+  for (int i = 0; i < 100; ++i)
+    EXPECT_EQ(sample(kLogits, {}, {.temperature = 2.0}, a), sample(kLogits, {}, {.temperature = 2.0}, b));
 }
 
 TEST(Sampling, RefusesValuesOutOfRange) {

@@ -6,8 +6,8 @@
 
 namespace lithe::routing {
 
-/// A baseline: rows drawn without replacement. The draw depends on the seed, the layer and the number of rows only, and is the same
-/// on every standard library (std::shuffle is not).
+/// A baseline: rows drawn without replacement. The draw depends on the seed, the layer and the number of rows only, and
+/// is the same on every standard library (std::shuffle is not).
 std::vector<int64_t> choose_at_random(const Candidates& candidates) {
   std::vector<int64_t> order(candidates.rows.size());
   std::iota(order.begin(), order.end(), 0);

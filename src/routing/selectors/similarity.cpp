@@ -11,11 +11,12 @@
 
 namespace lithe::routing {
 
-/// Drops rows that repeat the row before them: kept are those with the lowest cosine similarity to their predecessor in the group.
-/// Linear in the rows; the first row always counts as new.
+/// Drops rows that repeat the row before them: kept are those with the lowest cosine similarity to their predecessor in
+/// the group. Linear in the rows; the first row always counts as new.
 std::vector<int64_t> choose_by_similarity(const Candidates& candidates) {
   const int64_t count = static_cast<int64_t>(candidates.rows.size());
-  const Tensor index = at::tensor(at::ArrayRef<int64_t>(candidates.rows.data(), candidates.rows.size()), at::kLong).to(candidates.hidden.device());
+  const Tensor index = at::tensor(at::ArrayRef<int64_t>(candidates.rows.data(), candidates.rows.size()), at::kLong)
+                           .to(candidates.hidden.device());
   const Tensor group = candidates.hidden.detach().index_select(0, index);
   const Tensor first = at::full({1}, std::numeric_limits<float>::infinity(), group.options());
   if (count == 1) return highest(first, candidates.keep);
