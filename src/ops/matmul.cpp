@@ -9,8 +9,8 @@
 #include <ATen/ops/mm.h>
 
 #include "base/error.h"
-#include "ops/half_kernels.h"
 #include "ops/row_gemm.h"
+#include "ops/weight_kernels.h"
 
 namespace lithe::ops {
 namespace {
@@ -22,65 +22,47 @@ bool is_half(const Tensor& t) {
   return t.scalar_type() == at::kBFloat16 || t.scalar_type() == at::kHalf;
 }
 
-const uint16_t* bits_of(const Tensor& weight) {
-  return static_cast<const uint16_t*>(weight.const_data_ptr());
-}
-
-HalfKind kind_of(const Tensor& weight) {
-  return weight.scalar_type() == at::kBFloat16 ? HalfKind::bfloat16 : HalfKind::float16;
+WeightView view_of(const Tensor& weight) {
+  const WeightKind kind = weight.scalar_type() == at::kFloat      ? WeightKind::float32
+                          : weight.scalar_type() == at::kBFloat16 ? WeightKind::bfloat16
+                                                                  : WeightKind::float16;
+  return {kind, weight.const_data_ptr(), weight.size(0), weight.size(1)};
 }
 
 /// Few rows: each weight is read once, as stored.
-Tensor few_rows(const Tensor& x, const Tensor& weight) {
-  const int64_t rows = x.size(0), width = x.size(1), outs = weight.size(0);
-  Tensor y = at::empty({rows, outs}, x.options());
-  const uint16_t* bits = bits_of(weight);
+void few_rows(const Tensor& x, const WeightView& weight, Tensor& y) {
   const float* in = x.const_data_ptr<float>();
   float* out = y.mutable_data_ptr<float>();
-  const HalfKind kind = kind_of(weight);
-  at::parallel_for(0, outs, std::max<int64_t>(1, 65536 / width), [&](int64_t begin, int64_t end) {
-    for (int64_t o = begin; o < end; ++o) dot_rows(kind, bits + o * width, in, rows, width, out + o, outs);
-  });
-  return y;
+  at::parallel_for(0, weight.outs, std::max<int64_t>(1, 65536 / weight.width),
+                   [&](int64_t begin, int64_t end) { dot_rows(weight, begin, end, in, x.size(0), out); });
 }
 
-/// Many rows: a panel of weights is widened once and multiplied with all rows.
-Tensor many_rows(const Tensor& x, const Tensor& weight) {
-  const int64_t width = x.size(1), outs = weight.size(0);
-  const int64_t panel_outs = std::clamp<int64_t>(kPanelFloats / width, 16, outs < 16 ? 16 : outs);
-  Tensor y = at::empty({x.size(0), outs}, x.options());
-  Tensor panel = at::empty({std::min(panel_outs, outs), width}, x.options());
-  const uint16_t* bits = bits_of(weight);
+/// Many rows of 16-bit weights: a panel is widened once and multiplied with all rows.
+void many_rows(const Tensor& x, const WeightView& weight, Tensor& y) {
+  const int64_t panel_outs = std::clamp<int64_t>(kPanelFloats / weight.width, 16, std::max<int64_t>(16, weight.outs));
+  Tensor panel = at::empty({std::min(panel_outs, weight.outs), weight.width}, x.options());
   float* wide = panel.mutable_data_ptr<float>();
-  const HalfKind kind = kind_of(weight);
-  for (int64_t first = 0; first < outs; first += panel_outs) {
-    const int64_t count = std::min(panel_outs, outs - first);
-    at::parallel_for(0, count, std::max<int64_t>(1, 32768 / width), [&](int64_t begin, int64_t end) {
-      widen(kind, bits + (first + begin) * width, (end - begin) * width, wide + begin * width);
+  for (int64_t first = 0; first < weight.outs; first += panel_outs) {
+    const int64_t count = std::min(panel_outs, weight.outs - first);
+    at::parallel_for(0, count, std::max<int64_t>(1, 32768 / weight.width), [&](int64_t begin, int64_t end) {
+      widen(weight.kind, weight.at(first + begin, 0), (end - begin) * weight.width, wide + begin * weight.width);
     });
     Tensor columns = y.narrow(1, first, count);
     at::mm_out(columns, x, panel.narrow(0, 0, count).t());
   }
-  return y;
 }
 
-/// Whether row_gemm is the faster product: some dozens of rows, and weights too large for the caches. The limits are
-/// measured (docs/performance.md); a general product has the better kernel once its rearranging of the weights is paid
-/// for.
-bool suits_row_gemm(const Tensor& x, const Tensor& weight) {
-  constexpr int64_t kLargeWeights = int64_t{4} << 20;
-  const int64_t rows = x.size(0), least = is_half(weight) ? kFewRows + 1 : 48, most = is_half(weight) ? 256 : 160;
-  return rows >= least && rows <= most && weight.numel() >= kLargeWeights && has_row_gemm();
-}
+enum class Product { few_rows, row_gemm, many_rows, library };
 
-Tensor some_rows(const Tensor& x, const Tensor& weight) {
-  Tensor y = at::empty({x.size(0), weight.size(0)}, x.options());
-  const WeightKind kind = weight.scalar_type() == at::kFloat      ? WeightKind::float32
-                          : weight.scalar_type() == at::kBFloat16 ? WeightKind::bfloat16
-                                                                  : WeightKind::float16;
-  row_gemm(x.const_data_ptr<float>(), x.size(0), {kind, weight.const_data_ptr(), weight.size(0), weight.size(1)},
-           y.mutable_data_ptr<float>());
-  return y;
+/// The fastest product. The limits are measured (docs/performance.md): row_gemm is made for weights too large for the
+/// caches; a general product has the better kernel once its rearranging of the weights is paid for.
+Product product_for(const Tensor& x, const Tensor& weight) {
+  constexpr int64_t kLargeWeights = int64_t{4} << 20, kMostRows = 160, kMostRowsWidened = 256;
+  const bool half = is_half(weight);
+  if (x.size(0) <= kFewRows && (half || weight.numel() >= kLargeWeights)) return Product::few_rows;
+  const bool some = x.size(0) <= (half ? kMostRowsWidened : kMostRows);
+  if (some && weight.numel() >= kLargeWeights && has_row_gemm()) return Product::row_gemm;
+  return half ? Product::many_rows : Product::library;
 }
 
 }  // namespace
@@ -90,16 +72,23 @@ Tensor linear(const Tensor& x, const Tensor& weight, const std::optional<Tensor>
           " wide, the weight takes ", weight.size(1));
   const bool plain =
       x.device().is_cpu() && x.scalar_type() == at::kFloat && weight.is_contiguous() && !at::GradMode::is_enabled();
-  const bool same_type = x.scalar_type() == weight.scalar_type();
-  if (!plain || (same_type && !suits_row_gemm(x, weight)) || !(same_type || is_half(weight))) {
+  const bool as_stored = plain && (weight.scalar_type() == at::kFloat || is_half(weight));
+  const Product product = as_stored ? product_for(x, weight) : Product::library;
+  if (product == Product::library) {
     return at::linear(x, weight.to(x.scalar_type()),
                       bias ? std::optional<Tensor>(bias->to(x.scalar_type())) : std::nullopt);
   }
-  if (x.size(0) == 0) return at::empty({0, weight.size(0)}, x.options());
+  Tensor y = at::empty({x.size(0), weight.size(0)}, x.options());
+  if (x.size(0) == 0) return y;
   const Tensor rows = x.contiguous();
-  Tensor y = suits_row_gemm(rows, weight) ? some_rows(rows, weight)
-             : rows.size(0) <= kFewRows   ? few_rows(rows, weight)
-                                          : many_rows(rows, weight);
+  const WeightView view = view_of(weight);
+  if (product == Product::few_rows) {
+    few_rows(rows, view, y);
+  } else if (product == Product::row_gemm) {
+    row_gemm(rows.const_data_ptr<float>(), rows.size(0), view, y.mutable_data_ptr<float>());
+  } else {
+    many_rows(rows, view, y);
+  }
   if (bias) y.add_(bias->to(at::kFloat));
   return y;
 }

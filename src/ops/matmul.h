@@ -14,7 +14,7 @@ using at::Tensor;
 /// exists.
 Tensor linear(const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias);
 
-/// Rows up to which a low-bit product reads the weights straight (decode) instead of widening panels (prefill).
-constexpr int64_t kFewRows = 4;
+/// Rows up to which the weights are read straight (decode); with more they are rearranged in some way (prefill).
+constexpr int64_t kFewRows = 8;
 
 }  // namespace lithe::ops

@@ -4,12 +4,26 @@
 
 namespace lithe::ops {
 
+/// Depth is worked off in chunks of this many columns, a cache line of float32.
+constexpr int64_t kChunk = 16;
+
+/// Memory that will be read soon: rows of a matrix, of each `row_bytes`, `stride` bytes apart. So many cache lines of
+/// it are asked for with every chunk: all at once they would stand in the way of the loads that are needed now.
+struct Ahead {
+  const char* row = nullptr;
+  int64_t rows = 0, row_bytes = 0, stride = 0;
+  int64_t lines = 8;
+};
+
 /// The innermost part of row_gemm for one instruction set: `outs` rows of weights times one panel of x.
 struct RowGemmKernel {
   int64_t panel = 0;     ///< Columns of a panel (rows of x side by side): two vectors.
   int64_t max_outs = 0;  ///< Weight rows that the registers hold.
-  /// sums[o * panel + c] += sum over k < depth of w[o * w_stride + k] * x[k * panel + c].  outs <= max_outs
-  void (*add)(const float* w, int64_t w_stride, const float* x, int64_t depth, int64_t outs, float* sums) = nullptr;
+  /// sums[o * panel + c] += sum over k < depth of w(o, k) * x[k * panel + c], for the first `columns` of the panel
+  /// (half a panel or all of it is computed).  w: [depth / kChunk, outs, kChunk]; depth is a multiple of kChunk, outs
+  /// is at most max_outs. Meanwhile `ahead` is brought near.
+  void (*add)(const float* w, const float* x, int64_t depth, int64_t outs, int64_t columns, const Ahead& ahead,
+              float* sums) = nullptr;
 };
 
 /// The best kernel of this processor; `add` is null where there is none.

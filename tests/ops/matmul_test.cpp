@@ -3,8 +3,8 @@
 #include <ATen/TensorOperators.h>
 
 #include "base/error.h"
-#include "ops/half_kernels.h"
 #include "ops/tensor_support.h"
+#include "ops/weight_kernels.h"
 
 namespace lithe::ops {
 namespace {
@@ -108,9 +108,9 @@ TEST(Linear, PlainKernelsGiveTheSame) {
     for (const int64_t rows : {1, 4, 9}) {
       const Tensor x = dice.normal({rows, 131}).to(at::kFloat), weight = dice.normal({19, 131}, 0.1).to(type);
       const Tensor chosen = ops::linear(x, weight, std::nullopt);
-      force_plain_half_kernels(true);
+      force_plain_weight_kernels(true);
       const Tensor forced = ops::linear(x, weight, std::nullopt);
-      force_plain_half_kernels(false);
+      force_plain_weight_kernels(false);
       expect_close(chosen, forced, 1e-5, concat(rows, " rows"));
     }
   }

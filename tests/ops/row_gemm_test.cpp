@@ -35,6 +35,7 @@ TEST(RowGemm, EqualsTheProductForEveryRemainder) {
                                            {32, 56, 1024},
                                            {33, 57, 1025},
                                            {126, 301, 2300},
+                                           {40, 120, 4096},
                                            {64, 3, 17}}) {
       const Tensor x = at::randn({rows, width}, at::kFloat),
                    weight = at::randn({outs, width}, at::kFloat).to(type).contiguous();
@@ -52,16 +53,19 @@ TEST(RowGemm, EveryKernelOfThisProcessorAddsTheSame) {
   const int64_t count = row_gemm_kernels(kernels);
   for (int64_t i = 0; i < count; ++i) {
     const RowGemmKernel& kernel = *kernels[i];
-    constexpr int64_t kDepth = 19, kStride = 23;
-    const Tensor w = at::randn({kernel.max_outs, kStride}, at::kFloat),
-                 x = at::randn({kDepth, kernel.panel}, at::kFloat);
+    constexpr int64_t kDepth = 2 * kChunk;
+    const Tensor x = at::randn({kDepth, kernel.panel}, at::kFloat);
     for (int64_t outs = 1; outs <= kernel.max_outs; ++outs) {
-      Tensor sums = at::randn({outs, kernel.panel}, at::kFloat);
-      const Tensor expected = sums + w.narrow(0, 0, outs).narrow(1, 0, kDepth).matmul(x);
-      kernel.add(w.const_data_ptr<float>(), kStride, x.const_data_ptr<float>(), kDepth, outs,
-                 sums.mutable_data_ptr<float>());
-      EXPECT_LT((sums - expected).abs().max().item<double>(), 1e-4)
-          << "panel " << kernel.panel << ", " << outs << " outs";
+      const Tensor w = at::randn({2, outs, kChunk}, at::kFloat);
+      for (const int64_t columns : {kernel.panel / 2, kernel.panel}) {
+        Tensor sums = at::randn({outs, kernel.panel}, at::kFloat);
+        const Tensor expected = (sums + w.transpose(0, 1).reshape({outs, kDepth}).matmul(x)).narrow(1, 0, columns);
+        const Ahead ahead{static_cast<const char*>(x.const_data_ptr()), 3, kernel.panel * 4, kernel.panel * 4};
+        kernel.add(w.const_data_ptr<float>(), x.const_data_ptr<float>(), kDepth, outs, columns, ahead,
+                   sums.mutable_data_ptr<float>());
+        EXPECT_LT((sums.narrow(1, 0, columns) - expected).abs().max().item<double>(), 1e-4)
+            << "panel " << kernel.panel << ", " << outs << " outs, " << columns << " columns";
+      }
     }
   }
 }
@@ -70,7 +74,7 @@ TEST(RowGemm, LinearTakesItForLargeWeightsAndSomeRowsOnly) {
   const at::NoGradGuard no_gradients;
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
     const Tensor weight = at::randn({2048, 2048}, at::kFloat).to(type), bias = at::randn({2048}, at::kFloat);
-    for (const int64_t rows : {4, 5, 47, 48, 160, 161, 256, 257}) {
+    for (const int64_t rows : {1, 8, 9, 40, 160, 161, 256, 257}) {
       const Tensor x = at::randn({rows, 2048}, at::kFloat);
       EXPECT_LT(deviation(ops::linear(x, weight, bias) - bias, x, weight), 8e-6)
           << rows << " rows, " << c10::toString(type);

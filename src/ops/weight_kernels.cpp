@@ -1,0 +1,260 @@
+#include "ops/weight_kernels.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <bit>
+#include <utility>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace lithe::ops {
+namespace {
+
+std::atomic<bool> plain_only{false};
+
+float widen_bfloat16(uint16_t bits) {
+  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+}
+
+/// IEEE 754 binary16, subnormals and infinities included.
+float widen_float16(uint16_t bits) {
+  const uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16, exponent = (bits >> 10) & 31u,
+                 mantissa = bits & 1023u;
+  if (exponent == 31) return std::bit_cast<float>(sign | 0x7F800000u | (mantissa << 13));
+  if (exponent == 0) {
+    const float magnitude = static_cast<float>(mantissa) * 5.9604644775390625e-8f;  // 2^-24
+    return sign ? -magnitude : magnitude;
+  }
+  return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
+}
+
+/// Weight i of those at an address.
+template <WeightKind kind>
+float weight_at(const void* weights, int64_t i) {
+  if constexpr (kind == WeightKind::float32) {
+    return static_cast<const float*>(weights)[i];
+  } else {
+    const uint16_t bits = static_cast<const uint16_t*>(weights)[i];
+    return kind == WeightKind::bfloat16 ? widen_bfloat16(bits) : widen_float16(bits);
+  }
+}
+
+template <WeightKind kind>
+const void* skip(const void* weights, int64_t count) {
+  return static_cast<const char*>(weights) + count * bytes_of(kind);
+}
+
+template <WeightKind kind>
+void widen_plain(const void* weights, int64_t count, float* out) {
+  for (int64_t i = 0; i < count; ++i) out[i] = weight_at<kind>(weights, i);
+}
+
+/// x: rows of `width` floats; results stand `stride` apart.
+template <WeightKind kind>
+void dot_plain(const void* weights, const float* x, int64_t rows, int64_t width, float* out, int64_t stride) {
+  for (int64_t row = 0; row < rows; ++row, x += width) {
+    float sum = 0;
+    for (int64_t i = 0; i < width; ++i) sum += weight_at<kind>(weights, i) * x[i];
+    out[row * stride] = sum;
+  }
+}
+
+#if defined(__x86_64__)
+#define LITHE_AVX2 __attribute__((target("avx2,fma,f16c")))
+#define LITHE_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx2,fma,f16c")))
+
+template <WeightKind kind>
+LITHE_AVX2 inline __m256 load8(const void* weights, int64_t i) {
+  if constexpr (kind == WeightKind::float32) return _mm256_loadu_ps(static_cast<const float*>(weights) + i);
+  const __m128i words = _mm_loadu_si128(static_cast<const __m128i*>(skip<kind>(weights, i)));
+  if constexpr (kind == WeightKind::float16) return _mm256_cvtph_ps(words);
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(words), 16));
+}
+
+LITHE_AVX2 inline float sum8(__m256 v) {
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
+
+template <WeightKind kind>
+LITHE_AVX2 void widen_avx2(const void* weights, int64_t count, float* out) {
+  int64_t i = 0;
+  for (; i + 8 <= count; i += 8) _mm256_storeu_ps(out + i, load8<kind>(weights, i));
+  widen_plain<kind>(skip<kind>(weights, i), count - i, out + i);
+}
+
+/// kOuts neighbouring weight rows with kRows rows of x, so that x is read once for all of them.
+template <WeightKind kind, int kRows, int kOuts>
+LITHE_AVX2 void dot_avx2(const void* weights, const float* x, int64_t width, float* out, int64_t stride) {
+  __m256 sum[kRows][kOuts];
+  for (int r = 0; r < kRows; ++r) {
+    for (int o = 0; o < kOuts; ++o) sum[r][o] = _mm256_setzero_ps();
+  }
+  int64_t i = 0;
+  for (; i + 8 <= width; i += 8) {
+    __m256 w[kOuts];
+    for (int o = 0; o < kOuts; ++o) w[o] = load8<kind>(weights, o * width + i);
+    for (int r = 0; r < kRows; ++r) {
+      const __m256 in = _mm256_loadu_ps(x + r * width + i);
+      for (int o = 0; o < kOuts; ++o) sum[r][o] = _mm256_fmadd_ps(w[o], in, sum[r][o]);
+    }
+  }
+  for (int r = 0; r < kRows; ++r) {
+    for (int o = 0; o < kOuts; ++o) {
+      float total = sum8(sum[r][o]);
+      for (int64_t j = i; j < width; ++j) total += weight_at<kind>(weights, o * width + j) * x[r * width + j];
+      out[r * stride + o] = total;
+    }
+  }
+}
+
+template <WeightKind kind>
+LITHE_AVX512 inline __m512 load16(const void* weights, int64_t i) {
+  if constexpr (kind == WeightKind::float32) return _mm512_loadu_ps(static_cast<const float*>(weights) + i);
+  const __m256i words = _mm256_loadu_si256(static_cast<const __m256i*>(skip<kind>(weights, i)));
+  if constexpr (kind == WeightKind::float16) return _mm512_cvtph_ps(words);
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(words), 16));
+}
+
+template <WeightKind kind>
+LITHE_AVX512 void widen_avx512(const void* weights, int64_t count, float* out) {
+  int64_t i = 0;
+  for (; i + 16 <= count; i += 16) _mm512_storeu_ps(out + i, load16<kind>(weights, i));
+  widen_plain<kind>(skip<kind>(weights, i), count - i, out + i);
+}
+
+/// As dot_avx2. Memory is asked for ahead, as the processor's own prefetching ends at every page.
+template <WeightKind kind, int kRows, int kOuts>
+LITHE_AVX512 void dot_avx512(const void* weights, const float* x, int64_t width, float* out, int64_t stride) {
+  constexpr int64_t kAheadBytes = 1024;
+  __m512 sum[kRows][kOuts];
+  for (int r = 0; r < kRows; ++r) {
+    for (int o = 0; o < kOuts; ++o) sum[r][o] = _mm512_setzero_ps();
+  }
+  int64_t i = 0;
+  for (; i + 16 <= width; i += 16) {
+    __m512 w[kOuts];
+    for (int o = 0; o < kOuts; ++o) {
+      _mm_prefetch(static_cast<const char*>(skip<kind>(weights, o * width + i)) + kAheadBytes, _MM_HINT_T0);
+      w[o] = load16<kind>(weights, o * width + i);
+    }
+    for (int r = 0; r < kRows; ++r) {
+      const __m512 in = _mm512_loadu_ps(x + r * width + i);
+      for (int o = 0; o < kOuts; ++o) sum[r][o] = _mm512_fmadd_ps(w[o], in, sum[r][o]);
+    }
+  }
+  for (int r = 0; r < kRows; ++r) {
+    for (int o = 0; o < kOuts; ++o) {
+      float total = _mm512_reduce_add_ps(sum[r][o]);
+      for (int64_t j = i; j < width; ++j) total += weight_at<kind>(weights, o * width + j) * x[r * width + j];
+      out[r * stride + o] = total;
+    }
+  }
+}
+
+enum class Level { plain, avx2, avx512 };
+
+Level level() {
+  static const Level best = [] {
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+      return Level::avx512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
+      return Level::avx2;
+    return Level::plain;
+  }();
+  return plain_only.load(std::memory_order_relaxed) ? Level::plain : best;
+}
+
+using Dot = void (*)(const void* weights, const float* x, int64_t width, float* out, int64_t stride);
+
+/// Kernels for 1, 2, .. rows and kOuts weight rows.
+template <WeightKind kind, int kOuts, int... kRows>
+constexpr auto dots_avx512(std::integer_sequence<int, kRows...>) {
+  return std::array<Dot, sizeof...(kRows)>{dot_avx512<kind, kRows + 1, kOuts>...};
+}
+template <WeightKind kind, int kOuts, int... kRows>
+constexpr auto dots_avx2(std::integer_sequence<int, kRows...>) {
+  return std::array<Dot, sizeof...(kRows)>{dot_avx2<kind, kRows + 1, kOuts>...};
+}
+
+/// What one instruction set has: one or two weight rows at a time; `rows` at most at once.
+struct Dots {
+  int64_t rows = 0;
+  const Dot *one = nullptr, *two = nullptr;
+};
+
+template <WeightKind kind>
+Dots dots_of(Level level) {
+  using Eight = std::make_integer_sequence<int, 8>;
+  using Four = std::make_integer_sequence<int, 4>;  // twice that needs more registers than AVX2 has
+  static constexpr auto kOne512 = dots_avx512<kind, 1>(Eight()), kTwo512 = dots_avx512<kind, 2>(Eight());
+  static constexpr auto kOne2 = dots_avx2<kind, 1>(Four()), kTwo2 = dots_avx2<kind, 2>(Four());
+  return level == Level::avx512 ? Dots{8, kOne512.data(), kTwo512.data()} : Dots{4, kOne2.data(), kTwo2.data()};
+}
+
+/// Two weight rows at a time, all rows of x before the next two, while the weights are near.
+template <WeightKind kind>
+void dot_fast(const WeightView& weight, int64_t first, int64_t last, const float* x, int64_t rows, float* y,
+              const Dots& dots) {
+  for (int64_t out = first; out < last; out += 2) {
+    const Dot* kernels = out + 1 < last ? dots.two : dots.one;
+    for (int64_t row = 0; row < rows; row += dots.rows) {
+      kernels[std::min(dots.rows, rows - row) - 1](weight.at(out, 0), x + row * weight.width, weight.width,
+                                                   y + row * weight.outs + out, weight.outs);
+    }
+  }
+}
+#endif
+
+template <WeightKind kind>
+void dot_kind(const WeightView& weight, int64_t first, int64_t last, const float* x, int64_t rows, float* y) {
+#if defined(__x86_64__)
+  if (level() != Level::plain) return dot_fast<kind>(weight, first, last, x, rows, y, dots_of<kind>(level()));
+#endif
+  for (int64_t out = first; out < last; ++out) {
+    dot_plain<kind>(weight.at(out, 0), x, rows, weight.width, y + out, weight.outs);
+  }
+}
+
+template <WeightKind kind>
+void widen_kind(const void* weights, int64_t count, float* out) {
+#if defined(__x86_64__)
+  if (level() == Level::avx512) return widen_avx512<kind>(weights, count, out);
+  if (level() == Level::avx2) return widen_avx2<kind>(weights, count, out);
+#endif
+  widen_plain<kind>(weights, count, out);
+}
+
+}  // namespace
+
+void force_plain_weight_kernels(bool plain) {
+  plain_only = plain;
+}
+
+void widen(WeightKind kind, const void* weights, int64_t count, float* out) {
+  switch (kind) {
+    case WeightKind::float32:
+      return widen_kind<WeightKind::float32>(weights, count, out);
+    case WeightKind::bfloat16:
+      return widen_kind<WeightKind::bfloat16>(weights, count, out);
+    case WeightKind::float16:
+      return widen_kind<WeightKind::float16>(weights, count, out);
+  }
+}
+
+void dot_rows(const WeightView& weight, int64_t first, int64_t last, const float* x, int64_t rows, float* y) {
+  switch (weight.kind) {
+    case WeightKind::float32:
+      return dot_kind<WeightKind::float32>(weight, first, last, x, rows, y);
+    case WeightKind::bfloat16:
+      return dot_kind<WeightKind::bfloat16>(weight, first, last, x, rows, y);
+    case WeightKind::float16:
+      return dot_kind<WeightKind::float16>(weight, first, last, x, rows, y);
+  }
+}
+
+}  // namespace lithe::ops
