@@ -1,40 +1,61 @@
 #include <fmt/format.h>
+
 #include <memory>
 
+#include "base/error.h"
 #include "base/json.h"
 #include "cli/command.h"
 #include "cli/model_path.h"
-#include "io/resave.h"
+#include "models/converting.h"
 
 namespace lithe::cli {
 namespace {
 
-constexpr const char* kDescription =
-    R"(Writes a model folder anew with its weights as safetensors, which are mapped instead of unpacked when a model opens.
+using models::TargetLayout;
 
-Weights out of .bin, .pth and sharded files become one model.safetensors under the same names and in the same types; the
-layout stays the source's own. Configs, tokenizer and vision towers below the folder come along; a tower beside the
-folder stays there, so write DIR beside SRC in that case. Left out are what other frameworks and a training left behind. DIR
-must not be there; it appears whole or not at all.)";
+constexpr const char* kDescription =
+    R"(Writes a model folder anew: in the Hugging Face layout, in LLaVA's own, or in the layout that it has.
+
+The weights, out of .bin, .pth and sharded files too, become one model.safetensors, which is mapped instead of unpacked
+when a model opens; their types are kept. The new folder gives the answers of the old one. p-MoD's routers, adapters of
+EAS and rules that a layout has no words for come along under names of Lithe's own, which other programs pass over; a
+line says so. docs/checkpoints.md lists the names. DIR must not be there; it appears whole or not at all.)";
 
 constexpr const char* kFooter = R"(Examples:
-  lithe convert llava-v1.5-7b -o llava-v1.5-7b-safetensors
+  lithe convert llava-v1.5-7b -o llava-1.5-7b-hf
+  lithe convert llava-1.5-7b-hf --to original -o llava-v1.5-7b
+  lithe convert llava-v1.5-7b --to same -o llava-v1.5-7b-safetensors
+
+A vision tower is joined into the one file for hf, and lies in DIR/vision_tower for original. With --to same a tower
+beside the folder stays there, so write DIR beside SRC in that case.
 
 Exit codes: 0 done, 2 impossible request, 3 bad file, 1 anything else.)";
 
 struct ConvertFlags {
-  std::string source, out;
+  std::string source, out, to = "hf";
   bool json = false;
 };
 
+TargetLayout layout_named(const std::string& name) {
+  if (name == "hf") return TargetLayout::hf;
+  if (name == "original") return TargetLayout::original;
+  require(name == "same", Fault::bad_request, "--to is '", name, "'; give hf, original or same.");
+  return TargetLayout::same;
+}
+
 int run(const ConvertFlags& flags) {
-  const io::Resaved done = io::resave_folder(model_folder(flags.source), flags.out);
+  const TargetLayout layout = layout_named(flags.to);
+  const models::Converted done = models::convert_folder(model_folder(flags.source), flags.out, layout);
+  for (const std::string& note : done.notes) fmt::print(stderr, "note: {}\n", note);
   if (flags.json) {
-    const Json json = {{"folder", flags.out}, {"tensors", done.tensors}, {"bytes", done.bytes}, {"files", done.files}};
+    const Json json = {{"folder", flags.out},
+                       {"tensors", done.tensors},
+                       {"bytes", done.bytes},
+                       {"files", done.files},
+                       {"notes", done.notes}};
     fmt::print("{}\n", json.dump(2));
   } else {
-    fmt::print("wrote {}: {} tensors, {} bytes; {} other files copied\n", flags.out, done.tensors, done.bytes,
-               done.files);
+    fmt::print("wrote {}: {} tensors, {} bytes; {} other files\n", flags.out, done.tensors, done.bytes, done.files);
   }
   return 0;
 }
@@ -47,7 +68,9 @@ Action declare_convert(CLI::App& app) {
   app.footer(kFooter);
   app.add_option("SRC", flags->source, "Model folder, or demo, or demo-dense")->required();
   app.add_option("-o,--output", flags->out, "The folder to write; it must not be there")->type_name("DIR")->required();
-  app.add_flag("--json", flags->json, "Print JSON: tensors, bytes, files");
+  app.add_option("--to", flags->to, "hf (Hugging Face), original (LLaVA's own) or same (as SRC lies) (default: hf)")
+      ->type_name("LAYOUT");
+  app.add_flag("--json", flags->json, "Print JSON: tensors, bytes, files, notes");
   return [flags] { return run(*flags); };
 }
 

@@ -16,20 +16,6 @@ bool has_tokenizer(const fs::path& folder) {
   return fs::exists(folder / "tokenizer.json") || fs::exists(folder / "tokenizer.model");
 }
 
-/// "layers.7.mlp.up_proj.weight" of a routed layer 7 -> "layers.7.decoder_layer.mlp.up_proj.weight"
-std::string wrapped(const std::string& name, size_t end_of_number) {
-  const std::string layer = name.substr(0, end_of_number + 1), rest = name.substr(end_of_number + 1);
-  return layer + (rest.starts_with("router.") ? "router." : "decoder_layer.") + rest;
-}
-
-/// The layer in "layers.7.mlp...": its number and where it ends; absent for other names.
-std::optional<std::pair<int64_t, size_t>> layer_in(const std::string& name) {
-  constexpr std::string_view kLayers = "layers.";
-  if (!name.starts_with(kLayers)) return std::nullopt;
-  const size_t end = name.find('.', kLayers.size());
-  return std::pair<int64_t, size_t>{std::stoll(name.substr(kLayers.size(), end - kLayers.size())), end};
-}
-
 /// An integer, or a list of integers.
 std::vector<int64_t> ids_in(const JsonView& config, const char* key) {
   std::vector<int64_t> ids;
@@ -71,15 +57,16 @@ plan::Group routed_group(const plan::Plan& plan) {
 
 }  // namespace
 
-void take_decoder(WeightLoader& loader, const io::Checkpoint& checkpoint, Decoder& decoder, const std::string& blocks,
-                  const std::string& head, bool wraps_routed) {
-  visit(decoder, [&](const WeightSlot& slot) {
-    if (slot.name.starts_with("lm_head")) return loader.take(checkpoint, head + slot.name, slot);
-    const auto layer = layer_in(slot.name);
-    const bool wraps = wraps_routed && layer && decoder.blocks[static_cast<size_t>(layer->first)].router;
-    loader.take(checkpoint, blocks + (wraps ? wrapped(slot.name, layer->second) : slot.name), slot);
-  });
-  if (decoder.config.tied_embeddings) loader.ignore(checkpoint, head + "lm_head.weight");
+void take_decoder(WeightLoader& loader, const io::Checkpoint& checkpoint, Decoder& decoder, const Layout& layout) {
+  visit(decoder,
+        [&](const WeightSlot& slot) { loader.take(checkpoint, name_in(layout, Part::decoder, slot.name), slot); });
+  if (decoder.config.tied_embeddings) loader.ignore(checkpoint, layout.head + "lm_head.weight");
+}
+
+void take_projector(WeightLoader& loader, const io::Checkpoint& checkpoint, Projector& projector,
+                    const Layout& layout) {
+  visit(projector,
+        [&](const WeightSlot& slot) { loader.take(checkpoint, name_in(layout, Part::projector, slot.name), slot); });
 }
 
 void take_tower(WeightLoader& loader, const io::Checkpoint& checkpoint, VisionTower& tower, const std::string& prefix) {
@@ -169,7 +156,7 @@ void complete(Model& model, const Source& source, const std::optional<plan::Plan
   plan::check(model.facts);
   model.plan = choose_plan(model, published);
   model.routed_group = routed_group(model.plan);
-  if (has_tokenizer(model.folder)) model.tokenizer = text::Tokenizer::open(model.folder);
+  if (has_tokenizer(model.folder)) model.tokenizer = text::Tokenizer::open(model.folder, model.prompt.dialect);
   model.generation = read_generation(model.folder);
   model.prompt.eos_ids = read_eos_ids(model, source.config);
 }

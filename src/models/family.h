@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "models/layouts.h"
 #include "models/model.h"
 #include "models/weights.h"
 
@@ -33,11 +34,9 @@ const std::vector<Family>& families();
 std::unique_ptr<Model> open_llava_hf(const Source& source);
 std::unique_ptr<Model> open_llava_original(const Source& source);
 
-/// Takes every weight of the decoder: `blocks` and `head` are what precedes "layers.0..." and "lm_head.weight" in the
-/// file. With `wraps_routed`, layers with a router are written as p-MoD's training does, "layers.N.decoder_layer.*" and
-/// "layers.N.router.router.*".
-void take_decoder(WeightLoader& loader, const io::Checkpoint& checkpoint, Decoder& decoder, const std::string& blocks,
-                  const std::string& head, bool wraps_routed);
+/// Takes every weight of the decoder, and of the projector, by the names of the layout.
+void take_decoder(WeightLoader& loader, const io::Checkpoint& checkpoint, Decoder& decoder, const Layout& layout);
+void take_projector(WeightLoader& loader, const io::Checkpoint& checkpoint, Projector& projector, const Layout& layout);
 
 /// Takes every weight of a part under `prefix`, and notes nothing of blocks that are not run.
 void take_tower(WeightLoader& loader, const io::Checkpoint& checkpoint, VisionTower& tower, const std::string& prefix);

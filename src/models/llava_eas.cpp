@@ -83,6 +83,10 @@ std::map<int64_t, EasLayer> read_eas(const JsonView& config, const io::Checkpoin
   return eas;
 }
 
+bool takes_attention_out(const std::map<int64_t, EasLayer>& eas) {
+  return std::any_of(eas.begin(), eas.end(), [](const auto& entry) { return !entry.second.attention; });
+}
+
 plan::Plan without_attention(std::optional<plan::Plan> plan, const std::map<int64_t, EasLayer>& eas) {
   plan::Plan result = plan.value_or(plan::Plan{});
   for (const auto& [layer, made] : eas) {

@@ -24,6 +24,9 @@ using LayerPrefix = std::function<std::string(int64_t layer)>;
 std::map<int64_t, EasLayer> read_eas(const JsonView& config, const io::Checkpoint& checkpoint, int64_t layers,
                                      const LayerPrefix& prefix);
 
+/// Whether a layer has no attention.
+bool takes_attention_out(const std::map<int64_t, EasLayer>& eas);
+
 /// The plan that these layers demand: `plan`, or dense where there is none, with their attentions off.
 plan::Plan without_attention(std::optional<plan::Plan> plan, const std::map<int64_t, EasLayer>& eas);
 

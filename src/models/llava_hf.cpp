@@ -1,10 +1,13 @@
 // LLaVA-1.5 and LLaVA-NeXT as Hugging Face transformers stores them (llava-hf/*), in the names of its versions 4 and 5.
+// Routers and EAS's adapters, which transformers does not know, stand beside a layer's other weights.
 #include <array>
 
 #include "base/error.h"
 #include "models/config.h"
+#include "models/conventions.h"
 #include "models/family.h"
-#include "text/conversation.h"
+#include "models/layouts.h"
+#include "models/llava_eas.h"
 
 namespace lithe::models {
 namespace {
@@ -69,40 +72,49 @@ VisionTowerConfig read_tower(const JsonView& config) {
   return tower;
 }
 
-image::PreprocessConfig read_preprocessing(const fs::path& folder) {
-  for (const char* name : {"preprocessor_config.json", "processor_config.json"}) {
-    if (!fs::exists(folder / name)) continue;
-    const Json json = read_json_file(folder / name, 1 << 20);
-    return image::PreprocessConfig::from_json(JsonView(json, (folder / name).string()), image::Dialect::transformers);
+/// Routers and adapters, which only the tensors show; a folder has routers for the plan that lies in it.
+void find_additions(const Source& source, const io::Checkpoint& checkpoint, const Layout& layout,
+                    DecoderConfig& decoder) {
+  if (fs::exists(source.folder / "plan.json")) {
+    decoder.routers = layers_with_router(checkpoint, layout.decoder, decoder.layers);
+    decoder.router_bias =
+        !decoder.routers.empty() &&
+        checkpoint.contains(name_in(layout, Part::decoder, concat("layers.", decoder.routers.front(), ".router.bias")));
   }
-  fail(Fault::bad_file, folder.string(), ": preprocessor_config.json is missing; it comes with the published model");
+  decoder.eas = read_eas(source.config, checkpoint, decoder.layers,
+                         [&](int64_t layer) { return name_in(layout, Part::decoder, concat("layers.", layer, ".")); });
 }
 
-void take_projector(WeightLoader& loader, const io::Checkpoint& checkpoint, Projector& projector) {
-  const std::string prefix = prefix_of(checkpoint, kProjectorPrefixes, "linear_1.weight");
-  visit(projector, [&](const WeightSlot& slot) {
-    const std::string name = (slot.name.starts_with("0.") ? "linear_1" : "linear_2") + slot.name.substr(1);
-    loader.take(checkpoint, prefix + name, slot);
-  });
-}
-
-void load_weights(Model& model, const Source& source) {
-  WeightLoader loader(source.options);
-  const io::Checkpoint& checkpoint = loader.open(source.folder);
-  take_decoder(loader, checkpoint, model.decoder, prefix_of(checkpoint, kDecoderPrefixes, "embed_tokens.weight"),
-               prefix_of(checkpoint, kHeadPrefixes, "lm_head.weight"), false);
-  take_tower(loader, checkpoint, model.tower, prefix_of(checkpoint, kTowerPrefixes, "embeddings.class_embedding"));
-  take_projector(loader, checkpoint, model.projector);
+void take_weights(WeightLoader& loader, const io::Checkpoint& checkpoint, const Layout& layout, Model& model) {
+  take_decoder(loader, checkpoint, model.decoder, layout);
+  take_tower(loader, checkpoint, model.tower, layout.tower);
+  take_projector(loader, checkpoint, model.projector, layout);
   if (model.image_newline) {
-    loader.take(checkpoint, prefix_of(checkpoint, kNewlinePrefixes, "image_newline") + "image_newline",
+    loader.take(checkpoint, name_in(layout, Part::newline, "image_newline"),
                 {"image_newline", *model.image_newline, {model.decoder.config.hidden}});
   }
   loader.refuse_others(checkpoint);
-  model.weight_bytes = loader.load();
-  tie(model.decoder);
+}
+
+/// Rows behind `vocab` were added so that transformers finds an embedding for "<image>"; no answer may hold them.
+void drop_added_rows(const JsonView& conventions, Decoder& decoder) {
+  decoder.config.vocab = size_in(conventions, "vocab_size", decoder.config.vocab, decoder.config.vocab);
+  decoder.embeddings = decoder.embeddings.narrow(0, 0, decoder.config.vocab);
+  decoder.head.weight = decoder.head.weight.narrow(0, 0, decoder.config.vocab);
 }
 
 }  // namespace
+
+Layout llava_hf_layout(const io::Checkpoint* checkpoint) {
+  const auto find = [&](const std::vector<std::string>& prefixes, const char* probe) {
+    return checkpoint ? prefix_of(*checkpoint, prefixes, probe) : prefixes.front();
+  };
+  return {.decoder = find(kDecoderPrefixes, "embed_tokens.weight"),
+          .head = find(kHeadPrefixes, "lm_head.weight"),
+          .tower = find(kTowerPrefixes, "embeddings.class_embedding"),
+          .projector = find(kProjectorPrefixes, "linear_1.weight"),
+          .newline = find(kNewlinePrefixes, "image_newline")};
+}
 
 std::unique_ptr<Model> open_llava_hf(const Source& source) {
   const JsonView& config = source.config;
@@ -111,25 +123,32 @@ std::unique_ptr<Model> open_llava_hf(const Source& source) {
   model->name = source.folder.filename().string();
   model->family = next ? "llava_next" : "llava";
   model->folder = source.folder;
-  model->decoder = shaped_decoder(read_decoder(config));
+  WeightLoader loader(source.options);
+  const io::Checkpoint& checkpoint = loader.open(source.folder);
+  const Layout layout = llava_hf_layout(&checkpoint);
+  DecoderConfig decoder = read_decoder(config);
+  find_additions(source, checkpoint, layout, decoder);
+  model->decoder = shaped_decoder(decoder);
   model->tower = shaped_tower(read_tower(config));
-  const int64_t hidden = model->decoder.config.hidden;
+  const int64_t hidden = decoder.hidden;
   model->projector =
       shaped_projector({model->tower.config.width, hidden, hidden}, config.boolean("multimodal_projector_bias", true),
                        ops::activation_from_name(config.text("projector_hidden_act", "gelu"), config.source()));
-  model->preprocess = read_preprocessing(source.folder);
-  if (next) {
-    model->image_newline = Tensor();
-    model->packing = {.order = Packing::Order::spatial_unpad, .rounds = true};
+  follow_transformers(config, next, *model);
+  const std::optional<JsonView> conventions = read_conventions(config, "llava");
+  if (conventions) {
+    model->image_newline.reset();
+    model->packing = {};
+    model->prompt = {};
+    follow_llava(*conventions, conventions->text("conversation"), *model);
   }
-  load_weights(*model, source);
-  model->prompt.dialect = text::Dialect::hf;
-  model->prompt.chat_template = text::ChatTemplate::open(source.folder);
-  if (!model->prompt.chat_template) {
-    model->prompt.conversation = text::conversation_for(model->name, "");
-    model->prompt.stop_strings = {text::conversation_stop(model->prompt.conversation)};
-  }
-  complete(*model, source, std::nullopt);
+  take_weights(loader, checkpoint, layout, *model);
+  model->weight_bytes = loader.load();
+  tie(model->decoder);
+  if (conventions) drop_added_rows(*conventions, model->decoder);
+  std::optional<plan::Plan> demanded;
+  if (takes_attention_out(decoder.eas)) demanded = without_attention(std::nullopt, decoder.eas);
+  complete(*model, source, demanded);
   return model;
 }
 

@@ -1,13 +1,13 @@
 // LLaVA as its authors store it (liuhaotian/llava-*), p-MoD (MCG-NJU/p-MoD-*), which adds `mod_*` keys and routers, and
 // EAS, which adds adapters and takes attentions out (llava_eas.h).
 #include <algorithm>
-#include <array>
-#include <charconv>
 
 #include "base/error.h"
 #include "models/config.h"
+#include "models/conventions.h"
 #include "models/family.h"
 #include "models/known_towers.h"
+#include "models/layouts.h"
 #include "models/llava_eas.h"
 #include "plan/schedule.h"
 #include "text/conversation.h"
@@ -19,13 +19,8 @@ namespace fs = std::filesystem;
 
 // Checkpoint names.
 const std::string kDecoderPrefix = "model.";
-const std::string kHeadPrefix;
-const std::string kProjectorPrefix = "model.mm_projector.";
-const std::string kNewline = "model.image_newline";
 const std::vector<std::string> kInnerTowerPrefixes{"model.vision_tower.vision_tower.vision_model.",
                                                    "model.vision_tower.vision_tower."};
-const std::vector<std::string> kTowerPrefixes{"vision_model.", ""};  // in the tower's own folder
-const std::string kProbe = "embeddings.class_embedding";
 
 /// Where the tower's folder may be: the path in the config, from the model's folder or from the one above; of a hub id
 /// the last part.
@@ -78,43 +73,6 @@ TowerSource find_tower(const Source& source) {
   return tower;
 }
 
-/// "anyres_max_9" -> 9
-std::optional<int64_t> most_patches(const std::string& aspect, const JsonView& config) {
-  constexpr std::string_view kPrefix = "anyres_max_";
-  if (!aspect.starts_with(kPrefix)) return std::nullopt;
-  int64_t most = 0;
-  const char* end = aspect.data() + aspect.size();
-  const auto [stop, code] = std::from_chars(aspect.data() + kPrefix.size(), end, most);
-  require(code == std::errc() && stop == end && most >= 1 && most <= 4096, Fault::bad_file, config.source(),
-          ": 'image_aspect_ratio' is '", aspect, "', expected anyres_max_N with N from 1 to 4096");
-  return most;
-}
-
-void read_packing(const JsonView& config, Model& model) {
-  const std::string type = config.text("mm_patch_merge_type", "flat");
-  if (type == "flat") return;
-  require(type == "spatial" || type == "spatial_unpad", Fault::bad_file, config.source(),
-          ": 'mm_patch_merge_type' is '", type, "'; known are flat, spatial and spatial_unpad");
-  model.packing.order = type == "spatial" ? Packing::Order::spatial : Packing::Order::spatial_unpad;
-  if (type == "spatial") return;
-  model.image_newline = Tensor();
-  constexpr double kShrinkOfAnyresMax = 1.1;  // LLaVA-NeXT; p-MoD's own key has 1.01
-  model.packing.max_patches = most_patches(config.text("image_aspect_ratio", ""), config);
-  if (model.packing.max_patches)
-    model.packing.shrink_above = kShrinkOfAnyresMax;
-  else if (config.has("max_num_patches"))
-    model.packing.max_patches = size_in(config, "max_num_patches", 1, 4096);
-}
-
-image::PreprocessConfig read_preprocessing(const TowerSource& tower, const JsonView& config) {
-  auto preprocess = image::PreprocessConfig::from_json(JsonView(tower.preprocessing, tower.preprocessing_name),
-                                                       image::Dialect::original);
-  Json aspect = config.json();
-  if (config.text("image_aspect_ratio", "").starts_with("anyres_max_")) aspect["image_aspect_ratio"] = "anyres";
-  preprocess.take_model_config(JsonView(aspect, config.source()));
-  return preprocess;
-}
-
 VisionTowerConfig read_tower(const TowerSource& tower, const JsonView& config) {
   VisionTowerConfig read =
       read_tower_config(JsonView(tower.config, tower.config_name), config.integer("mm_vision_select_layer", -2));
@@ -145,45 +103,29 @@ std::vector<int64_t> projector_widths(const JsonView& config, int64_t width, int
   return widths;
 }
 
-void take_projector(WeightLoader& loader, const io::Checkpoint& checkpoint, const JsonView& config,
-                    Projector& projector) {
-  // nn.Sequential counts the activations between: 0, 2, 4; a single Linear has no number.
-  const bool numbered = config.text("mm_projector_type", "linear") != "linear";
-  visit(projector, [&](const WeightSlot& slot) {
-    const size_t dot = slot.name.find('.');
-    const std::string number = numbered ? std::to_string(2 * std::stoi(slot.name.substr(0, dot))) + "." : "";
-    loader.take(checkpoint, kProjectorPrefix + number + slot.name.substr(dot + 1), slot);
-  });
-}
-
 /// The tower's weights: those that were trained along, inside the checkpoint, else those of the tower's own folder.
 void take_tower_weights(WeightLoader& loader, const Source& source, const io::Checkpoint& checkpoint,
-                        const fs::path& folder, VisionTower& tower) {
-  const std::string inner = prefix_of(checkpoint, kInnerTowerPrefixes, kProbe);
-  if (checkpoint.contains(inner + kProbe)) return take_tower(loader, checkpoint, tower, inner);
-  if (folder.empty()) fail_without_tower(source.folder, source.config.text("mm_vision_tower", "clip"));
-  const io::Checkpoint& own = loader.open(folder);
-  take_tower(loader, own, tower, prefix_of(own, kTowerPrefixes, kProbe));
+                        const Layout& layout, Model& model) {
+  if (holds_tower(checkpoint, layout)) return take_tower(loader, checkpoint, model.tower, layout.tower);
+  if (model.tower_folder.empty()) fail_without_tower(source.folder, source.config.text("mm_vision_tower", "clip"));
+  const io::Checkpoint& own = loader.open(model.tower_folder);
+  take_tower(loader, own, model.tower, own_tower_prefix(own));
   loader.refuse_others(own);
 }
 
-DecoderConfig read_decoder(const JsonView& config, const std::optional<plan::Plan>& published) {
+/// Routers are those of the published plan; where a plan.json stands instead of its keys, those that are there.
+DecoderConfig read_decoder(const Source& source, const io::Checkpoint& checkpoint,
+                           const std::optional<plan::Plan>& published) {
+  const JsonView& config = source.config;
   const std::string type = config.text("model_type");
   DecoderConfig decoder = read_decoder_config(config, type == "llava_mistral" || type == "mistral");
-  if (!published) return decoder;
-  for (const plan::LayerPlan& layer : published->layers) decoder.routers.push_back(layer.layer);
+  if (published) {
+    for (const plan::LayerPlan& layer : published->layers) decoder.routers.push_back(layer.layer);
+  } else if (fs::exists(source.folder / "plan.json")) {
+    decoder.routers = layers_with_router(checkpoint, kDecoderPrefix, decoder.layers);
+  }
   decoder.router_bias = config.boolean("mod_bias_enabled", true);
   return decoder;
-}
-
-/// What precedes the names of a layer's weights.
-std::string layer_prefix(const DecoderConfig& decoder, int64_t layer) {
-  const bool routed = std::find(decoder.routers.begin(), decoder.routers.end(), layer) != decoder.routers.end();
-  return concat(kDecoderPrefix, "layers.", layer, routed ? ".decoder_layer." : ".");
-}
-
-bool takes_attention_out(const std::map<int64_t, EasLayer>& eas) {
-  return std::any_of(eas.begin(), eas.end(), [](const auto& entry) { return !entry.second.attention; });
 }
 
 void refuse_image_marks(const JsonView& config) {
@@ -191,7 +133,45 @@ void refuse_image_marks(const JsonView& config) {
           ": marks around pictures ('mm_use_im_start_end') are not supported");
 }
 
+/// Tower, projector and what makes rows of pictures and prompts of questions.
+void read_vision(const Source& source, const Layout& layout, WeightLoader& loader, const io::Checkpoint& checkpoint,
+                 Model& model) {
+  const JsonView& config = source.config;
+  const TowerSource tower = find_tower(source);
+  model.tower_folder = tower.folder;
+  model.tower = shaped_tower(read_tower(tower, config));
+  const int64_t hidden = model.decoder.config.hidden;
+  model.projector =
+      shaped_projector(projector_widths(config, model.tower.config.width, hidden), true, ops::Activation::gelu);
+  if (read_conventions(config, "transformers")) {
+    model.prompt = {};
+    follow_transformers(config, config.text("mm_patch_merge_type", "flat") == "spatial_unpad", model);
+  } else {
+    model.preprocess = image::PreprocessConfig::from_json(JsonView(tower.preprocessing, tower.preprocessing_name),
+                                                          image::Dialect::original);
+    follow_llava(config, model.prompt.conversation, model);
+  }
+  take_projector(loader, checkpoint, model.projector, layout);
+  take_tower_weights(loader, source, checkpoint, layout, model);
+  const std::string newline = name_in(layout, Part::newline, "image_newline");
+  if (model.image_newline) loader.take(checkpoint, newline, {"image_newline", *model.image_newline, {hidden}});
+  loader.ignore(checkpoint, newline);  // some checkpoints carry it and never read it
+}
+
 }  // namespace
+
+Layout llava_original_layout(const io::Checkpoint* checkpoint, std::string_view projector_type,
+                             std::vector<int64_t> wrapped) {
+  using Names = Layout::ProjectorNames;
+  return {.decoder = kDecoderPrefix,
+          .head = "",
+          .tower = checkpoint ? prefix_of(*checkpoint, kInnerTowerPrefixes, "embeddings.class_embedding")
+                              : kInnerTowerPrefixes.front(),
+          .projector = "model.mm_projector.",
+          .newline = "model.",
+          .projector_names = projector_type == "linear" ? Names::single : Names::sequential,
+          .wrapped = std::move(wrapped)};
+}
 
 std::unique_ptr<Model> open_llava_original(const Source& source) {
   const JsonView& config = source.config;
@@ -200,40 +180,29 @@ std::unique_ptr<Model> open_llava_original(const Source& source) {
   model->name = source.folder.filename().string();
   model->family = "llava_original";
   model->folder = source.folder;
+  model->prompt.dialect = text::Dialect::original;
+  model->prompt.conversation =
+      config.text("conversation", text::conversation_for(model->name, config.text("model_type")));
+  model->prompt.stop_strings = {text::conversation_stop(model->prompt.conversation)};
   std::optional<plan::Plan> published;
   if (plan::is_public_pmod(config)) {
     size_in(config, "num_hidden_layers", 32, plan::kMaxLayers);  // bounded before a plan of that depth is made
     published = plan::from_public_pmod_config(config);
   }
-  DecoderConfig decoder = read_decoder(config, published);
   WeightLoader loader(source.options);
   const io::Checkpoint& checkpoint = loader.open(source.folder);
-  decoder.eas =
-      read_eas(config, checkpoint, decoder.layers, [&](int64_t layer) { return layer_prefix(decoder, layer); });
+  DecoderConfig decoder = read_decoder(source, checkpoint, published);
+  const Layout layout = llava_original_layout(&checkpoint, config.text("mm_projector_type", "linear"), decoder.routers);
+  decoder.eas = read_eas(config, checkpoint, decoder.layers,
+                         [&](int64_t layer) { return name_in(layout, Part::decoder, concat("layers.", layer, ".")); });
   if (takes_attention_out(decoder.eas)) published = without_attention(published, decoder.eas);
   model->decoder = shaped_decoder(decoder);
-  take_decoder(loader, checkpoint, model->decoder, kDecoderPrefix, kHeadPrefix, !decoder.routers.empty());
-  if (config.has("mm_vision_tower") || config.has("vision_tower")) {
-    const TowerSource tower = find_tower(source);
-    model->tower_folder = tower.folder;
-    model->tower = shaped_tower(read_tower(tower, config));
-    model->preprocess = read_preprocessing(tower, config);
-    model->projector = shaped_projector(
-        projector_widths(config, model->tower.config.width, model->decoder.config.hidden), true, ops::Activation::gelu);
-    read_packing(config, *model);
-    take_projector(loader, checkpoint, config, model->projector);
-    take_tower_weights(loader, source, checkpoint, tower.folder, model->tower);
-    if (model->image_newline)
-      loader.take(checkpoint, kNewline, {"image_newline", *model->image_newline, {model->decoder.config.hidden}});
-    loader.ignore(checkpoint, kNewline);  // some checkpoints carry it and never read it
-  }
+  take_decoder(loader, checkpoint, model->decoder, layout);
+  if (config.has("mm_vision_tower") || config.has("vision_tower"))
+    read_vision(source, layout, loader, checkpoint, *model);
   loader.refuse_others(checkpoint);
   model->weight_bytes = loader.load();
   tie(model->decoder);
-  model->prompt.dialect = text::Dialect::original;
-  model->prompt.conversation =
-      config.text("conversation", text::conversation_for(model->name, config.text("model_type")));
-  model->prompt.stop_strings = {text::conversation_stop(model->prompt.conversation)};
   complete(*model, source, published);
   return model;
 }

@@ -29,7 +29,7 @@ bool adds_image_mark(const fs::path& tokenizer_json) {
   });
 }
 
-std::unique_ptr<Engine> open_engine(const fs::path& folder, const Settings& settings) {
+std::unique_ptr<Engine> open_engine(const fs::path& folder, const Settings& settings, Dialect dialect) {
   const fs::path json = folder / "tokenizer.json";
   const fs::path model = folder / "tokenizer.model";
   const bool has_json = fs::exists(json);
@@ -37,7 +37,8 @@ std::unique_ptr<Engine> open_engine(const fs::path& folder, const Settings& sett
   require(has_json || has_model, Fault::bad_file, folder.string(),
           ": no tokenizer.json and no tokenizer.model; copy one from the model's origin");
   // Models of the original layout were made with the slow tokenizer; those of transformers' layout know the mark.
-  if (has_model && (!has_json || !adds_image_mark(json))) return open_sentencepiece_engine(model, settings);
+  const bool slow = dialect == Dialect::original || !has_json || !adds_image_mark(json);
+  if (has_model && slow) return open_sentencepiece_engine(model, settings);
   return open_json_engine(json);
 }
 
@@ -69,10 +70,10 @@ Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
-Tokenizer Tokenizer::open(const fs::path& folder) {
+Tokenizer Tokenizer::open(const fs::path& folder, Dialect dialect) {
   auto state = std::make_unique<State>();
   state->settings = read_settings(folder);
-  state->engine = open_engine(folder, state->settings);
+  state->engine = open_engine(folder, state->settings, dialect);
   return Tokenizer(std::move(state));
 }
 

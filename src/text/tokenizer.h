@@ -25,8 +25,9 @@ class Tokenizer {
  public:
   /// Opens a folder with tokenizer.json or tokenizer.model or both, and, where they exist, tokenizer_config.json,
   /// special_tokens_map.json and added_tokens.json. Of both, tokenizer.json counts if it knows the image mark (as
-  /// transformers' layout does), else tokenizer.model (as original LLaVA does). Throws Error{bad_file}.
-  static Tokenizer open(const std::filesystem::path& folder);
+  /// transformers' layout does) and prompts follow Dialect::hf, else tokenizer.model (as original LLaVA does).
+  /// Throws Error{bad_file}.
+  static Tokenizer open(const std::filesystem::path& folder, Dialect dialect = Dialect::hf);
 
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;

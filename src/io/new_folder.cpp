@@ -1,0 +1,73 @@
+#include "io/new_folder.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "base/error.h"
+#include "io/atomic_file.h"
+
+namespace lithe::io {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Absolute, without the closing slash that would make the last part empty.
+fs::path plain(const fs::path& path) {
+  const fs::path whole = fs::weakly_canonical(fs::absolute(path));
+  return whole.has_filename() ? whole : whole.parent_path();
+}
+
+}  // namespace
+
+NewFolder::NewFolder(const fs::path& source, const fs::path& place) : source_(plain(source)), place_(plain(place)) {
+  std::error_code code;
+  require(fs::is_directory(source_, code), Fault::bad_file, source.string(),
+          ": is not a folder; give a model's folder");
+  require(!fs::exists(place_, code), Fault::bad_request, place.string(), ": is there already; name a new folder");
+  const auto [rest, unused] = std::mismatch(source_.begin(), source_.end(), place_.begin(), place_.end());
+  require(rest != source_.end(), Fault::bad_request, place.string(), ": lies inside ", source.string(),
+          "; name a folder elsewhere");
+  part_ = place_.parent_path() / concat(".", place_.filename().string(), ".part-", getpid());
+  make_folder(part_);
+}
+
+NewFolder::~NewFolder() {
+  std::error_code ignored;
+  fs::remove_all(part_, ignored);
+}
+
+void NewFolder::commit() {
+  std::error_code code;
+  fs::rename(part_, place_, code);
+  require(!code, Fault::bad_file, place_.string(), ": the folder can't be put in place: ", code.message());
+}
+
+bool holds_weights(const std::string& name) {
+  constexpr std::array<std::string_view, 9> kEndings = {".safetensors", ".bin",     ".pth",  ".pt",        ".ckpt",
+                                                        ".h5",          ".msgpack", ".onnx", ".index.json"};
+  return std::any_of(kEndings.begin(), kEndings.end(), [&](std::string_view end) { return name.ends_with(end); });
+}
+
+std::vector<fs::directory_entry> entries_of(const fs::path& folder) {
+  std::vector<fs::directory_entry> entries;
+  std::error_code code;
+  for (fs::directory_iterator entry(folder, code), end; !code && entry != end; entry.increment(code)) {
+    if (!entry->path().filename().string().starts_with(".")) entries.push_back(*entry);
+  }
+  require(!code, Fault::bad_file, folder.string(), ": the folder can't be read: ", code.message());
+  std::sort(entries.begin(), entries.end());
+  return entries;
+}
+
+void copy_file(const fs::path& from, const fs::path& to) {
+  std::error_code code;
+  fs::copy_file(from, to, code);
+  require(!code, Fault::bad_file, from.string(), ": can't be copied to ", to.string(), ": ", code.message());
+}
+
+}  // namespace lithe::io

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace lithe::io {
+
+/// A model folder that is made out of another one: written beside its place, then moved there whole, and gone again
+/// unless it is.
+class NewFolder {
+ public:
+  /// Throws Error{bad_file} where `source` is no folder or the part folder can't be made, and Error{bad_request} where
+  /// `place` is there or lies inside `source`.
+  NewFolder(const std::filesystem::path& source, const std::filesystem::path& place);
+  ~NewFolder();
+  NewFolder(const NewFolder&) = delete;
+  NewFolder& operator=(const NewFolder&) = delete;
+
+  const std::filesystem::path& source() const { return source_; }  ///< Absolute.
+  const std::filesystem::path& place() const { return place_; }    ///< Absolute.
+  const std::filesystem::path& part() const { return part_; }      ///< Where to write.
+  void commit();                                                   ///< Once. Throws Error{bad_file}.
+
+ private:
+  std::filesystem::path source_, place_, part_;
+};
+
+/// Whether a file's name is what torch, TensorFlow and JAX call their weights, or an index of shards.
+bool holds_weights(const std::string& name);
+
+/// What lies in a folder, without hidden entries, by name. Throws Error{bad_file}.
+std::vector<std::filesystem::directory_entry> entries_of(const std::filesystem::path& folder);
+
+/// Throws Error{bad_file}.
+void copy_file(const std::filesystem::path& from, const std::filesystem::path& to);
+
+}  // namespace lithe::io

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <filesystem>
+
+#include "base/json.h"
+#include "models/layout_configs.h"
+
+namespace lithe::models {
+
+/// The files beside a model whose contents change with the layout: tokenizer.json, tokenizer_config.json,
+/// generation_config.json. Writes those that `from` has, changed as told, into `to`.
+struct TokenizerChange {
+  std::filesystem::path from, to;
+};
+
+/// Teaches a tokenizer "<image>", and generation that no answer holds the rows behind `vocab`.
+/// Throws Error{bad_file} for files that are no such thing.
+void add_image_mark(const TokenizerChange& change, const ImageMark& mark, int64_t vocab);
+
+/// The inverse: `added` is the id that add_image_mark gave, or negative where nothing was added; `drops_rows` says that
+/// there were rows behind the vocabulary.
+void drop_image_mark(const TokenizerChange& change, int64_t added, bool drops_rows);
+
+}  // namespace lithe::models
