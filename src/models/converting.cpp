@@ -212,7 +212,8 @@ Converted resave(const io::NewFolder& folder) {
 }  // namespace
 
 Converted convert_folder(const fs::path& from, const fs::path& to, TargetLayout layout) {
-  require(!fs::exists(from / "adapter_config.json"), Fault::bad_request, from.string(),
+  std::error_code code;
+  require(!fs::exists(from / "adapter_config.json", code), Fault::bad_request, from.string(),
           ": is an adapter over another model; fold it first (lithe fold)");
   io::NewFolder folder(from, to);
   Converted converted;

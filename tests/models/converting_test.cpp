@@ -200,6 +200,14 @@ TEST(Converting, WhatTransformersHasNoWordsForComesAlong) {
                               {"pmod_llava15", "conversation", "mistral_instruct", "routers"},
                               {"pmod_llava15", "image_aspect_ratio", "square", "routers"},
                               {"pmod_llava15", "rope_scaling", {{"type", "linear"}, {"factor", 2.0}}, "routers"},
+                              {"pmod_llava15",
+                               "rope_scaling",
+                               {{"rope_type", "llama3"},
+                                {"factor", 8.0},
+                                {"low_freq_factor", 1.0},
+                                {"high_freq_factor", 4.0},
+                                {"original_max_position_embeddings", 64}},
+                               "routers"},
                               {"liuhaotian_llava15", "mm_vision_select_feature", "cls_patch", ""}};
   for (size_t i = 0; i < odds.size(); ++i) {
     SCOPED_TRACE(odds[i].key + odds[i].value.dump());
