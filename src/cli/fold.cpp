@@ -15,16 +15,20 @@ namespace lithe::cli {
 namespace {
 
 constexpr const char* kDescription =
-    R"(Folds a model's adapters into its weights and writes an ordinary folder, which every command takes as a MODEL.
+    R"(Folds LoRA and a model's adapters into its weights and writes an ordinary folder, in the layout of the model, which every
+command takes as a MODEL. LoRA is that of --lora, or MODEL is a PEFT folder, whose base model is then folded into.
 
-What is the same for every request is folded: the gain of the norm that a PIA took the place of goes into the feed-forward
-network. A PIA's gate and token mean are the request's own; what depends on them stays beside the weights as a low-rank
-term. With --freeze the gate and the mean of the given prompt are taken for all requests: then every adapter is folded and
-none is left, and answers to other prompts differ a little from the unfolded model's.
+What is the same for every request is folded: LoRA, and the gain of the norm that a PIA took the place of, which goes into
+the feed-forward network. A PIA's gate and token mean are the request's own; what depends on them stays beside the weights
+as a low-rank term. With --freeze the gate and the mean of the given prompt are taken for all requests: then every adapter
+is folded and none is left, and answers to other prompts differ a little from the unfolded model's.
 
-The folded model is then compared with the unfolded one on the prompt, and the largest deviation of the logits printed.)";
+The folded model is then compared with the unfolded one on the prompt, and the largest deviation of the logits printed.
+16-bit weights are rounded once; how far that moved one is printed, and why the logits then differ more.)";
 
 constexpr const char* kFooter = R"(Examples:
+  lithe fold llava-v1.5-7b-lora -o llava-v1.5-7b-folded
+  lithe fold demo --lora my-adapter -o demo-folded
   lithe fold llava-eas -o llava-eas-folded
   lithe fold llava-eas --image photo.jpg --prompt "What is in the picture?" --freeze -o llava-eas-frozen
 
@@ -49,9 +53,14 @@ std::vector<std::string> pictures(const FoldFlags& flags, const session::Session
 
 Json to_json(const FoldFlags& flags, const session::FoldReport& report) {
   return {{"folder", flags.out},
-          {"folded", {{"gains", report.gains}, {"adapters", report.adapters}}},
+          {"folded",
+           {{"gains", report.gains},
+            {"adapters", report.adapters},
+            {"lora_products", report.low_rank},
+            {"lora_whole_tensors", report.whole}}},
           {"adapters_left", report.adapters_left},
           {"weight_bytes", {{"before", report.bytes_before}, {"after", report.bytes_after}}},
+          {"largest_rounding", report.rounding},
           {"largest_deviation", report.largest_deviation},
           {"largest_logit", report.largest_logit},
           {"rows_compared", report.rows},
@@ -60,10 +69,17 @@ Json to_json(const FoldFlags& flags, const session::FoldReport& report) {
 }
 
 void print(const FoldFlags& flags, const session::FoldReport& report) {
-  fmt::print(
-      "folded     {} gains of norms, {} adapters; {} adapters stay, whose gate and mean are each request's own\n",
-      report.gains, report.adapters, report.adapters_left);
+  if (report.low_rank + report.whole > 0)
+    fmt::print("folded     LoRA of {} products; {} tensors came whole with it\n", report.low_rank, report.whole);
+  if (report.gains + report.adapters + report.adapters_left > 0) {
+    fmt::print(
+        "folded     {} gains of norms, {} adapters; {} adapters stay, whose gate and mean are each request's own\n",
+        report.gains, report.adapters, report.adapters_left);
+  }
   fmt::print("weights    {} -> {}\n", bytes_text(report.bytes_before), bytes_text(report.bytes_after));
+  if (report.rounding > 0)
+    fmt::print("rounding   to 16 bits moved a weight by at most {:.2g} of the largest of its product\n",
+               report.rounding);
   fmt::print("deviation  {:.3g} at most between the logits, which reach {:.3g}: {:.2g} of that\n",
              report.largest_deviation, report.largest_logit, report.largest_deviation / report.largest_logit);
   fmt::print("compared   {} prompt rows and {} new tokens, of which {} are equal\n", report.rows, report.tokens,
@@ -89,7 +105,7 @@ Action declare_fold(CLI::App& app) {
   const auto flags = std::make_shared<FoldFlags>();
   app.description(kDescription);
   app.footer(kFooter);
-  app.add_option("MODEL", flags->model, "Model folder with adapters")->required();
+  app.add_option("MODEL", flags->model, "Model folder with adapters, or a PEFT folder, or any with --lora")->required();
   app.add_option("-o,--output", flags->out, "The folder to write; it must not be there")->type_name("DIR")->required();
   app.add_flag("--freeze", flags->fold.freeze, "Fold with the prompt's gate and mean, for all requests");
   app.add_option("--image", flags->question.images, "A picture of the prompt (default: a shipped one)")

@@ -48,6 +48,7 @@ Subject subject_of(const InspectOptions& options) {
           "inspect needs a MODEL or --shape NAME, one of the two.");
   Subject subject;
   if (options.shape) {
+    refuse_lora_over_shape(options.common);
     subject.facts = plan::shape_named(*options.shape);
     subject.plan = plan::load_plan(options.plan.value_or("p-mod"), subject.facts);
     return subject;
@@ -68,10 +69,11 @@ plan::PromptShape prompt_of(const InspectOptions& options, const plan::ModelFact
 }
 
 std::string memory_lines(const Subject& subject) {
-  const ParameterCount count = count_parameters(subject.facts);
-  std::string text = fmt::format("weights  {} parameters: decoder {}, embeddings {}, head {}, tower {}, projector {}\n",
+  const plan::ParameterCount count = count_parameters(subject.facts);
+  std::string text = fmt::format("weights  {} parameters: decoder {}, embeddings {}, head {}, tower {}, projector {}",
                                  count_text(count.total()), count_text(count.decoder), count_text(count.embeddings),
                                  count_text(count.head), count_text(count.tower), count_text(count.projector));
+  text += count.adapters > 0 ? fmt::format(", adapters {}\n", count_text(count.adapters)) : "\n";
   if (subject.weight_bytes) {
     const Json& weights = subject.description->at("weights");
     return text + fmt::format("memory   {} as held ({})\n", bytes_text(*subject.weight_bytes),
@@ -81,12 +83,24 @@ std::string memory_lines(const Subject& subject) {
                             bytes_text(count.total() * 2));
 }
 
+/// What LoRA the model was opened with; empty where there is none.
+std::string lora_line(const Json& description) {
+  if (!description.contains("lora")) return {};
+  const Json& lora = description.at("lora");
+  const auto lowest = lora.at("ranks").at(0).get<int64_t>(), highest = lora.at("ranks").at(1).get<int64_t>();
+  const std::string ranks =
+      lowest == highest ? fmt::format("rank {}", highest) : fmt::format("ranks {} to {}", lowest, highest);
+  return fmt::format("lora     {}: {} products of {}, {} whole tensors\n", lora.at("folder").get<std::string>(),
+                     lora.at("products").get<int64_t>(), ranks, lora.at("whole_tensors").get<int64_t>());
+}
+
 Json to_json(const Subject& subject, const plan::CostTable& table) {
-  const ParameterCount count = count_parameters(subject.facts);
+  const plan::ParameterCount count = count_parameters(subject.facts);
   Json json;
   json["model"] = subject.description.value_or(Json{{"name", subject.facts.name}});
-  json["parameters"] = {{"total", count.total()}, {"decoder", count.decoder}, {"embeddings", count.embeddings},
-                        {"head", count.head},     {"tower", count.tower},     {"projector", count.projector}};
+  json["parameters"] = {{"total", count.total()},    {"decoder", count.decoder}, {"embeddings", count.embeddings},
+                        {"head", count.head},        {"tower", count.tower},     {"projector", count.projector},
+                        {"adapters", count.adapters}};
   if (subject.weight_bytes) json["weight_bytes"] = *subject.weight_bytes;
   json["plan"] = plan::to_json(subject.plan);
   json["cost"] = plan::to_json(table);
@@ -105,6 +119,7 @@ int run(const InspectOptions& options) {
   }
   if (subject.description) {
     fmt::print("family   {}\n", subject.description->value("family", std::string("unknown")));
+    fmt::print("{}", lora_line(*subject.description));
   }
   fmt::print("{}{}", memory_lines(subject), plan::render_inspect(subject.plan, subject.facts, prompt, counting));
   return 0;

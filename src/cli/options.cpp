@@ -30,10 +30,17 @@ void add_common(CLI::App& app, CommonOptions& options) {
                  "How weights are held: auto (as in the file), float32, bfloat16, float16; the arithmetic is float32")
       ->type_name("TYPE")
       ->group(group);
+  app.add_option("--lora", options.lora, "LoRA over the model: a PEFT folder, applied without folding")
+      ->type_name("DIR")
+      ->group(group);
 }
 
 void add_json(CLI::App& app, CommonOptions& options, const std::string& what) {
   app.add_flag("--json", options.json, what);
+}
+
+void refuse_lora_over_shape(const CommonOptions& options) {
+  require(options.lora.empty(), Fault::bad_request, "--lora needs the MODEL that it was trained over, not a --shape.");
 }
 
 int64_t threads_of(const CommonOptions& options) {
@@ -50,7 +57,8 @@ session::Session open_session(const std::string& model, const CommonOptions& opt
   apply(options);
   const std::filesystem::path folder = model_folder(model);
   Progress progress("loading " + folder.filename().string());
-  return session::Session::open(folder, {.weights = options.weights,
+  return session::Session::open(folder, {.lora = options.lora,
+                                         .weights = options.weights,
                                          .device = options.device,
                                          .progress = [&](int64_t done, int64_t total) { progress.show(done, total); }});
 }

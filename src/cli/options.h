@@ -14,14 +14,18 @@ struct CommonOptions {
   std::string device = "cpu";
   uint64_t seed = 0;
   std::string weights = "auto";
+  std::string lora;  ///< A PEFT folder; empty: none.
   bool json = false;
 };
 
-/// Declares --threads, --device, --seed and --weights.
+/// Declares --threads, --device, --seed, --weights and --lora.
 void add_common(CLI::App& app, CommonOptions& options);
 
 /// Declares --json.
 void add_json(CLI::App& app, CommonOptions& options, const std::string& what);
+
+/// Throws Error{bad_request} where --lora is given beside --shape, whose random weights nothing was trained for.
+void refuse_lora_over_shape(const CommonOptions& options);
 
 /// Sets the threads and makes the device ready. Throws Error{bad_request}.
 void apply(const CommonOptions& options);

@@ -20,8 +20,9 @@ int64_t tower_parameters(const plan::TowerFacts& tower) {
 
 }  // namespace
 
-ParameterCount count_parameters(const plan::ModelFacts& model) {
-  ParameterCount count;
+plan::ParameterCount count_parameters(const plan::ModelFacts& model) {
+  if (model.parameters) return *model.parameters;
+  plan::ParameterCount count;
   const int64_t layer = attention_parameters(model) + feed_forward_parameters(model) + 2 * model.hidden;
   count.decoder = model.layers * layer + model.hidden;
   count.embeddings = model.vocab * model.hidden;

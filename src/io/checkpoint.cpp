@@ -178,6 +178,10 @@ const TensorView& Checkpoint::at(const std::string& name) const {
   return *tensor;
 }
 
+void Checkpoint::put(const std::string& name, TensorView tensor) {
+  tensors_.insert_or_assign(name, std::move(tensor));
+}
+
 std::vector<std::string> Checkpoint::names() const {
   std::vector<std::string> out;
   for (const auto& [name, tensor] : tensors_) out.push_back(name);

@@ -27,6 +27,9 @@ class Checkpoint {
       const std::string& name) const;  ///< Throws Error{bad_file} with the name, the path and near names.
   bool contains(const std::string& name) const { return find(name) != nullptr; }
 
+  /// Adds a tensor, in place of the one of that name where there is one.
+  void put(const std::string& name, TensorView tensor);
+
   std::vector<std::string> names() const;  ///< Sorted.
   int64_t bytes() const;                   ///< Of all tensors.
   const std::filesystem::path& path() const { return path_; }

@@ -1,8 +1,12 @@
 #include "base/error.h"
 #include "models/family.h"
+#include "models/lora.h"
+#include "text/conversation.h"
 
 namespace lithe::models {
 namespace {
+
+namespace fs = std::filesystem;
 
 /// Both layouts call themselves "llava"; only transformers' nests its parts.
 std::unique_ptr<Model> open_llava(const Source& source) {
@@ -29,20 +33,68 @@ const std::vector<Family>& families() {
   return kFamilies;
 }
 
-std::unique_ptr<Model> open_model(const std::filesystem::path& folder, const LoadOptions& options) {
-  std::error_code code;
-  require(std::filesystem::is_directory(folder, code), Fault::bad_file, folder.string(),
-          ": is not a folder; give a model's folder");
-  std::filesystem::path path = std::filesystem::absolute(folder).lexically_normal();
-  if (!path.has_filename()) path = path.parent_path();  // a closing slash
-  const Json json = read_json_file(path / "config.json", 16 << 20);
-  const Source source{path, JsonView(json, (path / "config.json").string()), options};
+namespace {
+
+/// What LLaVA follows from the folder's name and place goes by the adapter's where it brings the config: the base model
+/// may be a Vicuna that has seen no picture.
+void complete_lora_config(Json& config, const fs::path& lora, const std::string& source) {
+  const JsonView view(config, source);
+  if (!view.has("conversation"))
+    config["conversation"] = text::conversation_for(lora.filename().string(), view.text("model_type"));
+  if (!view.has("mm_vision_tower")) return;
+  const fs::path named = view.text("mm_vision_tower");
+  for (const fs::path& path :
+       {lora / named, lora.parent_path() / named, lora / named.filename(), lora.parent_path() / named.filename()}) {
+    std::error_code code;
+    if (fs::exists(path / "config.json", code)) {
+      config["mm_vision_tower"] = path.string();
+      return;
+    }
+  }
+}
+
+std::unique_ptr<Model> open_family(const Source& source) {
   const std::string type = source.config.text("model_type");
   for (const Family& family : families()) {
     if (type == family.model_type) return family.open(source);
   }
   fail(Fault::bad_file, source.config.source(), ": the model_type '", type, "' is not known; known are ",
        known_types());
+}
+
+/// The folder without a closing slash.
+fs::path plain_folder(const fs::path& folder, const char* what) {
+  std::error_code code;
+  require(fs::is_directory(folder, code), Fault::bad_file, folder.string(), ": is not a folder; give ", what);
+  const fs::path path = fs::absolute(folder).lexically_normal();
+  return path.has_filename() ? path : path.parent_path();
+}
+
+}  // namespace
+
+std::unique_ptr<Model> open_model(const fs::path& folder, const LoadOptions& options) {
+  fs::path base = plain_folder(folder, "a model's folder");
+  LoadOptions chosen = options;
+  if (!options.lora.empty()) {
+    chosen.lora = plain_folder(options.lora, "a PEFT folder");
+    require(is_lora_folder(chosen.lora), Fault::bad_file, chosen.lora.string(),
+            ": is no PEFT folder, which holds adapter_config.json and adapter_model.safetensors or .bin");
+    require(!is_lora_folder(base), Fault::bad_request, base.string(),
+            ": is a PEFT folder itself; fold it, then put the other over the folded model");
+  } else if (is_lora_folder(base)) {
+    chosen.lora = base;
+    base = base_of_lora(base);
+    require(!is_lora_folder(base), Fault::bad_file, chosen.lora.string(), ": its base model ", base.string(),
+            " is a PEFT folder itself; fold that first");
+  }
+  const bool own_config = !chosen.lora.empty() && fs::exists(chosen.lora / "config.json");
+  const fs::path config_file = (own_config ? chosen.lora : base) / "config.json";
+  Json json = read_json_file(config_file, 16 << 20);
+  if (own_config) complete_lora_config(json, chosen.lora, config_file.string());
+  auto model = open_family({base, JsonView(json, config_file.string()), chosen});
+  model->config_file = config_file;
+  if (own_config) model->name = model->facts.name = chosen.lora.filename().string();
+  return model;
 }
 
 }  // namespace lithe::models

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "models/counting.h"
 #include "plan/parse.h"
 #include "plan/validate.h"
 #include "routing/selector.h"
@@ -97,6 +98,8 @@ plan::ModelFacts facts_of(const Model& model) {
     }
   }
   facts.selectors = routing::selector_names();
+  facts.parameters = count_parameters(model);
+  facts.low_rank = low_rank_facts(model);
   const VisionTowerConfig& tower = model.tower.config;
   if (tower.layers == 0) return facts;
   facts.tower = plan::TowerFacts{.layers = tower.layers_run,

@@ -1,16 +1,19 @@
 #include "models/folding.h"
 
-#include <ATen/ops/zeros.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/abs.h>
+#include <ATen/ops/cat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <map>
 
 #include "base/error.h"
 #include "io/checkpoint.h"
 #include "io/safetensors.h"
+#include "models/folded_weights.h"
 #include "models/llava_eas.h"
-#include "nn/adapters/fold.h"
+#include "models/lora.h"
+#include "models/weights.h"
 
 namespace lithe::models {
 namespace {
@@ -22,156 +25,111 @@ io::Dtype dtype_of(at::ScalarType type) {
   return type == at::kHalf ? io::Dtype::float16 : io::Dtype::float32;
 }
 
-/// A weight that is made when it is written, so that a model's folded weights need not be in memory at once.
-struct Made {
-  io::SafetensorsWriter::Entry entry;
-  std::function<Tensor()> make;
-};
-
-/// The tensors of a folded checkpoint: which of the old ones go, and what takes their places.
-class FoldedWeights {
+/// One checkpoint of a folded model: which of the old tensors go, and what takes their places.
+class FoldedFile {
  public:
-  FoldedWeights(const Model& model, const io::Checkpoint& checkpoint, const std::vector<nn::LayerState>* frozen)
-      : model_(model), checkpoint_(checkpoint), frozen_(frozen) {
-    for (const auto& [layer, eas] : model.decoder.config.eas) fold_layer(layer, eas);
-    if (frozen_) add_biases();
+  FoldedFile(const Model& model, const FoldedWeights& weights, const fs::path& checkpoint)
+      : weights_(weights), checkpoint_(io::Checkpoint::open(checkpoint)) {
+    if (model.lora && checkpoint == model.folder) LoraFolder::open(model.lora->folder).put_whole(checkpoint_);
+    std::map<std::string, std::string> slots;  // by name in the file
+    for (const auto& [slot, origin] : model.origins) {
+      if (origin.checkpoint == checkpoint) slots[origin.in_file] = slot;
+    }
+    for (const std::string& name : checkpoint_.names()) {
+      const auto slot = slots.find(name);
+      if (slot == slots.end()) {
+        copy(name, name);
+      } else if (weights.made().contains(slot->second)) {
+        make(model.origins.at(slot->second).name, slot->second, &checkpoint_.at(name));
+      } else if (!weights.drops(slot->second)) {
+        copy(name, model.origins.at(slot->second).name);
+      }
+    }
+    add_new(model, checkpoint);
   }
 
-  const FoldCount& count() const { return count_; }
+  bool changes() const { return !made_.empty(); }
 
-  void write(const fs::path& file) const {
-    std::vector<io::SafetensorsWriter::Entry> entries;
-    std::vector<std::string> copied;
-    for (const std::string& name : checkpoint_.names()) {
-      if (made_.contains(name) || is_dropped(name)) continue;
-      const io::TensorView& view = checkpoint_.at(name);
-      entries.push_back({name, view.dtype, view.shape});
-      copied.push_back(name);
-    }
-    for (const auto& [name, made] : made_) entries.push_back(made.entry);
-    io::SafetensorsWriter writer(file, entries, {{"format", "pt"}});
-    for (const std::string& name : copied) writer.put(name, checkpoint_.at(name).bytes);
-    for (const auto& [name, made] : made_) {
-      const Tensor tensor = made.make().contiguous();
-      writer.put(name, {static_cast<const std::byte*>(tensor.const_data_ptr()), static_cast<size_t>(tensor.nbytes())});
+  /// Returns by how much rounding to 16 bits moved a weight at most, relative to the largest of its product.
+  double write(const fs::path& file) const {
+    io::SafetensorsWriter writer(file, entries_, {{"format", "pt"}});
+    for (const auto& [name, in_file] : copied_) writer.put(name, checkpoint_.at(in_file).bytes);
+    double rounding = 0;
+    for (const Made& made : made_) {
+      const Tensor exact = made.weight->make();
+      const Tensor held = rounded(exact, made, rounding);
+      writer.put(made.name, {static_cast<const std::byte*>(held.const_data_ptr()), static_cast<size_t>(held.nbytes())});
     }
     writer.commit();
+    return rounding;
   }
 
  private:
-  void fold_layer(int64_t layer, const EasLayer& eas) {
-    const std::string prefix = prefix_of_layer(layer);
-    const routing::Block& block = model_.decoder.blocks[static_cast<size_t>(layer)];
-    const routing::Site& feeds = *block.find(routing::Site::Kind::feed_forward);
-    const auto& mlp = std::get<nn::Mlp>(feeds.branch);
-    if (eas.pia && eas.gain) {
-      dropped_.push_back(prefix + "post_attention_layernorm.weight");
-      ++count_.gains;
-    }
-    if (eas.pia && frozen_) {
-      const nn::LayerState& state = (*frozen_)[static_cast<size_t>(layer)];
-      require(state.pia_gate && state.pia_mean, Fault::internal, "layer ", layer, " froze neither gate nor mean");
-      const nn::AdapterMap map = nn::map_of(*feeds.pia, *state.pia_gate, *state.pia_mean);
-      replace(prefix + "mlp.gate_proj", *mlp.gate, map);
-      replace(prefix + "mlp.up_proj", mlp.up, map);
-      drop_adapter(prefix + "replaced_adapter.");
-    } else if (eas.pia) {
-      if (eas.gain) fold_gain(prefix, mlp, *feeds.pia->gain);
-      ++count_.left;
-    }
-    if (eas.adapter && frozen_)
-      fold_attention(prefix, *block.find(routing::Site::Kind::self), (*frozen_)[static_cast<size_t>(layer)]);
-    else if (eas.adapter)
-      ++count_.left;
+  struct Made {
+    std::string name;  ///< In the new file.
+    const MadeWeight* weight;
+    const io::TensorView* old;  ///< Null for what is new.
+  };
+
+  void copy(const std::string& in_file, const std::string& name) {
+    const io::TensorView& view = checkpoint_.at(in_file);
+    entries_.push_back({name, view.dtype, view.shape});
+    copied_.emplace_back(name, in_file);
   }
 
-  void fold_attention(const std::string& prefix, const routing::Site& site, const nn::LayerState& state) {
-    require(state.attention_gate.has_value(), Fault::internal, prefix, " froze no gate");
-    const nn::AdapterMap map = nn::map_of(*site.adapter, *state.attention_gate);
-    const auto& attention = std::get<nn::Attention>(site.branch);
-    replace(prefix + "self_attn.q_proj", attention.query, map);
-    replace(prefix + "self_attn.k_proj", attention.key, map);
-    replace(prefix + "self_attn.v_proj", attention.value, map);
-    drop_adapter(prefix + "adapter_attn.");
+  void make(const std::string& name, const std::string& slot, const io::TensorView* old) {
+    const MadeWeight& weight = weights_.made().at(slot);
+    entries_.push_back({name, dtype_of(weight.type), old ? old->shape : weight.shape});
+    made_.push_back({name, &weight, old});
   }
 
-  void fold_gain(const std::string& prefix, const nn::Mlp& mlp, const Tensor& gain) {
-    for (const auto& [name, linear] : {std::pair{"mlp.gate_proj", &*mlp.gate}, std::pair{"mlp.up_proj", &mlp.up}}) {
-      add(prefix + name + ".weight", linear->weight.scalar_type(), linear->weight.sizes().vec(),
-          [linear = *linear, gain] { return nn::folded(linear, gain).weight; });
+  /// Biases of products that had none stand beside their weights.
+  void add_new(const Model& model, const fs::path& checkpoint) {
+    for (const auto& [slot, weight] : weights_.made()) {
+      if (model.origins.contains(slot)) continue;
+      const std::string product = slot.substr(0, slot.rfind('.'));
+      const WeightOrigin& beside = model.origins.at(product + ".weight");
+      if (beside.checkpoint != checkpoint) continue;
+      make(beside.name.substr(0, beside.name.rfind('.')) + slot.substr(product.size()), slot, nullptr);
     }
   }
 
-  void replace(const std::string& name, const nn::Linear& linear, const nn::AdapterMap& map) {
-    add(name + ".weight", linear.weight.scalar_type(), linear.weight.sizes().vec(),
-        [linear, map] { return nn::folded(linear, map).weight; });
-    add(name + ".bias", at::kFloat, {linear.out()}, [linear, map] { return *nn::folded(linear, map).bias; });
-  }
-
-  void drop_adapter(const std::string& prefix) {
-    dropped_.push_back(prefix);
-    ++count_.adapters;
-  }
-
-  /// transformers' configs know biases for all products of a kind or for none: the others get zeros.
-  void add_biases() {
-    for (size_t layer = 0; layer < model_.decoder.blocks.size(); ++layer) {
-      const std::string prefix = prefix_of_layer(static_cast<int64_t>(layer));
-      for (const routing::Site& site : model_.decoder.blocks[layer].sites) {
-        if (const auto* attention = std::get_if<nn::Attention>(&site.branch)) {
-          add_bias(prefix + "self_attn.q_proj", attention->query);
-          add_bias(prefix + "self_attn.k_proj", attention->key);
-          add_bias(prefix + "self_attn.v_proj", attention->value);
-          add_bias(prefix + "self_attn.o_proj", attention->output);
-        } else if (const auto* mlp = std::get_if<nn::Mlp>(&site.branch)) {
-          add_bias(prefix + "mlp.gate_proj", *mlp->gate);
-          add_bias(prefix + "mlp.up_proj", mlp->up);
-          add_bias(prefix + "mlp.down_proj", mlp->down);
-        }
-      }
+  static Tensor rounded(const Tensor& exact, const Made& made, double& rounding) {
+    Tensor held = exact.to(made.weight->type).contiguous();
+    if (made.weight->type != at::kFloat) {
+      const double largest = exact.abs().max().item<double>(),
+                   moved = (held.to(at::kDouble) - exact).abs().max().item<double>();
+      if (largest > 0) rounding = std::max(rounding, moved / largest);
     }
-  }
-  void add_bias(const std::string& product, const nn::Linear& linear) {
-    const std::string name = product + ".bias";
-    if (made_.contains(name) || checkpoint_.contains(name)) return;
-    add(name, at::kFloat, {linear.out()}, [rows = linear.out()] { return at::zeros({rows}, at::kFloat); });
-  }
-
-  void add(const std::string& name, at::ScalarType type, std::vector<int64_t> shape, std::function<Tensor()> make) {
-    made_[name] = {{name, dtype_of(type), std::move(shape)}, std::move(make)};
-  }
-  bool is_dropped(const std::string& name) const {
-    return std::any_of(dropped_.begin(), dropped_.end(), [&](const std::string& pattern) {
-      return pattern.ends_with('.') ? name.starts_with(pattern) : name == pattern;
-    });
-  }
-  std::string prefix_of_layer(int64_t layer) const {
-    const std::string plain = concat("model.layers.", layer, ".");
-    const bool wrapped = checkpoint_.contains(plain + "decoder_layer.input_layernorm.weight");
-    return wrapped ? plain + "decoder_layer." : plain;
+    if (!made.old || made.old->count() == held.numel()) return held;
+    // A head may have rows behind those that the model reads.
+    const Tensor old = tensor_over(*made.old);
+    return at::cat({held, old.narrow(0, held.size(0), old.size(0) - held.size(0)).to(held)}).contiguous();
   }
 
-  const Model& model_;
-  const io::Checkpoint& checkpoint_;
-  const std::vector<nn::LayerState>* frozen_;
-  std::vector<std::string> dropped_;
-  std::map<std::string, Made> made_;
-  FoldCount count_;
+  const FoldedWeights& weights_;
+  io::Checkpoint checkpoint_;
+  std::vector<io::SafetensorsWriter::Entry> entries_;
+  std::vector<std::pair<std::string, std::string>> copied_;
+  std::vector<Made> made_;
 };
 
 /// config.json of the folded folder.
 Json folded_config(const Model& model, bool is_frozen) {
-  Json config = read_json_file(model.folder / "config.json", 16 << 20);
-  Json sites = Json::array();
-  for (const plan::FixedSite& fixed : model.facts.fixed) {
-    sites.push_back({{"stream", fixed.site.stream}, {"layer", fixed.site.layer}, {"attention", fixed.attention}});
+  Json config = read_json_file(model.config_file, 16 << 20);
+  if (!model.facts.fixed.empty()) {
+    Json sites = Json::array();
+    for (const plan::FixedSite& fixed : model.facts.fixed) {
+      sites.push_back({{"stream", fixed.site.stream}, {"layer", fixed.site.layer}, {"attention", fixed.attention}});
+    }
+    config[kFixedSites] = sites;
   }
-  config[kFixedSites] = sites;
   // The conversation follows from the folder's name, which is another one now.
-  config["conversation"] = model.prompt.conversation;
+  if (!model.prompt.conversation.empty()) config["conversation"] = model.prompt.conversation;
   if (!model.tower_folder.empty()) config["mm_vision_tower"] = model.tower_folder.filename().string();
   if (!is_frozen) return config;
-  config["attention_bias"] = config["mlp_bias"] = true;
+  Json& decoder = config.contains("text_config") ? config["text_config"] : config;
+  decoder["attention_bias"] = decoder["mlp_bias"] = true;
   config.erase("eas");
   return config;
 }
@@ -182,17 +140,15 @@ bool is_weights(const fs::path& file) {
          name.ends_with(".index.json");
 }
 
-/// Everything beside the weights: tokenizer, templates, the tower's own folder.
-void copy_rest(const Model& model, const fs::path& out) {
-  constexpr auto kRecursive = fs::copy_options::recursive | fs::copy_options::skip_existing;
-  for (const auto& entry : fs::directory_iterator(model.folder)) {
+/// Everything in a folder beside the weights and config.json: tokenizer, templates.
+void copy_rest(const fs::path& from, const fs::path& to) {
+  for (const auto& entry : fs::directory_iterator(from)) {
     const fs::path name = entry.path().filename();
     if (name.string().starts_with('.') || name == "config.json" || !entry.is_regular_file() || is_weights(name)) {
       continue;
     }
-    fs::copy(entry.path(), out / name);
+    fs::copy(entry.path(), to / name);
   }
-  if (!model.tower_folder.empty()) fs::copy(model.tower_folder, out / model.tower_folder.filename(), kRecursive);
 }
 
 /// A folder that is moved into its place when it is whole, and removed where it is not.
@@ -221,25 +177,44 @@ class NewFolder {
   fs::path out_, part_;
 };
 
+/// The tower's own folder: its weights anew where something was folded into them, else as it is.  -> the rounding
+double write_tower(const Model& model, const FoldedWeights& weights, const fs::path& out) {
+  const FoldedFile file(model, weights, model.tower_folder);
+  if (!file.changes()) {
+    fs::copy(model.tower_folder, out, fs::copy_options::recursive | fs::copy_options::skip_existing);
+    return 0;
+  }
+  io::make_folder(out);
+  copy_rest(model.tower_folder, out);
+  fs::copy(model.tower_folder / "config.json", out / "config.json");
+  return file.write(out / "model.safetensors");
+}
+
 }  // namespace
 
 FoldCount write_folded(const Model& model, const std::vector<nn::LayerState>* frozen, const fs::path& out) {
-  require(!model.decoder.config.eas.empty(), Fault::bad_request, model.name,
-          ": has no adapters, so there is nothing to fold");
-  const io::Checkpoint checkpoint = io::Checkpoint::open(model.folder);
-  const FoldedWeights weights(model, checkpoint, frozen);
-  require(weights.count().gains + weights.count().adapters > 0, Fault::bad_request, model.name,
+  require(!model.decoder.config.eas.empty() || model.lora, Fault::bad_request, model.name,
+          ": has neither adapters nor LoRA, so there is nothing to fold");
+  const FoldedWeights weights(model, frozen);
+  FoldCount count = weights.count();
+  count.whole = model.lora ? model.lora->whole : 0;
+  require(count.gains + count.adapters + count.low_rank + count.whole > 0, Fault::bad_request, model.name,
           ": everything that every request shares is folded already");
   try {
     NewFolder folder(fs::absolute(out).lexically_normal());
-    copy_rest(model, folder.part());
-    io::write_text_atomic(folder.part() / "config.json", folded_config(model, frozen != nullptr).dump(2) + "\n");
-    weights.write(folder.part() / "model.safetensors");
+    copy_rest(model.folder, folder.part());
+    const bool is_frozen = frozen != nullptr && !model.decoder.config.eas.empty();
+    io::write_text_atomic(folder.part() / "config.json", folded_config(model, is_frozen).dump(2) + "\n");
+    count.rounding = FoldedFile(model, weights, model.folder).write(folder.part() / "model.safetensors");
+    if (!model.tower_folder.empty()) {
+      const double of_tower = write_tower(model, weights, folder.part() / model.tower_folder.filename());
+      count.rounding = std::max(count.rounding, of_tower);
+    }
     folder.commit();
   } catch (const fs::filesystem_error& error) {
     fail(Fault::bad_file, out.string(), ": the folder cannot be written: ", error.code().message());
   }
-  return weights.count();
+  return count;
 }
 
 }  // namespace lithe::models

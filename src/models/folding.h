@@ -13,12 +13,16 @@ struct FoldCount {
   int64_t gains = 0;     ///< Second norms' gains that went into the feed-forward network.
   int64_t adapters = 0;  ///< PIAs and RepAdapters that are gone.
   int64_t left = 0;      ///< Adapters that stay, because their gate and mean are each request's own.
+  int64_t low_rank = 0;  ///< Products whose LoRA is gone.
+  int64_t whole = 0;     ///< Tensors that a LoRA folder brought whole.
+  double rounding = 0;   ///< By which a folded 16-bit weight moved at most, relative to the largest of its product.
 };
 
-/// Writes `model` as an ordinary folder without what can be folded: safetensors, a config.json that declares the
-/// attentions without weights ("fixed_sites"), and every other file as it is. Without `frozen` this is exact for every
-/// request: gains are folded, and what depends on the request stays a low-rank term. With `frozen` (one state per
-/// layer, after a prompt) every adapter is folded with that prompt's gate and mean, and none is left. The folder
+/// Writes `model` as an ordinary folder of its own layout without what can be folded: safetensors, a config.json that
+/// declares the attentions without weights ("fixed_sites"), and every other file as it is. LoRA is folded in any case.
+/// Without `frozen` this is exact for every request: gains are folded, and what depends on the request stays a low-rank
+/// term. With `frozen` (one state per layer, after a prompt) every adapter is folded with that prompt's gate and mean,
+/// and none is left. Weights are folded in float64 and rounded once to the type that they are held in. The folder
 /// appears whole or not at all. Throws Error{bad_request} where there is nothing to fold or `out` is there already,
 /// Error{bad_file}.
 FoldCount write_folded(const Model& model, const std::vector<nn::LayerState>* frozen, const std::filesystem::path& out);

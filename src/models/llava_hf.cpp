@@ -101,6 +101,8 @@ void drop_added_rows(const JsonView& conventions, Decoder& decoder) {
   decoder.config.vocab = size_in(conventions, "vocab_size", decoder.config.vocab, decoder.config.vocab);
   decoder.embeddings = decoder.embeddings.narrow(0, 0, decoder.config.vocab);
   decoder.head.weight = decoder.head.weight.narrow(0, 0, decoder.config.vocab);
+  if (!decoder.head.low_rank) return;
+  decoder.head.low_rank->b = decoder.head.low_rank->b.narrow(0, 0, decoder.config.vocab);
 }
 
 }  // namespace
@@ -143,7 +145,7 @@ std::unique_ptr<Model> open_llava_hf(const Source& source) {
     follow_llava(*conventions, conventions->text("conversation"), *model);
   }
   take_weights(loader, checkpoint, layout, *model);
-  model->weight_bytes = loader.load();
+  loader.load(*model);
   tie(model->decoder);
   if (conventions) drop_added_rows(*conventions, model->decoder);
   std::optional<plan::Plan> demanded;

@@ -201,7 +201,7 @@ std::unique_ptr<Model> open_llava_original(const Source& source) {
   if (config.has("mm_vision_tower") || config.has("vision_tower"))
     read_vision(source, layout, loader, checkpoint, *model);
   loader.refuse_others(checkpoint);
-  model->weight_bytes = loader.load();
+  loader.load(*model);
   tie(model->decoder);
   complete(*model, source, published);
   return model;

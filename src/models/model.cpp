@@ -21,6 +21,16 @@ Tensor tensor_of(const image::PixelValues& pixels) {
 
 }  // namespace
 
+void visit(const Model& model, const std::function<void(const WeightView&)>& visitor) {
+  // The parts' own visits hand out places to fill; this one lets them be read only.
+  auto& parts = const_cast<Model&>(model);
+  const WeightVisitor read = [&](const WeightSlot& slot) { visitor({slot.name, slot.tensor, slot.linear}); };
+  visit(parts.decoder, read);
+  if (model.tower.config.layers > 0) visit(parts.tower, read);
+  visit(parts.projector, read);
+  if (model.image_newline) visitor({"image_newline", *model.image_newline, nullptr});
+}
+
 ImageRows Model::encode_image(const image::Image& picture, const plan::Plan* governing) const {
   require(has_tower(), Fault::bad_request, name, ": this model has no vision tower, ask without pictures");
   ImageRows image{.views = image::make_views(picture, preprocess)};

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,6 +30,7 @@ namespace lithe::models {
 enum class WeightStorage { as_in_file, float32, bfloat16, float16 };
 
 struct LoadOptions {
+  std::filesystem::path lora;  ///< A PEFT folder whose LoRA goes over the model (models/lora.h); empty: none.
   WeightStorage weights = WeightStorage::as_in_file;
   std::string device = "cpu";
   std::function<void(int64_t bytes_done, int64_t bytes_total)> progress;  ///< May be empty.
@@ -76,11 +78,28 @@ struct GenerationDefaults {
   int64_t top_k = 0;
 };
 
+/// Where a weight lies on disk, so that it can be written anew.
+struct WeightOrigin {
+  std::filesystem::path checkpoint;  ///< The folder.
+  std::string name;                  ///< As the model's layout calls it.
+  std::string in_file;               ///< As the checkpoint calls it: a base model under LoRA may lack parts of names.
+};
+
+/// LoRA that a model was opened with.
+struct LoraUse {
+  std::filesystem::path folder;
+  int64_t products = 0;  ///< That have low-rank terms.
+  int64_t lowest_rank = 0, highest_rank = 0;
+  int64_t whole = 0;  ///< Tensors that the folder brings whole.
+};
+
 /// A loaded vision-language model: everything between a prompt with pictures and logits. Owned and used by one thread.
 struct Model {
   std::string name;    ///< The folder's name.
   std::string family;  ///< "llava", "llava_next", "llava_original", ...
   std::filesystem::path folder;
+  std::filesystem::path
+      config_file;  ///< The config.json that governs: of the folder, or of a LoRA folder that has one.
   std::filesystem::path tower_folder;  ///< Of the original layout, the tower's own; empty where there is none.
   VisionTower tower;
   Projector projector;
@@ -93,8 +112,10 @@ struct Model {
   PromptStyle prompt;
   GenerationDefaults generation;
   plan::ModelFacts facts;
-  plan::Plan plan;           ///< plan.json, the published config keys, or dense.
-  int64_t weight_bytes = 0;  ///< As held.
+  plan::Plan plan;                              ///< plan.json, the published config keys, or dense.
+  int64_t weight_bytes = 0;                     ///< As held.
+  std::map<std::string, WeightOrigin> origins;  ///< By the names that `visit` gives; empty for random models.
+  std::optional<LoraUse> lora;
 
   bool has_tower() const { return facts.tower.has_value(); }
 
@@ -106,9 +127,19 @@ struct Model {
   std::string render(const std::vector<text::Message>& messages) const;
 };
 
-/// Opens a model folder of any supported layout. Weights are mapped, not copied, where their type is kept.
-/// Compares tensor names as sets and reports all faults at once. An original config without `mm_vision_tower` opens as
-/// a decoder alone: no tower, no projector. Throws Error{bad_file}.
+/// A weight of a model that is only read: as WeightSlot.
+struct WeightView {
+  std::string name;
+  const Tensor& tensor;
+  const nn::Linear* linear;  ///< Null where the weight is no Linear's.
+};
+
+/// Every weight of decoder, tower and projector, and the newline row. Names are unique over all parts.
+void visit(const Model& model, const std::function<void(const WeightView&)>& visitor);
+
+/// Opens a model folder of any supported layout, or a PEFT folder over the base model that it names. Weights are
+/// mapped, not copied, where their type is kept. Compares tensor names as sets and reports all faults at once. An
+/// original config without `mm_vision_tower` opens as a decoder alone: no tower, no projector. Throws Error{bad_file}.
 std::unique_ptr<Model> open_model(const std::filesystem::path& folder, const LoadOptions& options = {});
 
 /// A model of a named shape ("llava-1.5-7b", "llava-next-7b", "llava-1.5-13b") with random weights, `layers` decoder

@@ -88,23 +88,65 @@ bool fits(std::vector<int64_t> file, const WeightSlot& slot) {
 
 }  // namespace
 
+WeightLoader::WeightLoader(const LoadOptions& options) : options_(options) {
+  if (!options.lora.empty()) lora_ = LoraFolder::open(options.lora);
+}
+
 const io::Checkpoint& WeightLoader::open(const std::filesystem::path& path) {
-  return *checkpoints_.emplace_back(std::make_unique<io::Checkpoint>(io::Checkpoint::open(path)));
+  io::Checkpoint& opened = *checkpoints_.emplace_back(std::make_unique<io::Checkpoint>(io::Checkpoint::open(path)));
+  if (!lora_ || checkpoints_.size() > 1) return opened;
+  lora_->put_whole(opened);
+  for (const std::string& name : opened.names()) plain_names_[plain_name(name)] = name;
+  return opened;
+}
+
+/// The name under which a checkpoint has what the layout calls `name`: a base model under LoRA may lack the names that
+/// training gave it ("decoder_layer.").
+std::string WeightLoader::held_name(const io::Checkpoint& checkpoint, const std::string& name) const {
+  if (!lora_ || &checkpoint != checkpoints_.front().get() || checkpoint.contains(name)) return name;
+  const auto found = plain_names_.find(plain_name(name));
+  return found == plain_names_.end() ? name : found->second;
 }
 
 void WeightLoader::take(const io::Checkpoint& checkpoint, const std::string& name, const WeightSlot& slot) {
-  const io::TensorView* view = checkpoint.find(name);
+  const std::string in_file = held_name(checkpoint, name);
+  const io::TensorView* view = checkpoint.find(in_file);
   if (!view) {
     missing_.push_back(name);
     return;
   }
-  taken_.emplace_back(&checkpoint, name);
+  taken_.emplace_back(&checkpoint, in_file);
+  origins_[slot.name] = {checkpoint.path(), name, in_file};
   if (!fits(view->shape, slot)) {
     misshapen_.push_back(concat(name, " file ", io::text_of(view->shape), ", model ", io::text_of(slot.shape)));
   } else if (!float_type(view->dtype)) {
     misshapen_.push_back(concat(name, " file ", io::name_of(view->dtype), ", model F32, F16 or BF16"));
   } else {
     claims_.push_back({view, &slot.tensor, slot.shape, slot.matrix});
+    if (lora_ && slot.linear) add_low_rank(name, slot);
+  }
+}
+
+void WeightLoader::add_low_rank(const std::string& name, const WeightSlot& slot) {
+  std::string module = plain_name(name);
+  module.erase(module.rfind('.'));  // ".weight"
+  const auto found = lora_->pairs().find(module);
+  if (found == lora_->pairs().end()) return;
+  const LoraFolder::Pair& pair = found->second;
+  added_.insert(module);
+  Addition& addition = additions_.emplace_back(Addition{slot.linear, {at::Tensor(), at::Tensor(), pair.scale}});
+  claim_factor(pair.module + ".lora_A.weight", *pair.a, addition.low_rank.a, {pair.rank, slot.shape[1]});
+  claim_factor(pair.module + ".lora_B.weight", *pair.b, addition.low_rank.b, {slot.shape[0], pair.rank});
+}
+
+void WeightLoader::claim_factor(const std::string& name, const io::TensorView& view, at::Tensor& tensor,
+                                std::vector<int64_t> shape) {
+  if (view.shape != shape) {
+    misshapen_.push_back(concat(name, " file ", io::text_of(view.shape), ", model ", io::text_of(shape)));
+  } else if (!float_type(view.dtype)) {
+    misshapen_.push_back(concat(name, " file ", io::name_of(view.dtype), ", model F32, F16 or BF16"));
+  } else {
+    claims_.push_back({&view, &tensor, std::move(shape), true});
   }
 }
 
@@ -112,28 +154,59 @@ void WeightLoader::ignore(const io::Checkpoint& checkpoint, const std::string& n
   ignored_.emplace_back(&checkpoint, name);
 }
 
+bool WeightLoader::is_ignored(const io::Checkpoint& checkpoint, const std::string& name) const {
+  return std::any_of(ignored_.begin(), ignored_.end(), [&](const auto& entry) {
+    const auto& [source, pattern] = entry;
+    return source == &checkpoint && (pattern.ends_with('.') ? name.starts_with(pattern) : name == pattern);
+  });
+}
+
 void WeightLoader::refuse_others(const io::Checkpoint& checkpoint) {
   std::set<std::string> taken;
   for (const auto& [source, name] : taken_) {
     if (source == &checkpoint) taken.insert(name);
   }
-  const auto is_ignored = [&](const std::string& name) {
-    return std::any_of(ignored_.begin(), ignored_.end(), [&](const auto& entry) {
-      const auto& [source, pattern] = entry;
-      return source == &checkpoint && (pattern.ends_with('.') ? name.starts_with(pattern) : name == pattern);
-    });
-  };
   for (const std::string& name : checkpoint.names()) {
-    if (!taken.contains(name) && !is_useless(name) && !is_ignored(name)) unexpected_.push_back(name);
+    if (!taken.contains(name) && !is_useless(name) && !is_ignored(checkpoint, name)) unexpected_.push_back(name);
   }
 }
 
 void WeightLoader::check() const {
-  if (missing_.empty() && unexpected_.empty() && misshapen_.empty()) return;
+  if (missing_.empty() && unexpected_.empty() && misshapen_.empty()) return check_low_rank();
   std::string where;
   for (const auto& checkpoint : checkpoints_) where += (where.empty() ? "" : " and ") + checkpoint->path().string();
+  if (lora_) where += " and " + lora_->path().string();
   fail(Fault::bad_file, where, ": the weights do not fit config.json: ", part("missing", missing_), "; ",
        part("unexpected", unexpected_), "; ", part("misshapen", misshapen_));
+}
+
+/// Every pair of factors must have found its product. PEFT adapts every layer that a name fits, also those that LLaVA
+/// does not run: their weights are ignored, and so is their LoRA.
+void WeightLoader::check_low_rank() const {
+  if (!lora_ || added_.size() == lora_->pairs().size()) return;
+  std::set<std::string> not_run;
+  for (const auto& checkpoint : checkpoints_) {
+    for (const std::string& name : checkpoint->names())
+      if (is_ignored(*checkpoint, name)) not_run.insert(plain_name(name));
+  }
+  std::vector<std::string> unknown;
+  for (const auto& [plain, pair] : lora_->pairs())
+    if (!added_.contains(plain) && !not_run.contains(plain + ".weight")) unknown.push_back(pair.module);
+  require(unknown.empty(), Fault::bad_file, lora_->path().string(),
+          ": adapts what is no product of this model: ", part("modules", unknown),
+          "; the adapter belongs to another base model");
+}
+
+std::optional<LoraUse> WeightLoader::lora_use() const {
+  if (!lora_) return std::nullopt;
+  LoraUse use{.folder = lora_->path(), .whole = lora_->whole()};
+  for (const Addition& addition : additions_) {
+    const int64_t rank = addition.low_rank.rank();
+    use.lowest_rank = use.products == 0 ? rank : std::min(use.lowest_rank, rank);
+    use.highest_rank = std::max(use.highest_rank, rank);
+    ++use.products;
+  }
+  return use;
 }
 
 at::Tensor WeightLoader::held(const Claim& claim) const {
@@ -145,18 +218,21 @@ at::Tensor WeightLoader::held(const Claim& claim) const {
   return held;
 }
 
-int64_t WeightLoader::load() {
+void WeightLoader::load(Model& model) {
   check();
-  int64_t total = 0, done = 0, bytes = 0;
+  int64_t total = 0, done = 0;
   for (const Claim& claim : claims_) total += static_cast<int64_t>(claim.view->bytes.size());
   if (options_.progress) options_.progress(0, total);
+  model.weight_bytes = 0;
   for (const Claim& claim : claims_) {
     *claim.tensor = held(claim);
-    bytes += static_cast<int64_t>(claim.tensor->nbytes());
+    model.weight_bytes += static_cast<int64_t>(claim.tensor->nbytes());
     done += static_cast<int64_t>(claim.view->bytes.size());
     if (options_.progress) options_.progress(done, total);
   }
-  return bytes;
+  model.lora = lora_use();
+  model.origins = std::move(origins_);
+  for (Addition& addition : additions_) addition.linear->low_rank = std::move(addition.low_rank);
 }
 
 }  // namespace lithe::models

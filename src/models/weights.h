@@ -1,11 +1,16 @@
 #pragma once
 
 #include <filesystem>
+#include <list>
+#include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "io/checkpoint.h"
+#include "models/lora.h"
 #include "models/model.h"
 #include "models/parts/weight_slot.h"
 
@@ -13,11 +18,14 @@ namespace lithe::models {
 
 /// Fills the weights of a model from one or more checkpoints. First every weight is taken by name, then `load` reports
 /// all faults at once, or maps and converts. Views of the files' mappings are used as they are where the type is kept.
+/// LoRA of the options is added to the products that are taken, whatever layout it was trained in.
 class WeightLoader {
  public:
-  explicit WeightLoader(const LoadOptions& options) : options_(options) {}
+  /// Throws Error{bad_file} where the options name a folder of LoRA that cannot be read.
+  explicit WeightLoader(const LoadOptions& options);
 
-  /// Opens a file or folder; the checkpoint lives as long as the loader. Throws Error{bad_file}.
+  /// Opens a file or folder; the checkpoint lives as long as the loader. The first is the model's own: whole tensors of
+  /// a LoRA folder take their places in it. Throws Error{bad_file}.
   const io::Checkpoint& open(const std::filesystem::path& path);
 
   /// Notes that `slot` is `name` in `checkpoint`; a matrix may be stored as a convolution of width 1. The slot's tensor
@@ -30,9 +38,9 @@ class WeightLoader {
   /// Notes every tensor of `checkpoint` that was not taken and is none of the known useless ones.
   void refuse_others(const io::Checkpoint& checkpoint);
 
-  /// Fills the slots; returns the bytes held. Throws Error{bad_file}: missing, unexpected and misshapen names, all at
-  /// once.
-  int64_t load();
+  /// Fills the slots, and of `model` what is known of its weights: bytes, origins, LoRA. Throws Error{bad_file}:
+  /// missing, unexpected and misshapen names, all at once.
+  void load(Model& model);
 
  private:
   struct Claim {
@@ -41,7 +49,19 @@ class WeightLoader {
     std::vector<int64_t> shape;
     bool matrix;
   };
+  /// LoRA of a product until its tensors are there.
+  struct Addition {
+    nn::Linear* linear;
+    nn::LowRank low_rank;
+  };
+  std::string held_name(const io::Checkpoint& checkpoint, const std::string& name) const;
+  void add_low_rank(const std::string& name, const WeightSlot& slot);
+  void claim_factor(const std::string& name, const io::TensorView& view, at::Tensor& tensor,
+                    std::vector<int64_t> shape);
+  bool is_ignored(const io::Checkpoint& checkpoint, const std::string& name) const;
   void check() const;
+  void check_low_rank() const;
+  std::optional<LoraUse> lora_use() const;
   at::Tensor held(const Claim& claim) const;
 
   LoadOptions options_;
@@ -49,6 +69,11 @@ class WeightLoader {
   std::vector<Claim> claims_;
   std::vector<std::pair<const io::Checkpoint*, std::string>> taken_, ignored_;
   std::vector<std::string> missing_, unexpected_, misshapen_;
+  std::map<std::string, WeightOrigin> origins_;
+  std::optional<LoraFolder> lora_;
+  std::map<std::string, std::string> plain_names_;  ///< Of the model's own checkpoint, where there is LoRA.
+  std::list<Addition> additions_;                   ///< A list: claims point into it.
+  std::set<std::string> added_;                     ///< By plain name.
 };
 
 /// A tensor over the memory of the view, which stays alive as long as the tensor. Throws Error{bad_file} for types that

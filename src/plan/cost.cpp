@@ -115,7 +115,21 @@ double adapter_flops(const AdapterFacts& adapter, int64_t hidden, int64_t rows) 
   return kMultiplyAdd * (double(rows) * (down + up) + (rows > 0 ? per_request : 0.0));
 }
 
-AdapterCost adapter_cost(const std::vector<LayerCost>& layers, const ModelFacts& model) {
+/// Rows that go through a product with LoRA, over all tiles.
+int64_t rows_through(const LowRankFacts& product, const CostTable& table, const ModelFacts& model) {
+  if (product.rows == LowRankFacts::Rows::last) return table.total.head > 0 ? 1 : 0;
+  if (product.rows == LowRankFacts::Rows::projected) return model.tower ? table.prompt.tiles * model.tower->patches : 0;
+  const bool in_tower = product.site.stream == "vision_tower";
+  const std::vector<LayerCost>& layers = in_tower ? table.tower : table.layers;
+  if (layers.empty()) return 0;  // no picture
+  const RowCount& rows = layers.at(static_cast<std::size_t>(product.site.layer)).rows;
+  const int64_t tiles = in_tower ? table.prompt.tiles : 1;
+  if (product.rows == LowRankFacts::Rows::query) return tiles * rows.query;
+  return tiles * (product.rows == LowRankFacts::Rows::key_value ? rows.key_value : rows.feed_forward);
+}
+
+AdapterCost adapter_cost(const CostTable& table, const ModelFacts& model) {
+  const std::vector<LayerCost>& layers = table.layers;
   const BlockShape block = decoder_block(model);
   AdapterCost cost;
   for (const AdapterFacts& adapter : model.adapters) {
@@ -129,6 +143,10 @@ AdapterCost adapter_cost(const std::vector<LayerCost>& layers, const ModelFacts&
           kMultiplyAdd * double(rows.run) * 2.0 * block.hidden * (block.query_width + block.key_value_width);
     }
   }
+  for (const LowRankFacts& product : model.low_rank) {
+    cost.low_rank += kMultiplyAdd * double(rows_through(product, table, model)) * double(product.parameters);
+  }
+  cost.low_rank_beside = table.total.flops;
   return cost;
 }
 
@@ -177,7 +195,7 @@ CostTable cost(const Plan& plan, const ModelFacts& model, const PromptShape& pro
   table.dense_layers = decoder_layers(no_plan, model, prompt, options);
   table.total = total_of(table.tower, table.layers, model, prompt);
   table.dense = total_of(tower_layers(no_plan, model, prompt), table.dense_layers, model, prompt);
-  table.adapters = adapter_cost(table.layers, model);
+  table.adapters = adapter_cost(table, model);
   return table;
 }
 

@@ -80,6 +80,8 @@ struct AdapterCost {
   double in_place_beside = 0;  ///< ... the feed-forward networks behind them.
   double before = 0;           ///< RepAdapters.
   double before_beside = 0;    ///< ... the projections of the attentions behind them.
+  double low_rank = 0;         ///< LoRA.
+  double low_rank_beside = 0;  ///< ... the whole model.
 };
 
 struct CostTable {

@@ -89,6 +89,12 @@ void check(const ModelFacts& model) {
             "model '", model.name, "': an adapter of ", adapter.groups, " groups in layer ", adapter.site.layer, " of ",
             model.layers);
   }
+  for (const LowRankFacts& product : model.low_rank) {
+    require(
+        product.site.layer >= 0 && product.site.layer < std::max<int64_t>(model.layers_of(product.site.stream), 1) &&
+            product.parameters >= 0,
+        Fault::bad_file, "model '", model.name, "': LoRA in layer ", product.site.layer, " of ", product.site.stream);
+  }
   if (!model.tower) return;
   const TowerFacts& tower = *model.tower;
   bound(model, "the number of tower layers", tower.layers, kMaxLayers);

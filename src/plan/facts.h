@@ -51,6 +51,32 @@ struct AdapterFacts {
   int64_t groups = 2;  ///< Blocks of its way back up.
 };
 
+/// LoRA beside products that is not folded into them, as far as its cost goes.
+struct LowRankFacts {
+  /// Which rows go through it.
+  enum class Rows {
+    query,         ///< Products of queries and outputs.
+    key_value,     ///< Products of keys and values.
+    feed_forward,  ///< Those of the feed-forward network.
+    projected,     ///< Every patch: the projector's.
+    last,          ///< The last row: the head's.
+  };
+  SiteName site;  ///< Of the first three.
+  Rows rows = Rows::query;
+  int64_t parameters = 0;  ///< Of the thin matrices; a row costs a multiply-add for each.
+};
+
+/// How many numbers the weights hold: decoder, head and embeddings; the tower's layers that run; projector.
+struct ParameterCount {
+  int64_t decoder = 0;     ///< Layers and the last norm.
+  int64_t embeddings = 0;  ///< Tied ones are counted here, not as head.
+  int64_t head = 0;
+  int64_t tower = 0;
+  int64_t projector = 0;
+  int64_t adapters = 0;  ///< EAS's and LoRA, in none of the others.
+  int64_t total() const { return decoder + embeddings + head + tower + projector + adapters; }
+};
+
 /// Layers of a stream besides the decoder and the vision tower (METER: `text`, `image`).
 struct StreamFacts {
   int64_t layers = 0;
@@ -78,10 +104,12 @@ struct ModelFacts {
   ProjectorFacts projector;
   std::map<std::string, StreamFacts> streams;  ///< Further streams by name.
 
-  std::vector<SiteName> routers;       ///< Sites that own a router.
-  bool routers_everywhere = false;     ///< A shape without weights: any layer may have a router.
-  std::vector<FixedSite> fixed;        ///< Attentions that cannot run.
-  std::vector<AdapterFacts> adapters;  ///< Of the decoder, in the order of its layers.
+  std::vector<SiteName> routers;             ///< Sites that own a router.
+  bool routers_everywhere = false;           ///< A shape without weights: any layer may have a router.
+  std::vector<FixedSite> fixed;              ///< Attentions that cannot run.
+  std::vector<AdapterFacts> adapters;        ///< Of the decoder, in the order of its layers.
+  std::vector<LowRankFacts> low_rank;        ///< LoRA anywhere.
+  std::optional<ParameterCount> parameters;  ///< As the weights have them; absent for a shape without weights.
   /// Selectors that the engine knows; whoever has a catalogue (routing) puts its names here.
   std::vector<std::string> selectors{"router", "random", "uniform", "attention", "similarity"};
 

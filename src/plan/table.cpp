@@ -92,6 +92,7 @@ std::string adapter_lines(const AdapterCost& cost) {
   };
   line("PIA FLOPs (besides)", cost.in_place, cost.in_place_beside, "the feed-forward networks behind");
   line("RepAdapter FLOPs", cost.before, cost.before_beside, "the attentions' projections behind");
+  line("LoRA FLOPs", cost.low_rank, cost.low_rank_beside, "all else");
   return text;
 }
 
@@ -99,7 +100,8 @@ Json adapters_json(const AdapterCost& cost) {
   return {{"pia_flops", cost.in_place},
           {"feed_forward_flops_behind", cost.in_place_beside},
           {"rep_adapter_flops", cost.before},
-          {"projection_flops_behind", cost.before_beside}};
+          {"projection_flops_behind", cost.before_beside},
+          {"lora_flops", cost.low_rank}};
 }
 
 Json total_json(const CostTotal& total) {

@@ -70,7 +70,12 @@ FoldReport fold_model(const Session& session, const Request& request, const Fold
   std::vector<nn::LayerState> states;
   if (options.freeze) states = states_after(model, prompt);
   const models::FoldCount count = models::write_folded(model, options.freeze ? &states : nullptr, out);
-  FoldReport report{.gains = count.gains, .adapters = count.adapters, .adapters_left = count.left};
+  FoldReport report{.gains = count.gains,
+                    .adapters = count.adapters,
+                    .adapters_left = count.left,
+                    .low_rank = count.low_rank,
+                    .whole = count.whole,
+                    .rounding = count.rounding};
   const auto folded = models::open_model(out);
   report.bytes_before = model.weight_bytes;
   report.bytes_after = folded->weight_bytes;

@@ -16,6 +16,8 @@ struct FoldOptions {
 /// new token.
 struct FoldReport {
   int64_t gains = 0, adapters = 0, adapters_left = 0;
+  int64_t low_rank = 0, whole = 0;            ///< Products with LoRA, and tensors that came whole with it.
+  double rounding = 0;                        ///< models::FoldCount
   double largest_deviation = 0;               ///< Of a logit.
   double largest_logit = 0;                   ///< In magnitude, of the unfolded model.
   int64_t rows = 0;                           ///< Prompt rows compared.

@@ -32,8 +32,10 @@ const char* name_of(StopReason reason) {
 }
 
 Session Session::open(const std::filesystem::path& folder, const OpenOptions& options) {
-  return Session(models::open_model(
-      folder, {.weights = storage_named(options.weights), .device = options.device, .progress = options.progress}));
+  return Session(models::open_model(folder, {.lora = options.lora,
+                                             .weights = storage_named(options.weights),
+                                             .device = options.device,
+                                             .progress = options.progress}));
 }
 
 Session::Session(std::unique_ptr<models::Model> model) : model_(std::move(model)) {}
@@ -91,6 +93,12 @@ Json Session::describe() const {
                           {"patches", tower.patches()}};
   json["weights"] = {{"type", type_of(model_->decoder.embeddings)}, {"bytes", model_->weight_bytes}};
   json["plan"] = model_->plan.name;
+  if (!model_->lora) return json;
+  const models::LoraUse& lora = *model_->lora;
+  json["lora"] = {{"folder", lora.folder.string()},
+                  {"products", lora.products},
+                  {"ranks", {lora.lowest_rank, lora.highest_rank}},
+                  {"whole_tensors", lora.whole}};
   return json;
 }
 

@@ -4,6 +4,7 @@
 #include "cli/program.h"
 #include "io/checkpoint.h"
 #include "io/safetensors.h"
+#include "models/peft_folder.h"
 
 namespace lithe::cli {
 namespace {
@@ -108,6 +109,66 @@ TEST(Fold, InspectPrintsWhatAdaptersCost) {
   const Ran ran = lithe({"inspect", kModel});
   ASSERT_EQ(ran.code, 0) << ran.err;
   EXPECT_NE(ran.out.find("of the feed-forward networks behind"), std::string::npos) << ran.out;
+}
+
+/// A PEFT folder over the demo model, beside which it has no base.
+fs::path demo_adapter() {
+  const fs::path folder = scratch() / "demo-adapter";
+  const Json config = read_json_file(LITHE_SOURCE_DIR "/models/easyvqa-pmod/config.json");
+  const auto size = [&](const char* key) { return config.at(key).get<int64_t>(); };
+  test::PeftFolder peft(2, 3);
+  peft.add_layer("model.layers.1.", size("hidden_size"), size("intermediate_size"));
+  peft.write(folder);
+  return folder;
+}
+
+TEST(Fold, LoraOverAnyModel) {
+  const std::string adapter = demo_adapter().string();
+  const fs::path out = fresh("demo-folded");
+  const Ran ran = lithe({"fold", "demo", "--lora", adapter, "-o", out.string(), "--json"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json report = parse_json(ran.out, "fold");
+  EXPECT_EQ(report.at("folded").at("lora_products"), 7);
+  EXPECT_EQ(report.at("tokens_equal"), report.at("tokens_compared"));
+  const std::vector<std::string> question{"--image", LITHE_SOURCE_DIR "/models/images/901.png",
+                                          "what is the color of the rectangle?"};
+  const auto answer = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), question.begin(), question.end());
+    const Ran asked = lithe(arguments);
+    EXPECT_EQ(asked.code, 0) << asked.err;
+    return asked.out;
+  };
+  const std::string unfolded = answer({"run", "demo", "--lora", adapter});
+  EXPECT_EQ(answer({"run", out.string()}), unfolded);
+  const Ran inspected = lithe({"inspect", "demo", "--lora", adapter});
+  EXPECT_NE(inspected.out.find("7 products of rank 2"), std::string::npos) << inspected.out;
+  EXPECT_NE(inspected.out.find("LoRA FLOPs"), std::string::npos) << inspected.out;
+}
+
+TEST(Fold, APeftFolderIsAModel) {
+  const fs::path folder = fresh("peft");
+  fs::create_directories(folder);
+  fs::copy(LITHE_TEST_DATA "/lora/hf", folder / "adapter");
+  fs::copy(LITHE_TEST_DATA "/golden/hf_llava15/checkpoint", folder / "base");
+  const Ran ran = lithe({"fold", (folder / "adapter").string(), "--image", kPicture, "-o", (folder / "out").string()});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_NE(ran.out.find("LoRA of"), std::string::npos) << ran.out;
+  EXPECT_NE(ran.out.find("16 new tokens, of which 16 are equal"), std::string::npos) << ran.out;
+  const Ran half = lithe({"fold", (folder / "adapter").string(), "--image", kPicture, "--weights", "bfloat16", "-o",
+                          (folder / "half").string()});
+  ASSERT_EQ(half.code, 0) << half.err;
+  EXPECT_NE(half.out.find("rounding   to 16 bits"), std::string::npos) << half.out;
+}
+
+TEST(Fold, RefusesLoraThatDoesNotFit) {
+  const std::string adapter = demo_adapter().string();
+  EXPECT_EQ(lithe({"inspect", "--shape", "llava-1.5-7b", "--lora", adapter}).code, 2);
+  const Ran other = lithe({"run", kModel, "--lora", adapter, "hello"});
+  EXPECT_EQ(other.code, 3);
+  EXPECT_NE(other.err.find("misshapen"), std::string::npos) << other.err;
+  const Ran none = lithe({"run", "demo", "--lora", kModel, "hello"});
+  EXPECT_EQ(none.code, 3);
+  EXPECT_NE(none.err.find("is no PEFT folder"), std::string::npos) << none.err;
 }
 
 }  // namespace

@@ -1,10 +1,9 @@
 #include <ATen/TensorOperators.h>
 #include <c10/core/InferenceMode.h>
 #include <fmt/format.h>
-#include <numeric>
 
 #include "golden/cases.h"
-#include "models/weights.h"
+#include "golden/tensors.h"
 #include "nn/adapters/fold.h"
 #include "routing/executor.h"
 
@@ -23,8 +22,8 @@ class FoldRun {
       : golden_(golden),
         check_(check),
         settings_(golden.json.at("settings")),
-        weights_(io::open_safetensors(golden.folder / "checkpoint/block.safetensors")),
-        inputs_(io::open_safetensors(golden.folder / "inputs/inputs.safetensors")) {}
+        weights_(golden.folder / "checkpoint/block.safetensors"),
+        inputs_(golden.folder / "inputs/inputs.safetensors") {}
 
   void kept() {
     const nn::RepAdapter adapter{linear("adapter_attn.conv_A"), up("adapter_attn"), gate("adapter_attn")};
@@ -101,11 +100,10 @@ class FoldRun {
   Tensor layer(Site site, const Tensor& x, std::vector<nn::LayerState>* states, bool prompt) {
     site.kind = Site::Kind::feed_forward;
     site.norm = norm();
-    routing::Batch batch{.sequences = {{.prompt = prompt}}, .offsets = {0, x.size(1)}};
-    if (states) batch.sequences[0].states = *states;
-    batch.positions.resize(static_cast<size_t>(x.size(1)));
-    std::iota(batch.positions.begin(), batch.positions.end(), 0);
-    batch.kinds.resize(batch.positions.size(), routing::RowKind::text);
+    routing::Sequence sequence{.prompt = prompt};
+    if (states) sequence.states = *states;
+    routing::Batch batch =
+        batch_of(sequence, std::vector<routing::RowKind>(static_cast<size_t>(x.size(1)), routing::RowKind::text));
     return routing::Executor(std::move(batch), "decoder", 1).run({{std::move(site)}, std::nullopt}, 0, x[0]);
   }
 
@@ -124,16 +122,11 @@ class FoldRun {
     return result;
   }
 
-  Tensor weight(const std::string& name) const { return models::tensor_over(weights_.tensors.at(name)); }
-  Tensor input(const std::string& name) const { return models::tensor_over(inputs_.tensors.at(name)); }
-  nn::Linear linear(const std::string& name) const {
-    const Tensor matrix = weight(name + ".weight");
-    return {matrix.dim() == 3 ? matrix.squeeze(-1) : matrix, weight(name + ".bias")};
-  }
+  Tensor weight(const std::string& name) const { return weights_[name]; }
+  Tensor input(const std::string& name) const { return inputs_[name]; }
+  nn::Linear linear(const std::string& name) const { return weights_.linear(name); }
   nn::GatedUp up(const std::string& name) const {
-    const nn::Linear b = linear(name + ".conv_B"), d = linear(name + ".conv_D");
-    return {
-        b.weight, b.bias, d.weight, d.bias, settings_.at("groups").get<int64_t>(), settings_.at("scale").get<double>()};
+    return weights_.up(name, settings_.at("groups").get<int64_t>(), settings_.at("scale").get<double>());
   }
   nn::AdapterGate gate(const std::string& name) const {
     return {linear(name + ".expert_weights"), settings_.at("t").get<double>(), 1};
@@ -148,7 +141,7 @@ class FoldRun {
   const Case& golden_;
   Check& check_;
   const Json& settings_;
-  io::SafetensorsFile weights_, inputs_;
+  TensorFile weights_, inputs_;
 };
 
 }  // namespace

@@ -4,11 +4,11 @@
 #include <ATen/ops/tensor.h>
 #include <c10/core/InferenceMode.h>
 #include <fmt/format.h>
-#include <numeric>
 
 #include "base/error.h"
 #include "golden/cases.h"
 #include "golden/sample_run.h"
+#include "golden/tensors.h"
 #include "image/decode.h"
 #include "models/weights.h"
 #include "session/trace.h"
@@ -27,14 +27,14 @@ class EasRun {
   EasRun(const Case& golden, Check& check)
       : golden_(golden),
         check_(check),
-        inputs_(io::open_safetensors(golden.folder / "inputs/inputs.safetensors")),
+        inputs_(golden.folder / "inputs/inputs.safetensors"),
         session_(session::Session::open(golden.folder / "checkpoint")),
         tolerance_(golden.tolerances.of({"values"})) {}
 
   /// The tower and the projector over the given pixels; a sample without a picture has zeros.
   void features() {
     const models::Model& model = session_.model();
-    const Tensor features = model.tower.features(models::tensor_over(inputs_.tensors.at("images")));
+    const Tensor features = model.tower.features(inputs_["images"]);
     floats("image_features", model.projector(features.flatten(0, 1)));
   }
 
@@ -47,14 +47,13 @@ class EasRun {
     std::vector<std::vector<Tensor>> last(static_cast<size_t>(layers));
     std::vector<Tensor> logits;
     for (int64_t s = 0; s < batch; ++s) {
-      routing::Batch one{.sequences = {{.plan = &plan}}, .offsets = {0, columns}};
+      std::vector<routing::RowKind> kinds;
       for (int64_t i = 0; i < columns; ++i) {
-        one.positions.push_back(i);
         const bool is_real = real.at(static_cast<size_t>(s * columns + i)) != 0;
-        one.kinds.push_back(is_real ? routing::RowKind::text : routing::RowKind::padding);
+        kinds.push_back(is_real ? routing::RowKind::text : routing::RowKind::padding);
       }
-      const Tensor out =
-          session_.model().decoder.forward(std::move(one), rows[s], [&](const routing::LayerReport& report) {
+      const Tensor out = session_.model().decoder.forward(
+          batch_of({.plan = &plan}, std::move(kinds)), rows[s], [&](const routing::LayerReport& report) {
             last[static_cast<size_t>(report.layer)].push_back(report.hidden.clone());
           });
       logits.push_back(session_.model().decoder.logits(out));
@@ -113,7 +112,7 @@ class EasRun {
     const io::TensorView& logits = golden_.expected.tensors.at(name + ".logits");
     session::write_trace(session_, request, {.max_tokens = logits.shape.at(0), .ignore_eos = true}, out);
     const io::SafetensorsFile trace = io::open_safetensors(out);
-    check_.integers(name + ".input_ids", integers_of(inputs_.tensors.at(name + ".input_ids")),
+    check_.integers(name + ".input_ids", integers_of(inputs_.view(name + ".input_ids")),
                     integers_of(trace.tensors.at("input_ids")));
     check_.floats(name + ".logits", logits, trace.tensors.at("step_logits").values<float>(), tolerance_);
     std::vector<int64_t> tokens = integers_of(trace.tensors.at("tokens"));
@@ -141,7 +140,7 @@ class EasRun {
 
   const Case& golden_;
   Check& check_;
-  io::SafetensorsFile inputs_;
+  TensorFile inputs_;
   session::Session session_;
   Tolerance tolerance_;
   TempFolder temp_;

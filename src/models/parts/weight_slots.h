@@ -13,10 +13,14 @@ inline nn::Linear shaped_linear(bool bias) {
   return {at::Tensor(), bias ? std::optional<at::Tensor>(at::Tensor()) : std::nullopt};
 }
 
-/// "NAME.weight" [out, in] and "NAME.bias" [out].
+/// "NAME.weight" [out, in] and "NAME.bias" [out]; "NAME.lora_A.weight" [rank, in] and "NAME.lora_B.weight" [out, rank].
 inline void visit(const std::string& name, nn::Linear& linear, int64_t out, int64_t in, const WeightVisitor& visitor) {
-  visitor({name + ".weight", linear.weight, {out, in}, true});
+  visitor({name + ".weight", linear.weight, {out, in}, true, &linear});
   if (linear.bias) visitor({name + ".bias", *linear.bias, {out}});
+  if (!linear.low_rank) return;
+  const int64_t rank = linear.low_rank->rank();
+  visitor({name + ".lora_A.weight", linear.low_rank->a, {rank, in}, true});
+  visitor({name + ".lora_B.weight", linear.low_rank->b, {out, rank}, true});
 }
 
 /// "NAME.weight" and "NAME.bias", [width] each.

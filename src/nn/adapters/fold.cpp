@@ -44,33 +44,42 @@ MixedUp mixed(const GatedUp& up, const std::optional<Tensor>& gate) {
 AdapterMap map_of(const RepAdapter& adapter, const std::optional<Tensor>& gate) {
   const MixedUp up = mixed(adapter.up, gate);
   const Tensor offset = adapter.down.bias ? up.matrix.matmul(wide(*adapter.down.bias)) + up.offset : up.offset;
-  return {std::nullopt, up.matrix, wide(adapter.down.weight), offset};
+  return {std::nullopt, up.matrix, whole_weight(adapter.down), offset};
 }
 
 AdapterMap map_of(const Pia& pia, const std::optional<Tensor>& gate, const Tensor& mean) {
   const MixedUp up = mixed(pia.up, gate);
   const Tensor constant = pia.own.bias ? wide(*pia.own.bias) + wide(mean) : wide(mean);
   Tensor offset = 0.5 * up.matrix.matmul(constant) + up.offset;
-  AdapterMap map{std::nullopt, 0.5 * up.matrix, wide(pia.own.weight), offset};
+  AdapterMap map{std::nullopt, 0.5 * up.matrix, whole_weight(pia.own), offset};
   if (!pia.gain) return map;
   map.gain = wide(*pia.gain);
   map.offset = *map.gain * offset;
   return map;
 }
 
+Tensor whole_weight(const Linear& linear) {
+  const Tensor weight = wide(linear.weight);
+  if (!linear.low_rank) return weight;
+  return weight + linear.low_rank->scale * wide(linear.low_rank->b).matmul(wide(linear.low_rank->a));
+}
+
 Linear folded(const Linear& linear, const AdapterMap& map) {
-  const Tensor weight = wide(linear.weight), scaled = map.gain ? weight * *map.gain : weight;
+  const Tensor weight = whole_weight(linear), scaled = map.gain ? weight * *map.gain : weight;
   // W R as W + (W M) A: products as thin as the adapter.
-  const Tensor whole = scaled + scaled.matmul(map.left).matmul(map.right);
+  return {scaled + scaled.matmul(map.left).matmul(map.right), folded_bias(linear, map)};
+}
+
+Tensor folded_bias(const Linear& linear, const AdapterMap& map) {
   // b' = W r; published code takes W' r.
-  Tensor bias = weight.matmul(map.offset);
-  if (linear.bias) bias = bias + wide(*linear.bias);
-  const at::ScalarType type = linear.weight.scalar_type();
-  return {whole.to(type), bias.to(type == at::kDouble ? at::kDouble : at::kFloat)};
+  Tensor bias = wide(linear.weight).matmul(map.offset);
+  if (linear.low_rank)
+    bias = bias + linear.low_rank->scale * wide(linear.low_rank->b).matmul(wide(linear.low_rank->a).matmul(map.offset));
+  return linear.bias ? bias + wide(*linear.bias) : bias;
 }
 
 Linear folded(const Linear& linear, const Tensor& gain) {
-  return {(wide(linear.weight) * wide(gain)).to(linear.weight.scalar_type()), linear.bias};
+  return {whole_weight(linear) * wide(gain), linear.bias};
 }
 
 }  // namespace lithe::nn

@@ -27,11 +27,19 @@ AdapterMap map_of(const RepAdapter& adapter, const std::optional<Tensor>& gate);
 /// R = diag(g2) (I + M C / 2), r = g2 (M (c + mean) / 2 + c0).  mean: [rank] of A x + a over the prompt.
 AdapterMap map_of(const Pia& pia, const std::optional<Tensor>& gate, const Tensor& mean);
 
-/// The Linear that does map and `linear` in one: W' = W R, b' = W r + b. Computed in float64; the weight comes in
-/// linear's type, the bias in float32 (float64 where the weight is).
+/// W + s B A in float64: the weight with the LoRA beside it, where there is one.  [out, in]
+Tensor whole_weight(const Linear& linear);
+
+// What a Linear becomes with its LoRA and with what stood before it. Computed in float64 and left in it, so that who
+// writes it rounds once.
+
+/// The Linear that does map and `linear` in one: W' = W R, b' = W r + b.
 Linear folded(const Linear& linear, const AdapterMap& map);
 
-/// W diag(gain): what a gain in front of a Linear folds into. Computed in float64, in linear's type.
+/// Its bias alone.  [out]
+Tensor folded_bias(const Linear& linear, const AdapterMap& map);
+
+/// W diag(gain): what a gain in front of a Linear folds into.
 Linear folded(const Linear& linear, const Tensor& gain);
 
 }  // namespace lithe::nn

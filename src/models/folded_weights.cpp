@@ -1,0 +1,112 @@
+#include "models/folded_weights.h"
+
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace lithe::models {
+
+FoldedWeights::FoldedWeights(const Model& model, const std::vector<nn::LayerState>* frozen)
+    : model_(model), frozen_(model.decoder.config.eas.empty() ? nullptr : frozen) {
+  for (const auto& [layer, eas] : model.decoder.config.eas) fold_layer(layer, eas);
+  fold_low_rank();
+  if (frozen_) add_biases();
+}
+
+bool FoldedWeights::drops(const std::string& name) const {
+  return std::any_of(dropped_.begin(), dropped_.end(), [&](const std::string& pattern) {
+    return pattern.ends_with('.') ? name.starts_with(pattern) : name == pattern;
+  });
+}
+
+void FoldedWeights::fold_layer(int64_t layer, const EasLayer& eas) {
+  const std::string prefix = concat("layers.", layer, ".");
+  const routing::Block& block = model_.decoder.blocks[static_cast<size_t>(layer)];
+  const routing::Site& feeds = *block.find(routing::Site::Kind::feed_forward);
+  const auto& mlp = std::get<nn::Mlp>(feeds.branch);
+  if (eas.pia && eas.gain) {
+    dropped_.push_back(prefix + "post_attention_layernorm.weight");
+    ++count_.gains;
+  }
+  if (eas.pia && frozen_) {
+    const nn::LayerState& state = (*frozen_)[static_cast<size_t>(layer)];
+    require(state.pia_gate && state.pia_mean, Fault::internal, "layer ", layer, " froze neither gate nor mean");
+    const nn::AdapterMap map = nn::map_of(*feeds.pia, *state.pia_gate, *state.pia_mean);
+    replace(prefix + "mlp.gate_proj", *mlp.gate, map);
+    replace(prefix + "mlp.up_proj", mlp.up, map);
+    dropped_.push_back(prefix + "replaced_adapter.");
+    ++count_.adapters;
+  } else if (eas.pia) {
+    if (eas.gain) fold_gain(prefix, mlp, *feeds.pia->gain);
+    ++count_.left;
+  }
+  if (eas.adapter && frozen_)
+    fold_attention(prefix, *block.find(routing::Site::Kind::self), (*frozen_)[static_cast<size_t>(layer)]);
+  else if (eas.adapter)
+    ++count_.left;
+}
+
+void FoldedWeights::fold_attention(const std::string& prefix, const routing::Site& site, const nn::LayerState& state) {
+  require(state.attention_gate.has_value(), Fault::internal, prefix, " froze no gate");
+  const nn::AdapterMap map = nn::map_of(*site.adapter, *state.attention_gate);
+  const auto& attention = std::get<nn::Attention>(site.branch);
+  replace(prefix + "self_attn.q_proj", attention.query, map);
+  replace(prefix + "self_attn.k_proj", attention.key, map);
+  replace(prefix + "self_attn.v_proj", attention.value, map);
+  dropped_.push_back(prefix + "adapter_attn.");
+  ++count_.adapters;
+}
+
+void FoldedWeights::fold_gain(const std::string& prefix, const nn::Mlp& mlp, const Tensor& gain) {
+  for (const auto& [name, linear] : {std::pair{"mlp.gate_proj", &*mlp.gate}, std::pair{"mlp.up_proj", &mlp.up}}) {
+    made_[prefix + name + ".weight"] = {linear->weight.scalar_type(), linear->weight.sizes().vec(),
+                                        [linear = linear, gain] { return nn::folded(*linear, gain).weight; }};
+  }
+}
+
+/// LoRA of the products that nothing else goes into.
+void FoldedWeights::fold_low_rank() {
+  visit(model_, [this](const WeightView& weight) {
+    const nn::Linear* linear = weight.linear;
+    if (!linear || !linear->low_rank) return;
+    ++count_.low_rank;
+    if (made_.contains(weight.name)) return;
+    made_[weight.name] = {weight.tensor.scalar_type(), weight.tensor.sizes().vec(),
+                          [linear] { return nn::whole_weight(*linear); }};
+  });
+}
+
+void FoldedWeights::replace(const std::string& product, const nn::Linear& linear, const nn::AdapterMap& map) {
+  made_[product + ".weight"] = {linear.weight.scalar_type(), linear.weight.sizes().vec(),
+                                [&linear, map] { return nn::folded(linear, map).weight; }};
+  made_[product + ".bias"] = {at::kFloat, {linear.out()}, [&linear, map] { return nn::folded_bias(linear, map); }};
+}
+
+/// Configs know biases for all products of a kind or for none: the others get zeros.
+void FoldedWeights::add_biases() {
+  for (size_t layer = 0; layer < model_.decoder.blocks.size(); ++layer) {
+    const std::string prefix = concat("layers.", layer, ".");
+    for (const routing::Site& site : model_.decoder.blocks[layer].sites) {
+      if (const auto* attention = std::get_if<nn::Attention>(&site.branch)) {
+        add_bias(prefix + "self_attn.q_proj", attention->query);
+        add_bias(prefix + "self_attn.k_proj", attention->key);
+        add_bias(prefix + "self_attn.v_proj", attention->value);
+        add_bias(prefix + "self_attn.o_proj", attention->output);
+      } else if (const auto* mlp = std::get_if<nn::Mlp>(&site.branch)) {
+        add_bias(prefix + "mlp.gate_proj", *mlp->gate);
+        add_bias(prefix + "mlp.up_proj", mlp->up);
+        add_bias(prefix + "mlp.down_proj", mlp->down);
+      }
+    }
+  }
+}
+
+void FoldedWeights::add_bias(const std::string& product, const nn::Linear& linear) {
+  const std::string name = product + ".bias";
+  if (linear.bias || made_.contains(name)) return;
+  made_[name] = {at::kFloat, {linear.out()}, [rows = linear.out()] { return at::zeros({rows}, at::kDouble); }};
+}
+
+}  // namespace lithe::models

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "models/folding.h"
+#include "nn/adapters/fold.h"
+
+namespace lithe::models {
+
+/// A weight that is made when it is written, so that a model's folded weights need not be in memory at once.
+struct MadeWeight {
+  at::ScalarType type;  ///< To be written in.
+  std::vector<int64_t> shape;
+  std::function<Tensor()> make;  ///< In float64, unrounded.
+};
+
+/// What folding does to the weights of a model, whatever they are called on disk: names are those of `visit`.
+class FoldedWeights {
+ public:
+  /// The model must outlive this; `frozen` as in write_folded.
+  FoldedWeights(const Model& model, const std::vector<nn::LayerState>* frozen);
+
+  const std::map<std::string, MadeWeight>& made() const { return made_; }
+  /// The weight has gone into others.
+  bool drops(const std::string& name) const;
+  const FoldCount& count() const { return count_; }
+
+ private:
+  void fold_layer(int64_t layer, const EasLayer& eas);
+  void fold_attention(const std::string& prefix, const routing::Site& site, const nn::LayerState& state);
+  void fold_gain(const std::string& prefix, const nn::Mlp& mlp, const Tensor& gain);
+  void fold_low_rank();
+  void replace(const std::string& product, const nn::Linear& linear, const nn::AdapterMap& map);
+  void add_biases();
+  void add_bias(const std::string& product, const nn::Linear& linear);
+
+  const Model& model_;
+  const std::vector<nn::LayerState>* frozen_;
+  std::map<std::string, MadeWeight> made_;
+  std::vector<std::string> dropped_;  ///< Names, and beginnings of names where they end with a point.
+  FoldCount count_;
+};
+
+}  // namespace lithe::models

@@ -1,0 +1,167 @@
+#include "models/lora.h"
+
+#include <array>
+#include <string_view>
+#include <utility>
+
+#include "base/error.h"
+
+namespace lithe::models {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kConfig = "adapter_config.json";
+constexpr std::array kWeights{"adapter_model.safetensors", "adapter_model.bin"};
+constexpr const char* kWhole = "non_lora_trainables.bin";  // beside the factors, in LLaVA's own folders
+constexpr std::size_t kMaxConfigBytes = std::size_t{16} << 20;
+
+bool is_there(const fs::path& path) {
+  std::error_code code;
+  return fs::exists(path, code);
+}
+
+bool take_front(std::string& name, std::string_view front) {
+  if (!name.starts_with(front)) return false;
+  name.erase(0, front.size());
+  return true;
+}
+
+bool take_end(std::string& name, std::string_view end) {
+  if (!name.ends_with(end)) return false;
+  name.erase(name.size() - end.size());
+  return true;
+}
+
+void take_out(std::string& name, std::string_view part, std::string_view instead) {
+  const size_t at = name.find(part);
+  if (at != name.npos) name.replace(at, part.size(), instead);
+}
+
+LoraConfig read_config(const fs::path& folder) {
+  const fs::path file = folder / kConfig;
+  const Json json = read_json_file(file, kMaxConfigBytes);
+  return LoraConfig::read(JsonView(json, file.string()));
+}
+
+}  // namespace
+
+std::string plain_name(const std::string& name) {
+  std::string plain = name;
+  const auto take_any = [&plain] {
+    for (const char* part : {"model.", "language_model.", "vision_tower.", "vision_model."})
+      if (take_front(plain, part)) return true;
+    return false;
+  };
+  while (take_any()) {
+  }
+  if (plain.starts_with("layers.")) {  // as p-MoD's training wraps them
+    take_out(plain, ".decoder_layer.", ".");
+    take_out(plain, ".router.router.", ".router.");
+  }
+  if (take_front(plain, "multi_modal_projector.linear_1")) return "mm_projector.0" + plain;
+  if (take_front(plain, "multi_modal_projector.linear_2")) return "mm_projector.2" + plain;
+  return plain;
+}
+
+bool is_lora_folder(const fs::path& folder) {
+  if (!is_there(folder / kConfig)) return false;
+  return is_there(folder / kWeights[0]) || is_there(folder / kWeights[1]) || !is_there(folder / "config.json");
+}
+
+fs::path base_of_lora(const fs::path& folder) {
+  const LoraConfig config = read_config(folder);
+  require(!config.base.empty(), Fault::bad_file, (folder / kConfig).string(),
+          ": names no 'base_model_name_or_path'; give the base model as MODEL and this folder with --lora");
+  const fs::path named = config.base, above = fs::absolute(folder).lexically_normal().parent_path();
+  const fs::path last = named.has_filename() ? named.filename() : named.parent_path().filename();
+  for (const fs::path& path : {named, folder / named, above / named, folder / last, above / last}) {
+    if (is_there(path / "config.json")) return fs::absolute(path).lexically_normal();
+  }
+  fail(Fault::bad_file, folder.string(), ": the base model '", config.base.substr(0, 200),
+       "' is missing; put its folder at ", (above / last).string(),
+       ", or give it as MODEL and this folder with --lora");
+}
+
+LoraFolder LoraFolder::open(const fs::path& folder) {
+  LoraFolder lora;
+  lora.path_ = folder;
+  lora.config_ = read_config(folder);
+  const bool first = is_there(folder / kWeights[0]), second = is_there(folder / kWeights[1]);
+  require(first || second, Fault::bad_file, folder.string(), ": holds neither ", kWeights[0], " nor ", kWeights[1]);
+  std::vector<fs::path> files{folder / kWeights[first ? 0 : 1]};
+  if (is_there(folder / kWhole)) files.push_back(folder / kWhole);
+  for (const fs::path& file : files) {
+    const auto& opened = *lora.files_.emplace_back(std::make_unique<io::Checkpoint>(io::Checkpoint::open(file)));
+    for (const std::string& name : opened.names()) lora.sort_tensor(opened, name);
+  }
+  lora.check_pairs();
+  lora.check_whole();
+  return lora;
+}
+
+void LoraFolder::sort_tensor(const io::Checkpoint& file, const std::string& name) {
+  const auto refuse = [&](bool wrong, const char* what) {
+    require(!wrong, Fault::bad_file, file.path().string(), ": the tensor '", name, "' ", what);
+  };
+  refuse(name.find("lora_magnitude_vector") != name.npos, "belongs to DoRA, which is not supported");
+  refuse(name.find("lora_embedding_") != name.npos, "is LoRA on embeddings, which is not supported");
+  std::string module = name;
+  take_front(module, "base_model.model.");
+  take_out(module, ".base_layer.", ".");
+  take_out(module, ".modules_to_save.", ".");
+  take_out(module, ".default.", ".");  // the adapter's name in PEFT
+  const bool is_a = take_end(module, ".lora_A.weight"), is_b = !is_a && take_end(module, ".lora_B.weight");
+  const io::TensorView& tensor = file.at(name);
+  if (!is_a && !is_b) {
+    refuse(name.find(".lora_") != name.npos, "is no factor of LoRA, which are lora_A.weight and lora_B.weight");
+    refuse(!whole_.emplace(module, &tensor).second, "stands twice");
+    return;
+  }
+  Pair& pair = pairs_.emplace(plain_name(module), Pair{module, nullptr, nullptr, 0, 0}).first->second;
+  const io::TensorView*& place = is_a ? pair.a : pair.b;
+  refuse(place != nullptr, "stands twice");
+  place = &tensor;
+}
+
+void LoraFolder::check_pairs() {
+  const std::string file = files_.front()->path().string();
+  require(!pairs_.empty() || !whole_.empty(), Fault::bad_file, file, ": holds no tensor");
+  for (auto& [plain, pair] : pairs_) {
+    const std::string where = concat(file, ": the module '", pair.module, "'");
+    require(pair.a && pair.b, Fault::bad_file, where, " has no ", pair.a ? "lora_B" : "lora_A");
+    require(config_.targets_module(pair.module), Fault::bad_file, where, " is not among 'target_modules' of ", kConfig);
+    pair.rank = config_.rank_of(pair.module);
+    pair.scale = config_.scale_of(pair.module);
+    const bool fits = pair.a->shape.size() == 2 && pair.b->shape.size() == 2 && pair.a->shape[0] == pair.rank &&
+                      pair.b->shape[1] == pair.rank;
+    require(fits, Fault::bad_file, where, " has lora_A ", io::text_of(pair.a->shape), " and lora_B ",
+            io::text_of(pair.b->shape), "; with the rank ", pair.rank, " of ", kConfig, " they are [", pair.rank,
+            ", in] and [out, ", pair.rank, "]");
+  }
+}
+
+void LoraFolder::check_whole() const {
+  for (const std::string& module : config_.whole) {
+    bool found = false;
+    for (const auto& [name, tensor] : whole_) {
+      const std::string inside = "." + name;
+      found = found || inside.find("." + module + ".") != inside.npos;
+    }
+    require(found, Fault::bad_file, files_.front()->path().string(), ": holds no tensor of '", module.substr(0, 80),
+            "', which 'modules_to_save' of ", kConfig, " lists");
+  }
+}
+
+void LoraFolder::put_whole(io::Checkpoint& base) const {
+  std::map<std::string, std::string> names;
+  for (const std::string& name : base.names()) names[plain_name(name)] = name;
+  for (const auto& [name, tensor] : whole_) {
+    const auto found = names.find(plain_name(name));
+    require(found != names.end() || plain_name(name) != "lm_head.weight", Fault::bad_file, path_.string(),
+            ": brings an lm_head of its own, where the base model ties its head to the embeddings");
+    base.put(found == names.end() ? name : found->second, *tensor);
+  }
+}
+
+}  // namespace lithe::models

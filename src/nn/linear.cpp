@@ -1,0 +1,13 @@
+#include "nn/linear.h"
+
+#include <ATen/TensorOperators.h>
+
+namespace lithe::nn {
+
+Tensor LowRank::added_to(Tensor y, const Tensor& x) const {
+  // The scale goes to the thin rows. No gradient needs y as it was.
+  const Tensor u = scale * ops::linear(x, a, std::nullopt);  // [rows, rank]
+  return y.add_(ops::linear(u, b, std::nullopt));
+}
+
+}  // namespace lithe::nn

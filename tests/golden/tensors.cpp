@@ -1,0 +1,31 @@
+#include "golden/tensors.h"
+
+#include <numeric>
+
+#include "models/weights.h"
+
+namespace lithe::golden {
+
+at::Tensor TensorFile::operator[](const std::string& name) const {
+  return models::tensor_over(view(name));
+}
+
+nn::Linear TensorFile::linear(const std::string& name) const {
+  const at::Tensor matrix = (*this)[name + ".weight"];
+  return {matrix.dim() == 3 ? matrix.squeeze(-1) : matrix, (*this)[name + ".bias"]};
+}
+
+nn::GatedUp TensorFile::up(const std::string& name, int64_t groups, double scale) const {
+  const nn::Linear b = linear(name + ".conv_B"), d = linear(name + ".conv_D");
+  return {b.weight, b.bias, d.weight, d.bias, groups, scale};
+}
+
+routing::Batch batch_of(const routing::Sequence& sequence, std::vector<routing::RowKind> kinds) {
+  routing::Batch batch{.sequences = {sequence}, .offsets = {0, static_cast<int64_t>(kinds.size())}};
+  batch.positions.resize(kinds.size());
+  std::iota(batch.positions.begin(), batch.positions.end(), 0);
+  batch.kinds = std::move(kinds);
+  return batch;
+}
+
+}  // namespace lithe::golden

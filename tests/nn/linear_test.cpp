@@ -1,0 +1,64 @@
+#include "nn/linear.h"
+
+#include <gtest/gtest.h>
+
+#include "nn/adapters/fold.h"
+#include "ops/tensor_support.h"
+
+namespace lithe::nn {
+namespace {
+
+using test::Dice;
+using test::expect_close;
+
+struct Drawn {
+  explicit Drawn(uint64_t seed) : dice(seed) {}
+  Dice dice;
+  Tensor x = dice.normal({5, 6}), weight = dice.normal({8, 6}), bias = dice.normal({8}), a = dice.normal({2, 6}),
+         b = dice.normal({8, 2});
+  double scale = 1.5;
+
+  /// y = x W^T + c + s x A^T B^T, written down.
+  Tensor plain() const { return x.matmul(weight.t()) + bias + scale * x.matmul(a.t()).matmul(b.t()); }
+  Linear linear() const { return {weight, bias, LowRank{a, b, scale}}; }
+};
+
+TEST(Linear, AddsItsLowRankTerm) {
+  const Drawn drawn(1);
+  expect_close(drawn.linear()(drawn.x), drawn.plain(), 1e-12, "with a low-rank term");
+  Linear without = drawn.linear();
+  without.low_rank.reset();
+  expect_close(without(drawn.x), drawn.x.matmul(drawn.weight.t()) + drawn.bias, 1e-12, "without");
+}
+
+/// In place as it is, the addition leaves every gradient as written down.
+TEST(Linear, GradientsReachTheFactors) {
+  Drawn drawn(2);
+  const std::vector<Tensor> leaves{drawn.x, drawn.weight, drawn.bias, drawn.a, drawn.b};
+  for (const Tensor& leaf : leaves) leaf.set_requires_grad(true);
+  const Tensor seen = drawn.dice.normal({5, 8});
+  std::vector<Tensor> expected;
+  (drawn.plain() * seen).sum().backward();
+  for (const Tensor& leaf : leaves) {
+    expected.push_back(leaf.grad().clone());
+    leaf.mutable_grad().zero_();
+  }
+  (drawn.linear()(drawn.x) * seen).sum().backward();
+  for (size_t i = 0; i < leaves.size(); ++i) expect_close(leaves[i].grad(), expected[i], 1e-12, "gradient");
+}
+
+/// W R and W r of what the Linear is with its LoRA.
+TEST(Linear, FoldsItsLowRankTermToo) {
+  Drawn drawn(3);
+  const Linear linear = drawn.linear();
+  const Tensor whole = drawn.weight + drawn.scale * drawn.b.matmul(drawn.a), gain = drawn.dice.normal({6});
+  expect_close(whole_weight(linear), whole, 1e-12, "W + s B A");
+  expect_close(folded(linear, gain).weight, whole * gain, 1e-12, "behind a gain");
+  const AdapterMap map{gain, drawn.dice.normal({6, 3}), drawn.dice.normal({3, 6}), drawn.dice.normal({6})};
+  const Linear both = folded(linear, map);
+  expect_close(both.weight, whole.matmul(map.matrix()), 1e-12, "behind an adapter");
+  expect_close(*both.bias, whole.matmul(map.offset) + drawn.bias, 1e-12, "its bias");
+}
+
+}  // namespace
+}  // namespace lithe::nn

@@ -1,0 +1,198 @@
+// A folded model answers as the unfolded one does: tokens, and logits to 1e-5, over every prompt of the reference
+// cases.
+#include "session/fold.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <fstream>
+#include <iterator>
+
+#include "image/decode.h"
+#include "io/safetensors.h"
+#include "models/model.h"
+#include "models/peft_folder.h"
+#include "session/trace.h"
+
+namespace lithe::session {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path golden(const std::string& name) {
+  return fs::path(LITHE_TEST_DATA) / "golden" / name;
+}
+
+/// A prompt of a case and its picture files.
+struct Prompt {
+  std::string text;
+  std::vector<fs::path> pictures;
+};
+
+/// Of LLaVA-EAS: "generation"; picture i belongs to prompt i.
+std::vector<Prompt> eas_prompts() {
+  std::vector<Prompt> prompts;
+  const Json json = read_json_file(golden("llava_eas") / "case.json");
+  for (const auto& [name, entry] : json.at("generation").items()) {
+    Prompt prompt{entry.at("prompt").get<std::string>(), {}};
+    if (prompt.text.find("<image>") != prompt.text.npos)
+      prompt.pictures = {golden("llava_eas") / "inputs" / ("image" + std::to_string(prompts.size()) + ".png")};
+    prompts.push_back(prompt);
+  }
+  return prompts;
+}
+
+/// Of the other cases: "samples".
+std::vector<Prompt> sample_prompts(const std::string& name) {
+  std::vector<Prompt> prompts;
+  const fs::path folder = golden(name);
+  const Json json = read_json_file(folder / "case.json");
+  for (const Json& sample : json.at("samples")) {
+    std::ifstream file(folder / sample.at("prompt_file").get<std::string>(), std::ios::binary);
+    Prompt prompt{std::string(std::istreambuf_iterator<char>(file), {}), {}};
+    for (const Json& picture : sample.value("images", Json::array())) {
+      const fs::path direct = folder / picture.get<std::string>();
+      prompt.pictures.push_back(fs::exists(direct) ? direct : folder / "inputs" / picture.get<std::string>());
+    }
+    prompts.push_back(prompt);
+  }
+  return prompts;
+}
+
+Request request_of(const Session& session, const Prompt& prompt) {
+  Request request;
+  request.text = prompt.text;
+  request.raw = true;
+  for (const fs::path& picture : prompt.pictures)
+    request.images.push_back(image::read_image(picture, session.decode_options()));
+  return request;
+}
+
+class Fold : public ::testing::Test {
+ protected:
+  Fold() : temp_(fs::temp_directory_path() / ("lithe_fold_" + std::to_string(::getpid()))) { clear(); }
+  ~Fold() override { fs::remove_all(temp_); }
+
+  void clear() {
+    fs::remove_all(temp_);
+    fs::create_directories(temp_);
+  }
+  fs::path out() const { return temp_ / "folded"; }
+
+  FoldReport fold(const Session& session, const Prompt& prompt, bool freeze) {
+    fs::remove_all(out());
+    return fold_model(session, request_of(session, prompt), {.freeze = freeze, .new_tokens = 12}, out());
+  }
+
+  /// Writes LoRA for every product of these layers, and a projector's and a tower's, beside nothing.
+  fs::path adapter(const models::Model& base, const std::string& decoder, const std::string& projector,
+                   const std::string& tower, const std::vector<int64_t>& layers) {
+    const models::DecoderConfig& config = base.decoder.config;
+    test::PeftFolder peft(4, 3);
+    for (const int64_t layer : layers)
+      peft.add_layer(decoder + "layers." + std::to_string(layer) + ".", config.hidden, config.intermediate);
+    peft.add(projector, config.hidden, base.tower.config.width);
+    peft.add(tower + "encoder.layers.1.mlp.fc2", base.tower.config.width, base.tower.config.mlp);
+    peft.write(temp_ / "adapter");
+    return temp_ / "adapter";
+  }
+
+  io::SafetensorsFile traced(Session& session, const Prompt& prompt) {
+    const fs::path file = temp_ / "trace.safetensors";
+    write_trace(session, request_of(session, prompt), {.max_tokens = 12, .ignore_eos = true}, file);
+    return io::open_safetensors(file);
+  }
+
+  /// Relative to the largest.
+  static double deviation(const io::SafetensorsFile& a, const io::SafetensorsFile& b, const std::string& name) {
+    const auto left = a.tensors.at(name).values<float>(), right = b.tensors.at(name).values<float>();
+    EXPECT_EQ(left.size(), right.size());
+    double worst = 0, largest = 0;
+    for (size_t i = 0; i < left.size(); ++i) {
+      worst = std::max<double>(worst, std::abs(left[i] - right[i]));
+      largest = std::max<double>(largest, std::abs(left[i]));
+    }
+    return worst / largest;
+  }
+
+  void expect_equal(Session& whole, Session& folded, const Prompt& prompt) {
+    SCOPED_TRACE(prompt.text);
+    const io::SafetensorsFile a = traced(whole, prompt), b = traced(folded, prompt);
+    EXPECT_LT(deviation(a, b, "logits"), 1e-5);
+    EXPECT_LT(deviation(a, b, "step_logits"), 1e-5);
+    const auto left = a.tensors.at("tokens").values<int64_t>(), right = b.tensors.at("tokens").values<int64_t>();
+    EXPECT_TRUE(std::equal(left.begin(), left.end(), right.begin(), right.end()));
+  }
+
+  static void expect_small(const FoldReport& report) {
+    EXPECT_LT(report.largest_deviation, 1e-5 * report.largest_logit);
+    EXPECT_EQ(report.tokens, 12);
+    EXPECT_EQ(report.tokens_equal, report.tokens);
+  }
+
+  /// Folds once, then asks everything.
+  void fold_and_ask(Session whole, const std::vector<Prompt>& prompts) {
+    expect_small(fold(whole, prompts.front(), false));
+    Session folded = Session::open(out());
+    for (const Prompt& prompt : prompts) expect_equal(whole, folded, prompt);
+  }
+  /// Folds for each prompt with what it freezes.
+  void freeze_and_ask(Session whole, const std::vector<Prompt>& prompts) {
+    for (const Prompt& prompt : prompts) {
+      const FoldReport report = fold(whole, prompt, true);
+      expect_small(report);
+      EXPECT_EQ(report.adapters_left, 0);
+      Session folded = Session::open(out());
+      EXPECT_EQ(folded.facts().parameters->adapters, 0);
+      expect_equal(whole, folded, prompt);
+    }
+  }
+
+  Session eas_with_lora() {
+    const fs::path base = golden("llava_eas") / "checkpoint";
+    // Layer 1 has its attention, layer 2 a PIA: only what it has is adapted.
+    const auto model = models::open_model(base);
+    test::PeftFolder peft(4, 3);
+    const int64_t h = model->decoder.config.hidden, i = model->decoder.config.intermediate;
+    peft.add_layer("model.layers.1.", h, i);
+    for (const char* name : {"gate_proj", "up_proj"}) peft.add(std::string("model.layers.2.mlp.") + name, i, h);
+    peft.add("model.mm_projector.0", h, model->tower.config.width);
+    peft.write(temp_ / "adapter");
+    return Session::open(base, {.lora = temp_ / "adapter"});
+  }
+
+  fs::path temp_;
+};
+
+TEST_F(Fold, EasForEveryRequest) {
+  fold_and_ask(Session::open(golden("llava_eas") / "checkpoint"), eas_prompts());
+}
+
+TEST_F(Fold, EasFrozen) {
+  freeze_and_ask(Session::open(golden("llava_eas") / "checkpoint"), eas_prompts());
+}
+
+TEST_F(Fold, EasWithLora) {
+  fold_and_ask(eas_with_lora(), eas_prompts());
+  freeze_and_ask(eas_with_lora(), eas_prompts());
+}
+
+TEST_F(Fold, LoraInHuggingFaceLayout) {
+  for (const char* name : {"hf_llava15", "hf_llavanext"}) {
+    const fs::path base = golden(name) / "checkpoint";
+    const fs::path lora = adapter(*models::open_model(base), "model.language_model.",
+                                  "model.multi_modal_projector.linear_1", "model.vision_tower.", {0, 2});
+    fold_and_ask(Session::open(base, {.lora = lora}), sample_prompts(name));
+  }
+}
+
+TEST_F(Fold, LoraInTheOriginalLayout) {
+  const fs::path base = golden("liuhaotian_llava15") / "checkpoint";
+  const fs::path lora = adapter(*models::open_model(base), "model.", "model.mm_projector.0",
+                                "model.vision_tower.vision_tower.vision_model.", {0, 3});
+  fold_and_ask(Session::open(base, {.lora = lora}), sample_prompts("liuhaotian_llava15"));
+}
+
+}  // namespace
+}  // namespace lithe::session
