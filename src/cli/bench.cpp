@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "base/error.h"
 #include "cli/answer_report.h"
@@ -24,13 +25,16 @@ constexpr const char* kDescription =
 Every round takes dense, the plan, and dense again, one after another; the difference of the two dense runs (the A/A
 spread) says what a difference means on this machine. The prompt is made of random rows. Before anything is reported, the
 rows that each layer's KV cache holds are compared with the rows that the plan counts.
-`counted` is the share of dense operations that the plan leaves, `measured / counted` how near the clock comes to it.
+`operations` is the share of dense operations that the plan leaves, `bytes read` the same of what decoding reads (the
+weights that run, keys and values); `measured / counted` says how near the clock comes to the larger of the two.
+--batch-sizes runs several prompts at a time, each of its own rows, as `lithe batch` does.
 With --shape the weights are random: llava-1.5-7b, llava-1.5-13b, llava-next-7b, as few layers as you like.)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe bench demo --rounds 3
   lithe bench --shape llava-1.5-7b --layers 2 --vision-tokens 576
   lithe bench --shape llava-next-7b --layers 2 --vision-tokens 2880 -o json
+  lithe bench --shape llava-1.5-7b --layers 2 --batch-sizes 1,4,16 --rounds 3
 
 Exit codes: 0 done, 2 impossible request, 3 bad file, 1 anything else.)";
 
@@ -40,6 +44,7 @@ struct BenchOptions {
   int64_t layers = 2, tower_layers = 2;
   std::optional<int64_t> vision_tokens, high_res_tokens;
   int64_t text_tokens = 40;
+  std::vector<int64_t> batch_sizes{1};
   CompareOptions compare;
   std::string output = "md";
 };
@@ -67,24 +72,26 @@ void check(const BenchOptions& options) {
           "--output is '", options.output, "'; give md, csv or json.");
 }
 
-void print(const std::string& format, const BenchSubject& subject, const Comparison& result, double load_before) {
+void print(const std::string& format, const BenchSubject& subject, const std::vector<Comparison>& results,
+           double load_before) {
   const double load_after = load_average();
+  const Comparison& first = results.front();
   if (format == "csv") {
-    fmt::print("{}", flat_table(subject, result).csv());
+    fmt::print("{}", flat_table(subject, results).csv());
   } else if (format == "json") {
     const Json json = {{"processor", processor_name()},
                        {"load_before", load_before},
                        {"load_after", load_after},
-                       {"dense_kv_bytes", result.dense_kv_bytes},
-                       {"plan_kv_bytes", result.plan_kv_bytes},
-                       {"tests", report_json(subject, result)}};
+                       {"dense_kv_bytes", first.dense_kv_bytes},
+                       {"plan_kv_bytes", first.plan_kv_bytes},
+                       {"tests", report_json(subject, results)}};
     fmt::print("{}\n", json.dump(2));
   } else {
-    fmt::print("{}\n", speed_table(subject, result).markdown());
-    fmt::print("{} beside dense:\n\n{}\n", result.plan, ratio_table(result).markdown());
-    fmt::print("KV cache after prefill: dense {}, {} {}; rows held equal rows counted.\n",
-               bytes_text(result.dense_kv_bytes), result.plan, bytes_text(result.plan_kv_bytes));
-    fmt::print("{}Machine: {}, {} threads, load {:.2f} before and {:.2f} after.\n", slower_lines(result),
+    fmt::print("{}\n", speed_table(subject, results).markdown());
+    fmt::print("{} beside dense:\n\n{}\n", first.plan, ratio_table(results).markdown());
+    fmt::print("KV cache of a sequence after prefill: dense {}, {} {}; rows held equal rows counted.\n",
+               bytes_text(first.dense_kv_bytes), first.plan, bytes_text(first.plan_kv_bytes));
+    fmt::print("{}Machine: {}, {} threads, load {:.2f} before and {:.2f} after.\n", slower_lines(results),
                processor_name(), subject.threads, load_before, load_after);
   }
 }
@@ -98,16 +105,22 @@ int run(BenchOptions options) {
   const plan::Plan plan = options.plan ? plan::load_plan(*options.plan, facts) : session.plan();
   const int64_t picture = facts.tower ? facts.tower->patches * facts.tower->max_tiles : 0;
   const plan::PromptShape shape = plan::prompt_of(facts, options.vision_tokens.value_or(picture), options.text_tokens);
-  const session::BenchPrompt prompt{.vision_tokens = shape.vision_tokens,
-                                    .high_res_tokens = options.high_res_tokens.value_or(shape.high_res_tokens),
-                                    .text_tokens = options.text_tokens,
-                                    .seed = options.common.seed};
+  session::BenchPrompt prompt{.vision_tokens = shape.vision_tokens,
+                              .high_res_tokens = options.high_res_tokens.value_or(shape.high_res_tokens),
+                              .text_tokens = options.text_tokens,
+                              .seed = options.common.seed};
   options.compare.tiles = shape.tiles;
-  Comparison result;
+  std::vector<Comparison> results;
   {
     Progress progress("timing");
-    options.compare.on_progress = [&progress](const std::string& state) { progress.show(state); };
-    result = compare(session, plan, prompt, options.compare);
+    for (const int64_t size : options.batch_sizes) {
+      prompt.sequences = size;
+      options.compare.on_progress = [&](const std::string& state) {
+        progress.show(options.batch_sizes.size() == 1 ? state : fmt::format("batch of {}, {}", size, state));
+      };
+      results.push_back(compare(session, plan, prompt, options.compare));
+      options.compare.tiles = 0;
+    }
   }
   const BenchSubject subject{.model = label_of(options, session),
                              .weight_bytes = session.weight_bytes(),
@@ -115,7 +128,7 @@ int run(BenchOptions options) {
                              .threads = threads_of(options.common),
                              .tiles = shape.tiles,
                              .tile_px = facts.tower ? facts.tower->image : 0};
-  print(options.output, subject, result, load_before);
+  print(options.output, subject, results, load_before);
   return 0;
 }
 
@@ -124,6 +137,10 @@ void add_prompt(CLI::App& app, BenchOptions& options) {
       ->type_name("N");
   app.add_option("--high-res-tokens", options.high_res_tokens, "Of these, rows of LLaVA-NeXT's tiles")->type_name("N");
   app.add_option("--text-tokens", options.text_tokens, "Text rows of the prompt (default: 40)")->type_name("N");
+  app.add_option("--batch-sizes", options.batch_sizes, "Prompts at a time, one or several numbers (default: 1)")
+      ->type_name("N,..")
+      ->delimiter(',')
+      ->expected(1, 16);
   app.add_option("-r,--rounds", options.compare.rounds, "Rounds that count (default: 9)")->type_name("N");
   app.add_option("--warm-up", options.compare.warm_up, "Rounds in front that do not (default: 1)")->type_name("N");
   app.add_option("--decode-tokens", options.compare.decode_steps, "Tokens of a decode run (default: 8)")

@@ -16,15 +16,23 @@ struct Series {
   const Phase* compared = nullptr;  ///< Where the series is the plan's side of a phase.
 };
 
-std::vector<Series> series_of(const BenchSubject& subject, const Comparison& c) {
+std::vector<const Phase*> phases_of(const std::vector<Comparison>& comparisons) {
+  std::vector<const Phase*> all;
+  for (const Comparison& c : comparisons) all.insert(all.end(), {&c.prefill, &c.decode});
+  return all;
+}
+
+/// Encoding takes a picture after the other, whatever the batch size.
+std::vector<Series> series_of(const BenchSubject& subject, const std::vector<Comparison>& comparisons) {
+  const Comparison& first = comparisons.front();
   std::vector<Series> all;
-  if (!c.image_ms.empty()) {
-    all.push_back({"-", fmt::format("image {}x{}px", subject.tiles, subject.tile_px), 1, &c.image_ms, nullptr});
+  if (!first.image_ms.empty()) {
+    all.push_back({"-", fmt::format("image {}x{}px", subject.tiles, subject.tile_px), 1, &first.image_ms, nullptr});
   }
-  for (const Phase* phase : {&c.prefill, &c.decode}) {
+  for (const Phase* phase : phases_of(comparisons)) {
     all.push_back({"dense", phase->test, phase->rows, &phase->dense, nullptr});
     all.push_back({"dense again", phase->test, phase->rows, &phase->again, nullptr});
-    all.push_back({c.plan, phase->test, phase->rows, &phase->skipped, phase});
+    all.push_back({first.plan, phase->test, phase->rows, &phase->skipped, phase});
   }
   return all;
 }
@@ -41,9 +49,9 @@ std::string plus_minus(const std::vector<double>& values) {
 
 }  // namespace
 
-TextTable speed_table(const BenchSubject& subject, const Comparison& comparison) {
+TextTable speed_table(const BenchSubject& subject, const std::vector<Comparison>& comparisons) {
   TextTable table{{"model", "size", "params", "threads", "plan", "test", "t/s", "ms"}, {}};
-  for (const Series& series : series_of(subject, comparison)) {
+  for (const Series& series : series_of(subject, comparisons)) {
     table.rows.push_back({subject.model, bytes_text(subject.weight_bytes), count_text(subject.parameters),
                           std::to_string(subject.threads), series.plan, series.test, plus_minus(speeds(series)),
                           plus_minus(*series.ms)});
@@ -51,20 +59,23 @@ TextTable speed_table(const BenchSubject& subject, const Comparison& comparison)
   return table;
 }
 
-TextTable ratio_table(const Comparison& c) {
-  TextTable table{{"test", "counted", "median ratio", "min ratio", "A/A spread", "measured / counted"}, {}};
-  for (const Phase* phase : {&c.prefill, &c.decode}) {
+TextTable ratio_table(const std::vector<Comparison>& comparisons) {
+  TextTable table{{"test", "operations", "bytes read", "median ratio", "min ratio", "A/A spread", "measured / counted"},
+                  {}};
+  for (const Phase* phase : phases_of(comparisons)) {
+    const bool decodes = phase->test.starts_with("tg");
     table.rows.push_back({phase->test, fmt::format("{:.3f}", phase->counted_share),
+                          decodes ? fmt::format("{:.3f}", phase->read_share) : "",
                           fmt::format("{:.3f}", phase->median_ratio()), fmt::format("{:.3f}", phase->minimum_ratio()),
                           fmt::format("{:.1f} %", 100 * phase->equal_spread()),
-                          fmt::format("{:.2f}", phase->median_ratio() / phase->counted_share)});
+                          fmt::format("{:.2f}", phase->median_ratio() / phase->binding_share())});
   }
   return table;
 }
 
-Json report_json(const BenchSubject& subject, const Comparison& c) {
+Json report_json(const BenchSubject& subject, const std::vector<Comparison>& comparisons) {
   Json list = Json::array();
-  for (const Series& series : series_of(subject, c)) {
+  for (const Series& series : series_of(subject, comparisons)) {
     const std::vector<double> rate = speeds(series);
     Json row = {{"model", subject.model},
                 {"size_bytes", subject.weight_bytes},
@@ -82,6 +93,7 @@ Json report_json(const BenchSubject& subject, const Comparison& c) {
                 {"per_second_sd", deviation(rate)}};
     if (series.compared != nullptr) {
       row["counted_share"] = series.compared->counted_share;
+      row["read_share"] = series.compared->read_share;
       row["median_ratio"] = series.compared->median_ratio();
       row["min_ratio"] = series.compared->minimum_ratio();
       row["aa_spread"] = series.compared->equal_spread();
@@ -91,8 +103,8 @@ Json report_json(const BenchSubject& subject, const Comparison& c) {
   return list;
 }
 
-TextTable flat_table(const BenchSubject& subject, const Comparison& comparison) {
-  const Json list = report_json(subject, comparison);
+TextTable flat_table(const BenchSubject& subject, const std::vector<Comparison>& comparisons) {
+  const Json list = report_json(subject, comparisons);
   TextTable table;
   // The plan's rows have every column.
   for (const auto& item : list.back().items()) table.header.push_back(item.key());
@@ -107,13 +119,13 @@ TextTable flat_table(const BenchSubject& subject, const Comparison& comparison) 
   return table;
 }
 
-std::string slower_lines(const Comparison& c) {
+std::string slower_lines(const std::vector<Comparison>& comparisons) {
   std::string text;
-  for (const Phase* phase : {&c.prefill, &c.decode}) {
+  for (const Phase* phase : phases_of(comparisons)) {
     const double ratio = phase->median_ratio();
     if (ratio <= 1 + phase->equal_spread()) continue;
     text += fmt::format("{} is slower under {} than dense: {:.3f} x, where two equal runs differ by {:.1f} %.\n",
-                        phase->test, c.plan, ratio, 100 * phase->equal_spread());
+                        phase->test, comparisons.front().plan, ratio, 100 * phase->equal_spread());
   }
   return text;
 }

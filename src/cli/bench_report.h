@@ -9,7 +9,7 @@
 
 namespace lithe::cli {
 
-/// What was timed, for the columns of a report.
+/// What was timed, for the columns of a report; a report takes one comparison per batch size.
 struct BenchSubject {
   std::string model;
   int64_t weight_bytes = 0, parameters = 0, threads = 0;
@@ -18,18 +18,19 @@ struct BenchSubject {
 
 /// A llama-bench-style table: one row per test and plan, tokens (or pictures) per second as mean ± deviation,
 /// milliseconds.
-TextTable speed_table(const BenchSubject& subject, const Comparison& comparison);
+TextTable speed_table(const BenchSubject& subject, const std::vector<Comparison>& comparisons);
 
-/// The plan beside dense: counted share, ratio of medians and of minima, A/A spread, measured over counted.
-TextTable ratio_table(const Comparison& comparison);
+/// The plan beside dense: shares of operations and of the bytes that decoding reads, ratio of medians and of minima,
+/// A/A spread, measured over the share that binds: operations in prefill, the larger of the two in decoding.
+TextTable ratio_table(const std::vector<Comparison>& comparisons);
 
 /// Everything in the two tables, one object per test and plan.
-Json report_json(const BenchSubject& subject, const Comparison& comparison);
+Json report_json(const BenchSubject& subject, const std::vector<Comparison>& comparisons);
 
 /// The same as one flat table, for CSV.
-TextTable flat_table(const BenchSubject& subject, const Comparison& comparison);
+TextTable flat_table(const BenchSubject& subject, const std::vector<Comparison>& comparisons);
 
 /// One sentence for every phase where the plan was slower than dense beyond the A/A spread; empty where there is none.
-std::string slower_lines(const Comparison& comparison);
+std::string slower_lines(const std::vector<Comparison>& comparisons);
 
 }  // namespace lithe::cli

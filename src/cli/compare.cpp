@@ -70,11 +70,12 @@ Comparison compare(const session::Session& session, const plan::Plan& plan, cons
   Comparison result;
   result.plan = plan.name;
   result.cost = count(session, plan, prompt, options.tiles);
-  const int64_t rows = prompt.vision_tokens + prompt.text_tokens;
+  const int64_t rows = prompt.vision_tokens + prompt.text_tokens, batch = prompt.sequences;
+  const std::string together = batch > 1 ? fmt::format(" x{}", batch) : "";
   const plan::CostTable& cost = result.cost;
-  result.prefill = {.test = fmt::format("pp{}", rows), .rows = rows};
+  result.prefill = {.test = fmt::format("pp{}{}", rows, together), .rows = rows * batch};
   result.prefill.counted_share = (cost.total.decoder + cost.total.head) / (cost.dense.decoder + cost.dense.head);
-  result.decode = {.test = fmt::format("tg{}", options.decode_steps), .rows = options.decode_steps};
+  result.decode = {.test = fmt::format("tg{}{}", options.decode_steps, together), .rows = options.decode_steps * batch};
   result.decode.counted_share =
       decode_flops(session.facts(), cost.layers) / decode_flops(session.facts(), cost.dense_layers);
 
@@ -96,8 +97,9 @@ Comparison compare(const session::Session& session, const plan::Plan& plan, cons
     check_rows(b, cost.layers, plan.name);
     result.dense_kv_bytes = a.bytes_held;
     result.plan_kv_bytes = b.bytes_held;
+    result.decode.read_share = static_cast<double>(b.bytes_read) / static_cast<double>(a.bytes_read);
   }
-  // Each decode time is a mean per token; a phase is of all its tokens.
+  // Each decode time is a mean per step; a phase is of all its tokens.
   for (auto* times : {&result.decode.dense, &result.decode.again, &result.decode.skipped}) {
     for (double& ms : *times) ms *= static_cast<double>(options.decode_steps);
   }

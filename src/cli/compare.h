@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -24,13 +25,15 @@ struct CompareOptions {
 /// that a busy moment hits all three; A' is dense once more and shows how far two equal things differ on this machine.
 struct Phase {
   std::string test;  ///< "pp616", "tg8"
-  int64_t rows = 0;  ///< Rows or tokens of one run.
+  int64_t rows = 0;  ///< Rows or tokens of one run, of all its sequences.
   std::vector<double> dense, again, skipped;
   double counted_share = 1;  ///< Operations under the plan / operations of dense.
+  double read_share = 0;     ///< The same of the bytes that decoding reads: weights that run, keys and values.
 
   double median_ratio() const;  ///< Plan / dense, dense being A and A' together.
   double minimum_ratio() const;
   double equal_spread() const;  ///< |median A' / median A - 1|
+  double binding_share() const { return std::max(counted_share, read_share); }
 };
 
 struct Comparison {
@@ -41,7 +44,7 @@ struct Comparison {
   int64_t dense_kv_bytes = 0, plan_kv_bytes = 0;  ///< As held after prefill.
 };
 
-/// Times a model on a made-up prompt, dense beside `plan`. Throws Error{internal} where the cache holds other rows than
+/// Times a model on made-up prompts, dense beside `plan`. Throws Error{internal} where the cache holds other rows than
 /// the plan counts.
 Comparison compare(const session::Session& session, const plan::Plan& plan, const session::BenchPrompt& prompt,
                    const CompareOptions& options);

@@ -155,7 +155,7 @@ void print_wide(const Comparison& wide) {
   }
   fmt::print("\n{}\nKV cache after prefill: dense {}, {} {} ({:.1f} %); rows held equal rows counted.\n{}",
              table.markdown(), bytes_text(wide.dense_kv_bytes), wide.plan, bytes_text(wide.plan_kv_bytes),
-             percent(wide.plan_kv_bytes, wide.dense_kv_bytes), slower_lines(wide));
+             percent(wide.plan_kv_bytes, wide.dense_kv_bytes), slower_lines({wide}));
 }
 
 int run(const DemoOptions& options) {
@@ -173,7 +173,7 @@ int run(const DemoOptions& options) {
   if (!options.no_wide) {
     const Comparison wide = compare_wide(options);
     if (!options.common.json) print_wide(wide);
-    json["wide"] = report_json({.model = "llava-1.5-7b, 2 layers", .threads = threads_of(options.common)}, wide);
+    json["wide"] = report_json({.model = "llava-1.5-7b, 2 layers", .threads = threads_of(options.common)}, {wide});
   }
   if (options.common.json) fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
   return 0;

@@ -1,8 +1,12 @@
 #include "session/bench.h"
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/randn.h>
 #include <c10/core/InferenceMode.h>
+
+#include <string>
+#include <string_view>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -26,12 +30,34 @@ std::vector<routing::RowKind> kinds_of(const BenchPrompt& prompt) {
 
 struct Bench::State {
   const models::Model& model;
-  std::vector<routing::RowKind> kinds;
-  Tensor rows;  // [rows, hidden]
+  int64_t sequences = 1;
+  std::vector<routing::RowKind> kinds;  // of one sequence
+  Tensor rows;                          // [all rows, hidden]
   at::Generator generator;
-  std::unique_ptr<Generation> generation;
+  std::vector<Generation> generations;
   const plan::Plan* prefilled = nullptr;
+
+  /// The last row of every sequence.  x: [all rows alive, hidden]
+  Tensor last_rows(const Tensor& x) const { return x.view({sequences, -1, x.size(1)}).select(1, -1); }
 };
+
+namespace {
+
+/// Bytes of the weights that a decoded row goes through: of the layers what the plan leaves, and the head.
+int64_t weights_read(const models::Model& model, const plan::Plan& plan) {
+  models::Decoder decoder = model.decoder;  // shares the tensors; visiting lets them be changed
+  auto bytes = static_cast<int64_t>(decoder.head.weight.nbytes());
+  visit(decoder, [&](const models::WeightSlot& slot) {
+    if (!slot.name.starts_with("layers.")) return;
+    const int64_t layer = std::stoll(slot.name.substr(std::string_view("layers.").size()));
+    const plan::LayerPlan* entry = plan.find("decoder", layer);
+    const bool off = entry && !entry->self_attention && slot.name.find(".self_attn.") != std::string::npos;
+    if (!off) bytes += static_cast<int64_t>(slot.tensor.nbytes());
+  });
+  return bytes;
+}
+
+}  // namespace
 
 Bench::Bench(const models::Model& model, const BenchPrompt& prompt) {
   require(
@@ -39,11 +65,13 @@ Bench::Bench(const models::Model& model, const BenchPrompt& prompt) {
       Fault::bad_request,
       "bench: the prompt needs at least one text token, and its high-resolution tokens are among its vision tokens");
   at::Generator generator = at::detail::createCPUGenerator(prompt.seed);
-  const int64_t rows = prompt.vision_tokens + prompt.text_tokens;
+  require(prompt.sequences >= 1, Fault::bad_request, "bench: the batch size is ", prompt.sequences,
+          ", it must be at least 1");
+  const int64_t rows = prompt.sequences * (prompt.vision_tokens + prompt.text_tokens);
   Tensor x = at::randn({rows, model.decoder.config.hidden}, generator, at::TensorOptions(at::kFloat))
                  .to(model.decoder.embeddings.device());
-  state_ =
-      std::unique_ptr<State>(new State{model, kinds_of(prompt), std::move(x), std::move(generator), nullptr, nullptr});
+  state_ = std::unique_ptr<State>(
+      new State{model, prompt.sequences, kinds_of(prompt), std::move(x), std::move(generator), {}, nullptr});
 }
 
 Bench::~Bench() = default;
@@ -60,25 +88,39 @@ double Bench::encode_ms(int64_t tiles) {
 
 PrefillResult Bench::prefill(const plan::Plan& plan) {
   const c10::InferenceMode no_gradients;
-  state_->generation.reset();  // before the next cache is made, so that never two are held
+  State& state = *state_;
+  state.generations.clear();  // before the next caches are made, so that never two sets are held
   const Stopwatch clock;
-  state_->generation = std::make_unique<Generation>(state_->model, plan);
-  const Tensor hidden = state_->generation->prefill(state_->rows, state_->kinds);
-  state_->model.decoder.logits(hidden.narrow(0, hidden.size(0) - 1, 1));
-  state_->prefilled = &plan;
-  return {clock.elapsed_ms(), state_->generation->rows_held(), state_->generation->bytes_held()};
+  routing::Batch batch;
+  state.generations.reserve(static_cast<size_t>(state.sequences));
+  for (int64_t i = 0; i < state.sequences; ++i) {
+    state.generations.emplace_back(state.model, plan).enter_prompt(batch, state.kinds);
+  }
+  const Tensor hidden = state.model.decoder.forward(std::move(batch), state.rows);
+  state.model.decoder.logits(state.last_rows(hidden));
+  state.prefilled = &plan;
+  PrefillResult result{.ms = clock.elapsed_ms(), .rows_held = state.generations.front().rows_held()};
+  for (const Generation& generation : state.generations) result.bytes_held += generation.bytes_held();
+  result.bytes_read = weights_read(state.model, plan) + result.bytes_held;
+  return result;
 }
 
 double Bench::decode_ms(const plan::Plan& plan, int64_t steps) {
   const c10::InferenceMode no_gradients;
-  require(state_->prefilled == &plan && steps > 0, Fault::internal,
+  State& state = *state_;
+  require(state.prefilled == &plan && steps > 0, Fault::internal,
           "Bench::decode_ms: call prefill with the same plan first");
-  state_->generation->reserve(steps);
-  const Generation::Mark prompt = state_->generation->mark();
+  for (Generation& generation : state.generations) generation.reserve(steps);
+  const Generation::Mark prompt = state.generations.front().mark();
+  const Tensor ids = at::ones({state.sequences}, at::TensorOptions(at::kLong)).to(state.rows.device());
   const Stopwatch clock;
-  for (int64_t i = 0; i < steps; ++i) state_->model.decoder.logits(state_->generation->step(1));
+  for (int64_t i = 0; i < steps; ++i) {
+    routing::Batch batch;
+    for (Generation& generation : state.generations) generation.enter_token(batch);
+    state.model.decoder.logits(state.model.decoder.forward(std::move(batch), state.model.decoder.embed(ids)));
+  }
   const double ms = clock.elapsed_ms() / static_cast<double>(steps);
-  state_->generation->rewind(prompt);
+  for (Generation& generation : state.generations) generation.rewind(prompt);
   return ms;
 }
 

@@ -17,13 +17,15 @@ struct BenchPrompt {
   int64_t vision_tokens = 576;
   int64_t high_res_tokens = 0;  ///< Of vision_tokens, how many belong to LLaVA-NeXT's tiles.
   int64_t text_tokens = 40;
+  int64_t sequences = 1;  ///< Prompts of this shape that run together, each of its own rows.
   uint64_t seed = 0;
 };
 
 struct PrefillResult {
   double ms = 0;
-  std::vector<int64_t> rows_held;  ///< Per layer, in the KV cache
-  int64_t bytes_held = 0;
+  std::vector<int64_t> rows_held;  ///< Per layer, in the KV cache of one sequence
+  int64_t bytes_held = 0;          ///< Of all sequences.
+  int64_t bytes_read = 0;  ///< That a decode step behind it reads: the weights that run, and all keys and values.
 };
 
 /// Phases of one model on one made-up prompt, each call timed once. Weights are shared between plans.
@@ -34,10 +36,10 @@ class Bench {
 
   /// The tower and projector on `tiles` random tiles; milliseconds.
   double encode_ms(int64_t tiles);
-  /// Prefill under a plan; the cache that results serves decode_ms with the same plan.
+  /// Prefill of all sequences under a plan; the cache that results serves decode_ms with the same plan.
   PrefillResult prefill(const plan::Plan& plan);
-  /// Mean of `steps` decode steps behind the last prefill; milliseconds per token. The cache is put back to where it
-  /// was.
+  /// Mean of `steps` decode steps of all sequences behind the last prefill; milliseconds per step. The cache is put
+  /// back to where it was.
   double decode_ms(const plan::Plan& plan, int64_t steps);
 
  private:

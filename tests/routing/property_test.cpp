@@ -10,7 +10,8 @@ using plan::Plan;
 using plan::Rule;
 using plan::Switches;
 
-constexpr int kTrials = 200;
+// A thousand draws in all, of one to four prompts, each under a plan of its own.
+constexpr int kTrained = 300, kServedAlone = 300, kServedTogether = 400;
 
 Switches random_switches(Dice& dice) {
   Switches s{dice.coin(), dice.coin(), false, dice.coin()};
@@ -79,7 +80,7 @@ TinyShape random_shape(Dice& dice) {
 }
 
 TEST(RandomPlans, TrainAsTheTwinDoes) {
-  for (int trial = 0; trial < kTrials && !HasFailure(); ++trial) {
+  for (int trial = 0; trial < kTrained && !HasFailure(); ++trial) {
     Dice dice(static_cast<uint64_t>(1000 + trial));
     const TinyShape shape = random_shape(dice);
     const std::vector<Block> blocks = random_blocks(dice, shape);
@@ -89,20 +90,37 @@ TEST(RandomPlans, TrainAsTheTwinDoes) {
   }
 }
 
+/// EAS in one layer; as its attention is off, nothing in any plan may read scores.
+void draw_replaced_attention(Dice& dice, const TinyShape& shape, std::vector<Block>& blocks,
+                             std::vector<Prompt>& prompts) {
+  replace_attention(dice, blocks[static_cast<size_t>(dice.below(shape.layers))], dice.coin());
+  for (Prompt& prompt : prompts) {
+    for (plan::LayerPlan& entry : prompt.plan.layers) {
+      for (Rule& r : entry.rules) r.by = r.by == "attention" ? "uniform" : r.by;
+    }
+  }
+}
+
 TEST(RandomPlans, ServeAsTheTwinDoes) {
-  for (int trial = 0; trial < kTrials && !HasFailure(); ++trial) {
+  for (int trial = 0; trial < kServedAlone && !HasFailure(); ++trial) {
     Dice dice(static_cast<uint64_t>(5000 + trial));
     const TinyShape shape = random_shape(dice);
     std::vector<Block> blocks = random_blocks(dice, shape);
-    Prompt prompt = random_case(dice, shape, true);
-    if (dice.below(3) == 0) {  // EAS in one layer; its plan has the attention off, so nothing after may read scores
-      const size_t layer = static_cast<size_t>(dice.below(shape.layers));
-      replace_attention(dice, blocks[layer], dice.coin());
-      for (plan::LayerPlan& entry : prompt.plan.layers) {
-        for (Rule& r : entry.rules) r.by = r.by == "attention" ? "uniform" : r.by;
-      }
-    }
-    expect_served_equals_twin(blocks, shape, prompt, concat("trial ", trial));
+    std::vector<Prompt> prompts{random_case(dice, shape, true)};
+    if (dice.below(3) == 0) draw_replaced_attention(dice, shape, blocks, prompts);
+    expect_served_equals_twin(blocks, shape, prompts.front(), concat("trial ", trial));
+  }
+}
+
+TEST(RandomPlans, ServeTogetherAsTheTwinDoesOneByOne) {
+  for (int trial = 0; trial < kServedTogether && !HasFailure(); ++trial) {
+    Dice dice(static_cast<uint64_t>(9000 + trial));
+    const TinyShape shape = random_shape(dice);
+    std::vector<Block> blocks = random_blocks(dice, shape);
+    std::vector<Prompt> prompts;
+    for (int64_t i = dice.below(3); i >= -1; --i) prompts.push_back(random_case(dice, shape, true));
+    if (dice.below(3) == 0) draw_replaced_attention(dice, shape, blocks, prompts);
+    expect_served_together_equals_twin(blocks, shape, prompts, dice, concat("trial ", trial));
   }
 }
 

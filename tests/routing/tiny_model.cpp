@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace lithe::routing {
@@ -156,19 +157,57 @@ void visit(std::vector<Block>& blocks, const Visit& visit) {
   }
 }
 
+namespace {
+
+/// Appends rows [begin, end) of a prompt as one more sequence.
+void append(Batch& batch, const Prompt& prompt, int64_t begin, int64_t end, std::span<nn::LayerState> states,
+            bool is_prompt) {
+  if (batch.offsets.empty()) batch.offsets.push_back(0);
+  batch.positions.insert(batch.positions.end(), prompt.positions.begin() + begin, prompt.positions.begin() + end);
+  batch.kinds.insert(batch.kinds.end(), prompt.kinds.begin() + begin, prompt.kinds.begin() + end);
+  batch.offsets.push_back(batch.rows());
+  batch.sequences.push_back({.plan = &prompt.plan, .states = states, .prompt = is_prompt});
+}
+
+Outcome run(const std::vector<Block>& blocks, const TinyShape& shape, Batch batch, Tensor x) {
+  batch.angles = ops::rope_angles({.head_dim = shape.head_dim}, batch.positions);
+  Executor executor(std::move(batch), "decoder", static_cast<int64_t>(blocks.size()));
+  for (size_t layer = 0; layer < blocks.size(); ++layer)
+    x = executor.run(blocks[layer], static_cast<int64_t>(layer), x);
+  return {x, executor.batch()};
+}
+
+/// A prompt on its way: the rows before `next` have run.
+struct Running {
+  const Prompt& prompt;
+  Served served{};
+  std::vector<Tensor> decoded{};
+  int64_t next = 0;
+
+  bool done() const { return next == prompt.rows(); }
+  Tensor enter(Batch& batch) {
+    const int64_t begin = next;
+    next = begin == 0 ? prompt.prompt_rows : begin + 1;
+    append(batch, prompt, begin, next, served.states, begin == 0);
+    return prompt.x.narrow(0, begin, next - begin);
+  }
+  void take(const Tensor& rows) {
+    if (next == prompt.prompt_rows)
+      served.prompt_hidden = rows;
+    else
+      decoded.push_back(rows);
+    if (done() && !decoded.empty()) served.decoded_hidden = at::cat(decoded);
+  }
+};
+
+}  // namespace
+
 Batch batch_of(const std::vector<Prompt>& prompts, const TinyShape& shape, int64_t begin, int64_t end,
                std::vector<std::vector<nn::LayerState>>& states, bool prompt) {
   Batch batch;
-  batch.offsets.push_back(0);
   for (size_t i = 0; i < prompts.size(); ++i) {
-    const Prompt& p = prompts[i];
-    const int64_t last = std::min(end, p.rows());
-    batch.positions.insert(batch.positions.end(), p.positions.begin() + begin, p.positions.begin() + last);
-    batch.kinds.insert(batch.kinds.end(), p.kinds.begin() + begin, p.kinds.begin() + last);
-    batch.offsets.push_back(batch.rows());
-    Sequence sequence{.plan = &p.plan, .prompt = prompt};
-    if (!states.empty()) sequence.states = states[i];
-    batch.sequences.push_back(sequence);
+    append(batch, prompts[i], begin, std::min(end, prompts[i].rows()),
+           states.empty() ? std::span<nn::LayerState>() : std::span<nn::LayerState>(states[i]), prompt);
   }
   batch.angles = ops::rope_angles({.head_dim = shape.head_dim}, batch.positions);
   return batch;
@@ -178,32 +217,43 @@ Outcome run_all(const std::vector<Block>& blocks, const TinyShape& shape, const 
   std::vector<std::vector<nn::LayerState>> no_states;
   std::vector<Tensor> inputs;
   for (const Prompt& prompt : prompts) inputs.push_back(prompt.x);
-  Executor executor(batch_of(prompts, shape, 0, INT64_MAX, no_states, true), "decoder",
-                    static_cast<int64_t>(blocks.size()));
-  Tensor x = at::cat(inputs);
-  for (size_t layer = 0; layer < blocks.size(); ++layer)
-    x = executor.run(blocks[layer], static_cast<int64_t>(layer), x);
-  return {x, executor.batch()};
+  return run(blocks, shape, batch_of(prompts, shape, 0, INT64_MAX, no_states, true), at::cat(inputs));
+}
+
+std::vector<Served> serve_together(const std::vector<Block>& blocks, const TinyShape& shape,
+                                   const std::vector<Prompt>& prompts, Dice& dice) {
+  const at::NoGradGuard no_gradient;
+  std::vector<Running> all;
+  for (const Prompt& prompt : prompts) {
+    all.push_back({.prompt = prompt});
+    all.back().served.states.resize(blocks.size());
+  }
+  size_t joined = 0;
+  while (std::any_of(all.begin(), all.end(), [](const Running& one) { return !one.done(); })) {
+    if (joined < all.size()) joined += static_cast<size_t>(1 + dice.below(static_cast<int64_t>(all.size() - joined)));
+    Batch batch;
+    std::vector<Running*> in_pass;
+    std::vector<Tensor> rows;
+    for (size_t i = 0; i < joined; ++i) {
+      if (all[i].done()) continue;
+      in_pass.push_back(&all[i]);
+      rows.push_back(all[i].enter(batch));
+    }
+    if (in_pass.empty()) continue;  // those that joined are done, others are yet to come
+    const Outcome outcome = run(blocks, shape, std::move(batch), at::cat(rows));
+    for (size_t i = 0; i < in_pass.size(); ++i) {
+      const int64_t first = outcome.batch.offsets[i];
+      in_pass[i]->take(outcome.hidden.narrow(0, first, outcome.batch.offsets[i + 1] - first));
+    }
+  }
+  std::vector<Served> served;
+  for (Running& one : all) served.push_back(std::move(one.served));
+  return served;
 }
 
 Served serve(const std::vector<Block>& blocks, const TinyShape& shape, const Prompt& prompt) {
-  const at::NoGradGuard no_gradient;
-  const std::vector<Prompt> one{prompt};  // batches point to its plan
-  std::vector<std::vector<nn::LayerState>> states{std::vector<nn::LayerState>(blocks.size())};
-  const auto pass = [&](int64_t begin, int64_t end, bool is_prompt) {
-    Executor executor(batch_of(one, shape, begin, end, states, is_prompt), "decoder",
-                      static_cast<int64_t>(blocks.size()));
-    Tensor x = prompt.x.narrow(0, begin, end - begin);
-    for (size_t layer = 0; layer < blocks.size(); ++layer)
-      x = executor.run(blocks[layer], static_cast<int64_t>(layer), x);
-    return x;
-  };
-  Served served{.prompt_hidden = pass(0, prompt.prompt_rows, true)};
-  std::vector<Tensor> decoded;
-  for (int64_t row = prompt.prompt_rows; row < prompt.rows(); ++row) decoded.push_back(pass(row, row + 1, false));
-  if (!decoded.empty()) served.decoded_hidden = at::cat(decoded);
-  served.states = std::move(states.front());
-  return served;
+  Dice nothing_to_draw(0);
+  return std::move(serve_together(blocks, shape, {prompt}, nothing_to_draw).front());
 }
 
 plan::Rule rule(double share, const std::string& by, plan::Switches others, bool others_return) {

@@ -69,6 +69,11 @@ struct Served {
 };
 Served serve(const std::vector<Block>& blocks, const TinyShape& shape, const Prompt& prompt);
 
+/// Prompts that join at drawn passes and decode beside each other, prefill and decode mixed in one packed batch; each
+/// leaves when its rows are done.
+std::vector<Served> serve_together(const std::vector<Block>& blocks, const TinyShape& shape,
+                                   const std::vector<Prompt>& prompts, Dice& dice);
+
 /// Plans by hand.
 plan::Rule rule(double share, const std::string& by, plan::Switches others, bool others_return = true);
 plan::Plan plan_of(std::vector<plan::LayerPlan> layers);

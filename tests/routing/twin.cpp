@@ -331,11 +331,11 @@ void expect_equals_twin(std::vector<Block> blocks, const TinyShape& shape, std::
     expect_close(actual[i], wanted[i], kAllowed, concat(what, ": gradient ", i));
 }
 
-void expect_served_equals_twin(const std::vector<Block>& blocks, const TinyShape& shape, const Prompt& prompt,
-                               const std::string& what) {
-  const at::NoGradGuard no_gradient;
+namespace {
+
+void expect_same(const Served& served, const std::vector<Block>& blocks, const TinyShape& shape, const Prompt& prompt,
+                 const std::string& what) {
   const TwinOutcome expected = twin(blocks, shape, prompt);
-  const Served served = serve(blocks, shape, prompt);
   std::vector<int64_t> in_prompt, decoded;
   for (const int64_t row : expected.alive) (row < prompt.prompt_rows ? in_prompt : decoded).push_back(row);
   expect_close(served.prompt_hidden, select(expected.hidden, in_prompt), kAllowed, what + ": prompt");
@@ -346,6 +346,22 @@ void expect_served_equals_twin(const std::vector<Block>& blocks, const TinyShape
     const int64_t bytes = 2 * static_cast<int64_t>(expected.cached[layer].size()) * shape.kv_heads * shape.head_dim * 8;
     EXPECT_EQ(served.states[layer].bytes(), bytes) << what << ": bytes of layer " << layer;
   }
+}
+
+}  // namespace
+
+void expect_served_equals_twin(const std::vector<Block>& blocks, const TinyShape& shape, const Prompt& prompt,
+                               const std::string& what) {
+  const at::NoGradGuard no_gradient;
+  expect_same(serve(blocks, shape, prompt), blocks, shape, prompt, what);
+}
+
+void expect_served_together_equals_twin(const std::vector<Block>& blocks, const TinyShape& shape,
+                                        const std::vector<Prompt>& prompts, Dice& dice, const std::string& what) {
+  const at::NoGradGuard no_gradient;
+  const std::vector<Served> served = serve_together(blocks, shape, prompts, dice);
+  for (size_t i = 0; i < prompts.size(); ++i)
+    expect_same(served[i], blocks, shape, prompts[i], concat(what, ", prompt ", i));
 }
 
 }  // namespace lithe::routing

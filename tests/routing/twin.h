@@ -24,4 +24,8 @@ void expect_equals_twin(std::vector<Block> blocks, const TinyShape& shape, std::
 void expect_served_equals_twin(const std::vector<Block>& blocks, const TinyShape& shape, const Prompt& prompt,
                                const std::string& what);
 
+/// The same for several prompts that are served together, joining at drawn passes.
+void expect_served_together_equals_twin(const std::vector<Block>& blocks, const TinyShape& shape,
+                                        const std::vector<Prompt>& prompts, Dice& dice, const std::string& what);
+
 }  // namespace lithe::routing
