@@ -3,12 +3,12 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/abs.h>
 #include <ATen/ops/cat.h>
-#include <unistd.h>
 
 #include <algorithm>
 
 #include "base/error.h"
 #include "io/checkpoint.h"
+#include "io/new_folder.h"
 #include "io/safetensors.h"
 #include "models/folded_weights.h"
 #include "models/llava_eas.h"
@@ -134,48 +134,14 @@ Json folded_config(const Model& model, bool is_frozen) {
   return config;
 }
 
-bool is_weights(const fs::path& file) {
-  const std::string name = file.filename().string();
-  return name.ends_with(".safetensors") || name.ends_with(".bin") || name.ends_with(".pth") || name.ends_with(".pt") ||
-         name.ends_with(".index.json");
-}
-
 /// Everything in a folder beside the weights and config.json: tokenizer, templates.
 void copy_rest(const fs::path& from, const fs::path& to) {
-  for (const auto& entry : fs::directory_iterator(from)) {
-    const fs::path name = entry.path().filename();
-    if (name.string().starts_with('.') || name == "config.json" || !entry.is_regular_file() || is_weights(name)) {
-      continue;
-    }
-    fs::copy(entry.path(), to / name);
+  for (const fs::directory_entry& entry : io::entries_of(from)) {
+    const std::string name = entry.path().filename().string();
+    if (entry.is_regular_file() && name != "config.json" && !io::holds_weights(name))
+      io::copy_file(entry.path(), to / name);
   }
 }
-
-/// A folder that is moved into its place when it is whole, and removed where it is not.
-class NewFolder {
- public:
-  explicit NewFolder(fs::path out) : out_(std::move(out)) {
-    if (!out_.has_filename()) out_ = out_.parent_path();  // a closing slash
-    const std::string name = out_.filename().string();
-    part_ = out_.parent_path() / concat(".", name, ".part-", ::getpid());
-    std::error_code code;
-    require(!fs::exists(out_, code) || fs::is_empty(out_, code), Fault::bad_request, out_.string(),
-            ": is there already; name a folder that is not, or an empty one");
-    io::make_folder(part_);
-  }
-  ~NewFolder() {
-    std::error_code ignored;
-    fs::remove_all(part_, ignored);
-  }
-  NewFolder(const NewFolder&) = delete;
-  NewFolder& operator=(const NewFolder&) = delete;
-
-  const fs::path& part() const { return part_; }
-  void commit() { fs::rename(part_, out_); }
-
- private:
-  fs::path out_, part_;
-};
 
 /// The tower's own folder: its weights anew where something was folded into them, else as it is.  -> the rounding
 double write_tower(const Model& model, const FoldedWeights& weights, const fs::path& out) {
@@ -186,7 +152,7 @@ double write_tower(const Model& model, const FoldedWeights& weights, const fs::p
   }
   io::make_folder(out);
   copy_rest(model.tower_folder, out);
-  fs::copy(model.tower_folder / "config.json", out / "config.json");
+  io::copy_file(model.tower_folder / "config.json", out / "config.json");
   return file.write(out / "model.safetensors");
 }
 
@@ -201,7 +167,7 @@ FoldCount write_folded(const Model& model, const std::vector<nn::LayerState>* fr
   require(count.gains + count.adapters + count.low_rank + count.whole > 0, Fault::bad_request, model.name,
           ": everything that every request shares is folded already");
   try {
-    NewFolder folder(fs::absolute(out).lexically_normal());
+    io::NewFolder folder(model.folder, out);
     copy_rest(model.folder, folder.part());
     const bool is_frozen = frozen != nullptr && !model.decoder.config.eas.empty();
     io::write_text_atomic(folder.part() / "config.json", folded_config(model, is_frozen).dump(2) + "\n");

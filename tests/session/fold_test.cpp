@@ -11,6 +11,7 @@
 
 #include "image/decode.h"
 #include "io/safetensors.h"
+#include "models/converting.h"
 #include "models/model.h"
 #include "models/peft_folder.h"
 #include "session/trace.h"
@@ -192,6 +193,25 @@ TEST_F(Fold, LoraInTheOriginalLayout) {
   const fs::path lora = adapter(*models::open_model(base), "model.", "model.mm_projector.0",
                                 "model.vision_tower.vision_tower.vision_model.", {0, 3});
   fold_and_ask(Session::open(base, {.lora = lora}), sample_prompts("liuhaotian_llava15"));
+}
+
+/// transformers knows no adapters, but a converted folder has them under the names of its own layout.
+TEST_F(Fold, EasInHuggingFaceLayout) {
+  const fs::path converted = temp_ / "converted";
+  models::convert_folder(golden("llava_eas") / "checkpoint", converted, models::TargetLayout::hf);
+  fold_and_ask(Session::open(converted), eas_prompts());
+  freeze_and_ask(Session::open(converted), eas_prompts());
+}
+
+/// An adapter of one layout goes over a base of the other.
+TEST_F(Fold, LoraOfTheOriginalOverAConvertedModel) {
+  const fs::path base = golden("liuhaotian_llava15") / "checkpoint", converted = temp_ / "converted";
+  models::convert_folder(base, converted, models::TargetLayout::hf);
+  const fs::path lora = adapter(*models::open_model(base), "model.", "model.mm_projector.0",
+                                "model.vision_tower.vision_tower.vision_model.", {0, 3});
+  Session original = Session::open(base, {.lora = lora}), other = Session::open(converted, {.lora = lora});
+  for (const Prompt& prompt : sample_prompts("liuhaotian_llava15")) expect_equal(original, other, prompt);
+  fold_and_ask(std::move(other), sample_prompts("liuhaotian_llava15"));
 }
 
 }  // namespace
