@@ -24,15 +24,6 @@ image::Image from_rgb(const Picture& picture, int64_t max_pixels) {
   return image;
 }
 
-text::Message user_message(const Question& question) {
-  text::Message message{.role = "user", .parts = {}};
-  if (question.prompt.find(text::kImageMark) == std::string::npos) {
-    message.parts.assign(question.pictures.size(), text::Part{.kind = text::Part::Kind::image, .text = {}});
-  }
-  message.parts.push_back({.kind = text::Part::Kind::text, .text = question.prompt});
-  return message;
-}
-
 }  // namespace
 
 image::Image decode(const Picture& picture, const image::DecodeOptions& options) {
@@ -59,7 +50,7 @@ session::Request request_of(const Question& question, const session::Session& se
     return request;
   }
   if (question.system) request.messages.push_back(text::text_message("system", *question.system));
-  request.messages.push_back(user_message(question));
+  request.messages.push_back(text::user_message(question.prompt, question.pictures.size()));
   return request;
 }
 

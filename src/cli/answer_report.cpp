@@ -49,8 +49,10 @@ Json to_json(const session::Answer& answer) {
 std::string timing_lines(const session::Answer& answer) {
   const session::Timings& t = answer.timings;
   std::string text = fmt::format("image    {:9.1f} ms  {} vision rows\n", t.image_ms, t.vision_rows);
-  text += fmt::format("prefill  {:9.1f} ms  {} rows, {:.1f} rows/s\n", t.prefill_ms, t.prompt_rows,
-                      per_second(t.prompt_rows, t.prefill_ms));
+  const int64_t run = t.prompt_rows - t.reused_rows;
+  const std::string reused = t.reused_rows > 0 ? fmt::format(", {} reused", t.reused_rows) : "";
+  text += fmt::format("prefill  {:9.1f} ms  {} rows{}, {:.1f} rows/s\n", t.prefill_ms, run, reused,
+                      per_second(run, t.prefill_ms));
   text += fmt::format("decode   {:9.1f} ms  {} tokens, {:.1f} tokens/s\n", t.decode_ms, t.decoded_tokens,
                       per_second(t.decoded_tokens, t.decode_ms));
   text += fmt::format("KV cache {:>12}  after prefill, rows per layer: {}\n",

@@ -12,15 +12,6 @@ namespace {
 
 constexpr std::size_t kMaxPromptBytes = std::size_t{16} << 20;
 
-text::Message user_message(std::string prompt, std::size_t images) {
-  text::Message message{.role = "user", .parts = {}};
-  if (prompt.find(text::kImageMark) == std::string::npos) {
-    message.parts.assign(images, text::Part{.kind = text::Part::Kind::image, .text = {}});
-  }
-  message.parts.push_back({.kind = text::Part::Kind::text, .text = std::move(prompt)});
-  return message;
-}
-
 }  // namespace
 
 void add_question(CLI::App& app, QuestionOptions& options) {
@@ -53,7 +44,7 @@ session::Request make_request(const QuestionOptions& options, std::string prompt
     return request;
   }
   if (options.system) request.messages.push_back(text::text_message("system", *options.system));
-  request.messages.push_back(user_message(std::move(prompt), options.images.size()));
+  request.messages.push_back(text::user_message(std::move(prompt), options.images.size()));
   return request;
 }
 

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -68,6 +69,9 @@ struct PromptStyle {
   text::Dialect dialect = text::Dialect::hf;
   std::vector<std::string> stop_strings;
   std::vector<int64_t> eos_ids;
+
+  /// Whether an answer ends with this token.
+  bool ends(int64_t id) const { return std::find(eos_ids.begin(), eos_ids.end(), id) != eos_ids.end(); }
 };
 
 /// generation_config.json, as far as decoding goes.

@@ -21,26 +21,18 @@ int64_t budget_of(const models::Model& model, int64_t prompt_rows, const AnswerO
   return longest == 0 ? wanted : std::min(wanted, longest - prompt_rows);
 }
 
-bool is_eos(const models::Model& model, int64_t id) {
-  const std::vector<int64_t>& ids = model.prompt.eos_ids;
-  return std::find(ids.begin(), ids.end(), id) != ids.end();
-}
-
 std::vector<std::string> stops(const models::Model& model, const AnswerOptions& options) {
   std::vector<std::string> all = options.stop;
   if (!options.ignore_eos) all.insert(all.end(), model.prompt.stop_strings.begin(), model.prompt.stop_strings.end());
   return all;
 }
 
-/// Also measures how long it took.
-PromptRows timed_prompt(const models::Model& model, const Request& request, Timings& timings) {
+ReadyRequest make_ready(const models::Model& model, const Request& request) {
   const c10::InferenceMode no_gradients;
   const Stopwatch clock;
-  PromptRows prompt = build_prompt(model, request);
-  timings.image_ms = clock.elapsed_ms();
-  timings.prompt_rows = prompt.rows();
-  timings.vision_rows = prompt.vision_rows();
-  return prompt;
+  ReadyRequest ready{.plan = plan_of(model, request), .prompt = build_prompt(model, request)};
+  ready.image_ms = clock.elapsed_ms();
+  return ready;
 }
 
 /// The last row of every sequence.  x: [rows, hidden] -> [sequences, hidden]
@@ -81,19 +73,26 @@ Tensor forward(const models::Model& model, std::span<Answering* const> answers) 
 }  // namespace
 
 Answering::Answering(const models::Model& model, const Request& request, AnswerOptions options)
+    : Answering(model, make_ready(model, request), std::move(options)) {}
+
+Answering::Answering(const models::Model& model, ReadyRequest ready, AnswerOptions options)
     : model_(model),
       options_(std::move(options)),
-      plan_(plan_of(model, request)),
-      prompt_(timed_prompt(model, request, answer_.timings)),
+      plan_(std::move(ready.plan)),
+      prompt_(std::move(ready.prompt)),
       seen_(prompt_->ids),
       recorder_(*prompt_),
-      generation_(model, plan_),
+      generation_(ready.generation ? std::move(*ready.generation) : Generation(model, plan_)),
       budget_(budget_of(model, prompt_->rows(), options_)),
       policy_(options_.sampling.value_or(SamplingPolicy{})),
       random_(policy_.seed),
       stream_(*model.tokenizer),
       filter_(stops(model, options_)) {
   check(policy_);
+  answer_.timings.image_ms = ready.image_ms;
+  answer_.timings.prompt_rows = prompt_->rows();
+  answer_.timings.vision_rows = prompt_->vision_rows();
+  answer_.timings.reused_rows = generation_.next_position();
   prompt_->images.clear();  // pixels and features; the rows are among the embeddings
 }
 
@@ -102,8 +101,9 @@ Tensor Answering::enter(routing::Batch& batch) {
   if (!prefilled()) {
     clock_ = {};
     recorder_.restart();
-    generation_.enter_prompt(batch, prompt_->kinds);
-    return prompt_->embeddings;
+    const int64_t held = generation_.next_position();
+    generation_.enter_prompt(batch, std::span(prompt_->kinds).subspan(static_cast<size_t>(held)));
+    return prompt_->embeddings.narrow(0, held, prompt_->rows() - held);
   }
   generation_.enter_token(batch);
   const Tensor& table = model_.decoder.embeddings;
@@ -129,7 +129,7 @@ void Answering::accept(std::span<const float> scores) {
   answer_.tokens.push_back(id);
   answer_.token_logits.push_back(scores[static_cast<size_t>(id)]);
   seen_.push_back(id);
-  if (!options_.ignore_eos && is_eos(model_, id)) {
+  if (!options_.ignore_eos && model_.prompt.ends(id)) {
     answer_.stop = StopReason::eos;
     return finish();
   }

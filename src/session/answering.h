@@ -22,12 +22,22 @@ namespace lithe::session {
 
 using at::Tensor;
 
+/// A request that is ready to run.
+struct ReadyRequest {
+  plan::Plan plan;
+  PromptRows prompt;
+  std::optional<Generation> generation;  ///< Holds the first rows of the prompt; absent: nothing is held.
+  double image_ms = 0;                   ///< What it took to get here.
+};
+
 /// One request on its way to an answer: its prompt, its layer states, its sampling, its text. run_pass() moves it on,
 /// alone or together with others; the answer does not depend on the company.
 class Answering {
  public:
   /// Renders, tokenises and encodes pictures. Throws Error{bad_request} for a request that the model cannot run.
   Answering(const models::Model& model, const Request& request, AnswerOptions options);
+  /// Goes on from where the request's generation stands.
+  Answering(const models::Model& model, ReadyRequest ready, AnswerOptions options);
   Answering(const Answering&) = delete;
   Answering& operator=(const Answering&) = delete;
 
@@ -39,7 +49,7 @@ class Answering {
   /// Most tokens that will be made.
   int64_t token_budget() const { return budget_; }
 
-  /// Appends what runs next to a batch, the whole prompt or one token.  -> [rows, hidden]
+  /// Appends what runs next to a batch, the whole prompt (what of it is not held) or one token.  -> [rows, hidden]
   Tensor enter(routing::Batch& batch);
   void record(const routing::LayerReport& report, size_t sequence) { recorder_.record(report, sequence); }
   /// Chooses the next token and emits its text.  scores: [vocab]
@@ -48,6 +58,8 @@ class Answering {
   void back_out() { generation_.rewind(mark_); }
   /// The answer; once, when done.
   Answer take();
+  /// The layer states behind the answer, whose last token has not run; once, when done.
+  Generation take_generation() { return std::move(generation_); }
 
  private:
   void after_prompt();

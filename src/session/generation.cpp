@@ -2,6 +2,7 @@
 
 #include <ATen/ops/tensor.h>
 
+#include <algorithm>
 #include <numeric>
 
 namespace lithe::session {
@@ -9,14 +10,13 @@ namespace lithe::session {
 Generation::Generation(const models::Model& model, const plan::Plan& plan)
     : model_(&model), plan_(&plan), states_(model.decoder.blocks.size()) {}
 
-void Generation::enter_prompt(routing::Batch& batch, const std::vector<routing::RowKind>& kinds) {
+void Generation::enter_prompt(routing::Batch& batch, std::span<const routing::RowKind> kinds) {
   const auto rows = static_cast<int64_t>(kinds.size());
   if (batch.offsets.empty()) batch.offsets.push_back(0);
   batch.sequences.push_back({.plan = plan_, .states = states_, .prompt = true});
   batch.offsets.push_back(batch.offsets.back() + rows);
-  for (int64_t row = 0; row < rows; ++row) batch.positions.push_back(row);
+  for (int64_t row = 0; row < rows; ++row) batch.positions.push_back(position_++);
   batch.kinds.insert(batch.kinds.end(), kinds.begin(), kinds.end());
-  position_ = rows;
 }
 
 void Generation::enter_token(routing::Batch& batch) {
@@ -27,7 +27,7 @@ void Generation::enter_token(routing::Batch& batch) {
   batch.kinds.push_back(routing::RowKind::text);
 }
 
-Tensor Generation::prefill(const Tensor& x, const std::vector<routing::RowKind>& kinds,
+Tensor Generation::prefill(const Tensor& x, std::span<const routing::RowKind> kinds,
                            const routing::Observer& observer) {
   routing::Batch batch;
   enter_prompt(batch, kinds);
@@ -48,6 +48,14 @@ void Generation::reserve(int64_t rows) {
 void Generation::rewind(const Mark& mark) {
   for (size_t layer = 0; layer < states_.size(); ++layer) states_[layer].truncate(mark.rows[layer]);
   position_ = mark.position;
+}
+
+void Generation::keep(int64_t rows) {
+  for (nn::LayerState& state : states_) {
+    const std::vector<int64_t>& positions = state.positions();
+    state.truncate(std::lower_bound(positions.begin(), positions.end(), rows) - positions.begin());
+  }
+  position_ = std::min(position_, rows);
 }
 
 std::vector<int64_t> Generation::rows_held() const {

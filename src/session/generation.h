@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "models/model.h"
@@ -13,18 +14,19 @@ namespace lithe::session {
 
 using at::Tensor;
 
-/// One sequence under one plan: prefill once, then a row at a time. Knows nothing of text.
+/// One sequence under one plan: a prompt, then a row at a time; the next prompt of a chat behind what is kept. Knows
+/// nothing of text.
 class Generation {
  public:
   Generation(const models::Model& model, const plan::Plan& plan);
 
-  /// Puts a whole prompt behind the sequences of a batch that is about to run.
-  void enter_prompt(routing::Batch& batch, const std::vector<routing::RowKind>& kinds);
+  /// Puts the rows of a prompt, behind those that are held, behind the sequences of a batch that is about to run.
+  void enter_prompt(routing::Batch& batch, std::span<const routing::RowKind> kinds);
   /// Puts the next token behind the sequences of a batch that is about to run.
   void enter_token(routing::Batch& batch);
 
-  /// x: [rows, hidden], a whole prompt -> [rows alive, hidden] after the last block.
-  Tensor prefill(const Tensor& x, const std::vector<routing::RowKind>& kinds, const routing::Observer& observer = {});
+  /// x: [rows, hidden], a prompt behind the rows that are held -> [rows alive, hidden] after the last block.
+  Tensor prefill(const Tensor& x, std::span<const routing::RowKind> kinds, const routing::Observer& observer = {});
   /// Runs one token -> [1, hidden] after the last block.
   Tensor step(int64_t id);
 
@@ -38,6 +40,9 @@ class Generation {
   Mark mark() const { return {rows_held(), position_}; }
   /// Forgets all rows behind a mark: a pass that failed, or that is to be timed again.
   void rewind(const Mark& mark);
+  /// Forgets all rows from this position on, in every layer. What a rule or adapter may look at is the caller's
+  /// business (session/reuse.h).
+  void keep(int64_t rows);
 
   int64_t next_position() const { return position_; }
   std::vector<int64_t> rows_held() const;

@@ -47,32 +47,48 @@ int64_t PromptRows::vision_rows() const {
                        [](routing::RowKind kind) { return routing::belongs(kind, plan::Group::vision); });
 }
 
-PromptRows build_prompt(const models::Model& model, const Request& request) {
-  PromptRows prompt;
-  prompt.ids = tokenise(model, request);
-  check_ids(model, prompt.ids, request.images.size());
-  for (const image::Image& picture : request.images) prompt.images.push_back(model.encode_image(picture));
+std::vector<int64_t> prompt_ids(const models::Model& model, const Request& request, size_t pictures) {
+  std::vector<int64_t> ids = tokenise(model, request);
+  check_ids(model, ids, pictures);
+  return ids;
+}
 
+PromptRows merge(const models::Model& model, std::vector<int64_t> ids, std::span<const models::ImageRows> pictures) {
+  PromptRows prompt;
   std::vector<Tensor> parts;
   std::vector<int64_t> pending;
-  size_t next_image = 0;
-  for (const int64_t id : prompt.ids) {
+  size_t next_picture = 0;
+  for (const int64_t id : ids) {
     if (id != text::kImageId) {
       pending.push_back(id);
       continue;
     }
     flush_text(model, pending, prompt, parts);
-    const models::ImageRows& picture = prompt.images[next_image++];
+    const models::ImageRows& picture = pictures[next_picture++];
     prompt.image_first_row.push_back(prompt.rows());
     parts.push_back(picture.rows.to(at::kFloat));
     prompt.kinds.insert(prompt.kinds.end(), picture.kinds.begin(), picture.kinds.end());
   }
   flush_text(model, pending, prompt, parts);
   prompt.embeddings = parts.size() == 1 ? parts.front() : at::cat(parts);
+  prompt.ids = std::move(ids);
+  return prompt;
+}
+
+void check_length(const models::Model& model, const PromptRows& prompt) {
   const int64_t longest = model.decoder.config.max_positions;
   require(longest == 0 || prompt.rows() < longest, Fault::bad_request, "the prompt has ", prompt.rows(),
           " tokens with its pictures, and the model takes ", longest,
           " with the answer; shorten it or use fewer pictures");
+}
+
+PromptRows build_prompt(const models::Model& model, const Request& request) {
+  std::vector<int64_t> ids = prompt_ids(model, request, request.images.size());
+  std::vector<models::ImageRows> pictures;
+  for (const image::Image& picture : request.images) pictures.push_back(model.encode_image(picture));
+  PromptRows prompt = merge(model, std::move(ids), pictures);
+  prompt.images = std::move(pictures);
+  check_length(model, prompt);
   return prompt;
 }
 

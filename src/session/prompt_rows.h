@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "models/model.h"
@@ -27,5 +28,14 @@ struct PromptRows {
 /// Renders, tokenises, encodes pictures, merges. Throws Error{bad_request} when marks and pictures differ in number or
 /// the prompt is longer than the model takes.
 PromptRows build_prompt(const models::Model& model, const Request& request);
+
+/// The tokens of a request with this many pictures; its own are not looked at. Throws Error{bad_request} as above.
+std::vector<int64_t> prompt_ids(const models::Model& model, const Request& request, size_t pictures);
+
+/// Puts the rows of the pictures at their marks. `images` of the result is left empty.
+PromptRows merge(const models::Model& model, std::vector<int64_t> ids, std::span<const models::ImageRows> pictures);
+
+/// Throws Error{bad_request} for a prompt that leaves no room for an answer.
+void check_length(const models::Model& model, const PromptRows& prompt);
 
 }  // namespace lithe::session

@@ -59,6 +59,7 @@ struct Timings {
   double prefill_ms = 0;  ///< Until the first token is chosen.
   double decode_ms = 0;   ///< The tokens after the first.
   int64_t prompt_rows = 0, vision_rows = 0, decoded_tokens = 0;
+  int64_t reused_rows = 0;  ///< Of prompt_rows, those that a chat took from the turn before.
 };
 
 /// What the KV cache held.

@@ -89,10 +89,6 @@ void record_prompt(Recording& recording, const plan::Plan& plan, const PromptRow
   recording.add("vision_mask", mask);
 }
 
-bool ends(const models::Model& model, int64_t id) {
-  return std::find(model.prompt.eos_ids.begin(), model.prompt.eos_ids.end(), id) != model.prompt.eos_ids.end();
-}
-
 }  // namespace
 
 void write_trace(Session& session, const Request& request, const TraceOptions& options,
@@ -123,7 +119,7 @@ void write_trace(Session& session, const Request& request, const TraceOptions& o
   while (static_cast<int64_t>(tokens.size()) < options.max_tokens) {
     step_logits.push_back(scores);
     tokens.push_back(scores.argmax(-1).item<int64_t>());
-    if (!options.ignore_eos && ends(model, tokens.back())) break;
+    if (!options.ignore_eos && model.prompt.ends(tokens.back())) break;
     if (static_cast<int64_t>(tokens.size()) < options.max_tokens)
       scores = model.decoder.logits(generation.step(tokens.back()));
   }

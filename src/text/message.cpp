@@ -8,6 +8,15 @@ Message text_message(std::string role, std::string text) {
   return {std::move(role), {{Part::Kind::text, std::move(text)}}};
 }
 
+Message user_message(std::string prompt, std::size_t pictures) {
+  Message message{.role = "user", .parts = {}};
+  if (prompt.find(kImageMark) == std::string::npos) {
+    message.parts.assign(pictures, Part{.kind = Part::Kind::image, .text = {}});
+  }
+  message.parts.push_back({.kind = Part::Kind::text, .text = std::move(prompt)});
+  return message;
+}
+
 std::string flatten(const Message& message) {
   std::string marks;
   std::string text;

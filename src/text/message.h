@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -25,6 +26,9 @@ struct Message {
 
 /// A message of one text part. The text may hold image marks of its own.
 Message text_message(std::string role, std::string text);
+
+/// A user's message. Where the prompt holds no image mark, `pictures` of them stand in front of it, as in a chat.
+Message user_message(std::string prompt, std::size_t pictures);
 
 /// All text of a message as one string, images as marks in front: "<image> <image>\nWhich is brighter?"
 std::string flatten(const Message& message);

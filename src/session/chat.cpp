@@ -1,0 +1,172 @@
+#include "session/chat.h"
+
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+
+#include "base/clock.h"
+#include "plan/validate.h"
+#include "session/answering.h"
+#include "session/reuse.h"
+
+namespace lithe::session {
+namespace {
+
+/// What the layer states hold behind a turn.
+struct Held {
+  Generation generation;
+  std::vector<int64_t> ids;             // of the prompt and of the decoded rows; kImageId at each picture
+  std::vector<routing::RowKind> kinds;  // [rows held]
+  int64_t prompt_rows = 0;
+};
+
+/// The picture as rows of a prompt, and nothing else of it.
+models::ImageRows rows_of(const models::Model& model, const image::Image& picture) {
+  models::ImageRows encoded = model.encode_image(picture);
+  models::ImageRows rows;
+  rows.rows = std::move(encoded.rows);
+  rows.kinds = std::move(encoded.kinds);
+  return rows;
+}
+
+/// How many leading rows are the same in both. The i-th picture of a conversation is always the same.
+int64_t equal_rows(const std::vector<int64_t>& a, const std::vector<int64_t>& b,
+                   const std::vector<models::ImageRows>& pictures) {
+  const auto end = std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first;
+  int64_t rows = end - a.begin();
+  size_t picture = 0;
+  for (auto id = a.begin(); id != end; ++id) {
+    if (*id == text::kImageId) rows += static_cast<int64_t>(pictures[picture++].kinds.size()) - 1;
+  }
+  return rows;
+}
+
+/// An image mark that the model wrote stands for no picture.
+std::string without_marks(std::string text) {
+  const std::string mark = text::kImageMark;
+  for (size_t at = text.find(mark); at != std::string::npos; at = text.find(mark)) text.erase(at, mark.size());
+  return text;
+}
+
+}  // namespace
+
+class Chat::Impl {
+ public:
+  Impl(const models::Model& model, std::optional<std::string> system)
+      : model_(model), system_(std::move(system)), plan_(model.plan) {
+    reset();
+  }
+
+  Answer ask(std::string message, const std::vector<image::Image>& pictures, const AnswerOptions& options) {
+    const size_t known_pictures = pictures_.size();
+    Request request{.messages = messages_};
+    request.messages.push_back(text::user_message(std::move(message), pictures.size()));
+    try {
+      Answer answer = run(request, pictures, options);
+      messages_ = std::move(request.messages);
+      messages_.push_back(text::text_message("assistant", without_marks(answer.text)));
+      return answer;
+    } catch (...) {
+      pictures_.erase(pictures_.begin() + static_cast<std::ptrdiff_t>(known_pictures), pictures_.end());
+      throw;
+    }
+  }
+
+  void use_plan(const std::optional<plan::Plan>& plan) {
+    if (plan) plan::validate(*plan, model_.facts);
+    held_.reset();  // its generation reads the old plan
+    plan_ = plan ? *plan : model_.plan;
+  }
+  const plan::Plan& plan() const { return plan_; }
+
+  void reset() {
+    held_.reset();
+    pictures_.clear();
+    messages_.clear();
+    if (system_) messages_.push_back(text::text_message("system", *system_));
+  }
+
+  const std::vector<text::Message>& messages() const { return messages_; }
+
+ private:
+  Answer run(const Request& request, const std::vector<image::Image>& pictures, const AnswerOptions& options) {
+    ReadyRequest ready = make_ready(request, pictures);
+    Held held{.generation = Generation(model_, plan_),
+              .ids = ready.prompt.ids,
+              .kinds = ready.prompt.kinds,
+              .prompt_rows = ready.prompt.rows()};
+    Answering answering(model_, std::move(ready), options);
+    Answering* const alone[] = {&answering};
+    try {
+      while (!answering.done()) run_pass(model_, alone);
+    } catch (const FailedPass& failure) {
+      throw failure.error;
+    }
+    Answer answer = answering.take();
+    held.generation = answering.take_generation();
+    const int64_t decoded = held.generation.next_position() - held.prompt_rows;
+    held.ids.insert(held.ids.end(), answer.tokens.begin(), answer.tokens.begin() + decoded);
+    held.kinds.insert(held.kinds.end(), static_cast<size_t>(decoded), routing::RowKind::text);
+    held_ = std::move(held);
+    return answer;
+  }
+
+  /// The whole conversation as rows, and the generation cut back to what may stay.
+  ReadyRequest make_ready(const Request& request, const std::vector<image::Image>& pictures) {
+    const c10::InferenceMode no_gradients;
+    const Stopwatch clock;
+    std::vector<int64_t> ids = prompt_ids(model_, request, pictures_.size() + pictures.size());
+    for (const image::Image& picture : pictures) pictures_.push_back(rows_of(model_, picture));
+    ReadyRequest ready{.plan = plan_, .prompt = merge(model_, std::move(ids), pictures_)};
+    const PromptRows& prompt = ready.prompt;
+    const int64_t longest = model_.decoder.config.max_positions;
+    if (longest != 0 && prompt.rows() >= longest) {
+      throw ConversationTooLong(concat("the conversation has ", prompt.rows(),
+                                       " tokens with its pictures, and the model takes ", longest, " with the answer"));
+    }
+    ready.generation = held_ ? cut_back(prompt) : Generation(model_, plan_);
+    ready.image_ms = clock.elapsed_ms();
+    return ready;
+  }
+
+  Generation cut_back(const PromptRows& prompt) {
+    const Turns turns{.held = held_->kinds,
+                      .held_prompt = held_->prompt_rows,
+                      .prompt = prompt.kinds,
+                      .equal = equal_rows(held_->ids, prompt.ids, pictures_)};
+    Generation generation = std::move(held_->generation);
+    generation.keep(reusable_rows(plan_, model_.decoder.blocks, turns));
+    held_.reset();
+    return generation;
+  }
+
+  const models::Model& model_;
+  const std::optional<std::string> system_;
+  plan::Plan plan_;
+  std::vector<text::Message> messages_;
+  std::vector<models::ImageRows> pictures_;  // rows and kinds alone
+  std::optional<Held> held_;
+};
+
+Chat::Chat(const Session& session, std::optional<std::string> system)
+    : impl_(std::make_unique<Impl>(session.model(), std::move(system))) {}
+Chat::Chat(Chat&&) noexcept = default;
+Chat::~Chat() = default;
+
+Answer Chat::ask(std::string message, const std::vector<image::Image>& pictures, const AnswerOptions& options) {
+  return impl_->ask(std::move(message), pictures, options);
+}
+void Chat::use_plan(const std::optional<plan::Plan>& plan) {
+  impl_->use_plan(plan);
+}
+const plan::Plan& Chat::plan() const {
+  return impl_->plan();
+}
+void Chat::reset() {
+  impl_->reset();
+}
+const std::vector<text::Message>& Chat::messages() const {
+  return impl_->messages();
+}
+
+}  // namespace lithe::session

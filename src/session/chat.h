@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "image/image.h"
+#include "plan/plan.h"
+#include "session/session.h"
+#include "text/message.h"
+
+namespace lithe::session {
+
+/// A conversation that has grown past the model's longest sequence.
+class ConversationTooLong : public Error {
+ public:
+  explicit ConversationTooLong(const std::string& sentence) : Error(Fault::bad_request, sentence) {}
+};
+
+/// A conversation of several turns and pictures. Every answer is the one that a fresh run over the whole conversation
+/// gives, up to the rounding of float32; what is exact to reuse (session/reuse.h) stays in the layer states between
+/// turns, and pictures are encoded once. One thread owns it, and the session while it lives.
+class Chat {
+ public:
+  /// `system`: a system message in place of the model's own.
+  explicit Chat(const Session& session, std::optional<std::string> system = std::nullopt);
+  Chat(Chat&&) noexcept;
+  ~Chat();
+
+  /// The next turn: a message with these pictures (as text::user_message places them), and its answer, also where the
+  /// callback ended it. Throws ConversationTooLong, and Error{bad_request} as Session::answer does; the conversation is
+  /// then as it was before.
+  Answer ask(std::string message, const std::vector<image::Image>& pictures, const AnswerOptions& options = {});
+
+  /// The plan of the turns to come; absent: the model's own. Throws Error{bad_request} where the weights cannot run it.
+  void use_plan(const std::optional<plan::Plan>& plan);
+  const plan::Plan& plan() const;
+
+  /// Forgets messages and pictures; the system message and the plan stay.
+  void reset();
+
+  /// The system message, where one was given, and the turns so far.
+  const std::vector<text::Message>& messages() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace lithe::session

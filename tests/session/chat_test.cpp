@@ -1,0 +1,263 @@
+#include "session/chat.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <map>
+
+#include "image/decode.h"
+#include "models/model.h"
+#include "plan/parse.h"
+#include "session/prompt_rows.h"
+
+namespace lithe::session {
+namespace {
+
+const std::filesystem::path kModels = LITHE_SOURCE_DIR "/models";
+const std::filesystem::path kGolden = LITHE_TEST_DATA "/golden";
+
+Session& model(const std::filesystem::path& folder) {
+  static std::map<std::string, Session> open;
+  const auto found = open.find(folder.string());
+  if (found != open.end()) return found->second;
+  return open.emplace(folder.string(), Session::open(folder, {.weights = "float32"})).first->second;
+}
+
+struct Turn {
+  std::vector<std::string> pictures;
+  std::string question;
+};
+
+const std::vector<Turn> kTurns = {{{"901.png"}, "what is the color of the rectangle?"},
+                                  {{}, "is there a blue shape?"},
+                                  {{"506.png", "100.png"}, "what shape is in the image?"},
+                                  {{}, "does the image not contain a circle?"}};
+
+/// A chat beside the same conversation run anew, turn by turn.
+class Twin {
+ public:
+  Twin(Session& session, const std::string& plan) : session_(session), chat_(session) {
+    if (plan.empty()) return;
+    plan_ = plan.front() == '{' ? plan::parse_plan(parse_json(plan, "test"), "test", session.facts())
+                                : plan::load_plan(plan, session.facts());
+    chat_.use_plan(plan_);
+  }
+
+  Request request(const Turn& turn) {
+    Request request{.messages = chat_.messages(), .images = pictures_, .plan = plan_};
+    request.messages.push_back(text::user_message(turn.question, turn.pictures.size()));
+    for (const image::Image& picture : pictures_of(turn)) request.images.push_back(picture);
+    return request;
+  }
+
+  /// Asks both, and expects one answer. Returns the rows that the chat took from the turn before.
+  int64_t ask(const Turn& turn, const AnswerOptions& options, const std::string& where) {
+    const Answer fresh = session_.answer(request(turn), options);
+    const std::vector<image::Image> more = pictures_of(turn);
+    last_ = chat_.ask(turn.question, more, options);
+    pictures_.insert(pictures_.end(), more.begin(), more.end());
+    EXPECT_EQ(last_.tokens, fresh.tokens) << where;
+    EXPECT_EQ(last_.text, fresh.text) << where;
+    EXPECT_EQ(last_.stop, fresh.stop) << where;
+    EXPECT_EQ(last_.timings.prompt_rows, fresh.timings.prompt_rows) << where;
+    EXPECT_EQ(last_.cache.rows_after_prefill, fresh.cache.rows_after_prefill) << where;
+    EXPECT_EQ(last_.cache.rows_at_end, fresh.cache.rows_at_end) << where;
+    for (size_t i = 0; i < std::min(last_.token_logits.size(), fresh.token_logits.size()); ++i) {
+      EXPECT_NEAR(last_.token_logits[i], fresh.token_logits[i], 1e-4 * std::abs(fresh.token_logits[i]) + 1e-5)
+          << where << ", token " << i;
+    }
+    return last_.timings.reused_rows;
+  }
+
+  Chat& chat() { return chat_; }
+  const Answer& last() const { return last_; }
+  /// Rows that ran in the turn before: its prompt, and its answer but for the last token.
+  int64_t rows_run() const { return last_.timings.prompt_rows + static_cast<int64_t>(last_.tokens.size()) - 1; }
+
+ private:
+  std::vector<image::Image> pictures_of(const Turn& turn) const {
+    std::vector<image::Image> pictures;
+    for (const std::string& picture : turn.pictures) {
+      const std::filesystem::path file = picture.front() == '/' ? picture : (kModels / "images" / picture).string();
+      pictures.push_back(image::read_image(file, session_.decode_options()));
+    }
+    return pictures;
+  }
+
+  Session& session_;
+  Chat chat_;
+  std::optional<plan::Plan> plan_;
+  std::vector<image::Image> pictures_;
+  Answer last_;
+};
+
+/// How far back a turn of kTurns may go: to the end of the last answer, to its beginning, to the first picture.
+enum class Reach { answer, question, picture, nothing };
+
+struct Expectation {
+  std::string plan;
+  Reach same_pictures, more_pictures;
+};
+
+void expect_reach(const std::string& folder, const Expectation& expected) {
+  Session& session = model(kModels / folder);
+  Twin twin(session, expected.plan);
+  int64_t first_picture = 0, prompt = 0, run = 0;
+  for (size_t i = 0; i < kTurns.size(); ++i) {
+    const std::string where = concat(folder, ", plan ", expected.plan, ", turn ", i);
+    if (i == 0) {
+      const std::vector<int64_t> ids = prompt_ids(session.model(), twin.request(kTurns[0]), 1);
+      first_picture = std::find(ids.begin(), ids.end(), text::kImageId) - ids.begin();
+    }
+    const int64_t reused = twin.ask(kTurns[i], {}, where);
+    const Reach reach = kTurns[i].pictures.empty() ? expected.same_pictures : expected.more_pictures;
+    if (i == 0 || reach == Reach::nothing) {
+      EXPECT_EQ(reused, 0) << where;
+    } else {
+      EXPECT_EQ(reused, reach == Reach::answer ? run : reach == Reach::question ? prompt : first_picture) << where;
+    }
+    prompt = twin.last().timings.prompt_rows;
+    run = twin.rows_run();
+  }
+}
+
+constexpr const char* kTextFrozen =
+    R"({"format": "lithe-plan/1", "name": "text frozen", "layers": [{"layer": 5, "rules": [{"group": "text",
+        "keep_share": 0.0, "by": "uniform",
+        "others": {"query": true, "key_value": true, "cache": true, "feed_forward": false}}]}]})";
+constexpr const char* kHalfOfAll =
+    R"({"format": "lithe-plan/1", "name": "half of all", "layers": [{"layer": 5, "rules": [{"group": "all",
+        "keep_share": 0.5, "by": "random", "seed": 3,
+        "others": {"query": true, "key_value": true, "cache": true, "feed_forward": false}}]}]})";
+constexpr const char* kSkipped = R"({"format": "lithe-plan/1", "name": "eas", "method": "eas", "layers": [3, 7]})";
+
+TEST(Chat, EveryTurnEqualsAFreshRun) {
+  expect_reach("easyvqa-pmod", {"", Reach::answer, Reach::picture});
+  expect_reach("easyvqa-pmod", {"dense", Reach::answer, Reach::answer});
+  expect_reach("easyvqa-pmod", {"p-mod", Reach::answer, Reach::picture});
+  expect_reach("easyvqa-dense", {"", Reach::answer, Reach::answer});
+  expect_reach("easyvqa-dense", {kSkipped, Reach::answer, Reach::answer});
+  expect_reach("easyvqa-dense", {"shortv", Reach::answer, Reach::answer});
+  expect_reach("easyvqa-dense", {"vision-attention-skip", Reach::answer, Reach::answer});
+  expect_reach("easyvqa-dense", {"random", Reach::answer, Reach::picture});
+  expect_reach("easyvqa-dense", {"uniform", Reach::answer, Reach::picture});
+  expect_reach("easyvqa-dense", {"fastv", Reach::picture, Reach::picture});
+  expect_reach("easyvqa-dense", {"pyramiddrop", Reach::picture, Reach::picture});
+  expect_reach("easyvqa-dense", {"kv-compression", Reach::picture, Reach::picture});
+  expect_reach("easyvqa-dense", {kTextFrozen, Reach::question, Reach::question});
+  expect_reach("easyvqa-dense", {kHalfOfAll, Reach::nothing, Reach::nothing});
+}
+
+// Tiny random models of other layouts, among them tiles with a high resolution and adapters over the whole prompt.
+TEST(Chat, OtherLayoutsToo) {
+  const std::vector<std::pair<std::string, bool>> folders = {
+      {"hf_llava15", true}, {"hf_llavanext", true}, {"pmod_llavanext", true}, {"llava_eas", false}};
+  for (const auto& [folder, reuses] : folders) {
+    Session& session = model(kGolden / folder / "checkpoint");
+    Twin twin(session, {});
+    const AnswerOptions options{.max_new_tokens = 6, .ignore_eos = true};
+    twin.ask({{"901.png"}, "What is it?"}, options, folder + ", turn 0");
+    const int64_t prompt = twin.last().timings.prompt_rows;
+    const int64_t text_turn = twin.ask({{}, "Is it round?"}, options, folder + ", turn 1");
+    const int64_t picture_turn = twin.ask({{"506.png"}, "And this?"}, options, folder + ", turn 2");
+    EXPECT_EQ(text_turn >= prompt - 2, reuses) << folder << " reused " << text_turn << " of " << prompt;
+    EXPECT_EQ(picture_turn > 0, reuses) << folder;
+  }
+}
+
+// The tokens behind an EOS that was passed over don't come back as they were written.
+TEST(Chat, GoesBackToWhereAnAnswerReadsDifferently) {
+  Twin twin(model(kModels / "easyvqa-pmod"), "dense");
+  for (size_t i = 0; i < kTurns.size(); ++i) {
+    const int64_t before = i == 0 ? 0 : twin.rows_run();
+    const int64_t reused = twin.ask(kTurns[i], {.max_new_tokens = 12, .ignore_eos = true}, concat("turn ", i));
+    EXPECT_LE(reused, before);
+  }
+}
+
+TEST(Chat, DrawsAsAFreshRunDoes) {
+  Twin twin(model(kModels / "easyvqa-pmod"), {});
+  for (size_t i = 0; i < kTurns.size(); ++i) {
+    const SamplingPolicy policy{.temperature = 1.2, .top_k = 20, .repetition_penalty = 1.3, .seed = i};
+    twin.ask(kTurns[i], {.max_new_tokens = 10, .sampling = policy}, concat("turn ", i));
+  }
+}
+
+TEST(Chat, AnAnswerThatWasEndedStaysAsFarAsItCame) {
+  Twin twin(model(kModels / "easyvqa-dense"), {});
+  twin.ask(kTurns[0], {}, "turn 0");
+  const Answer ended = twin.chat().ask("is there a circle?", {}, {.on_text = [](const std::string&) { return false; }});
+  EXPECT_EQ(ended.stop, StopReason::cancelled);
+  EXPECT_EQ(twin.chat().messages().back().parts.front().text, ended.text);
+  EXPECT_GT(twin.ask(kTurns[3], {}, "turn 2"), 64);
+}
+
+TEST(Chat, ChangesItsPlanBetweenTurns) {
+  Session& session = model(kModels / "easyvqa-pmod");
+  Chat chat(session);
+  const image::Image picture = image::read_image(kModels / "images/901.png", session.decode_options());
+  chat.ask(kTurns[0].question, {picture});
+  chat.use_plan(plan::load_plan("dense", session.facts()));
+  EXPECT_EQ(chat.plan().name, "dense");
+  Request request{.messages = chat.messages(), .images = {picture}, .plan = chat.plan()};
+  request.messages.push_back(text::user_message(kTurns[1].question, 0));
+  const Answer fresh = session.answer(request), answer = chat.ask(kTurns[1].question, {});
+  EXPECT_EQ(answer.tokens, fresh.tokens);
+  EXPECT_EQ(answer.cache.rows_at_end, fresh.cache.rows_at_end);
+  EXPECT_EQ(answer.timings.reused_rows, 0);
+  plan::Plan wrong{.name = "wrong", .layers = {{.layer = 99}}};
+  EXPECT_THROW(chat.use_plan(wrong), Error);
+  EXPECT_EQ(chat.plan().name, "dense");
+  chat.use_plan(std::nullopt);
+  EXPECT_EQ(chat.plan(), session.plan());
+}
+
+TEST(Chat, AfterAResetItBeginsAnew) {
+  Session& session = model(kModels / "easyvqa-dense");
+  Chat chat(session, "Answer in one word.");
+  ASSERT_EQ(chat.messages().size(), 1U);
+  const Answer first = chat.ask("is there a circle?", {});
+  chat.ask("is there a square?", {});
+  EXPECT_EQ(chat.messages().size(), 5U);
+  chat.reset();
+  ASSERT_EQ(chat.messages().size(), 1U);
+  EXPECT_EQ(chat.messages().front().role, "system");
+  const Answer again = chat.ask("is there a circle?", {});
+  EXPECT_EQ(again.tokens, first.tokens);
+  EXPECT_EQ(again.timings.reused_rows, 0);
+}
+
+TEST(Chat, AWrongMessageLeavesItAsItWas) {
+  Twin twin(model(kModels / "easyvqa-pmod"), {});
+  twin.ask(kTurns[0], {}, "turn 0");
+  const size_t messages = twin.chat().messages().size();
+  const image::Image picture =
+      image::read_image(kModels / "images/901.png", model(kModels / "easyvqa-pmod").decode_options());
+  EXPECT_THROW(twin.chat().ask("one <image> two <image>", {picture}), Error);
+  EXPECT_THROW(twin.chat().ask("what?", {}, {.max_new_tokens = 0}), Error);
+  std::string endless;
+  for (int i = 0; i < 3000; ++i) endless += "blue ";
+  EXPECT_THROW(twin.chat().ask(endless, {picture}), ConversationTooLong);
+  EXPECT_EQ(twin.chat().messages().size(), messages);
+  twin.ask(kTurns[1], {}, "turn 1");
+}
+
+TEST(Chat, ManyTurnsUntilThereIsNoRoom) {
+  Session& session = model(kModels / "easyvqa-dense");
+  Chat chat(session);
+  int64_t turns = 0, reused = 0;
+  try {
+    for (; turns < 400; ++turns) reused += chat.ask("is there a blue shape?", {}).timings.reused_rows;
+    FAIL() << "the model takes 2048 tokens";
+  } catch (const ConversationTooLong& error) {
+    EXPECT_NE(std::string(error.what()).find("2048"), std::string::npos) << error.what();
+  }
+  EXPECT_GT(turns, 50);
+  EXPECT_GT(reused, turns * 500);
+  chat.reset();
+  EXPECT_GT(chat.ask("is there a blue shape?", {}).tokens.size(), 0U);
+}
+
+}  // namespace
+}  // namespace lithe::session
