@@ -25,7 +25,8 @@ say() { printf '%s\n' "$*"; }
 die() { say "setup: $*" >&2; exit 1; }
 
 packages=(g++ cmake ninja-build pkg-config python3 python3-venv ca-certificates libfmt-dev nlohmann-json3-dev libcli11-dev
-  libgtest-dev libjpeg-dev libpng-dev libwebp-dev libgif-dev zlib1g-dev libsentencepiece-dev)
+  libgtest-dev libjpeg-dev libpng-dev libwebp-dev libgif-dev zlib1g-dev libsentencepiece-dev
+  libedit-dev)
 
 missing_packages() {
   local status

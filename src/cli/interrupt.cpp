@@ -14,6 +14,7 @@ void remember(int) {
 }  // namespace
 
 InterruptGuard::InterruptGuard() {
+  pressed = 0;
   struct sigaction action = {};
   action.sa_handler = remember;
   action.sa_flags = SA_RESETHAND | SA_RESTART;  // a second Ctrl-C finds the default again

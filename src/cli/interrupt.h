@@ -2,7 +2,7 @@
 
 namespace lithe::cli {
 
-/// While it lives, the first Ctrl-C is remembered instead of ending the program; the second ends it as ever.
+/// While it lives, its first Ctrl-C is remembered instead of ending the program; the second ends it as ever.
 class InterruptGuard {
  public:
   InterruptGuard();

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "cli/answer_report.h"
+#include "cli/chat.h"
 #include "cli/command.h"
 #include "cli/exit_code.h"
 #include "cli/heat_maps.h"
@@ -17,17 +18,22 @@ namespace lithe::cli {
 namespace {
 
 constexpr const char* kDescription =
-    R"(Answers a question about pictures.
+    R"(Answers a question about pictures, or chats about them.
 
 The answer is written to stdout as it comes. The prompt is the PROMPT argument, or stdin where that is a pipe or a file
 (one newline at its end is dropped, except with --raw-prompt). MODEL is a folder in Hugging Face layout, or `demo` (a
 small shipped model with p-MoD layers) or `demo-dense` (the same without).
 
-Ctrl-C ends the answer where it is (exit code 130); a second Ctrl-C ends the program at once.)";
+Without PROMPT on a terminal it is a chat of several turns and pictures: --image goes with the first message, /image FILE
+with the next one; /plan NAME, /reset, /help and /quit (or Ctrl-D). Every answer is the one that the whole conversation
+gives when it runs anew; rows that come out the same are not computed again.
+
+Ctrl-C ends the answer where it is (exit code 130, in a chat the next turn); a second Ctrl-C ends the program at once.)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe run demo --image models/images/901.png "what is the color of the rectangle?"
   echo "what shape is in the image?" | lithe run demo --image models/images/901.png
+  lithe run demo --image models/images/901.png                  a chat, with the picture in its first message
   lithe run demo --image models/images/901.png --heat-map kept.png --verbose "is there a blue shape?"
   lithe run ~/llava-1.5-7b-hf --image photo.jpg --weights bfloat16 --temp 0.7 --top-p 0.9 "What is shown?"
   lithe run ~/llava-1.5-7b-hf --image a.jpg --image b.jpg --plan fastv "Which is brighter?"
@@ -46,8 +52,6 @@ struct RunOptions {
 
 std::string prompt_of(const RunOptions& options) {
   if (options.prompt) return *options.prompt;
-  require(isatty(STDIN_FILENO) == 0, Fault::bad_request,
-          "No prompt was given; write it behind the options, or pipe it in: echo \"question\" | lithe run MODEL.");
   std::string prompt = read_text("-");
   if (!options.question.raw_prompt && prompt.ends_with('\n')) prompt.pop_back();
   require(!prompt.empty(), Fault::bad_request,
@@ -72,7 +76,24 @@ session::Answer answer(session::Session& session, const session::Request& reques
   return answer;
 }
 
+void check_chat(const RunOptions& options) {
+  const char* const flag = options.question.raw_prompt ? "--raw-prompt"
+                           : options.heat_map          ? "--heat-map"
+                           : options.common.json       ? "--json"
+                                                       : nullptr;
+  if (flag)
+    fail(Fault::bad_request, flag,
+         " is for one answer, not for a chat; write the prompt behind the options, or pipe it in.");
+}
+
+int chat(const RunOptions& options) {
+  check_chat(options);
+  const session::Session session = open_session(options.model, options.common);
+  return run_chat(session, {options.question, options.sampling, options.common.seed, options.verbose});
+}
+
 int run(const RunOptions& options) {
+  if (!options.prompt && isatty(STDIN_FILENO) == 1) return chat(options);
   const std::string prompt = prompt_of(options);
   session::Session session = open_session(options.model, options.common);
   const session::Request request = make_request(options.question, prompt, session);
@@ -92,7 +113,7 @@ Action declare_run(CLI::App& app) {
   app.description(kDescription);
   app.footer(kFooter);
   app.add_option("MODEL", options->model, "Model folder, or demo, or demo-dense")->required();
-  app.add_option("PROMPT", options->prompt, "The question");
+  app.add_option("PROMPT", options->prompt, "The question; without it, stdin, or a chat on a terminal");
   add_question(app, options->question);
   app.add_option("--heat-map", options->heat_map, "Write a PNG of the patches that each layer kept")->type_name("FILE");
   add_json(app, options->common, "Print one JSON object (answer, tokens, times, KV cache) instead of the text");

@@ -24,7 +24,7 @@ struct Model;
 namespace lithe::session {
 
 struct OpenOptions {
-  std::filesystem::path lora;      ///< A PEFT folder whose LoRA goes over the model; empty: none
+  std::filesystem::path lora;    ///< A PEFT folder whose LoRA goes over the model; empty: none
   std::string weights = "auto";  ///< auto, float32, bfloat16, float16: how weights are held
   std::string device = "cpu";
   std::function<void(int64_t bytes_done, int64_t bytes_total)> progress;

@@ -1,0 +1,152 @@
+#include "cli/chat.h"
+
+#include <fmt/format.h>
+#include <algorithm>
+#include <cstdio>
+
+#include "base/error.h"
+#include "cli/answer_report.h"
+#include "cli/chat_words.h"
+#include "cli/history.h"
+#include "cli/interrupt.h"
+#include "cli/line_editor.h"
+#include "image/decode.h"
+#include "plan/parse.h"
+#include "session/chat.h"
+
+namespace lithe::cli {
+namespace {
+
+/// The conversation behind the prompt of a terminal.
+class ChatLoop {
+ public:
+  ChatLoop(const session::Session& session, const ChatOptions& options)
+      : session_(session),
+        options_(options),
+        how_(answer_options(options.sampling, options.seed, session)),
+        chat_(session, options.question.system),
+        history_(opened_history()),
+        editor_("> ", history_.lines(), complete_chat) {
+    how_.on_text = [](const std::string& piece) {
+      put(piece);
+      return !InterruptGuard::interrupted();
+    };
+    if (options.question.plan) chat_.use_plan(plan::load_plan(*options.question.plan, session.facts()));
+    for (const std::string& file : options.question.images) attach(file);
+  }
+
+  int run() {
+    fmt::print(stderr, "{}, plan {}. /help lists the commands, Ctrl-D ends.\n",
+               session_.describe()["name"].get<std::string>(), chat_.plan().name);
+    bool goes_on = true;
+    while (goes_on) {
+      const LineEditor::Input input = editor_.read();
+      if (input.kind == LineEditor::Input::Kind::end) break;
+      const std::string line = trimmed(input.text);
+      if (line.empty()) continue;
+      remember(line);
+      goes_on = take(line);
+    }
+    return 0;
+  }
+
+ private:
+  static History opened_history() {
+    try {
+      return History(History::usual_file());
+    } catch (const Error& error) {
+      say(error.what());
+      return History(std::filesystem::path());
+    }
+  }
+
+  void remember(const std::string& line) {
+    editor_.remember(line);
+    try {
+      history_.add(line);
+    } catch (const Error& error) {
+      say(error.what());
+      history_ = History(std::filesystem::path());  // said once
+    }
+  }
+
+  /// One line; false ends the chat.
+  bool take(const std::string& line) {
+    try {
+      if (line.front() == '/') return command(parse_command(line));
+      answer(line);
+    } catch (const session::ConversationTooLong& error) {
+      say(concat(error.what(), "; /reset begins a new one"));
+    } catch (const Error& error) {
+      if (error.fault() != Fault::bad_request && error.fault() != Fault::bad_file) throw;
+      say(error.what());
+    }
+    return true;
+  }
+
+  bool command(const ChatCommand& command) {
+    switch (command.word) {
+      case ChatWord::image:
+        attach(command.argument);
+        break;
+      case ChatWord::plan:
+        if (!command.argument.empty()) choose_plan(command.argument);
+        fmt::print(stderr, "plan {}\n", chat_.plan().name);
+        break;
+      case ChatWord::reset:
+        chat_.reset();
+        pictures_.clear();
+        break;
+      case ChatWord::help:
+        fmt::print(stderr, "{}", chat_help());
+        break;
+      case ChatWord::quit:
+        return false;
+    }
+    return true;
+  }
+
+  void attach(const std::string& file) {
+    pictures_.push_back(image::read_image(file, session_.decode_options()));
+    const image::Image& picture = pictures_.back();
+    fmt::print(stderr, "{}: {} x {} pixels, goes with the next message\n", file, picture.width, picture.height);
+  }
+
+  void choose_plan(const std::string& name) {
+    if (name == kOwnPlan) return chat_.use_plan(std::nullopt);
+    chat_.use_plan(plan::load_plan(name, session_.facts()));
+  }
+
+  void answer(const std::string& message) {
+    const InterruptGuard guard;
+    const session::Answer answer = chat_.ask(message, pictures_, how_);
+    pictures_.clear();
+    put("\n");
+    if (options_.verbose) fmt::print(stderr, "{}", timing_lines(answer));
+  }
+
+  static void say(const std::string& sentence) {
+    fmt::print(stderr, "lithe: {}\n", sentence.substr(0, sentence.find('\n')));
+  }
+
+  static void put(const std::string& text) {
+    const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+    require(written, Fault::internal, "The answer can't be written to stdout; check that there is room.");
+  }
+
+  const session::Session& session_;
+  const ChatOptions& options_;
+  session::AnswerOptions how_;
+  session::Chat chat_;
+  std::vector<image::Image> pictures_;  // of the next message
+  History history_;
+  LineEditor editor_;
+};
+
+}  // namespace
+
+int run_chat(const session::Session& session, const ChatOptions& options) {
+  return ChatLoop(session, options).run();
+}
+
+}  // namespace lithe::cli

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <string>
+
+#include "cli/line_editor.h"
+
+namespace lithe::cli {
+
+/// The commands of a chat.
+enum class ChatWord { image, plan, reset, help, quit };
+
+struct ChatCommand {
+  ChatWord word = ChatWord::help;
+  std::string argument;  ///< Quotes off and "~/" written out.
+};
+
+/// What /plan calls the model's own plan.
+inline constexpr const char* kOwnPlan = "own";
+
+/// Reads a line that begins with a slash. Throws Error{bad_request} for an unknown command and for an argument that is
+/// missing or too much.
+ChatCommand parse_command(const std::string& line);
+
+/// Commands, names of plans behind /plan, and files behind /image and /plan.
+Completions complete_chat(const std::string& before_cursor);
+
+/// What /help prints.
+std::string chat_help();
+
+/// Without white space in front and behind.
+std::string trimmed(const std::string& text);
+
+}  // namespace lithe::cli

@@ -1,0 +1,153 @@
+#include "cli/line_editor.h"
+
+#include <fmt/format.h>
+#include <histedit.h>
+#include <algorithm>
+#include <clocale>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+
+#include "base/error.h"
+
+namespace lithe::cli {
+namespace {
+
+constexpr int kHistoryLines = 1000;
+
+volatile std::sig_atomic_t pressed = 0;
+
+void note_press(int) {
+  pressed = 1;
+}
+
+/// While it lives, Ctrl-C ends the read that is under way, and nothing else.
+class ReadInterrupt {
+ public:
+  ReadInterrupt() {
+    pressed = 0;
+    struct sigaction action = {};
+    action.sa_handler = note_press;  // without SA_RESTART
+    sigaction(SIGINT, &action, &before_);
+  }
+  ~ReadInterrupt() { sigaction(SIGINT, &before_, nullptr); }
+  ReadInterrupt(const ReadInterrupt&) = delete;
+  ReadInterrupt& operator=(const ReadInterrupt&) = delete;
+
+ private:
+  struct sigaction before_ = {};
+};
+
+/// What all words begin with, whole characters.
+std::string common_start(const std::vector<std::string>& words) {
+  std::string start = words.front();
+  for (const std::string& word : words) {
+    const auto end = std::mismatch(start.begin(), start.end(), word.begin(), word.end()).first;
+    start.erase(end, start.end());
+  }
+  const auto cuts_character = [&](const std::string& word) {
+    return word.size() > start.size() && (static_cast<unsigned char>(word[start.size()]) & 0xC0) == 0x80;
+  };
+  while (!start.empty() && std::any_of(words.begin(), words.end(), cuts_character)) start.pop_back();
+  return start;
+}
+
+}  // namespace
+
+class LineEditor::Impl {
+ public:
+  Impl(std::string prompt, const std::vector<std::string>& history, Complete complete)
+      : prompt_(std::move(prompt)), complete_(std::move(complete)) {
+    // libedit reads characters as the locale says; without one they would be single bytes.
+    std::setlocale(LC_CTYPE, "");
+    if (MB_CUR_MAX == 1) std::setlocale(LC_CTYPE, "C.UTF-8");
+    editor_.reset(el_init("lithe", stdin, stderr, stderr));
+    history_.reset(history_init());
+    require(editor_ && history_, Fault::internal,
+            "The terminal can't be set up for typing; pipe the prompt in instead.");
+    HistEvent event;
+    ::history(history_.get(), &event, H_SETSIZE, kHistoryLines);
+    for (const std::string& line : history) remember(line);
+    el_set(editor_.get(), EL_CLIENTDATA, this);
+    el_set(
+        editor_.get(), EL_PROMPT, +[](EditLine* editor) { return of(editor).prompt_.data(); });
+    el_set(editor_.get(), EL_SIGNAL, 1);
+    el_set(editor_.get(), EL_EDITOR, "emacs");
+    el_set(editor_.get(), EL_HIST, ::history, history_.get());
+    el_set(
+        editor_.get(), EL_ADDFN, "lithe-complete", "Complete a command or a file",
+        +[](EditLine* editor, int) { return of(editor).complete(); });
+    el_set(editor_.get(), EL_BIND, "^I", "lithe-complete", nullptr);
+    el_set(editor_.get(), EL_BIND, "^R", "em-inc-search-prev", nullptr);
+    el_source(editor_.get(), nullptr);  // ~/.editrc
+  }
+
+  Input read() {
+    const ReadInterrupt guard;
+    int bytes = 0;
+    const char* line = el_gets(editor_.get(), &bytes);
+    if (pressed) {
+      el_reset(editor_.get());
+      fmt::print(stderr, "\n");
+      return {Input::Kind::interrupted, {}};
+    }
+    if (!line || bytes <= 0) {
+      fmt::print(stderr, "\n");
+      return {Input::Kind::end, {}};
+    }
+    std::string text(line, static_cast<std::size_t>(bytes));
+    while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+    return {Input::Kind::line, std::move(text)};
+  }
+
+  void remember(const std::string& line) {
+    HistEvent event;
+    ::history(history_.get(), &event, H_ENTER, line.c_str());
+  }
+
+ private:
+  static Impl& of(EditLine* editor) {
+    void* self = nullptr;
+    el_get(editor, EL_CLIENTDATA, &self);
+    return *static_cast<Impl*>(self);
+  }
+
+  unsigned char complete() {
+    const LineInfo* info = el_line(editor_.get());
+    const Completions found = complete_({info->buffer, info->cursor});
+    if (found.words.empty()) return CC_ERROR;
+    const std::string start = common_start(found.words);
+    if (start.size() > found.typed) {
+      el_insertstr(editor_.get(), start.c_str() + found.typed);
+      return CC_REFRESH;
+    }
+    if (found.words.size() == 1) return CC_ERROR;
+    fmt::print(stderr, "\n");
+    for (const std::string& word : found.words) fmt::print(stderr, "{}\n", word);
+    return CC_REDISPLAY;
+  }
+
+  struct EndEditor {
+    void operator()(EditLine* editor) const { el_end(editor); }
+  };
+  struct EndHistory {
+    void operator()(::History* history) const { history_end(history); }
+  };
+  std::string prompt_;
+  Complete complete_;
+  std::unique_ptr<::History, EndHistory> history_;
+  std::unique_ptr<EditLine, EndEditor> editor_;  // ends before its history
+};
+
+LineEditor::LineEditor(std::string prompt, const std::vector<std::string>& history, Complete complete)
+    : impl_(std::make_unique<Impl>(std::move(prompt), history, std::move(complete))) {}
+LineEditor::~LineEditor() = default;
+
+LineEditor::Input LineEditor::read() {
+  return impl_->read();
+}
+void LineEditor::remember(const std::string& line) {
+  impl_->remember(line);
+}
+
+}  // namespace lithe::cli

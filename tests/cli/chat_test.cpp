@@ -1,0 +1,275 @@
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <regex>
+
+#include "base/error.h"
+#include "cli/chat_words.h"
+#include "cli/history.h"
+#include "cli/program.h"
+
+namespace lithe::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::string kPicture = LITHE_SOURCE_DIR "/models/images/901.png";
+const std::string kOther = LITHE_SOURCE_DIR "/models/images/506.png";
+const std::string kHead =
+    "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, detailed, "
+    "and polite answers to the user's questions. ";
+constexpr const char* kCtrlC = "\x03";
+constexpr const char* kCtrlD = "\x04";
+
+/// The program at a terminal of its own.
+class Terminal {
+ public:
+  Terminal(const std::vector<std::string>& arguments, const fs::path& state) {
+    const winsize size{.ws_row = 50, .ws_col = 400};
+    child_ = forkpty(&terminal_, nullptr, nullptr, &size);
+    if (child_ != 0) return;
+    setenv("TERM", "dumb", 1);
+    setenv("LC_ALL", "C.UTF-8", 1);
+    setenv("XDG_STATE_HOME", state.c_str(), 1);
+    std::vector<char*> values{const_cast<char*>("lithe")};
+    for (const std::string& argument : arguments) values.push_back(const_cast<char*>(argument.c_str()));
+    values.push_back(nullptr);
+    execv(LITHE_BINARY, values.data());
+    _exit(127);
+  }
+  ~Terminal() {
+    if (child_ > 0) {
+      kill(child_, SIGKILL);
+      waitpid(child_, nullptr, 0);
+    }
+    close(terminal_);
+  }
+  Terminal(const Terminal&) = delete;
+  Terminal& operator=(const Terminal&) = delete;
+
+  void type(const std::string& keys) { ASSERT_EQ(write(terminal_, keys.data(), keys.size()), ssize_t(keys.size())); }
+
+  /// Everything that came up to and with `text`, since the last call.
+  std::string until(const std::string& text) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(::testing::Test::HasFailure() ? 1 : 60);
+    std::size_t at = std::string::npos;
+    while ((at = seen_.find(text)) == std::string::npos && std::chrono::steady_clock::now() < end && read_more()) {
+    }
+    EXPECT_NE(at, std::string::npos) << "waited for '" << text << "', saw '" << seen_ << "'";
+    const std::string before = seen_.substr(0, at == std::string::npos ? at : at + text.size());
+    seen_.erase(0, before.size());
+    return before;
+  }
+
+  /// What came before the next prompt. The editor prints it and then takes over the keys, so that is waited for too.
+  std::string prompt() {
+    std::string printed = until("> ");
+    termios mode = {};
+    for (int tries = 0; tries < 10'000 && tcgetattr(terminal_, &mode) == 0 && (mode.c_lflag & ICANON) != 0; ++tries) {
+      usleep(1000);
+    }
+    printed.resize(printed.size() - std::min<std::size_t>(2, printed.size()));
+    return std::regex_replace(printed, std::regex("\r"), "");
+  }
+
+  /// Waits for output of any kind.
+  void anything() {
+    for (int tries = 0; tries < 60 && seen_.empty() && read_more(); ++tries) {
+    }
+    EXPECT_FALSE(seen_.empty());
+  }
+
+  /// Types a line; what it printed, up to the next prompt.
+  std::string enter(const std::string& line) {
+    type(line + "\r");
+    until("\n");
+    return prompt();
+  }
+
+  int exit_code() {
+    for (int tries = 0; tries < 1000 && read_more(); ++tries) {
+    }
+    kill(child_, SIGKILL);  // one that has ended does not notice
+    int status = 0;
+    waitpid(child_, &status, 0);
+    child_ = -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+
+ private:
+  bool read_more() {
+    pollfd ready{.fd = terminal_, .events = POLLIN};
+    if (poll(&ready, 1, 1000) != 1) return true;  // not yet
+    char buffer[4096];
+    const ssize_t got = read(terminal_, buffer, sizeof buffer);
+    if (got <= 0) return false;  // the program went away
+    seen_.append(buffer, static_cast<std::size_t>(got));
+    return true;
+  }
+
+  int terminal_ = -1;
+  pid_t child_ = -1;
+  std::string seen_;
+};
+
+std::string fresh(const std::string& prompt, const std::vector<std::string>& pictures, const std::string& plan = {}) {
+  std::vector<std::string> arguments{"run", "demo", "--raw-prompt"};
+  for (const std::string& picture : pictures) arguments.insert(arguments.end(), {"--image", picture});
+  if (!plan.empty()) arguments.insert(arguments.end(), {"--plan", plan});
+  return lithe(arguments, kHead + prompt).out;
+}
+
+TEST(Chat, EveryTurnIsTheFreshAnswer) {
+  const fs::path state = scratch() / "state";
+  Terminal chat({"run", "demo"}, state);
+  chat.prompt();
+  EXPECT_NE(chat.enter("/image " + kPicture).find("64 x 64"), std::string::npos);
+  const std::string color = "USER: <image>\nwhat is the color of the rectangle? ASSISTANT:";
+  const std::string first = chat.enter("what is the color of the rectangle?");
+  EXPECT_EQ(first, "Blue.\n");
+  EXPECT_EQ(first, fresh(color, {kPicture}));
+
+  const std::string shape = color + " Blue.</s>USER: what shape is in the image? ASSISTANT:";
+  const std::string second = chat.enter("what shape is in the image?");
+  EXPECT_EQ(second, fresh(shape, {kPicture}));
+
+  chat.enter("/image '" + kOther + "'");
+  EXPECT_EQ(chat.enter("/plan dense"), "plan dense\n");
+  EXPECT_EQ(chat.enter("/plan"), "plan dense\n");
+  const std::string circle =
+      shape + " " + second.substr(0, second.size() - 1) + "</s>USER: <image>\nis there a circle? ASSISTANT:";
+  EXPECT_EQ(chat.enter("is there a circle?"), fresh(circle, {kPicture, kOther}, "dense"));
+
+  EXPECT_EQ(chat.enter("/reset"), "");
+  EXPECT_EQ(chat.enter("is there a circle?"), fresh("USER: is there a circle? ASSISTANT:", {}, "dense"));
+  chat.type(kCtrlD);
+  EXPECT_EQ(chat.exit_code(), 0);
+}
+
+TEST(Chat, WhatIsWrongGetsItsSentence) {
+  Terminal chat({"run", "demo", "--image", kPicture, "--verbose"}, scratch() / "state");
+  chat.prompt();
+  EXPECT_NE(chat.enter("/what").find("lithe: There is no command '/what'"), std::string::npos);
+  EXPECT_NE(chat.enter("/image no-such.png").find("no-such.png"), std::string::npos);
+  EXPECT_NE(chat.enter("/image").find("needs a file"), std::string::npos);
+  EXPECT_NE(chat.enter("/plan no-such-plan").find("no-such-plan"), std::string::npos);
+  EXPECT_NE(chat.enter("/quit now").find("stands alone"), std::string::npos);
+  EXPECT_NE(chat.enter("/help").find("/image FILE"), std::string::npos);
+  EXPECT_NE(chat.enter("two <image> marks <image>").find("lithe: the prompt has 2 image marks"), std::string::npos);
+  const std::string first = chat.enter("what is the color of the rectangle?");  // the picture is still there
+  EXPECT_TRUE(first.starts_with("Blue.\n")) << first;
+  EXPECT_EQ(first.find("reused"), std::string::npos) << first;
+  EXPECT_TRUE(std::regex_search(chat.enter("is there a blue shape?"), std::regex("rows, [0-9]+ reused")));
+  std::string endless;
+  for (int i = 0; i < 700; ++i) endless += "red blue ";
+  chat.enter(endless);
+  const std::string full = chat.enter(endless);
+  EXPECT_NE(full.find("/reset begins a new one"), std::string::npos) << full;
+  chat.type("/quit\r");
+  EXPECT_EQ(chat.exit_code(), 0);
+}
+
+TEST(Chat, CtrlCEndsTheAnswerOrTheLine) {
+  Terminal chat({"run", LITHE_TEST_DATA "/golden/hf_llava15/checkpoint", "-n", "3900"}, scratch() / "state");
+  chat.prompt();
+  chat.type("half a li");
+  chat.until("li");
+  chat.type(kCtrlC);
+  chat.prompt();
+  chat.type("What is the capital of France?\r");
+  chat.until("\n");
+  chat.anything();
+  chat.type(kCtrlC);
+  chat.prompt();
+  chat.type("/quit\r");
+  EXPECT_EQ(chat.exit_code(), 0);
+}
+
+TEST(Chat, KeepsItsHistory) {
+  const fs::path state = scratch() / "history";
+  for (const std::string line : {"is there a gr\xc3\xbcnes shape?", "/plan"}) {
+    Terminal chat({"run", "demo-dense"}, state);
+    chat.prompt();
+    chat.enter(line);
+    chat.type(kCtrlD);
+    EXPECT_EQ(chat.exit_code(), 0);
+  }
+  EXPECT_EQ(contents(state / "lithe/history"), "is there a gr\xc3\xbcnes shape?\n/plan\n");
+  struct stat about = {};
+  ASSERT_EQ(stat((state / "lithe/history").c_str(), &about), 0);
+  EXPECT_EQ(about.st_mode & 0777, 0600U);
+  Terminal chat({"run", "demo-dense"}, state);
+  chat.prompt();
+  chat.type("\x10\r");  // Ctrl-P: the line before
+  chat.until("/plan");
+  chat.until("plan dense");
+  chat.prompt();
+  chat.type("/pl\tden\t\r");
+  chat.until("/plan dense");
+  chat.until("plan dense");
+  chat.prompt();
+  chat.type(kCtrlD);
+  EXPECT_EQ(chat.exit_code(), 0);
+}
+
+TEST(Chat, RefusesFlagsOfOneAnswer) {
+  for (const std::string flag : {"--json", "--raw-prompt"}) {
+    Terminal chat({"run", "demo", flag}, scratch() / "state");
+    chat.until("lithe: " + flag + " is for one answer");
+    EXPECT_EQ(chat.exit_code(), 2);
+  }
+}
+
+TEST(History, IsBoundedAndTakesNothingForGranted) {
+  const fs::path file = scratch() / "bounded/history";
+  {
+    History history(file);
+    EXPECT_TRUE(history.lines().empty());
+    for (int i = 0; i < 1500; ++i) history.add("line " + std::to_string(i));
+    history.add("line 1499");
+    history.add("");
+    history.add(std::string(20000, 'x'));
+    history.add("two\nlines");
+  }
+  const History again(file);
+  ASSERT_EQ(again.lines().size(), 1000U);
+  EXPECT_EQ(again.lines().front(), "line 500");
+  EXPECT_EQ(again.lines().back(), "line 1499");
+  EXPECT_EQ(contents(file).substr(0, 9), "line 500\n");
+  std::ofstream(file) << std::string(9 << 20, 'y') << "\nlast\n";
+  EXPECT_EQ(History(file).lines(), std::vector<std::string>{"last"});
+  EXPECT_LT(fs::file_size(file), 100U);
+  EXPECT_THROW(History(scratch() / "bounded"), Error);
+  History nowhere("/proc/no-such-folder/history");
+  EXPECT_THROW(nowhere.add("line"), Error);
+  History unkept{fs::path()};
+  unkept.add("line");
+  EXPECT_EQ(unkept.lines().size(), 1U);
+}
+
+TEST(ChatWords, CompleteCommandsPlansAndFiles) {
+  EXPECT_EQ(complete_chat("/i").words, std::vector<std::string>{"/image "});
+  EXPECT_EQ(complete_chat("/plan p-m").words, (std::vector<std::string>{"p-mod", "p-mod+eas"}));
+  EXPECT_TRUE(complete_chat("what").words.empty());
+  const fs::path folder = scratch() / "pictures";
+  fs::create_directories(folder / "more");
+  std::ofstream(folder / "a b.png");
+  std::ofstream(folder / ".hidden");
+  const std::string below = folder.string() + "/";
+  EXPECT_EQ(complete_chat("/image " + below).words, (std::vector<std::string>{below + "a b.png", below + "more/"}));
+  EXPECT_EQ(complete_chat("/image " + below + "a").words, std::vector<std::string>{below + "a b.png"});
+  EXPECT_TRUE(complete_chat("/image /no-such-folder/x").words.empty());
+  EXPECT_EQ(parse_command("/image  \"a b.png\" ").argument, "a b.png");
+}
+
+}  // namespace
+}  // namespace lithe::cli
