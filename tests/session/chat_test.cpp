@@ -246,14 +246,16 @@ TEST(Chat, AWrongMessageLeavesItAsItWas) {
 TEST(Chat, ManyTurnsUntilThereIsNoRoom) {
   Session& session = model(kModels / "easyvqa-dense");
   Chat chat(session);
+  std::string question;
+  for (int i = 0; i < 8; ++i) question += "is there a blue shape? ";
   int64_t turns = 0, reused = 0;
   try {
-    for (; turns < 400; ++turns) reused += chat.ask("is there a blue shape?", {}).timings.reused_rows;
+    for (; turns < 400; ++turns) reused += chat.ask(question, {}).timings.reused_rows;
     FAIL() << "the model takes 2048 tokens";
   } catch (const ConversationTooLong& error) {
     EXPECT_NE(std::string(error.what()).find("2048"), std::string::npos) << error.what();
   }
-  EXPECT_GT(turns, 50);
+  EXPECT_GT(turns, 10);
   EXPECT_GT(reused, turns * 500);
   chat.reset();
   EXPECT_GT(chat.ask("is there a blue shape?", {}).tokens.size(), 0U);
