@@ -24,7 +24,7 @@ as a low-rank term. With --freeze the gate and the mean of the given prompt are 
 is folded and none is left, and answers to other prompts differ a little from the unfolded model's.
 
 The folded model is then compared with the unfolded one on the prompt, and the largest deviation of the logits printed.
-16-bit weights are rounded once; how far that moved one is printed, and why the logits then differ more.)";
+Weights held in 16 bits are rounded once, which moves the logits more; how far a weight moved is then printed too.)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe fold llava-v1.5-7b-lora -o llava-v1.5-7b-folded
