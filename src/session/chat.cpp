@@ -74,8 +74,10 @@ class Chat::Impl {
 
   void use_plan(const std::optional<plan::Plan>& plan) {
     if (plan) plan::validate(*plan, model_.facts);
+    const plan::Plan& next = plan ? *plan : model_.plan;
+    if (next == plan_) return;
     held_.reset();  // its generation reads the old plan
-    plan_ = plan ? *plan : model_.plan;
+    plan_ = next;
   }
   const plan::Plan& plan() const { return plan_; }
 

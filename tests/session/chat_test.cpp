@@ -206,6 +206,8 @@ TEST(Chat, ChangesItsPlanBetweenTurns) {
   EXPECT_EQ(answer.tokens, fresh.tokens);
   EXPECT_EQ(answer.cache.rows_at_end, fresh.cache.rows_at_end);
   EXPECT_EQ(answer.timings.reused_rows, 0);
+  chat.use_plan(plan::load_plan("dense", session.facts()));
+  EXPECT_GT(chat.ask(kTurns[1].question, {}).timings.reused_rows, 64) << "the same plan again";
   plan::Plan wrong{.name = "wrong", .layers = {{.layer = 99}}};
   EXPECT_THROW(chat.use_plan(wrong), Error);
   EXPECT_EQ(chat.plan().name, "dense");
