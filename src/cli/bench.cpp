@@ -27,6 +27,7 @@ spread) says what a difference means on this machine. The prompt is made of rand
 rows that each layer's KV cache holds are compared with the rows that the plan counts.
 `operations` is the share of dense operations that the plan leaves, `bytes read` the same of what decoding reads (the
 weights that run, keys and values); `measured / counted` says how near the clock comes to the larger of the two.
+--no-prefill decodes behind a made-up cache of as many rows as the plan counts, which saves the prefill of long prompts.
 --batch-sizes runs several prompts at a time, each of its own rows, as `lithe batch` does.
 With --shape the weights are random: llava-1.5-7b, llava-1.5-13b, llava-next-7b, as few layers as you like.)";
 
@@ -45,6 +46,7 @@ struct BenchOptions {
   std::optional<int64_t> vision_tokens, high_res_tokens;
   int64_t text_tokens = 40;
   std::vector<int64_t> batch_sizes{1};
+  bool no_prefill = false;
   CompareOptions compare;
   std::string output = "md";
 };
@@ -109,7 +111,8 @@ int run(BenchOptions options) {
                               .high_res_tokens = options.high_res_tokens.value_or(shape.high_res_tokens),
                               .text_tokens = options.text_tokens,
                               .seed = options.common.seed};
-  options.compare.tiles = shape.tiles;
+  options.compare.tiles = options.no_prefill ? 0 : shape.tiles;
+  options.compare.prefills = !options.no_prefill;
   std::vector<Comparison> results;
   {
     Progress progress("timing");
@@ -143,6 +146,7 @@ void add_prompt(CLI::App& app, BenchOptions& options) {
       ->expected(1, 16);
   app.add_option("-r,--rounds", options.compare.rounds, "Rounds that count (default: 9)")->type_name("N");
   app.add_option("--warm-up", options.compare.warm_up, "Rounds in front that do not (default: 1)")->type_name("N");
+  app.add_flag("--no-prefill", options.no_prefill, "Time decoding only, behind a made-up cache");
   app.add_option("--decode-tokens", options.compare.decode_steps, "Tokens of a decode run (default: 8)")
       ->type_name("N");
 }

@@ -18,7 +18,10 @@ struct Series {
 
 std::vector<const Phase*> phases_of(const std::vector<Comparison>& comparisons) {
   std::vector<const Phase*> all;
-  for (const Comparison& c : comparisons) all.insert(all.end(), {&c.prefill, &c.decode});
+  for (const Comparison& c : comparisons) {
+    if (!c.prefill.dense.empty()) all.push_back(&c.prefill);
+    all.push_back(&c.decode);
+  }
   return all;
 }
 

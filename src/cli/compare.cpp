@@ -35,12 +35,21 @@ plan::CostTable count(const session::Session& session, const plan::Plan& plan, c
   return plan::cost(plan, session.facts(), shape, {.kv_bytes_per_value = 4});
 }
 
-/// One run of a plan: prefill, then the decode behind it.
-session::PrefillResult time_once(session::Bench& bench, const plan::Plan& plan, int64_t steps,
+/// One run of a plan: prefill where it is timed, then the decode behind it.
+session::PrefillResult time_once(session::Bench& bench, const plan::Plan& plan,
+                                 const std::vector<plan::LayerCost>& layers, const CompareOptions& options,
                                  std::vector<double>& prefill, std::vector<double>& decode) {
-  session::PrefillResult result = bench.prefill(plan);
-  prefill.push_back(result.ms);
-  decode.push_back(bench.decode_ms(plan, steps));
+  session::PrefillResult result;
+  if (options.prefills) {
+    result = bench.prefill(plan);
+    prefill.push_back(result.ms);
+  } else {
+    std::vector<int64_t> rows;
+    for (const plan::LayerCost& layer : layers) rows.push_back(layer.rows.cache);
+    result = bench.make_up_cache(plan, rows);
+  }
+  decode.push_back(bench.decode_ms(plan, options.decode_steps));
+  check_rows(result, layers, plan.name);
   return result;
 }
 
@@ -90,11 +99,10 @@ Comparison compare(const session::Session& session, const plan::Plan& plan, cons
       result.image_ms.clear();
     }
     if (options.tiles > 0) result.image_ms.push_back(bench.encode_ms(options.tiles));
-    const auto a = time_once(bench, dense, options.decode_steps, result.prefill.dense, result.decode.dense);
-    const auto b = time_once(bench, plan, options.decode_steps, result.prefill.skipped, result.decode.skipped);
-    time_once(bench, dense, options.decode_steps, result.prefill.again, result.decode.again);
-    check_rows(a, cost.dense_layers, dense.name);
-    check_rows(b, cost.layers, plan.name);
+    Phase &pp = result.prefill, &tg = result.decode;
+    const auto a = time_once(bench, dense, cost.dense_layers, options, pp.dense, tg.dense);
+    const auto b = time_once(bench, plan, cost.layers, options, pp.skipped, tg.skipped);
+    time_once(bench, dense, cost.dense_layers, options, pp.again, tg.again);
     result.dense_kv_bytes = a.bytes_held;
     result.plan_kv_bytes = b.bytes_held;
     result.decode.read_share = static_cast<double>(b.bytes_read) / static_cast<double>(a.bytes_read);

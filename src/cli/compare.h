@@ -17,18 +17,19 @@ struct CompareOptions {
   int64_t rounds = 9;
   int64_t warm_up = 1;
   int64_t decode_steps = 8;
-  int64_t tiles = 1;                                    ///< Of the image encode; 0: none.
+  bool prefills = true;  ///< False: decode only, behind made-up caches of as many rows as the plan counts.
+  int64_t tiles = 1;     ///< Of the image encode; 0: none.
   std::function<void(const std::string&)> on_progress;  ///< May be empty.
 };
 
 /// The times of one phase in milliseconds, one per round. A, B and A' are taken one after another in every round, so
 /// that a busy moment hits all three; A' is dense once more and shows how far two equal things differ on this machine.
 struct Phase {
-  std::string test;  ///< "pp616", "tg8"
-  int64_t rows = 0;  ///< Rows or tokens of one run, of all its sequences.
-  std::vector<double> dense, again, skipped;
-  double counted_share = 1;  ///< Operations under the plan / operations of dense.
-  double read_share = 0;     ///< The same of the bytes that decoding reads: weights that run, keys and values.
+  std::string test;                           ///< "pp616", "tg8"
+  int64_t rows = 0;                           ///< Rows or tokens of one run, of all its sequences.
+  std::vector<double> dense, again, skipped;  ///< Empty for a phase that was left out.
+  double counted_share = 1;                   ///< Operations under the plan / operations of dense.
+  double read_share = 0;  ///< The same of the bytes that decoding reads: weights that run, keys and values.
 
   double median_ratio() const;  ///< Plan / dense, dense being A and A' together.
   double minimum_ratio() const;

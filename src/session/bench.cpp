@@ -5,6 +5,8 @@
 #include <ATen/ops/randn.h>
 #include <c10/core/InferenceMode.h>
 
+#include <numeric>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -98,10 +100,39 @@ PrefillResult Bench::prefill(const plan::Plan& plan) {
   }
   const Tensor hidden = state.model.decoder.forward(std::move(batch), state.rows);
   state.model.decoder.logits(state.last_rows(hidden));
+  const double ms = clock.elapsed_ms();
   state.prefilled = &plan;
-  PrefillResult result{.ms = clock.elapsed_ms(), .rows_held = state.generations.front().rows_held()};
-  for (const Generation& generation : state.generations) result.bytes_held += generation.bytes_held();
-  result.bytes_read = weights_read(state.model, plan) + result.bytes_held;
+  PrefillResult result = held_under(plan);
+  result.ms = ms;
+  return result;
+}
+
+PrefillResult Bench::make_up_cache(const plan::Plan& plan, const std::vector<int64_t>& rows) {
+  const c10::InferenceMode no_gradients;
+  State& state = *state_;
+  const models::DecoderConfig& config = state.model.decoder.config;
+  state.generations.clear();
+  state.generations.reserve(static_cast<size_t>(state.sequences));
+  std::vector<int64_t> positions(state.kinds.size());
+  std::iota(positions.begin(), positions.end(), 0);
+  for (int64_t i = 0; i < state.sequences; ++i) {
+    routing::Batch batch;
+    state.generations.emplace_back(state.model, plan).enter_prompt(batch, state.kinds);
+    for (size_t layer = 0; layer < rows.size(); ++layer) {
+      const Tensor made_up =
+          at::randn({rows[layer], config.kv_heads, config.head_dim}, state.generator, state.rows.options());
+      batch.sequences[0].states[layer].append(made_up, made_up,
+                                              std::span(positions).first(static_cast<size_t>(rows[layer])));
+    }
+  }
+  state.prefilled = &plan;
+  return held_under(plan);
+}
+
+PrefillResult Bench::held_under(const plan::Plan& plan) const {
+  PrefillResult result{.rows_held = state_->generations.front().rows_held()};
+  for (const Generation& generation : state_->generations) result.bytes_held += generation.bytes_held();
+  result.bytes_read = weights_read(state_->model, plan) + result.bytes_held;
   return result;
 }
 

@@ -22,7 +22,7 @@ struct BenchPrompt {
 };
 
 struct PrefillResult {
-  double ms = 0;
+  double ms = 0;                   ///< 0 where the cache is made up.
   std::vector<int64_t> rows_held;  ///< Per layer, in the KV cache of one sequence
   int64_t bytes_held = 0;          ///< Of all sequences.
   int64_t bytes_read = 0;  ///< That a decode step behind it reads: the weights that run, and all keys and values.
@@ -38,12 +38,17 @@ class Bench {
   double encode_ms(int64_t tiles);
   /// Prefill of all sequences under a plan; the cache that results serves decode_ms with the same plan.
   PrefillResult prefill(const plan::Plan& plan);
+  /// In place of prefill: a cache of random keys and values, `rows` of them per layer, for decoding behind long
+  /// prompts.
+  PrefillResult make_up_cache(const plan::Plan& plan, const std::vector<int64_t>& rows);
   /// Mean of `steps` decode steps of all sequences behind the last prefill; milliseconds per step. The cache is put
   /// back to where it was.
   double decode_ms(const plan::Plan& plan, int64_t steps);
 
  private:
   struct State;
+  PrefillResult held_under(const plan::Plan& plan) const;
+
   std::unique_ptr<State> state_;
 };
 
