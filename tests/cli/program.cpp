@@ -62,7 +62,7 @@ Ran lithe(const std::vector<std::string>& arguments, const std::string& input) {
   const fs::path in = scratch() / "stdin";
   std::ofstream(in, std::ios::binary) << input;
   std::string command = quoted(LITHE_BINARY);
-  for (const std::string& argument : arguments) command += " " + quoted(argument);
+  for (const std::string& argument : arguments) command.append(" ").append(quoted(argument));
   return execute(command + " < " + quoted(in.string()));
 }
 
