@@ -29,15 +29,28 @@ inline __attribute__((always_inline)) float exp_vectorised(float x) {
   return p * scale.value;
 }
 
+/// The sum of squares by stretches, so that rounding does not grow with the width where no vectors split the sum.
+LITHE_MULTIVERSION
+double sum_of_squares(const float* x, int64_t width) {
+  constexpr int64_t kStretch = 256;
+  double total = 0;
+  for (int64_t first = 0; first < width; first += kStretch) {
+    const int64_t end = first + kStretch < width ? first + kStretch : width;
+    float sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = first; i < end; ++i) sum += x[i] * x[i];
+    total += static_cast<double>(sum);
+  }
+  return total;
+}
+
 }  // namespace
 
 LITHE_MULTIVERSION
 void rms_norm_rows(const float* x, const float* gain, float eps, int64_t rows, int64_t width, float* y) {
   for (int64_t row = 0; row < rows; ++row, x += width, y += width) {
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < width; ++i) sum += x[i] * x[i];
-    const float scale = 1.0f / std::sqrt(sum / static_cast<float>(width) + eps);
+    const auto mean = static_cast<float>(sum_of_squares(x, width) / static_cast<double>(width));
+    const float scale = 1.0f / std::sqrt(mean + eps);
 #pragma omp simd
     for (int64_t i = 0; i < width; ++i) y[i] = gain[i] * (x[i] * scale);
   }
