@@ -75,7 +75,8 @@ Model Model::load(const std::string& folder, const LoadOptions& options) {
     session::prepare_device(options.device);
     std::filesystem::path path = std::filesystem::path(folder).lexically_normal();
     if (!path.has_filename()) path = path.parent_path();
-    session::OpenOptions how{.weights = options.weights, .device = options.device, .progress = options.progress};
+    const session::OpenOptions how{
+        .lora = options.lora, .weights = options.weights, .device = options.device, .progress = options.progress};
     return Model(std::make_unique<Impl>(Impl{session::Session::open(path, how), path.filename().string()}));
   });
 }

@@ -51,6 +51,15 @@ TEST(Model, AnswersAsTheReferenceDoes) {
   EXPECT_GT(answer.prefill_ms, 0);
 }
 
+TEST(Model, TakesLoraOverAModel) {
+  const std::string base = LITHE_SOURCE_DIR "/tests/data/golden/hf_llava15/checkpoint";
+  const Picture picture = Picture::from_file(kPicture);
+  const Model plain = Model::load(base), tuned = Model::load(base, {.lora = LITHE_SOURCE_DIR "/tests/data/lora/hf"});
+  EXPECT_GT(tuned.weight_bytes(), plain.weight_bytes());
+  EXPECT_NE(tuned.features(picture).projected, plain.features(picture).projected);
+  expect_failure(Cause::bad_file, "adapter_config.json", [&] { Model::load(base, {.lora = kModel}); });
+}
+
 TEST(Model, PlansChangeWhatIsCached) {
   Question dense = question();
   dense.plan = "dense";
