@@ -163,6 +163,26 @@ class Fold : public ::testing::Test {
     return Session::open(base, {.lora = temp_ / "adapter"});
   }
 
+  /// Gives every layer of a folder in Hugging Face layout a router, and the folder p-MoD's plan beside its own.
+  static void add_routers(const fs::path& folder) {
+    const auto model = models::open_model(folder);
+    test::PeftFolder made;  // for its random tensors
+    std::string off;
+    for (int64_t layer = 0; layer < model->decoder.config.layers; ++layer) {
+      const std::string name = "language_model.model.layers." + std::to_string(layer) + ".router.";
+      made.put(name + "weight", {1, model->decoder.config.hidden}, 0.3);
+      made.put(name + "bias", {1}, 0.3);
+      const plan::LayerPlan* entry = model->plan.find("decoder", layer);
+      if (entry && !entry->self_attention) off += (off.empty() ? "" : ", ") + std::to_string(layer);
+    }
+    const io::SafetensorsFile weights = io::open_safetensors(folder / "model.safetensors");
+    std::vector<std::pair<std::string, io::TensorView>> all(weights.tensors.begin(), weights.tensors.end());
+    all.insert(all.end(), made.tensors.begin(), made.tensors.end());
+    io::write_safetensors(folder / "model.safetensors", all);
+    std::ofstream(folder / "plan.json") << R"({"name": "both", "combine": ["p-mod", {"method": "eas", "layers": [)"
+                                        << off << "]}]}";
+  }
+
   fs::path temp_;
 };
 
@@ -201,6 +221,32 @@ TEST_F(Fold, EasInHuggingFaceLayout) {
   models::convert_folder(golden("llava_eas") / "checkpoint", converted, models::TargetLayout::hf);
   fold_and_ask(Session::open(converted), eas_prompts());
   freeze_and_ask(Session::open(converted), eas_prompts());
+}
+
+/// p-MoD and EAS in one model: fewer vision rows in the deep layers, of which some have no attention.
+TEST_F(Fold, EasUnderPMod) {
+  const fs::path both = temp_ / "both";
+  models::convert_folder(golden("llava_eas") / "checkpoint", both, models::TargetLayout::hf);
+  add_routers(both);
+  Session whole = Session::open(both);
+  bool attends_to_fewer = false;
+  for (const plan::LayerPlan& layer : whole.plan().layers)
+    attends_to_fewer = attends_to_fewer || (layer.self_attention && !layer.rules.empty());
+  EXPECT_TRUE(attends_to_fewer);
+  const Prompt asked = eas_prompts().front();
+  const Answer answer = whole.answer(request_of(whole, asked), {.max_new_tokens = 4, .ignore_eos = true});
+  for (const plan::LayerPlan& layer : whole.plan().layers) {
+    const int64_t held = answer.cache.rows_after_prefill.at(static_cast<size_t>(layer.layer));
+    if (!layer.self_attention) {
+      EXPECT_EQ(held, 0) << "layer " << layer.layer;
+    } else if (!layer.rules.empty()) {
+      const auto kept = static_cast<int64_t>(static_cast<float>(answer.timings.vision_rows) *
+                                             static_cast<float>(*layer.rules.front().keep_share));
+      EXPECT_EQ(held, answer.timings.prompt_rows - answer.timings.vision_rows + kept) << "layer " << layer.layer;
+    }
+  }
+  fold_and_ask(Session::open(both), eas_prompts());
+  freeze_and_ask(Session::open(both), eas_prompts());
 }
 
 /// An adapter of one layout goes over a base of the other.
