@@ -66,9 +66,8 @@ TextTable ratio_table(const std::vector<Comparison>& comparisons) {
   TextTable table{{"test", "operations", "bytes read", "median ratio", "min ratio", "A/A spread", "measured / counted"},
                   {}};
   for (const Phase* phase : phases_of(comparisons)) {
-    const bool decodes = phase->test.starts_with("tg");
     table.rows.push_back({phase->test, fmt::format("{:.3f}", phase->counted_share),
-                          decodes ? fmt::format("{:.3f}", phase->read_share) : "",
+                          phase->read_share > 0 ? fmt::format("{:.3f}", phase->read_share) : "",
                           fmt::format("{:.3f}", phase->median_ratio()), fmt::format("{:.3f}", phase->minimum_ratio()),
                           fmt::format("{:.1f} %", 100 * phase->equal_spread()),
                           fmt::format("{:.2f}", phase->median_ratio() / phase->binding_share())});

@@ -10,6 +10,7 @@
 #include "cli/history.h"
 #include "cli/interrupt.h"
 #include "cli/line_editor.h"
+#include "cli/standard_output.h"
 #include "image/decode.h"
 #include "plan/parse.h"
 #include "session/chat.h"
@@ -130,8 +131,7 @@ class ChatLoop {
   }
 
   static void put(const std::string& text) {
-    const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
-    require(written, Fault::internal, "The answer can't be written to stdout; check that there is room.");
+    require(write_out(text), Fault::internal, "The answer can't be written to stdout; check that there is room.");
   }
 
   const session::Session& session_;

@@ -29,7 +29,7 @@ struct Phase {
   int64_t rows = 0;                           ///< Rows or tokens of one run, of all its sequences.
   std::vector<double> dense, again, skipped;  ///< Empty for a phase that was left out.
   double counted_share = 1;                   ///< Operations under the plan / operations of dense.
-  double read_share = 0;  ///< The same of the bytes that decoding reads: weights that run, keys and values.
+  double read_share = 0;  ///< The same of the bytes that decoding reads: weights that run, keys and values. Prefill: 0.
 
   double median_ratio() const;  ///< Plan / dense, dense being A and A' together.
   double minimum_ratio() const;

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "cli/command.h"
+#include "cli/standard_output.h"
 #include "plan/parse.h"
 
 namespace lithe::cli {
@@ -70,10 +71,8 @@ std::string bash_script(const CLI::App& program) {
 
 int complete(const CLI::App& program, const std::string& shell) {
   require(shell == "bash", Fault::bad_request, "There is no completion for the shell '", shell, "'; give bash.");
-  const std::string script = bash_script(program);
-  const bool written =
-      std::fwrite(script.data(), 1, script.size(), stdout) == script.size() && std::fflush(stdout) == 0;
-  require(written, Fault::bad_file, "The script can't be written to stdout; check that there is room.");
+  require(write_out(bash_script(program)), Fault::bad_file,
+          "The script can't be written to stdout; check that there is room.");
   return 0;
 }
 

@@ -13,6 +13,7 @@
 #include "cli/options.h"
 #include "cli/request.h"
 #include "cli/sampling.h"
+#include "cli/standard_output.h"
 
 namespace lithe::cli {
 namespace {
@@ -60,8 +61,7 @@ std::string prompt_of(const RunOptions& options) {
 }
 
 void put(const std::string& text) {
-  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
-  require(written, Fault::bad_file, "The answer can't be written to stdout; check that there is room.");
+  require(write_out(text), Fault::bad_file, "The answer can't be written to stdout; check that there is room.");
 }
 
 session::Answer answer(session::Session& session, const session::Request& request, const RunOptions& options) {

@@ -60,8 +60,8 @@ Product product_for(const Tensor& x, const Tensor& weight) {
   constexpr int64_t kLargeWeights = int64_t{4} << 20, kMostRows = 160, kMostRowsWidened = 256;
   const bool half = is_half(weight);
   const int64_t rows = x.size(0);
-  if (rows <= kFewRows && (half || (rows > 1 && weight.numel() >= kLargeWeights))) return Product::few_rows;
-  const bool some = rows > kFewRows && rows <= (half ? kMostRowsWidened : kMostRows);
+  if (rows <= kMostDotRows && (half || (rows > 1 && weight.numel() >= kLargeWeights))) return Product::few_rows;
+  const bool some = rows > kMostDotRows && rows <= (half ? kMostRowsWidened : kMostRows);
   if (some && weight.numel() >= kLargeWeights && has_row_gemm()) return Product::row_gemm;
   return half ? Product::many_rows : Product::library;
 }

@@ -14,7 +14,4 @@ using at::Tensor;
 /// exists.
 Tensor linear(const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias);
 
-/// Rows up to which the weights are read straight (decode); with more they are rearranged in some way (prefill).
-constexpr int64_t kFewRows = 8;
-
 }  // namespace lithe::ops

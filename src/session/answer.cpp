@@ -13,12 +13,7 @@ const plan::Plan& plan_of(const models::Model& model, const Request& request) {
 
 Answer run_answer(const models::Model& model, const Request& request, const AnswerOptions& options) {
   Answering answering(model, request, options);
-  Answering* const alone[] = {&answering};
-  try {
-    while (!answering.done()) run_pass(model, alone);
-  } catch (const FailedPass& failure) {
-    throw failure.error;
-  }
+  run_alone(model, answering);
   return answering.take();
 }
 

@@ -172,4 +172,13 @@ void run_pass(const models::Model& model, std::span<Answering* const> answers) {
   for (size_t i = 0; i < answers.size(); ++i) answers[i]->accept({scores + i * vocab, vocab});
 }
 
+void run_alone(const models::Model& model, Answering& answer) {
+  Answering* const alone[] = {&answer};
+  try {
+    while (!answer.done()) run_pass(model, alone);
+  } catch (const FailedPass& failure) {
+    throw failure.error;
+  }
+}
+
 }  // namespace lithe::session

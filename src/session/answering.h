@@ -93,4 +93,7 @@ struct FailedPass {
 /// token. Throws FailedPass, and whatever a callback of an answer throws.
 void run_pass(const models::Model& model, std::span<Answering* const> answers);
 
+/// All passes of one answer. Throws Error where the model refuses one.
+void run_alone(const models::Model& model, Answering& answer);
+
 }  // namespace lithe::session

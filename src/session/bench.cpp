@@ -47,14 +47,13 @@ namespace {
 
 /// Bytes of the weights that a decoded row goes through: of the layers what the plan leaves, and the head.
 int64_t weights_read(const models::Model& model, const plan::Plan& plan) {
-  models::Decoder decoder = model.decoder;  // shares the tensors; visiting lets them be changed
-  auto bytes = static_cast<int64_t>(decoder.head.weight.nbytes());
-  visit(decoder, [&](const models::WeightSlot& slot) {
-    if (!slot.name.starts_with("layers.")) return;
-    const int64_t layer = std::stoll(slot.name.substr(std::string_view("layers.").size()));
+  auto bytes = static_cast<int64_t>(model.decoder.head.weight.nbytes());
+  visit(model, [&](const models::WeightView& weight) {
+    if (!weight.name.starts_with("layers.")) return;
+    const int64_t layer = std::stoll(weight.name.substr(std::string_view("layers.").size()));
     const plan::LayerPlan* entry = plan.find("decoder", layer);
-    const bool off = entry && !entry->self_attention && slot.name.find(".self_attn.") != std::string::npos;
-    if (!off) bytes += static_cast<int64_t>(slot.tensor.nbytes());
+    const bool off = entry && !entry->self_attention && weight.name.find(".self_attn.") != std::string::npos;
+    if (!off) bytes += static_cast<int64_t>(weight.tensor.nbytes());
   });
   return bytes;
 }

@@ -98,12 +98,7 @@ class Chat::Impl {
               .kinds = ready.prompt.kinds,
               .prompt_rows = ready.prompt.rows()};
     Answering answering(model_, std::move(ready), options);
-    Answering* const alone[] = {&answering};
-    try {
-      while (!answering.done()) run_pass(model_, alone);
-    } catch (const FailedPass& failure) {
-      throw failure.error;
-    }
+    run_alone(model_, answering);
     Answer answer = answering.take();
     held.generation = answering.take_generation();
     const int64_t decoded = held.generation.next_position() - held.prompt_rows;
@@ -121,10 +116,10 @@ class Chat::Impl {
     for (const image::Image& picture : pictures) pictures_.push_back(rows_of(model_, picture));
     ReadyRequest ready{.plan = plan_, .prompt = merge(model_, std::move(ids), pictures_)};
     const PromptRows& prompt = ready.prompt;
-    const int64_t longest = model_.decoder.config.max_positions;
-    if (longest != 0 && prompt.rows() >= longest) {
+    if (!leaves_room(model_, prompt)) {
       throw ConversationTooLong(concat("the conversation has ", prompt.rows(),
-                                       " tokens with its pictures, and the model takes ", longest, " with the answer"));
+                                       " tokens with its pictures, and the model takes ",
+                                       model_.decoder.config.max_positions, " with the answer"));
     }
     ready.generation = held_ ? cut_back(prompt) : Generation(model_, plan_);
     ready.image_ms = clock.elapsed_ms();

@@ -75,11 +75,9 @@ PromptRows merge(const models::Model& model, std::vector<int64_t> ids, std::span
   return prompt;
 }
 
-void check_length(const models::Model& model, const PromptRows& prompt) {
+bool leaves_room(const models::Model& model, const PromptRows& prompt) {
   const int64_t longest = model.decoder.config.max_positions;
-  require(longest == 0 || prompt.rows() < longest, Fault::bad_request, "the prompt has ", prompt.rows(),
-          " tokens with its pictures, and the model takes ", longest,
-          " with the answer; shorten it or use fewer pictures");
+  return longest == 0 || prompt.rows() < longest;
 }
 
 PromptRows build_prompt(const models::Model& model, const Request& request) {
@@ -88,7 +86,9 @@ PromptRows build_prompt(const models::Model& model, const Request& request) {
   for (const image::Image& picture : request.images) pictures.push_back(model.encode_image(picture));
   PromptRows prompt = merge(model, std::move(ids), pictures);
   prompt.images = std::move(pictures);
-  check_length(model, prompt);
+  require(leaves_room(model, prompt), Fault::bad_request, "the prompt has ", prompt.rows(),
+          " tokens with its pictures, and the model takes ", model.decoder.config.max_positions,
+          " with the answer; shorten it or use fewer pictures");
   return prompt;
 }
 

@@ -35,7 +35,7 @@ std::vector<int64_t> prompt_ids(const models::Model& model, const Request& reque
 /// Puts the rows of the pictures at their marks. `images` of the result is left empty.
 PromptRows merge(const models::Model& model, std::vector<int64_t> ids, std::span<const models::ImageRows> pictures);
 
-/// Throws Error{bad_request} for a prompt that leaves no room for an answer.
-void check_length(const models::Model& model, const PromptRows& prompt);
+/// Whether the model takes an answer behind the prompt.
+bool leaves_room(const models::Model& model, const PromptRows& prompt);
 
 }  // namespace lithe::session

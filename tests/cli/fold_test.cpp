@@ -5,6 +5,7 @@
 #include "io/checkpoint.h"
 #include "io/safetensors.h"
 #include "models/peft_folder.h"
+#include "trace_deviation.h"
 
 namespace lithe::cli {
 namespace {
@@ -35,18 +36,6 @@ io::SafetensorsFile traced(const std::string& model, const std::string& picture,
   return io::open_safetensors(out);
 }
 
-/// Relative to the largest logit.
-double deviation(const io::SafetensorsFile& a, const io::SafetensorsFile& b, const std::string& name) {
-  const auto left = a.tensors.at(name).values<float>(), right = b.tensors.at(name).values<float>();
-  EXPECT_EQ(left.size(), right.size());
-  double worst = 0, largest = 0;
-  for (size_t i = 0; i < left.size(); ++i) {
-    worst = std::max<double>(worst, std::abs(left[i] - right[i]));
-    largest = std::max<double>(largest, std::abs(left[i]));
-  }
-  return worst / largest;
-}
-
 TEST(Fold, EveryPromptGivesTheSame) {
   const fs::path out = fresh("folded");
   const Ran ran = lithe({"fold", kModel, "-o", out.string(), "--image", kPicture, "--json"});
@@ -60,8 +49,8 @@ TEST(Fold, EveryPromptGivesTheSame) {
   for (const std::string& picture : {std::string(), kPicture}) {
     const auto whole = traced(kModel, picture, "Is this a lake?"),
                folded = traced(out.string(), picture, "Is this a lake?");
-    EXPECT_LT(deviation(whole, folded, "logits"), 1e-5);
-    EXPECT_LT(deviation(whole, folded, "step_logits"), 1e-5);
+    EXPECT_LT(test::deviation(whole, folded, "logits"), 1e-5);
+    EXPECT_LT(test::deviation(whole, folded, "step_logits"), 1e-5);
     EXPECT_EQ(integers(whole, "tokens"), integers(folded, "tokens"));
     const std::vector<int64_t> held = integers(folded, "kv_lengths.end");
     EXPECT_EQ((std::vector<int64_t>{held[2], held[4], held[5]}), (std::vector<int64_t>{0, 0, 0}));
@@ -82,7 +71,7 @@ TEST(Fold, AFrozenFoldLeavesNoAdapter) {
     EXPECT_EQ(name.find("adapter"), std::string::npos) << name;
   const auto whole = traced(kModel, kPicture, "Is this a lake?"),
              folded = traced(out.string(), kPicture, "Is this a lake?");
-  EXPECT_LT(deviation(whole, folded, "step_logits"), 1e-5);
+  EXPECT_LT(test::deviation(whole, folded, "step_logits"), 1e-5);
   EXPECT_EQ(integers(whole, "tokens"), integers(folded, "tokens"));
 }
 

@@ -8,32 +8,17 @@
 #include <string>
 #include <vector>
 
+#include "fuzz/mutate.h"
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size);
 
 namespace {
 
 constexpr int kMutationsPerFile = 300;
 
-/// Overwrites, cuts, doubles or splices in something that often matters.
-void mutate(std::string& text, std::mt19937& random) {
-  static const std::vector<std::string> kPieces{
-      "-1", "1e308", "18446744073709551615", "null", "[]", "{}", "\"\"", "\"\\\\", "true", "0", ",", "\"q_proj\":"};
-  const auto below = [&random](std::size_t n) { return n == 0 ? 0 : random() % n; };
-  const std::size_t at = below(text.size()), length = below(24);
-  switch (below(4)) {
-    case 0:
-      if (!text.empty()) text[at] = static_cast<char>(below(256));
-      break;
-    case 1:
-      text.erase(at, length);
-      break;
-    case 2:
-      text.insert(at, text.substr(at, length));
-      break;
-    default:
-      text.replace(at, std::min(length / 4, text.size() - at), kPieces[below(kPieces.size())]);
-  }
-}
+/// What often matters in such a file.
+const std::vector<std::string> kPieces{
+    "-1", "1e308", "18446744073709551615", "null", "[]", "{}", "\"\"", "\"\\\\", "true", "0", ",", "\"q_proj\":"};
 
 TEST(LoraConfigFuzz, OnlyErrorsEscape) {
   std::vector<std::filesystem::path> files{LITHE_TEST_DATA "/lora/hf/adapter_config.json",
@@ -49,7 +34,7 @@ TEST(LoraConfigFuzz, OnlyErrorsEscape) {
     const std::string original{std::istreambuf_iterator<char>(in), {}};
     for (int round = 0; round <= kMutationsPerFile; ++round) {
       std::string text = original;
-      for (int change = 0; change < round % 5; ++change) mutate(text, random);
+      for (int change = 0; change < round % 5; ++change) lithe::test::mutate(text, random, kPieces);
       SCOPED_TRACE(file.string() + " round " + std::to_string(round));
       ASSERT_NO_THROW(LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(text.data()), text.size()));
     }

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "fuzz/mutate.h"
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size);
 
 namespace {
@@ -27,31 +29,13 @@ std::vector<std::filesystem::path> corpus() {
   return files;
 }
 
-/// Overwrites, cuts, doubles or splices in something that often matters.
-void mutate(std::string& text, std::mt19937& random) {
-  static const std::vector<std::string> kPieces{"-1",          "1e308",    "18446744073709551615",
-                                                "null",        "[]",       "{}",
-                                                "\"\"",        "4096",     "0",
-                                                "\"all\"",     "\"text\"", "false",
-                                                "\"layers\":", ",",        "\"attention\"",
-                                                "0.5"};
-  const auto below = [&random](std::size_t n) { return n == 0 ? 0 : random() % n; };
-  const std::size_t at = below(text.size());
-  const std::size_t length = below(24);
-  switch (below(4)) {
-    case 0:
-      if (!text.empty()) text[at] = static_cast<char>(below(256));
-      break;
-    case 1:
-      text.erase(at, length);
-      break;
-    case 2:
-      text.insert(at, text.substr(at, length));
-      break;
-    default:
-      text.replace(at, std::min(length / 4, text.size() - at), kPieces[below(kPieces.size())]);
-  }
-}
+/// What often matters in such a file.
+const std::vector<std::string> kPieces{"-1",          "1e308",    "18446744073709551615",
+                                       "null",        "[]",       "{}",
+                                       "\"\"",        "4096",     "0",
+                                       "\"all\"",     "\"text\"", "false",
+                                       "\"layers\":", ",",        "\"attention\"",
+                                       "0.5"};
 
 TEST(PlanFuzz, OnlyErrorsEscape) {
   const auto files = corpus();
@@ -63,7 +47,7 @@ TEST(PlanFuzz, OnlyErrorsEscape) {
     ASSERT_NO_THROW(feed(text)) << file;
     for (int i = 0; i < kMutationsPerFile; ++i) {
       std::string mutated = text;
-      for (uint32_t steps = 1 + random() % 4; steps > 0; --steps) mutate(mutated, random);
+      for (uint32_t steps = 1 + random() % 4; steps > 0; --steps) lithe::test::mutate(mutated, random, kPieces);
       ASSERT_NO_THROW(feed(mutated)) << mutated;
     }
   }

@@ -15,6 +15,7 @@
 #include "models/model.h"
 #include "models/peft_folder.h"
 #include "session/trace.h"
+#include "trace_deviation.h"
 
 namespace lithe::session {
 namespace {
@@ -105,23 +106,11 @@ class Fold : public ::testing::Test {
     return io::open_safetensors(file);
   }
 
-  /// Relative to the largest.
-  static double deviation(const io::SafetensorsFile& a, const io::SafetensorsFile& b, const std::string& name) {
-    const auto left = a.tensors.at(name).values<float>(), right = b.tensors.at(name).values<float>();
-    EXPECT_EQ(left.size(), right.size());
-    double worst = 0, largest = 0;
-    for (size_t i = 0; i < left.size(); ++i) {
-      worst = std::max<double>(worst, std::abs(left[i] - right[i]));
-      largest = std::max<double>(largest, std::abs(left[i]));
-    }
-    return worst / largest;
-  }
-
   void expect_equal(Session& whole, Session& folded, const Prompt& prompt) {
     SCOPED_TRACE(prompt.text);
     const io::SafetensorsFile a = traced(whole, prompt), b = traced(folded, prompt);
-    EXPECT_LT(deviation(a, b, "logits"), 1e-5);
-    EXPECT_LT(deviation(a, b, "step_logits"), 1e-5);
+    EXPECT_LT(test::deviation(a, b, "logits"), 1e-5);
+    EXPECT_LT(test::deviation(a, b, "step_logits"), 1e-5);
     const auto left = a.tensors.at("tokens").values<int64_t>(), right = b.tensors.at("tokens").values<int64_t>();
     EXPECT_TRUE(std::equal(left.begin(), left.end(), right.begin(), right.end()));
   }
