@@ -89,4 +89,8 @@ void write_text_atomic(const std::filesystem::path& path, std::string_view text)
   file.commit();
 }
 
+void write_json_atomic(const std::filesystem::path& path, const Json& json) {
+  write_text_atomic(path, json.dump(2) + "\n");
+}
+
 }  // namespace lithe::io

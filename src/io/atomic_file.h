@@ -6,6 +6,8 @@
 #include <span>
 #include <string_view>
 
+#include "base/json.h"
+
 namespace lithe::io {
 
 /// A file that appears whole or not at all: written beside its place as `.NAME.part-PID-N`, then renamed over it.
@@ -34,6 +36,9 @@ class AtomicFile {
 
 /// Writes a whole file at once, atomically.
 void write_text_atomic(const std::filesystem::path& path, std::string_view text);
+
+/// Writes JSON with an indent of two, atomically.
+void write_json_atomic(const std::filesystem::path& path, const Json& json);
 
 /// Creates a folder and those above it; a folder that is there is fine. Throws Error{bad_file}.
 void make_folder(const std::filesystem::path& path);

@@ -70,4 +70,16 @@ void copy_file(const fs::path& from, const fs::path& to) {
   require(!code, Fault::bad_file, from.string(), ": can't be copied to ", to.string(), ": ", code.message());
 }
 
+int64_t copy_others(const fs::path& from, const fs::path& to, const std::set<std::string>& made) {
+  int64_t copied = 0;
+  for (const fs::directory_entry& entry : entries_of(from)) {
+    const std::string name = entry.path().filename().string();
+    std::error_code code;
+    if (!entry.is_regular_file(code) || holds_weights(name) || made.contains(name)) continue;
+    io::copy_file(entry.path(), to / name);
+    ++copied;
+  }
+  return copied;
+}
+
 }  // namespace lithe::io

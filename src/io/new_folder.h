@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -34,5 +36,10 @@ std::vector<std::filesystem::directory_entry> entries_of(const std::filesystem::
 
 /// Throws Error{bad_file}.
 void copy_file(const std::filesystem::path& from, const std::filesystem::path& to);
+
+/// Copies the files of a folder that hold no weights, but those named in `made`; returns how many. Throws
+/// Error{bad_file}.
+int64_t copy_others(const std::filesystem::path& from, const std::filesystem::path& to,
+                    const std::set<std::string>& made);
 
 }  // namespace lithe::io

@@ -31,15 +31,11 @@ void write_weights(const fs::path& from, const fs::path& to, Resaved& done) {
 void write_folder(const fs::path& from, const fs::path& to, Resaved& done) {
   make_folder(to);
   write_weights(from, to, done);
+  done.files += copy_others(from, to, {});
   for (const fs::directory_entry& entry : entries_of(from)) {
-    const std::string name = entry.path().filename().string();
     std::error_code code;
-    if (entry.is_regular_file(code) && !holds_weights(name)) {
-      io::copy_file(entry.path(), to / name);
-      ++done.files;
-    } else if (entry.is_directory(code) && !entry.is_symlink(code) && fs::exists(entry.path() / "config.json", code)) {
-      write_folder(entry.path(), to / name, done);
-    }
+    if (entry.is_directory(code) && !entry.is_symlink(code) && fs::exists(entry.path() / "config.json", code))
+      write_folder(entry.path(), to / entry.path().filename(), done);
   }
 }
 

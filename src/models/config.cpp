@@ -9,6 +9,8 @@
 namespace lithe::models {
 namespace {
 
+namespace fs = std::filesystem;
+
 constexpr int64_t kMaxHeads = 1024, kMaxHeadDim = 4096, kMaxPositions = int64_t{1} << 24, kMaxVocab = int64_t{1} << 24;
 
 /// A finite number from `low` to `high`.
@@ -73,6 +75,19 @@ std::optional<int64_t> read_window(const JsonView& config, bool mistral) {
 }
 
 }  // namespace
+
+fs::path named_folder(const fs::path& folder, const fs::path& named) {
+  const fs::path above = fs::absolute(folder).lexically_normal().parent_path(), last = last_part(named);
+  for (const fs::path& path : {folder / named, above / named, folder / last, above / last}) {
+    std::error_code code;
+    if (fs::exists(path / "config.json", code)) return path;
+  }
+  return {};
+}
+
+fs::path last_part(const fs::path& named) {
+  return named.has_filename() ? named.filename() : named.parent_path().filename();
+}
 
 int64_t size_in(const JsonView& config, const char* key, int64_t fallback, int64_t most) {
   const int64_t value = config.integer(key, fallback);

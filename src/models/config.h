@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <string>
 
 #include "base/json.h"
@@ -11,6 +12,13 @@ namespace lithe::models {
 /// An integer from 1 to `most`. Throws Error{bad_file}. What configs claim is bounded before anything of that size is
 /// allocated.
 int64_t size_in(const JsonView& config, const char* key, int64_t fallback, int64_t most);
+
+/// The model folder that a config in `folder` names: by a path from there or from the folder above, or by a hub id,
+/// whose last part is looked for in both. Empty where none of them has a config.json.
+std::filesystem::path named_folder(const std::filesystem::path& folder, const std::filesystem::path& named);
+
+/// The last part of a path or hub id, which may end with a slash.
+std::filesystem::path last_part(const std::filesystem::path& named);
 
 /// The decoder of a config of transformers: LLaMA's or Mistral's (`mistral`) defaults stand in for keys that are left
 /// out, as public configs leave most of them out. `config` is text_config, or all of config.json in the original

@@ -29,10 +29,6 @@ bool is_original(const Model& model) {
   return model.family == "llava_original";
 }
 
-void write_json(const fs::path& file, const Json& json) {
-  io::write_text_atomic(file, json.dump(2) + "\n");
-}
-
 /// A model that is opened, and the folder that it becomes.
 class Conversion {
  public:
@@ -47,11 +43,11 @@ class Conversion {
     require_two_layers();
     const ImageMark mark = image_mark();
     note_what_hf_lacks();
-    write_json(part() / "config.json", hf_config(model_, view_, mark, weights_.tower_inside()));
+    io::write_json_atomic(part() / "config.json", hf_config(model_, view_, mark, weights_.tower_inside()));
     add_image_mark({model_.folder, part()}, mark, model_.decoder.config.vocab);
     if (follows_llava(model_)) {
-      write_json(part() / "preprocessor_config.json", processor_config(model_, false));
-      write_json(part() / "processor_config.json", prompt_processor_config(model_));
+      io::write_json_atomic(part() / "preprocessor_config.json", processor_config(model_, false));
+      io::write_json_atomic(part() / "processor_config.json", prompt_processor_config(model_));
       if (const auto jinja = template_of_conversation(model_.prompt.conversation))
         io::write_text_atomic(part() / "chat_template.jinja", *jinja);
     }
@@ -65,14 +61,14 @@ class Conversion {
     require(model_.projector.activation == ops::Activation::gelu && view_.boolean("multimodal_projector_bias", true),
             Fault::bad_request, model_.name, ": the original layout knows projectors with GELU and biases only");
     const std::optional<Json> p_mod = p_mod_keys();
-    write_json(part() / "config.json", original_config(model_, view_, p_mod));
+    io::write_json_atomic(part() / "config.json", original_config(model_, view_, p_mod));
     if (fs::exists(model_.folder / "plan.json") && !p_mod) write_plan();
     const JsonView own = conventions();
     const bool inside = own.boolean("tower_inside", false);
     drop_image_mark({model_.folder, part()}, own.integer("added_image_token", -1), own.has("vocab_size"));
     io::make_folder(part() / "vision_tower");
-    write_json(part() / "vision_tower/config.json", tower_config(model_.tower.config));
-    write_json(part() / "vision_tower/preprocessor_config.json", processor_config(model_, true));
+    io::write_json_atomic(part() / "vision_tower/config.json", tower_config(model_.tower.config));
+    io::write_json_atomic(part() / "vision_tower/preprocessor_config.json", processor_config(model_, true));
     copy_rest();
     Layout layout = llava_original_layout(nullptr, "mlp2x_gelu", model_.decoder.config.routers);
     weights_.write_apart(part(), layout, model_.decoder.config.vocab, inside);
@@ -117,10 +113,8 @@ class Conversion {
   std::optional<Json> p_mod_keys() const {
     const DecoderConfig& decoder = model_.decoder.config;
     plan::Plan plan = model_.plan;
-    for (const auto& [layer, eas] : decoder.eas) {
-      for (plan::LayerPlan& entry : plan.layers) {
-        if (entry.stream == "decoder" && entry.layer == layer && !eas.attention) entry.self_attention = true;
-      }
+    for (plan::LayerPlan& entry : plan.layers) {
+      if (model_.facts.is_fixed(entry.stream, entry.layer, "self")) entry.self_attention = true;
     }
     std::erase_if(plan.layers, [](const plan::LayerPlan& entry) {
       return entry.rules.empty() && entry.self_attention && entry.cross_attention;
@@ -140,7 +134,7 @@ class Conversion {
     if (fs::exists(model_.folder / "plan.json"))
       io::copy_file(model_.folder / "plan.json", part() / "plan.json");
     else
-      write_json(part() / "plan.json", plan::to_json(model_.plan));
+      io::write_json_atomic(part() / "plan.json", plan::to_json(model_.plan));
   }
 
   /// Files that neither hold weights nor were written already: tokenizers, licences.
@@ -149,18 +143,13 @@ class Conversion {
                                "generation_config.json"};
     if (follows_llava(model_))
       made.insert({"preprocessor_config.json", "processor_config.json", "chat_template.jinja", "chat_template.json"});
-    for (const fs::directory_entry& entry : io::entries_of(model_.folder)) {
-      const std::string name = entry.path().filename().string();
-      std::error_code code;
-      if (!entry.is_regular_file(code) || io::holds_weights(name) || made.contains(name)) continue;
-      io::copy_file(entry.path(), part() / name);
-    }
+    io::copy_others(model_.folder, part(), made);
   }
 
   void note_what_hf_lacks() {
     if (!model_.decoder.config.routers.empty())
       notes_.push_back("transformers knows no routers: it would run every layer for every row");
-    if (!model_.decoder.config.eas.empty())
+    if (!model_.facts.adapters.empty() || !model_.facts.fixed.empty())
       notes_.push_back("transformers knows neither adapters of EAS nor layers without attention");
     const Packing& packing = model_.packing;
     const bool tiles = model_.preprocess.aspect == image::Aspect::anyres;
@@ -200,7 +189,7 @@ void pin_conversation(const io::NewFolder& folder) {
   const std::string own = conversation_of(folder.source());
   if (own == conversation_of(folder.place())) return;
   config["conversation"] = own;
-  write_json(file, config);
+  io::write_json_atomic(file, config);
 }
 
 Converted resave(const io::NewFolder& folder) {

@@ -41,19 +41,20 @@ double in_range(const JsonView& file, const char* key, double fallback, double l
   return value;
 }
 
+void add_eas(const std::string& stream, const EasLayers& eas, plan::ModelFacts& facts) {
+  for (const auto& [layer, made] : eas) {
+    if (!made.attention) facts.fixed.push_back({{stream, layer}, "self"});
+    for (const auto& adapter : {made.adapter, made.pia}) {
+      if (adapter) facts.adapters.push_back({{stream, layer}, !made.attention, adapter->rank, adapter->groups});
+    }
+  }
+}
+
 plan::Plan choose_plan(const Model& model, const std::optional<plan::Plan>& published) {
   const fs::path own = model.folder / "plan.json";
   if (fs::exists(own)) return plan::load_plan(own.string(), model.facts);
   if (published) plan::validate(*published, model.facts);
   return published.value_or(plan::Plan{});
-}
-
-/// The group whose rows a trace marks: that of the first rule.
-plan::Group routed_group(const plan::Plan& plan) {
-  for (const plan::LayerPlan& layer : plan.layers) {
-    if (!layer.rules.empty()) return layer.rules.front().group;
-  }
-  return plan::Group::vision;
 }
 
 }  // namespace
@@ -70,11 +71,36 @@ void take_projector(WeightLoader& loader, const io::Checkpoint& checkpoint, Proj
         [&](const WeightSlot& slot) { loader.take(checkpoint, name_in(layout, Part::projector, slot.name), slot); });
 }
 
-void take_tower(WeightLoader& loader, const io::Checkpoint& checkpoint, VisionTower& tower, const std::string& prefix) {
-  visit(tower, [&](const WeightSlot& slot) { loader.take(checkpoint, prefix + slot.name, slot); });
+const TowerFiles::Place& TowerFiles::place_of(const std::string& slot) const {
+  const auto holds = [&](const Place& place) { return place.checkpoint->contains(place.prefix + slot); };
+  const auto found = std::find_if(places.begin(), places.end(), holds);
+  return found == places.end() ? places.back() : *found;
+}
+
+EasPart tower_part(const TowerFiles& files, int64_t layers) {
+  return {"vision_tower", layers, "encoder.layers.", "layer_norm2", [files](const std::string& slot) {
+            const TowerFiles::Place& place = files.place_of(slot);
+            return place.checkpoint->find(place.prefix + slot);
+          }};
+}
+
+void take_tower(WeightLoader& loader, const TowerFiles& files, VisionTower& tower) {
+  const auto ignore = [&](const std::string& slot) {
+    for (const TowerFiles::Place& place : files.places) loader.ignore(*place.checkpoint, place.prefix + slot);
+  };
+  visit(tower, [&](const WeightSlot& slot) {
+    const TowerFiles::Place& place = files.place_of(slot.name);
+    loader.take(*place.checkpoint, place.prefix + slot.name, slot);
+    if (files.places.size() > 1) ignore(slot.name);
+  });
   // LLaVA reads hidden_states[-2]: the last block of the checkpoint is not needed.
-  for (int64_t layer = tower.config.layers_run; layer < tower.config.layers; ++layer) {
-    loader.ignore(checkpoint, concat(prefix, "encoder.layers.", layer, "."));
+  for (int64_t layer = tower.config.layers_run; layer < tower.config.layers; ++layer)
+    ignore(concat("encoder.layers.", layer, "."));
+  // A published tower has the attentions and norms that a PIA beside it replaces.
+  for (const auto& [layer, eas] : tower.config.eas) {
+    if (eas.attention) continue;
+    ignore(concat("encoder.layers.", layer, ".self_attn."));
+    ignore(concat("encoder.layers.", layer, ".layer_norm2."));
   }
 }
 
@@ -91,12 +117,7 @@ plan::ModelFacts facts_of(const Model& model) {
   facts.vocab = decoder.vocab;
   facts.projector.widths = model.projector.widths;
   for (const int64_t layer : decoder.routers) facts.routers.push_back({"decoder", layer});
-  for (const auto& [layer, eas] : decoder.eas) {
-    if (!eas.attention) facts.fixed.push_back({{"decoder", layer}, "self"});
-    for (const auto& adapter : {eas.adapter, eas.pia}) {
-      if (adapter) facts.adapters.push_back({{"decoder", layer}, !eas.attention, adapter->rank, adapter->groups});
-    }
-  }
+  add_eas("decoder", decoder.eas, facts);
   facts.selectors = routing::selector_names();
   facts.parameters = count_parameters(model);
   facts.low_rank = low_rank_facts(model);
@@ -111,6 +132,7 @@ plan::ModelFacts facts_of(const Model& model) {
                                  .image = tower.image_px,
                                  .patch = tower.patch_px,
                                  .channels = tower.channels};
+  add_eas("vision_tower", tower.eas, facts);
   if (model.preprocess.aspect == image::Aspect::anyres) {
     for (const image::Size& size : model.preprocess.pinpoints) {
       const int64_t tiles = 1 + (size.width / tower.image_px) * (size.height / tower.image_px);
@@ -157,8 +179,7 @@ std::vector<int64_t> read_eos_ids(const Model& model, const JsonView& config) {
 void complete(Model& model, const Source& source, const std::optional<plan::Plan>& published) {
   model.facts = facts_of(model);
   plan::check(model.facts);
-  model.plan = choose_plan(model, published);
-  model.routed_group = routed_group(model.plan);
+  model.plan = choose_plan(model, without_attention(published, model.decoder, model.tower));
   if (has_tokenizer(model.folder)) model.tokenizer = text::Tokenizer::open(model.folder, model.prompt.dialect);
   model.generation = read_generation(model.folder);
   model.prompt.eos_ids = read_eos_ids(model, source.config);

@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "models/layouts.h"
+#include "models/llava_eas.h"
 #include "models/model.h"
 #include "models/weights.h"
 
@@ -38,8 +39,22 @@ std::unique_ptr<Model> open_llava_original(const Source& source);
 void take_decoder(WeightLoader& loader, const io::Checkpoint& checkpoint, Decoder& decoder, const Layout& layout);
 void take_projector(WeightLoader& loader, const io::Checkpoint& checkpoint, Projector& projector, const Layout& layout);
 
-/// Takes every weight of a part under `prefix`, and notes nothing of blocks that are not run.
-void take_tower(WeightLoader& loader, const io::Checkpoint& checkpoint, VisionTower& tower, const std::string& prefix);
+/// Where the weights of a tower lie: in one checkpoint or more, each under its prefix. What several hold is read from
+/// the first: the tower's own folder stands behind what was trained beside it.
+struct TowerFiles {
+  struct Place {
+    const io::Checkpoint* checkpoint;
+    std::string prefix;  ///< "model.vision_tower."
+  };
+  std::vector<Place> places;
+
+  /// The first place that holds what `visit` calls `slot`; the last where none does.
+  const Place& place_of(const std::string& slot) const;
+};
+EasPart tower_part(const TowerFiles& files, int64_t layers);
+
+/// Takes every weight of a tower, and notes nothing of what is not run: the last blocks, attentions that are replaced.
+void take_tower(WeightLoader& loader, const TowerFiles& files, VisionTower& tower);
 
 /// What follows from the parts: facts, plan (plan.json of the folder, else `published`, else dense), tokenizer,
 /// generation defaults and EOS ids. Throws Error.

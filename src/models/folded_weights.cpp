@@ -11,6 +11,7 @@ namespace lithe::models {
 FoldedWeights::FoldedWeights(const Model& model, const std::vector<nn::LayerState>* frozen)
     : model_(model), frozen_(model.decoder.config.eas.empty() ? nullptr : frozen) {
   for (const auto& [layer, eas] : model.decoder.config.eas) fold_layer(layer, eas);
+  for (const auto& [layer, eas] : model.tower.config.eas) fold_tower_layer(layer, eas);
   fold_low_rank();
   if (frozen_) add_biases();
 }
@@ -39,7 +40,8 @@ void FoldedWeights::fold_layer(int64_t layer, const EasLayer& eas) {
     dropped_.push_back(prefix + "replaced_adapter.");
     ++count_.adapters;
   } else if (eas.pia) {
-    if (eas.gain) fold_gain(prefix, mlp, *feeds.pia->gain);
+    if (eas.gain) fold_gain(prefix + "mlp.gate_proj", *mlp.gate, *feeds.pia);
+    if (eas.gain) fold_gain(prefix + "mlp.up_proj", mlp.up, *feeds.pia);
     ++count_.left;
   }
   if (eas.adapter && frozen_)
@@ -59,11 +61,24 @@ void FoldedWeights::fold_attention(const std::string& prefix, const routing::Sit
   ++count_.adapters;
 }
 
-void FoldedWeights::fold_gain(const std::string& prefix, const nn::Mlp& mlp, const Tensor& gain) {
-  for (const auto& [name, linear] : {std::pair{"mlp.gate_proj", &*mlp.gate}, std::pair{"mlp.up_proj", &mlp.up}}) {
-    made_[prefix + name + ".weight"] = {linear->weight.scalar_type(), linear->weight.sizes().vec(),
-                                        [linear = linear, gain] { return nn::folded(*linear, gain).weight; }};
+/// Every tile has a gate and a mean of its own, so a tower's adapters stay.
+void FoldedWeights::fold_tower_layer(int64_t layer, const EasLayer& eas) {
+  const std::string prefix = concat("encoder.layers.", layer, ".");
+  if (eas.pia && eas.gain) {
+    const routing::Site& feeds =
+        *model_.tower.blocks[static_cast<size_t>(layer)].find(routing::Site::Kind::feed_forward);
+    fold_gain(prefix + "mlp.fc1", std::get<nn::Mlp>(feeds.branch).up, *feeds.pia);
+    dropped_.push_back(prefix + "layer_norm2.");
+    ++count_.gains;
   }
+  if (eas.pia || eas.adapter) ++count_.left;
+}
+
+void FoldedWeights::fold_gain(const std::string& product, const nn::Linear& linear, const nn::Pia& pia) {
+  const auto folded = [&linear, gain = *pia.gain, shift = pia.shift] { return nn::folded(linear, gain, shift); };
+  made_[product + ".weight"] = {linear.weight.scalar_type(), linear.weight.sizes().vec(),
+                                [folded] { return folded().weight; }};
+  if (pia.shift) made_[product + ".bias"] = {at::kFloat, {linear.out()}, [folded] { return *folded().bias; }};
 }
 
 /// LoRA of the products that nothing else goes into.

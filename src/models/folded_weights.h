@@ -31,7 +31,8 @@ class FoldedWeights {
  private:
   void fold_layer(int64_t layer, const EasLayer& eas);
   void fold_attention(const std::string& prefix, const routing::Site& site, const nn::LayerState& state);
-  void fold_gain(const std::string& prefix, const nn::Mlp& mlp, const Tensor& gain);
+  void fold_tower_layer(int64_t layer, const EasLayer& eas);
+  void fold_gain(const std::string& product, const nn::Linear& linear, const nn::Pia& pia);
   void fold_low_rank();
   void replace(const std::string& product, const nn::Linear& linear, const nn::AdapterMap& map);
   void add_biases();

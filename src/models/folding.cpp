@@ -130,17 +130,8 @@ Json folded_config(const Model& model, bool is_frozen) {
   if (!is_frozen) return config;
   Json& decoder = config.contains("text_config") ? config["text_config"] : config;
   decoder["attention_bias"] = decoder["mlp_bias"] = true;
-  config.erase("eas");
+  if (model.tower.config.eas.empty()) config.erase("eas");
   return config;
-}
-
-/// Everything in a folder beside the weights and config.json: tokenizer, templates.
-void copy_rest(const fs::path& from, const fs::path& to) {
-  for (const fs::directory_entry& entry : io::entries_of(from)) {
-    const std::string name = entry.path().filename().string();
-    if (entry.is_regular_file() && name != "config.json" && !io::holds_weights(name))
-      io::copy_file(entry.path(), to / name);
-  }
 }
 
 /// The tower's own folder: its weights anew where something was folded into them, else as it is.  -> the rounding
@@ -151,15 +142,14 @@ double write_tower(const Model& model, const FoldedWeights& weights, const fs::p
     return 0;
   }
   io::make_folder(out);
-  copy_rest(model.tower_folder, out);
-  io::copy_file(model.tower_folder / "config.json", out / "config.json");
+  io::copy_others(model.tower_folder, out, {});
   return file.write(out / "model.safetensors");
 }
 
 }  // namespace
 
 FoldCount write_folded(const Model& model, const std::vector<nn::LayerState>* frozen, const fs::path& out) {
-  require(!model.decoder.config.eas.empty() || model.lora, Fault::bad_request, model.name,
+  require(!model.facts.adapters.empty() || model.lora, Fault::bad_request, model.name,
           ": has neither adapters nor LoRA, so there is nothing to fold");
   const FoldedWeights weights(model, frozen);
   FoldCount count = weights.count();
@@ -168,9 +158,9 @@ FoldCount write_folded(const Model& model, const std::vector<nn::LayerState>* fr
           ": everything that every request shares is folded already");
   try {
     io::NewFolder folder(model.folder, out);
-    copy_rest(model.folder, folder.part());
+    io::copy_others(model.folder, folder.part(), {"config.json"});
     const bool is_frozen = frozen != nullptr && !model.decoder.config.eas.empty();
-    io::write_text_atomic(folder.part() / "config.json", folded_config(model, is_frozen).dump(2) + "\n");
+    io::write_json_atomic(folder.part() / "config.json", folded_config(model, is_frozen));
     count.rounding = FoldedFile(model, weights, model.folder).write(folder.part() / "model.safetensors");
     if (!model.tower_folder.empty()) {
       const double of_tower = write_tower(model, weights, folder.part() / model.tower_folder.filename());

@@ -21,10 +21,10 @@ struct FoldCount {
 /// Writes `model` as an ordinary folder of its own layout without what can be folded: safetensors, a config.json that
 /// declares the attentions without weights ("fixed_sites"), and every other file as it is. LoRA is folded in any case.
 /// Without `frozen` this is exact for every request: gains are folded, and what depends on the request stays a low-rank
-/// term. With `frozen` (one state per layer, after a prompt) every adapter is folded with that prompt's gate and mean,
-/// and none is left. Weights are folded in float64 and rounded once to the type that they are held in. The folder
-/// appears whole or not at all. Throws Error{bad_request} where there is nothing to fold or `out` is there already,
-/// Error{bad_file}.
+/// term. With `frozen` (one state per layer, after a prompt) every adapter of the decoder is folded with that prompt's
+/// gate and mean, and none is left there; a tower's stay, as each tile has its own. Weights are folded in float64 and
+/// rounded once to the type that they are held in. The folder appears whole or not at all. Throws Error{bad_request}
+/// where there is nothing to fold or `out` is there already, Error{bad_file}.
 FoldCount write_folded(const Model& model, const std::vector<nn::LayerState>* frozen, const std::filesystem::path& out);
 
 }  // namespace lithe::models

@@ -21,60 +21,87 @@ AdapterShape published_shape(const JsonView& config) {
   return shape;
 }
 
-/// The adapter under `name` ("model.layers.2.replaced_adapter."), absent where there is none.
-std::optional<AdapterShape> adapter_at(const io::Checkpoint& checkpoint, const std::string& name,
-                                       const AdapterShape& published) {
-  const io::TensorView* down = checkpoint.find(name + "conv_A.weight");
-  const io::TensorView* up = checkpoint.find(name + "conv_B.weight");
+/// The adapter under `name` ("layers.2.replaced_adapter."), absent where there is none.
+std::optional<AdapterShape> adapter_at(const EasPart& part, const std::string& name, const AdapterShape& published) {
+  const io::TensorView* down = part.find(name + "conv_A.weight");
+  const io::TensorView* up = part.find(name + "conv_B.weight");
   if (!down && !up) return std::nullopt;
-  require(down && up, Fault::bad_file, checkpoint.path().string(), ": of the adapter ", name, "* ",
-          down ? "conv_B.weight" : "conv_A.weight", " is missing");
+  const std::string where = concat((down ? down : up)->file, ": the ", part.stream, "'s adapter ", name, "*");
+  require(down && up, Fault::bad_file, where, " has no ", down ? "conv_B.weight" : "conv_A.weight");
   const bool matrices = down->shape.size() >= 2 && up->shape.size() >= 2 && up->shape[1] > 0;
   AdapterShape shape = published;
   shape.rank = matrices ? down->shape[0] : 0;
-  require(matrices && shape.rank > 0 && shape.rank % up->shape[1] == 0, Fault::bad_file, checkpoint.path().string(),
-          ": the adapter ", name, "* has conv_A ", io::text_of(down->shape), " and conv_B ", io::text_of(up->shape),
+  require(matrices && shape.rank > 0 && shape.rank % up->shape[1] == 0, Fault::bad_file, where, " has conv_A ",
+          io::text_of(down->shape), " and conv_B ", io::text_of(up->shape),
           ", expected [rank, hidden] and [hidden, rank / groups]");
   shape.groups = shape.rank / up->shape[1];
-  require(up->shape[0] % shape.groups == 0, Fault::bad_file, checkpoint.path().string(), ": the adapter ", name,
-          "* has ", shape.groups, " groups, which do not divide ", up->shape[0], " rows of conv_B");
-  shape.router_bias = checkpoint.contains(name + "expert_weights.bias");
+  require(up->shape[0] % shape.groups == 0, Fault::bad_file, where, " has ", shape.groups,
+          " groups, which do not divide ", up->shape[0], " rows of conv_B");
+  shape.router_bias = part.find(name + "expert_weights.bias") != nullptr;
   return shape;
 }
 
-/// The decoder layers in "fixed_sites".
-std::vector<int64_t> declared_layers(const JsonView& config, int64_t layers) {
+/// A line of "fixed_sites". Throws Error{bad_file} where it can be no site of a decoder or a tower.
+plan::SiteName site_of(const Json& entry, const std::string& source) {
+  const JsonView site(entry, concat(source, ": '", kFixedSites, "'"));
+  plan::SiteName name{site.text("stream", "decoder"), site.integer("layer")};
+  const bool known = name.stream == "decoder" || name.stream == "vision_tower";
+  require(known && site.text("attention", "self") == "self", Fault::bad_file, site.source(), " names ",
+          entry.dump().substr(0, 120), ", expected self-attentions of the decoder or the vision tower");
+  return name;
+}
+
+/// The layers of a stream in "fixed_sites".
+std::vector<int64_t> declared_layers(const JsonView& config, const EasPart& part) {
   std::vector<int64_t> declared;
   if (!config.has(kFixedSites)) return declared;
   const Json& sites = config.json()[kFixedSites];
-  require(sites.is_array() && sites.size() <= static_cast<size_t>(layers), Fault::bad_file, config.source(), ": '",
-          kFixedSites, "' must be a list of at most ", layers, " sites");
+  require(sites.is_array() && sites.size() <= 2 * static_cast<size_t>(plan::kMaxLayers), Fault::bad_file,
+          config.source(), ": '", kFixedSites, "' must be a list of sites, no longer than a model has layers");
   for (const Json& entry : sites) {
-    const JsonView site(entry, concat(config.source(), ": '", kFixedSites, "'"));
-    const int64_t layer = site.integer("layer");
-    require(site.text("stream", "decoder") == "decoder" && site.text("attention", "self") == "self" && layer >= 0 &&
-                layer < layers,
-            Fault::bad_file, site.source(), " names ", entry.dump().substr(0, 120),
-            ", expected self-attentions of decoder layers 0 to ", layers - 1);
-    declared.push_back(layer);
+    const plan::SiteName site = site_of(entry, config.source());
+    if (site.stream != part.stream) continue;
+    require(site.layer >= 0 && site.layer < part.layers, Fault::bad_file, config.source(), ": '", kFixedSites,
+            "' names layer ", site.layer, " of the stream ", part.stream, ", which has layers 0 to ", part.layers - 1);
+    declared.push_back(site.layer);
   }
   return declared;
 }
 
+void turn_off(const std::string& stream, const EasLayers& eas, plan::Plan& plan) {
+  for (const auto& [layer, made] : eas) {
+    if (made.attention) continue;
+    const auto found = std::find_if(plan.layers.begin(), plan.layers.end(), [&](const plan::LayerPlan& entry) {
+      return entry.stream == stream && entry.layer == layer;
+    });
+    if (found != plan.layers.end())
+      found->self_attention = false;
+    else
+      plan.layers.push_back({.stream = stream, .layer = layer, .self_attention = false});
+  }
+}
+
+bool has_all_attentions(const EasLayers& eas) {
+  return std::all_of(eas.begin(), eas.end(), [](const auto& entry) { return entry.second.attention; });
+}
+
 }  // namespace
 
-std::map<int64_t, EasLayer> read_eas(const JsonView& config, const io::Checkpoint& checkpoint, int64_t layers,
-                                     const LayerPrefix& prefix) {
+EasPart decoder_part(const io::Checkpoint& checkpoint, const Layout& layout, int64_t layers) {
+  return {"decoder", layers, "layers.", "post_attention_layernorm",
+          [&](const std::string& slot) { return checkpoint.find(name_in(layout, Part::decoder, slot)); }};
+}
+
+EasLayers read_eas(const JsonView& config, const EasPart& part) {
   const AdapterShape published = published_shape(config);
-  std::map<int64_t, EasLayer> eas;
-  for (const int64_t layer : declared_layers(config, layers)) eas[layer].attention = false;
-  for (int64_t layer = 0; layer < layers; ++layer) {
-    const std::string name = prefix(layer);
-    const auto pia = adapter_at(checkpoint, name + "replaced_adapter.", published);
-    const bool declared = eas.contains(layer);
-    const auto adapter = declared ? std::nullopt : adapter_at(checkpoint, name + "adapter_attn.", published);
+  EasLayers eas;
+  for (const int64_t layer : declared_layers(config, part)) eas[layer].attention = false;
+  for (int64_t layer = 0; layer < part.layers; ++layer) {
+    const std::string name = concat(part.block, layer, ".");
+    const auto pia = adapter_at(part, name + "replaced_adapter.", published);
+    const auto adapter = eas.contains(layer) ? std::nullopt : adapter_at(part, name + "adapter_attn.", published);
     if (pia) {
-      const bool gain = checkpoint.contains(name + "post_attention_layernorm.weight");
+      const bool gain = part.find(name + part.second_norm + ".weight") != nullptr;
       eas[layer] = {.attention = false, .pia = pia, .gain = gain};
     } else if (adapter) {
       eas[layer].adapter = adapter;
@@ -83,22 +110,12 @@ std::map<int64_t, EasLayer> read_eas(const JsonView& config, const io::Checkpoin
   return eas;
 }
 
-bool takes_attention_out(const std::map<int64_t, EasLayer>& eas) {
-  return std::any_of(eas.begin(), eas.end(), [](const auto& entry) { return !entry.second.attention; });
-}
-
-plan::Plan without_attention(std::optional<plan::Plan> plan, const std::map<int64_t, EasLayer>& eas) {
+std::optional<plan::Plan> without_attention(std::optional<plan::Plan> plan, const Decoder& decoder,
+                                            const VisionTower& tower) {
+  if (has_all_attentions(decoder.config.eas) && has_all_attentions(tower.config.eas)) return plan;
   plan::Plan result = plan.value_or(plan::Plan{});
-  for (const auto& [layer, made] : eas) {
-    if (made.attention) continue;
-    const auto found = std::find_if(result.layers.begin(), result.layers.end(), [&](const plan::LayerPlan& entry) {
-      return entry.stream == "decoder" && entry.layer == layer;
-    });
-    if (found != result.layers.end())
-      found->self_attention = false;
-    else
-      result.layers.push_back({.layer = layer, .self_attention = false});
-  }
+  turn_off("decoder", decoder.config.eas, result);
+  turn_off("vision_tower", tower.config.eas, result);
   std::sort(result.layers.begin(), result.layers.end(), [](const plan::LayerPlan& a, const plan::LayerPlan& b) {
     return std::pair(a.stream, a.layer) < std::pair(b.stream, b.layer);
   });

@@ -1,33 +1,42 @@
 #pragma once
 
 #include <functional>
-#include <map>
+#include <optional>
 #include <string>
 
 #include "base/json.h"
 #include "io/checkpoint.h"
+#include "models/layouts.h"
 #include "models/parts/decoder.h"
+#include "models/parts/vision_tower.h"
 #include "plan/plan.h"
 
 namespace lithe::models {
 
-/// config.json's key for the attentions without weights: [{"stream": "decoder", "layer": 2, "attention": "self"}, ..].
+/// config.json's key for the attentions without weights: [{"stream": "decoder", "layer": 2, "attention": "self"}, ..];
+/// the stream may be `vision_tower`.
 constexpr const char* kFixedSites = "fixed_sites";
 
-/// Names of a layer's weights in the checkpoint: layer -> "model.layers.2.".
-using LayerPrefix = std::function<std::string(int64_t layer)>;
+/// A part's blocks, and where its weights are.
+struct EasPart {
+  std::string stream;  ///< `decoder` or `vision_tower`
+  int64_t layers = 0;
+  std::string block;        ///< What `visit` calls block N: "layers.", "encoder.layers." and then N
+  std::string second_norm;  ///< Its name in a block: "post_attention_layernorm", "layer_norm2"
+  /// The tensor that `visit` calls so; null where there is none.
+  std::function<const io::TensorView*(const std::string& slot)> find;
+};
+EasPart decoder_part(const io::Checkpoint& checkpoint, const Layout& layout, int64_t layers);
 
 /// What EAS made of the layers, as LLaVA-EAS checkpoints show it: "replaced_adapter" where a PIA stands for the
 /// attention, "adapter_attn" before one. Ranks and groups are those of the tensors; "eas": {"scale": 1, "temperature":
 /// 10} may stand in the config. Layers named by "fixed_sites" have no attention, with or without a PIA.
 /// Throws Error{bad_file}.
-std::map<int64_t, EasLayer> read_eas(const JsonView& config, const io::Checkpoint& checkpoint, int64_t layers,
-                                     const LayerPrefix& prefix);
+EasLayers read_eas(const JsonView& config, const EasPart& part);
 
-/// Whether a layer has no attention.
-bool takes_attention_out(const std::map<int64_t, EasLayer>& eas);
-
-/// The plan that these layers demand: `plan`, or dense where there is none, with their attentions off.
-plan::Plan without_attention(std::optional<plan::Plan> plan, const std::map<int64_t, EasLayer>& eas);
+/// The plan that the parts demand: `plan`, or dense where there is none, with the attentions off that they lack. Absent
+/// where there is no plan and no attention lacks.
+std::optional<plan::Plan> without_attention(std::optional<plan::Plan> plan, const Decoder& decoder,
+                                            const VisionTower& tower);
 
 }  // namespace lithe::models

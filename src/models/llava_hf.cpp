@@ -81,13 +81,12 @@ void find_additions(const Source& source, const io::Checkpoint& checkpoint, cons
         !decoder.routers.empty() &&
         checkpoint.contains(name_in(layout, Part::decoder, concat("layers.", decoder.routers.front(), ".router.bias")));
   }
-  decoder.eas = read_eas(source.config, checkpoint, decoder.layers,
-                         [&](int64_t layer) { return name_in(layout, Part::decoder, concat("layers.", layer, ".")); });
+  decoder.eas = read_eas(source.config, decoder_part(checkpoint, layout, decoder.layers));
 }
 
 void take_weights(WeightLoader& loader, const io::Checkpoint& checkpoint, const Layout& layout, Model& model) {
   take_decoder(loader, checkpoint, model.decoder, layout);
-  take_tower(loader, checkpoint, model.tower, layout.tower);
+  take_tower(loader, {{{&checkpoint, layout.tower}}}, model.tower);
   take_projector(loader, checkpoint, model.projector, layout);
   if (model.image_newline) {
     loader.take(checkpoint, name_in(layout, Part::newline, "image_newline"),
@@ -131,7 +130,9 @@ std::unique_ptr<Model> open_llava_hf(const Source& source) {
   DecoderConfig decoder = read_decoder(config);
   find_additions(source, checkpoint, layout, decoder);
   model->decoder = shaped_decoder(decoder);
-  model->tower = shaped_tower(read_tower(config));
+  VisionTowerConfig tower = read_tower(config);
+  tower.eas = read_eas(config, tower_part({{{&checkpoint, layout.tower}}}, tower.layers_run));
+  model->tower = shaped_tower(tower);
   const int64_t hidden = decoder.hidden;
   model->projector =
       shaped_projector({model->tower.config.width, hidden, hidden}, config.boolean("multimodal_projector_bias", true),
@@ -148,9 +149,7 @@ std::unique_ptr<Model> open_llava_hf(const Source& source) {
   loader.load(*model);
   tie(model->decoder);
   if (conventions) drop_added_rows(*conventions, model->decoder);
-  std::optional<plan::Plan> demanded;
-  if (takes_attention_out(decoder.eas)) demanded = without_attention(std::nullopt, decoder.eas);
-  complete(*model, source, demanded);
+  complete(*model, source, std::nullopt);
   return model;
 }
 

@@ -8,7 +8,6 @@
 #include "models/family.h"
 #include "models/known_towers.h"
 #include "models/layouts.h"
-#include "models/llava_eas.h"
 #include "plan/schedule.h"
 #include "text/conversation.h"
 
@@ -22,20 +21,10 @@ const std::string kDecoderPrefix = "model.";
 const std::vector<std::string> kInnerTowerPrefixes{"model.vision_tower.vision_tower.vision_model.",
                                                    "model.vision_tower.vision_tower."};
 
-/// Where the tower's folder may be: the path in the config, from the model's folder or from the one above; of a hub id
-/// the last part.
-fs::path find_tower_folder(const fs::path& folder, const fs::path& named) {
-  const fs::path above = fs::absolute(folder).lexically_normal().parent_path();
-  for (const fs::path& path : {folder / named, above / named, folder / named.filename(), above / named.filename()}) {
-    if (fs::exists(path / "config.json")) return path;
-  }
-  return {};
-}
-
 [[noreturn]] void fail_without_tower(const fs::path& folder, const std::string& name) {
   fail(Fault::bad_file, folder.string(), ": the vision tower '", name,
        "' is missing; put its folder (config.json, preprocessor_config.json, weights) at ",
-       (folder / fs::path(name).filename()).string());
+       (folder / last_part(name)).string());
 }
 
 /// The tower's folder, its config and its preprocessing.
@@ -48,8 +37,8 @@ struct TowerSource {
 TowerSource find_tower(const Source& source) {
   const std::string name =
       source.config.text(source.config.has("mm_vision_tower") ? "mm_vision_tower" : "vision_tower");
-  TowerSource tower{.folder = find_tower_folder(source.folder, name)};
-  const KnownTower* known = known_tower(fs::path(name).filename().string());
+  TowerSource tower{.folder = named_folder(source.folder, name)};
+  const KnownTower* known = known_tower(last_part(name).string());
   if (!tower.folder.empty()) {
     tower.config_name = (tower.folder / "config.json").string();
     tower.config = read_json_file(tower.config_name, 1 << 20);
@@ -103,14 +92,16 @@ std::vector<int64_t> projector_widths(const JsonView& config, int64_t width, int
   return widths;
 }
 
-/// The tower's weights: those that were trained along, inside the checkpoint, else those of the tower's own folder.
-void take_tower_weights(WeightLoader& loader, const Source& source, const io::Checkpoint& checkpoint,
-                        const Layout& layout, Model& model) {
-  if (holds_tower(checkpoint, layout)) return take_tower(loader, checkpoint, model.tower, layout.tower);
-  if (model.tower_folder.empty()) fail_without_tower(source.folder, source.config.text("mm_vision_tower", "clip"));
-  const io::Checkpoint& own = loader.open(model.tower_folder);
-  take_tower(loader, own, model.tower, own_tower_prefix(own));
-  loader.refuse_others(own);
+/// The tower's weights: those that were trained along, inside the checkpoint, else those of the tower's own folder,
+/// with adapters of EAS inside the checkpoint or in that folder.
+TowerFiles open_tower(WeightLoader& loader, const Source& source, const io::Checkpoint& checkpoint,
+                      const Layout& layout, const fs::path& folder) {
+  TowerFiles files{{{&checkpoint, layout.tower}}};
+  if (holds_tower(checkpoint, layout)) return files;
+  if (folder.empty()) fail_without_tower(source.folder, source.config.text("mm_vision_tower", "clip"));
+  const io::Checkpoint& own = loader.open(folder);
+  files.places.push_back({&own, own_tower_prefix(own)});
+  return files;
 }
 
 /// Routers are those of the published plan; where a plan.json stands instead of its keys, those that are there.
@@ -139,7 +130,10 @@ void read_vision(const Source& source, const Layout& layout, WeightLoader& loade
   const JsonView& config = source.config;
   const TowerSource tower = find_tower(source);
   model.tower_folder = tower.folder;
-  model.tower = shaped_tower(read_tower(tower, config));
+  const TowerFiles files = open_tower(loader, source, checkpoint, layout, tower.folder);
+  VisionTowerConfig shape = read_tower(tower, config);
+  shape.eas = read_eas(config, tower_part(files, shape.layers_run));
+  model.tower = shaped_tower(shape);
   const int64_t hidden = model.decoder.config.hidden;
   model.projector =
       shaped_projector(projector_widths(config, model.tower.config.width, hidden), true, ops::Activation::gelu);
@@ -152,7 +146,8 @@ void read_vision(const Source& source, const Layout& layout, WeightLoader& loade
     follow_llava(config, model.prompt.conversation, model);
   }
   take_projector(loader, checkpoint, model.projector, layout);
-  take_tower_weights(loader, source, checkpoint, layout, model);
+  take_tower(loader, files, model.tower);
+  if (files.places.size() > 1) loader.refuse_others(*files.places.back().checkpoint);
   const std::string newline = name_in(layout, Part::newline, "image_newline");
   if (model.image_newline) loader.take(checkpoint, newline, {"image_newline", *model.image_newline, {hidden}});
   loader.ignore(checkpoint, newline);  // some checkpoints carry it and never read it
@@ -193,9 +188,7 @@ std::unique_ptr<Model> open_llava_original(const Source& source) {
   const io::Checkpoint& checkpoint = loader.open(source.folder);
   DecoderConfig decoder = read_decoder(source, checkpoint, published);
   const Layout layout = llava_original_layout(&checkpoint, config.text("mm_projector_type", "linear"), decoder.routers);
-  decoder.eas = read_eas(config, checkpoint, decoder.layers,
-                         [&](int64_t layer) { return name_in(layout, Part::decoder, concat("layers.", layer, ".")); });
-  if (takes_attention_out(decoder.eas)) published = without_attention(published, decoder.eas);
+  decoder.eas = read_eas(config, decoder_part(checkpoint, layout, decoder.layers));
   model->decoder = shaped_decoder(decoder);
   take_decoder(loader, checkpoint, model->decoder, layout);
   if (config.has("mm_vision_tower") || config.has("vision_tower"))

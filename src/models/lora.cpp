@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "models/config.h"
 
 namespace lithe::models {
 namespace {
@@ -73,13 +74,11 @@ fs::path base_of_lora(const fs::path& folder) {
   const LoraConfig config = read_config(folder);
   require(!config.base.empty(), Fault::bad_file, (folder / kConfig).string(),
           ": names no 'base_model_name_or_path'; give the base model as MODEL and this folder with --lora");
-  const fs::path named = config.base, above = fs::absolute(folder).lexically_normal().parent_path();
-  const fs::path last = named.has_filename() ? named.filename() : named.parent_path().filename();
-  for (const fs::path& path : {named, folder / named, above / named, folder / last, above / last}) {
-    if (is_there(path / "config.json")) return fs::absolute(path).lexically_normal();
-  }
+  const fs::path named = config.base, found = is_there(named / "config.json") ? named : named_folder(folder, named);
+  if (!found.empty()) return fs::absolute(found).lexically_normal();
+  const fs::path above = fs::absolute(folder).lexically_normal().parent_path();
   fail(Fault::bad_file, folder.string(), ": the base model '", config.base.substr(0, 200),
-       "' is missing; put its folder at ", (above / last).string(),
+       "' is missing; put its folder at ", (above / last_part(config.base)).string(),
        ", or give it as MODEL and this folder with --lora");
 }
 

@@ -109,7 +109,6 @@ struct Model {
   Projector projector;
   std::optional<Tensor> image_newline;  ///< [hidden]
   Packing packing;
-  plan::Group routed_group = plan::Group::vision;  ///< What `vision_mask` of a trace marks.
   Decoder decoder;
   image::PreprocessConfig preprocess;
   std::optional<text::Tokenizer> tokenizer;  ///< Absent where the folder has none, and in random models.

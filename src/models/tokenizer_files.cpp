@@ -26,7 +26,7 @@ void rewrite(const TokenizerChange& change, const char* name, const std::functio
   Json json = read_json_file(change.from / name);
   require(json.is_object(), Fault::bad_file, (change.from / name).string(), ": holds no JSON object");
   edit(json);
-  io::write_text_atomic(change.to / name, json.dump(2) + "\n");
+  io::write_json_atomic(change.to / name, json);
 }
 
 void copy(const TokenizerChange& change, const char* name) {
@@ -60,7 +60,7 @@ void add_to_settings(const TokenizerChange& change, int64_t id) {
   require(json.is_object(), Fault::bad_file, (change.from / kSettings).string(), ": holds no JSON object");
   tokens_of(json, kAddedDecoder, Json::object(), change.from / kSettings)[std::to_string(id)] = mark_flags();
   json["image_token"] = text::kImageMark;
-  io::write_text_atomic(change.to / kSettings, json.dump(2) + "\n");
+  io::write_json_atomic(change.to / kSettings, json);
 }
 
 /// generation_config.json; where there is none, one that changes nothing but the suppressed rows.
@@ -69,7 +69,7 @@ void suppress_rows(const TokenizerChange& change, int64_t vocab, int64_t rows) {
   for (int64_t id = vocab; id < rows; ++id) suppressed.push_back(id);
   if (!fs::exists(change.from / kGeneration)) {
     const Json json = {{"top_k", 0}, {kSuppressed, suppressed}};
-    return io::write_text_atomic(change.to / kGeneration, json.dump(2) + "\n");
+    return io::write_json_atomic(change.to / kGeneration, json);
   }
   rewrite(change, kGeneration, [&](Json& json) { json[kSuppressed] = suppressed; });
 }

@@ -81,9 +81,9 @@ std::string prefix_of(const io::Checkpoint& checkpoint, const std::vector<std::s
 namespace {
 
 /// A convolution of width 1, as published adapters are stored, is a matrix.
-bool fits(std::vector<int64_t> file, const WeightSlot& slot) {
-  if (file.size() == slot.shape.size() + 1 && slot.shape.size() == 2 && file.back() == 1) file.pop_back();
-  return file == slot.shape;
+bool fits(std::vector<int64_t> file, const std::vector<int64_t>& shape) {
+  if (file.size() == 3 && shape.size() == 2 && file.back() == 1) file.pop_back();
+  return file == shape;
 }
 
 }  // namespace
@@ -117,14 +117,21 @@ void WeightLoader::take(const io::Checkpoint& checkpoint, const std::string& nam
   }
   taken_.emplace_back(&checkpoint, in_file);
   origins_[slot.name] = {checkpoint.path(), name, in_file};
-  if (!fits(view->shape, slot)) {
-    misshapen_.push_back(concat(name, " file ", io::text_of(view->shape), ", model ", io::text_of(slot.shape)));
-  } else if (!float_type(view->dtype)) {
-    misshapen_.push_back(concat(name, " file ", io::name_of(view->dtype), ", model F32, F16 or BF16"));
-  } else {
-    claims_.push_back({view, &slot.tensor, slot.shape, slot.matrix});
-    if (lora_ && slot.linear) add_low_rank(name, slot);
+  if (claim(name, {view, &slot.tensor, slot.shape, slot.matrix}) && lora_ && slot.linear) add_low_rank(name, slot);
+}
+
+bool WeightLoader::claim(const std::string& name, Claim claim) {
+  const io::TensorView& view = *claim.view;
+  if (!fits(view.shape, claim.shape)) {
+    misshapen_.push_back(concat(name, " file ", io::text_of(view.shape), ", model ", io::text_of(claim.shape)));
+    return false;
   }
+  if (!float_type(view.dtype)) {
+    misshapen_.push_back(concat(name, " file ", io::name_of(view.dtype), ", model F32, F16 or BF16"));
+    return false;
+  }
+  claims_.push_back(std::move(claim));
+  return true;
 }
 
 void WeightLoader::add_low_rank(const std::string& name, const WeightSlot& slot) {
@@ -135,19 +142,8 @@ void WeightLoader::add_low_rank(const std::string& name, const WeightSlot& slot)
   const LoraFolder::Pair& pair = found->second;
   added_.insert(module);
   Addition& addition = additions_.emplace_back(Addition{slot.linear, {at::Tensor(), at::Tensor(), pair.scale}});
-  claim_factor(pair.module + ".lora_A.weight", *pair.a, addition.low_rank.a, {pair.rank, slot.shape[1]});
-  claim_factor(pair.module + ".lora_B.weight", *pair.b, addition.low_rank.b, {slot.shape[0], pair.rank});
-}
-
-void WeightLoader::claim_factor(const std::string& name, const io::TensorView& view, at::Tensor& tensor,
-                                std::vector<int64_t> shape) {
-  if (view.shape != shape) {
-    misshapen_.push_back(concat(name, " file ", io::text_of(view.shape), ", model ", io::text_of(shape)));
-  } else if (!float_type(view.dtype)) {
-    misshapen_.push_back(concat(name, " file ", io::name_of(view.dtype), ", model F32, F16 or BF16"));
-  } else {
-    claims_.push_back({&view, &tensor, std::move(shape), true});
-  }
+  claim(pair.module + ".lora_A.weight", {pair.a, &addition.low_rank.a, {pair.rank, slot.shape[1]}, true});
+  claim(pair.module + ".lora_B.weight", {pair.b, &addition.low_rank.b, {slot.shape[0], pair.rank}, true});
 }
 
 void WeightLoader::ignore(const io::Checkpoint& checkpoint, const std::string& name) {

@@ -56,8 +56,7 @@ class WeightLoader {
   };
   std::string held_name(const io::Checkpoint& checkpoint, const std::string& name) const;
   void add_low_rank(const std::string& name, const WeightSlot& slot);
-  void claim_factor(const std::string& name, const io::TensorView& view, at::Tensor& tensor,
-                    std::vector<int64_t> shape);
+  bool claim(const std::string& name, Claim claim);  ///< Whether shape and type fit; else that is noted.
   bool is_ignored(const io::Checkpoint& checkpoint, const std::string& name) const;
   void check() const;
   void check_low_rank() const;

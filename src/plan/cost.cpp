@@ -109,9 +109,9 @@ CostTotal total_of(const std::vector<LayerCost>& tower, const std::vector<LayerC
 }
 
 /// Down, and up through blocks whose two paths are mixed once per request; the token mean and the gate take one row.
-double adapter_flops(const AdapterFacts& adapter, int64_t hidden, int64_t rows) {
-  const double down = double(hidden) * double(adapter.rank), up = down / double(adapter.groups);
-  const double per_request = (adapter.in_place ? down : 0.0) + 2.0 * double(hidden);
+double adapter_flops(const AdapterFacts& adapter, double hidden, int64_t rows) {
+  const double down = hidden * double(adapter.rank), up = down / double(adapter.groups);
+  const double per_request = (adapter.in_place ? down : 0.0) + 2.0 * hidden;
   return kMultiplyAdd * (double(rows) * (down + up) + (rows > 0 ? per_request : 0.0));
 }
 
@@ -128,21 +128,26 @@ int64_t rows_through(const LowRankFacts& product, const CostTable& table, const 
   return tiles * (product.rows == LowRankFacts::Rows::key_value ? rows.key_value : rows.feed_forward);
 }
 
-AdapterCost adapter_cost(const CostTable& table, const ModelFacts& model) {
-  const std::vector<LayerCost>& layers = table.layers;
-  const BlockShape block = decoder_block(model);
-  AdapterCost cost;
-  for (const AdapterFacts& adapter : model.adapters) {
-    const RowCount& rows = layers.at(static_cast<std::size_t>(adapter.site.layer)).rows;
-    if (adapter.in_place) {
-      cost.in_place += adapter_flops(adapter, model.hidden, rows.feed_forward);
-      cost.in_place_beside += kMultiplyAdd * double(rows.feed_forward) * block.hidden * block.feed_forward;
-    } else {
-      cost.before += adapter_flops(adapter, model.hidden, rows.run);
-      cost.before_beside +=
-          kMultiplyAdd * double(rows.run) * 2.0 * block.hidden * (block.query_width + block.key_value_width);
-    }
+void add_adapter(const AdapterFacts& adapter, const CostTable& table, const ModelFacts& model, AdapterCost& cost) {
+  const bool in_tower = adapter.site.stream == "vision_tower";
+  const std::vector<LayerCost>& layers = in_tower ? table.tower : table.layers;
+  if (layers.empty()) return;  // no picture
+  const BlockShape block = in_tower ? tower_block(*model.tower) : decoder_block(model);
+  const RowCount& rows = layers.at(static_cast<std::size_t>(adapter.site.layer)).rows;
+  const double times = in_tower ? double(table.prompt.tiles) : 1.0;
+  if (adapter.in_place) {
+    cost.in_place += times * adapter_flops(adapter, block.hidden, rows.feed_forward);
+    cost.in_place_beside += times * kMultiplyAdd * double(rows.feed_forward) * block.hidden * block.feed_forward;
+  } else {
+    cost.before += times * adapter_flops(adapter, block.hidden, rows.run);
+    cost.before_beside +=
+        times * kMultiplyAdd * double(rows.run) * 2.0 * block.hidden * (block.query_width + block.key_value_width);
   }
+}
+
+AdapterCost adapter_cost(const CostTable& table, const ModelFacts& model) {
+  AdapterCost cost;
+  for (const AdapterFacts& adapter : model.adapters) add_adapter(adapter, table, model, cost);
   for (const LowRankFacts& product : model.low_rank) {
     cost.low_rank += kMultiplyAdd * double(rows_through(product, table, model)) * double(product.parameters);
   }

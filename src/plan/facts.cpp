@@ -85,9 +85,9 @@ void check(const ModelFacts& model) {
   }
   for (const AdapterFacts& adapter : model.adapters) {
     bound(model, "an adapter's rank", adapter.rank, kMaxWidth);
-    require(adapter.groups >= 1 && adapter.site.layer >= 0 && adapter.site.layer < model.layers, Fault::bad_file,
-            "model '", model.name, "': an adapter of ", adapter.groups, " groups in layer ", adapter.site.layer, " of ",
-            model.layers);
+    require(adapter.groups >= 1 && adapter.site.layer >= 0 && adapter.site.layer < model.layers_of(adapter.site.stream),
+            Fault::bad_file, "model '", model.name, "': an adapter of ", adapter.groups, " groups in layer ",
+            adapter.site.layer, " of ", adapter.site.stream);
   }
   for (const LowRankFacts& product : model.low_rank) {
     require(

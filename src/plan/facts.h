@@ -107,7 +107,7 @@ struct ModelFacts {
   std::vector<SiteName> routers;             ///< Sites that own a router.
   bool routers_everywhere = false;           ///< A shape without weights: any layer may have a router.
   std::vector<FixedSite> fixed;              ///< Attentions that cannot run.
-  std::vector<AdapterFacts> adapters;        ///< Of the decoder, in the order of its layers.
+  std::vector<AdapterFacts> adapters;        ///< Of decoder and tower.
   std::vector<LowRankFacts> low_rank;        ///< LoRA anywhere.
   std::optional<ParameterCount> parameters;  ///< As the weights have them; absent for a shape without weights.
   /// Selectors that the engine knows; whoever has a catalogue (routing) puts its names here.

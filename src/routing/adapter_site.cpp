@@ -80,8 +80,9 @@ Tensor apply_pia(const nn::Pia& pia, const Tensor& x, const std::vector<int64_t>
   // The mean of A x + a is A (mean of x) + a: one row a sequence goes through A.
   const Tensor mean = frozen(x, offsets, context, &nn::LayerState::pia_mean, 0, pia.shared);  // [sequences, rank]
   const Tensor u = 0.5 * (pia.own(x) + spread(mean, offsets));
-  const Tensor y = x + pia.up(u, gate_of(pia.gate, x, offsets, context, &nn::LayerState::pia_gate), offsets);
-  return pia.gain ? y * *pia.gain : y;
+  Tensor y = x + pia.up(u, gate_of(pia.gate, x, offsets, context, &nn::LayerState::pia_gate), offsets);
+  if (pia.gain) y = y * *pia.gain;
+  return pia.shift ? y + *pia.shift : y;
 }
 
 Tensor pia_branch(const nn::Pia& pia, const Tensor& x, const std::vector<int64_t>& offsets, const OtherStream& read) {

@@ -36,10 +36,17 @@ void compare(const at::Tensor& whole, const at::Tensor& folded, FoldReport& repo
   report.largest_logit = most(report.largest_logit, whole);
 }
 
-void compare_models(const models::Model& whole, const models::Model& folded, const PromptRows& prompt,
-                    const FoldOptions& options, FoldReport& report) {
+/// A model, and the rows that it makes of the request.
+struct Side {
+  const models::Model& model;
+  const PromptRows prompt;
+};
+
+void compare_models(const Side& left, const Side& right, const FoldOptions& options, FoldReport& report) {
+  const models::Model &whole = left.model, &folded = right.model;
   Generation a(whole, whole.plan), b(folded, folded.plan);
-  const at::Tensor x = a.prefill(prompt.embeddings, prompt.kinds), y = b.prefill(prompt.embeddings, prompt.kinds);
+  const at::Tensor x = a.prefill(left.prompt.embeddings, left.prompt.kinds),
+                   y = b.prefill(right.prompt.embeddings, right.prompt.kinds);
   report.rows = x.size(0);
   at::Tensor of_whole, of_folded;
   for (int64_t first = 0; first < x.size(0); first += kRowsAtATime) {
@@ -49,7 +56,7 @@ void compare_models(const models::Model& whole, const models::Model& folded, con
     compare(of_whole, of_folded, report);
   }
   const int64_t longest = whole.decoder.config.max_positions;
-  const int64_t room = longest == 0 ? options.new_tokens : std::min(options.new_tokens, longest - prompt.rows());
+  const int64_t room = longest == 0 ? options.new_tokens : std::min(options.new_tokens, longest - left.prompt.rows());
   at::Tensor next = of_whole[-1], next_folded = of_folded[-1];
   for (report.tokens = 0; report.tokens < room; ++report.tokens) {
     const auto id = next.argmax(-1).item<int64_t>();
@@ -79,7 +86,7 @@ FoldReport fold_model(const Session& session, const Request& request, const Fold
   const auto folded = models::open_model(out);
   report.bytes_before = model.weight_bytes;
   report.bytes_after = folded->weight_bytes;
-  compare_models(model, *folded, prompt, options, report);
+  compare_models({model, prompt}, {*folded, build_prompt(*folded, request)}, options, report);
   return report;
 }
 

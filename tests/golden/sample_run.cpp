@@ -79,6 +79,13 @@ const io::TensorView& SampleRun::traced(std::size_t i, const std::string& name) 
   return found->second;
 }
 
+plan::Group routed_group(const plan::Plan& plan) {
+  for (const plan::LayerPlan& layer : plan.layers) {
+    if (!layer.rules.empty()) return layer.rules.front().group;
+  }
+  return plan::Group::vision;
+}
+
 std::vector<float> values_of(const at::Tensor& tensor) {
   const at::Tensor flat = tensor.to(at::kFloat).contiguous();
   const float* const data = flat.const_data_ptr<float>();

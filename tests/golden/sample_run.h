@@ -56,6 +56,9 @@ void check_samples(SampleRun& run, Check& check);
 /// Runs the rows of "batch.*" as one packed batch and compares it.
 void check_batch(SampleRun& run, Check& check);
 
+/// The rows that a plan is about, what the published code calls the target mask: those of its first rule.
+plan::Group routed_group(const plan::Plan& plan);
+
 /// The values of a CPU tensor, copied as float32.
 std::vector<float> values_of(const at::Tensor& tensor);
 

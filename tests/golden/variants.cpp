@@ -63,7 +63,7 @@ std::vector<std::vector<float>> spread(const std::vector<std::vector<float>>& we
 
 void run_variant(const Case& golden, const std::string& name, const Json& variant, Check& check) {
   const auto model = models::open_model(golden.folder / ("checkpoint_" + name));
-  const bool all = model->routed_group == plan::Group::all;
+  const bool all = routed_group(model->plan) == plan::Group::all;
   const std::vector<PackedSequence> sequences = sequences_of(golden, variant.at("mask"), all);
   const PackedResult result = PackedRun(*model, sequences).prefill();
   for (const auto& [tensor, expected] : golden.expected.tensors) {

@@ -3,11 +3,11 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "models/parts/adapters.h"
 #include "models/parts/weight_slot.h"
 #include "ops/activation.h"
 #include "ops/rope.h"
@@ -17,22 +17,6 @@
 namespace lithe::models {
 
 using at::Tensor;
-
-/// The shape of an adapter of EAS (RepAdapter, PIA).
-struct AdapterShape {
-  int64_t rank = 0;
-  int64_t groups = 2;        ///< Blocks of B and D.
-  bool router_bias = false;  ///< Of the gate.
-  double scale = 1.0, temperature = 10.0;
-};
-
-/// What EAS made of a layer.
-struct EasLayer {
-  bool attention = true;                ///< False: the layer has no attention, and its feed-forward site reads norm1.
-  std::optional<AdapterShape> adapter;  ///< A RepAdapter before q, k, v.
-  std::optional<AdapterShape> pia;      ///< In the attention's place.
-  bool gain = false;                    ///< The PIA's g2 stands beside it and is not folded into the FFN.
-};
 
 /// The shape of a LLaMA-like decoder (LLaMA, Vicuna, Mistral), as config.json gives it.
 struct DecoderConfig {
@@ -46,7 +30,7 @@ struct DecoderConfig {
   bool attention_bias = false, mlp_bias = false;
   std::vector<int64_t> routers;  ///< Layers with a router, ascending.
   bool router_bias = true;
-  std::map<int64_t, EasLayer> eas;  ///< By layer; layers that are not listed are plain.
+  EasLayers eas;
 };
 
 /// Token embeddings, blocks, last norm and head.

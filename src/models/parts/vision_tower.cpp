@@ -14,20 +14,27 @@ nn::Norm shaped_norm(const VisionTowerConfig& config) {
   return {nn::Norm::Kind::layer, Tensor(), Tensor(), config.norm_eps};
 }
 
-routing::Block shaped_block(const VisionTowerConfig& config) {
+routing::Block shaped_block(const VisionTowerConfig& config, const EasLayer& eas) {
   using routing::Site;
   const auto product = [] { return shaped_linear(true); };
-  nn::Attention attention{
-      product(), product(), product(), product(), config.heads, config.heads, config.width / config.heads};
-  attention.causal = attention.rotary = false;
-  nn::Mlp mlp{std::nullopt, product(), product(), config.activation};
   routing::Block block;
-  block.sites.push_back({Site::Kind::self, Site::Join::pre_norm, shaped_norm(config), std::move(attention)});
-  block.sites.push_back({Site::Kind::feed_forward, Site::Join::pre_norm, shaped_norm(config), std::move(mlp)});
+  if (eas.attention) {
+    nn::Attention attention{
+        product(), product(), product(), product(), config.heads, config.heads, config.width / config.heads};
+    attention.causal = attention.rotary = false;
+    Site& site = block.sites.emplace_back(
+        Site{Site::Kind::self, Site::Join::pre_norm, shaped_norm(config), std::move(attention)});
+    if (eas.adapter) site.adapter = shaped_adapter(*eas.adapter);
+  }
+  nn::Mlp mlp{std::nullopt, product(), product(), config.activation};
+  Site& site = block.sites.emplace_back(
+      Site{Site::Kind::feed_forward, Site::Join::pre_norm, shaped_norm(config), std::move(mlp)});
+  if (eas.pia) site.pia = shaped_pia(*eas.pia);
+  if (eas.pia && eas.gain) site.pia->gain = site.pia->shift = Tensor();
   return block;
 }
 
-void visit_block(const std::string& name, routing::Block& block, const VisionTowerConfig& config,
+void visit_block(const std::string& name, routing::Block& block, const VisionTowerConfig& config, const EasLayer& eas,
                  const WeightVisitor& visitor) {
   for (routing::Site& site : block.sites) {
     if (auto* attention = std::get_if<nn::Attention>(&site.branch)) {
@@ -36,10 +43,14 @@ void visit_block(const std::string& name, routing::Block& block, const VisionTow
       visit(name + "self_attn.k_proj", attention->key, config.width, config.width, visitor);
       visit(name + "self_attn.v_proj", attention->value, config.width, config.width, visitor);
       visit(name + "self_attn.out_proj", attention->output, config.width, config.width, visitor);
+      if (site.adapter) visit_adapter(name + "adapter_attn.", *site.adapter, eas.adapter->rank, config.width, visitor);
     } else if (auto* mlp = std::get_if<nn::Mlp>(&site.branch)) {
-      visit(name + "layer_norm2", site.norm, config.width, visitor);
+      visit(name + (eas.attention ? "layer_norm2" : "layer_norm1"), site.norm, config.width, visitor);
       visit(name + "mlp.fc1", mlp->up, config.mlp, config.width, visitor);
       visit(name + "mlp.fc2", mlp->down, config.width, config.mlp, visitor);
+      if (site.pia) visit_pia(name + "replaced_adapter.", *site.pia, eas.pia->rank, config.width, visitor);
+      if (site.pia && site.pia->gain) visitor({name + "layer_norm2.weight", *site.pia->gain, {config.width}});
+      if (site.pia && site.pia->shift) visitor({name + "layer_norm2.bias", *site.pia->shift, {config.width}});
     }
   }
 }
@@ -95,7 +106,8 @@ Tensor VisionTower::features(const Tensor& pixels, const plan::Plan* plan) const
 
 VisionTower shaped_tower(const VisionTowerConfig& config) {
   VisionTower tower{.config = config, .pre_norm = shaped_norm(config)};
-  for (int64_t layer = 0; layer < config.layers_run; ++layer) tower.blocks.push_back(shaped_block(config));
+  for (int64_t layer = 0; layer < config.layers_run; ++layer)
+    tower.blocks.push_back(shaped_block(config, eas_of(config.eas, layer)));
   return tower;
 }
 
@@ -109,7 +121,8 @@ void visit(VisionTower& tower, const WeightVisitor& visitor) {
   visitor({"embeddings.position_embedding.weight", tower.positions, {config.patches() + 1, config.width}});
   visit("pre_layrnorm", tower.pre_norm, config.width, visitor);  // spelt so in every CLIP checkpoint
   for (size_t layer = 0; layer < tower.blocks.size(); ++layer) {
-    visit_block("encoder.layers." + std::to_string(layer) + ".", tower.blocks[layer], config, visitor);
+    visit_block("encoder.layers." + std::to_string(layer) + ".", tower.blocks[layer], config,
+                eas_of(config.eas, static_cast<int64_t>(layer)), visitor);
   }
 }
 

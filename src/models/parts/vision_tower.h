@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "models/parts/adapters.h"
 #include "models/parts/weight_slot.h"
 #include "ops/activation.h"
 #include "plan/plan.h"
@@ -23,6 +24,7 @@ struct VisionTowerConfig {
   double norm_eps = 1e-5;
   ops::Activation activation = ops::Activation::quick_gelu;
   bool keep_class_token = false;  ///< `cls_patch` or `full` instead of `patch` or `default`.
+  EasLayers eas;
 
   int64_t grid() const { return image_px / patch_px; }  ///< Patches across.
   int64_t patches() const { return grid() * grid(); }
@@ -50,7 +52,8 @@ struct VisionTower {
 /// A tower of this shape whose tensors are still to be filled.
 VisionTower shaped_tower(const VisionTowerConfig& config);
 
-/// Every weight, by its name in CLIP checkpoints behind "vision_model.": "encoder.layers.0.self_attn.q_proj.weight".
+/// Every weight, by its name in CLIP checkpoints behind "vision_model.": "encoder.layers.0.self_attn.q_proj.weight";
+/// EAS's adapters are named as in the decoder, "encoder.layers.0.adapter_attn.conv_A.weight".
 void visit(VisionTower& tower, const WeightVisitor& visitor);
 
 }  // namespace lithe::models

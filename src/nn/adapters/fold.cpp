@@ -20,6 +20,14 @@ Tensor written_out(const Tensor& weight, int64_t groups) {
   return whole;
 }
 
+/// b + W (what stood before adds).
+Tensor folded_offset(const Linear& linear, const Tensor& offset) {
+  Tensor bias = wide(linear.weight).matmul(offset);
+  if (linear.low_rank)
+    bias = bias + linear.low_rank->scale * wide(linear.low_rank->b).matmul(wide(linear.low_rank->a).matmul(offset));
+  return linear.bias ? bias + wide(*linear.bias) : bias;
+}
+
 }  // namespace
 
 Tensor AdapterMap::matrix() const {
@@ -50,11 +58,11 @@ AdapterMap map_of(const RepAdapter& adapter, const std::optional<Tensor>& gate) 
 AdapterMap map_of(const Pia& pia, const std::optional<Tensor>& gate, const Tensor& mean) {
   const MixedUp up = mixed(pia.up, gate);
   const Tensor constant = pia.own.bias ? wide(*pia.own.bias) + wide(mean) : wide(mean);
-  Tensor offset = 0.5 * up.matrix.matmul(constant) + up.offset;
+  const Tensor offset = 0.5 * up.matrix.matmul(constant) + up.offset;
   AdapterMap map{std::nullopt, 0.5 * up.matrix, whole_weight(pia.own), offset};
-  if (!pia.gain) return map;
-  map.gain = wide(*pia.gain);
-  map.offset = *map.gain * offset;
+  if (pia.gain) map.gain = wide(*pia.gain);
+  if (pia.gain) map.offset = *map.gain * offset;
+  if (pia.shift) map.offset = map.offset + wide(*pia.shift);
   return map;
 }
 
@@ -72,14 +80,11 @@ Linear folded(const Linear& linear, const AdapterMap& map) {
 
 Tensor folded_bias(const Linear& linear, const AdapterMap& map) {
   // b' = W r; published code takes W' r.
-  Tensor bias = wide(linear.weight).matmul(map.offset);
-  if (linear.low_rank)
-    bias = bias + linear.low_rank->scale * wide(linear.low_rank->b).matmul(wide(linear.low_rank->a).matmul(map.offset));
-  return linear.bias ? bias + wide(*linear.bias) : bias;
+  return folded_offset(linear, map.offset);
 }
 
-Linear folded(const Linear& linear, const Tensor& gain) {
-  return {whole_weight(linear) * wide(gain), linear.bias};
+Linear folded(const Linear& linear, const Tensor& gain, const std::optional<Tensor>& shift) {
+  return {whole_weight(linear) * wide(gain), shift ? folded_offset(linear, wide(*shift)) : linear.bias};
 }
 
 }  // namespace lithe::nn

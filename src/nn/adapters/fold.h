@@ -39,7 +39,7 @@ Linear folded(const Linear& linear, const AdapterMap& map);
 /// Its bias alone.  [out]
 Tensor folded_bias(const Linear& linear, const AdapterMap& map);
 
-/// W diag(gain): what a gain in front of a Linear folds into.
-Linear folded(const Linear& linear, const Tensor& gain);
+/// W diag(gain), b + W shift: what a norm's affine part in front of a Linear folds into.
+Linear folded(const Linear& linear, const Tensor& gain, const std::optional<Tensor>& shift = std::nullopt);
 
 }  // namespace lithe::nn

@@ -50,7 +50,8 @@ struct Pia {
   /// g2 of the norm whose place the PIA took: the FFN then reads gain * PIA(norm1(x)). Absent where it is folded into
   /// the FFN's weights.
   std::optional<Tensor> gain;
-  bool residual = true;  ///< METER's PIA leaves the residual to the site
+  std::optional<Tensor> shift;  ///< b2 of that norm, where it has one: the FFN reads gain * PIA(norm1(x)) + shift.
+  bool residual = true;         ///< METER's PIA leaves the residual to the site
 };
 
 }  // namespace lithe::nn

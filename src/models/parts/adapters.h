@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "models/parts/weight_slot.h"
+#include "nn/adapters/low_rank.h"
+
+namespace lithe::models {
+
+/// The shape of an adapter of EAS (RepAdapter, PIA).
+struct AdapterShape {
+  int64_t rank = 0;
+  int64_t groups = 2;        ///< Blocks of B and D.
+  bool router_bias = false;  ///< Of the gate.
+  double scale = 1.0, temperature = 10.0;
+};
+
+/// What EAS made of a layer.
+struct EasLayer {
+  bool attention = true;                ///< False: the layer has no attention, and its feed-forward site reads norm1.
+  std::optional<AdapterShape> adapter;  ///< A RepAdapter before q, k, v.
+  std::optional<AdapterShape> pia;      ///< In the attention's place.
+  bool gain = false;                    ///< The second norm's affine part stands beside the PIA, not folded into the FFN.
+};
+
+/// By layer; layers that are not listed are plain.
+using EasLayers = std::map<int64_t, EasLayer>;
+
+/// Plain where the layer is not listed.
+EasLayer eas_of(const EasLayers& eas, int64_t layer);
+
+// Adapters whose tensors are still to be filled.
+nn::RepAdapter shaped_adapter(const AdapterShape& shape);
+nn::Pia shaped_pia(const AdapterShape& shape);
+
+/// Every weight under `name` ("layers.2.replaced_adapter."), as LLaVA-EAS calls them: "conv_A.weight",
+/// "expert_weights.weight". What stands for the second norm is not among them.
+void visit_adapter(const std::string& name, nn::RepAdapter& adapter, int64_t rank, int64_t hidden,
+                   const WeightVisitor& visitor);
+void visit_pia(const std::string& name, nn::Pia& pia, int64_t rank, int64_t hidden, const WeightVisitor& visitor);
+
+}  // namespace lithe::models
