@@ -28,6 +28,8 @@ rows that each layer's KV cache holds are compared with the rows that the plan c
 `operations` is the share of dense operations that the plan leaves, `bytes read` the same of what decoding reads (the
 weights that run, keys and values); `measured / counted` says how near the clock comes to the larger of the two.
 --no-prefill decodes behind a made-up cache of as many rows as the plan counts, which saves the prefill of long prompts.
+--against feed-forward times a plan without attentions beside the feed-forward networks and norms alone, called one after
+another: what is left between them is what the engine costs.
 --batch-sizes runs several prompts at a time, each of its own rows, as `lithe batch` does.
 With --shape the weights are random: llava-1.5-7b, llava-1.5-13b, llava-next-7b, as few layers as you like.)";
 
@@ -47,6 +49,7 @@ struct BenchOptions {
   int64_t text_tokens = 40;
   std::vector<int64_t> batch_sizes{1};
   bool no_prefill = false;
+  std::string against = "dense";
   CompareOptions compare;
   std::string output = "md";
 };
@@ -72,6 +75,8 @@ void check(const BenchOptions& options) {
           "bench needs a MODEL or --shape NAME, one of the two.");
   require(options.output == "md" || options.output == "csv" || options.output == "json", Fault::bad_request,
           "--output is '", options.output, "'; give md, csv or json.");
+  require(options.against == "dense" || options.against == "feed-forward", Fault::bad_request, "--against is '",
+          options.against, "'; give dense or feed-forward.");
 }
 
 void print(const std::string& format, const BenchSubject& subject, const std::vector<Comparison>& results,
@@ -84,15 +89,16 @@ void print(const std::string& format, const BenchSubject& subject, const std::ve
     const Json json = {{"processor", processor_name()},
                        {"load_before", load_before},
                        {"load_after", load_after},
-                       {"dense_kv_bytes", first.dense_kv_bytes},
+                       {"reference", first.reference},
+                       {"reference_kv_bytes", first.reference_kv_bytes},
                        {"plan_kv_bytes", first.plan_kv_bytes},
                        {"tests", report_json(subject, results)}};
     fmt::print("{}\n", json.dump(2));
   } else {
     fmt::print("{}\n", speed_table(subject, results).markdown());
-    fmt::print("{} beside dense:\n\n{}\n", first.plan, ratio_table(results).markdown());
-    fmt::print("KV cache of a sequence after prefill: dense {}, {} {}; rows held equal rows counted.\n",
-               bytes_text(first.dense_kv_bytes), first.plan, bytes_text(first.plan_kv_bytes));
+    fmt::print("{} beside {}:\n\n{}\n", first.plan, first.reference, ratio_table(results).markdown());
+    fmt::print("KV cache of a sequence after prefill: {} {}, {} {}; rows held equal rows counted.\n", first.reference,
+               bytes_text(first.reference_kv_bytes), first.plan, bytes_text(first.plan_kv_bytes));
     fmt::print("{}Machine: {}, {} threads, load {:.2f} before and {:.2f} after.\n", slower_lines(results),
                processor_name(), subject.threads, load_before, load_after);
   }
@@ -113,6 +119,7 @@ int run(BenchOptions options) {
                               .seed = options.common.seed};
   options.compare.tiles = options.no_prefill ? 0 : shape.tiles;
   options.compare.prefills = !options.no_prefill;
+  if (options.against == "feed-forward") options.compare.reference = Reference::feed_forward;
   std::vector<Comparison> results;
   {
     Progress progress("timing");
@@ -146,6 +153,8 @@ void add_prompt(CLI::App& app, BenchOptions& options) {
       ->expected(1, 16);
   app.add_option("-r,--rounds", options.compare.rounds, "Rounds that count (default: 9)")->type_name("N");
   app.add_option("--warm-up", options.compare.warm_up, "Rounds in front that do not (default: 1)")->type_name("N");
+  app.add_option("--against", options.against, "dense (default) or feed-forward: what the plan is timed beside")
+      ->type_name("WHAT");
   app.add_flag("--no-prefill", options.no_prefill, "Time decoding only, behind a made-up cache");
   app.add_option("--decode-tokens", options.compare.decode_steps, "Tokens of a decode run (default: 8)")
       ->type_name("N");

@@ -19,7 +19,7 @@ struct Series {
 std::vector<const Phase*> phases_of(const std::vector<Comparison>& comparisons) {
   std::vector<const Phase*> all;
   for (const Comparison& c : comparisons) {
-    if (!c.prefill.dense.empty()) all.push_back(&c.prefill);
+    if (!c.prefill.reference.empty()) all.push_back(&c.prefill);
     all.push_back(&c.decode);
   }
   return all;
@@ -33,8 +33,8 @@ std::vector<Series> series_of(const BenchSubject& subject, const std::vector<Com
     all.push_back({"-", fmt::format("image {}x{}px", subject.tiles, subject.tile_px), 1, &first.image_ms, nullptr});
   }
   for (const Phase* phase : phases_of(comparisons)) {
-    all.push_back({"dense", phase->test, phase->rows, &phase->dense, nullptr});
-    all.push_back({"dense again", phase->test, phase->rows, &phase->again, nullptr});
+    all.push_back({first.reference, phase->test, phase->rows, &phase->reference, nullptr});
+    all.push_back({first.reference + " again", phase->test, phase->rows, &phase->again, nullptr});
     all.push_back({first.plan, phase->test, phase->rows, &phase->skipped, phase});
   }
   return all;
@@ -126,8 +126,9 @@ std::string slower_lines(const std::vector<Comparison>& comparisons) {
   for (const Phase* phase : phases_of(comparisons)) {
     const double ratio = phase->median_ratio();
     if (ratio <= 1 + phase->equal_spread()) continue;
-    text += fmt::format("{} is slower under {} than dense: {:.3f} x, where two equal runs differ by {:.1f} %.\n",
-                        phase->test, comparisons.front().plan, ratio, 100 * phase->equal_spread());
+    text +=
+        fmt::format("{} is slower under {} than {}: {:.3f} x, where two equal runs differ by {:.1f} %.\n", phase->test,
+                    comparisons.front().plan, comparisons.front().reference, ratio, 100 * phase->equal_spread());
   }
   return text;
 }

@@ -20,8 +20,8 @@ struct BenchSubject {
 /// milliseconds.
 TextTable speed_table(const BenchSubject& subject, const std::vector<Comparison>& comparisons);
 
-/// The plan beside dense: shares of operations and of the bytes that decoding reads, ratio of medians and of minima,
-/// A/A spread, measured over the share that binds: operations in prefill, the larger of the two in decoding.
+/// The plan beside its reference: shares of operations and of the bytes that decoding reads, ratio of medians and of
+/// minima, A/A spread, measured over the share that binds: operations in prefill, the larger of the two in decoding.
 TextTable ratio_table(const std::vector<Comparison>& comparisons);
 
 /// Everything in the two tables, one object per test and plan.
@@ -30,7 +30,8 @@ Json report_json(const BenchSubject& subject, const std::vector<Comparison>& com
 /// The same as one flat table, for CSV.
 TextTable flat_table(const BenchSubject& subject, const std::vector<Comparison>& comparisons);
 
-/// One sentence for every phase where the plan was slower than dense beyond the A/A spread; empty where there is none.
+/// One sentence for every phase where the plan was slower than its reference beyond the A/A spread; empty where there
+/// is none.
 std::string slower_lines(const std::vector<Comparison>& comparisons);
 
 }  // namespace lithe::cli

@@ -11,7 +11,7 @@ namespace lithe::cli {
 namespace {
 
 std::vector<double> both(const Phase& phase) {
-  std::vector<double> all = phase.dense;
+  std::vector<double> all = phase.reference;
   all.insert(all.end(), phase.again.begin(), phase.again.end());
   return all;
 }
@@ -53,8 +53,24 @@ session::PrefillResult time_once(session::Bench& bench, const plan::Plan& plan,
   return result;
 }
 
+session::PrefillResult time_feed_forward(session::Bench& bench, const CompareOptions& options,
+                                         std::vector<double>& prefill, std::vector<double>& decode) {
+  if (options.prefills) prefill.push_back(bench.feed_forward_prefill_ms());
+  decode.push_back(bench.feed_forward_decode_ms(options.decode_steps));
+  return {};  // it holds nothing
+}
+
+void require_feed_forward_alone(const plan::CostTable& cost, int64_t rows) {
+  for (const plan::LayerCost& layer : cost.layers) {
+    require(layer.rows.query + layer.rows.key_value == 0 && layer.rows.feed_forward == rows, Fault::bad_request,
+            "The plan '", cost.plan, "' runs more or less than the feed-forward network in decoder layer ", layer.layer,
+            "; --against feed-forward needs a plan without attentions and rules, such as {\"method\": \"eas\", "
+            "\"layers\": [0, 1, ..]}.");
+  }
+}
+
 void forget(Phase& phase) {
-  phase.dense.clear();
+  phase.reference.clear();
   phase.again.clear();
   phase.skipped.clear();
 }
@@ -68,7 +84,7 @@ double Phase::minimum_ratio() const {
   return minimum(skipped) / minimum(both(*this));
 }
 double Phase::equal_spread() const {
-  return std::abs(median(again) / median(dense) - 1);
+  return std::abs(median(again) / median(reference) - 1);
 }
 
 Comparison compare(const session::Session& session, const plan::Plan& plan, const session::BenchPrompt& prompt,
@@ -76,19 +92,26 @@ Comparison compare(const session::Session& session, const plan::Plan& plan, cons
   require(options.rounds >= 1 && options.warm_up >= 0 && options.decode_steps >= 1, Fault::bad_request,
           "A benchmark needs at least one round and one decode step.");
   const plan::Plan dense;
-  Comparison result;
-  result.plan = plan.name;
+  const bool alone = options.reference == Reference::feed_forward;
+  Comparison result{.plan = plan.name, .reference = alone ? "feed-forward" : "dense"};
   result.cost = count(session, plan, prompt, options.tiles);
   const int64_t rows = prompt.vision_tokens + prompt.text_tokens, batch = prompt.sequences;
   const std::string together = batch > 1 ? fmt::format(" x{}", batch) : "";
   const plan::CostTable& cost = result.cost;
+  if (alone) require_feed_forward_alone(cost, rows);
   result.prefill = {.test = fmt::format("pp{}{}", rows, together), .rows = rows * batch};
-  result.prefill.counted_share = (cost.total.decoder + cost.total.head) / (cost.dense.decoder + cost.dense.head);
   result.decode = {.test = fmt::format("tg{}{}", options.decode_steps, together), .rows = options.decode_steps * batch};
-  result.decode.counted_share =
-      decode_flops(session.facts(), cost.layers) / decode_flops(session.facts(), cost.dense_layers);
+  if (!alone) {
+    result.prefill.counted_share = (cost.total.decoder + cost.total.head) / (cost.dense.decoder + cost.dense.head);
+    result.decode.counted_share =
+        decode_flops(session.facts(), cost.layers) / decode_flops(session.facts(), cost.dense_layers);
+  }
 
   session::Bench bench(session.model(), prompt);
+  const auto time_reference = [&](std::vector<double>& prefill, std::vector<double>& decode) {
+    return alone ? time_feed_forward(bench, options, prefill, decode)
+                 : time_once(bench, dense, cost.dense_layers, options, prefill, decode);
+  };
   for (int64_t round = -options.warm_up; round < options.rounds; ++round) {
     if (options.on_progress) {
       options.on_progress(round < 0 ? "warm-up" : fmt::format("round {} of {}", round + 1, options.rounds));
@@ -100,15 +123,15 @@ Comparison compare(const session::Session& session, const plan::Plan& plan, cons
     }
     if (options.tiles > 0) result.image_ms.push_back(bench.encode_ms(options.tiles));
     Phase &pp = result.prefill, &tg = result.decode;
-    const auto a = time_once(bench, dense, cost.dense_layers, options, pp.dense, tg.dense);
+    const auto a = time_reference(pp.reference, tg.reference);
     const auto b = time_once(bench, plan, cost.layers, options, pp.skipped, tg.skipped);
-    time_once(bench, dense, cost.dense_layers, options, pp.again, tg.again);
-    result.dense_kv_bytes = a.bytes_held;
+    time_reference(pp.again, tg.again);
+    result.reference_kv_bytes = a.bytes_held;
     result.plan_kv_bytes = b.bytes_held;
-    result.decode.read_share = static_cast<double>(b.bytes_read) / static_cast<double>(a.bytes_read);
+    if (!alone) tg.read_share = static_cast<double>(b.bytes_read) / static_cast<double>(a.bytes_read);
   }
   // Each decode time is a mean per step; a phase is of all its tokens.
-  for (auto* times : {&result.decode.dense, &result.decode.again, &result.decode.skipped}) {
+  for (auto* times : {&result.decode.reference, &result.decode.again, &result.decode.skipped}) {
     for (double& ms : *times) ms *= static_cast<double>(options.decode_steps);
   }
   return result;

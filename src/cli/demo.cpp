@@ -149,13 +149,13 @@ void print_wide(const Comparison& wide) {
     const bool prefill = phase == &wide.prefill;
     table.rows.push_back(
         {fmt::format("{} {} {}", prefill ? "prefill" : "decode", phase->rows, prefill ? "rows" : "tokens"),
-         fmt::format("{:.0f}", median(phase->dense)), fmt::format("{:.0f}", median(phase->skipped)),
+         fmt::format("{:.0f}", median(phase->reference)), fmt::format("{:.0f}", median(phase->skipped)),
          fmt::format("{:.3f}", phase->median_ratio()), fmt::format("{:.3f}", phase->counted_share),
          fmt::format("{:.1f} %", 100 * phase->equal_spread())});
   }
   fmt::print("\n{}\nKV cache after prefill: dense {}, {} {} ({:.1f} %); rows held equal rows counted.\n{}",
-             table.markdown(), bytes_text(wide.dense_kv_bytes), wide.plan, bytes_text(wide.plan_kv_bytes),
-             percent(wide.plan_kv_bytes, wide.dense_kv_bytes), slower_lines({wide}));
+             table.markdown(), bytes_text(wide.reference_kv_bytes), wide.plan, bytes_text(wide.plan_kv_bytes),
+             percent(wide.plan_kv_bytes, wide.reference_kv_bytes), slower_lines({wide}));
 }
 
 int run(const DemoOptions& options) {

@@ -1,6 +1,7 @@
 #include "session/bench.h"
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/randn.h>
 #include <c10/core/InferenceMode.h>
@@ -38,6 +39,17 @@ struct Bench::State {
   at::Generator generator;
   std::vector<Generation> generations;
   const plan::Plan* prefilled = nullptr;
+
+  /// x: [rows, hidden] -> the same, behind every feed-forward network
+  Tensor feed_forward(Tensor x) const {
+    for (const routing::Block& block : model.decoder.blocks) {
+      const routing::Site& site = *block.find(routing::Site::Kind::feed_forward);
+      x = x + std::get<nn::Mlp>(site.branch)(site.norm(x));
+    }
+    return x;
+  }
+
+  Tensor first_ids() const { return at::ones({sequences}, at::TensorOptions(at::kLong)).to(rows.device()); }
 
   /// The last row of every sequence.  x: [all rows alive, hidden]
   Tensor last_rows(const Tensor& x) const { return x.view({sequences, -1, x.size(1)}).select(1, -1); }
@@ -142,7 +154,7 @@ double Bench::decode_ms(const plan::Plan& plan, int64_t steps) {
           "Bench::decode_ms: call prefill with the same plan first");
   for (Generation& generation : state.generations) generation.reserve(steps);
   const Generation::Mark prompt = state.generations.front().mark();
-  const Tensor ids = at::ones({state.sequences}, at::TensorOptions(at::kLong)).to(state.rows.device());
+  const Tensor ids = state.first_ids();
   const Stopwatch clock;
   for (int64_t i = 0; i < steps; ++i) {
     routing::Batch batch;
@@ -152,6 +164,22 @@ double Bench::decode_ms(const plan::Plan& plan, int64_t steps) {
   const double ms = clock.elapsed_ms() / static_cast<double>(steps);
   for (Generation& generation : state.generations) generation.rewind(prompt);
   return ms;
+}
+
+double Bench::feed_forward_prefill_ms() {
+  const c10::InferenceMode no_gradients;
+  const Stopwatch clock;
+  state_->model.decoder.logits(state_->last_rows(state_->feed_forward(state_->rows)));
+  return clock.elapsed_ms();
+}
+
+double Bench::feed_forward_decode_ms(int64_t steps) {
+  const c10::InferenceMode no_gradients;
+  const models::Decoder& decoder = state_->model.decoder;
+  const Tensor ids = state_->first_ids();
+  const Stopwatch clock;
+  for (int64_t i = 0; i < steps; ++i) decoder.logits(state_->feed_forward(decoder.embed(ids)));
+  return clock.elapsed_ms() / static_cast<double>(steps);
 }
 
 Session random_session(const std::string& shape, int64_t layers, int64_t tower_layers, const std::string& weights,

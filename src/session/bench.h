@@ -45,6 +45,11 @@ class Bench {
   /// back to where it was.
   double decode_ms(const plan::Plan& plan, int64_t steps);
 
+  // The decoder's feed-forward networks with their norms, called one after another on the same rows, and the head: what
+  // is left where no layer attends, without anything that the engine does around it.
+  double feed_forward_prefill_ms();
+  double feed_forward_decode_ms(int64_t steps);  ///< Mean per step.
+
  private:
   struct State;
   PrefillResult held_under(const plan::Plan& plan) const;

@@ -96,13 +96,31 @@ TEST(Bench, ComparesThePlanWithDense) {
   const Ran ran = lithe({"bench", "demo", "--rounds", "2", "--warm-up", "0", "--json"});
   ASSERT_EQ(ran.code, 0) << ran.err;
   const Json json = parse_json(ran.out, "stdout");
-  EXPECT_LT(json.at("plan_kv_bytes"), json.at("dense_kv_bytes"));
+  EXPECT_LT(json.at("plan_kv_bytes"), json.at("reference_kv_bytes"));
   EXPECT_EQ(json.at("tests").size(), 7U);
   const Json& prefill = json.at("tests").at(3);
   EXPECT_EQ(prefill.at("test"), "pp104");
   EXPECT_GT(prefill.at("counted_share"), 0.4);
   EXPECT_LT(prefill.at("counted_share"), 0.8);
   EXPECT_GT(prefill.at("median_ratio"), 0);
+}
+
+TEST(Bench, ComparesALayerWithoutAttentionWithItsFeedForwardNetwork) {
+  const auto plan = scratch() / "off.json";
+  std::ofstream(plan) << R"({"method": "eas", "layers": [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]})";
+  const Ran ran = lithe({"bench", "demo", "--plan", plan.string(), "--against", "feed-forward", "-r", "2", "--json"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json json = parse_json(ran.out, "stdout");
+  EXPECT_EQ(json.at("reference"), "feed-forward");
+  EXPECT_EQ(json.at("plan_kv_bytes"), 0);
+  const Json& prefill = json.at("tests").at(3);
+  EXPECT_EQ(prefill.at("counted_share"), 1);
+  EXPECT_GT(prefill.at("median_ratio"), 0);
+  const Ran more = lithe({"bench", "demo", "--against", "feed-forward"});
+  EXPECT_EQ(more.code, 2);
+  EXPECT_NE(more.err.find("more or less than the feed-forward network in decoder layer 0"), std::string::npos)
+      << more.err;
+  EXPECT_EQ(lithe({"bench", "demo", "--against", "sparse"}).code, 2);
 }
 
 TEST(Bench, PrintsTablesAndCsv) {

@@ -14,6 +14,7 @@
 #include "models/converting.h"
 #include "models/model.h"
 #include "models/peft_folder.h"
+#include "models/tower_adapters.h"
 #include "session/trace.h"
 #include "trace_deviation.h"
 
@@ -236,6 +237,20 @@ TEST_F(Fold, EasUnderPMod) {
   }
   fold_and_ask(Session::open(both), eas_prompts());
   freeze_and_ask(Session::open(both), eas_prompts());
+}
+
+/// Tiles have gates of their own, so a tower's adapters stay; the second norm behind a PIA folds.
+TEST_F(Fold, AdaptersInTheTower) {
+  const fs::path base = temp_ / "tower";
+  fs::copy(golden("hf_llavanext") / "checkpoint", base);
+  test::put_tower_adapters(base / "model.safetensors", "vision_tower.vision_model.", 32);
+  Session whole = Session::open(base);
+  const FoldReport report = fold(whole, sample_prompts("hf_llavanext").front(), true);
+  EXPECT_EQ(report.gains, 1);
+  EXPECT_EQ(report.adapters, 0);
+  EXPECT_EQ(report.adapters_left, 2);
+  EXPECT_EQ(Session::open(out()).facts().fixed, whole.facts().fixed);
+  fold_and_ask(std::move(whole), sample_prompts("hf_llavanext"));
 }
 
 /// An adapter of one layout goes over a base of the other.
