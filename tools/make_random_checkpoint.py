@@ -5,6 +5,7 @@ For trying what only size shows: loading, memory, the answer of a 13.5 GB model 
 writes means nothing. Needs only the standard library.
 
     tools/make_random_checkpoint.py DIR --layers 32
+    tools/make_random_checkpoint.py DIR --layers 2 --tower-layers 2 --p-mod    (p-MoD's routers and plan)
 """
 import argparse
 import json
@@ -16,7 +17,7 @@ import struct
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TOKENIZER = ROOT / "tests/data/golden/hf_llava15/checkpoint"
-VOCAB, HIDDEN, INNER, TOWER, TOWER_INNER, TOWER_LAYERS, PATCHES = 32064, 4096, 11008, 1024, 4096, 24, 576
+VOCAB, HIDDEN, INNER, TOWER, TOWER_INNER, PATCHES = 32064, 4096, 11008, 1024, 4096, 576
 SHARD_BYTES = 5_000_000_000
 BLOCK_VALUES = 1 << 20
 
@@ -46,10 +47,12 @@ def tower_layer(layer):
         yield name + norm + ".bias", (TOWER,)
 
 
-def tensors(layers):
+def tensors(layers, tower_layers, routers):
     yield "language_model.model.embed_tokens.weight", (VOCAB, HIDDEN)
     for layer in range(layers):
         yield from decoder_layer(layer)
+        if routers:
+            yield f"language_model.model.layers.{layer}.router.weight", (1, HIDDEN)
     yield "language_model.model.norm.weight", (HIDDEN,)
     yield "language_model.lm_head.weight", (VOCAB, HIDDEN)
     yield "multi_modal_projector.linear_1.weight", (HIDDEN, TOWER)
@@ -63,7 +66,7 @@ def tensors(layers):
     for norm in ("pre_layrnorm", "post_layernorm"):
         yield tower + norm + ".weight", (TOWER,)
         yield tower + norm + ".bias", (TOWER,)
-    for layer in range(TOWER_LAYERS):
+    for layer in range(tower_layers):
         yield from tower_layer(layer)
 
 
@@ -101,6 +104,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--layers", type=int, default=32)
+    parser.add_argument("--tower-layers", type=int, default=24)
+    parser.add_argument("--p-mod", action="store_true", help="give every layer a router, and the folder p-MoD's plan")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     for file in TOKENIZER.iterdir():
@@ -111,7 +116,7 @@ def main():
         path.write_text(path.read_text().replace("56", "336"))
 
     shards, size = [[]], 0
-    for name, shape in tensors(args.layers):
+    for name, shape in tensors(args.layers, args.tower_layers, args.p_mod):
         if size + 2 * count(shape) > SHARD_BYTES:
             shards.append([])
             size = 0
@@ -132,10 +137,12 @@ def main():
         "projector_hidden_act": "gelu", "vision_feature_layer": -2, "vision_feature_select_strategy": "default", "torch_dtype": "bfloat16",
         "text_config": {"model_type": "llama", "vocab_size": VOCAB, "max_position_embeddings": 4096, "rms_norm_eps": 1e-05,
                         "num_hidden_layers": args.layers, "torch_dtype": "bfloat16"},
-        "vision_config": {"model_type": "clip_vision_model", "hidden_size": TOWER, "intermediate_size": TOWER_INNER, "num_hidden_layers": TOWER_LAYERS,
+        "vision_config": {"model_type": "clip_vision_model", "hidden_size": TOWER, "intermediate_size": TOWER_INNER, "num_hidden_layers": args.tower_layers,
                           "num_attention_heads": 16, "image_size": 336, "patch_size": 14, "projection_dim": 768, "vocab_size": 32000},
     }
     (args.folder / "config.json").write_text(json.dumps(config, indent=2))
+    if args.p_mod:
+        shutil.copy(ROOT / "plans/p-mod.json", args.folder / "plan.json")
 
 
 if __name__ == "__main__":
