@@ -4,8 +4,8 @@
 Every round answers the same requests at each size: dense, the plan, dense once more (the A/A spread), each in a process of its
 own; loading is not counted. A request is one picture and one question.
 
-    tools/make_random_checkpoint.py /tmp/wide --layers 2 --tower-layers 2 --p-mod
-    bench/batch_throughput.py /tmp/wide --weights float32
+    tools/make_random_checkpoint.py wide --layers 1 --tower-layers 2 --p-mod 0
+    bench/batch_throughput.py wide
     bench/batch_throughput.py demo --requests 48 --tokens 16
 """
 import argparse

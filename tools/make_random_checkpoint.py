@@ -5,7 +5,7 @@ For trying what only size shows: loading, memory, the answer of a 13.5 GB model 
 writes means nothing. Needs only the standard library.
 
     tools/make_random_checkpoint.py DIR --layers 32
-    tools/make_random_checkpoint.py DIR --layers 2 --tower-layers 2 --p-mod    (p-MoD's routers and plan)
+    tools/make_random_checkpoint.py DIR --layers 1 --tower-layers 2 --p-mod 0    (a layer that keeps half of the vision rows)
 """
 import argparse
 import json
@@ -105,7 +105,7 @@ def main():
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--layers", type=int, default=32)
     parser.add_argument("--tower-layers", type=int, default=24)
-    parser.add_argument("--p-mod", action="store_true", help="give every layer a router, and the folder p-MoD's plan")
+    parser.add_argument("--p-mod", type=float, metavar="SHIFT", help="give every layer a router, and the folder p-MoD's plan with this shift")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     for file in TOKENIZER.iterdir():
@@ -116,7 +116,7 @@ def main():
         path.write_text(path.read_text().replace("56", "336"))
 
     shards, size = [[]], 0
-    for name, shape in tensors(args.layers, args.tower_layers, args.p_mod):
+    for name, shape in tensors(args.layers, args.tower_layers, args.p_mod is not None):
         if size + 2 * count(shape) > SHARD_BYTES:
             shards.append([])
             size = 0
@@ -141,8 +141,8 @@ def main():
                           "num_attention_heads": 16, "image_size": 336, "patch_size": 14, "projection_dim": 768, "vocab_size": 32000},
     }
     (args.folder / "config.json").write_text(json.dumps(config, indent=2))
-    if args.p_mod:
-        shutil.copy(ROOT / "plans/p-mod.json", args.folder / "plan.json")
+    if args.p_mod is not None:
+        (args.folder / "plan.json").write_text(json.dumps({"method": "p-mod", "shift": args.p_mod}))
 
 
 if __name__ == "__main__":

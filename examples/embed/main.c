@@ -10,7 +10,7 @@ static int print_piece(const char* piece, size_t size, void* user) {
 
 static lithe_status ask(int argc, char** argv, lithe_model** model, lithe_picture** picture,
                         lithe_question** question) {
-  lithe_status status = lithe_model_load(argv[1], NULL, NULL, 0, model);
+  lithe_status status = lithe_model_load(argv[1], NULL, model);
   if (status == LITHE_OK) status = lithe_picture_from_file(argv[2], picture);
   if (status == LITHE_OK) status = lithe_question_new(argv[3], question);
   if (status == LITHE_OK) status = lithe_question_add_picture(*question, *picture);

@@ -33,10 +33,16 @@ LITHE_API const char* lithe_version(void);
 /* The last failure of this thread, valid until its next; "" where nothing failed yet. */
 LITHE_API const char* lithe_last_error(void);
 
-/* Opens a model folder. weights: auto, float32, bfloat16, float16; device: cpu, cuda, cuda:N; NULL is the first of
- * each. threads 0: as many as there are cores. One thread at a time may use a model. */
-LITHE_API lithe_status lithe_model_load(const char* folder, const char* weights, const char* device, int64_t threads,
-                                        lithe_model** model);
+/* How a model is opened; begin with {0}, which leaves everything at its default. */
+typedef struct lithe_load_options {
+  const char* lora;    /* a PEFT folder whose LoRA goes over the model; NULL: none */
+  const char* weights; /* auto (NULL), float32, bfloat16, float16 */
+  const char* device;  /* cpu (NULL), cuda, cuda:N */
+  int64_t threads;     /* 0: as many as there are cores */
+} lithe_load_options;
+
+/* Opens a model folder; options may be NULL. One thread at a time may use a model. */
+LITHE_API lithe_status lithe_model_load(const char* folder, const lithe_load_options* options, lithe_model** model);
 LITHE_API void lithe_model_free(lithe_model* model);
 
 /* A picture by its file, by the bytes of such a file, or by width * height * 3 bytes of RGB. Bytes are copied; files

@@ -99,15 +99,15 @@ const char* lithe_last_error(void) {
   return last_error.c_str();
 }
 
-lithe_status lithe_model_load(const char* folder, const char* weights, const char* device, int64_t threads,
-                              lithe_model** model) {
+lithe_status lithe_model_load(const char* folder, const lithe_load_options* options, lithe_model** model) {
   return call([&] {
     given(model, "model");
-    lithe::LoadOptions options;
-    if (weights != nullptr) options.weights = weights;
-    if (device != nullptr) options.device = device;
-    options.threads = threads;
-    *model = new lithe_model{lithe::Model::load(text(folder, "folder"), options)};
+    const lithe_load_options given_options = options != nullptr ? *options : lithe_load_options{};
+    lithe::LoadOptions how{.threads = given_options.threads};
+    if (given_options.lora != nullptr) how.lora = given_options.lora;
+    if (given_options.weights != nullptr) how.weights = given_options.weights;
+    if (given_options.device != nullptr) how.device = given_options.device;
+    *model = new lithe_model{lithe::Model::load(text(folder, "folder"), how)};
   });
 }
 

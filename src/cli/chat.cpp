@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <algorithm>
 #include <cstdio>
+#include <string_view>
 
 #include "base/error.h"
 #include "cli/answer_report.h"
@@ -27,7 +28,7 @@ class ChatLoop {
         how_(answer_options(options.sampling, options.seed, session)),
         chat_(session, options.question.system),
         history_(opened_history()),
-        editor_("> ", history_.lines(), complete_chat) {
+        editor_(history_.lines(), complete_chat) {
     how_.on_text = [](const std::string& piece) {
       put(piece);
       return !InterruptGuard::interrupted();
@@ -41,17 +42,34 @@ class ChatLoop {
                session_.describe()["name"].get<std::string>(), chat_.plan().name);
     bool goes_on = true;
     while (goes_on) {
-      const LineEditor::Input input = editor_.read();
+      const LineEditor::Input input = editor_.read("> ");
       if (input.kind == LineEditor::Input::Kind::end) break;
       const std::string line = trimmed(input.text);
       if (line.empty()) continue;
+      if (line.starts_with(kBlock)) {
+        const std::string block = rest_of_block(line.substr(kBlock.size()));
+        if (!block.empty()) goes_on = take(block, false);
+        continue;
+      }
       remember(line);
-      goes_on = take(line);
+      goes_on = take(line, line.front() == '/');
     }
     return 0;
   }
 
  private:
+  static constexpr std::string_view kBlock = "\"\"\"";  // around a message of several lines
+
+  /// Lines up to one that ends the block; empty where Ctrl-C or Ctrl-D breaks it off. Its lines are not remembered.
+  std::string rest_of_block(std::string text) {
+    while (!text.ends_with(kBlock)) {
+      const LineEditor::Input input = editor_.read(". ");
+      if (input.kind != LineEditor::Input::Kind::line) return {};
+      text += "\n" + input.text.substr(0, input.text.find_last_not_of(" \t") + 1);
+    }
+    return trimmed(text.substr(0, text.size() - kBlock.size()));
+  }
+
   static History opened_history() {
     try {
       return History(History::usual_file());
@@ -71,11 +89,11 @@ class ChatLoop {
     }
   }
 
-  /// One line; false ends the chat.
-  bool take(const std::string& line) {
+  /// A message or a command; false ends the chat.
+  bool take(const std::string& typed, bool is_command) {
     try {
-      if (line.front() == '/') return command(parse_command(line));
-      answer(line);
+      if (is_command) return command(parse_command(typed));
+      answer(typed);
     } catch (const session::ConversationTooLong& error) {
       say(concat(error.what(), "; /reset begins a new one"));
     } catch (const Error& error) {

@@ -106,7 +106,10 @@ Completions complete_chat(const std::string& before_cursor) {
 std::string chat_help() {
   std::string text;
   for (const Entry& entry : kWords) text += fmt::format("  {:<20}{}\n", entry.usage, entry.what);
-  return text + "Anything else is a message. Where it holds no <image>, its pictures stand in front of it.\n";
+  return text +
+         "Anything else is a message; one of several lines stands between \"\"\" and \"\"\". Where it holds no "
+         "<image>, its "
+         "pictures stand in front of it.\n";
 }
 
 }  // namespace lithe::cli

@@ -56,8 +56,7 @@ std::string common_start(const std::vector<std::string>& words) {
 
 class LineEditor::Impl {
  public:
-  Impl(std::string prompt, const std::vector<std::string>& history, Complete complete)
-      : prompt_(std::move(prompt)), complete_(std::move(complete)) {
+  Impl(const std::vector<std::string>& history, Complete complete) : complete_(std::move(complete)) {
     // libedit reads characters as the locale says; without one they would be single bytes.
     std::setlocale(LC_CTYPE, "");
     if (MB_CUR_MAX == 1) std::setlocale(LC_CTYPE, "C.UTF-8");
@@ -82,8 +81,9 @@ class LineEditor::Impl {
     el_source(editor_.get(), nullptr);  // ~/.editrc
   }
 
-  Input read() {
+  Input read(const std::string& prompt) {
     const ReadInterrupt guard;
+    prompt_ = prompt;
     int bytes = 0;
     const char* line = el_gets(editor_.get(), &bytes);
     if (pressed) {
@@ -139,12 +139,12 @@ class LineEditor::Impl {
   std::unique_ptr<EditLine, EndEditor> editor_;  // ends before its history
 };
 
-LineEditor::LineEditor(std::string prompt, const std::vector<std::string>& history, Complete complete)
-    : impl_(std::make_unique<Impl>(std::move(prompt), history, std::move(complete))) {}
+LineEditor::LineEditor(const std::vector<std::string>& history, Complete complete)
+    : impl_(std::make_unique<Impl>(history, std::move(complete))) {}
 LineEditor::~LineEditor() = default;
 
-LineEditor::Input LineEditor::read() {
-  return impl_->read();
+LineEditor::Input LineEditor::read(const std::string& prompt) {
+  return impl_->read(prompt);
 }
 void LineEditor::remember(const std::string& line) {
   impl_->remember(line);

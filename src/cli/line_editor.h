@@ -21,7 +21,7 @@ class LineEditor {
   using Complete = std::function<Completions(const std::string& before_cursor)>;
 
   /// `history`: earlier lines, oldest first.
-  LineEditor(std::string prompt, const std::vector<std::string>& history, Complete complete);
+  LineEditor(const std::vector<std::string>& history, Complete complete);
   ~LineEditor();
   LineEditor(const LineEditor&) = delete;
   LineEditor& operator=(const LineEditor&) = delete;
@@ -35,7 +35,7 @@ class LineEditor {
     Kind kind = Kind::line;
     std::string text;  ///< Without the newline.
   };
-  Input read();
+  Input read(const std::string& prompt);
 
   /// Makes a line the newest of the history.
   void remember(const std::string& line);

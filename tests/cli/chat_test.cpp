@@ -128,6 +128,28 @@ std::string fresh(const std::string& prompt, const std::vector<std::string>& pic
   return lithe(arguments, kHead + prompt).out;
 }
 
+TEST(Chat, ABlockIsOneMessage) {
+  Terminal chat({"run", "demo"}, scratch() / "state-block");
+  chat.prompt();
+  chat.enter("/image " + kPicture);
+  chat.type("\"\"\" what is\r");
+  chat.until(". ");
+  chat.type("/the color of\r");
+  chat.until(". ");
+  const std::string answer = chat.enter("the rectangle? \"\"\"");
+  EXPECT_EQ(answer, fresh("USER: <image>\nwhat is\n/the color of\nthe rectangle? ASSISTANT:", {kPicture}));
+  chat.type("\"\"\" given up\r");
+  chat.until(". ");
+  chat.type(kCtrlC);
+  chat.prompt();
+  EXPECT_EQ(chat.enter("\"\"\"/reset\"\"\""),
+            fresh("USER: <image>\nwhat is\n/the color of\nthe rectangle? ASSISTANT: " + trimmed(answer) +
+                      "</s>USER: /reset ASSISTANT:",
+                  {kPicture}));
+  chat.type("/quit\r");
+  EXPECT_EQ(chat.exit_code(), 0);
+}
+
 TEST(Chat, EveryTurnIsTheFreshAnswer) {
   const fs::path state = scratch() / "state";
   Terminal chat({"run", "demo"}, state);

@@ -18,7 +18,7 @@ class CApi : public testing::Test {
  protected:
   void SetUp() override {
     lithe_model* model = nullptr;
-    ASSERT_EQ(lithe_model_load(kModel, nullptr, nullptr, 0, &model), LITHE_OK) << lithe_last_error();
+    ASSERT_EQ(lithe_model_load(kModel, nullptr, &model), LITHE_OK) << lithe_last_error();
     model_.reset(model);
     lithe_picture* picture = nullptr;
     ASSERT_EQ(lithe_picture_from_file(kPicture, &picture), LITHE_OK);
@@ -86,12 +86,17 @@ TEST_F(CApi, GivesFeatures) {
 
 TEST_F(CApi, FailuresAreStatusAndSentence) {
   lithe_model* none = nullptr;
-  EXPECT_EQ(lithe_model_load("/nowhere", nullptr, nullptr, 0, &none), LITHE_BAD_FILE);
+  EXPECT_EQ(lithe_model_load("/nowhere", nullptr, &none), LITHE_BAD_FILE);
   EXPECT_EQ(none, nullptr);
   EXPECT_NE(std::string(lithe_last_error()).find("/nowhere"), std::string::npos);
-  EXPECT_EQ(lithe_model_load(kModel, nullptr, nullptr, -3, &none), LITHE_BAD_REQUEST);
-  EXPECT_EQ(lithe_model_load(nullptr, nullptr, nullptr, 0, &none), LITHE_BAD_REQUEST);
-  EXPECT_EQ(lithe_model_load(kModel, nullptr, nullptr, 0, nullptr), LITHE_BAD_REQUEST);
+  lithe_load_options options = {};
+  options.threads = -3;
+  EXPECT_EQ(lithe_model_load(kModel, &options, &none), LITHE_BAD_REQUEST);
+  options = {};
+  options.lora = "/nowhere";
+  EXPECT_EQ(lithe_model_load(kModel, &options, &none), LITHE_BAD_FILE);
+  EXPECT_EQ(lithe_model_load(nullptr, nullptr, &none), LITHE_BAD_REQUEST);
+  EXPECT_EQ(lithe_model_load(kModel, nullptr, nullptr), LITHE_BAD_REQUEST);
   EXPECT_EQ(lithe_ask(nullptr, question_.get(), nullptr, nullptr, nullptr), LITHE_BAD_REQUEST);
   EXPECT_EQ(lithe_ask(model_.get(), nullptr, nullptr, nullptr, nullptr), LITHE_BAD_REQUEST);
   lithe_picture* picture = nullptr;

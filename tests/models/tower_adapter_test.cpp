@@ -42,9 +42,7 @@ class PlainTower {
         x = x + mlp(y * weight(name + "layer_norm2.weight") + weight(name + "layer_norm2.bias"), name);
         continue;
       }
-      const Tensor y =
-          layer > 0 ? h
-                    : h + up(product(h, name + "adapter_attn.conv_A"), h, name + "adapter_attn.");
+      const Tensor y = layer > 0 ? h : h + up(product(h, name + "adapter_attn.conv_A"), h, name + "adapter_attn.");
       x = x + attention(y, name + "self_attn.");
       x = x + mlp(norm(x, name + "layer_norm2"), name);
     }
@@ -137,7 +135,8 @@ TEST(TowerAdapters, AreDeclaredAndCounted) {
 /// Trained beside a tower that is not: the adapters lie in the model's checkpoint, the tower in its own folder.
 TEST(TowerAdapters, LieBesideATowerOfItsOwn) {
   const TempFolder temp;
-  const fs::path source = golden_folder("llava_eas") / "checkpoint", own = temp.path / "own", beside = temp.path / "beside";
+  const fs::path source = golden_folder("llava_eas") / "checkpoint", own = temp.path / "own",
+                 beside = temp.path / "beside";
   for (const fs::path& folder : {own, beside}) {
     convert_folder(source, folder, TargetLayout::same);
     edit_tensors(folder / "model.safetensors", [](auto& tensors) {
@@ -166,17 +165,17 @@ TEST(TowerAdapters, HalfAnAdapterIsRefused) {
   const fs::path folder = adapted_folder(temp);
   edit_tensors(folder / "model.safetensors",
                [](auto& tensors) { tensors.erase(kPrefix + "encoder.layers.0.adapter_attn.conv_B.weight"); });
-  EXPECT_NE(refusal([&] { open_model(folder); })
-                .find("the vision_tower's adapter encoder.layers.0.adapter_attn.* has no conv_B.weight"),
+  EXPECT_NE(refusal([&] {
+              open_model(folder);
+            }).find("the vision_tower's adapter encoder.layers.0.adapter_attn.* has no conv_B.weight"),
             std::string::npos);
 }
 
 TEST(TowerAdapters, AFixedSiteOutsideTheTowerIsRefused) {
   const TempFolder temp;
   const fs::path folder = adapted_folder(temp);
-  edit_json(folder / "config.json", [](Json& config) {
-    config["fixed_sites"] = Json::parse(R"([{"stream": "vision_tower", "layer": 3}])");
-  });
+  edit_json(folder / "config.json",
+            [](Json& config) { config["fixed_sites"] = Json::parse(R"([{"stream": "vision_tower", "layer": 3}])"); });
   EXPECT_NE(refusal([&] { open_model(folder); }).find("layer 3 of the stream vision_tower, which has layers 0 to 2"),
             std::string::npos);
 }
