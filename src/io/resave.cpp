@@ -1,5 +1,6 @@
 #include "io/resave.h"
 
+#include <algorithm>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -28,14 +29,24 @@ void write_weights(const fs::path& from, const fs::path& to, Resaved& done) {
   done.bytes += checkpoint.bytes();
 }
 
-void write_folder(const fs::path& from, const fs::path& to, Resaved& done) {
+/// Whether `folder` is or holds `below`.
+bool holds(const fs::path& folder, const fs::path& below) {
+  const fs::path outer = fs::canonical(folder), inner = fs::canonical(below);
+  return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
+}
+
+enum class Links { follow, pass_over };
+
+/// Links are followed in the model's own folder only, and never upwards, so that it ends.
+void write_folder(const fs::path& from, const fs::path& to, Links links, Resaved& done) {
   make_folder(to);
   write_weights(from, to, done);
   done.files += copy_others(from, to, {});
   for (const fs::directory_entry& entry : entries_of(from)) {
     std::error_code code;
-    if (entry.is_directory(code) && !entry.is_symlink(code) && fs::exists(entry.path() / "config.json", code))
-      write_folder(entry.path(), to / entry.path().filename(), done);
+    if (!entry.is_directory(code) || !fs::exists(entry.path() / "config.json", code)) continue;
+    if (entry.is_symlink(code) && (links == Links::pass_over || holds(entry.path(), from))) continue;
+    write_folder(entry.path(), to / entry.path().filename(), Links::pass_over, done);
   }
 }
 
@@ -43,7 +54,7 @@ void write_folder(const fs::path& from, const fs::path& to, Resaved& done) {
 
 Resaved resave_folder(const NewFolder& folder) {
   Resaved done;
-  write_folder(folder.source(), folder.part(), done);
+  write_folder(folder.source(), folder.part(), Links::follow, done);
   return done;
 }
 

@@ -15,8 +15,9 @@ struct Resaved {
 };
 
 /// Writes the source of `folder` anew into its part: all weights as one model.safetensors, under the same names and in
-/// the same types, other files as they are, and folders below that hold a config.json (vision towers) the same way. Of
-/// the weights no more than a tensor at a time is in memory. Throws Error{bad_file}.
+/// the same types, other files as they are, and folders below that hold a config.json (vision towers) the same way,
+/// links to such folders among them. Of the weights no more than a tensor at a time is in memory. Throws
+/// Error{bad_file}.
 Resaved resave_folder(const NewFolder& folder);
 
 }  // namespace lithe::io
