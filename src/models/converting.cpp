@@ -85,10 +85,11 @@ class Conversion {
 
   void require_two_layers() const {
     require(model_.has_tower(), Fault::bad_request, model_.name,
-            ": has no vision tower, which the Hugging Face layout of LLaVA demands; --to same keeps its layout");
+            ": has no vision tower, which the Hugging Face layout of LLaVA demands; written anew as it lies, it keeps "
+            "its own");
     require(model_.projector.layers.size() == 2, Fault::bad_request, model_.name, ": its projector has ",
             model_.projector.layers.size(),
-            " linear layers, in the Hugging Face layout it has two; --to same keeps its layout");
+            " linear layers, in the Hugging Face layout it has two; written anew as it lies, it keeps its own");
   }
 
   /// Ids count from the tokenizer's end; transformers looks embeddings up for all of them, so each needs a row. As in
@@ -203,7 +204,7 @@ Converted resave(const io::NewFolder& folder) {
 Converted convert_folder(const fs::path& from, const fs::path& to, TargetLayout layout) {
   std::error_code code;
   require(!fs::exists(from / "adapter_config.json", code), Fault::bad_request, from.string(),
-          ": is an adapter over another model; fold it first (lithe fold)");
+          ": is an adapter over another model; fold it first");
   io::NewFolder folder(from, to);
   Converted converted;
   const std::unique_ptr<Model> model = layout == TargetLayout::same ? nullptr : open_model(folder.source());
@@ -215,7 +216,7 @@ Converted convert_folder(const fs::path& from, const fs::path& to, TargetLayout 
     else
       converted = Conversion(*model, folder).to_original();
   } catch (const fs::filesystem_error& error) {
-    fail(Fault::bad_file, to.string(), ": the folder cannot be written: ", error.code().message());
+    fail(Fault::bad_file, to.string(), ": the folder can't be written: ", error.code().message());
   }
   folder.commit();
   return converted;

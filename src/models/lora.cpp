@@ -73,13 +73,13 @@ bool is_lora_folder(const fs::path& folder) {
 fs::path base_of_lora(const fs::path& folder) {
   const LoraConfig config = read_config(folder);
   require(!config.base.empty(), Fault::bad_file, (folder / kConfig).string(),
-          ": names no 'base_model_name_or_path'; give the base model as MODEL and this folder with --lora");
+          ": names no 'base_model_name_or_path'; open the base model, with this folder as the LoRA over it");
   const fs::path named = config.base, found = is_there(named / "config.json") ? named : named_folder(folder, named);
   if (!found.empty()) return fs::absolute(found).lexically_normal();
   const fs::path above = fs::absolute(folder).lexically_normal().parent_path();
   fail(Fault::bad_file, folder.string(), ": the base model '", config.base.substr(0, 200),
        "' is missing; put its folder at ", (above / last_part(config.base)).string(),
-       ", or give it as MODEL and this folder with --lora");
+       ", or open it from where it is, with this folder as the LoRA over it");
 }
 
 LoraFolder LoraFolder::open(const fs::path& folder) {

@@ -49,8 +49,8 @@ int64_t cores_available() {
 }
 
 void set_threads(int64_t count) {
-  require(count >= 1 && count <= kMaxThreads, Fault::bad_request, "--threads is ", count, "; give 1 to ", kMaxThreads,
-          ".");
+  require(count >= 1 && count <= kMaxThreads, Fault::bad_request, "The number of threads is ", count, "; give 1 to ",
+          kMaxThreads, ".");
   at::set_num_threads(static_cast<int>(count));
 }
 
@@ -62,11 +62,11 @@ void prepare_device(const std::string& device) {
   if (library == nullptr) {
     const char* const reason = dlerror();
     fail(Fault::bad_request, "Device '", device, "' can't be used, as CUDA's libraries don't load (",
-         reason == nullptr ? "no reason given" : reason, "); run `make setup GPU=1`, or take --device cpu.");
+         reason == nullptr ? "no reason given" : reason, "); run `make setup GPU=1`, or take the device cpu.");
   }
   const int64_t devices = at::detail::getCUDAHooks().deviceCount();
   require(index < devices, Fault::bad_request, "Device '", device, "' is not there, as CUDA sees ", devices,
-          " devices; take another number or --device cpu.");
+          " devices; take another number or the device cpu.");
 }
 
 }  // namespace lithe::session
