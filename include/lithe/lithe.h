@@ -33,17 +33,35 @@ LITHE_API const char* lithe_version(void);
 /* The last failure of this thread, valid until its next; "" where nothing failed yet. */
 LITHE_API const char* lithe_last_error(void);
 
-/* How a model is opened; begin with {0}, which leaves everything at its default. */
+/* The built-in plans, ascending by name; NULL behind the last. */
+LITHE_API const char* lithe_plan_name(size_t index);
+
+/* Called while weights are read. */
+typedef void (*lithe_on_progress)(int64_t bytes_done, int64_t bytes_total, void* user);
+
+/* How a model is opened; begin with LITHE_LOAD_OPTIONS_INIT, which leaves everything at its default. */
 typedef struct lithe_load_options {
-  const char* lora;    /* a PEFT folder whose LoRA goes over the model; NULL: none */
-  const char* weights; /* auto (NULL), float32, bfloat16, float16 */
-  const char* device;  /* cpu (NULL), cuda, cuda:N */
-  int64_t threads;     /* 0: as many as there are cores */
+  size_t size;                /* sizeof this struct, so that later members don't break a program */
+  const char* lora;           /* a PEFT folder whose LoRA goes over the model; NULL: none */
+  const char* weights;        /* auto (NULL), float32, bfloat16, float16 */
+  const char* device;         /* cpu (NULL), cuda, cuda:N */
+  int64_t threads;            /* 0: as many as there are cores */
+  lithe_on_progress progress; /* may be NULL */
+  void* user;                 /* given to progress */
 } lithe_load_options;
+#define LITHE_LOAD_OPTIONS_INIT \
+  { sizeof(lithe_load_options), NULL, NULL, NULL, 0, NULL, NULL }
 
 /* Opens a model folder; options may be NULL. One thread at a time may use a model. */
 LITHE_API lithe_status lithe_model_load(const char* folder, const lithe_load_options* options, lithe_model** model);
 LITHE_API void lithe_model_free(lithe_model* model);
+/* The folder's name; "llava", "llava_next", "llava_original", ...; the name of its own plan. Valid as long as the model
+ * is; "" of NULL. */
+LITHE_API const char* lithe_model_name(const lithe_model* model);
+LITHE_API const char* lithe_model_family(const lithe_model* model);
+LITHE_API const char* lithe_model_plan(const lithe_model* model);
+/* As held. */
+LITHE_API int64_t lithe_model_weight_bytes(const lithe_model* model);
 
 /* A picture by its file, by the bytes of such a file, or by width * height * 3 bytes of RGB. Bytes are copied; files
  * are read when the picture is asked about. */
@@ -65,9 +83,21 @@ LITHE_API lithe_status lithe_question_set_raw(lithe_question* question, int raw)
 LITHE_API lithe_status lithe_question_set_max_tokens(lithe_question* question, int64_t count);
 /* The answer ends in front of this text; may be called several times. */
 LITHE_API lithe_status lithe_question_add_stop(lithe_question* question, const char* text);
-/* temperature 0: greedy; top_k 0, top_p 1, min_p 0: no filter. Without a call: the model's own. */
-LITHE_API lithe_status lithe_question_set_sampling(lithe_question* question, double temperature, int64_t top_k,
-                                                   double top_p, double min_p, uint64_t seed);
+
+/* How tokens are drawn; begin with LITHE_SAMPLING_INIT. A value below 0, or NaN, leaves that one to the model
+ * (generation_config.json, else greedy). */
+typedef struct lithe_sampling {
+  size_t size;               /* sizeof this struct */
+  double temperature;        /* 0: greedy */
+  int64_t top_k;             /* 0: all tokens */
+  double top_p, min_p;       /* 1 and 0: no filter */
+  double repetition_penalty; /* 1: none */
+  uint64_t seed;
+} lithe_sampling;
+#define LITHE_SAMPLING_INIT \
+  { sizeof(lithe_sampling), -1, -1, -1, -1, -1, 0 }
+
+LITHE_API lithe_status lithe_question_set_sampling(lithe_question* question, const lithe_sampling* sampling);
 LITHE_API void lithe_question_free(lithe_question* question);
 
 /* Called with each settled piece of an answer, size bytes and a closing 0; returning 0 ends the answer there. */
@@ -82,6 +112,15 @@ LITHE_API const char* lithe_answer_text(const lithe_answer* answer);
 LITHE_API const char* lithe_answer_stop(const lithe_answer* answer);
 /* count may be NULL. */
 LITHE_API const int64_t* lithe_answer_tokens(const lithe_answer* answer, size_t* count);
+/* Tokens of the prompt, those of pictures included; those of pictures. */
+LITHE_API int64_t lithe_answer_prompt_rows(const lithe_answer* answer);
+LITHE_API int64_t lithe_answer_vision_rows(const lithe_answer* answer);
+/* What the key-value cache held in the end. */
+LITHE_API int64_t lithe_answer_cache_bytes(const lithe_answer* answer);
+/* Wall-clock: pictures to rows; until the first token was chosen; the tokens after it. */
+LITHE_API double lithe_answer_image_ms(const lithe_answer* answer);
+LITHE_API double lithe_answer_prefill_ms(const lithe_answer* answer);
+LITHE_API double lithe_answer_decode_ms(const lithe_answer* answer);
 LITHE_API void lithe_answer_free(lithe_answer* answer);
 
 /* What the model makes of a picture: tower [tiles, tokens, width], and the rows of the prompt [rows, hidden]. */

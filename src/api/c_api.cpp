@@ -1,5 +1,8 @@
+#include <cstring>
 #include <new>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "api/guard.h"
 #include "base/error.h"
@@ -9,6 +12,7 @@
 
 struct lithe_model {
   lithe::Model model;
+  std::string name = model.name(), family = model.family(), plan = model.plan();
 };
 struct lithe_picture {
   lithe::Picture picture;
@@ -82,6 +86,24 @@ void put_picture(Picture picture, lithe_picture** out) {
   given(out, "picture") = new lithe_picture{std::move(picture)};
 }
 
+/// What a program has filled of a struct whose first member is its size; the rest is as in `initial`.
+template <class Options>
+Options options_of(const Options* options, const Options& initial, const char* type) {
+  Options filled = initial;
+  if (options == nullptr) return filled;
+  lithe::require(options->size >= sizeof options->size && options->size <= sizeof filled, Fault::bad_request,
+                 "The size of ", type, " is ", options->size, ", not ", sizeof filled,
+                 " or less; begin with its INIT, and link a library as new as the header.");
+  std::memcpy(&filled, options, options->size);
+  return filled;
+}
+
+/// A value of lithe_sampling; below 0, or NaN, it is the model's.
+template <class Value>
+std::optional<Value> unless_negative(Value value) {
+  return value >= 0 ? std::optional<Value>(value) : std::nullopt;
+}
+
 /// Bounded before anything of that size is read.
 std::size_t rgb_bytes(int64_t width, int64_t height) {
   lithe::require(width >= 1 && height >= 1 && width <= lithe::image::kMaxPixels / height, Fault::bad_request,
@@ -99,20 +121,44 @@ const char* lithe_last_error(void) {
   return last_error.c_str();
 }
 
+const char* lithe_plan_name(size_t index) {
+  const char* name = nullptr;
+  call([&] {
+    static const std::vector<std::string> names = lithe::plan_names();
+    if (index < names.size()) name = names[index].c_str();
+  });
+  return name;
+}
+
 lithe_status lithe_model_load(const char* folder, const lithe_load_options* options, lithe_model** model) {
   return call([&] {
     given(model, "model");
-    const lithe_load_options given_options = options != nullptr ? *options : lithe_load_options{};
-    lithe::LoadOptions how{.threads = given_options.threads};
-    if (given_options.lora != nullptr) how.lora = given_options.lora;
-    if (given_options.weights != nullptr) how.weights = given_options.weights;
-    if (given_options.device != nullptr) how.device = given_options.device;
+    const lithe_load_options wanted = options_of(options, LITHE_LOAD_OPTIONS_INIT, "lithe_load_options");
+    lithe::LoadOptions how{.threads = wanted.threads};
+    if (wanted.lora != nullptr) how.lora = wanted.lora;
+    if (wanted.weights != nullptr) how.weights = wanted.weights;
+    if (wanted.device != nullptr) how.device = wanted.device;
+    if (wanted.progress != nullptr)
+      how.progress = [&](int64_t done, int64_t total) { wanted.progress(done, total, wanted.user); };
     *model = new lithe_model{lithe::Model::load(text(folder, "folder"), how)};
   });
 }
 
 void lithe_model_free(lithe_model* model) {
   delete model;
+}
+
+const char* lithe_model_name(const lithe_model* model) {
+  return model == nullptr ? "" : model->name.c_str();
+}
+const char* lithe_model_family(const lithe_model* model) {
+  return model == nullptr ? "" : model->family.c_str();
+}
+const char* lithe_model_plan(const lithe_model* model) {
+  return model == nullptr ? "" : model->plan.c_str();
+}
+int64_t lithe_model_weight_bytes(const lithe_model* model) {
+  return model == nullptr ? 0 : model->model.weight_bytes();
 }
 
 lithe_status lithe_picture_from_file(const char* path, lithe_picture** picture) {
@@ -171,15 +217,15 @@ lithe_status lithe_question_add_stop(lithe_question* question, const char* stop)
   return call([&] { given(question, "question").question.stop.push_back(text(stop, "text")); });
 }
 
-lithe_status lithe_question_set_sampling(lithe_question* question, double temperature, int64_t top_k, double top_p,
-                                         double min_p, uint64_t seed) {
+lithe_status lithe_question_set_sampling(lithe_question* question, const lithe_sampling* sampling) {
   return call([&] {
-    lithe::Sampling& sampling = given(question, "question").question.sampling;
-    sampling.temperature = temperature;
-    sampling.top_k = top_k;
-    sampling.top_p = top_p;
-    sampling.min_p = min_p;
-    sampling.seed = seed;
+    const lithe_sampling wanted = options_of(&given(sampling, "sampling"), LITHE_SAMPLING_INIT, "lithe_sampling");
+    given(question, "question").question.sampling = {.temperature = unless_negative(wanted.temperature),
+                                                     .top_k = unless_negative(wanted.top_k),
+                                                     .top_p = unless_negative(wanted.top_p),
+                                                     .min_p = unless_negative(wanted.min_p),
+                                                     .repetition_penalty = unless_negative(wanted.repetition_penalty),
+                                                     .seed = wanted.seed};
   });
 }
 
@@ -212,6 +258,25 @@ const char* lithe_answer_stop(const lithe_answer* answer) {
 const int64_t* lithe_answer_tokens(const lithe_answer* answer, size_t* count) {
   if (count != nullptr) *count = answer == nullptr ? 0 : answer->answer.tokens.size();
   return answer == nullptr ? nullptr : answer->answer.tokens.data();
+}
+
+int64_t lithe_answer_prompt_rows(const lithe_answer* answer) {
+  return answer == nullptr ? 0 : answer->answer.prompt_rows;
+}
+int64_t lithe_answer_vision_rows(const lithe_answer* answer) {
+  return answer == nullptr ? 0 : answer->answer.vision_rows;
+}
+int64_t lithe_answer_cache_bytes(const lithe_answer* answer) {
+  return answer == nullptr ? 0 : answer->answer.cache_bytes;
+}
+double lithe_answer_image_ms(const lithe_answer* answer) {
+  return answer == nullptr ? 0 : answer->answer.image_ms;
+}
+double lithe_answer_prefill_ms(const lithe_answer* answer) {
+  return answer == nullptr ? 0 : answer->answer.prefill_ms;
+}
+double lithe_answer_decode_ms(const lithe_answer* answer) {
+  return answer == nullptr ? 0 : answer->answer.decode_ms;
 }
 
 void lithe_answer_free(lithe_answer* answer) {
