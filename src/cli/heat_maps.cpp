@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "image/png.h"
+#include "io/atomic_file.h"
 
 namespace lithe::cli {
 namespace {
@@ -33,7 +34,9 @@ std::vector<std::string> write_heat_maps(const std::string& file, const session:
   for (std::size_t i = 0; i < answer.kept.size(); ++i) {
     std::filesystem::path target = path;
     if (i > 0) target.replace_filename(concat(path.stem().string(), "-", i + 1, path.extension().string()));
-    image::write_png(target, image::heat_map(answer.kept[i].views, answer.kept[i].layers));
+    io::AtomicFile picture(target);
+    picture.write(image::encode_png(image::heat_map(answer.kept[i].views, answer.kept[i].layers)));
+    picture.commit();
     written.push_back(target.string());
   }
   return written;

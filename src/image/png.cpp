@@ -1,7 +1,6 @@
 #include "image/png.h"
 
 #include <csetjmp>
-#include <fstream>
 
 #include <png.h>
 
@@ -41,28 +40,13 @@ bool write_rows(Writer& writer, const Image& picture, std::vector<std::byte>& ou
 }  // namespace
 
 std::vector<std::byte> encode_png(const Image& picture) {
-  require(picture.width > 0 && picture.height > 0, Fault::bad_request, "an empty picture cannot be written as PNG");
+  require(picture.width > 0 && picture.height > 0, Fault::bad_request, "an empty picture can't be written as PNG");
   Writer writer;
   std::vector<std::byte> out;
   const bool written = writer.info && write_rows(writer, picture, out);
   require(written, Fault::internal, "libpng could not encode a picture of ", picture.width, " x ", picture.height,
           " pixels");
   return out;
-}
-
-void write_png(const std::filesystem::path& path, const Image& picture) {
-  const std::vector<std::byte> bytes = encode_png(picture);
-  std::filesystem::path part = path;
-  part += ".part";
-  std::ofstream out(part, std::ios::binary | std::ios::trunc);
-  out.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-  out.close();
-  std::error_code code;
-  if (out.good()) std::filesystem::rename(part, path, code);
-  if (out.good() && !code) return;
-  std::error_code ignored;
-  std::filesystem::remove(part, ignored);
-  fail(Fault::bad_file, path.string(), ": cannot be written; check the folder, its permissions and the free space");
 }
 
 }  // namespace lithe::image

@@ -120,16 +120,10 @@ TEST(Decode, RefusesNoPixels) {
   EXPECT_NE(sentence_of(gif).find("no pixels"), std::string::npos);
 }
 
-TEST(Png, RoundTripsAndReplacesAtomically) {
-  const auto path = std::filesystem::temp_directory_path() / "lithe_png_round_trip.png";
+TEST(Png, RoundTrips) {
   const Image picture = test::noise(31, 17);
-  write_png(path, test::noise(3, 3));
-  write_png(path, picture);
-  EXPECT_EQ(read_image(path), picture);
-  EXPECT_FALSE(std::filesystem::exists(path.string() + ".part"));
-  std::filesystem::remove(path);
-  EXPECT_THROW(write_png("/no/such/folder/x.png", picture), Error);
-  EXPECT_THROW(write_png(path, Image()), Error);
+  EXPECT_EQ(decode_image(encode_png(picture), "png"), picture);
+  EXPECT_THROW(encode_png(Image()), Error);
 }
 
 }  // namespace
