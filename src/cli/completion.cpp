@@ -19,22 +19,31 @@ constexpr const char* kFooter = R"(Examples:
 
 constexpr const char* kHead = R"(# Completion of lithe's commands and flags in bash; `lithe completion bash` prints it.
 _lithe() {
-  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} flags= names=
+  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} flags= names= files=
 )";
 
-// Behind a flag that names something of Lithe's own, and for MODEL, these names are offered beside files.
-constexpr const char* kTail = R"(  [ "$COMP_CWORD" -eq 2 ] && names="demo demo-dense"
-  case $before in
-    --weights) COMPREPLY=($(compgen -W "auto float32 bfloat16 float16" -- "$word")); return ;;
-    --device) COMPREPLY=($(compgen -W "cpu cuda" -- "$word")); return ;;
-    --plan) names="@plans@" ;;
+// Behind a flag that names something of Lithe's own, and for MODEL, these names are offered, some of them beside files.
+constexpr const char* kTail = R"(  case $before in
+    --weights) names="auto float32 bfloat16 float16" ;;
+    --device) names="cpu cuda" ;;
+    --to) names="hf original same" ;;
+    --shape) names="@shapes@" ;;
+    --against) names="dense feed-forward" ;;
+    --plan) names="@plans@" files=yes ;;
+    -o|--output)
+      if [ "${COMP_WORDS[1]}" = bench ]; then names="md csv json"; else files=yes; fi ;;
+    *)
+      if [ "$COMP_CWORD" -eq 1 ]; then
+        names="@commands@"
+      elif [[ $word == -* ]]; then
+        names=$flags
+      else
+        [ "$COMP_CWORD" -eq 2 ] && names="demo demo-dense"
+        files=yes
+      fi ;;
   esac
-  if [[ $word == -* ]]; then
-    COMPREPLY=($(compgen -W "$flags" -- "$word"))
-  else
-    compopt -o filenames 2>/dev/null
-    COMPREPLY=($(compgen -W "$names" -- "$word") $(compgen -f -- "$word"))
-  fi
+  [ "$files" ] && compopt -o filenames 2>/dev/null
+  mapfile -t COMPREPLY < <(compgen -W "$names" -- "$word"; [ "$files" ] && compgen -f -- "$word")
 }
 complete -F _lithe lithe
 )";
@@ -54,19 +63,21 @@ std::string flags_of(const CLI::App& command) {
   return joined(flags);
 }
 
+void fill_in(std::string& script, const std::string& mark, const std::string& words) {
+  script.replace(script.find(mark), mark.size(), words);
+}
+
 std::string bash_script(const CLI::App& program) {
   std::vector<std::string> commands;
-  std::string cases;
+  std::string cases, tail = kTail;
   for (const CLI::App* command : program.get_subcommands([](const CLI::App*) { return true; })) {
     commands.push_back(command->get_name());
     cases += "    " + command->get_name() + ") flags=\"" + flags_of(*command) + "\" ;;\n";
   }
-  std::string tail = kTail;
-  const std::string mark = "@plans@";
-  tail.replace(tail.find(mark), mark.size(), joined(plan::builtin_plan_names()));
-  return kHead + ("  if [ \"$COMP_CWORD\" -eq 1 ]; then\n    COMPREPLY=($(compgen -W \"" + joined(commands)) + " " +
-         flags_of(program) + "\" -- \"$word\"))\n    return\n  fi\n  case ${COMP_WORDS[1]} in\n" + cases + "  esac\n" +
-         tail;
+  fill_in(tail, "@shapes@", joined(plan::shape_names()));
+  fill_in(tail, "@plans@", joined(plan::builtin_plan_names()));
+  fill_in(tail, "@commands@", joined(commands) + " " + flags_of(program));
+  return kHead + ("  case ${COMP_WORDS[1]} in\n" + cases + "  esac\n" + tail);
 }
 
 int complete(const CLI::App& program, const std::string& shell) {
