@@ -5,7 +5,9 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "cli/command.h"
+#include "cli/folder_writer.h"
 #include "cli/model_path.h"
+#include "cli/options.h"
 #include "models/converting.h"
 
 namespace lithe::cli {
@@ -22,18 +24,18 @@ EAS and rules that a layout has no words for come along under names of Lithe's o
 line says so. docs/checkpoints.md lists the names. DIR must not be there; it appears whole or not at all.)";
 
 constexpr const char* kFooter = R"(Examples:
-  lithe convert llava-v1.5-7b -o llava-1.5-7b-hf
-  lithe convert llava-1.5-7b-hf --to original -o llava-v1.5-7b
-  lithe convert llava-v1.5-7b --to same -o llava-v1.5-7b-safetensors
+  lithe convert ~/llava-v1.5-7b -o llava-1.5-7b-hf
+  lithe convert ~/llava-1.5-7b-hf --to original -o llava-v1.5-7b
+  lithe convert demo --to same -o demo-again
 
 A vision tower is joined into the one file for hf, and lies in DIR/vision_tower for original. With --to same a tower
 beside the folder stays there, so write DIR beside SRC in that case.
 
-Exit codes: 0 done, 2 impossible request, 3 bad file, 1 anything else.)";
+Exit codes: 0 done, 130 interrupted, 2 impossible request, 3 bad file, 1 anything else.)";
 
 struct ConvertFlags {
+  CommonOptions common;
   std::string source, out, to = "hf";
-  bool json = false;
 };
 
 TargetLayout layout_named(const std::string& name) {
@@ -43,11 +45,20 @@ TargetLayout layout_named(const std::string& name) {
   return TargetLayout::same;
 }
 
-int run(const ConvertFlags& flags) {
+/// A converted folder is the same model to the bit.
+void refuse_changes(const CommonOptions& options) {
+  require(options.weights == "auto", Fault::bad_request, "convert keeps the types of the weights; leave out --weights ",
+          options.weights, ".");
+  require(options.lora.empty(), Fault::bad_request,
+          "convert writes a model as it is; fold --lora into it with `lithe fold` first.");
+}
+
+int convert(const ConvertFlags& flags) {
+  apply(flags.common);
   const TargetLayout layout = layout_named(flags.to);
   const models::Converted done = models::convert_folder(model_folder(flags.source), flags.out, layout);
   for (const std::string& note : done.notes) fmt::print(stderr, "note: {}\n", note);
-  if (flags.json) {
+  if (flags.common.json) {
     const Json json = {{"folder", flags.out},
                        {"tensors", done.tensors},
                        {"bytes", done.bytes},
@@ -70,8 +81,12 @@ Action declare_convert(CLI::App& app) {
   app.add_option("-o,--output", flags->out, "The folder to write; it must not be there")->type_name("DIR")->required();
   app.add_option("--to", flags->to, "hf (Hugging Face), original (LLaVA's own) or same (as SRC lies) (default: hf)")
       ->type_name("LAYOUT");
-  app.add_flag("--json", flags->json, "Print JSON: tensors, bytes, files, notes");
-  return [flags] { return run(*flags); };
+  add_json(app, flags->common, "Print JSON: tensors, bytes, files, notes");
+  add_common(app, flags->common);
+  return [flags] {
+    refuse_changes(flags->common);
+    return write_folder(flags->out, [&] { return convert(*flags); });
+  };
 }
 
 }  // namespace lithe::cli

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "cli/answer_report.h"
 #include "cli/command.h"
+#include "cli/folder_writer.h"
 #include "cli/model_path.h"
 #include "cli/options.h"
 #include "cli/request.h"
@@ -21,18 +22,19 @@ command takes as a MODEL. LoRA is that of --lora, or MODEL is a PEFT folder, who
 What is the same for every request is folded: LoRA, and the gain of the norm that a PIA took the place of, which goes into
 the feed-forward network. A PIA's gate and token mean are the request's own; what depends on them stays beside the weights
 as a low-rank term. With --freeze the gate and the mean of the given prompt are taken for all requests: then every adapter
-is folded and none is left, and answers to other prompts differ a little from the unfolded model's.
+of the decoder is folded and none is left there, and answers to other prompts differ a little from the unfolded model's.
+Adapters of a vision tower stay, as each tile has a gate and a mean of its own.
 
 The folded model is then compared with the unfolded one on the prompt, and the largest deviation of the logits printed.
 Weights held in 16 bits are rounded once, which moves the logits more; how far a weight moved is then printed too.)";
 
 constexpr const char* kFooter = R"(Examples:
-  lithe fold llava-v1.5-7b-lora -o llava-v1.5-7b-folded
-  lithe fold demo --lora my-adapter -o demo-folded
-  lithe fold llava-eas -o llava-eas-folded
-  lithe fold llava-eas --image photo.jpg --prompt "What is in the picture?" --freeze -o llava-eas-frozen
+  lithe fold ~/llava-v1.5-7b-lora -o llava-v1.5-7b-folded
+  lithe fold ~/llava-1.5-7b-hf --lora ~/my-adapter -o llava-1.5-7b-folded
+  lithe fold ~/llava-eas -o llava-eas-folded
+  lithe fold ~/llava-eas --image photo.jpg --prompt "What is in the picture?" --freeze -o llava-eas-frozen
 
-Exit codes: 0 done, 2 impossible request, 3 bad file, 1 anything else.)";
+Exit codes: 0 done, 130 interrupted, 2 impossible request, 3 bad file, 1 anything else.)";
 
 struct FoldFlags {
   CommonOptions common;
@@ -87,7 +89,7 @@ void print(const FoldFlags& flags, const session::FoldReport& report) {
   fmt::print("wrote      {}\n", flags.out);
 }
 
-int run(FoldFlags flags) {
+int fold(FoldFlags flags) {
   const session::Session session = open_session(flags.model, flags.common);
   flags.question.images = pictures(flags, session);
   const session::Request request = make_request(flags.question, flags.prompt, session);
@@ -116,7 +118,7 @@ Action declare_fold(CLI::App& app) {
   app.add_flag("--raw-prompt", flags->question.raw_prompt, "Take the prompt as it is, without the chat template");
   add_json(app, flags->common, "Print JSON: what was folded, and the deviation");
   add_common(app, flags->common);
-  return [flags] { return run(*flags); };
+  return [flags] { return write_folder(flags->out, [&] { return fold(*flags); }); };
 }
 
 }  // namespace lithe::cli

@@ -8,7 +8,7 @@
 
 namespace lithe::cli {
 
-/// The flags that every command has.
+/// The flags that every command but `completion` has.
 struct CommonOptions {
   int64_t threads = 0;  ///< 0: as many as the process has cores.
   std::string device = "cpu";

@@ -32,8 +32,13 @@ NewFolder::NewFolder(const fs::path& source, const fs::path& place) : source_(pl
   const auto [rest, unused] = std::mismatch(source_.begin(), source_.end(), place_.begin(), place_.end());
   require(rest != source_.end(), Fault::bad_request, place.string(), ": lies inside ", source.string(),
           "; name a folder elsewhere");
-  part_ = place_.parent_path() / concat(".", place_.filename().string(), ".part-", getpid());
+  part_ = part_of(place_, getpid());
   make_folder(part_);
+}
+
+fs::path NewFolder::part_of(const fs::path& place, pid_t writer) {
+  const fs::path whole = plain(place);
+  return whole.parent_path() / concat(".", whole.filename().string(), ".part-", writer);
 }
 
 NewFolder::~NewFolder() {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <set>
@@ -23,6 +25,9 @@ class NewFolder {
   const std::filesystem::path& place() const { return place_; }    ///< Absolute.
   const std::filesystem::path& part() const { return part_; }      ///< Where to write.
   void commit();                                                   ///< Once. Throws Error{bad_file}.
+
+  /// Where the process `writer` writes a folder that is to stand at `place`: what it left there if it was killed.
+  static std::filesystem::path part_of(const std::filesystem::path& place, pid_t writer);
 
  private:
   std::filesystem::path source_, place_, part_;

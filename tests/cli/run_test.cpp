@@ -116,7 +116,7 @@ TEST(Run, RefusesInOneSentence) {
 TEST(Program, HelpNamesWhatThereIs) {
   const Ran help = lithe({"--help"});
   EXPECT_EQ(help.code, 0);
-  for (const std::string command : {"run", "trace", "inspect", "demo", "bench"}) {
+  for (const std::string command : {"run", "batch", "trace", "inspect", "demo", "bench", "fold", "convert"}) {
     EXPECT_TRUE(std::regex_search(help.out, std::regex("\n +" + command + " "))) << help.out;
     const Ran own = lithe({command, "--help"});
     EXPECT_EQ(own.code, 0);

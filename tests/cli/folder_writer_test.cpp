@@ -1,0 +1,96 @@
+#include "cli/folder_writer.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+#include <algorithm>
+#include <csignal>
+#include <fstream>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "cli/exit_code.h"
+#include "cli/program.h"
+#include "io/new_folder.h"
+
+namespace lithe::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A folder to write in, a source, and nothing else.
+fs::path fresh(const std::string& name) {
+  const fs::path folder = scratch() / name;
+  fs::create_directories(folder / "source");
+  return folder;
+}
+
+std::size_t entries(const fs::path& folder) {
+  return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
+}
+
+/// Begins a folder, calls `kill` with half of it written, and never ends.
+int interrupted(const fs::path& folder, void (*kill)()) {
+  return write_folder(folder / "out", [&]() -> int {
+    const io::NewFolder made(folder / "source", folder / "out");
+    std::ofstream(made.part() / "model.safetensors") << "half";
+    kill();
+    for (;;) pause();
+  });
+}
+
+TEST(FolderWriter, CtrlCLeavesNothing) {
+  const fs::path folder = fresh("interrupted");
+  EXPECT_EQ(interrupted(folder, [] { raise(SIGINT); }), kExitInterrupted);
+  EXPECT_EQ(entries(folder), 1U);
+}
+
+TEST(FolderWriter, AKillOfTheProgramReachesTheWriter) {
+  const fs::path folder = fresh("killed");
+  EXPECT_EQ(interrupted(folder, [] { kill(getppid(), SIGINT); }), kExitInterrupted);
+  EXPECT_EQ(entries(folder), 1U);
+}
+
+TEST(FolderWriter, AWriterThatTheSystemKillsLeavesNothing) {
+  const fs::path folder = fresh("out-of-memory");
+  try {
+    interrupted(folder, [] { raise(SIGKILL); });
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.fault(), Fault::internal);
+    EXPECT_NE(std::string(error.what()).find("Killed"), std::string::npos) << error.what();
+  }
+  EXPECT_EQ(entries(folder), 1U);
+}
+
+TEST(FolderWriter, TheExitCodeIsTheCommands) {
+  const fs::path folder = fresh("done");
+  EXPECT_EQ(write_folder(folder / "out", [] { return 3; }), 3);
+}
+
+// The system ends a program in the middle of writing a file that grows too large.
+TEST(FolderWriter, ConvertAndFoldWriteThroughIt) {
+  const fs::path folder = fresh("commands");
+  for (const std::string command : {"convert demo", "fold '" LITHE_TEST_DATA "/golden/llava_eas/checkpoint'"}) {
+    const Ran ran = shell("ulimit -c 0; ulimit -f 40; lithe " + command + " -o out", folder);
+    EXPECT_EQ(ran.code, 1) << ran.err;
+    EXPECT_NE(ran.err.find("File size limit exceeded"), std::string::npos) << ran.err;
+    EXPECT_EQ(entries(folder), 1U) << command;
+  }
+}
+
+TEST(Convert, TakesTheCommonFlags) {
+  const fs::path folder = fresh("convert");
+  const Ran ran =
+      shell("lithe convert demo --to same -o out --threads 1 --device cpu --seed 3 --weights auto --json", folder);
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_GT(parse_json(ran.out, "stdout").at("tensors"), 10);
+  for (const std::string flags : {"--weights bfloat16", "--lora x", "--threads -1", "--device tpu"}) {
+    const Ran refused = shell("lithe convert demo -o other " + flags, folder);
+    EXPECT_EQ(refused.code, 2) << flags;
+    EXPECT_EQ(std::count(refused.err.begin(), refused.err.end(), '\n'), 1) << refused.err;
+    EXPECT_FALSE(fs::exists(folder / "other"));
+  }
+}
+
+}  // namespace
+}  // namespace lithe::cli
