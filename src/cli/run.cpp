@@ -34,7 +34,7 @@ Ctrl-C ends the answer where it is (exit code 130, in a chat the next turn); a s
 constexpr const char* kFooter = R"(Examples:
   lithe run demo --image models/images/901.png "what is the color of the rectangle?"
   echo "what shape is in the image?" | lithe run demo --image models/images/901.png
-  lithe run demo --image models/images/901.png                  a chat, with the picture in its first message
+  lithe run demo --image models/images/901.png   # a chat, with the picture in its first message
   lithe run demo --image models/images/901.png --heat-map kept.png --verbose "is there a blue shape?"
   lithe run ~/llava-1.5-7b-hf --image photo.jpg --weights bfloat16 --temp 0.7 --top-p 0.9 "What is shown?"
   lithe run ~/llava-1.5-7b-hf --image a.jpg --image b.jpg --plan fastv "Which is brighter?"

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
+#include <cstdlib>
 #include <fstream>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -8,8 +10,13 @@
 namespace lithe::cli {
 namespace {
 
+namespace fs = std::filesystem;
+
+const fs::path kRoot = LITHE_SOURCE_DIR;
+const fs::path kGolden = LITHE_TEST_DATA "/golden";
+
 /// The commands of the ```sh blocks of a page; a line that ends in a backslash goes on in the next.
-std::vector<std::string> examples_of(const std::string& page) {
+std::vector<std::string> examples_of(const fs::path& page) {
   std::ifstream in(page);
   std::vector<std::string> lines;
   bool inside = false, goes_on = false;
@@ -29,19 +36,89 @@ std::vector<std::string> examples_of(const std::string& page) {
   return lines;
 }
 
-// In a folder where `models` is the shipped one, as in the root of the project.
-TEST(Commands, ExamplesRunAsPrinted) {
-  const auto folder = scratch() / "docs";
-  std::filesystem::create_directories(folder);
-  std::filesystem::create_symlink(LITHE_SOURCE_DIR "/models", folder / "models");
-  const std::vector<std::string> lines = examples_of(LITHE_SOURCE_DIR "/docs/commands.md");
-  EXPECT_GE(lines.size(), 15U);
-  for (const std::string& line : lines) {
-    const Ran ran = shell(line, folder);
-    EXPECT_EQ(ran.code, 0) << line << "\n" << ran.err;
-    if (line.find(" > ") == std::string::npos) {
-      EXPECT_NE(ran.out + ran.err, "") << line;
-    }
+/// The words that begin the lines of a list, or the lines themselves, from behind `head` to the next empty line.
+std::vector<std::string> listed(const std::string& text, const std::string& head, bool whole_lines) {
+  std::vector<std::string> lines;
+  std::istringstream in(text.substr(std::min(text.find(head), text.size())));
+  std::string line;
+  for (std::getline(in, line); std::getline(in, line) && line.starts_with("  ");) {
+    const std::string entry = line.substr(2);
+    lines.push_back(whole_lines ? entry : entry.substr(0, entry.find(' ')));
+  }
+  return lines;
+}
+
+/// A folder like the root of the project, with `build` in it.
+fs::path root_in(const std::string& name) {
+  const fs::path folder = scratch() / name;
+  fs::create_directories(folder / "build");
+  for (const char* below : {"models", "tests"}) fs::create_directory_symlink(kRoot / below, folder / below);
+  fs::create_symlink(LITHE_BINARY, folder / "build" / "lithe");
+  return folder;
+}
+
+/// Small models under the names that the examples give to a user's own, in ~, and pictures in `folder`.
+void make_own_models(const fs::path& folder) {
+  const fs::path home = scratch() / "home";
+  fs::create_directories(home);
+  const fs::path hf = kGolden / "hf_llava15/checkpoint";
+  fs::copy(hf, home / "llava-1.5-7b-hf");
+  fs::copy(kGolden / "llava_eas/checkpoint", home / "llava-v1.5-7b", fs::copy_options::recursive);
+  fs::copy(kGolden / "llava_eas/checkpoint", home / "llava-eas", fs::copy_options::recursive);
+  fs::copy(LITHE_TEST_DATA "/lora/hf", home / "my-adapter");
+  fs::copy(LITHE_TEST_DATA "/lora/hf", home / "llava-v1.5-7b-lora");
+  fs::copy(hf, home / "base");  // of both adapters
+  for (const char* picture : {"photo.jpg", "a.jpg", "b.jpg"})
+    fs::copy(kRoot / "models/images/901.png", folder / picture);
+  ASSERT_EQ(setenv("HOME", home.c_str(), 1), 0);
+}
+
+/// Runs an example; one that reads stdin finds a question there.
+void expect_runs(const std::string& line, const fs::path& folder) {
+  const Ran ran = shell("{ " + line + "\n} <<'END'\nis there a circle?\nEND", folder);
+  EXPECT_EQ(ran.code, 0) << line << "\n" << ran.err;
+  if (line.find(" > ") == std::string::npos) {
+    EXPECT_NE(ran.out + ran.err, "") << line;
+  }
+}
+
+/// Examples at 7B width take minutes: of those only the flags are checked, by a last one that is refused after them.
+void expect_runs_or_parses(const std::string& line, const fs::path& folder) {
+  if (line == "lithe demo") return expect_runs(line + " --no-wide", folder);
+  if (!line.starts_with("lithe bench --shape") || line.ends_with("--rounds 1 -o json"))
+    return expect_runs(line, folder);
+  const Ran ran = shell(line + " --against nothing", folder);
+  EXPECT_EQ(ran.code, 2) << line;
+  EXPECT_NE(ran.err.find("--against is 'nothing'"), std::string::npos) << line << "\n" << ran.err;
+}
+
+TEST(Commands, ExamplesOfThePageRunAsPrinted) {
+  const fs::path folder = root_in("docs");
+  const std::vector<std::string> lines = examples_of(kRoot / "docs/commands.md");
+  EXPECT_GE(lines.size(), 30U);
+  for (const std::string& line : lines) expect_runs_or_parses(line, folder);
+}
+
+// `make demo`, `make test` and what they need are run where the project is built.
+TEST(Commands, ExamplesOfReadmeAndHelpRunAsPrinted) {
+  const fs::path folder = root_in("help");
+  make_own_models(folder);
+  std::ofstream(folder / "questions.jsonl")
+      << R"({"id": 1, "image": "models/images/901.png", "prompt": "what is the color of the rectangle?"})"
+      << "\n";
+  int64_t count = 0;
+  for (const std::string& line : examples_of(kRoot / "README.md")) {
+    if (line.starts_with("make ")) continue;
+    expect_runs_or_parses(line, folder);
+    ++count;
+  }
+  EXPECT_GE(count, 2);
+  const std::vector<std::string> commands = listed(lithe({"--help"}).out, "Subcommands:", false);
+  EXPECT_GE(commands.size(), 9U);
+  for (const std::string& command : commands) {
+    const std::vector<std::string> lines = listed(lithe({command, "--help"}).out, "Examples:", true);
+    EXPECT_GE(lines.size(), 2U) << command;
+    for (const std::string& line : lines) expect_runs_or_parses(line, folder);
   }
 }
 
