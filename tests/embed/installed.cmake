@@ -40,6 +40,48 @@ foreach(program ask ask_c)
   endif()
 endforeach()
 
+# What docs/embedding.md prints, built and run as printed: its commands, and its C++ and C in programs of its CMake.
+# shown(LANGUAGE RESULT): the page's blocks of a language, one behind the other.
+file(READ "${prefix}/share/doc/lithe/embedding.md" page)
+function(shown language result)
+  string(REGEX MATCHALL "```${language}\n[^`]*```" blocks "${page}")
+  string(REGEX REPLACE "```(${language}\n)?;?" "" text "${blocks}")
+  if(text STREQUAL "")
+    message(FATAL_ERROR "docs/embedding.md shows no ${language}")
+  endif()
+  set(${result} "${text}" PARENT_SCOPE)
+endfunction()
+
+set(stranger "${SCRATCH}/stranger")
+file(MAKE_DIRECTORY "${stranger}")
+file(CREATE_LINK "${SOURCE}/examples" "${stranger}/examples" SYMBOLIC)
+file(CREATE_LINK "${prefix}/share/lithe/models/easyvqa-pmod" "${stranger}/llava-1.5-7b-hf" SYMBOLIC)
+file(CREATE_LINK "${picture}" "${stranger}/photo.jpg" SYMBOLIC)
+shown(sh commands)
+string(REPLACE "DIR" "${prefix}" commands "${commands}")
+file(WRITE "${stranger}/page.sh" "${commands}")
+execute_process(COMMAND sh -e page.sh WORKING_DIRECTORY "${stranger}"
+  COMMAND_ERROR_IS_FATAL ANY OUTPUT_VARIABLE out ERROR_QUIET)
+if(NOT out MATCHES "\nBlue.\n$")
+  message(FATAL_ERROR "The commands of docs/embedding.md said '${out}'")
+endif()
+
+shown(cmake cmake)
+shown(cpp cpp)
+shown(c c)
+string(REPLACE "#include <lithe/model.h>\n" "" cpp "${cpp}")
+file(WRITE "${stranger}/page/main.cpp" "#include <lithe/model.h>\n#include <cstdio>\nint main() {${cpp}}\n")
+file(WRITE "${stranger}/page/options.c" "#include <lithe/lithe.h>\nvoid options(void) {${c}}\n")
+file(WRITE "${stranger}/page/CMakeLists.txt"
+  "cmake_minimum_required(VERSION 3.25)\nproject(page LANGUAGES C CXX)\nadd_executable(program main.cpp options.c)\n${cmake}")
+run("${CMAKE_COMMAND}" -S "${stranger}/page" -B "${stranger}/page/build" "-DCMAKE_PREFIX_PATH=${prefix}")
+run("${CMAKE_COMMAND}" --build "${stranger}/page/build")
+execute_process(COMMAND "${stranger}/page/build/program" WORKING_DIRECTORY "${stranger}"
+  COMMAND_ERROR_IS_FATAL ANY OUTPUT_VARIABLE out)
+if(out STREQUAL "")
+  message(FATAL_ERROR "The program of docs/embedding.md said nothing")
+endif()
+
 # The library shows its public face and nothing below it.
 file(GLOB library "${prefix}/lib*/liblithe.so" "${prefix}/lib/*/liblithe.so")
 execute_process(COMMAND "${NM}" -DC --defined-only "${library}" COMMAND_ERROR_IS_FATAL ANY OUTPUT_VARIABLE symbols)
