@@ -21,7 +21,7 @@ std::vector<int64_t> tokenise(const models::Model& model, const Request& request
 void check_ids(const models::Model& model, const std::vector<int64_t>& ids, size_t images) {
   const auto marks = static_cast<size_t>(std::count(ids.begin(), ids.end(), text::kImageId));
   require(marks == images, Fault::bad_request, "the prompt has ", marks, " image mark", marks == 1 ? "" : "s", " and ",
-          images, images == 1 ? " picture was given" : " pictures were given", "; give one --image for each <image>");
+          images, images == 1 ? " picture was given" : " pictures were given", "; give one picture for each <image>");
   require(!ids.empty(), Fault::bad_request, "the prompt is empty");
   for (const int64_t id : ids) {
     require(id == text::kImageId || (id >= 0 && id < model.decoder.config.vocab), Fault::bad_file,
