@@ -68,11 +68,11 @@ Image read_image(const std::filesystem::path& path, const DecodeOptions& options
   const std::string source = path.string();
   std::error_code code;
   const std::uintmax_t size = std::filesystem::file_size(path, code);
-  require(!code, Fault::bad_file, source, ": the picture cannot be read; is it there?");
+  require(!code, Fault::bad_file, source, ": the picture can't be read; is it there?");
   require(size <= kMaxFileBytes, Fault::bad_file, source, ": ", size, " bytes is too large for a picture; at most ",
           kMaxFileBytes, " are read");
   std::ifstream in(path, std::ios::binary);
-  require(in.good(), Fault::bad_file, source, ": the picture cannot be opened; check its permissions");
+  require(in.good(), Fault::bad_file, source, ": the picture can't be opened; check its permissions");
   std::vector<std::byte> bytes(static_cast<std::size_t>(size));
   in.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(size));
   bytes.resize(static_cast<std::size_t>(in.gcount()));

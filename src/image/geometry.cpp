@@ -93,7 +93,7 @@ Image resize_and_pad(const Image& picture, Size canvas, Resample resample) {
 
 std::vector<Image> cut_tiles(const Image& canvas, int64_t side) {
   require(side > 0 && canvas.width % side == 0 && canvas.height % side == 0, Fault::bad_file, "a pinpoint of ",
-          canvas.width, " x ", canvas.height, " pixels cannot be cut into tiles of ", side,
+          canvas.width, " x ", canvas.height, " pixels can't be cut into tiles of ", side,
           "; its sides must be multiples of the crop size");
   std::vector<Image> tiles;
   for (int64_t y = 0; y < canvas.height; y += side) {

@@ -226,13 +226,13 @@ bool vertical_first(Size from, Size to) {
 }  // namespace
 
 Image resize(const Image& picture, Size size, Resample resample, std::optional<Rect> wanted) {
-  require(picture.width > 0 && picture.height > 0, Fault::bad_request, "an empty picture cannot be resized");
+  require(picture.width > 0 && picture.height > 0, Fault::bad_request, "an empty picture can't be resized");
   const Rect part = wanted.value_or(Rect{0, 0, size.width, size.height});
   require(std::max(picture.width, picture.height) <= kMaxSide, Fault::bad_request, "a picture of ", picture.width,
           " x ", picture.height, " pixels is too long to be resized; at most ", kMaxSide, " pixels a side");
   constexpr int64_t kMaxResultSide = int64_t{1} << 31;
   require(size.width > 0 && size.height > 0 && size.width < kMaxResultSide && size.height < kMaxResultSide,
-          Fault::bad_request, "a picture of ", picture.width, " x ", picture.height, " pixels cannot be resized to ",
+          Fault::bad_request, "a picture of ", picture.width, " x ", picture.height, " pixels can't be resized to ",
           size.width, " x ", size.height);
   require(part.x >= 0 && part.y >= 0 && part.width > 0 && part.height > 0 && part.x + part.width <= size.width &&
               part.y + part.height <= size.height,

@@ -21,7 +21,7 @@ std::filesystem::path part_name(const std::filesystem::path& path) {
 }
 
 [[noreturn]] void fail_to(const char* action, const std::filesystem::path& path) {
-  fail(Fault::bad_file, path.string(), ": cannot be ", action, ": ", std::strerror(errno));
+  fail(Fault::bad_file, path.string(), ": can't be ", action, ": ", std::strerror(errno));
 }
 
 }  // namespace
@@ -29,7 +29,7 @@ std::filesystem::path part_name(const std::filesystem::path& path) {
 void make_folder(const std::filesystem::path& path) {
   std::error_code code;
   std::filesystem::create_directories(path, code);
-  require(!code, Fault::bad_file, path.string(), ": the folder cannot be created: ", code.message());
+  require(!code, Fault::bad_file, path.string(), ": the folder can't be created: ", code.message());
   require(std::filesystem::is_directory(path, code), Fault::bad_file, path.string(), ": is not a folder");
 }
 

@@ -82,7 +82,7 @@ std::vector<fs::path> files_with(const fs::path& folder, std::string_view prefix
     const std::string name = entry->path().filename().string();
     if (name.starts_with(prefix) && name.ends_with(suffix) && name[0] != '.') out.push_back(entry->path());
   }
-  require(!code, Fault::bad_file, folder.string(), ": the folder cannot be read: ", code.message());
+  require(!code, Fault::bad_file, folder.string(), ": the folder can't be read: ", code.message());
   std::sort(out.begin(), out.end());
   return out;
 }

@@ -27,14 +27,14 @@ Bytes map_file(const std::filesystem::path& path) {
   const std::string name = path.string();
   // O_NONBLOCK: opening a named pipe must not wait for its other end.
   const Descriptor file{::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-  require(file.number >= 0, Fault::bad_file, name, ": cannot be opened: ", std::strerror(errno));
+  require(file.number >= 0, Fault::bad_file, name, ": can't be opened: ", std::strerror(errno));
   struct stat status {};
-  require(::fstat(file.number, &status) == 0, Fault::bad_file, name, ": cannot be read: ", std::strerror(errno));
+  require(::fstat(file.number, &status) == 0, Fault::bad_file, name, ": can't be read: ", std::strerror(errno));
   require(S_ISREG(status.st_mode), Fault::bad_file, name, ": is not a regular file");
   const auto size = static_cast<std::size_t>(status.st_size);
   if (size == 0) return {{}, nullptr, name};
   void* begin = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.number, 0);
-  require(begin != MAP_FAILED, Fault::bad_file, name, ": cannot be mapped into memory: ", std::strerror(errno));
+  require(begin != MAP_FAILED, Fault::bad_file, name, ": can't be mapped into memory: ", std::strerror(errno));
   const std::shared_ptr<const void> owner(begin,
                                           [size](const void* mapped) { ::munmap(const_cast<void*>(mapped), size); });
   return {{static_cast<const std::byte*>(begin), size}, owner, name};

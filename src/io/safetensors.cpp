@@ -158,11 +158,11 @@ SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path, const st
   if (!metadata.empty()) fields.push_back({kMetadata, metadata});
   int64_t end = 0;
   for (const Entry* entry : order) {
-    require(entry->name != kMetadata, Fault::bad_request, path.string(), ": a tensor cannot be called __metadata__");
+    require(entry->name != kMetadata, Fault::bad_request, path.string(), ": a tensor can't be called __metadata__");
     const std::optional<int64_t> size = bytes_of(entry->dtype, entry->shape);
     int64_t next = 0;
     require(size && add(end, *size, next), Fault::bad_request, path.string(), ": tensor ", in_quotes(entry->name),
-            " cannot have the shape ", text_of(entry->shape));
+            " can't have the shape ", text_of(entry->shape));
     require(slots_.emplace(entry->name, Slot{end, *size, false}).second, Fault::bad_request, path.string(), ": tensor ",
             in_quotes(entry->name), " is announced twice");
     fields.push_back(

@@ -60,7 +60,7 @@ bool leads_out(std::string_view name) {
 Bytes inflate_entry(Span packed, const ZipArchive::Entry& entry, const std::string& file, const std::string& where) {
   const std::shared_ptr<std::byte> buffer = allocate_aligned(static_cast<std::size_t>(entry.size));
   z_stream stream{};
-  require(inflateInit2(&stream, -MAX_WBITS) == Z_OK, Fault::no_memory, where, " cannot be unpacked: not enough memory");
+  require(inflateInit2(&stream, -MAX_WBITS) == Z_OK, Fault::no_memory, where, " can't be unpacked: not enough memory");
   const std::shared_ptr<z_stream> guard(&stream, [](z_stream* open) { inflateEnd(open); });
   constexpr std::size_t kStep = std::numeric_limits<uInt>::max();
   auto rest = static_cast<std::size_t>(entry.size);

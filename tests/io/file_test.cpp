@@ -85,10 +85,10 @@ TEST(AtomicFile, SaysWhyItCannotWrite) {
   const TemporaryFolder folder;
   write_file(folder / "file", "");
   expect_refused([&] { write_text_atomic(folder / "file/a.txt", ""); },
-                 "file: the folder cannot be created: Not a directory");
+                 "file: the folder can't be created: Not a directory");
   expect_refused([&] { make_folder(folder / "file"); }, "file: ");
   expect_refused([&] { write_text_atomic(folder.path(), ""); }, "is a folder, so no file can be written there");
-  expect_refused([&] { write_text_atomic("/proc/a.txt", ""); }, "/proc/a.txt: cannot be written: ");
+  expect_refused([&] { write_text_atomic("/proc/a.txt", ""); }, "/proc/a.txt: can't be written: ");
 }
 
 TEST(AtomicFile, AFullDiskIsReportedAndLeavesNothingBehind) {
@@ -97,7 +97,7 @@ TEST(AtomicFile, AFullDiskIsReportedAndLeavesNothingBehind) {
   {
     const FileSizeLimit limit(100);
     expect_refused([&] { write_text_atomic(folder / "a.txt", std::string(200, 'x')); },
-                   "a.txt: cannot be written: File too large");
+                   "a.txt: can't be written: File too large");
   }
   EXPECT_EQ(read_file(folder / "a.txt"), "good");
   EXPECT_EQ(files_in(folder.path()), 1u);
@@ -124,7 +124,7 @@ TEST(MappedFile, AnEmptyFileHasNoBytes) {
 
 TEST(MappedFile, SaysWhyItCannotRead) {
   const TemporaryFolder folder;
-  expect_refused([&] { map_file(folder / "absent"); }, "absent: cannot be opened: No such file or directory");
+  expect_refused([&] { map_file(folder / "absent"); }, "absent: can't be opened: No such file or directory");
   expect_refused([&] { map_file(folder.path()); }, "is not a regular file");
   ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
   expect_refused([&] { map_file(folder / "pipe"); }, "pipe: is not a regular file");
