@@ -7,6 +7,14 @@
 #include "base/error.h"
 
 namespace lithe::models {
+namespace {
+
+void require_frozen(bool frozen, int64_t layer) {
+  require(frozen, Fault::bad_request, "the plan runs no row of the prompt in decoder layer ", layer,
+          ", whose adapter then has no gate and mean to freeze; take another plan or fold without freezing");
+}
+
+}  // namespace
 
 FoldedWeights::FoldedWeights(const Model& model, const std::vector<nn::LayerState>* frozen)
     : model_(model), frozen_(model.decoder.config.eas.empty() ? nullptr : frozen) {
@@ -33,7 +41,7 @@ void FoldedWeights::fold_layer(int64_t layer, const EasLayer& eas) {
   }
   if (eas.pia && frozen_) {
     const nn::LayerState& state = (*frozen_)[static_cast<size_t>(layer)];
-    require(state.pia_gate && state.pia_mean, Fault::internal, "layer ", layer, " froze neither gate nor mean");
+    require_frozen(state.pia_gate && state.pia_mean, layer);
     const nn::AdapterMap map = nn::map_of(*feeds.pia, *state.pia_gate, *state.pia_mean);
     replace(prefix + "mlp.gate_proj", *mlp.gate, map);
     replace(prefix + "mlp.up_proj", mlp.up, map);
@@ -45,13 +53,15 @@ void FoldedWeights::fold_layer(int64_t layer, const EasLayer& eas) {
     ++count_.left;
   }
   if (eas.adapter && frozen_)
-    fold_attention(prefix, *block.find(routing::Site::Kind::self), (*frozen_)[static_cast<size_t>(layer)]);
+    fold_attention(layer, *block.find(routing::Site::Kind::self));
   else if (eas.adapter)
     ++count_.left;
 }
 
-void FoldedWeights::fold_attention(const std::string& prefix, const routing::Site& site, const nn::LayerState& state) {
-  require(state.attention_gate.has_value(), Fault::internal, prefix, " froze no gate");
+void FoldedWeights::fold_attention(int64_t layer, const routing::Site& site) {
+  const std::string prefix = concat("layers.", layer, ".");
+  const nn::LayerState& state = (*frozen_)[static_cast<size_t>(layer)];
+  require_frozen(state.attention_gate.has_value(), layer);
   const nn::AdapterMap map = nn::map_of(*site.adapter, *state.attention_gate);
   const auto& attention = std::get<nn::Attention>(site.branch);
   replace(prefix + "self_attn.q_proj", attention.query, map);

@@ -30,7 +30,7 @@ class FoldedWeights {
 
  private:
   void fold_layer(int64_t layer, const EasLayer& eas);
-  void fold_attention(const std::string& prefix, const routing::Site& site, const nn::LayerState& state);
+  void fold_attention(int64_t layer, const routing::Site& site);
   void fold_tower_layer(int64_t layer, const EasLayer& eas);
   void fold_gain(const std::string& product, const nn::Linear& linear, const nn::Pia& pia);
   void fold_low_rank();

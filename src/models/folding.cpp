@@ -39,9 +39,11 @@ class FoldedFile {
       const auto slot = slots.find(name);
       if (slot == slots.end()) {
         copy(name, name);
+      } else if (weights.drops(slot->second)) {
+        continue;
       } else if (weights.made().contains(slot->second)) {
         make(model.origins.at(slot->second).name, slot->second, &checkpoint_.at(name));
-      } else if (!weights.drops(slot->second)) {
+      } else {
         copy(name, model.origins.at(slot->second).name);
       }
     }

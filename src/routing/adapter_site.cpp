@@ -42,7 +42,8 @@ nn::LayerState* state_of(SiteContext& context, size_t sequence) {
 }
 
 /// What `compute` makes of the mean row of each sequence. Prompts compute it and freeze it; decoded rows take what the
-/// prompt froze.  x: [rows, hidden] -> [sequences, width].  `left_out` rows at a sequence's start are not in the mean.
+/// prompt froze, or what no rows at all give, as the layer may have run none of the prompt.  x: [rows, hidden] ->
+/// [sequences, width].  `left_out` rows at a sequence's start are not in the mean.
 template <class Compute>
 Tensor frozen(const Tensor& x, const std::vector<int64_t>& offsets, SiteContext& context, Slot slot, int64_t left_out,
               const Compute& compute) {
@@ -54,7 +55,8 @@ Tensor frozen(const Tensor& x, const std::vector<int64_t>& offsets, SiteContext&
       rows.push_back(*(state->*slot));
       continue;
     }
-    rows.push_back(compute(mean_row(x, offsets[i] + left_out, offsets[i + 1]).unsqueeze(0)).squeeze(0));
+    const int64_t first = state && !prompt ? offsets[i + 1] : offsets[i] + left_out;
+    rows.push_back(compute(mean_row(x, first, offsets[i + 1]).unsqueeze(0)).squeeze(0));
     if (state && prompt) state->*slot = rows.back().detach();
   }
   return at::stack(rows);
@@ -68,6 +70,11 @@ std::optional<Tensor> gate_of(const std::optional<nn::AdapterGate>& gate, const 
 }
 
 }  // namespace
+
+void freeze_gate(const nn::RepAdapter& adapter, const Tensor& x, const std::vector<int64_t>& offsets,
+                 SiteContext& context) {
+  gate_of(adapter.gate, x, offsets, context, &nn::LayerState::attention_gate);
+}
 
 Tensor apply_rep_adapter(const nn::RepAdapter& adapter, const Tensor& x, const std::vector<int64_t>& offsets,
                          SiteContext& context, Site::Kind kind) {

@@ -112,8 +112,11 @@ Tensor Executor::run_sites(const Block& block, int64_t layer, const Tensor& x, c
   for (const Site& site : block.sites) {
     const bool feeds = site.kind == Site::Kind::feed_forward, self = site.kind == Site::Kind::self;
     const Rows& rows = feeds ? sets.feed_forward : self ? sets.query : sets.cross_query;
-    if (rows.empty() && !(self && !sets.key_value.empty())) continue;
     const bool normed = site.join == Site::Join::pre_norm;
+    if (rows.empty() && !(self && !sets.key_value.empty())) {
+      if (self && site.adapter) freeze_gate(*site.adapter, normed ? site.norm(h) : h, sets.active.offsets, context);
+      continue;
+    }
     if (feeds) {
       Tensor input = normed ? site.norm(rows.of(h)) : rows.of(h);
       if (site.pia) input = apply_pia(*site.pia, input, rows.offsets, context);

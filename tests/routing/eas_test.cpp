@@ -65,6 +65,26 @@ TEST(Eas, ALayerWithoutAttentionHoldsNoRows) {
   EXPECT_EQ(served.states[2].length(), prompt.rows());
 }
 
+/// Alone the site has nothing to do, beside others it has: what later rows find frozen must not depend on that.
+TEST(Eas, APromptThatTheLayerDoesNotRunFreezesTheMeanOfNoRows) {
+  Dice dice(36);
+  std::vector<Block> blocks = random_blocks(dice, kShape);
+  replace_attention(dice, blocks[1], true);
+  blocks[2].sites[0].adapter = random_rep_adapter(dice, kShape.hidden, 4, true);
+  plan::Rule idle = rule(0, "uniform", kNothing), feeds = rule(0, "uniform", {false, false, false, true});
+  idle.group = feeds.group = plan::Group::all;
+  plan::Plan plan = off({1});
+  plan.layers[0].rules = {idle};
+  plan.layers.push_back({.layer = 2, .rules = {feeds}});
+  std::vector<Prompt> all;
+  for (const plan::Plan& own : {plan, off({1})}) {
+    all.push_back(prompts(dice, own).front());
+    all.back().prompt_rows -= 2;
+    expect_served_equals_twin(blocks, kShape, all.back(), "alone");
+  }
+  for (int times = 0; times < 4; ++times) expect_served_together_equals_twin(blocks, kShape, all, dice, "together");
+}
+
 /// B as the dense matrix it stands for: two blocks on the diagonal.  [hidden, rank]
 Tensor written_out(const Tensor& weight) {
   const int64_t half = weight.size(0) / 2, rank = weight.size(1);

@@ -19,8 +19,8 @@ Switches random_switches(Dice& dice) {
   return s;
 }
 
-/// With `decodes` no rule governs text: decoded rows are text that no rule may hold.
-Rule random_rule(Dice& dice, bool decodes, bool attention) {
+/// With `spares_text` every text row asks in every attention.
+Rule random_rule(Dice& dice, bool spares_text, bool attention) {
   Rule r = rule(static_cast<double>(dice.below(11)) / 10.0,
                 dice.one_of<std::string>({"router", "random", "uniform", "similarity"}), random_switches(dice),
                 dice.below(4) != 0);
@@ -30,7 +30,7 @@ Rule random_rule(Dice& dice, bool decodes, bool attention) {
     r.keep_count = dice.below(8);
   }
   r.seed = static_cast<uint64_t>(dice.below(1000));
-  r.group = decodes
+  r.group = spares_text
                 ? dice.one_of<Group>({Group::vision, Group::vision_high_res, Group::padding})
                 : dice.one_of<Group>({Group::vision, Group::vision_high_res, Group::text, Group::all, Group::padding});
   if (dice.coin()) {
@@ -49,7 +49,7 @@ Plan random_plan(Dice& dice, int64_t layers, bool decodes) {
   for (int64_t layer = 0; layer < layers; ++layer) {
     plan::LayerPlan entry{.layer = layer, .self_attention = may_score || dice.below(4) != 0};
     for (int64_t rules = dice.below(4); rules > 0; --rules)
-      entry.rules.push_back(random_rule(dice, decodes, may_score && layer > 0));
+      entry.rules.push_back(random_rule(dice, may_score, may_score && layer > 0));
     if (dice.below(5) != 0) entries.push_back(std::move(entry));
   }
   return plan_of(std::move(entries));
@@ -79,25 +79,29 @@ TinyShape random_shape(Dice& dice) {
   return shape;
 }
 
-TEST(RandomPlans, TrainAsTheTwinDoes) {
-  for (int trial = 0; trial < kTrained && !HasFailure(); ++trial) {
-    Dice dice(static_cast<uint64_t>(1000 + trial));
-    const TinyShape shape = random_shape(dice);
-    const std::vector<Block> blocks = random_blocks(dice, shape);
-    std::vector<Prompt> prompts;
-    for (int64_t i = dice.below(3); i >= 0; --i) prompts.push_back(random_case(dice, shape, false));
-    expect_equals_twin(blocks, shape, prompts, concat("trial ", trial));
+/// EAS: a RepAdapter before some attentions, a PIA in the place of one; as that is off, no plan may read scores.
+void draw_adapters(Dice& dice, const TinyShape& shape, std::vector<Block>& blocks, std::vector<Prompt>& prompts) {
+  for (Block& block : blocks) {
+    if (dice.below(4) == 0) block.sites[0].adapter = random_rep_adapter(dice, shape.hidden, 4, dice.coin());
   }
-}
-
-/// EAS in one layer; as its attention is off, nothing in any plan may read scores.
-void draw_replaced_attention(Dice& dice, const TinyShape& shape, std::vector<Block>& blocks,
-                             std::vector<Prompt>& prompts) {
+  if (dice.below(3) != 0) return;
   replace_attention(dice, blocks[static_cast<size_t>(dice.below(shape.layers))], dice.coin());
   for (Prompt& prompt : prompts) {
     for (plan::LayerPlan& entry : prompt.plan.layers) {
       for (Rule& r : entry.rules) r.by = r.by == "attention" ? "uniform" : r.by;
     }
+  }
+}
+
+TEST(RandomPlans, TrainAsTheTwinDoes) {
+  for (int trial = 0; trial < kTrained && !HasFailure(); ++trial) {
+    Dice dice(static_cast<uint64_t>(1000 + trial));
+    const TinyShape shape = random_shape(dice);
+    std::vector<Block> blocks = random_blocks(dice, shape);
+    std::vector<Prompt> prompts;
+    for (int64_t i = dice.below(3); i >= 0; --i) prompts.push_back(random_case(dice, shape, false));
+    draw_adapters(dice, shape, blocks, prompts);
+    expect_equals_twin(blocks, shape, prompts, concat("trial ", trial));
   }
 }
 
@@ -107,7 +111,7 @@ TEST(RandomPlans, ServeAsTheTwinDoes) {
     const TinyShape shape = random_shape(dice);
     std::vector<Block> blocks = random_blocks(dice, shape);
     std::vector<Prompt> prompts{random_case(dice, shape, true)};
-    if (dice.below(3) == 0) draw_replaced_attention(dice, shape, blocks, prompts);
+    draw_adapters(dice, shape, blocks, prompts);
     expect_served_equals_twin(blocks, shape, prompts.front(), concat("trial ", trial));
   }
 }
@@ -119,7 +123,7 @@ TEST(RandomPlans, ServeTogetherAsTheTwinDoesOneByOne) {
     std::vector<Block> blocks = random_blocks(dice, shape);
     std::vector<Prompt> prompts;
     for (int64_t i = dice.below(3); i >= -1; --i) prompts.push_back(random_case(dice, shape, true));
-    if (dice.below(3) == 0) draw_replaced_attention(dice, shape, blocks, prompts);
+    draw_adapters(dice, shape, blocks, prompts);
     expect_served_together_equals_twin(blocks, shape, prompts, dice, concat("trial ", trial));
   }
 }

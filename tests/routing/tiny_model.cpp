@@ -57,8 +57,10 @@ nn::Pia random_pia(Dice& dice, int64_t hidden, int64_t rank, bool gated) {
   return pia;
 }
 
-nn::RepAdapter random_rep_adapter(Dice& dice, int64_t hidden, int64_t rank) {
-  return {random_linear(dice, hidden, rank, true), random_up(dice, hidden, rank, false), std::nullopt};
+nn::RepAdapter random_rep_adapter(Dice& dice, int64_t hidden, int64_t rank, bool gated) {
+  nn::RepAdapter adapter{random_linear(dice, hidden, rank, true), random_up(dice, hidden, rank, gated), std::nullopt};
+  if (gated) adapter.gate = nn::AdapterGate{random_linear(dice, hidden, 2, true), 3.0};
+  return adapter;
 }
 
 std::vector<Block> random_blocks(Dice& dice, const TinyShape& shape) {

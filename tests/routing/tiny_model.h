@@ -33,7 +33,7 @@ nn::Attention random_attention(Dice& dice, const TinyShape& shape);
 nn::Mlp random_mlp(Dice& dice, const TinyShape& shape);
 nn::GatedUp random_up(Dice& dice, int64_t hidden, int64_t rank, bool two_paths);
 nn::Pia random_pia(Dice& dice, int64_t hidden, int64_t rank, bool gated);
-nn::RepAdapter random_rep_adapter(Dice& dice, int64_t hidden, int64_t rank);
+nn::RepAdapter random_rep_adapter(Dice& dice, int64_t hidden, int64_t rank, bool gated = false);
 
 /// Pre-norm decoder layers as LLaMA's, each with a router.
 std::vector<Block> random_blocks(Dice& dice, const TinyShape& shape);

@@ -11,6 +11,7 @@
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -218,8 +219,9 @@ class Twin {
 
   Tensor attention(const Site& site) {
     const auto& attention = std::get<nn::Attention>(site.branch);
-    const Tensor input = plain_norm(site.norm, x_), q = plain_linear(attention.query, input),
-                 k = plain_linear(attention.key, input), v = plain_linear(attention.value, input);
+    const Tensor normed = plain_norm(site.norm, x_), input = site.adapter ? adapted(*site.adapter, normed) : normed,
+                 q = plain_linear(attention.query, input), k = plain_linear(attention.key, input),
+                 v = plain_linear(attention.value, input);
     std::vector<bool> seen;
     for (size_t i = 0; i < count(); ++i)
       for (size_t j = 0; j < count(); ++j) seen.push_back(sees(i, j));
@@ -251,19 +253,34 @@ class Twin {
     }
   }
 
-  /// Mean and gate over the prompt rows that this layer runs.
-  Tensor pia(const nn::Pia& pia, const Tensor& x) const {
+  /// What makes a mean of the prompt's rows that run one of these; of none: 0.  [1, rows]
+  Tensor mean_over(const std::vector<bool plan::Switches::*>& parts) const {
     std::vector<bool> counted;
-    for (size_t i = 0; i < count(); ++i)
-      counted.push_back(alive_[i] && rows_[i].runs.feed_forward && static_cast<int64_t>(i) < prompt_.prompt_rows);
-    const Tensor share = flags(counted).unsqueeze(0) / std::max(1.0, flags(counted).sum().item<double>());
-    const Tensor u = 0.5 * (plain_linear(pia.own, x) + share.matmul(plain_linear(pia.shared, x)));
-    Tensor up = u.matmul(written_out(pia.up.b_weight).t()) + *pia.up.b_bias;
-    if (pia.gate) {
-      const Tensor gate = at::softmax(plain_linear(pia.gate->router, share.matmul(x)) / pia.gate->temperature, -1)[0];
-      up = gate[0] * up + gate[1] * (u.matmul(written_out(*pia.up.d_weight).t()) + *pia.up.d_bias);
+    for (size_t i = 0; i < count(); ++i) {
+      const bool runs = std::any_of(parts.begin(), parts.end(), [&](auto part) { return rows_[i].runs.*part; });
+      counted.push_back(alive_[i] && runs && static_cast<int64_t>(i) < prompt_.prompt_rows);
     }
-    return (x + pia.up.scale * up) * *pia.gain;
+    return flags(counted).unsqueeze(0) / std::max(1.0, flags(counted).sum().item<double>());
+  }
+
+  static Tensor up_again(const nn::GatedUp& up, const std::optional<nn::AdapterGate>& gate, const Tensor& u,
+                         const Tensor& mean) {
+    const Tensor first = u.matmul(written_out(up.b_weight).t()) + *up.b_bias;
+    if (!gate) return up.scale * first;
+    const Tensor w = at::softmax(plain_linear(gate->router, mean) / gate->temperature, -1)[0];
+    return up.scale * (w[0] * first + w[1] * (u.matmul(written_out(*up.d_weight).t()) + *up.d_bias));
+  }
+
+  Tensor pia(const nn::Pia& pia, const Tensor& x) const {
+    const Tensor mean = mean_over({&plan::Switches::feed_forward}).matmul(x);
+    const Tensor u = 0.5 * (plain_linear(pia.own, x) + plain_linear(pia.shared, mean));
+    return (x + up_again(pia.up, pia.gate, u, mean)) * *pia.gain;
+  }
+
+  Tensor adapted(const nn::RepAdapter& adapter, const Tensor& x) const {
+    const Tensor mean =
+        mean_over({&plan::Switches::query, &plan::Switches::key_value, &plan::Switches::feed_forward}).matmul(x);
+    return x + up_again(adapter.up, adapter.gate, plain_linear(adapter.down, x), mean);
   }
 
   const TinyShape& shape_;
