@@ -97,11 +97,12 @@ int64_t sample(std::span<const float> logits, std::span<const int64_t> seen, con
   const auto before = [](const Candidate& a, const Candidate& b) {
     return a.value != b.value ? a.value > b.value : a.id < b.id;
   };
-  const size_t keep =
-      policy.top_k > 0 ? std::min(static_cast<size_t>(policy.top_k), candidates.size()) : candidates.size();
-  std::partial_sort(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(keep), candidates.end(),
-                    before);
-  candidates.resize(keep);
+  if (policy.top_k > 0 && policy.top_k < static_cast<int64_t>(candidates.size())) {
+    std::partial_sort(candidates.begin(), candidates.begin() + policy.top_k, candidates.end(), before);
+    candidates.resize(static_cast<size_t>(policy.top_k));
+  } else {
+    std::sort(candidates.begin(), candidates.end(), before);
+  }
   to_probabilities(candidates);
   if (policy.top_p < 1.0) keep_nucleus(candidates, policy.top_p);
   if (policy.min_p > 0.0) keep_likely(candidates, policy.min_p);
