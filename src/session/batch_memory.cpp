@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "plan/cost.h"
+#include "session/cache_bound.h"
 
 namespace lithe::session {
 namespace {
@@ -11,28 +11,17 @@ constexpr int64_t kFloat = sizeof(float);
 // Panels of widened weights and the matrix product's own space.
 constexpr int64_t kWorkspace = int64_t{32} << 20;
 
-plan::PromptShape shape_of(const PromptRows& prompt) {
-  plan::PromptShape shape{.tiles = 0};
-  for (const routing::RowKind kind : prompt.kinds) {
-    if (kind == routing::RowKind::text) {
-      ++shape.text_tokens;
-    } else {
-      ++shape.vision_tokens;
-      shape.high_res_tokens += kind == routing::RowKind::vision_high_res;
-    }
-  }
-  return shape;
-}
-
 }  // namespace
 
 int64_t cache_bytes(const models::Model& model, const plan::Plan& plan, const PromptRows& prompt, int64_t new_tokens) {
   const models::DecoderConfig& config = model.decoder.config;
   const int64_t row_bytes = 2 * config.kv_heads * config.head_dim * kFloat;
   int64_t total = 0, largest = 0;
-  for (const plan::LayerCost& layer : plan::cost(plan, model.facts, shape_of(prompt)).layers) {
-    if (!layer.self_attention) continue;
-    const int64_t bytes = (layer.rows.cache + new_tokens) * row_bytes;
+  const std::vector<int64_t> rows = most_rows_cached(plan, config.layers, prompt.kinds);
+  for (int64_t layer = 0; layer < config.layers; ++layer) {
+    const plan::LayerPlan* entry = plan.find("decoder", layer);
+    if (entry && !entry->self_attention) continue;
+    const int64_t bytes = (rows[static_cast<size_t>(layer)] + new_tokens) * row_bytes;
     total += bytes;
     largest = std::max(largest, bytes);
   }
