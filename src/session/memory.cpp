@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fstream>
 #include <limits>
+#include <optional>
 #include <string>
 
 namespace lithe::session {
@@ -11,33 +12,39 @@ namespace {
 constexpr int64_t kUnknown = std::numeric_limits<int64_t>::max();
 
 /// A number alone in a file; kUnknown where there is none ("max").
-int64_t number_in(const char* path) {
+int64_t number_in(const std::filesystem::path& path) {
   std::ifstream file(path);
   int64_t value = 0;
   return file >> value ? value : kUnknown;
 }
 
-int64_t machine_free() {
-  std::ifstream file("/proc/meminfo");
-  for (std::string name, unit; file >> name;) {
-    int64_t kib = 0;
-    if (!(file >> kib)) break;
-    std::getline(file, unit);
-    if (name == "MemAvailable:") return kib * 1024;
+/// The number behind a name, in a file of such lines; absent where there is none.
+std::optional<int64_t> number_behind(const std::string& wanted, const std::filesystem::path& path) {
+  std::ifstream file(path);
+  int64_t value = 0;
+  for (std::string name, rest; file >> name >> value; std::getline(file, rest)) {
+    if (name == wanted) return value;
   }
-  return kUnknown;
+  return std::nullopt;
 }
 
-int64_t group_free() {
-  const int64_t limit = number_in("/sys/fs/cgroup/memory.max");
-  const int64_t used = number_in("/sys/fs/cgroup/memory.current");
-  return limit == kUnknown || used == kUnknown ? kUnknown : std::max<int64_t>(0, limit - used);
+int64_t machine_free() {
+  const std::optional<int64_t> kib = number_behind("MemAvailable:", "/proc/meminfo");
+  return kib ? *kib * 1024 : kUnknown;
 }
 
 }  // namespace
 
 int64_t memory_available() {
-  return std::min(machine_free(), group_free());
+  return std::min(machine_free(), free_in_group("/sys/fs/cgroup"));
+}
+
+int64_t free_in_group(const std::filesystem::path& group) {
+  const int64_t limit = number_in(group / "memory.max"), used = number_in(group / "memory.current");
+  if (limit == kUnknown || used == kUnknown) return kUnknown;
+  const int64_t cache = number_behind("inactive_file", group / "memory.stat").value_or(0) +
+                        number_behind("active_file", group / "memory.stat").value_or(0);
+  return std::clamp<int64_t>(limit - used + cache, 0, limit);
 }
 
 }  // namespace lithe::session
