@@ -1,9 +1,8 @@
 #include "lithe/failure.h"
 
-#include <new>
-
 #include "api/guard.h"
 #include "base/error.h"
+#include "session/errors.h"
 
 namespace lithe {
 
@@ -38,13 +37,9 @@ void rethrow_as_failure() {
     throw;
   } catch (const Failure&) {
     throw;
-  } catch (const Error& error) {
+  } catch (const std::exception& failure) {
+    const Error error = session::error_of(failure);
     throw Failure(cause_of(error.fault()), first_line(error.what()));
-  } catch (const std::bad_alloc&) {
-    throw Failure(Cause::no_memory,
-                  "The machine has too little memory for this; try a shorter prompt, or hold weights as bfloat16.");
-  } catch (const std::exception& error) {
-    throw Failure(Cause::internal, first_line(error.what()));
   } catch (...) {
     throw Failure(Cause::internal, "Something was thrown that is no exception; please report it.");
   }

@@ -44,6 +44,7 @@ session::Request request_of(const Question& question, const session::Session& se
   session::Request request;
   request.raw = question.raw;
   if (question.plan) request.plan = plan::load_plan(*question.plan, session.facts());
+  session.check_pictures(question.pictures.size());
   for (const Picture& picture : question.pictures) request.images.push_back(decode(picture, session.decode_options()));
   if (question.raw) {
     request.text = question.prompt;

@@ -18,6 +18,7 @@
 #include "cli/request.h"
 #include "cli/sampling.h"
 #include "plan/parse.h"
+#include "session/errors.h"
 
 namespace lithe::cli {
 namespace {
@@ -26,7 +27,8 @@ constexpr const char* kDescription =
     R"(Answers many requests of a JSONL file, several at a time.
 
 Every line of IN is {"id", "image" or "images", "prompt"}, and "plan" and "max_tokens" where they differ from the flags;
-other keys are not looked at. Paths of pictures are relative to the folder of IN. Every line of the output is {"id",
+other keys are not looked at. Paths of pictures are relative to the folder of IN, or, where IN is a pipe, to the folder
+that lithe runs in. Every line of the output is {"id",
 "answer", "tokens", "stop", "prompt_rows", "vision_rows"}, or {"id", "line", "error"} where a request can't be answered;
 the others go on. Lines come as answers are done, so their order may differ.
 
@@ -60,7 +62,8 @@ struct Tally {
 /// A batch from file to file.
 class BatchCommand {
  public:
-  BatchCommand(const BatchOptions& options, session::Session& session, session::BatchRun& batch, BatchOutput& output)
+  BatchCommand(const BatchOptions& options, const session::Session& session, session::BatchRun& batch,
+               BatchOutput& output)
       : options_(options),
         session_(session),
         batch_(batch),
@@ -73,7 +76,8 @@ class BatchCommand {
     const InterruptGuard guard;
     bool more = true;
     while ((more || !batch_.idle()) && !InterruptGuard::interrupted()) {
-      while (more && batch_.wants_more()) more = submit_next();
+      while (more && batch_.wants_more() && !InterruptGuard::interrupted()) more = submit_next();
+      if (InterruptGuard::interrupted()) break;
       for (const session::Outcome& outcome : batch_.step()) write(outcome);
       show();
     }
@@ -88,23 +92,34 @@ class BatchCommand {
   bool submit_next() {
     Json id;
     try {
-      std::string text;
-      if (!input_.next(text)) return false;
-      const std::string source = concat(options_.input, ", line ", input_.number());
-      if (output_.has(key_of_line(input_.number()))) return skip();
-      const Json line = parse_json(text, source);
-      const std::string key = id_of(line, source);
-      if (output_.has(key)) return skip();
-      const auto [known, is_new] = lines_of_ids_.emplace(key, input_.number());
-      require(is_new, Fault::bad_file, source, ": line ", known->second, " has the same 'id'.");
-      id = line.at("id");
-      submit(read_item(line, std::filesystem::path(options_.input).parent_path(), source));
-      ids_.emplace(input_.number(), std::move(id));
+      return session::naming_failures([&] { return take_line(id); });
     } catch (const Error& error) {
       if (id.is_null() && output_.has(key_of_line(input_.number()))) return skip();
-      write_error(id, input_.number(), error.what());
+      write_error(id, input_.number(), error);
+      return true;
     }
+  }
+
+  /// The same; `id` is set once it is known. Throws Error where the line is no request.
+  bool take_line(Json& id) {
+    std::string text;
+    if (!input_.next(text)) return false;
+    const std::string source = concat(options_.input, ", line ", input_.number());
+    if (output_.has(key_of_line(input_.number()))) return skip();
+    const Json line = parse_json(text, source);
+    const std::string key = id_of(line, source);
+    if (output_.has(key)) return skip();
+    const auto [known, is_new] = lines_of_ids_.emplace(key, input_.number());
+    require(is_new, Fault::bad_file, source, ": line ", known->second, " has the same 'id'.");
+    id = line.at("id");
+    submit(read_item(line, folder_of_pictures(), source));
+    ids_.emplace(input_.number(), std::move(id));
     return true;
+  }
+
+  /// What relative paths are relative to: the folder of the file, or where the program runs.
+  std::filesystem::path folder_of_pictures() const {
+    return input_.is_file() ? std::filesystem::path(options_.input).parent_path() : std::filesystem::path();
   }
 
   bool skip() {
@@ -132,7 +147,7 @@ class BatchCommand {
 
   void write(const session::Outcome& outcome) {
     const auto id = ids_.extract(outcome.ticket);
-    if (outcome.error) return write_error(id.mapped(), outcome.ticket, outcome.error->what());
+    if (outcome.error) return write_error(id.mapped(), outcome.ticket, *outcome.error);
     const session::Answer& answer = outcome.answer;
     output_.write({{"id", id.mapped()},
                    {"answer", answer.text},
@@ -143,11 +158,12 @@ class BatchCommand {
     ++tally_.answered;
   }
 
-  void write_error(const Json& id, int64_t line, const std::string& sentence) {
+  void write_error(const Json& id, int64_t line, const Error& error) {
     Json json;
     if (!id.is_null()) json["id"] = id;
     json["line"] = line;
-    json["error"] = sentence;
+    json["error"] = error.fault() == Fault::no_memory ? concat(error.what(), " --memory says how much may be used.")
+                                                      : std::string(error.what());
     output_.write(json);
     ++tally_.failed;
   }
@@ -155,12 +171,14 @@ class BatchCommand {
   void show() {
     const session::BatchState state = batch_.state();
     tally_.tokens = state.tokens;
-    progress_.show(fmt::format("{:.0f} %, {} answered, {} running, {:.1f} tokens/s", 100 * input_.share_read(),
-                               tally_.answered, state.running, static_cast<double>(state.tokens) / seconds()));
+    const std::optional<double> share = input_.share_read();
+    progress_.show(fmt::format("{}{} answered, {} running, {:.1f} tokens/s",
+                               share ? fmt::format("{:.0f} %, ", 100 * *share) : "", tally_.answered, state.running,
+                               static_cast<double>(state.tokens) / seconds()));
   }
 
   const BatchOptions& options_;
-  session::Session& session_;
+  const session::Session& session_;
   session::BatchRun& batch_;
   LineReader input_;
   BatchOutput& output_;
@@ -205,7 +223,7 @@ int run(BatchOptions options) {
             "; give the GiB that keys, values and activations may take.");
     options.limits.bytes = static_cast<int64_t>(bytes);
   }
-  session::Session session = open_session(options.model, options.common);
+  const session::Session session = open_session(options.model, options.common);
   answer_options(options.sampling, options.common.seed, session);  // flags out of range stop here, not at every line
   if (options.question.plan) plan::load_plan(*options.question.plan, session.facts());
   session::BatchRun batch(session, options.limits);

@@ -29,10 +29,12 @@ std::string below(const std::filesystem::path& folder, const std::string& path) 
 
 LineReader::LineReader(const std::filesystem::path& path)
     : path_(path), in_(path, std::ios::binary), buffer_(kMaxLineBytes + 1) {
-  std::error_code no_size;
-  const auto bytes = std::filesystem::file_size(path, no_size);
-  require(in_.good() && !no_size, Fault::bad_file, "The file '", path.string(), "' can't be opened; check its path.");
-  bytes_ = static_cast<int64_t>(bytes);
+  std::error_code code;
+  require(in_.good() && !std::filesystem::is_directory(path, code), Fault::bad_file, "The file '", path.string(),
+          "' can't be opened; check its path.");
+  if (!std::filesystem::is_regular_file(path, code)) return;
+  const auto bytes = std::filesystem::file_size(path, code);
+  if (!code) bytes_ = static_cast<int64_t>(bytes);
 }
 
 bool LineReader::next(std::string& line) {
@@ -53,8 +55,9 @@ bool LineReader::next(std::string& line) {
   return false;
 }
 
-double LineReader::share_read() const {
-  return bytes_ > 0 ? static_cast<double>(bytes_read_) / static_cast<double>(bytes_) : 1.0;
+std::optional<double> LineReader::share_read() const {
+  if (!bytes_) return std::nullopt;
+  return *bytes_ > 0 ? static_cast<double>(bytes_read_) / static_cast<double>(*bytes_) : 1.0;
 }
 
 std::string id_of(const Json& line, const std::string& source) {

@@ -12,7 +12,7 @@
 
 namespace lithe::cli {
 
-/// Lines of a JSONL file; empty ones are passed over.
+/// Lines of a JSONL file or a pipe; empty ones are passed over.
 class LineReader {
  public:
   /// Throws Error{bad_file} where the file can't be opened.
@@ -22,13 +22,15 @@ class LineReader {
   bool next(std::string& line);
   int64_t number() const { return number_; }  ///< Of the line read last, from 1.
   int64_t bytes_read() const { return bytes_read_; }
-  double share_read() const;  ///< 0 .. 1, by bytes.
+  bool is_file() const { return bytes_.has_value(); }
+  std::optional<double> share_read() const;  ///< 0 .. 1, by bytes; absent for a pipe, which has no size.
 
  private:
   std::filesystem::path path_;
   std::ifstream in_;
   std::vector<char> buffer_;
-  int64_t number_ = 0, bytes_read_ = 0, bytes_ = 0;
+  int64_t number_ = 0, bytes_read_ = 0;
+  std::optional<int64_t> bytes_;  // of a file
 };
 
 /// One request of a batch, as its line says it.

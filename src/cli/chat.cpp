@@ -15,6 +15,7 @@
 #include "image/decode.h"
 #include "plan/parse.h"
 #include "session/chat.h"
+#include "session/errors.h"
 
 namespace lithe::cli {
 namespace {
@@ -92,12 +93,15 @@ class ChatLoop {
   /// A message or a command; false ends the chat.
   bool take(const std::string& typed, bool is_command) {
     try {
-      if (is_command) return command(parse_command(typed));
-      answer(typed);
+      return session::naming_failures([&] {
+        if (is_command) return command(parse_command(typed));
+        answer(typed);
+        return true;
+      });
     } catch (const session::ConversationTooLong& error) {
       say(concat(error.what(), "; /reset begins a new one"));
     } catch (const Error& error) {
-      if (error.fault() != Fault::bad_request && error.fault() != Fault::bad_file) throw;
+      if (error.fault() == Fault::internal) throw;
       say(error.what());
     }
     return true;
@@ -126,6 +130,7 @@ class ChatLoop {
   }
 
   void attach(const std::string& file) {
+    session_.check_pictures(pictures_.size() + 1);
     pictures_.push_back(image::read_image(file, session_.decode_options()));
     const image::Image& picture = pictures_.back();
     fmt::print(stderr, "{}: {} x {} pixels, goes with the next message\n", file, picture.width, picture.height);

@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 #include <cstdio>
 #include <exception>
-#include <new>
 #include <string>
 
 #include "base/error.h"
+#include "session/errors.h"
 
 namespace lithe::cli {
 namespace {
@@ -35,12 +35,9 @@ int report(const std::string& sentence, int code) {
 int guarded(const std::function<int()>& command) {
   try {
     return command();
-  } catch (const Error& error) {
+  } catch (const std::exception& failure) {
+    const Error error = session::error_of(failure);
     return report(error.what(), exit_code(error.fault()));
-  } catch (const std::bad_alloc&) {
-    return report("The machine has too little memory for this; try a shorter prompt or --weights bfloat16.", 1);
-  } catch (const std::exception& error) {
-    return report(error.what(), 1);
   }
 }
 

@@ -1,5 +1,8 @@
 #include "cli/options.h"
 
+#include <fmt/ranges.h>
+#include <algorithm>
+
 #include "base/error.h"
 #include "cli/model_path.h"
 #include "cli/progress.h"
@@ -9,10 +12,9 @@ namespace lithe::cli {
 namespace {
 
 void check_weights(const std::string& weights) {
-  require(weights != "int8" && weights != "int4", Fault::bad_request, "--weights ", weights,
-          " is not supported yet; give auto, float32, bfloat16 or float16.");
-  require(weights == "auto" || weights == "float32" || weights == "bfloat16" || weights == "float16",
-          Fault::bad_request, "--weights is '", weights, "'; give auto, float32, bfloat16 or float16.");
+  const std::vector<std::string> types = session::weight_types();
+  require(std::find(types.begin(), types.end(), weights) != types.end(), Fault::bad_request, "--weights is '", weights,
+          "'; give ", fmt::format("{}", fmt::join(types, ", ")), ".");
 }
 
 }  // namespace

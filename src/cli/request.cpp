@@ -36,6 +36,7 @@ session::Request make_request(const QuestionOptions& options, std::string prompt
   session::Request request;
   request.raw = options.raw_prompt;
   if (options.plan) request.plan = plan::load_plan(*options.plan, session.facts());
+  session.check_pictures(options.images.size());
   for (const std::string& file : options.images) {
     request.images.push_back(image::read_image(file, session.decode_options()));
   }

@@ -64,7 +64,7 @@ void put(const std::string& text) {
   require(write_out(text), Fault::bad_file, "The answer can't be written to stdout; check that there is room.");
 }
 
-session::Answer answer(session::Session& session, const session::Request& request, const RunOptions& options) {
+session::Answer answer(const session::Session& session, const session::Request& request, const RunOptions& options) {
   const InterruptGuard guard;
   session::AnswerOptions how = answer_options(options.sampling, options.common.seed, session);
   how.on_text = [&](const std::string& piece) {
@@ -95,7 +95,7 @@ int chat(const RunOptions& options) {
 int run(const RunOptions& options) {
   if (!options.prompt && isatty(STDIN_FILENO) == 1) return chat(options);
   const std::string prompt = prompt_of(options);
-  session::Session session = open_session(options.model, options.common);
+  const session::Session session = open_session(options.model, options.common);
   const session::Request request = make_request(options.question, prompt, session);
   if (options.heat_map) check_heat_map(request, session);
   const session::Answer result = answer(session, request, options);

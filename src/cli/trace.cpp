@@ -43,7 +43,7 @@ int run(const TraceFlags& flags) {
   require(flags.prompt.has_value() != flags.prompt_file.has_value(), Fault::bad_request,
           "trace needs one of --prompt and --prompt-file.");
   const std::string prompt = flags.prompt ? *flags.prompt : read_text(*flags.prompt_file);
-  session::Session session = open_session(flags.model, flags.common);
+  const session::Session session = open_session(flags.model, flags.common);
   const session::Request request = make_request(flags.question, prompt, session);
   session::write_trace(session, request, flags.trace, flags.out);
   fmt::print(stderr, "wrote {}\n", flags.out);

@@ -5,9 +5,11 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/error.h"
 #include "session/answer.h"
+#include "session/errors.h"
 
 namespace lithe::session {
 namespace {
@@ -17,8 +19,7 @@ constexpr int64_t kDefaultNewTokens = 512;
 int64_t budget_of(const models::Model& model, int64_t prompt_rows, const AnswerOptions& options) {
   const int64_t wanted = options.max_new_tokens.value_or(model.generation.max_new_tokens.value_or(kDefaultNewTokens));
   require(wanted >= 1, Fault::bad_request, "the number of new tokens is ", wanted, ", it must be at least 1");
-  const int64_t longest = model.decoder.config.max_positions;
-  return longest == 0 ? wanted : std::min(wanted, longest - prompt_rows);
+  return std::min(wanted, room_behind(model, prompt_rows));
 }
 
 std::vector<std::string> stops(const models::Model& model, const AnswerOptions& options) {
@@ -30,9 +31,11 @@ std::vector<std::string> stops(const models::Model& model, const AnswerOptions& 
 ReadyRequest make_ready(const models::Model& model, const Request& request) {
   const c10::InferenceMode no_gradients;
   const Stopwatch clock;
-  ReadyRequest ready{.plan = plan_of(model, request), .prompt = build_prompt(model, request)};
-  ready.image_ms = clock.elapsed_ms();
-  return ready;
+  return naming_failures([&] {
+    ReadyRequest ready{.plan = plan_of(model, request), .prompt = build_prompt(model, request)};
+    ready.image_ms = clock.elapsed_ms();
+    return ready;
+  });
 }
 
 /// The last row of every sequence.  x: [rows, hidden] -> [sequences, hidden]
@@ -110,6 +113,11 @@ Tensor Answering::enter(routing::Batch& batch) {
   return model_.decoder.embed(at::tensor(answer_.tokens.back(), at::kLong).view({1}).to(table.device()));
 }
 
+void Answering::back_out() {
+  if (mark_) generation_.rewind(*mark_);
+  mark_.reset();
+}
+
 void Answering::after_prompt() {
   answer_.cache.rows_after_prefill = generation_.rows_held();
   answer_.cache.bytes_after_prefill = generation_.bytes_held();
@@ -120,6 +128,7 @@ void Answering::after_prompt() {
 
 void Answering::accept(std::span<const float> scores) {
   const bool first = !prefilled();
+  mark_.reset();
   if (first) after_prompt();
   const int64_t id = sample(scores, seen_, policy_, random_);
   if (first) {
@@ -138,8 +147,12 @@ void Answering::accept(std::span<const float> scores) {
 }
 
 void Answering::emit(const std::string& piece) {
+  if (answer_.stop == StopReason::cancelled) return;
   answer_.text += piece;
-  if (!piece.empty() && options_.on_text && !options_.on_text(piece)) answer_.stop = StopReason::cancelled;
+  if (!piece.empty() && options_.on_text) {
+    const StopReason so_far = std::exchange(answer_.stop, StopReason::cancelled);  // stays where the callback throws
+    if (options_.on_text(piece)) answer_.stop = so_far;
+  }
   if (filter_.stopped() && answer_.stop == StopReason::length) answer_.stop = StopReason::stop_string;
 }
 
@@ -163,9 +176,9 @@ void run_pass(const models::Model& model, std::span<Answering* const> answers) {
   Tensor logits;
   try {
     logits = forward(model, answers);
-  } catch (const Error& error) {
+  } catch (const std::exception& failure) {
     for (Answering* answer : answers) answer->back_out();
-    throw FailedPass{error};
+    throw FailedPass{error_of(failure)};
   }
   const auto vocab = static_cast<size_t>(logits.size(1));
   const float* scores = logits.const_data_ptr<float>();

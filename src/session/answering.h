@@ -54,8 +54,8 @@ class Answering {
   void record(const routing::LayerReport& report, size_t sequence) { recorder_.record(report, sequence); }
   /// Chooses the next token and emits its text.  scores: [vocab]
   void accept(std::span<const float> scores);
-  /// Forgets the pass that it entered last, as that failed.
-  void back_out() { generation_.rewind(mark_); }
+  /// Forgets the pass that it entered, if it did, as that failed.
+  void back_out();
   /// The answer; once, when done.
   Answer take();
   /// The layer states behind the answer, whose last token has not run; once, when done.
@@ -74,7 +74,7 @@ class Answering {
   std::vector<int64_t> seen_;         // tokens of prompt and answer
   KeptRecorder recorder_;
   Generation generation_;
-  Generation::Mark mark_;
+  std::optional<Generation::Mark> mark_;  // before the pass at hand
   int64_t budget_ = 0;
   SamplingPolicy policy_;
   std::mt19937_64 random_;
@@ -84,7 +84,7 @@ class Answering {
   bool done_ = false;
 };
 
-/// A pass that the model refused: every answer is as it was before.
+/// A pass that the model refused or that memory was too short for: every answer is as it was before.
 struct FailedPass {
   Error error;
 };

@@ -93,9 +93,9 @@ class BatchRun::Impl {
         member.rows = answering.prompt().rows();
         member.cache_bytes = cache_bytes(model_, answering.plan(), answering.prompt(), answering.token_budget());
         const int64_t alone = worst_case(member.cache_bytes, member.rows, member.rows + 1, 1);
-        require(alone <= bytes_, Fault::bad_request, "the request needs ", alone, " bytes for ", member.rows,
+        require(alone <= bytes_, Fault::no_memory, "the request needs ", alone, " bytes for ", member.rows,
                 " prompt rows and ", answering.token_budget(), " new tokens, and ", bytes_,
-                " may be used; ask for fewer tokens, a shorter prompt, or allow more memory");
+                " may be used; ask for fewer tokens, a shorter prompt, or allow more memory.");
         next_ = std::move(member);
       } catch (const Error& error) {
         outcomes.push_back(failed(first.ticket, error));
@@ -118,18 +118,18 @@ class BatchRun::Impl {
     state_.peak_bytes_admitted = std::max(state_.peak_bytes_admitted, state_.bytes_admitted);
   }
 
-  /// One pass over all; where it fails, the answers that were running go on without those that joined, which then run
-  /// alone, so that nobody fails for another's plan.
+  /// One pass over all. Where it fails, those that joined run alone, so that nobody fails for another's plan; where
+  /// none joined, everyone does, which takes less memory.
   void run(size_t before, std::vector<Outcome>& outcomes) {
     try {
       return pass(running_);
-    } catch (const FailedPass& failure) {
-      if (before == running_.size()) throw failure.error;
+    } catch (const FailedPass&) {
     }
-    std::vector<Member> joined(std::make_move_iterator(running_.begin() + static_cast<std::ptrdiff_t>(before)),
-                               std::make_move_iterator(running_.end()));
-    running_.resize(before);
-    for (Member& member : joined) {
+    const size_t stay = before < running_.size() ? before : 0;
+    std::vector<Member> suspects(std::make_move_iterator(running_.begin() + static_cast<std::ptrdiff_t>(stay)),
+                                 std::make_move_iterator(running_.end()));
+    running_.resize(stay);
+    for (Member& member : suspects) {
       try {
         pass({&member, 1});
         running_.push_back(std::move(member));

@@ -49,7 +49,8 @@ class BatchRun {
   bool wants_more() const;
   /// Nothing waits or runs.
   bool idle() const;
-  /// Lets waiting requests join, runs one pass, and returns what ended with it. Errors of single requests are outcomes.
+  /// Lets waiting requests join, runs one pass, and returns what ended with it. Errors of single requests are outcomes,
+  /// a lack of memory among them. What a callback throws leaves here, and the batch is then over.
   std::vector<Outcome> step();
 
   BatchState state() const;

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "models/model.h"
 #include "session/generation.h"
+#include "session/storage.h"
 
 namespace lithe::session {
 namespace {
@@ -184,10 +185,7 @@ double Bench::feed_forward_decode_ms(int64_t steps) {
 
 Session random_session(const std::string& shape, int64_t layers, int64_t tower_layers, const std::string& weights,
                        uint64_t seed) {
-  const models::WeightStorage storage = weights == "bfloat16"  ? models::WeightStorage::bfloat16
-                                        : weights == "float16" ? models::WeightStorage::float16
-                                                               : models::WeightStorage::float32;
-  return Session(models::random_model(shape, layers, tower_layers, storage, seed));
+  return Session(models::random_model(shape, layers, tower_layers, storage_named(weights), seed));
 }
 
 }  // namespace lithe::session

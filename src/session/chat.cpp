@@ -3,10 +3,12 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/clock.h"
 #include "plan/validate.h"
 #include "session/answering.h"
+#include "session/errors.h"
 #include "session/reuse.h"
 
 namespace lithe::session {
@@ -21,8 +23,8 @@ struct Held {
 };
 
 /// The picture as rows of a prompt, and nothing else of it.
-models::ImageRows rows_of(const models::Model& model, const image::Image& picture) {
-  models::ImageRows encoded = model.encode_image(picture);
+models::ImageRows rows_of(const models::Model& model, const image::Image& picture, const plan::Plan& plan) {
+  models::ImageRows encoded = model.encode_image(picture, &plan);
   models::ImageRows rows;
   rows.rows = std::move(encoded.rows);
   rows.kinds = std::move(encoded.kinds);
@@ -39,6 +41,14 @@ int64_t equal_rows(const std::vector<int64_t>& a, const std::vector<int64_t>& b,
     if (*id == text::kImageId) rows += static_cast<int64_t>(pictures[picture++].kinds.size()) - 1;
   }
   return rows;
+}
+
+/// What of a plan governs the vision tower.
+std::vector<plan::LayerPlan> tower_layers(const plan::Plan& plan) {
+  std::vector<plan::LayerPlan> layers;
+  std::copy_if(plan.layers.begin(), plan.layers.end(), std::back_inserter(layers),
+               [](const plan::LayerPlan& layer) { return layer.stream == "vision_tower"; });
+  return layers;
 }
 
 /// An image mark that the model wrote stands for no picture.
@@ -58,16 +68,18 @@ class Chat::Impl {
   }
 
   Answer ask(std::string message, const std::vector<image::Image>& pictures, const AnswerOptions& options) {
-    const size_t known_pictures = pictures_.size();
+    const size_t known = pictures_.size();
     Request request{.messages = messages_};
     request.messages.push_back(text::user_message(std::move(message), pictures.size()));
     try {
-      Answer answer = run(request, pictures, options);
+      pictures_.insert(pictures_.end(), pictures.begin(), pictures.end());
+      Answer answer = run(request, options);
       messages_ = std::move(request.messages);
       messages_.push_back(text::text_message("assistant", without_marks(answer.text)));
       return answer;
     } catch (...) {
-      pictures_.erase(pictures_.begin() + static_cast<std::ptrdiff_t>(known_pictures), pictures_.end());
+      drop_behind(pictures_, known);
+      drop_behind(encoded_, known);
       throw;
     }
   }
@@ -77,6 +89,7 @@ class Chat::Impl {
     const plan::Plan& next = plan ? *plan : model_.plan;
     if (next == plan_) return;
     held_.reset();  // its generation reads the old plan
+    if (tower_layers(next) != tower_layers(plan_)) encoded_.clear();
     plan_ = next;
   }
   const plan::Plan& plan() const { return plan_; }
@@ -84,6 +97,7 @@ class Chat::Impl {
   void reset() {
     held_.reset();
     pictures_.clear();
+    encoded_.clear();
     messages_.clear();
     if (system_) messages_.push_back(text::text_message("system", *system_));
   }
@@ -91,8 +105,8 @@ class Chat::Impl {
   const std::vector<text::Message>& messages() const { return messages_; }
 
  private:
-  Answer run(const Request& request, const std::vector<image::Image>& pictures, const AnswerOptions& options) {
-    ReadyRequest ready = make_ready(request, pictures);
+  Answer run(const Request& request, const AnswerOptions& options) {
+    ReadyRequest ready = naming_failures([&] { return make_ready(request); });
     Held held{.generation = Generation(model_, plan_),
               .ids = ready.prompt.ids,
               .kinds = ready.prompt.kinds,
@@ -109,39 +123,55 @@ class Chat::Impl {
   }
 
   /// The whole conversation as rows, and the generation cut back to what may stay.
-  ReadyRequest make_ready(const Request& request, const std::vector<image::Image>& pictures) {
+  ReadyRequest make_ready(const Request& request) {
     const c10::InferenceMode no_gradients;
     const Stopwatch clock;
-    std::vector<int64_t> ids = prompt_ids(model_, request, pictures_.size() + pictures.size());
-    for (const image::Image& picture : pictures) pictures_.push_back(rows_of(model_, picture));
-    ReadyRequest ready{.plan = plan_, .prompt = merge(model_, std::move(ids), pictures_)};
-    const PromptRows& prompt = ready.prompt;
-    if (!leaves_room(model_, prompt)) {
-      throw ConversationTooLong(concat("the conversation has ", prompt.rows(),
+    std::vector<int64_t> ids = prompt_ids(model_, request, pictures_.size());
+    encode(ids);
+    ReadyRequest ready{.plan = plan_, .prompt = merge(model_, std::move(ids), encoded_)};
+    ready.generation = held_ ? cut_back(ready.prompt) : Generation(model_, plan_);
+    ready.image_ms = clock.elapsed_ms();
+    return ready;
+  }
+
+  /// Encodes the pictures that are not yet, or no longer.
+  void encode(const std::vector<int64_t>& ids) {
+    try {
+      PromptLength length(model_, ids);
+      for (const models::ImageRows& known : encoded_) length.add(known);
+      for (size_t i = encoded_.size(); i < pictures_.size(); ++i) {
+        encoded_.push_back(rows_of(model_, pictures_[i], plan_));
+        length.add(encoded_.back());
+      }
+    } catch (const PromptTooLong& error) {
+      throw ConversationTooLong(concat("the conversation has at least ", error.rows(),
                                        " tokens with its pictures, and the model takes ",
                                        model_.decoder.config.max_positions, " with the answer"));
     }
-    ready.generation = held_ ? cut_back(prompt) : Generation(model_, plan_);
-    ready.image_ms = clock.elapsed_ms();
-    return ready;
   }
 
   Generation cut_back(const PromptRows& prompt) {
     const Turns turns{.held = held_->kinds,
                       .held_prompt = held_->prompt_rows,
                       .prompt = prompt.kinds,
-                      .equal = equal_rows(held_->ids, prompt.ids, pictures_)};
+                      .equal = equal_rows(held_->ids, prompt.ids, encoded_)};
     Generation generation = std::move(held_->generation);
     generation.keep(reusable_rows(plan_, model_.decoder.blocks, turns));
     held_.reset();
     return generation;
   }
 
+  template <class T>
+  static void drop_behind(std::vector<T>& list, size_t count) {
+    if (count < list.size()) list.erase(list.begin() + static_cast<std::ptrdiff_t>(count), list.end());
+  }
+
   const models::Model& model_;
   const std::optional<std::string> system_;
   plan::Plan plan_;
   std::vector<text::Message> messages_;
-  std::vector<models::ImageRows> pictures_;  // rows and kinds alone
+  std::vector<image::Image> pictures_;
+  std::vector<models::ImageRows> encoded_;  // the first of pictures_ under plan_, rows and kinds alone
   std::optional<Held> held_;
 };
 

@@ -1,11 +1,11 @@
 #include "session/fold.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/tensor.h>
+#include <ATen/ops/isfinite.h>
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
-#include <numeric>
+#include <system_error>
 
 #include "base/error.h"
 #include "models/folding.h"
@@ -18,54 +18,80 @@ namespace {
 
 constexpr int64_t kRowsAtATime = 256;  // of logits, which are as wide as the vocabulary
 
-/// What every layer froze over this prompt.
-std::vector<nn::LayerState> states_after(const models::Model& model, const PromptRows& prompt) {
-  std::vector<nn::LayerState> states(model.decoder.blocks.size());
-  routing::Batch batch{.sequences = {{.plan = &model.plan, .states = states}}, .offsets = {0, prompt.rows()}};
-  batch.positions.resize(static_cast<size_t>(prompt.rows()));
-  std::iota(batch.positions.begin(), batch.positions.end(), 0);
-  batch.kinds = prompt.kinds;
-  model.decoder.forward(std::move(batch), prompt.embeddings);
-  return states;
-}
+/// A model's own side of the comparison: the request as it takes it, and the rows that its prefill gives.
+class Side {
+ public:
+  Side(const models::Model& model, const Request& request)
+      : model_(model), generation_(model, plan_of(model, request)) {
+    const PromptRows prompt = build_prompt(model, request);
+    prompt_rows_ = prompt.rows();
+    hidden_ = generation_.prefill(prompt.embeddings, prompt.kinds);
+  }
+
+  const std::vector<nn::LayerState>& states() const { return generation_.states(); }
+  int64_t rows() const { return hidden_.size(0); }
+  /// How many tokens fit behind the prompt.
+  int64_t room() const { return room_behind(model_, prompt_rows_); }
+  /// Of some rows of the prompt.  -> [count, vocab]
+  Tensor logits(int64_t first, int64_t count) const { return finite(hidden_.narrow(0, first, count)); }
+  /// Of the next token.  -> [1, vocab]
+  Tensor step(int64_t id) { return finite(generation_.step(id)); }
+
+ private:
+  Tensor finite(const Tensor& hidden) const {
+    const Tensor logits = model_.decoder.logits(hidden);
+    require(at::isfinite(logits).all().item<bool>(), Fault::bad_request, model_.folder.string(),
+            ": gives logits that are no finite numbers; hold the weights as bfloat16 or float32 when folding");
+    return logits;
+  }
+
+  const models::Model& model_;
+  Generation generation_;
+  int64_t prompt_rows_ = 0;
+  Tensor hidden_;  // [rows, hidden]
+};
 
 /// Takes the logits of the same rows from both models into the report.  whole, folded: [rows, vocab]
-void compare(const at::Tensor& whole, const at::Tensor& folded, FoldReport& report) {
-  const auto most = [](double a, const at::Tensor& b) { return std::max(a, b.abs().max().item<double>()); };
+void compare(const Tensor& whole, const Tensor& folded, FoldReport& report) {
+  const auto most = [](double a, const Tensor& b) { return std::max(a, b.abs().max().item<double>()); };
   report.largest_deviation = most(report.largest_deviation, whole - folded);
   report.largest_logit = most(report.largest_logit, whole);
 }
 
-/// A model, and the rows that it makes of the request.
-struct Side {
-  const models::Model& model;
-  const PromptRows prompt;
-};
-
-void compare_models(const Side& left, const Side& right, const FoldOptions& options, FoldReport& report) {
-  const models::Model &whole = left.model, &folded = right.model;
-  Generation a(whole, whole.plan), b(folded, folded.plan);
-  const at::Tensor x = a.prefill(left.prompt.embeddings, left.prompt.kinds),
-                   y = b.prefill(right.prompt.embeddings, right.prompt.kinds);
-  report.rows = x.size(0);
-  at::Tensor of_whole, of_folded;
-  for (int64_t first = 0; first < x.size(0); first += kRowsAtATime) {
-    const int64_t count = std::min(kRowsAtATime, x.size(0) - first);
-    of_whole = whole.decoder.logits(x.narrow(0, first, count));
-    of_folded = folded.decoder.logits(y.narrow(0, first, count));
-    compare(of_whole, of_folded, report);
+void compare_sides(Side& whole, Side& folded, const FoldOptions& options, FoldReport& report) {
+  report.rows = whole.rows();
+  Tensor next, next_folded;
+  for (int64_t first = 0; first < report.rows; first += kRowsAtATime) {
+    const int64_t count = std::min(kRowsAtATime, report.rows - first);
+    next = whole.logits(first, count);
+    next_folded = folded.logits(first, count);
+    compare(next, next_folded, report);
   }
-  const int64_t longest = whole.decoder.config.max_positions;
-  const int64_t room = longest == 0 ? options.new_tokens : std::min(options.new_tokens, longest - left.prompt.rows());
-  at::Tensor next = of_whole[-1], next_folded = of_folded[-1];
-  for (report.tokens = 0; report.tokens < room; ++report.tokens) {
-    const auto id = next.argmax(-1).item<int64_t>();
-    report.tokens_equal += next_folded.argmax(-1).item<int64_t>() == id ? 1 : 0;
-    next = whole.decoder.logits(a.step(id))[0];
-    next_folded = folded.decoder.logits(b.step(id))[0];
+  for (report.tokens = 0; report.tokens < std::min(options.new_tokens, whole.room()); ++report.tokens) {
+    const auto id = next[-1].argmax(-1).item<int64_t>();
+    report.tokens_equal += next_folded[-1].argmax(-1).item<int64_t>() == id ? 1 : 0;
+    next = whole.step(id);
+    next_folded = folded.step(id);
     compare(next, next_folded, report);
   }
 }
+
+/// A folder that is gone again unless it is kept.
+class FolderGuard {
+ public:
+  explicit FolderGuard(const std::filesystem::path& folder) : folder_(folder) {}
+  ~FolderGuard() {
+    std::error_code ignored;
+    if (!kept_) std::filesystem::remove_all(folder_, ignored);
+  }
+  FolderGuard(const FolderGuard&) = delete;
+  FolderGuard& operator=(const FolderGuard&) = delete;
+  void keep() { kept_ = true; }
+
+ private:
+  const std::filesystem::path& folder_;
+  bool kept_ = false;
+};
 
 }  // namespace
 
@@ -73,10 +99,9 @@ FoldReport fold_model(const Session& session, const Request& request, const Fold
                       const std::filesystem::path& out) {
   const c10::InferenceMode no_gradients;
   const models::Model& model = session.model();
-  const PromptRows prompt = build_prompt(model, request);
-  std::vector<nn::LayerState> states;
-  if (options.freeze) states = states_after(model, prompt);
-  const models::FoldCount count = models::write_folded(model, options.freeze ? &states : nullptr, out);
+  Side whole(model, request);
+  const models::FoldCount count = models::write_folded(model, options.freeze ? &whole.states() : nullptr, out);
+  FolderGuard written(out);
   FoldReport report{.gains = count.gains,
                     .adapters = count.adapters,
                     .adapters_left = count.left,
@@ -86,7 +111,9 @@ FoldReport fold_model(const Session& session, const Request& request, const Fold
   const auto folded = models::open_model(out);
   report.bytes_before = model.weight_bytes;
   report.bytes_after = folded->weight_bytes;
-  compare_models({model, prompt}, {*folded, build_prompt(*folded, request)}, options, report);
+  Side other(*folded, request);
+  compare_sides(whole, other, options, report);
+  written.keep();
   return report;
 }
 

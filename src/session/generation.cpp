@@ -46,8 +46,9 @@ void Generation::reserve(int64_t rows) {
 }
 
 void Generation::rewind(const Mark& mark) {
-  for (size_t layer = 0; layer < states_.size(); ++layer) states_[layer].truncate(mark.rows[layer]);
   position_ = mark.position;
+  if (position_ == 0) return states_.assign(states_.size(), {});  // gives their memory back too
+  for (size_t layer = 0; layer < states_.size(); ++layer) states_[layer].truncate(mark.rows[layer]);
 }
 
 void Generation::keep(int64_t rows) {

@@ -44,6 +44,8 @@ class Generation {
   /// business (session/reuse.h).
   void keep(int64_t rows);
 
+  /// What every layer holds, and froze over the prompt.
+  const std::vector<nn::LayerState>& states() const { return states_; }
   int64_t next_position() const { return position_; }
   std::vector<int64_t> rows_held() const;
   int64_t bytes_held() const;

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "session/answer.h"
 
 namespace lithe::session {
 namespace {
@@ -47,6 +48,36 @@ int64_t PromptRows::vision_rows() const {
                        [](routing::RowKind kind) { return routing::belongs(kind, plan::Group::vision); });
 }
 
+PromptTooLong::PromptTooLong(int64_t rows, int64_t longest)
+    : Error(Fault::bad_request,
+            concat("the prompt has at least ", rows, " tokens with its pictures, and the model takes ", longest,
+                   " with the answer; shorten it or use fewer pictures")),
+      rows_(rows) {}
+
+int64_t room_behind(const models::Model& model, int64_t prompt_rows) {
+  return model.decoder.config.max_positions - prompt_rows;
+}
+
+int64_t least_rows(const models::Model& model) {
+  return model.has_tower() ? model.tower.config.tokens() : 1;  // one tile, or the whole picture in front of its tiles
+}
+
+PromptLength::PromptLength(const models::Model& model, const std::vector<int64_t>& ids)
+    : model_(model),
+      rows_(static_cast<int64_t>(ids.size()) +
+            std::count(ids.begin(), ids.end(), text::kImageId) * (least_rows(model) - 1)) {
+  check();
+}
+
+void PromptLength::add(const models::ImageRows& picture) {
+  rows_ += static_cast<int64_t>(picture.kinds.size()) - least_rows(model_);
+  check();
+}
+
+void PromptLength::check() const {
+  if (room_behind(model_, rows_) < 1) throw PromptTooLong(rows_, model_.decoder.config.max_positions);
+}
+
 std::vector<int64_t> prompt_ids(const models::Model& model, const Request& request, size_t pictures) {
   std::vector<int64_t> ids = tokenise(model, request);
   check_ids(model, ids, pictures);
@@ -75,20 +106,17 @@ PromptRows merge(const models::Model& model, std::vector<int64_t> ids, std::span
   return prompt;
 }
 
-bool leaves_room(const models::Model& model, const PromptRows& prompt) {
-  const int64_t longest = model.decoder.config.max_positions;
-  return longest == 0 || prompt.rows() < longest;
-}
-
 PromptRows build_prompt(const models::Model& model, const Request& request) {
+  const plan::Plan& plan = plan_of(model, request);
   std::vector<int64_t> ids = prompt_ids(model, request, request.images.size());
+  PromptLength length(model, ids);
   std::vector<models::ImageRows> pictures;
-  for (const image::Image& picture : request.images) pictures.push_back(model.encode_image(picture));
+  for (const image::Image& picture : request.images) {
+    pictures.push_back(model.encode_image(picture, &plan));
+    length.add(pictures.back());
+  }
   PromptRows prompt = merge(model, std::move(ids), pictures);
   prompt.images = std::move(pictures);
-  require(leaves_room(model, prompt), Fault::bad_request, "the prompt has ", prompt.rows(),
-          " tokens with its pictures, and the model takes ", model.decoder.config.max_positions,
-          " with the answer; shorten it or use fewer pictures");
   return prompt;
 }
 

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "base/error.h"
 #include "models/model.h"
 #include "session/session.h"
 
@@ -25,8 +26,39 @@ struct PromptRows {
   int64_t vision_rows() const;
 };
 
-/// Renders, tokenises, encodes pictures, merges. Throws Error{bad_request} when marks and pictures differ in number or
-/// the prompt is longer than the model takes.
+/// A prompt that leaves no room for an answer.
+class PromptTooLong : public Error {
+ public:
+  PromptTooLong(int64_t rows, int64_t longest);
+  int64_t rows() const { return rows_; }  ///< At least: known as far as was needed.
+
+ private:
+  int64_t rows_;
+};
+
+/// How many tokens the model takes behind a prompt of this many rows; none where it is 0 or less.
+int64_t room_behind(const models::Model& model, int64_t prompt_rows);
+
+/// Counts a prompt's rows as they become known, so that nothing is made of a prompt that does not fit.
+class PromptLength {
+ public:
+  /// Every picture counts as the smallest. Throws PromptTooLong, as add() does.
+  PromptLength(const models::Model& model, const std::vector<int64_t>& ids);
+  /// What one of the pictures really takes.
+  void add(const models::ImageRows& picture);
+
+ private:
+  void check() const;
+
+  const models::Model& model_;
+  int64_t rows_;
+};
+
+/// Fewest rows that a picture takes.
+int64_t least_rows(const models::Model& model);
+
+/// Renders, tokenises, encodes pictures under the request's plan, merges. Throws Error{bad_request} when marks and
+/// pictures differ in number or the plan is none for this model, PromptTooLong.
 PromptRows build_prompt(const models::Model& model, const Request& request);
 
 /// The tokens of a request with this many pictures; its own are not looked at. Throws Error{bad_request} as above.
@@ -34,8 +66,5 @@ std::vector<int64_t> prompt_ids(const models::Model& model, const Request& reque
 
 /// Puts the rows of the pictures at their marks. `images` of the result is left empty.
 PromptRows merge(const models::Model& model, std::vector<int64_t> ids, std::span<const models::ImageRows> pictures);
-
-/// Whether the model takes an answer behind the prompt.
-bool leaves_room(const models::Model& model, const PromptRows& prompt);
 
 }  // namespace lithe::session

@@ -3,19 +3,33 @@
 #include "base/error.h"
 #include "models/model.h"
 #include "session/answer.h"
+#include "session/prompt_rows.h"
+#include "session/storage.h"
 
 namespace lithe::session {
 namespace {
 
+constexpr std::pair<const char*, models::WeightStorage> kStorages[] = {
+    {"auto", models::WeightStorage::as_in_file},
+    {"float32", models::WeightStorage::float32},
+    {"bfloat16", models::WeightStorage::bfloat16},
+    {"float16", models::WeightStorage::float16},
+};
+
+}  // namespace
+
 models::WeightStorage storage_named(const std::string& name) {
-  if (name == "auto") return models::WeightStorage::as_in_file;
-  if (name == "float32") return models::WeightStorage::float32;
-  if (name == "bfloat16") return models::WeightStorage::bfloat16;
-  if (name == "float16") return models::WeightStorage::float16;
+  for (const auto& [known, storage] : kStorages) {
+    if (name == known) return storage;
+  }
   fail(Fault::bad_request, "weights cannot be held as '", name, "'; use auto, float32, bfloat16 or float16");
 }
 
-}  // namespace
+std::vector<std::string> weight_types() {
+  std::vector<std::string> names;
+  for (const auto& [name, storage] : kStorages) names.emplace_back(name);
+  return names;
+}
 
 const char* name_of(StopReason reason) {
   switch (reason) {
@@ -43,8 +57,13 @@ Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
 Session::~Session() = default;
 
-Answer Session::answer(const Request& request, const AnswerOptions& options) {
+Answer Session::answer(const Request& request, const AnswerOptions& options) const {
   return run_answer(*model_, request, options);
+}
+
+void Session::check_pictures(size_t count) const {
+  const int64_t rows = static_cast<int64_t>(count) * least_rows(*model_);
+  if (room_behind(*model_, rows) < 1) throw PromptTooLong(rows, model_->decoder.config.max_positions);
 }
 
 SamplingPolicy Session::default_sampling() const {

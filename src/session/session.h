@@ -46,9 +46,13 @@ struct AnswerOptions {
   bool ignore_eos = false;
   std::vector<std::string> stop;           ///< Beside the model's own stop strings.
   std::optional<SamplingPolicy> sampling;  ///< Absent: greedy.
-  /// Called with each settled piece of text (whole UTF-8 characters). false ends the answer.
+  /// Called with each settled piece of text (whole UTF-8 characters). Where it returns false or throws, the answer ends
+  /// and it is not called again.
   std::function<bool(const std::string& piece)> on_text;
 };
+
+/// What OpenOptions::weights may be.
+std::vector<std::string> weight_types();
 
 enum class StopReason { eos, stop_string, length, cancelled };
 const char* name_of(StopReason reason);  ///< "eos", "stop", "length", "cancelled"
@@ -96,7 +100,10 @@ class Session {
 
   /// Prefill, then decode. Throws Error{bad_request}: pictures and marks differ in number, a prompt longer than the
   /// model takes, a plan that the weights cannot run.
-  Answer answer(const Request& request, const AnswerOptions& options = {});
+  Answer answer(const Request& request, const AnswerOptions& options = {}) const;
+
+  /// Throws Error{bad_request} for more pictures than a prompt of this model has room for, before they are decoded.
+  void check_pictures(size_t count) const;
 
   /// The decoding policy of the folder's generation_config.json (greedy where it says nothing).
   SamplingPolicy default_sampling() const;

@@ -91,7 +91,7 @@ void record_prompt(Recording& recording, const plan::Plan& plan, const PromptRow
 
 }  // namespace
 
-void write_trace(Session& session, const Request& request, const TraceOptions& options,
+void write_trace(const Session& session, const Request& request, const TraceOptions& options,
                  const std::filesystem::path& out) {
   const c10::InferenceMode no_gradients;
   const models::Model& model = session.model();
@@ -99,10 +99,10 @@ void write_trace(Session& session, const Request& request, const TraceOptions& o
   require(options.max_tokens >= 0, Fault::bad_request, "trace: the number of tokens is ", options.max_tokens,
           ", it must be 0 or more");
   const PromptRows prompt = build_prompt(model, request);
-  const int64_t longest = model.decoder.config.max_positions;
-  require(longest == 0 || prompt.rows() + options.max_tokens <= longest, Fault::bad_request, "trace: ", prompt.rows(),
-          " prompt tokens and ", options.max_tokens, " new ones do not fit into the model's ", longest,
-          "; use --max-tokens ", longest - prompt.rows(), " or fewer");
+  const int64_t room = room_behind(model, prompt.rows());
+  require(options.max_tokens <= room, Fault::bad_request, "trace: ", prompt.rows(), " prompt tokens and ",
+          options.max_tokens, " new ones don't fit into the model's ", model.decoder.config.max_positions, "; ask for ",
+          room, " or fewer");
 
   Recording recording;
   record_prompt(recording, plan, prompt);

@@ -16,7 +16,7 @@ struct TraceOptions {
 /// images.I.pixel_values, images.I.vision_features, images.I.projected, input_ids, inputs_embeds, vision_mask,
 /// layers.L.kept, layers.L.router_weight, layers.L.hidden, logits, tokens, step_logits, kv_lengths.prefill,
 /// kv_lengths.end. float32 and int64. Written beside, then renamed. Throws Error.
-void write_trace(Session& session, const Request& request, const TraceOptions& options,
+void write_trace(const Session& session, const Request& request, const TraceOptions& options,
                  const std::filesystem::path& out);
 
 }  // namespace lithe::session

@@ -184,12 +184,32 @@ TEST(Batch, RefusesInOneSentence) {
   }
 }
 
+TEST(Batch, TakesAPipe) {
+  const fs::path at = folder("batch-pipe");
+  write(at / "in.jsonl", good_questions());
+  const Ran ran = shell("head -n 2 in.jsonl | lithe batch demo /dev/stdin -o out.jsonl", at);
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const auto answers = by_id(at / "out.jsonl");
+  ASSERT_EQ(answers.size(), 2U);
+  EXPECT_TRUE(answers.at("0").contains("answer")) << answers.at("0");
+  EXPECT_EQ(shell("lithe batch demo . -o other.jsonl", at).code, 3);
+}
+
+// Also while it passes over lines that have their answers, of which there may be many.
+TEST(Batch, CtrlCEndsIt) {
+  const fs::path at = folder("batch-interrupt");
+  write(at / "out.jsonl", "{\"id\":1,\"answer\":\"\"}\n");
+  const Ran ran = shell(
+      R"(yes '{"id": 1}' | timeout --preserve-status -s INT -k 20 5 lithe batch demo /dev/stdin -o out.jsonl)", at);
+  EXPECT_EQ(ran.code, 130) << ran.err;
+}
+
 TEST(Batch, ARequestThatNeverFitsIsAnErrorLine) {
   const fs::path at = folder("batch-memory"), out = at / "out.jsonl";
   write(at / "in.jsonl", good_questions());
   ASSERT_EQ(lithe({"batch", "demo", (at / "in.jsonl").string(), "-o", out.string(), "--memory", "0.001"}).code, 0);
   for (const Json& line : lines_of(out))
-    EXPECT_NE(line.at("error").get<std::string>().find("allow more memory"), std::string::npos);
+    EXPECT_NE(line.at("error").get<std::string>().find("allow more memory. --memory says"), std::string::npos) << line;
 }
 
 }  // namespace

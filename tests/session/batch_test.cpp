@@ -1,7 +1,6 @@
 #include "session/batch.h"
 
-#include <c10/core/Allocator.h>
-#include <c10/util/ThreadLocalDebugInfo.h>
+#include <c10/core/CPUAllocator.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -11,7 +10,9 @@
 #include "image/decode.h"
 #include "models/model.h"
 #include "plan/parse.h"
+#include "session/allocation_meter.h"
 #include "session/batch_memory.h"
+#include "session/cache_bound.h"
 #include "session/prompt_rows.h"
 
 namespace lithe::session {
@@ -166,6 +167,37 @@ TEST(Batch, ACallbackEndsItsOwnAnswerOnly) {
   EXPECT_EQ(answers.at(1).text, streamed);
 }
 
+// Whatever is held back when the callback ends the answer (a stop string begun, a character unfinished) stays back.
+TEST(Answering, ACallbackThatEndedTheAnswerIsNotCalledAgain) {
+  Session& session = model("easyvqa-dense");
+  const Request request = ask(session, {"901.png"}, "what is the color of the rectangle?");
+  for (const bool throws : {false, true}) {
+    const std::string whole = session.answer(request, {.max_new_tokens = 12, .ignore_eos = true}).text;
+    ASSERT_GT(whole.size(), 2U);
+    for (size_t i = 1; i < whole.size(); ++i) {
+      int64_t calls = 0;
+      std::string streamed;
+      const AnswerOptions options{.max_new_tokens = 12,
+                                  .ignore_eos = true,
+                                  .stop = {whole.substr(i, 1) + "never", whole.substr(1, 1) + "neither"},
+                                  .on_text = [&](const std::string& piece) {
+                                    ++calls;
+                                    streamed += piece;
+                                    if (throws) throw std::out_of_range("mine");
+                                    return false;
+                                  }};
+      if (throws) {
+        EXPECT_THROW(session.answer(request, options), std::out_of_range);
+      } else {
+        const Answer answer = session.answer(request, options);
+        EXPECT_EQ(answer.stop, StopReason::cancelled);
+        EXPECT_EQ(answer.text, streamed);
+      }
+      EXPECT_EQ(calls, 1) << i;
+    }
+  }
+}
+
 // A request that is wrong, or whose plan the model refuses, takes nobody along.
 TEST(Batch, WrongRequestsFailAlone) {
   Session& session = model("easyvqa-dense");
@@ -188,20 +220,6 @@ TEST(Batch, WrongRequestsFailAlone) {
   }
 }
 
-/// Counts what LibTorch's allocator hands out on this thread, at its highest.
-class AllocationMeter : public c10::MemoryReportingInfoBase {
- public:
-  void reportMemoryUsage(void*, int64_t size, size_t, size_t, c10::Device) override {
-    now_ += size;
-    peak_ = std::max(peak_, now_);
-  }
-  bool memoryProfilingEnabled() const override { return true; }
-  int64_t peak() const { return peak_; }
-
- private:
-  int64_t now_ = 0, peak_ = 0;
-};
-
 TEST(Batch, MemoryIsAdmittedBeforeItIsUsed) {
   Session& session = model("easyvqa-pmod");
   const std::vector<Question> questions = mixed_questions(session, {"", "dense", "fastv", "shortv"});
@@ -210,7 +228,7 @@ TEST(Batch, MemoryIsAdmittedBeforeItIsUsed) {
     BatchRun batch(session, {.sequences = 16, .bytes = bytes});
     for (size_t i = 0; i < questions.size(); ++i)
       batch.submit(static_cast<int64_t>(i), questions[i].request, questions[i].options);
-    const auto meter = std::make_shared<AllocationMeter>();
+    const auto meter = std::make_shared<test::AllocationMeter>();
     const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, meter);
     int64_t most_running = 0;
     size_t answered = 0;
@@ -224,6 +242,59 @@ TEST(Batch, MemoryIsAdmittedBeforeItIsUsed) {
     EXPECT_GT(meter->peak(), 0);
     EXPECT_GT(most_running, 1);
   }
+}
+
+/// Fails one allocation of LibTorch's while it lives.
+class FailingAllocator : public c10::Allocator {
+ public:
+  explicit FailingAllocator(int64_t good) : good_(good) { c10::SetCPUAllocator(this, 100); }
+  ~FailingAllocator() override { c10::SetCPUAllocator(usual_, 100); }
+  c10::DataPtr allocate(size_t bytes) override {
+    if (good_-- == 0) throw std::bad_alloc();
+    return usual_->allocate(bytes);
+  }
+  c10::DeleterFnPtr raw_deleter() const override { return usual_->raw_deleter(); }
+  void copy_data(void* to, const void* from, size_t count) const override { default_copy_data(to, from, count); }
+  bool failed() const { return good_ < 0; }
+
+ private:
+  c10::Allocator* const usual_ = c10::GetCPUAllocator();
+  int64_t good_;
+};
+
+// Wherever memory runs out, a request ends with that as its outcome, and the others with their answers.
+void expect_outcomes_without_memory(int64_t tokens, const std::vector<Fault>& faults) {
+  Session& session = model("easyvqa-pmod");
+  std::vector<Question> questions;
+  std::vector<Answer> alone;
+  for (const char* text : {"is there a circle?", "what shape is in the image?", "is there a blue shape?"}) {
+    questions.push_back({ask(session, {"901.png"}, text), {.max_new_tokens = tokens, .ignore_eos = true}});
+    alone.push_back(session.answer(questions.back().request, questions.back().options));
+  }
+  int64_t failures = 0;
+  bool failed = true;
+  for (int64_t good = 0; failed; good += good / 3 + 1) {
+    FailingAllocator allocator(good);
+    const auto outcomes = run_all(session, questions, {.sequences = 3});
+    failed = allocator.failed();
+    ASSERT_EQ(outcomes.size(), questions.size());
+    for (const auto& [ticket, outcome] : outcomes) {
+      if (outcome.error) {
+        EXPECT_NE(std::find(faults.begin(), faults.end(), outcome.error->fault()), faults.end())
+            << outcome.error->what() << ", allocation " << good;
+        ++failures;
+      } else {
+        expect_same(outcome.answer, alone[static_cast<size_t>(ticket)], concat("allocation ", good));
+      }
+    }
+  }
+  EXPECT_GT(failures, 0);
+}
+
+TEST(Batch, ALackOfMemoryIsAnOutcome) {
+  expect_outcomes_without_memory(1, {Fault::no_memory});
+  // A layer state whose keys have grown and whose values have not takes no further token.
+  expect_outcomes_without_memory(3, {Fault::no_memory, Fault::internal});
 }
 
 TEST(Batch, RefusesWhatNeverFits) {
@@ -248,6 +319,80 @@ TEST(Batch, CountsTheCacheAsItIsHeld) {
     EXPECT_GE(counted, answer.cache.bytes_at_end) << plan;
     EXPECT_LE(counted, answer.cache.bytes_at_end * 14 / 12)
         << plan;  // one layer of twelve, and the token that is not run
+  }
+}
+
+/// Rows cached per layer by a choice that keeps the kinds in this order as long as it can.
+std::vector<int64_t> cached_when_kept(const plan::Plan& plan, int64_t layers, std::vector<routing::RowKind> alive,
+                                      const std::vector<routing::RowKind>& order) {
+  std::vector<int64_t> cached;
+  std::stable_sort(alive.begin(), alive.end(), [&](routing::RowKind a, routing::RowKind b) {
+    return std::find(order.begin(), order.end(), a) < std::find(order.begin(), order.end(), b);
+  });
+  for (int64_t number = 0; number < layers; ++number) {
+    const plan::LayerPlan* entry = plan.find("decoder", number);
+    const plan::LayerPlan layer = entry ? *entry : plan::LayerPlan{};
+    std::vector<bool> governed(alive.size()), caches(alive.size(), true), stays(alive.size(), true);
+    for (const plan::Rule& rule : layer.rules) {
+      std::vector<size_t> group;
+      for (size_t i = 0; i < alive.size(); ++i) {
+        if (!governed[i] && routing::belongs(alive[i], rule.group)) group.push_back(i);
+      }
+      const int64_t kept = plan::kept_rows(rule, static_cast<int64_t>(group.size()));
+      for (size_t i = 0; i < group.size(); ++i) {
+        governed[group[i]] = true;
+        if (static_cast<int64_t>(i) < kept) continue;
+        caches[group[i]] = rule.others.cache;
+        stays[group[i]] = rule.others_return;
+      }
+    }
+    cached.push_back(layer.self_attention ? std::count(caches.begin(), caches.end(), true) : 0);
+    std::vector<routing::RowKind> next;
+    for (size_t i = 0; i < alive.size(); ++i) {
+      if (stays[i]) next.push_back(alive[i]);
+    }
+    alive = std::move(next);
+  }
+  return cached;
+}
+
+// A choice among all vision rows may leave any mix of them for the layers after.
+TEST(Batch, CountsTheCacheForAnyChoice) {
+  using routing::RowKind;
+  const RowKind text = RowKind::text, low = RowKind::vision, high = RowKind::vision_high_res;
+  std::vector<RowKind> kinds(10, text);
+  kinds.insert(kinds.end(), 40, low);
+  kinds.insert(kinds.end(), 60, high);
+  plan::Plan plan{.name = "mixed", .layers = {{.layer = 2}, {.layer = 3}, {.layer = 4}}};
+  plan.layers[0].rules = {{.group = plan::Group::vision, .keep_count = 30, .by = "attention", .others_return = false}};
+  plan.layers[1].rules = plan.layers[2].rules = {{.group = plan::Group::vision_high_res, .keep_count = 0}};
+  const auto most = [&] { return most_rows_cached(plan, 6, kinds); };
+  EXPECT_EQ(most(), (std::vector<int64_t>{110, 110, 40, 40, 40, 40}));
+  EXPECT_EQ(cached_when_kept(plan, 6, kinds, {low, high, text}), most());
+
+  std::mt19937 draw(3);
+  const auto coin = [&] { return draw() % 2 == 0; };
+  for (int round = 0; round < 300; ++round) {
+    plan.layers.clear();
+    for (int64_t layer = 0; layer < 6; ++layer) {
+      plan.layers.push_back({.layer = layer, .self_attention = draw() % 5 > 0});
+      for (const plan::Group group :
+           {plan::Group::vision_high_res, plan::Group::vision, plan::Group::text, plan::Group::all}) {
+        if (coin()) continue;
+        const bool returns = coin() || group == plan::Group::text || group == plan::Group::all;
+        plan.layers.back().rules.push_back({.group = group,
+                                            .keep_share = draw() % 5 / 4.0,
+                                            .by = "uniform",
+                                            .others = {true, true, coin(), true},
+                                            .others_return = returns});
+      }
+      if (coin()) std::reverse(plan.layers.back().rules.begin(), plan.layers.back().rules.end());
+    }
+    std::vector<RowKind> order = {text, low, high};
+    do {
+      const std::vector<int64_t> cached = cached_when_kept(plan, 6, kinds, order), bound = most();
+      for (size_t layer = 0; layer < 6; ++layer) EXPECT_LE(cached[layer], bound[layer]) << "round " << round;
+    } while (std::next_permutation(order.begin(), order.end()));
   }
 }
 

@@ -215,6 +215,29 @@ TEST(Chat, ChangesItsPlanBetweenTurns) {
   EXPECT_EQ(chat.plan(), session.plan());
 }
 
+// Pictures of earlier turns are encoded anew under a plan that skips another part of the tower.
+TEST(Chat, ChangesWhatTheTowerRunsBetweenTurns) {
+  Session& session = model(kModels / "easyvqa-dense");
+  const image::Image picture = image::read_image(kModels / "images/901.png", session.decode_options());
+  const plan::Plan skipped = plan::parse_plan(
+      parse_json(R"({"method": "eas", "stream": "vision_tower", "layers": [1]})", "test"), "test", session.facts());
+  const AnswerOptions options{.max_new_tokens = 6, .ignore_eos = true};
+  Chat chat(session);
+  std::vector<image::Image> pictures;
+  for (const std::optional<plan::Plan>& plan :
+       {std::optional<plan::Plan>(), std::optional(skipped), std::optional<plan::Plan>()}) {
+    chat.use_plan(plan);
+    pictures.push_back(picture);
+    Request request{.messages = chat.messages(), .images = pictures, .plan = plan};
+    request.messages.push_back(text::user_message(kTurns[0].question, 1));
+    const Answer fresh = session.answer(request, options), answer = chat.ask(kTurns[0].question, {picture}, options);
+    EXPECT_EQ(answer.tokens, fresh.tokens);
+    ASSERT_EQ(answer.token_logits.size(), fresh.token_logits.size());
+    for (size_t i = 0; i < fresh.token_logits.size(); ++i)
+      EXPECT_NEAR(answer.token_logits[i], fresh.token_logits[i], 1e-4 * std::abs(fresh.token_logits[i]) + 1e-5);
+  }
+}
+
 TEST(Chat, AfterAResetItBeginsAnew) {
   Session& session = model(kModels / "easyvqa-dense");
   Chat chat(session, "Answer in one word.");

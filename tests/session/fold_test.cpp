@@ -9,6 +9,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "base/error.h"
 #include "image/decode.h"
 #include "io/safetensors.h"
 #include "models/converting.h"
@@ -203,6 +204,29 @@ TEST_F(Fold, LoraInTheOriginalLayout) {
   const fs::path lora = adapter(*models::open_model(base), "model.", "model.mm_projector.0",
                                 "model.vision_tower.vision_tower.vision_model.", {0, 3});
   fold_and_ask(Session::open(base, {.lora = lora}), sample_prompts("liuhaotian_llava15"));
+}
+
+/// Folded weights past what 16 bits hold are not left behind as a model.
+TEST_F(Fold, WeightsThatOverflowAreRefused) {
+  const fs::path base = golden("hf_llava15") / "checkpoint";
+  const auto model = models::open_model(base);
+  const int64_t h = model->decoder.config.hidden, i = model->decoder.config.intermediate;
+  test::PeftFolder peft(4, 1000);
+  const std::string product = "base_model.model.model.language_model.layers.0.mlp.up_proj.";
+  peft.put(product + "lora_A.weight", {4, h}, 1);
+  peft.put(product + "lora_B.weight", {i, 4}, 1000);
+  peft.write(temp_ / "adapter");
+  const Prompt prompt = sample_prompts("hf_llava15").front();
+  try {
+    fold(Session::open(base, {.lora = temp_ / "adapter", .weights = "float16"}), prompt, false);
+    FAIL() << "nothing was thrown";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.fault(), Fault::bad_request);
+    EXPECT_NE(std::string(error.what()).find(out().string()), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("bfloat16 or float32"), std::string::npos) << error.what();
+  }
+  EXPECT_FALSE(fs::exists(out()));
+  EXPECT_NO_THROW(fold(Session::open(base, {.lora = temp_ / "adapter", .weights = "float32"}), prompt, false));
 }
 
 /// transformers knows no adapters, but a converted folder has them under the names of its own layout.

@@ -1,0 +1,33 @@
+#include "session/errors.h"
+
+#include <c10/util/Exception.h>
+
+#include <new>
+#include <string>
+
+namespace lithe::session {
+namespace {
+
+bool is_lack_of_memory(const std::exception& failure) {
+  if (dynamic_cast<const std::bad_alloc*>(&failure) || dynamic_cast<const c10::OutOfMemoryError*>(&failure))
+    return true;
+  // On the CPU, LibTorch's failed allocation has no type of its own.
+  const auto* torch = dynamic_cast<const c10::Error*>(&failure);
+  return torch && torch->msg().find("DefaultCPUAllocator") != std::string::npos;
+}
+
+}  // namespace
+
+Error error_of(const std::exception& failure) {
+  if (const auto* error = dynamic_cast<const Error*>(&failure)) return *error;
+  if (is_lack_of_memory(failure)) {
+    return {
+        Fault::no_memory,
+        "The machine has too little memory for this; shorten the prompt, hold the weights as bfloat16, or let fewer "
+        "requests run at a time."};
+  }
+  const std::string text = failure.what();
+  return {Fault::internal, text.substr(0, text.find('\n'))};  // LibTorch writes its own stack behind the first line
+}
+
+}  // namespace lithe::session

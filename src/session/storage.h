@@ -1,0 +1,12 @@
+#pragma once
+
+#include <string>
+
+#include "models/model.h"
+
+namespace lithe::session {
+
+/// How weights are held, as OpenOptions::weights says it. Throws Error{bad_request}.
+models::WeightStorage storage_named(const std::string& name);
+
+}  // namespace lithe::session
