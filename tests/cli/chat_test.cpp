@@ -71,13 +71,13 @@ class Terminal {
   }
 
   /// What came before the next prompt. The editor prints it and then takes over the keys, so that is waited for too.
-  std::string prompt() {
-    std::string printed = until("> ");
+  std::string prompt(const std::string& mark = "> ") {
+    std::string printed = until(mark);
     termios mode = {};
     for (int tries = 0; tries < 10'000 && tcgetattr(terminal_, &mode) == 0 && (mode.c_lflag & ICANON) != 0; ++tries) {
       usleep(1000);
     }
-    printed.resize(printed.size() - std::min<std::size_t>(2, printed.size()));
+    printed.resize(printed.size() - std::min(mark.size(), printed.size()));
     return std::regex_replace(printed, std::regex("\r"), "");
   }
 
@@ -133,13 +133,13 @@ TEST(Chat, ABlockIsOneMessage) {
   chat.prompt();
   chat.enter("/image " + kPicture);
   chat.type("\"\"\" what is\r");
-  chat.until(". ");
+  chat.prompt(". ");
   chat.type("/the color of\r");
-  chat.until(". ");
+  chat.prompt(". ");
   const std::string answer = chat.enter("the rectangle? \"\"\"");
   EXPECT_EQ(answer, fresh("USER: <image>\nwhat is\n/the color of\nthe rectangle? ASSISTANT:", {kPicture}));
   chat.type("\"\"\" given up\r");
-  chat.until(". ");
+  chat.prompt(". ");
   chat.type(kCtrlC);
   chat.prompt();
   EXPECT_EQ(chat.enter("\"\"\"/reset\"\"\""),
