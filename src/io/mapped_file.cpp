@@ -40,13 +40,6 @@ Bytes map_file(const std::filesystem::path& path) {
   return {{static_cast<const std::byte*>(begin), size}, owner, name};
 }
 
-void will_need(std::span<const std::byte> bytes) {
-  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const auto begin = reinterpret_cast<std::uintptr_t>(bytes.data());
-  const std::uintptr_t first = begin / page * page;
-  if (!bytes.empty()) ::madvise(reinterpret_cast<void*>(first), begin + bytes.size() - first, MADV_WILLNEED);
-}
-
 void need_no_more([[maybe_unused]] std::span<const std::byte> bytes) {
 #ifdef MADV_PAGEOUT  // Unlike MADV_DONTNEED it loses nothing where the bytes are no file's.
   const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));

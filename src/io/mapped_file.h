@@ -12,9 +12,6 @@ namespace lithe::io {
 /// file.
 Bytes map_file(const std::filesystem::path& path);
 
-/// Asks the system to read these bytes of a mapping ahead; no effect on other memory.
-void will_need(std::span<const std::byte> bytes);
-
 /// Tells the system that these bytes of a mapping have been read for the last time, so that their pages can go first.
 /// They can still be read. No effect on other memory, nor on systems that cannot do it.
 void need_no_more(std::span<const std::byte> bytes);

@@ -1,4 +1,5 @@
 #include "base/error.h"
+#include "models/config.h"
 #include "models/family.h"
 #include "models/lora.h"
 #include "text/conversation.h"
@@ -42,15 +43,8 @@ void complete_lora_config(Json& config, const fs::path& lora, const std::string&
   if (!view.has("conversation"))
     config["conversation"] = text::conversation_for(lora.filename().string(), view.text("model_type"));
   if (!view.has("mm_vision_tower")) return;
-  const fs::path named = view.text("mm_vision_tower");
-  for (const fs::path& path :
-       {lora / named, lora.parent_path() / named, lora / named.filename(), lora.parent_path() / named.filename()}) {
-    std::error_code code;
-    if (fs::exists(path / "config.json", code)) {
-      config["mm_vision_tower"] = path.string();
-      return;
-    }
-  }
+  const fs::path tower = named_folder(lora, view.text("mm_vision_tower"));
+  if (!tower.empty()) config["mm_vision_tower"] = tower.string();
 }
 
 std::unique_ptr<Model> open_family(const Source& source) {

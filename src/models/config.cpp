@@ -13,14 +13,6 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kMaxHeads = 1024, kMaxHeadDim = 4096, kMaxPositions = int64_t{1} << 24, kMaxVocab = int64_t{1} << 24;
 
-/// A finite number from `low` to `high`.
-double number_in(const JsonView& config, const char* key, double fallback, double low, double high) {
-  const double value = config.number(key, fallback);
-  require(value >= low && value <= high, Fault::bad_file, config.source(), ": '", key, "' is ", value,
-          ", it must lie between ", low, " and ", high);
-  return value;
-}
-
 double positive(const JsonView& config, const char* key, double fallback) {
   return number_in(config, key, fallback, 1e-12, 1e12);
 }
@@ -87,6 +79,13 @@ fs::path named_folder(const fs::path& folder, const fs::path& named) {
 
 fs::path last_part(const fs::path& named) {
   return named.has_filename() ? named.filename() : named.parent_path().filename();
+}
+
+double number_in(const JsonView& config, const char* key, double fallback, double low, double high) {
+  const double value = config.number(key, fallback);
+  require(value >= low && value <= high, Fault::bad_file, config.source(), ": '", key, "' is ", value,
+          ", it must lie between ", low, " and ", high);
+  return value;
 }
 
 int64_t size_in(const JsonView& config, const char* key, int64_t fallback, int64_t most) {

@@ -13,6 +13,9 @@ namespace lithe::models {
 /// allocated.
 int64_t size_in(const JsonView& config, const char* key, int64_t fallback, int64_t most);
 
+/// A finite number from `low` to `high`. Throws Error{bad_file}.
+double number_in(const JsonView& config, const char* key, double fallback, double low, double high);
+
 /// The model folder that a config in `folder` names: by a path from there or from the folder above, or by a hub id,
 /// whose last part is looked for in both. Empty where none of them has a config.json.
 std::filesystem::path named_folder(const std::filesystem::path& folder, const std::filesystem::path& named);

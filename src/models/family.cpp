@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "models/config.h"
 #include "models/counting.h"
 #include "plan/parse.h"
 #include "plan/validate.h"
@@ -32,13 +33,6 @@ std::vector<int64_t> ids_in(const JsonView& config, const char* key) {
   else
     add(value);
   return ids;
-}
-
-double in_range(const JsonView& file, const char* key, double fallback, double low, double high) {
-  const double value = file.number(key, fallback);
-  require(value >= low && value <= high, Fault::bad_file, file.source(), ": '", key, "' is ", value,
-          ", it must lie between ", low, " and ", high);
-  return value;
 }
 
 void add_eas(const std::string& stream, const EasLayers& eas, plan::ModelFacts& facts) {
@@ -154,10 +148,10 @@ GenerationDefaults read_generation(const fs::path& folder) {
             ": 'max_new_tokens' is ", *defaults.max_new_tokens, ", it must lie between 1 and ", kMaxTokens);
   }
   defaults.sample = file.boolean("do_sample", false);
-  defaults.temperature = in_range(file, "temperature", 1, 0, 100);
-  defaults.top_p = in_range(file, "top_p", 1, 0, 1);
-  defaults.min_p = in_range(file, "min_p", 0, 0, 1);
-  defaults.repetition_penalty = in_range(file, "repetition_penalty", 1, 1e-3, 1e3);
+  defaults.temperature = number_in(file, "temperature", 1, 0, 100);
+  defaults.top_p = number_in(file, "top_p", 1, 0, 1);
+  defaults.min_p = number_in(file, "min_p", 0, 0, 1);
+  defaults.repetition_penalty = number_in(file, "repetition_penalty", 1, 1e-3, 1e3);
   defaults.top_k = std::max<int64_t>(0, file.integer("top_k", kTopKOfTransformers));
   return defaults;
 }

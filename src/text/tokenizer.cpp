@@ -37,9 +37,8 @@ std::unique_ptr<Engine> open_engine(const fs::path& folder, const Settings& sett
   require(has_json || has_model, Fault::bad_file, folder.string(),
           ": no tokenizer.json and no tokenizer.model; copy one from the model's origin");
   // Models of the original layout were made with the slow tokenizer; those of transformers' layout know the mark.
-  const bool slow = dialect == Dialect::original || !has_json || !adds_image_mark(json);
-  if (has_model && slow) return open_sentencepiece_engine(model, settings);
-  return open_json_engine(json);
+  const bool fast = !has_model || (has_json && dialect == Dialect::hf && adds_image_mark(json));
+  return fast ? open_json_engine(json) : open_sentencepiece_engine(model, settings);
 }
 
 std::vector<std::string> cut_at_marks(const std::string& prompt) {

@@ -28,12 +28,10 @@ Tensor folded_offset(const Linear& linear, const Tensor& offset) {
   return linear.bias ? bias + wide(*linear.bias) : bias;
 }
 
-}  // namespace
-
-Tensor AdapterMap::matrix() const {
-  const Tensor whole = at::eye(left.size(0), left.options()) + left.matmul(right);
-  return gain ? gain->unsqueeze(1) * whole : whole;
-}
+/// M and c0.
+struct MixedUp {
+  Tensor matrix, offset;
+};
 
 MixedUp mixed(const GatedUp& up, const std::optional<Tensor>& gate) {
   const auto path = [&](const Tensor& weight, const std::optional<Tensor>& bias, int64_t i) {
@@ -47,6 +45,13 @@ MixedUp mixed(const GatedUp& up, const std::optional<Tensor>& gate) {
   if (!up.d_weight) return b;
   const MixedUp d = path(*up.d_weight, up.d_bias, 1);
   return {b.matrix + d.matrix, b.offset + d.offset};
+}
+
+}  // namespace
+
+Tensor AdapterMap::matrix() const {
+  const Tensor whole = at::eye(left.size(0), left.options()) + left.matmul(right);
+  return gain ? gain->unsqueeze(1) * whole : whole;
 }
 
 AdapterMap map_of(const RepAdapter& adapter, const std::optional<Tensor>& gate) {

@@ -14,12 +14,7 @@ struct AdapterMap {
   Tensor matrix() const;  ///< [hidden, hidden] diag(gain) (I + left right)
 };
 
-/// M = s (w0 B + w1 D) and c0 = s (w0 b + w1 d) written out: [hidden, rank] and [hidden].  gate: [2]; absent: w0 = w1 =
-/// 1.
-struct MixedUp {
-  Tensor matrix, offset;
-};
-MixedUp mixed(const GatedUp& up, const std::optional<Tensor>& gate);
+// With M = s (w0 B + w1 D) and c0 = s (w0 b + w1 d). gate: [2], w0 and w1; absent: both 1.
 
 /// R = I + M A, r = M a + c0.
 AdapterMap map_of(const RepAdapter& adapter, const std::optional<Tensor>& gate);
