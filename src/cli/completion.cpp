@@ -4,6 +4,7 @@
 #include "cli/command.h"
 #include "cli/standard_output.h"
 #include "plan/parse.h"
+#include "session/session.h"
 
 namespace lithe::cli {
 namespace {
@@ -24,7 +25,7 @@ _lithe() {
 
 // Behind a flag that names something of Lithe's own, and for MODEL, these names are offered, some of them beside files.
 constexpr const char* kTail = R"(  case $before in
-    --weights) names="auto float32 bfloat16 float16" ;;
+    --weights) names="@weights@" ;;
     --device) names="cpu cuda" ;;
     --to) names="hf original same" ;;
     --shape) names="@shapes@" ;;
@@ -74,6 +75,7 @@ std::string bash_script(const CLI::App& program) {
     commands.push_back(command->get_name());
     cases += "    " + command->get_name() + ") flags=\"" + flags_of(*command) + "\" ;;\n";
   }
+  fill_in(tail, "@weights@", joined(session::weight_types()));
   fill_in(tail, "@shapes@", joined(plan::shape_names()));
   fill_in(tail, "@plans@", joined(plan::builtin_plan_names()));
   fill_in(tail, "@commands@", joined(commands) + " " + flags_of(program));

@@ -7,6 +7,7 @@
 
 #include "session/answering.h"
 #include "session/batch_memory.h"
+#include "session/errors.h"
 #include "session/memory.h"
 
 namespace lithe::session {
@@ -97,8 +98,8 @@ class BatchRun::Impl {
                 " prompt rows and ", answering.token_budget(), " new tokens, and ", bytes_,
                 " may be used; ask for fewer tokens, a shorter prompt, or allow more memory.");
         next_ = std::move(member);
-      } catch (const Error& error) {
-        outcomes.push_back(failed(first.ticket, error));
+      } catch (const std::exception& failure) {
+        outcomes.push_back(failed(first.ticket, error_of(failure)));
       }
     }
     return next_.has_value();

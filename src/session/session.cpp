@@ -22,7 +22,9 @@ models::WeightStorage storage_named(const std::string& name) {
   for (const auto& [known, storage] : kStorages) {
     if (name == known) return storage;
   }
-  fail(Fault::bad_request, "weights cannot be held as '", name, "'; use auto, float32, bfloat16 or float16");
+  std::string known;
+  for (const std::string& type : weight_types()) known += (known.empty() ? "" : ", ") + type;
+  fail(Fault::bad_request, "weights can't be held as '", name, "'; use one of ", known);
 }
 
 std::vector<std::string> weight_types() {
