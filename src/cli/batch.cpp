@@ -40,7 +40,7 @@ values, activations) fits into --memory beside the others.)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe batch demo questions.jsonl -o answers.jsonl
-  lithe batch ~/llava-1.5-7b-hf questions.jsonl -o answers.jsonl --batch-size 8 --memory 12 -n 64
+  lithe batch ~/llava-1.5-7b-hf questions.jsonl -o answers-7b.jsonl --batch-size 8 --memory 12 -n 64
   lithe batch demo questions.jsonl -o dense.jsonl --plan dense --json
 
 Exit codes: 0 done (also where single requests failed), 130 interrupted, 2 impossible request, 3 bad file, 1 anything

@@ -49,6 +49,7 @@ Subject subject_of(const InspectOptions& options) {
   Subject subject;
   if (options.shape) {
     refuse_lora_over_shape(options.common);
+    apply(options.common);
     subject.facts = plan::shape_named(*options.shape);
     subject.plan = plan::load_plan(options.plan.value_or("p-mod"), subject.facts);
     return subject;

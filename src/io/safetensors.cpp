@@ -22,7 +22,7 @@ struct Range {
   int64_t end;
 };
 
-/// The element `i` of a header's array as a non-negative number that fits in 63 bits.
+/// A number of the header that is not negative and fits in 63 bits.
 std::optional<int64_t> natural(const json& value) {
   if (!value.is_number_unsigned() || value.get<uint64_t>() > INT64_MAX) return std::nullopt;
   return value.get<int64_t>();

@@ -16,7 +16,7 @@
 namespace lithe::ops {
 namespace {
 
-/// Output columns widened at a time: 512 rows of 4096 floats are 8 MB, which stays in the outer caches.
+/// Weights widened at a time: 512 rows of 4096 floats are 8 MB, which stays in the outer caches.
 constexpr int64_t kPanelFloats = int64_t{2} << 20;
 
 bool is_half(const Tensor& t) {
