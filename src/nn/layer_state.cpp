@@ -31,8 +31,9 @@ void LayerState::append(const Tensor& keys, const Tensor& values, std::span<cons
   const int64_t capacity = keys_.defined() ? keys_.size(0) : 0;
   if (held + rows > capacity) {
     const int64_t wanted = std::max({held + rows, reserve_rows_, capacity + capacity / 4});
-    keys_ = grown(keys_, keys, held, wanted);
-    values_ = grown(values_, values, held, wanted);
+    Tensor more_keys = grown(keys_, keys, held, wanted), more_values = grown(values_, values, held, wanted);
+    keys_ = std::move(more_keys);  // both or none, as memory may run out between them
+    values_ = std::move(more_values);
   }
   keys_.narrow(0, held, rows).copy_(keys.detach());
   values_.narrow(0, held, rows).copy_(values.detach());

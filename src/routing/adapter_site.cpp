@@ -42,7 +42,7 @@ nn::LayerState* state_of(SiteContext& context, size_t sequence) {
 }
 
 /// What `compute` makes of the mean row of each sequence. Prompts compute it and freeze it; decoded rows take what the
-/// prompt froze, or what no rows at all give, as the layer may have run none of the prompt.  x: [rows, hidden] ->
+/// prompt froze.  x: [rows, hidden] ->
 /// [sequences, width].  `left_out` rows at a sequence's start are not in the mean.
 template <class Compute>
 Tensor frozen(const Tensor& x, const std::vector<int64_t>& offsets, SiteContext& context, Slot slot, int64_t left_out,
@@ -55,8 +55,7 @@ Tensor frozen(const Tensor& x, const std::vector<int64_t>& offsets, SiteContext&
       rows.push_back(*(state->*slot));
       continue;
     }
-    const int64_t first = state && !prompt ? offsets[i + 1] : offsets[i] + left_out;
-    rows.push_back(compute(mean_row(x, first, offsets[i + 1]).unsqueeze(0)).squeeze(0));
+    rows.push_back(compute(mean_row(x, offsets[i] + left_out, offsets[i + 1]).unsqueeze(0)).squeeze(0));
     if (state && prompt) state->*slot = rows.back().detach();
   }
   return at::stack(rows);
@@ -69,27 +68,35 @@ std::optional<Tensor> gate_of(const std::optional<nn::AdapterGate>& gate, const 
   return frozen(x, offsets, context, slot, gate->left_out, *gate);
 }
 
-}  // namespace
-
-void freeze_gate(const nn::RepAdapter& adapter, const Tensor& x, const std::vector<int64_t>& offsets,
-                 SiteContext& context) {
-  gate_of(adapter.gate, x, offsets, context, &nn::LayerState::attention_gate);
+Slot gate_slot(Site::Kind kind) {
+  return kind == Site::Kind::feed_forward ? &nn::LayerState::feed_forward_gate : &nn::LayerState::attention_gate;
 }
+
+/// The mean of A x + a is A (mean of x) + a: one row a sequence goes through A.  -> [sequences, rank]
+Tensor mean_of(const nn::Pia& pia, const Tensor& x, const std::vector<int64_t>& offsets, SiteContext& context) {
+  return frozen(x, offsets, context, &nn::LayerState::pia_mean, 0, pia.shared);
+}
+
+}  // namespace
 
 Tensor apply_rep_adapter(const nn::RepAdapter& adapter, const Tensor& x, const std::vector<int64_t>& offsets,
                          SiteContext& context, Site::Kind kind) {
-  const Slot slot =
-      kind == Site::Kind::feed_forward ? &nn::LayerState::feed_forward_gate : &nn::LayerState::attention_gate;
-  return x + adapter.up(adapter.down(x), gate_of(adapter.gate, x, offsets, context, slot), offsets);
+  return x + adapter.up(adapter.down(x), gate_of(adapter.gate, x, offsets, context, gate_slot(kind)), offsets);
 }
 
 Tensor apply_pia(const nn::Pia& pia, const Tensor& x, const std::vector<int64_t>& offsets, SiteContext& context) {
-  // The mean of A x + a is A (mean of x) + a: one row a sequence goes through A.
-  const Tensor mean = frozen(x, offsets, context, &nn::LayerState::pia_mean, 0, pia.shared);  // [sequences, rank]
+  const Tensor mean = mean_of(pia, x, offsets, context);
   const Tensor u = 0.5 * (pia.own(x) + spread(mean, offsets));
   Tensor y = x + pia.up(u, gate_of(pia.gate, x, offsets, context, &nn::LayerState::pia_gate), offsets);
   if (pia.gain) y = y * *pia.gain;
   return pia.shift ? y + *pia.shift : y;
+}
+
+void freeze_idle(const Site& site, const Tensor& x, const std::vector<int64_t>& offsets, SiteContext& context) {
+  if (site.adapter) gate_of(site.adapter->gate, x, offsets, context, gate_slot(site.kind));
+  if (!site.pia) return;
+  mean_of(*site.pia, x, offsets, context);
+  gate_of(site.pia->gate, x, offsets, context, &nn::LayerState::pia_gate);
 }
 
 Tensor pia_branch(const nn::Pia& pia, const Tensor& x, const std::vector<int64_t>& offsets, const OtherStream& read) {

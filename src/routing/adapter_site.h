@@ -10,9 +10,8 @@ namespace lithe::routing {
 Tensor apply_rep_adapter(const nn::RepAdapter& adapter, const Tensor& x, const std::vector<int64_t>& offsets,
                          SiteContext& context, Site::Kind kind);
 
-/// Freezes the gate of an adapter in front of an attention that no row of this pass goes through, as later rows may.
-void freeze_gate(const nn::RepAdapter& adapter, const Tensor& x, const std::vector<int64_t>& offsets,
-                 SiteContext& context);
+/// Freezes what the adapters of a site read of prompts, where no row of this pass goes through it: decoded rows may.
+void freeze_idle(const Site& site, const Tensor& x, const std::vector<int64_t>& offsets, SiteContext& context);
 
 /// What stands in the place of an attention. The token mean and the gate are taken over the rows of the prompt that the
 /// layer runs and frozen in the layer's state; decoded rows use what was frozen.  x: [rows, hidden] -> [rows, hidden]

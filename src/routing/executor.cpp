@@ -63,6 +63,10 @@ Tensor weigh_bystanders(const Tensor& x, const Rows& fed, const Tensor& weight) 
   return x * at::index_copy(factor, 0, *fed.index, ones).unsqueeze(1);
 }
 
+bool has_adapter(const Block& block) {
+  return std::any_of(block.sites.begin(), block.sites.end(), [](const Site& site) { return site.pia || site.adapter; });
+}
+
 }  // namespace
 
 const Site* Block::find(Site::Kind kind) const {
@@ -84,7 +88,7 @@ Tensor Executor::run(const Block& block, int64_t layer, Tensor x, const std::opt
           " of ", layers_, ", ", x.size(0), " rows where ", batch_.rows(), " are alive");
   const RowSets sets = resolve(batch_, block, stream_, layer, x, scores_);
   const Tensor active = sets.active.of(x);
-  Tensor y = sets.active.empty() ? active : run_sites(block, layer, active, sets, other);
+  Tensor y = sets.active.empty() && !has_adapter(block) ? active : run_sites(block, layer, active, sets, other);
   const bool only_active_go_on = sets.survivors.list == sets.active.list && !sets.survivors.index == !sets.active.index;
   if (!only_active_go_on) {
     const Tensor passed = sets.weight ? x * sets.weight->unsqueeze(1).to(x.scalar_type()) : x;
@@ -114,7 +118,9 @@ Tensor Executor::run_sites(const Block& block, int64_t layer, const Tensor& x, c
     const Rows& rows = feeds ? sets.feed_forward : self ? sets.query : sets.cross_query;
     const bool normed = site.join == Site::Join::pre_norm;
     if (rows.empty() && !(self && !sets.key_value.empty())) {
-      if (self && site.adapter) freeze_gate(*site.adapter, normed ? site.norm(h) : h, sets.active.offsets, context);
+      const Tensor input = feeds ? rows.of(h) : h;
+      if (site.pia || site.adapter)
+        freeze_idle(site, normed ? site.norm(input) : input, (feeds ? rows : sets.active).offsets, context);
       continue;
     }
     if (feeds) {
