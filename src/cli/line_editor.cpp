@@ -15,29 +15,6 @@ namespace {
 
 constexpr int kHistoryLines = 1000;
 
-volatile std::sig_atomic_t pressed = 0;
-
-void note_press(int) {
-  pressed = 1;
-}
-
-/// While it lives, Ctrl-C ends the read that is under way, and nothing else.
-class ReadInterrupt {
- public:
-  ReadInterrupt() {
-    pressed = 0;
-    struct sigaction action = {};
-    action.sa_handler = note_press;  // without SA_RESTART
-    sigaction(SIGINT, &action, &before_);
-  }
-  ~ReadInterrupt() { sigaction(SIGINT, &before_, nullptr); }
-  ReadInterrupt(const ReadInterrupt&) = delete;
-  ReadInterrupt& operator=(const ReadInterrupt&) = delete;
-
- private:
-  struct sigaction before_ = {};
-};
-
 /// What all words begin with, whole characters.
 std::string common_start(const std::vector<std::string>& words) {
   std::string start = words.front();
@@ -77,17 +54,28 @@ class LineEditor::Impl {
         editor_.get(), EL_ADDFN, "lithe-complete", "Complete a command or a file",
         +[](EditLine* editor, int) { return of(editor).complete(); });
     el_set(editor_.get(), EL_BIND, "^I", "lithe-complete", nullptr);
+    // Ctrl-C is a key while a line is edited: a signal that comes between two keys would wait for the next one.
+    el_set(editor_.get(), EL_SETTY, "-d", "-isig", nullptr);
+    el_set(
+        editor_.get(), EL_ADDFN, "lithe-interrupt", "Give the line up",
+        +[](EditLine* editor, int) { return of(editor).interrupt(); });
+    el_set(editor_.get(), EL_BIND, "^C", "lithe-interrupt", nullptr);
+    el_set(
+        editor_.get(), EL_ADDFN, "lithe-suspend", "Go to the background", +[](EditLine*, int) -> unsigned char {
+          std::raise(SIGTSTP);
+          return CC_REDISPLAY;
+        });
+    el_set(editor_.get(), EL_BIND, "^Z", "lithe-suspend", nullptr);
     el_set(editor_.get(), EL_BIND, "^R", "em-inc-search-prev", nullptr);
     el_source(editor_.get(), nullptr);  // ~/.editrc
   }
 
   Input read(const std::string& prompt) {
-    const ReadInterrupt guard;
     prompt_ = prompt;
+    interrupted_ = false;
     int bytes = 0;
     const char* line = el_gets(editor_.get(), &bytes);
-    if (pressed) {
-      el_reset(editor_.get());
+    if (interrupted_) {
       fmt::print(stderr, "\n");
       return {Input::Kind::interrupted, {}};
     }
@@ -112,6 +100,11 @@ class LineEditor::Impl {
     return *static_cast<Impl*>(self);
   }
 
+  unsigned char interrupt() {
+    interrupted_ = true;
+    return CC_EOF;
+  }
+
   unsigned char complete() {
     const LineInfo* info = el_line(editor_.get());
     const Completions found = complete_({info->buffer, info->cursor});
@@ -134,6 +127,7 @@ class LineEditor::Impl {
     void operator()(::History* history) const { history_end(history); }
   };
   std::string prompt_;
+  bool interrupted_ = false;
   Complete complete_;
   std::unique_ptr<::History, EndHistory> history_;
   std::unique_ptr<EditLine, EndEditor> editor_;  // ends before its history
