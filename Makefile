@@ -34,7 +34,7 @@ demo: build ## the shipped model on the shipped picture, dense beside skipped
 
 golden: build ## run the reference cases in the folder GOLDEN=DIR, one line each
 	@test -n "$(GOLDEN)" || { echo "Say which folder: make golden GOLDEN=DIR" >&2; exit 2; }
-	@GOLDEN="$(abspath $(GOLDEN))" build/release/bin/test_golden
+	@build/release/bin/golden "$(abspath $(GOLDEN))"
 
 dev: setup ## compile with warnings as errors, lightly optimised, and run all tests
 	@$(call configure,dev)

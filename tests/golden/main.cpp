@@ -50,10 +50,10 @@ bool has_prompts(const Json& json) {
 using Run = Check (*)(const Case&);
 
 /// What runs a case that is neither prompts nor variants; null where nothing does.
-Run find_run(const Json& json) {
-  if (json.contains("generation") && json.contains("trainable") && json.value("config", Json()).contains("skip")) {
-    return run_llava_eas;
-  }
+Run find_run(const Json& json, const fs::path& folder) {
+  const bool trains = json.contains("generation") && json.contains("trainable");
+  const bool opens = fs::exists(folder / "checkpoint/config.json");  // LaVIN's checkpoints are no model folders
+  if (trains && opens && json.value("config", Json()).contains("skip")) return run_llava_eas;
   const Json settings = json.value("settings", Json());
   const Json formula = json.value("formula", Json());
   if (settings.contains("s0") && formula.is_string()) return run_adapters;
@@ -65,7 +65,7 @@ Outcome run_folder(const std::string& name, const fs::path& folder) {
   const Json json = read_json_file(folder / "case.json");
   const bool prompts = has_prompts(json);
   const bool variants = json.contains("variants") && json.at("variants").is_object();
-  const Run run = find_run(json);
+  const Run run = find_run(json, folder);
   if (!prompts && !variants && run == nullptr) return unsupported(name);
   const Case golden{folder, json, io::open_safetensors(folder / "expected.safetensors"), Tolerances(json)};
   if (variants) return report(name, run_variants(golden), "");
