@@ -12,15 +12,11 @@ import argparse
 import json
 import pathlib
 import statistics
-import subprocess
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from lithe_program import ROOT, lithe_json
+
 QUESTION = "what is the color of the shape in the image?"
-
-
-def lithe_json(*arguments):
-    return json.loads(subprocess.run([str(ROOT / "build/lithe"), *arguments], check=True, capture_output=True, text=True).stdout)
 
 
 def write_requests(file, count):

@@ -9,18 +9,11 @@ A/A spread). Lithe runs as `lithe bench --rounds 1` in a process of its own, so 
     .venv-bench/bin/python bench/transformers_dense.py --model demo-dense
 """
 import argparse
-import json
 import os
-import pathlib
 import statistics
-import subprocess
 import time
 
-LITHE = pathlib.Path(__file__).resolve().parent.parent / "build/lithe"
-
-
-def lithe_json(*arguments):
-    return json.loads(subprocess.run([str(LITHE), *arguments], check=True, capture_output=True, text=True).stdout)
+from lithe_program import lithe_json
 
 
 def decoder_config(args):

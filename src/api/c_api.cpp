@@ -104,6 +104,11 @@ std::optional<Value> unless_negative(Value value) {
   return value >= 0 ? std::optional<Value>(value) : std::nullopt;
 }
 
+template <class Number>
+Number number_of(const lithe_answer* answer, Number lithe::Answer::*number) {
+  return answer == nullptr ? 0 : answer->answer.*number;
+}
+
 /// Bounded before anything of that size is read.
 std::size_t rgb_bytes(int64_t width, int64_t height) {
   lithe::require(width >= 1 && height >= 1 && width <= lithe::image::kMaxPixels / height, Fault::bad_request,
@@ -261,22 +266,22 @@ const int64_t* lithe_answer_tokens(const lithe_answer* answer, size_t* count) {
 }
 
 int64_t lithe_answer_prompt_rows(const lithe_answer* answer) {
-  return answer == nullptr ? 0 : answer->answer.prompt_rows;
+  return number_of(answer, &lithe::Answer::prompt_rows);
 }
 int64_t lithe_answer_vision_rows(const lithe_answer* answer) {
-  return answer == nullptr ? 0 : answer->answer.vision_rows;
+  return number_of(answer, &lithe::Answer::vision_rows);
 }
 int64_t lithe_answer_cache_bytes(const lithe_answer* answer) {
-  return answer == nullptr ? 0 : answer->answer.cache_bytes;
+  return number_of(answer, &lithe::Answer::cache_bytes);
 }
 double lithe_answer_image_ms(const lithe_answer* answer) {
-  return answer == nullptr ? 0 : answer->answer.image_ms;
+  return number_of(answer, &lithe::Answer::image_ms);
 }
 double lithe_answer_prefill_ms(const lithe_answer* answer) {
-  return answer == nullptr ? 0 : answer->answer.prefill_ms;
+  return number_of(answer, &lithe::Answer::prefill_ms);
 }
 double lithe_answer_decode_ms(const lithe_answer* answer) {
-  return answer == nullptr ? 0 : answer->answer.decode_ms;
+  return number_of(answer, &lithe::Answer::decode_ms);
 }
 
 void lithe_answer_free(lithe_answer* answer) {

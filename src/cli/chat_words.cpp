@@ -107,9 +107,8 @@ std::string chat_help() {
   std::string text;
   for (const Entry& entry : kWords) text += fmt::format("  {:<20}{}\n", entry.usage, entry.what);
   return text +
-         "Anything else is a message; one of several lines stands between \"\"\" and \"\"\". Where it holds no "
-         "<image>, its "
-         "pictures stand in front of it.\n";
+         "Anything else is a message; one of several lines stands between \"\"\" and \"\"\". Where it holds "
+         "no <image>, its pictures stand in front of it.\n";
 }
 
 }  // namespace lithe::cli

@@ -29,8 +29,7 @@ NewFolder::NewFolder(const fs::path& source, const fs::path& place) : source_(pl
   require(fs::is_directory(source_, code), Fault::bad_file, source.string(),
           ": is not a folder; give a model's folder");
   require(!fs::exists(place_, code), Fault::bad_request, place.string(), ": is there already; name a new folder");
-  const auto [rest, unused] = std::mismatch(source_.begin(), source_.end(), place_.begin(), place_.end());
-  require(rest != source_.end(), Fault::bad_request, place.string(), ": lies inside ", source.string(),
+  require(!holds(source_, place_), Fault::bad_request, place.string(), ": lies inside ", source.string(),
           "; name a folder elsewhere");
   part_ = part_of(place_, getpid());
   make_folder(part_);
@@ -56,6 +55,10 @@ bool holds_weights(const std::string& name) {
   constexpr std::array<std::string_view, 9> kEndings = {".safetensors", ".bin",     ".pth",  ".pt",        ".ckpt",
                                                         ".h5",          ".msgpack", ".onnx", ".index.json"};
   return std::any_of(kEndings.begin(), kEndings.end(), [&](std::string_view end) { return name.ends_with(end); });
+}
+
+bool holds(const fs::path& folder, const fs::path& path) {
+  return std::mismatch(folder.begin(), folder.end(), path.begin(), path.end()).first == folder.end();
 }
 
 std::vector<fs::directory_entry> entries_of(const fs::path& folder) {

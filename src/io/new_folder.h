@@ -36,6 +36,9 @@ class NewFolder {
 /// Whether a file's name is what torch, TensorFlow and JAX call their weights, or an index of shards.
 bool holds_weights(const std::string& name);
 
+/// Whether a path is a folder or lies in it, both absolute and without links.
+bool holds(const std::filesystem::path& folder, const std::filesystem::path& path);
+
 /// What lies in a folder, without hidden entries, by name. Throws Error{bad_file}.
 std::vector<std::filesystem::directory_entry> entries_of(const std::filesystem::path& folder);
 

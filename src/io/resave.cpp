@@ -1,6 +1,5 @@
 #include "io/resave.h"
 
-#include <algorithm>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -29,12 +28,6 @@ void write_weights(const fs::path& from, const fs::path& to, Resaved& done) {
   done.bytes += checkpoint.bytes();
 }
 
-/// Whether `folder` is or holds `below`.
-bool holds(const fs::path& folder, const fs::path& below) {
-  const fs::path outer = fs::canonical(folder), inner = fs::canonical(below);
-  return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
-}
-
 enum class Links { follow, pass_over };
 
 /// Links are followed in the model's own folder only, and never upwards, so that it ends.
@@ -45,7 +38,9 @@ void write_folder(const fs::path& from, const fs::path& to, Links links, Resaved
   for (const fs::directory_entry& entry : entries_of(from)) {
     std::error_code code;
     if (!entry.is_directory(code) || !fs::exists(entry.path() / "config.json", code)) continue;
-    if (entry.is_symlink(code) && (links == Links::pass_over || holds(entry.path(), from))) continue;
+    if (entry.is_symlink(code) &&
+        (links == Links::pass_over || holds(fs::canonical(entry.path()), fs::canonical(from))))
+      continue;
     write_folder(entry.path(), to / entry.path().filename(), Links::pass_over, done);
   }
 }

@@ -85,10 +85,11 @@ void FoldedWeights::fold_tower_layer(int64_t layer, const EasLayer& eas) {
 }
 
 void FoldedWeights::fold_gain(const std::string& product, const nn::Linear& linear, const nn::Pia& pia) {
-  const auto folded = [&linear, gain = *pia.gain, shift = pia.shift] { return nn::folded(linear, gain, shift); };
   made_[product + ".weight"] = {linear.weight.scalar_type(), linear.weight.sizes().vec(),
-                                [folded] { return folded().weight; }};
-  if (pia.shift) made_[product + ".bias"] = {at::kFloat, {linear.out()}, [folded] { return *folded().bias; }};
+                                [&linear, gain = *pia.gain] { return nn::folded(linear, gain).weight; }};
+  if (!pia.shift) return;
+  made_[product + ".bias"] = {
+      at::kFloat, {linear.out()}, [&linear, shift = *pia.shift] { return nn::folded_bias(linear, shift); }};
 }
 
 /// LoRA of the products that nothing else goes into.
@@ -106,7 +107,8 @@ void FoldedWeights::fold_low_rank() {
 void FoldedWeights::replace(const std::string& product, const nn::Linear& linear, const nn::AdapterMap& map) {
   made_[product + ".weight"] = {linear.weight.scalar_type(), linear.weight.sizes().vec(),
                                 [&linear, map] { return nn::folded(linear, map).weight; }};
-  made_[product + ".bias"] = {at::kFloat, {linear.out()}, [&linear, map] { return nn::folded_bias(linear, map); }};
+  made_[product + ".bias"] = {
+      at::kFloat, {linear.out()}, [&linear, offset = map.offset] { return nn::folded_bias(linear, offset); }};
 }
 
 /// Configs know biases for all products of a kind or for none: the others get zeros.

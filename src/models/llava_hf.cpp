@@ -84,9 +84,10 @@ void find_additions(const Source& source, const io::Checkpoint& checkpoint, cons
   decoder.eas = read_eas(source.config, decoder_part(checkpoint, layout, decoder.layers));
 }
 
-void take_weights(WeightLoader& loader, const io::Checkpoint& checkpoint, const Layout& layout, Model& model) {
+void take_weights(WeightLoader& loader, const io::Checkpoint& checkpoint, const Layout& layout, const TowerFiles& tower,
+                  Model& model) {
   take_decoder(loader, checkpoint, model.decoder, layout);
-  take_tower(loader, {{{&checkpoint, layout.tower}}}, model.tower);
+  take_tower(loader, tower, model.tower);
   take_projector(loader, checkpoint, model.projector, layout);
   if (model.image_newline) {
     loader.take(checkpoint, name_in(layout, Part::newline, "image_newline"),
@@ -131,7 +132,8 @@ std::unique_ptr<Model> open_llava_hf(const Source& source) {
   find_additions(source, checkpoint, layout, decoder);
   model->decoder = shaped_decoder(decoder);
   VisionTowerConfig tower = read_tower(config);
-  tower.eas = read_eas(config, tower_part({{{&checkpoint, layout.tower}}}, tower.layers_run));
+  const TowerFiles tower_files{{{&checkpoint, layout.tower}}};
+  tower.eas = read_eas(config, tower_part(tower_files, tower.layers_run));
   model->tower = shaped_tower(tower);
   const int64_t hidden = decoder.hidden;
   model->projector =
@@ -145,7 +147,7 @@ std::unique_ptr<Model> open_llava_hf(const Source& source) {
     model->prompt = {};
     follow_llava(*conventions, conventions->text("conversation"), *model);
   }
-  take_weights(loader, checkpoint, layout, *model);
+  take_weights(loader, checkpoint, layout, tower_files, *model);
   loader.load(*model);
   tie(model->decoder);
   if (conventions) drop_added_rows(*conventions, model->decoder);

@@ -12,6 +12,7 @@
 #include "ops/row_gemm.h"
 #include "ops/tile_gemm.h"
 #include "ops/weight_kernels.h"
+#include "ops/weight_tensor.h"
 
 namespace lithe::ops {
 namespace {
@@ -21,13 +22,6 @@ constexpr int64_t kPanelFloats = int64_t{2} << 20;
 
 bool is_half(const Tensor& t) {
   return t.scalar_type() == at::kBFloat16 || t.scalar_type() == at::kHalf;
-}
-
-WeightView view_of(const Tensor& weight) {
-  const WeightKind kind = weight.scalar_type() == at::kFloat      ? WeightKind::float32
-                          : weight.scalar_type() == at::kBFloat16 ? WeightKind::bfloat16
-                                                                  : WeightKind::float16;
-  return {kind, weight.const_data_ptr(), weight.size(0), weight.size(1)};
 }
 
 /// Few rows: each weight is read once, as stored.

@@ -89,7 +89,7 @@ class TiledRows {
     for (int64_t row = 0; row < row_tiles(panel) * kTileSide; ++row) {
       if (row < rows)
         split(x + (panel * kPanelRows + row) * width_, width_, first, second);
-      else
+      else if (row == rows)
         std::fill(first, second + columns, uint16_t{0});
       for (int64_t block = 0; block < steps_; block += kSteps) {
         uint16_t* out = data_ + offset(block, panel) + row / kTileSide * kTileWords + row % kTileSide * 2;

@@ -42,8 +42,7 @@ nn::LayerState* state_of(SiteContext& context, size_t sequence) {
 }
 
 /// What `compute` makes of the mean row of each sequence. Prompts compute it and freeze it; decoded rows take what the
-/// prompt froze.  x: [rows, hidden] ->
-/// [sequences, width].  `left_out` rows at a sequence's start are not in the mean.
+/// prompt froze.  x: [rows, hidden] -> [sequences, width].  `left_out` rows at a sequence's start are not in the mean.
 template <class Compute>
 Tensor frozen(const Tensor& x, const std::vector<int64_t>& offsets, SiteContext& context, Slot slot, int64_t left_out,
               const Compute& compute) {

@@ -76,22 +76,14 @@ void compare_sides(Side& whole, Side& folded, const FoldOptions& options, FoldRe
   }
 }
 
-/// A folder that is gone again unless it is kept.
-class FolderGuard {
- public:
-  explicit FolderGuard(const std::filesystem::path& folder) : folder_(folder) {}
-  ~FolderGuard() {
-    std::error_code ignored;
-    if (!kept_) std::filesystem::remove_all(folder_, ignored);
-  }
-  FolderGuard(const FolderGuard&) = delete;
-  FolderGuard& operator=(const FolderGuard&) = delete;
-  void keep() { kept_ = true; }
-
- private:
-  const std::filesystem::path& folder_;
-  bool kept_ = false;
-};
+/// Opens what was written and takes it into the report.
+void compare_with_folded(Side& whole, const Request& request, const FoldOptions& options,
+                         const std::filesystem::path& out, FoldReport& report) {
+  const auto model = models::open_model(out);
+  report.bytes_after = model->weight_bytes;
+  Side folded(*model, request);
+  compare_sides(whole, folded, options, report);
+}
 
 }  // namespace
 
@@ -101,19 +93,20 @@ FoldReport fold_model(const Session& session, const Request& request, const Fold
   const models::Model& model = session.model();
   Side whole(model, request);
   const models::FoldCount count = models::write_folded(model, options.freeze ? &whole.states() : nullptr, out);
-  FolderGuard written(out);
   FoldReport report{.gains = count.gains,
                     .adapters = count.adapters,
                     .adapters_left = count.left,
                     .low_rank = count.low_rank,
                     .whole = count.whole,
                     .rounding = count.rounding};
-  const auto folded = models::open_model(out);
+  try {
+    compare_with_folded(whole, request, options, out, report);
+  } catch (...) {
+    std::error_code ignored;
+    std::filesystem::remove_all(out, ignored);
+    throw;
+  }
   report.bytes_before = model.weight_bytes;
-  report.bytes_after = folded->weight_bytes;
-  Side other(*folded, request);
-  compare_sides(whole, other, options, report);
-  written.keep();
   return report;
 }
 

@@ -58,6 +58,10 @@ int64_t room_behind(const models::Model& model, int64_t prompt_rows) {
   return model.decoder.config.max_positions - prompt_rows;
 }
 
+void require_room(const models::Model& model, int64_t prompt_rows) {
+  if (room_behind(model, prompt_rows) < 1) throw PromptTooLong(prompt_rows, model.decoder.config.max_positions);
+}
+
 int64_t least_rows(const models::Model& model) {
   return model.has_tower() ? model.tower.config.tokens() : 1;  // one tile, or the whole picture in front of its tiles
 }
@@ -66,16 +70,12 @@ PromptLength::PromptLength(const models::Model& model, const std::vector<int64_t
     : model_(model),
       rows_(static_cast<int64_t>(ids.size()) +
             std::count(ids.begin(), ids.end(), text::kImageId) * (least_rows(model) - 1)) {
-  check();
+  require_room(model_, rows_);
 }
 
 void PromptLength::add(const models::ImageRows& picture) {
   rows_ += static_cast<int64_t>(picture.kinds.size()) - least_rows(model_);
-  check();
-}
-
-void PromptLength::check() const {
-  if (room_behind(model_, rows_) < 1) throw PromptTooLong(rows_, model_.decoder.config.max_positions);
+  require_room(model_, rows_);
 }
 
 std::vector<int64_t> prompt_ids(const models::Model& model, const Request& request, size_t pictures) {

@@ -39,6 +39,9 @@ class PromptTooLong : public Error {
 /// How many tokens the model takes behind a prompt of this many rows; none where it is 0 or less.
 int64_t room_behind(const models::Model& model, int64_t prompt_rows);
 
+/// Throws PromptTooLong where that is none.
+void require_room(const models::Model& model, int64_t prompt_rows);
+
 /// Counts a prompt's rows as they become known, so that nothing is made of a prompt that does not fit.
 class PromptLength {
  public:
@@ -48,8 +51,6 @@ class PromptLength {
   void add(const models::ImageRows& picture);
 
  private:
-  void check() const;
-
   const models::Model& model_;
   int64_t rows_;
 };

@@ -64,8 +64,7 @@ Answer Session::answer(const Request& request, const AnswerOptions& options) con
 }
 
 void Session::check_pictures(size_t count) const {
-  const int64_t rows = static_cast<int64_t>(count) * least_rows(*model_);
-  if (room_behind(*model_, rows) < 1) throw PromptTooLong(rows, model_->decoder.config.max_positions);
+  require_room(*model_, static_cast<int64_t>(count) * least_rows(*model_));
 }
 
 SamplingPolicy Session::default_sampling() const {

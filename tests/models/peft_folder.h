@@ -54,6 +54,14 @@ class PeftFolder {
     add(prefix + "mlp.down_proj", hidden, intermediate);
   }
 
+  /// Puts the tensors beside those of a checkpoint.
+  void add_to(const std::filesystem::path& checkpoint) const {
+    std::map<std::string, io::TensorView> all = io::open_safetensors(checkpoint).tensors;
+    all.insert(tensors.begin(), tensors.end());
+    std::filesystem::remove(checkpoint);
+    io::write_safetensors(checkpoint, {all.begin(), all.end()});
+  }
+
   void write(const std::filesystem::path& folder) const {
     std::filesystem::create_directories(folder);
     std::ofstream(folder / "adapter_config.json") << config.dump(1);

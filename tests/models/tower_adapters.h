@@ -29,11 +29,7 @@ inline void put_tower_adapters(const std::filesystem::path& file, const std::str
   PeftFolder made;  // for its random tensors
   put_adapter(made, prefix + "encoder.layers.0.adapter_attn.", width, false);
   put_adapter(made, prefix + "encoder.layers.1.replaced_adapter.", width, true);
-  const io::SafetensorsFile weights = io::open_safetensors(file);
-  std::map<std::string, io::TensorView> all = weights.tensors;
-  all.insert(made.tensors.begin(), made.tensors.end());
-  std::filesystem::remove(file);
-  io::write_safetensors(file, {all.begin(), all.end()});
+  made.add_to(file);
 }
 
 }  // namespace lithe::test

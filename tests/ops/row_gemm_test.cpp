@@ -2,13 +2,8 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
-
-#include <array>
-#include <cmath>
 
 #include "ops/matmul.h"
 #include "ops/row_gemm_kernels.h"
@@ -19,23 +14,10 @@ namespace {
 
 TEST(RowGemm, EqualsTheProductForEveryRemainder) {
   if (!has_row_gemm()) GTEST_SKIP() << "this processor has neither AVX2 nor AVX-512";
-  const at::NoGradGuard no_gradients;
-  for (const at::ScalarType type : {at::kFloat, at::kBFloat16, at::kHalf}) {
-    for (const auto [rows, outs, width] : {std::array<int64_t, 3>{1, 1, 1},
-                                           {7, 13, 33},
-                                           {32, 56, 1024},
-                                           {33, 57, 1025},
-                                           {126, 301, 2300},
-                                           {40, 120, 4096},
-                                           {64, 3, 17}}) {
-      const Tensor x = at::randn({rows, width}, at::kFloat),
-                   weight = at::randn({outs, width}, at::kFloat).to(type).contiguous();
-      Tensor y = at::empty({rows, outs}, at::kFloat);
-      row_gemm(x.const_data_ptr<float>(), rows, view_of(weight), y.mutable_data_ptr<float>());
-      EXPECT_LT(deviation(y, x, weight), kFloatDeviation)
-          << rows << " x " << width << " -> " << outs << " " << c10::toString(type);
-    }
-  }
+  expect_equals_product(
+      row_gemm, {at::kFloat, at::kBFloat16, at::kHalf},
+      {{1, 1, 1}, {7, 13, 33}, {32, 56, 1024}, {33, 57, 1025}, {126, 301, 2300}, {40, 120, 4096}, {64, 3, 17}},
+      kFloatDeviation);
 }
 
 TEST(RowGemm, EveryKernelOfThisProcessorAddsTheSame) {

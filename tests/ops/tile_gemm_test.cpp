@@ -1,13 +1,10 @@
 #include "ops/tile_gemm.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
-#include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 
-#include <array>
 #include <cmath>
 #include <limits>
 
@@ -24,37 +21,26 @@ class TileGemm : public ::testing::Test {
     if (!has_tile_gemm()) GTEST_SKIP() << "this processor has no tiles (AMX-BF16)";
   }
 
-  static Tensor product(const Tensor& x, const Tensor& weight) {
-    Tensor y = at::empty({x.size(0), weight.size(0)}, at::kFloat);
-    tile_gemm(x.const_data_ptr<float>(), x.size(0), view_of(weight), y.mutable_data_ptr<float>());
-    return y;
-  }
-
   const at::NoGradGuard no_gradients_;
 };
 
 TEST_F(TileGemm, EqualsTheProductForEveryRemainder) {
-  for (const at::ScalarType type : {at::kBFloat16, at::kHalf}) {
-    for (const auto [rows, outs, width] : {std::array<int64_t, 3>{1, 1, 1},
-                                           {7, 13, 33},
-                                           {16, 16, 32},
-                                           {17, 31, 511},
-                                           {32, 256, 512},
-                                           {33, 257, 513},
-                                           {126, 301, 2300},
-                                           {64, 3, 17}}) {
-      const Tensor x = at::randn({rows, width}, at::kFloat),
-                   weight = at::randn({outs, width}, at::kFloat).to(type).contiguous();
-      EXPECT_LT(deviation(product(x, weight), x, weight), kTwoTermDeviation)
-          << rows << " x " << width << " -> " << outs << " " << c10::toString(type);
-    }
-  }
+  expect_equals_product(tile_gemm, {at::kBFloat16, at::kHalf},
+                        {{1, 1, 1},
+                         {7, 13, 33},
+                         {16, 16, 32},
+                         {17, 31, 511},
+                         {32, 256, 512},
+                         {33, 257, 513},
+                         {126, 301, 2300},
+                         {64, 3, 17}},
+                        kTwoTermDeviation);
 }
 
 /// Of two terms each, only the product of both second ones is left out.
 TEST_F(TileGemm, IsExactWhereOneFactorIsOneTerm) {
   const auto expect_exact = [](double row, double weight) {
-    const Tensor y = product(at::full({20, 40}, row, at::kFloat), at::full({5, 40}, weight, at::kHalf));
+    const Tensor y = product(tile_gemm, at::full({20, 40}, row, at::kFloat), at::full({5, 40}, weight, at::kHalf));
     EXPECT_TRUE(y.equal(at::full({20, 5}, 40 * row * weight, at::kFloat))) << row << " x " << weight;
   };
   for (const double weight : {1.0, -3.0, 0.0, 6.103515625e-05, 5.9604644775390625e-08}) expect_exact(257, weight);
@@ -66,7 +52,7 @@ TEST_F(TileGemm, WhatIsNoNumberStaysNone) {
   float* values = x.mutable_data_ptr<float>();
   values[5] = std::numeric_limits<float>::quiet_NaN();
   values[32 + 7] = std::numeric_limits<float>::infinity();
-  const Tensor y = product(x, at::full({16, 32}, 2.0, at::kBFloat16));
+  const Tensor y = product(tile_gemm, x, at::full({16, 32}, 2.0, at::kBFloat16));
   EXPECT_TRUE(std::isnan(y[0][3].item<float>()));
   EXPECT_EQ(y[1][3].item<float>(), std::numeric_limits<float>::infinity());
   EXPECT_EQ(y[2][3].item<float>(), 64);

@@ -166,10 +166,7 @@ class Fold : public ::testing::Test {
       const plan::LayerPlan* entry = model->plan.find("decoder", layer);
       if (entry && !entry->self_attention) off += (off.empty() ? "" : ", ") + std::to_string(layer);
     }
-    const io::SafetensorsFile weights = io::open_safetensors(folder / "model.safetensors");
-    std::vector<std::pair<std::string, io::TensorView>> all(weights.tensors.begin(), weights.tensors.end());
-    all.insert(all.end(), made.tensors.begin(), made.tensors.end());
-    io::write_safetensors(folder / "model.safetensors", all);
+    made.add_to(folder / "model.safetensors");
     std::ofstream(folder / "plan.json") << R"({"name": "both", "combine": ["p-mod", {"method": "eas", "layers": [)"
                                         << off << "]}]}";
   }

@@ -20,14 +20,6 @@ Tensor written_out(const Tensor& weight, int64_t groups) {
   return whole;
 }
 
-/// b + W (what stood before adds).
-Tensor folded_offset(const Linear& linear, const Tensor& offset) {
-  Tensor bias = wide(linear.weight).matmul(offset);
-  if (linear.low_rank)
-    bias = bias + linear.low_rank->scale * wide(linear.low_rank->b).matmul(wide(linear.low_rank->a).matmul(offset));
-  return linear.bias ? bias + wide(*linear.bias) : bias;
-}
-
 /// M and c0.
 struct MixedUp {
   Tensor matrix, offset;
@@ -80,16 +72,20 @@ Tensor whole_weight(const Linear& linear) {
 Linear folded(const Linear& linear, const AdapterMap& map) {
   const Tensor weight = whole_weight(linear), scaled = map.gain ? weight * *map.gain : weight;
   // W R as W + (W M) A: products as thin as the adapter.
-  return {scaled + scaled.matmul(map.left).matmul(map.right), folded_bias(linear, map)};
+  return {scaled + scaled.matmul(map.left).matmul(map.right), folded_bias(linear, map.offset)};
 }
 
-Tensor folded_bias(const Linear& linear, const AdapterMap& map) {
+Tensor folded_bias(const Linear& linear, const Tensor& offset) {
+  const Tensor added = wide(offset);
   // b' = W r; published code takes W' r.
-  return folded_offset(linear, map.offset);
+  Tensor bias = wide(linear.weight).matmul(added);
+  if (linear.low_rank)
+    bias = bias + linear.low_rank->scale * wide(linear.low_rank->b).matmul(wide(linear.low_rank->a).matmul(added));
+  return linear.bias ? bias + wide(*linear.bias) : bias;
 }
 
-Linear folded(const Linear& linear, const Tensor& gain, const std::optional<Tensor>& shift) {
-  return {whole_weight(linear) * wide(gain), shift ? folded_offset(linear, wide(*shift)) : linear.bias};
+Linear folded(const Linear& linear, const Tensor& gain) {
+  return {whole_weight(linear) * wide(gain), linear.bias};
 }
 
 }  // namespace lithe::nn

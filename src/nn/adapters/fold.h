@@ -31,10 +31,10 @@ Tensor whole_weight(const Linear& linear);
 /// The Linear that does map and `linear` in one: W' = W R, b' = W r + b.
 Linear folded(const Linear& linear, const AdapterMap& map);
 
-/// Its bias alone.  [out]
-Tensor folded_bias(const Linear& linear, const AdapterMap& map);
+/// b + W offset: the bias, where something in front of the Linear adds `offset`.  [out]
+Tensor folded_bias(const Linear& linear, const Tensor& offset);
 
-/// W diag(gain), b + W shift: what a norm's affine part in front of a Linear folds into.
-Linear folded(const Linear& linear, const Tensor& gain, const std::optional<Tensor>& shift = std::nullopt);
+/// W diag(gain): what a gain in front of a Linear folds into.
+Linear folded(const Linear& linear, const Tensor& gain);
 
 }  // namespace lithe::nn
