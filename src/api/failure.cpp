@@ -26,10 +26,6 @@ Cause cause_of(Fault fault) {
   return Cause::internal;
 }
 
-std::string first_line(const std::string& text) {
-  return text.substr(0, text.find('\n'));
-}
-
 }  // namespace
 
 void rethrow_as_failure() {
@@ -39,7 +35,7 @@ void rethrow_as_failure() {
     throw;
   } catch (const std::exception& failure) {
     const Error error = session::error_of(failure);
-    throw Failure(cause_of(error.fault()), first_line(error.what()));
+    throw Failure(cause_of(error.fault()), error.what());
   } catch (...) {
     throw Failure(Cause::internal, "Something was thrown that is no exception; please report it.");
   }

@@ -15,10 +15,11 @@ enum class Fault {
   internal,     ///< Our own mistake. Exit code 1.
 };
 
-/// One sentence that says what is wrong, where, and what to do.
+/// One sentence that says what is wrong, where, and what to do. It may hold text from a file or a user, so what() is
+/// printable(sentence): safe to show on a terminal and of bounded length.
 class Error : public std::runtime_error {
  public:
-  Error(Fault fault, const std::string& sentence) : std::runtime_error(sentence), fault_(fault) {}
+  Error(Fault fault, const std::string& sentence);
   Fault fault() const { return fault_; }
 
  private:

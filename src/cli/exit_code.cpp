@@ -25,8 +25,7 @@ int exit_code(Fault fault) {
 }
 
 int report(const std::string& sentence, int code) {
-  // A library below may write its own stack of lines; the first says what is wrong.
-  fmt::print(stderr, "lithe: {}\n", sentence.substr(0, sentence.find('\n')));
+  fmt::print(stderr, "lithe: {}\n", sentence);
   return code;
 }
 

@@ -2,6 +2,7 @@
 
 #include <c10/util/Exception.h>
 
+#include <filesystem>
 #include <new>
 #include <string>
 
@@ -25,6 +26,9 @@ Error error_of(const std::exception& failure) {
         Fault::no_memory,
         "The machine has too little memory for this; shorten the prompt, hold the weights as bfloat16, or let fewer "
         "requests run at a time."};
+  }
+  if (const auto* files = dynamic_cast<const std::filesystem::filesystem_error*>(&failure)) {
+    return {Fault::bad_file, concat(files->path1().string(), ": ", files->code().message())};
   }
   const std::string text = failure.what();
   return {Fault::internal, text.substr(0, text.find('\n'))};  // LibTorch writes its own stack behind the first line

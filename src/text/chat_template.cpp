@@ -6,7 +6,7 @@
 #include "base/json.h"
 #include "text/rust_error.h"
 #include "text/settings.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 namespace lithe::text {
 namespace {

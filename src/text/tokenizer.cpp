@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "text/engine.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 namespace lithe::text {
 namespace {

@@ -1,6 +1,6 @@
-#include "text/utf8.h"
+#include "base/utf8.h"
 
-namespace lithe::text {
+namespace lithe {
 namespace {
 
 struct Lead {
@@ -55,4 +55,4 @@ std::string valid_utf8(std::string_view text) {
   return result;
 }
 
-}  // namespace lithe::text
+}  // namespace lithe

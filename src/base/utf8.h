@@ -3,7 +3,7 @@
 #include <string>
 #include <string_view>
 
-namespace lithe::text {
+namespace lithe {
 
 inline constexpr const char* kReplacement = "\xEF\xBF\xBD";  // U+FFFD
 
@@ -14,4 +14,4 @@ std::string valid_utf8(std::string_view text);
 /// sequence there.
 std::size_t character_bytes(std::string_view text, std::size_t at, std::size_t* broken = nullptr);
 
-}  // namespace lithe::text
+}  // namespace lithe
