@@ -2,7 +2,8 @@
 # Makes a Debian 12 or Ubuntu 24.04 machine ready to build Lithe: system packages, Rust, and the PyTorch wheel whose C++
 # libraries Lithe runs on. A second run finds everything in place and ends at once.
 #
-#   tools/setup.sh [VENV]          GPU=1: also what torch needs to run on a GPU; SUDO=1: install packages by sudo
+#   tools/setup.sh [VENV]          GPU=1: also what torch needs to run on a GPU; SUDO=1: install packages by sudo;
+#                                  TESTS=0: without what only tests need; PACKAGE=1: also what `make package` needs
 #   tools/setup.sh --bench VENV    an environment of its own with a PyTorch that Python can import, and transformers
 #
 # Where packages come from is the environment's business: apt's, pip's and cargo's own settings apply.
@@ -25,8 +26,9 @@ say() { printf '%s\n' "$*"; }
 die() { say "setup: $*" >&2; exit 1; }
 
 packages=(g++ cmake ninja-build pkg-config python3 python3-venv ca-certificates libfmt-dev nlohmann-json3-dev libcli11-dev
-  libgtest-dev libjpeg-dev libpng-dev libwebp-dev libgif-dev zlib1g-dev libsentencepiece-dev
-  libedit-dev)
+  libjpeg-dev libpng-dev libwebp-dev libgif-dev zlib1g-dev libsentencepiece-dev libedit-dev)
+if [ "${TESTS:-1}" = 1 ]; then packages+=(libgtest-dev patchelf); fi
+if [ "${PACKAGE:-0}" = 1 ]; then packages+=(patchelf dpkg-dev); fi
 
 missing_packages() {
   local status

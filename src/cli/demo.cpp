@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <vector>
@@ -20,9 +21,9 @@ namespace {
 constexpr const char* kDescription =
     R"(Shows what skipping does, on a shipped picture with two small shipped models: one dense, one with p-MoD layers.
 
-Printed are both models' answers to a few questions with their times, the vision tokens that each layer keeps, and what the
-KV caches hold; a heat map picture of the kept patches is written. A model this small gains little on the clock, so the same
-comparison follows at the width of LLaVA-1.5-7B: two layers, random weights, on this machine.)";
+It prints both models' answers to a few questions with their times, the vision tokens that each layer keeps, and the size of
+the KV caches, and writes a heat map of the kept patches. A model this small gains little time, so the same comparison
+follows at the width of LLaVA-1.5-7B, with two layers of random weights. Ctrl-C ends it; the answers are printed before.)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe demo
@@ -143,6 +144,15 @@ Comparison compare_wide(const DemoOptions& options) {
   return compare(session, session.plan(), {.seed = options.common.seed}, how);
 }
 
+/// Measured: 65 seconds of one core for three rounds, and the weights.
+void announce_wide(const DemoOptions& options) {
+  const int64_t seconds = (20 + 15 * options.rounds) / std::max<int64_t>(1, threads_of(options.common));
+  fmt::print(
+      "\nNow the same comparison at 7B width: about {} s on {} cores, longer if they are busy. Ctrl-C ends it.\n",
+      std::max<int64_t>(1, seconds), threads_of(options.common));
+  std::fflush(stdout);
+}
+
 void print_wide(const Comparison& wide) {
   TextTable table{{"7B width, 2 layers", "dense ms", wide.plan + " ms", "ratio", "counted", "A/A spread"}, {}};
   for (const Phase* phase : {&wide.prefill, &wide.decode}) {
@@ -167,10 +177,10 @@ int run(const DemoOptions& options) {
   if (!options.common.json) {
     print_small(all, image);
     for (const std::string& file : maps) fmt::print("Heat map of the kept patches: {}\n", file);
-    std::fflush(stdout);
   }
   Json json = {{"image", image}, {"heat_maps", maps}, {"questions", small_json(all)}};
   if (!options.no_wide) {
+    if (!options.common.json) announce_wide(options);
     const Comparison wide = compare_wide(options);
     if (!options.common.json) print_wide(wide);
     json["wide"] = report_json({.model = "llava-1.5-7b, 2 layers", .threads = threads_of(options.common)}, {wide});
