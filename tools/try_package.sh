@@ -11,25 +11,8 @@ cd "$(dirname "$0")/.."
 packages=$(realpath "${2:-build/package}")
 question="what is the color of the rectangle?"
 
-say() { printf '%s\n' "$*"; }
-die() { say "try_package: $*" >&2; exit 1; }
-
-# One command in the empty system, with its own mounts and an empty environment.
-in_root() {  # in_root COMMAND...
-  # shellcheck disable=SC2016  # expanded by the inner shell
-  unshare --mount --propagation private sh -ec 'root=$1; shift
-    mount --rbind /proc "$root/proc"; mount --rbind /dev "$root/dev"
-    exec chroot "$root" /usr/bin/env -i PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive "$@"' sh "$root" "$@"
-}
-
-fresh_root() {
-  root="$work/root"
-  rm -rf "$root"
-  cp -a "$clean" "$root"
-  for tool in cc gcc g++ clang python3; do
-    ! in_root sh -c "command -v $tool" >/dev/null || die "the system is not empty: it has $tool."
-  done
-}
+# shellcheck source=tools/empty_system.sh
+. tools/empty_system.sh
 
 expect_runs() {  # expect_runs PROGRAM PREFIX
   local answer
@@ -56,8 +39,7 @@ try_tar() {
 try_deb() {
   fresh_root
   cp "$packages"/lithe_*.deb "$root/tmp/lithe.deb"
-  cp /etc/resolv.conf "$root/etc/resolv.conf"
-  apt-config dump Acquire >"$root/etc/apt/apt.conf.d/99try"
+  give_network
   in_root apt-get -qq update
   in_root apt-get -qq install -y --no-install-recommends /tmp/lithe.deb >"$work/apt.txt" 2>&1 || die "apt: $(tail -n 3 "$work/apt.txt")"
   expect_runs lithe /usr
@@ -70,13 +52,6 @@ try_deb() {
 }
 
 [ $# -ge 1 ] || die "say which system: --debootstrap, or the folder of an empty Debian 12."
-[ "$(id -u)" = 0 ] || die "needs root, for chroot."
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-clean=$1
-if [ "$1" = --debootstrap ]; then
-  clean="$work/clean"
-  debootstrap --variant=minbase bookworm "$clean" >"$work/debootstrap.txt" || die "debootstrap: $(tail -n 1 "$work/debootstrap.txt")"
-fi
+take_system "$1"
 try_tar
 try_deb
