@@ -154,7 +154,8 @@ END
 
 for tool in patchelf strip nm cc; do command -v "$tool" >/dev/null || die "$tool is not installed; \`make package\` says what to install."; done
 umask 022
-work=$(mktemp -d)
+mkdir -p "$(dirname "$out")"
+work=$(mktemp -d "$(realpath "$out").XXXXXX")  # on that disk, not in a /tmp that may be memory
 trap 'rm -rf "$work"' EXIT
 version=$(sed -n 's/^CMAKE_PROJECT_VERSION:[A-Z]*=//p' "$build/CMakeCache.txt")
 tree="$work/tree"
