@@ -100,7 +100,7 @@ def page(name, summary, text, others, version):
 def main():
     program, folder = sys.argv[1], Path(sys.argv[2])
     folder.mkdir(parents=True, exist_ok=True)
-    version = output_of(program, "--version").strip()
+    version = output_of(program, "--version").splitlines()[0]
     top = output_of(program, "--help")
     commands = [entry for heading, lines in sections(top) if heading == "Subcommands" for entry in entries(lines)]
     names = ["lithe", *(f"lithe-{command}" for command, _ in commands)]

@@ -44,7 +44,7 @@ class MakeMan(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         program = Path(folder.name) / "tiny"
-        program.write_text(f"#!/bin/sh\ncase \"$*\" in --version) echo tiny 1.2;; --help) cat <<'END'\n{TOP}END\n;; 'go --help') cat <<'END'\n{GO}END\n;; esac\n")
+        program.write_text(f"#!/bin/sh\ncase \"$*\" in --version) echo tiny 1.2; echo on this machine;; --help) cat <<'END'\n{TOP}END\n;; 'go --help') cat <<'END'\n{GO}END\n;; esac\n")
         program.chmod(0o755)
         environment = dict(os.environ, SOURCE_DATE_EPOCH="86400")
         subprocess.run([ROOT / "tools/make_man.py", program, Path(folder.name) / "man1"], env=environment, check=True)
