@@ -8,7 +8,7 @@ import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-REAL = "bash sh env dirname sed tr sort tail cut ls cat awk mkdir grep uname rm".split()
+REAL = "bash sh env dirname sed tr sort tail cut ls cat awk mkdir grep uname rm cp mktemp".split()
 WHEELS = re.findall(r"^([a-z0-9-]+)==([0-9.]+)", (ROOT / "requirements/torch.txt").read_text(), re.MULTILINE)
 
 
@@ -88,6 +88,19 @@ class Setup(unittest.TestCase):
         status, text = self.machine.setup()
         self.assertEqual(status, 1)
         self.assertTrue(text.rstrip().endswith("cargo-web"), text)
+
+    def test_debian_without_security_updates(self):
+        self.machine.rust("1.85.0")
+        self.machine.stub("apt-cache", 'case "$1" in policy) echo "  Candidate: 1.85.0+dfsg3-1";; esac')
+        status, text = self.machine.setup()
+        self.assertEqual(status, 1)
+        self.assertIn("bookworm-security main' | sudo tee /etc/apt/sources.list.d/", text)
+        self.machine.stub("sudo", """echo "sudo $*"
+          for word; do case $word in Dir::Etc::SourceParts=*) cat "${word#*=}/security.list";; esac; done
+          case "$*" in *install*) for tool in cargo rustc; do printf '#!/bin/sh\necho "x 1.96.0 (x)"\n' >"${0%/*}/$tool"; done;; esac""")
+        status, text = self.machine.run("env", "SUDO=1", str(ROOT / "tools/setup.sh"), str(self.machine.venv))
+        self.assertEqual(status, 0, text)
+        self.assertRegex(text, r"sudo apt-get -o Dir::Etc::SourceParts=(\S+) update\ndeb .* bookworm-security main\n.*apt-get -o Dir::Etc::SourceParts=\1 install")
 
     def test_ubuntu_gets_its_newest_cargo(self):
         self.machine.rust("1.75.0")
