@@ -218,6 +218,7 @@ void print_summary(const BatchOptions& options, const session::Session& session,
 }
 
 void check_files(const BatchOptions& options) {
+  require(!options.output.empty(), Fault::bad_request, "--output is empty; give the name of a file.");
   std::error_code absent;
   require(!std::filesystem::is_regular_file(options.output, absent) ||
               !std::filesystem::equivalent(options.input, options.output, absent),

@@ -87,7 +87,9 @@ BatchOutput::BatchOutput(const std::filesystem::path& path) : path_(path) {
   struct stat about = {};
   if (fstat(descriptor_, &about) != 0 || !S_ISREG(about.st_mode)) return;
   try {
-    require(flock(descriptor_, LOCK_EX | LOCK_NB) == 0, Fault::bad_file, "The file ", quoted(path.string()),
+    struct stat now = {};  // the other program may have put a new file in place at its end
+    require(flock(descriptor_, LOCK_EX | LOCK_NB) == 0 && stat(path.c_str(), &now) == 0 && now.st_ino == about.st_ino,
+            Fault::bad_file, "The file ", quoted(path.string()),
             " is being written by another program; wait for it, or give another name.");
     continue_file();
   } catch (...) {

@@ -89,7 +89,7 @@ void expect_runs_or_parses(const std::string& line, const fs::path& folder) {
     return expect_runs(line, folder);
   const Ran ran = shell(line + " --against nothing", folder);
   EXPECT_EQ(ran.code, 2) << line;
-  EXPECT_NE(ran.err.find("--against is 'nothing'"), std::string::npos) << line << "\n" << ran.err;
+  EXPECT_NE(ran.err.find("--against is \"nothing\""), std::string::npos) << line << "\n" << ran.err;
 }
 
 TEST(Commands, ExamplesOfThePageRunAsPrinted) {
