@@ -22,10 +22,13 @@ int main(int argc, char** argv) {
       return std::fflush(stdout) == 0;
     });
     std::printf("\n");
-    std::fprintf(stderr, "%zu tokens, %lld of %lld prompt tokens are the picture's, plan %s, cache %lld bytes\n",
-                 answer.tokens.size(), static_cast<long long>(answer.vision_rows),
-                 static_cast<long long>(answer.prompt_rows), question.plan.value_or(model.plan()).c_str(),
-                 static_cast<long long>(answer.cache_bytes));
+    std::fprintf(stderr, "%zu tokens (ended by %s), %lld of %lld prompt tokens are the picture's, cache %lld bytes\n",
+                 answer.tokens.size(), lithe::name_of(answer.stop), static_cast<long long>(answer.vision_rows),
+                 static_cast<long long>(answer.prompt_rows), static_cast<long long>(answer.cache_bytes));
+    std::fprintf(stderr, "plan %s: %.1f %% of the dense operations; rows per layer:",
+                 question.plan.value_or(model.plan()).c_str(), 100 * answer.counted_share());
+    for (const std::int64_t rows : answer.layer_rows) std::fprintf(stderr, " %lld", static_cast<long long>(rows));
+    std::fprintf(stderr, "\n");
   } catch (const lithe::Failure& failure) {
     std::fprintf(stderr, "ask: %s\n", failure.what());
     return 1;

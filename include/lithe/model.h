@@ -1,9 +1,12 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,7 +15,7 @@
 #include "lithe/failure.h"
 #include "lithe/picture.h"
 
-/// Lithe in a program of yours: load a model folder, ask about pictures, read the answer as it comes.
+/// Lithe in a program of yours (C++20): load a model folder, ask about pictures, read the answer as it comes.
 /// Nothing here needs LibTorch's headers. Every function that says so throws Failure, and nothing else.
 namespace lithe {
 
@@ -37,7 +40,8 @@ struct Question {
   std::vector<Picture> pictures;           ///< In the order of their marks.
   std::optional<std::string> system;       ///< In place of the model's own system message.
   bool raw = false;                        ///< Take the prompt as it is, without the chat template.
-  std::optional<std::string> plan;         ///< A built-in plan or a JSON file; absent: the model's own.
+  std::optional<std::string> plan;         ///< A built-in plan, a JSON file, or JSON text ("{..}", "[..]");
+                                           ///< absent: the model's own.
   std::optional<std::int64_t> max_tokens;  ///< Most new tokens; absent: the model's default, else 512.
   std::vector<std::string> stop;           ///< The answer ends in front of any of these.
   Sampling sampling;
@@ -47,16 +51,76 @@ struct Question {
 /// reaches the caller of ask() as it is.
 using OnText = std::function<bool(std::string_view piece)>;
 
+/// How far an answer is.
+struct Progress {
+  enum class Stage {
+    pictures,  ///< Layers of the vision tower, over picture `item` of `items`.
+    prefill,   ///< Layers of the decoder, over the `rows` rows of the prompt that run.
+    decode,    ///< New tokens.
+  };
+  Stage stage = Stage::pictures;
+  std::int64_t done = 0, total = 0;
+  std::int64_t item = 0, items = 0;  ///< From 0.
+  std::int64_t rows = 0;
+};
+
+/// Who hears of an answer while it is made, and who may end it; everything may be empty.
+struct Listener {
+  OnText on_text;
+  /// Ends the answer from any thread: after the layer at hand, or the token at hand. StopReason::cancelled says so.
+  std::stop_token cancel;
+  std::function<void(const Progress&)> on_progress;  ///< What it throws reaches the caller, as from on_text.
+};
+
+/// Why an answer ended.
+enum class StopReason {
+  eos,          ///< The model ended it.
+  stop_string,  ///< One of Question::stop, or of the model's own.
+  length,       ///< max_tokens, or the model's longest sequence.
+  cancelled,    ///< The caller ended it.
+};
+LITHE_API const char* name_of(StopReason reason);  ///< "eos", "stop", "length", "cancelled"
+
 struct Answer {
   std::string text;
-  std::vector<std::int64_t> tokens;  ///< With the closing end-of-sequence token where there was one.
-  std::string stop;                  ///< Why it ended: "eos", "stop", "length", "cancelled".
-  std::int64_t prompt_rows = 0;      ///< Tokens of the prompt, those of pictures included.
-  std::int64_t vision_rows = 0;      ///< Those of pictures.
-  std::int64_t cache_bytes = 0;      ///< What the key-value cache held in the end.
-  double image_ms = 0;               ///< Wall-clock: pictures to rows,
-  double prefill_ms = 0;             ///< until the first token was chosen,
-  double decode_ms = 0;              ///< the tokens after it.
+  std::vector<std::int64_t> tokens;  ///< With the closing end-of-sequence token if there was one.
+  StopReason stop = StopReason::length;
+  std::int64_t prompt_rows = 0;          ///< Tokens of the prompt, those of pictures included.
+  std::int64_t vision_rows = 0;          ///< Those of pictures.
+  std::int64_t reused_rows = 0;          ///< In a conversation: those whose computation the turn before left behind.
+  std::vector<std::int64_t> layer_rows;  ///< Per decoder layer: rows of the prompt that it ran.
+  std::vector<std::int64_t> layer_cache_rows;  ///< Per decoder layer: rows in the key-value cache after the prompt.
+  double prefill_flops = 0;        ///< Operations of the whole prompt through the decoder, counted from the plan.
+  double dense_prefill_flops = 0;  ///< The same without a plan.
+  std::int64_t cache_bytes = 0;    ///< What the key-value cache held in the end.
+  double image_ms = 0;             ///< Wall-clock: pictures to rows,
+  double prefill_ms = 0;           ///< until the first token was chosen,
+  double decode_ms = 0;            ///< the tokens after it.
+
+  /// The share of dense operations that the plan leaves.
+  double counted_share() const { return dense_prefill_flops > 0 ? prefill_flops / dense_prefill_flops : 1; }
+};
+
+/// How questions run together.
+struct BatchOptions {
+  std::int64_t at_a_time = 16;        ///< Answers at a time, at most.
+  std::int64_t prefill_rows = 4096;   ///< Rows of prompts that join at a time, at most; one prompt may be longer.
+  std::optional<std::int64_t> bytes;  ///< Of memory beside the weights; absent: half of what is free.
+  std::stop_token cancel;             ///< Ends all that is not answered yet.
+  /// As OnText, with the index of the question.
+  std::function<bool(std::size_t question, std::string_view piece)> on_text;
+};
+
+/// What became of one of several questions: an answer, or why there is none.
+struct Outcome {
+  std::optional<Answer> answer;
+  std::exception_ptr failure;  ///< A Failure, or what the callback threw.
+
+  /// Throws the failure.
+  const Answer& value() const {
+    if (failure) std::rethrow_exception(failure);
+    return answer.value();
+  }
 };
 
 /// A picture as the model sees it; row-major.
@@ -66,6 +130,8 @@ struct PictureFeatures {
   std::int64_t rows = 0, hidden = 0;
   std::vector<float> projected;  ///< [rows, hidden]: the rows that stand in the prompt, in their order.
 };
+
+class Conversation;
 
 /// A loaded model. One thread at a time may use it; several models may be used by several threads.
 class LITHE_API Model {
@@ -77,8 +143,14 @@ class LITHE_API Model {
   ~Model();
 
   /// Answers; `on_text` may be empty. Throws Failure{bad_request} where pictures and marks differ in number, the prompt
-  /// is longer than the model takes, or the weights cannot run the plan; Failure{bad_file} for unreadable pictures.
+  /// is longer than the model takes, or the weights cannot run the plan; Failure{bad_file} for unreadable pictures and
+  /// for weights that give no finite numbers.
   Answer ask(const Question& question, const OnText& on_text = {});
+  Answer ask(const Question& question, const Listener& listener);
+
+  /// Answers several questions together, which is faster than one after another; their order stays. What is wrong with
+  /// one is its own outcome. Throws Failure{bad_request} for options out of range.
+  std::vector<Outcome> ask_all(const std::vector<Question>& questions, const BatchOptions& options = {});
 
   /// What the vision tower and the projector make of a picture under the model's own plan. Throws Failure.
   PictureFeatures features(const Picture& picture) const;
@@ -89,8 +161,35 @@ class LITHE_API Model {
   std::int64_t weight_bytes() const;  ///< As held.
 
  private:
+  friend class Conversation;
   struct Impl;
-  explicit Model(std::unique_ptr<Impl> impl);
+  explicit Model(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;
+};
+
+/// Several turns with one model. Each answer is the one that the whole conversation gives when it runs anew; rows that
+/// would come out the same are not computed again. Keeps its model alive; the same thread uses both.
+class LITHE_API Conversation {
+ public:
+  /// `system`: in place of the model's own system message. Throws Failure.
+  explicit Conversation(const Model& model, const std::optional<std::string>& system = {});
+  Conversation(Conversation&&) noexcept;
+  Conversation& operator=(Conversation&&) noexcept;
+  ~Conversation();
+
+  /// The next turn. `system` and `raw` of the question have no place here; its plan stays for the turns to come. After
+  /// a Failure, or if it was cancelled before its first token, the conversation is as it was before.
+  Answer ask(const Question& question, const OnText& on_text = {});
+  Answer ask(const Question& question, const Listener& listener);
+
+  /// The plan of the turns to come; absent: the model's own. Throws Failure.
+  void use_plan(const std::optional<std::string>& plan);
+  std::string plan() const;  ///< Its name.
+  /// Forgets all turns; the system message and the plan stay.
+  void reset();
+
+ private:
+  struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 

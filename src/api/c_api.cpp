@@ -1,42 +1,22 @@
-#include <cstring>
 #include <new>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "api/guard.h"
-#include "base/error.h"
+#include "api/c_handles.h"
 #include "image/decode.h"
-#include "lithe/lithe.h"
-#include "lithe/model.h"
 
-struct lithe_model {
-  lithe::Model model;
-  std::string name = model.name(), family = model.family(), plan = model.plan();
-};
-struct lithe_picture {
-  lithe::Picture picture;
-};
-struct lithe_question {
-  lithe::Question question;
-};
-struct lithe_answer {
-  lithe::Answer answer;
-};
-struct lithe_features {
-  lithe::PictureFeatures features;
-};
+using lithe::api::call;
+using lithe::api::given;
+using lithe::api::options_of;
+using lithe::api::text;
 
 namespace {
 
-using lithe::Cause;
-using lithe::Failure;
-using lithe::Fault;
-using lithe::Picture;
-
 thread_local std::string last_error;
 
-lithe_status status_of(Cause cause) {
+lithe_status status_of(lithe::Cause cause) {
+  using lithe::Cause;
   switch (cause) {
     case Cause::bad_request:
       return LITHE_BAD_REQUEST;
@@ -49,7 +29,29 @@ lithe_status status_of(Cause cause) {
   return LITHE_FAILED;
 }
 
-/// Where memory is so short that not even the sentence fits, the status alone has to say it.
+void put_picture(lithe::Picture picture, lithe_picture** out) {
+  given(out, "picture") = new lithe_picture{std::move(picture)};
+}
+
+/// A value of lithe_sampling; below 0, or NaN, it is the model's.
+template <class Value>
+std::optional<Value> unless_negative(Value value) {
+  return value >= 0 ? std::optional<Value>(value) : std::nullopt;
+}
+
+/// Bounded before anything of that size is read.
+std::size_t rgb_bytes(int64_t width, int64_t height) {
+  lithe::require(width >= 1 && height >= 1 && width <= lithe::image::kMaxPixels / height, lithe::Fault::bad_request,
+                 "A picture of ", width, " x ", height, " pixels can't be; give 1 to ", lithe::image::kMaxPixels,
+                 " in all.");
+  return static_cast<std::size_t>(width * height * 3);
+}
+
+}  // namespace
+
+namespace lithe::api {
+
+/// If memory is so short that not even the sentence fits, the status alone has to say it.
 lithe_status report(Cause cause, const char* sentence) noexcept {
   try {
     last_error = sentence;
@@ -59,65 +61,7 @@ lithe_status report(Cause cause, const char* sentence) noexcept {
   return status_of(cause);
 }
 
-/// The boundary: no exception crosses it.
-template <class Work>
-lithe_status call(const Work& work) noexcept {
-  try {
-    lithe::api::guarded(work);
-    return LITHE_OK;
-  } catch (const Failure& failure) {
-    return report(failure.cause(), failure.what());
-  } catch (...) {
-    return report(Cause::internal, "A failure could not be told, for want of memory.");
-  }
-}
-
-template <class T>
-T& given(T* pointer, const char* what) {
-  lithe::require(pointer != nullptr, Fault::bad_request, "The argument '", what, "' is NULL; it has to be given.");
-  return *pointer;
-}
-
-std::string text(const char* string, const char* what) {
-  return &given(string, what);
-}
-
-void put_picture(Picture picture, lithe_picture** out) {
-  given(out, "picture") = new lithe_picture{std::move(picture)};
-}
-
-/// What a program has filled of a struct whose first member is its size; the rest is as in `initial`.
-template <class Options>
-Options options_of(const Options* options, const Options& initial, const char* type) {
-  Options filled = initial;
-  if (options == nullptr) return filled;
-  lithe::require(options->size >= sizeof options->size && options->size <= sizeof filled, Fault::bad_request,
-                 "The size of ", type, " is ", options->size, ", not ", sizeof filled,
-                 " or less; begin with its INIT, and link a library as new as the header.");
-  std::memcpy(&filled, options, options->size);
-  return filled;
-}
-
-/// A value of lithe_sampling; below 0, or NaN, it is the model's.
-template <class Value>
-std::optional<Value> unless_negative(Value value) {
-  return value >= 0 ? std::optional<Value>(value) : std::nullopt;
-}
-
-template <class Number>
-Number number_of(const lithe_answer* answer, Number lithe::Answer::*number) {
-  return answer == nullptr ? 0 : answer->answer.*number;
-}
-
-/// Bounded before anything of that size is read.
-std::size_t rgb_bytes(int64_t width, int64_t height) {
-  lithe::require(width >= 1 && height >= 1 && width <= lithe::image::kMaxPixels / height, Fault::bad_request,
-                 "A picture of ", width, " x ", height, " pixels can't be; give 1 to ", lithe::image::kMaxPixels,
-                 " in all.");
-  return static_cast<std::size_t>(width * height * 3);
-}
-
-}  // namespace
+}  // namespace lithe::api
 
 const char* lithe_version(void) {
   return LITHE_VERSION;
@@ -167,13 +111,13 @@ int64_t lithe_model_weight_bytes(const lithe_model* model) {
 }
 
 lithe_status lithe_picture_from_file(const char* path, lithe_picture** picture) {
-  return call([&] { put_picture(Picture::from_file(text(path, "path")), picture); });
+  return call([&] { put_picture(lithe::Picture::from_file(text(path, "path")), picture); });
 }
 
 lithe_status lithe_picture_from_memory(const void* bytes, size_t size, lithe_picture** picture) {
   return call([&] {
     const auto* const first = &given(static_cast<const std::uint8_t*>(bytes), "bytes");
-    put_picture(Picture::from_memory({first, first + size}), picture);
+    put_picture(lithe::Picture::from_memory({first, first + size}), picture);
   });
 }
 
@@ -181,7 +125,7 @@ lithe_status lithe_picture_from_rgb(const uint8_t* rgb, int64_t width, int64_t h
   return call([&] {
     const std::size_t size = rgb_bytes(width, height);
     const std::uint8_t* const first = &given(rgb, "rgb");
-    put_picture(Picture::from_rgb({first, first + size}, width, height), picture);
+    put_picture(lithe::Picture::from_rgb({first, first + size}, width, height), picture);
   });
 }
 
@@ -206,8 +150,8 @@ lithe_status lithe_question_set_system(lithe_question* question, const char* sys
   return call([&] { given(question, "question").question.system = text(system, "text"); });
 }
 
-lithe_status lithe_question_set_plan(lithe_question* question, const char* name_or_file) {
-  return call([&] { given(question, "question").question.plan = text(name_or_file, "name_or_file"); });
+lithe_status lithe_question_set_plan(lithe_question* question, const char* plan) {
+  return call([&] { given(question, "question").question.plan = text(plan, "plan"); });
 }
 
 lithe_status lithe_question_set_raw(lithe_question* question, int raw) {
@@ -236,56 +180,6 @@ lithe_status lithe_question_set_sampling(lithe_question* question, const lithe_s
 
 void lithe_question_free(lithe_question* question) {
   delete question;
-}
-
-lithe_status lithe_ask(lithe_model* model, const lithe_question* question, lithe_on_text on_text, void* user,
-                       lithe_answer** answer) {
-  return call([&] {
-    lithe::OnText listener;
-    if (on_text != nullptr) {
-      listener = [&](std::string_view piece) {
-        const std::string closed(piece);
-        return on_text(closed.c_str(), closed.size(), user) != 0;
-      };
-    }
-    lithe::Answer result = given(model, "model").model.ask(given(question, "question").question, listener);
-    if (answer != nullptr) *answer = new lithe_answer{std::move(result)};
-  });
-}
-
-const char* lithe_answer_text(const lithe_answer* answer) {
-  return answer == nullptr ? "" : answer->answer.text.c_str();
-}
-const char* lithe_answer_stop(const lithe_answer* answer) {
-  return answer == nullptr ? "" : answer->answer.stop.c_str();
-}
-
-const int64_t* lithe_answer_tokens(const lithe_answer* answer, size_t* count) {
-  if (count != nullptr) *count = answer == nullptr ? 0 : answer->answer.tokens.size();
-  return answer == nullptr ? nullptr : answer->answer.tokens.data();
-}
-
-int64_t lithe_answer_prompt_rows(const lithe_answer* answer) {
-  return number_of(answer, &lithe::Answer::prompt_rows);
-}
-int64_t lithe_answer_vision_rows(const lithe_answer* answer) {
-  return number_of(answer, &lithe::Answer::vision_rows);
-}
-int64_t lithe_answer_cache_bytes(const lithe_answer* answer) {
-  return number_of(answer, &lithe::Answer::cache_bytes);
-}
-double lithe_answer_image_ms(const lithe_answer* answer) {
-  return number_of(answer, &lithe::Answer::image_ms);
-}
-double lithe_answer_prefill_ms(const lithe_answer* answer) {
-  return number_of(answer, &lithe::Answer::prefill_ms);
-}
-double lithe_answer_decode_ms(const lithe_answer* answer) {
-  return number_of(answer, &lithe::Answer::decode_ms);
-}
-
-void lithe_answer_free(lithe_answer* answer) {
-  delete answer;
 }
 
 lithe_status lithe_features_of(const lithe_model* model, const lithe_picture* picture, lithe_features** features) {

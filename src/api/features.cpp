@@ -3,6 +3,7 @@
 #include <c10/core/InferenceMode.h>
 
 #include "models/model.h"
+#include "session/finite.h"
 
 namespace lithe::api {
 namespace {
@@ -18,6 +19,7 @@ std::vector<float> values_of(const at::Tensor& tensor) {
 PictureFeatures features_of(const models::Model& model, const image::Image& picture) {
   const c10::InferenceMode no_gradients;
   const models::ImageRows image = model.encode_image(picture);
+  session::require_finite(model, image.rows, "the features of the picture");
   return {.tiles = image.features.size(0),
           .tokens = image.features.size(1),
           .width = image.features.size(2),

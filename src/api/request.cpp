@@ -3,6 +3,7 @@
 #include <span>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "plan/parse.h"
 #include "text/message.h"
 
@@ -26,16 +27,32 @@ image::Image from_rgb(const Picture& picture, int64_t max_pixels) {
 
 }  // namespace
 
-image::Image decode(const Picture& picture, const image::DecodeOptions& options) {
+image::Source source_of(const Picture& picture, const image::DecodeOptions& options) {
   switch (picture.kind) {
     case Picture::Kind::file:
-      return image::read_image(picture.path, options);
-    case Picture::Kind::encoded:
-      return image::decode_image(std::as_bytes(std::span(picture.bytes)), "the picture in memory", options);
+      return image::Source::of_file(picture.path, options);
+    case Picture::Kind::encoded: {
+      const auto bytes = std::as_bytes(std::span(picture.bytes));
+      return image::Source::of_bytes({bytes.begin(), bytes.end()}, "the picture in memory", options);
+    }
     case Picture::Kind::rgb:
       return from_rgb(picture, options.max_pixels);
   }
   fail(Fault::bad_request, "A picture is of no known kind; make it by Picture::from_file, from_memory or from_rgb.");
+}
+
+std::vector<image::Source> pictures_of(const Question& question, const session::Session& session) {
+  session.check_pictures(question.pictures.size());
+  std::vector<image::Source> pictures;
+  for (const Picture& picture : question.pictures) pictures.push_back(source_of(picture, session.decode_options()));
+  return pictures;
+}
+
+plan::Plan plan_of(const std::string& plan, const session::Session& session) {
+  const std::size_t first = plan.find_first_not_of(" \t\r\n");
+  const bool is_text = first != std::string::npos && (plan[first] == '{' || plan[first] == '[');
+  if (!is_text) return plan::load_plan(plan, session.facts());
+  return plan::parse_plan(parse_json(plan, "the plan"), "the plan", session.facts());
 }
 
 session::Request request_of(const Question& question, const session::Session& session) {
@@ -43,9 +60,8 @@ session::Request request_of(const Question& question, const session::Session& se
           "A raw prompt has no place for a system message; write it into the prompt.");
   session::Request request;
   request.raw = question.raw;
-  if (question.plan) request.plan = plan::load_plan(*question.plan, session.facts());
-  session.check_pictures(question.pictures.size());
-  for (const Picture& picture : question.pictures) request.images.push_back(decode(picture, session.decode_options()));
+  if (question.plan) request.plan = plan_of(*question.plan, session);
+  request.images = pictures_of(question, session);
   if (question.raw) {
     request.text = question.prompt;
     return request;

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "cli/answer_report.h"
+#include "cli/answer_watch.h"
 #include "cli/batch_file.h"
 #include "cli/batch_output.h"
 #include "cli/command.h"
@@ -76,7 +77,6 @@ class BatchCommand {
 
   /// False if Ctrl-C ended it.
   bool run() {
-    const InterruptGuard guard;
     bool more = true;
     while ((more || !batch_.idle()) && !InterruptGuard::interrupted()) {
       while (more && batch_.wants_more() && !InterruptGuard::interrupted()) more = submit_next();
@@ -84,7 +84,7 @@ class BatchCommand {
       for (const session::Outcome& outcome : batch_.step()) write(outcome);
       show();
     }
-    return !more && batch_.idle();
+    return !more && batch_.idle() && !cut_short_;
   }
 
   const Tally& tally() const { return tally_; }
@@ -136,6 +136,11 @@ class BatchCommand {
     if (plan) request.plan = plan_named(*plan);
     session::AnswerOptions how = answer_options(options_.sampling, options_.common.seed, session_);
     if (item.max_tokens) how.max_new_tokens = item.max_tokens;
+    how.cancel = interrupt_.token();
+    how.on_progress = [this](const session::Progress& progress) {
+      interrupt_.poll();
+      if (progress.stage != session::Progress::Stage::decode) show(progress_text(progress));
+    };
     batch_.submit(input_.number(), std::move(request), std::move(how));
   }
 
@@ -147,6 +152,10 @@ class BatchCommand {
 
   void write(const session::Outcome& outcome) {
     const auto id = ids_.extract(outcome.ticket);
+    if (outcome.answer.stop == session::StopReason::cancelled) {  // the next run answers it
+      cut_short_ = true;
+      return;
+    }
     if (outcome.error) return write_error(id.mapped(), outcome.ticket, *outcome.error);
     const session::Answer& answer = outcome.answer;
     output_.write_answer(text_of(id.mapped()), {{"id", id.mapped()},
@@ -170,13 +179,13 @@ class BatchCommand {
 
   static std::string text_of(const Json& id) { return id.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
-  void show() {
+  void show(const std::string& now = {}) {
     const session::BatchState state = batch_.state();
     tally_.tokens = state.tokens;
     const std::optional<double> share = input_.share_read();
-    progress_.show(fmt::format("{}{} answered, {} running, {:.1f} tokens/s",
-                               share ? fmt::format("{:.0f} %, ", 100 * *share) : "", tally_.answered, state.running,
-                               static_cast<double>(state.tokens) / seconds()));
+    progress_.update(fmt::format("{}{} answered, {} running, {:.1f} tokens/s{}{}",
+                                 share ? fmt::format("{:.0f} %, ", 100 * *share) : "", tally_.answered, state.running,
+                                 static_cast<double>(state.tokens) / seconds(), now.empty() ? "" : "; ", now));
   }
 
   const BatchOptions& options_;
@@ -184,6 +193,8 @@ class BatchCommand {
   session::BatchRun& batch_;
   LineReader input_;
   BatchOutput& output_;
+  InterruptGuard interrupt_;
+  bool cut_short_ = false;  // an answer was cancelled
   Progress progress_;
   Stopwatch clock_;
   Tally tally_;

@@ -44,7 +44,7 @@ constexpr const char* kFooter = R"(Examples:
   lithe bench --shape llava-next-7b --layers 2 --vision-tokens 2880 -o json
   lithe bench --shape llava-1.5-7b --layers 2 --batch-sizes 1,4,16 --rounds 3
 
-Exit codes: 0 done, 2 impossible request, 3 bad file, 1 anything else.)";
+Exit codes: 0 done, 130 interrupted, 2 impossible request, 3 bad file, 1 anything else.)";
 
 struct BenchOptions {
   CommonOptions common;

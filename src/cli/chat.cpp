@@ -8,11 +8,12 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "cli/answer_report.h"
+#include "cli/answer_watch.h"
 #include "cli/chat_words.h"
 #include "cli/history.h"
-#include "cli/interrupt.h"
 #include "cli/line_editor.h"
 #include "cli/standard_output.h"
+#include "cli/terminal_text.h"
 #include "image/decode.h"
 #include "plan/parse.h"
 #include "session/chat.h"
@@ -31,10 +32,6 @@ class ChatLoop {
         chat_(session, options.question.system),
         history_(opened_history()),
         editor_(history_.lines(), complete_chat) {
-    how_.on_text = [](const std::string& piece) {
-      write_out(piece);
-      return !InterruptGuard::interrupted();
-    };
     if (options.question.plan) chat_.use_plan(plan::load_plan(*options.question.plan, session.facts()));
     for (const std::string& file : options.question.images) attach(file);
   }
@@ -54,7 +51,8 @@ class ChatLoop {
         continue;
       }
       remember(line);
-      goes_on = take(line, line.front() == '/');
+      const bool pasted = line.find('\n') != std::string::npos;
+      goes_on = take(line, line.front() == '/' && !pasted);
     }
     return 0;
   }
@@ -135,9 +133,9 @@ class ChatLoop {
   void attach(const std::string& file) {
     session_.check_pictures(pictures_.size() + 1);
     pictures_.push_back(image::read_image(file, session_.decode_options()));
-    const image::Image& picture = pictures_.back();
-    write_err(fmt::format("{}: {} x {} pixels, goes with the next message\n", printable(file), picture.width,
-                          picture.height));
+    const image::Size size = pictures_.back().header().size;
+    write_err(
+        fmt::format("{}: {} x {} pixels, goes with the next message\n", printable(file), size.width, size.height));
   }
 
   void choose_plan(const std::string& name) {
@@ -146,8 +144,19 @@ class ChatLoop {
   }
 
   void answer(const std::string& message) {
-    const InterruptGuard guard;
-    const session::Answer answer = chat_.ask(message, pictures_, how_);
+    AnswerWatch watch;
+    session::AnswerOptions how = how_;
+    how.cancel = watch.cancel();
+    how.on_progress = [&](const session::Progress& progress) { watch.take(progress); };
+    how.on_text = [&](const std::string& piece) {
+      watch.text_begins();
+      write_out(for_stdout(piece));
+      return true;
+    };
+    const session::Answer answer = chat_.ask(message, pictures_, how);
+    watch.text_begins();
+    if (answer.tokens.empty())
+      return say("The answer was ended before its first token; the conversation is unchanged.");
     pictures_.clear();
     write_out("\n");
     if (options_.verbose) write_err(timing_lines(answer));
@@ -159,7 +168,7 @@ class ChatLoop {
   const ChatOptions& options_;
   session::AnswerOptions how_;
   session::Chat chat_;
-  std::vector<image::Image> pictures_;  // of the next message
+  std::vector<image::Source> pictures_;  // of the next message
   History history_;
   LineEditor editor_;
 };

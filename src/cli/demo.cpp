@@ -33,7 +33,7 @@ constexpr const char* kFooter = R"(Examples:
   lithe demo --no-wide --heat-map kept.png
   lithe demo --image models/images/506.png --no-wide
 
-Exit codes: 0 done, 2 impossible request, 3 bad file, 1 anything else.)";
+Exit codes: 0 done, 130 interrupted, 2 impossible request, 3 bad file, 1 anything else.)";
 
 constexpr const char* kQuestions[] = {"what shape is in the image?", "what is the color of the rectangle?",
                                       "is there a blue shape?", "is there a triangle?"};

@@ -29,7 +29,7 @@ constexpr const char* kFooter = R"(Examples:
   lithe inspect --shape llava-next-7b --plan p-mod --vision-tokens 2880 --text-tokens 40
   lithe inspect --shape llava-1.5-7b --plan fastv --json
 
-Exit codes: 0 done, 2 impossible request, 3 bad file, 1 anything else.)";
+Exit codes: 0 done, 130 interrupted, 2 impossible request, 3 bad file, 1 anything else.)";
 
 struct InspectOptions {
   CommonOptions common;

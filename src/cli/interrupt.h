@@ -1,8 +1,15 @@
 #pragma once
 
+#include <stop_token>
+
 namespace lithe::cli {
 
-/// While it lives, its first Ctrl-C is remembered instead of ending the program; the second ends it as ever.
+/// From here on Ctrl-C (SIGINT) ends the program at once with exit code 130, also if the program was started with that
+/// signal ignored; except while an InterruptGuard lives. Called first by main.
+void end_on_interrupt();
+
+/// While it lives, the first Ctrl-C is remembered, so that an answer can end in good order; a second one ends the
+/// program.
 class InterruptGuard {
  public:
   InterruptGuard();
@@ -11,6 +18,15 @@ class InterruptGuard {
   InterruptGuard& operator=(const InterruptGuard&) = delete;
 
   static bool interrupted();
+
+  /// For what is to end then. A signal handler may not touch it, so poll() passes the Ctrl-C on.
+  std::stop_token token() const { return source_.get_token(); }
+  void poll() {
+    if (interrupted()) source_.request_stop();
+  }
+
+ private:
+  std::stop_source source_;
 };
 
 }  // namespace lithe::cli

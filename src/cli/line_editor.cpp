@@ -1,11 +1,13 @@
 #include "cli/line_editor.h"
 
 #include <histedit.h>
+#include <unistd.h>
 #include <algorithm>
 #include <clocale>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <string_view>
 
 #include "base/error.h"
 #include "base/printable.h"
@@ -28,6 +30,11 @@ std::string common_start(const std::vector<std::string>& words) {
   };
   while (!start.empty() && std::any_of(words.begin(), words.end(), cuts_character)) start.pop_back();
   return start;
+}
+
+bool can_bracket_pastes() {
+  const char* const kind = std::getenv("TERM");
+  return isatty(STDERR_FILENO) == 1 && kind != nullptr && std::string_view(kind) != "dumb";
 }
 
 }  // namespace
@@ -68,6 +75,10 @@ class LineEditor::Impl {
         });
     el_set(editor_.get(), EL_BIND, "^Z", "lithe-suspend", nullptr);
     el_set(editor_.get(), EL_BIND, "^R", "em-inc-search-prev", nullptr);
+    el_set(
+        editor_.get(), EL_ADDFN, "lithe-paste", "Take in what is pasted",
+        +[](EditLine* editor, int) { return of(editor).paste(); });
+    el_set(editor_.get(), EL_BIND, "\\e[200~", "lithe-paste", nullptr);
     el_source(editor_.get(), nullptr);  // ~/.editrc
   }
 
@@ -75,7 +86,10 @@ class LineEditor::Impl {
     prompt_ = prompt;
     interrupted_ = false;
     int bytes = 0;
+    // The terminal then marks what is pasted, so that its lines are one message.
+    if (brackets_) write_err("\033[?2004h");
     const char* line = el_gets(editor_.get(), &bytes);
+    if (brackets_) write_err("\033[?2004l");
     if (interrupted_) {
       write_err("\n");
       return {Input::Kind::interrupted, {}};
@@ -106,6 +120,25 @@ class LineEditor::Impl {
     return CC_EOF;
   }
 
+  /// Inserts what the terminal sends up to the end of the paste. Control characters but tabs and newlines are left out;
+  /// so are newlines at the end, so that Enter sends the message, not the paste.
+  unsigned char paste() {
+    static constexpr std::wstring_view kEnd = L"\033[201~";
+    std::wstring text;
+    for (wchar_t key = 0; !text.ends_with(kEnd);) {
+      if (el_wgetc(editor_.get(), &key) != 1) return CC_EOF;
+      const bool second_half = key == L'\n' && text.ends_with(L'\r');
+      if (!second_half) text += key;
+    }
+    text.resize(text.size() - kEnd.size());
+    std::replace(text.begin(), text.end(), L'\r', L'\n');
+    std::erase_if(
+        text, [](wchar_t key) { return (key < 0x20 && key != L'\n' && key != L'\t') || (key >= 0x7F && key < 0xA0); });
+    text.erase(text.find_last_not_of(L'\n') + 1);
+    if (text.empty()) return CC_NORM;
+    return el_winsertstr(editor_.get(), text.c_str()) == 0 ? CC_REFRESH : CC_ERROR;
+  }
+
   unsigned char complete() {
     const LineInfo* info = el_line(editor_.get());
     const Completions found = complete_({info->buffer, info->cursor});
@@ -129,6 +162,7 @@ class LineEditor::Impl {
   };
   std::string prompt_;
   bool interrupted_ = false;
+  bool brackets_ = can_bracket_pastes();
   Complete complete_;
   std::unique_ptr<::History, EndHistory> history_;
   std::unique_ptr<EditLine, EndEditor> editor_;  // ends before its history

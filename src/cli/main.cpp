@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/command_line.h"
 #include "cli/exit_code.h"
+#include "cli/interrupt.h"
 #include "cli/omp_policy.h"
 #include "cli/standard_output.h"
 
@@ -86,5 +87,6 @@ int main(int argc, char** argv) {
   prepare_streams();
   // Called so that the hook is linked in: threads that wait must not spin.
   (void)omp_wait_policy();
+  end_on_interrupt();
   return guarded([&] { return dispatch(argc, argv); });
 }

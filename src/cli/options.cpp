@@ -66,10 +66,11 @@ session::Session open_session(const std::string& model, const CommonOptions& opt
   apply(options);
   const std::filesystem::path folder = model_folder(model);
   Progress progress("loading " + folder.filename().string());
-  return session::Session::open(folder, {.lora = options.lora,
-                                         .weights = options.weights,
-                                         .device = options.device,
-                                         .progress = [&](int64_t done, int64_t total) { progress.show(done, total); }});
+  return session::Session::open(folder,
+                                {.lora = options.lora,
+                                 .weights = options.weights,
+                                 .device = options.device,
+                                 .progress = [&](int64_t done, int64_t total) { progress.update_bytes(done, total); }});
 }
 
 }  // namespace lithe::cli

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "base/printable.h"
-#include "image/decode.h"
+#include "cli/standard_output.h"
 #include "plan/parse.h"
 
 namespace lithe::cli {
@@ -41,7 +41,7 @@ session::Request make_request(const QuestionOptions& options, std::string prompt
   if (options.plan) request.plan = plan::load_plan(*options.plan, session.facts());
   session.check_pictures(options.images.size());
   for (const std::string& file : options.images) {
-    request.images.push_back(image::read_image(file, session.decode_options()));
+    request.images.push_back(image::Source::of_file(file, session.decode_options()));
   }
   if (options.raw_prompt) {
     request.text = std::move(prompt);
@@ -50,6 +50,12 @@ session::Request make_request(const QuestionOptions& options, std::string prompt
   if (options.system) request.messages.push_back(text::text_message("system", *options.system));
   request.messages.push_back(text::user_message(std::move(prompt), options.images.size()));
   return request;
+}
+
+void print_notes(const session::Request& request) {
+  for (const image::Source& picture : request.images) {
+    if (const std::optional<std::string> note = picture.note()) write_err("note: " + *note + "\n");
+  }
 }
 
 std::string read_text(const std::string& file) {

@@ -23,9 +23,12 @@ void add_question(CLI::App& app, QuestionOptions& options);
 /// Declares --raw-prompt, --system and --plan.
 void add_prompting(CLI::App& app, QuestionOptions& options);
 
-/// Reads the pictures and the plan and puts the question together. A prompt without "<image>" gets its pictures
-/// before the text, as in a chat. Throws Error.
+/// Reads the plan and the pictures' headers and puts the question together; pictures are decoded when it runs. A prompt
+/// without "<image>" gets its pictures before the text, as in a chat. Throws Error.
 session::Request make_request(const QuestionOptions& options, std::string prompt, const session::Session& session);
+
+/// Says on stderr what happens to pictures that are too large to be read whole.
+void print_notes(const session::Request& request);
 
 /// A whole file or stream of at most 16 MiB, byte for byte; "-" is stdin. Throws Error{bad_file}.
 std::string read_text(const std::string& file);

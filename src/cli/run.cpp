@@ -4,15 +4,16 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "cli/answer_report.h"
+#include "cli/answer_watch.h"
 #include "cli/chat.h"
 #include "cli/command.h"
 #include "cli/exit_code.h"
 #include "cli/heat_maps.h"
-#include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/request.h"
 #include "cli/sampling.h"
 #include "cli/standard_output.h"
+#include "cli/terminal_text.h"
 
 namespace lithe::cli {
 namespace {
@@ -28,7 +29,7 @@ Without PROMPT on a terminal, lithe chats: several turns, several pictures. --im
 FILE with the next one; /help lists the other commands, Ctrl-D ends. Each answer is the one that `lithe run` gives for the
 whole conversation; what earlier turns computed is reused.
 
-Ctrl-C ends the answer (exit code 130; in a chat the next turn begins). A second Ctrl-C ends the program.)";
+Ctrl-C ends the answer after the layer or token at hand (exit code 130; in a chat the next turn begins).)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe run demo --image models/images/901.png "what is the color of the rectangle?"
@@ -38,7 +39,7 @@ constexpr const char* kFooter = R"(Examples:
   lithe run ~/llava-1.5-7b-hf --image photo.jpg --weights bfloat16 --temp 0.7 --top-p 0.9 "What is shown?"
   lithe run ~/llava-1.5-7b-hf --image a.jpg --image b.jpg --plan fastv "Which is brighter?"
 
-Exit codes: 0 done, 2 impossible request, 3 bad file, 1 anything else.)";
+Exit codes: 0 done, 130 interrupted, 2 impossible request, 3 bad file, 1 anything else.)";
 
 struct RunOptions {
   CommonOptions common;
@@ -69,16 +70,21 @@ Json report_json(const session::Session& session, const session::Request& reques
 }
 
 session::Answer answer(const session::Session& session, const session::Request& request, const RunOptions& options) {
-  const InterruptGuard guard;
+  AnswerWatch watch;
   session::AnswerOptions how = answer_options(options.sampling, options.common.seed, session);
+  how.cancel = watch.cancel();
+  how.on_progress = [&](const session::Progress& progress) { watch.take(progress); };
   how.on_text = [&](const std::string& piece) {
-    if (!options.common.json) write_out(piece);
-    return !InterruptGuard::interrupted();
+    if (options.common.json) return true;
+    watch.text_begins();
+    write_out(for_stdout(piece));
+    return true;
   };
   session::Answer answer = session.answer(request, how);
+  watch.text_begins();
   if (options.common.json)
     write_json(report_json(session, request, answer));
-  else
+  else if (!answer.tokens.empty())
     write_out("\n");
   return answer;
 }
@@ -104,6 +110,7 @@ int run(const RunOptions& options) {
   const std::string prompt = prompt_of(options);
   const session::Session session = open_session(options.model, options.common);
   const session::Request request = make_request(options.question, prompt, session);
+  print_notes(request);
   if (options.heat_map) check_heat_map(request, session);
   const session::Answer result = answer(session, request, options);
   if (options.verbose) write_err(timing_lines(result));

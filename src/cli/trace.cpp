@@ -4,9 +4,11 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "cli/answer_watch.h"
 #include "cli/command.h"
 #include "cli/number.h"
 #include "cli/options.h"
+#include "cli/progress.h"
 #include "cli/request.h"
 #include "cli/standard_output.h"
 
@@ -29,7 +31,7 @@ constexpr const char* kFooter = R"(Examples:
   lithe trace demo --image models/images/901.png --prompt "<image> USER:" --raw-prompt --max-tokens 4 --ignore-eos -o trace.safetensors
   lithe trace demo --image models/images/901.png --prompt "is there a circle?" --plan dense --weights float32 -o dense.safetensors
 
-Exit codes: 0 done, 2 impossible request, 3 bad file, 1 anything else.)";
+Exit codes: 0 done, 130 interrupted, 2 impossible request, 3 bad file, 1 anything else.)";
 
 struct TraceFlags {
   CommonOptions common;
@@ -45,7 +47,13 @@ int run(const TraceFlags& flags) {
   const std::string prompt = flags.prompt ? *flags.prompt : read_text(*flags.prompt_file);
   const session::Session session = open_session(flags.model, flags.common);
   const session::Request request = make_request(flags.question, prompt, session);
-  session::write_trace(session, request, flags.trace, flags.out);
+  print_notes(request);
+  {
+    Progress line("trace");
+    session::TraceOptions how = flags.trace;
+    how.on_progress = [&](const session::Progress& progress) { line.update(progress_text(progress)); };
+    session::write_trace(session, request, how, flags.out);
+  }
   write_err("wrote " + printable(flags.out) + "\n");
   return 0;
 }

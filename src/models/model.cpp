@@ -31,11 +31,12 @@ void visit(const Model& model, const std::function<void(const WeightView&)>& vis
   if (model.image_newline) visitor({"image_newline", *model.image_newline, nullptr});
 }
 
-ImageRows Model::encode_image(const image::Image& picture, const plan::Plan* governing) const {
+ImageRows Model::encode_image(const image::Image& picture, const plan::Plan* governing,
+                              const routing::Observer& observer) const {
   require(has_tower(), Fault::bad_request, name, ": this model has no vision tower, ask without pictures");
   ImageRows image{.views = image::make_views(picture, preprocess)};
   image.pixels = tensor_of(image::normalise(image.views, preprocess));
-  image.features = tower.features(image.pixels.to(tower.positions.device()), governing ? governing : &plan);
+  image.features = tower.features(image.pixels.to(tower.positions.device()), governing ? governing : &plan, observer);
   const int64_t tiles = image.features.size(0), tokens = image.features.size(1);
   const Tensor projected = projector(image.features.view({tiles * tokens, tower.config.width}));
   image.projected = projected.view({tiles, tokens, projected.size(1)});

@@ -122,9 +122,11 @@ struct Model {
 
   bool has_tower() const { return facts.tower.has_value(); }
 
-  /// Picture to rows: views, tower, projector, packing. `plan` governs the tower; null: the model's own.
-  /// Throws Error{bad_request} where the model has no tower, and for pictures that cannot be resized.
-  ImageRows encode_image(const image::Image& picture, const plan::Plan* plan = nullptr) const;
+  /// Picture to rows: views, tower, projector, packing. `plan` governs the tower; null: the model's own. `observer` is
+  /// called after each layer of the tower. Throws Error{bad_request} if the model has no tower, and for pictures that
+  /// cannot be resized.
+  ImageRows encode_image(const image::Image& picture, const plan::Plan* plan = nullptr,
+                         const routing::Observer& observer = {}) const;
   /// The prompt of a conversation: template or conversation style, ending where the answer begins. Throws
   /// Error{bad_request}.
   std::string render(const std::vector<text::Message>& messages) const;

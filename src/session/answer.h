@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+
 #include "models/model.h"
 #include "session/session.h"
 
@@ -8,7 +10,7 @@ namespace lithe::session {
 /// Session::answer, over a model.
 Answer run_answer(const models::Model& model, const Request& request, const AnswerOptions& options);
 
-/// The plan that a request runs under: its own, validated against the model, or the model's.
-const plan::Plan& plan_of(const models::Model& model, const Request& request);
+/// The plan that a request runs under: its own, validated against the model, or the model's. Outlives both.
+std::shared_ptr<const plan::Plan> plan_of(const models::Model& model, const Request& request);
 
 }  // namespace lithe::session

@@ -9,7 +9,10 @@
 
 #include "base/error.h"
 #include "session/answer.h"
+#include "session/counted_cost.h"
 #include "session/errors.h"
+#include "session/finite.h"
+#include "session/watch.h"
 
 namespace lithe::session {
 namespace {
@@ -28,11 +31,11 @@ std::vector<std::string> stops(const models::Model& model, const AnswerOptions& 
   return all;
 }
 
-ReadyRequest make_ready(const models::Model& model, const Request& request) {
+ReadyRequest make_ready(const models::Model& model, const Request& request, const AnswerOptions& options) {
   const c10::InferenceMode no_gradients;
   const Stopwatch clock;
   return naming_failures([&] {
-    ReadyRequest ready{.plan = plan_of(model, request), .prompt = build_prompt(model, request)};
+    ReadyRequest ready{.plan = plan_of(model, request), .prompt = build_prompt(model, request, Watch(options))};
     ready.image_ms = clock.elapsed_ms();
     return ready;
   });
@@ -54,29 +57,22 @@ Tensor last_rows(const Tensor& x, const std::vector<int64_t>& offsets) {
 Tensor forward(const models::Model& model, std::span<Answering* const> answers) {
   routing::Batch batch, alive;
   std::vector<Tensor> rows;
-  bool prompts = false;
-  for (Answering* answer : answers) {
-    prompts = prompts || !answer->prefilled();
-    rows.push_back(answer->enter(batch));
-  }
-  routing::Observer record;
-  if (prompts) {
-    record = [&](const routing::LayerReport& report) {
-      for (size_t i = 0; i < answers.size(); ++i) {
-        if (!answers[i]->prefilled()) answers[i]->record(report, i);
-      }
-    };
-  }
+  for (Answering* answer : answers) rows.push_back(answer->enter(batch));
+  const routing::Observer observe = [&](const routing::LayerReport& report) {
+    for (size_t i = 0; i < answers.size(); ++i) answers[i]->record(report, i);
+    if (std::any_of(answers.begin(), answers.end(), [](const Answering* answer) { return answer->ended(); }))
+      throw Cancelled();
+  };
   Tensor x = rows.size() == 1 ? rows.front() : at::cat(rows);
   rows.clear();
-  const Tensor hidden = model.decoder.forward(std::move(batch), std::move(x), record, &alive);
+  const Tensor hidden = model.decoder.forward(std::move(batch), std::move(x), observe, &alive);
   return model.decoder.logits(last_rows(hidden, alive.offsets)).to(at::kCPU).contiguous();
 }
 
 }  // namespace
 
 Answering::Answering(const models::Model& model, const Request& request, AnswerOptions options)
-    : Answering(model, make_ready(model, request), std::move(options)) {}
+    : Answering(model, make_ready(model, request, options), options) {}
 
 Answering::Answering(const models::Model& model, ReadyRequest ready, AnswerOptions options)
     : model_(model),
@@ -113,6 +109,15 @@ Tensor Answering::enter(routing::Batch& batch) {
   return model_.decoder.embed(at::tensor(answer_.tokens.back(), at::kLong).view({1}).to(table.device()));
 }
 
+void Answering::record(const routing::LayerReport& report, size_t sequence) {
+  if (prefilled()) return;
+  recorder_.record(report, sequence);
+  tell({.stage = Progress::Stage::prefill,
+        .done = report.layer + 1,
+        .total = model_.decoder.config.layers,
+        .rows = prompt_->rows() - answer_.timings.reused_rows});
+}
+
 void Answering::back_out() {
   if (mark_) generation_.rewind(*mark_);
   mark_.reset();
@@ -122,6 +127,8 @@ void Answering::after_prompt() {
   answer_.cache.rows_after_prefill = generation_.rows_held();
   answer_.cache.bytes_after_prefill = generation_.bytes_held();
   answer_.kept = recorder_.take();
+  answer_.rows_run = recorder_.rows_run();
+  answer_.counted = counted_cost(model_.facts, *plan_, prompt_->kinds);
   prompt_.reset();
   generation_.reserve(budget_);
 }
@@ -129,6 +136,10 @@ void Answering::after_prompt() {
 void Answering::accept(std::span<const float> scores) {
   const bool first = !prefilled();
   mark_.reset();
+  if (!all_finite(scores)) {
+    const Error error = not_finite(model_, concat("the logits of new token ", answer_.tokens.size() + 1));
+    return fail(std::make_exception_ptr(error));
+  }
   if (first) after_prompt();
   const int64_t id = sample(scores, seen_, policy_, random_);
   if (first) {
@@ -143,15 +154,42 @@ void Answering::accept(std::span<const float> scores) {
     return finish();
   }
   emit(filter_.push(stream_.push(id)));
-  if (answer_.stop != StopReason::length || static_cast<int64_t>(answer_.tokens.size()) >= budget_) finish();
+  const auto made = static_cast<int64_t>(answer_.tokens.size());
+  tell({.stage = Progress::Stage::decode, .done = made, .total = budget_});
+  if (ended()) return cancel();
+  if (answer_.stop != StopReason::length || made >= budget_) finish();
+}
+
+template <class Call>
+void Answering::call(const Call& callback) {
+  try {
+    callback();
+  } catch (...) {
+    failure_ = std::current_exception();
+  }
+}
+
+void Answering::tell(const Progress& progress) {
+  if (options_.on_progress && !failure_) call([&] { options_.on_progress(progress); });
+}
+
+void Answering::fail(const std::exception_ptr& failure) {
+  failure_ = failure;
+  cancel();
+}
+
+void Answering::cancel() {
+  answer_.stop = StopReason::cancelled;
+  finish();
 }
 
 void Answering::emit(const std::string& piece) {
   if (answer_.stop == StopReason::cancelled) return;
   answer_.text += piece;
   if (!piece.empty() && options_.on_text) {
-    const StopReason so_far = std::exchange(answer_.stop, StopReason::cancelled);  // stays where the callback throws
-    if (options_.on_text(piece)) answer_.stop = so_far;
+    bool goes_on = false;
+    call([&] { goes_on = options_.on_text(piece); });
+    if (!goes_on) answer_.stop = StopReason::cancelled;
   }
   if (filter_.stopped() && answer_.stop == StopReason::length) answer_.stop = StopReason::stop_string;
 }
@@ -159,8 +197,8 @@ void Answering::emit(const std::string& piece) {
 void Answering::finish() {
   emit(filter_.push(stream_.finish()));
   emit(filter_.finish());
-  answer_.timings.decode_ms = clock_.elapsed_ms();
-  answer_.timings.decoded_tokens = static_cast<int64_t>(answer_.tokens.size()) - 1;
+  (prefilled() ? answer_.timings.decode_ms : answer_.timings.prefill_ms) = clock_.elapsed_ms();
+  answer_.timings.decoded_tokens = std::max<int64_t>(static_cast<int64_t>(answer_.tokens.size()) - 1, 0);
   answer_.cache.rows_at_end = generation_.rows_held();
   answer_.cache.bytes_at_end = generation_.bytes_held();
   done_ = true;
@@ -168,21 +206,35 @@ void Answering::finish() {
 
 Answer Answering::take() {
   require(done_, Fault::internal, "Answering::take: the answer is not done");
+  if (failure_) std::rethrow_exception(failure_);
   return std::move(answer_);
 }
 
-void run_pass(const models::Model& model, std::span<Answering* const> answers) {
+bool run_pass(const models::Model& model, std::span<Answering* const> answers) {
   const c10::InferenceMode no_gradients;
   Tensor logits;
   try {
     logits = forward(model, answers);
+  } catch (const Cancelled&) {
+    for (Answering* answer : answers) {
+      answer->back_out();
+      if (answer->ended()) answer->cancel();
+    }
+    return false;
   } catch (const std::exception& failure) {
     for (Answering* answer : answers) answer->back_out();
     throw FailedPass{error_of(failure)};
   }
   const auto vocab = static_cast<size_t>(logits.size(1));
   const float* scores = logits.const_data_ptr<float>();
-  for (size_t i = 0; i < answers.size(); ++i) answers[i]->accept({scores + i * vocab, vocab});
+  for (size_t i = 0; i < answers.size(); ++i) {
+    try {
+      answers[i]->accept({scores + i * vocab, vocab});
+    } catch (...) {
+      answers[i]->fail(std::current_exception());
+    }
+  }
+  return true;
 }
 
 void run_alone(const models::Model& model, Answering& answer) {

@@ -3,6 +3,8 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <exception>
+#include <memory>
 #include <optional>
 #include <random>
 #include <span>
@@ -24,7 +26,7 @@ using at::Tensor;
 
 /// A request that is ready to run.
 struct ReadyRequest {
-  plan::Plan plan;
+  std::shared_ptr<const plan::Plan> plan;
   PromptRows prompt;
   std::optional<Generation> generation;  ///< Holds the first rows of the prompt; absent: nothing is held.
   double image_ms = 0;                   ///< What it took to get here.
@@ -34,16 +36,21 @@ struct ReadyRequest {
 /// alone or together with others; the answer does not depend on the company.
 class Answering {
  public:
-  /// Renders, tokenises and encodes pictures. Throws Error{bad_request} for a request that the model cannot run.
+  /// Renders, tokenises and encodes pictures. Throws Error{bad_request} for a request that the model cannot run, and
+  /// Cancelled.
   Answering(const models::Model& model, const Request& request, AnswerOptions options);
   /// Goes on from where the request's generation stands.
   Answering(const models::Model& model, ReadyRequest ready, AnswerOptions options);
   Answering(const Answering&) = delete;
   Answering& operator=(const Answering&) = delete;
 
-  const plan::Plan& plan() const { return plan_; }
+  const plan::Plan& plan() const { return *plan_; }
   bool prefilled() const { return !prompt_; }
   bool done() const { return done_; }
+  /// Whether the caller has cancelled it, or one of its callbacks threw.
+  bool ended() const { return failure_ || options_.cancel.stop_requested(); }
+  /// What ended it in place of an answer: an Error, or what a callback threw. Null: nothing.
+  const std::exception_ptr& failure() const { return failure_; }
   /// Of the prompt, before the first pass.
   const PromptRows& prompt() const { return *prompt_; }
   /// Most tokens that will be made.
@@ -51,12 +58,17 @@ class Answering {
 
   /// Appends what runs next to a batch, the whole prompt (what of it is not held) or one token.  -> [rows, hidden]
   Tensor enter(routing::Batch& batch);
-  void record(const routing::LayerReport& report, size_t sequence) { recorder_.record(report, sequence); }
+  /// Takes what a layer did with its rows, which are sequence `sequence` of the batch.
+  void record(const routing::LayerReport& report, size_t sequence);
   /// Chooses the next token and emits its text.  scores: [vocab]
   void accept(std::span<const float> scores);
   /// Forgets the pass that it entered, if it did, as that failed.
   void back_out();
-  /// The answer; once, when done.
+  /// Ends it where it is.
+  void cancel();
+  /// The same, with a failure in place of an answer.
+  void fail(const std::exception_ptr& failure);
+  /// The answer; once, when done. Throws the failure.
   Answer take();
   /// The layer states behind the answer, whose last token has not run; once, when done.
   Generation take_generation() { return std::move(generation_); }
@@ -64,11 +76,15 @@ class Answering {
  private:
   void after_prompt();
   void emit(const std::string& piece);
+  /// Calls one of the caller's callbacks; what it throws becomes the failure.
+  template <class Call>
+  void call(const Call& callback);
+  void tell(const Progress& progress);
   void finish();
 
   const models::Model& model_;
   const AnswerOptions options_;
-  const plan::Plan plan_;
+  const std::shared_ptr<const plan::Plan> plan_;
   Answer answer_;
   std::optional<PromptRows> prompt_;  // until it has run
   std::vector<int64_t> seen_;         // tokens of prompt and answer
@@ -81,6 +97,7 @@ class Answering {
   text::TextStream stream_;
   StopFilter filter_;
   Stopwatch clock_;
+  std::exception_ptr failure_;
   bool done_ = false;
 };
 
@@ -90,10 +107,11 @@ struct FailedPass {
 };
 
 /// One forward pass over everything that the answers need next, prompts and single tokens mixed; each then chooses its
-/// token. Throws FailedPass, and whatever a callback of an answer throws.
-void run_pass(const models::Model& model, std::span<Answering* const> answers);
+/// token. False: an answer ended after a layer, so the pass was given up; the others are as they were before. Throws
+/// FailedPass.
+bool run_pass(const models::Model& model, std::span<Answering* const> answers);
 
-/// All passes of one answer. Throws Error where the model refuses one.
+/// All passes of one answer. Throws Error if the model refuses one.
 void run_alone(const models::Model& model, Answering& answer);
 
 }  // namespace lithe::session

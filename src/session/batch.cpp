@@ -4,11 +4,13 @@
 #include <deque>
 #include <iterator>
 #include <span>
+#include <utility>
 
 #include "session/answering.h"
 #include "session/batch_memory.h"
 #include "session/errors.h"
 #include "session/memory.h"
+#include "session/watch.h"
 
 namespace lithe::session {
 namespace {
@@ -26,8 +28,20 @@ struct Member {
   int64_t rows = 0;         // of the prompt
 };
 
-Outcome failed(int64_t ticket, const Error& error) {
-  return {ticket, {}, error};
+/// What was thrown in place of an answer.
+Outcome failed(int64_t ticket, std::exception_ptr thrown) {
+  return {ticket, {}, error_of(thrown), thrown};
+}
+
+Outcome cancelled(int64_t ticket) {
+  return {ticket, {.stop = StopReason::cancelled}, std::nullopt, nullptr};
+}
+
+/// Most bytes that the request's pictures take while they are decoded, one at a time.
+int64_t decode_bytes(const Request& request) {
+  int64_t most = 0;
+  for (const image::Source& picture : request.images) most = std::max(most, picture.header().decoding_bytes);
+  return most;
 }
 
 }  // namespace
@@ -44,13 +58,31 @@ class BatchRun::Impl {
   }
 
   void submit(Waiting waiting) { waiting_.push_back(std::move(waiting)); }
+
+  void cancel(int64_t ticket) {
+    const auto waits =
+        std::find_if(waiting_.begin(), waiting_.end(), [&](const Waiting& w) { return w.ticket == ticket; });
+    if (waits != waiting_.end()) {
+      waiting_.erase(waits);
+      cancelled_.push_back(cancelled(ticket));
+    }
+    if (next_ && next_->ticket == ticket) {
+      next_.reset();
+      cancelled_.push_back(cancelled(ticket));
+    }
+    for (Member& member : running_) {
+      if (member.ticket == ticket) member.answering->cancel();
+    }
+  }
+
   bool wants_more() const {
     return static_cast<int64_t>(running_.size() + waiting_.size()) + (next_ ? 1 : 0) < limits_.sequences;
   }
-  bool idle() const { return waiting_.empty() && !next_ && running_.empty(); }
+  bool idle() const { return waiting_.empty() && !next_ && running_.empty() && cancelled_.empty(); }
 
   std::vector<Outcome> step() {
-    std::vector<Outcome> outcomes;
+    std::vector<Outcome> outcomes = std::exchange(cancelled_, {});
+    leave(outcomes);
     const size_t before = running_.size();
     admit(outcomes);
     if (!running_.empty()) run(before, outcomes);
@@ -67,47 +99,62 @@ class BatchRun::Impl {
 
  private:
   /// Worst case of a pass: these caches, `rows` rows of `sequences` sequences and the embeddings of `prompt_rows` of
-  /// them, with the longest of all prompts ready beside it, or being made ready.
-  int64_t worst_case(int64_t caches, int64_t prompt_rows, int64_t rows, int64_t sequences) const {
+  /// them, with the longest of all prompts ready beside it, or being made ready from a picture that takes `decode`
+  /// bytes.
+  int64_t worst_case(int64_t caches, int64_t prompt_rows, int64_t rows, int64_t sequences, int64_t decode = 0) const {
     const models::DecoderConfig& config = model_.decoder.config;
     const int64_t embeddings = (prompt_rows + config.max_positions) * config.hidden * int64_t{sizeof(float)};
-    return caches + embeddings + std::max(pass_bytes(model_, rows, sequences), encode_bytes(model_));
+    return caches + embeddings + std::max(pass_bytes(model_, rows, sequences), encode_bytes(model_) + decode);
   }
 
   /// The same of what runs, with `prompt_rows` rows of prompts in the next pass, and one more member.
-  int64_t worst_case_with(const Member* more, int64_t prompt_rows) const {
+  int64_t worst_case_with(const Member* more, int64_t prompt_rows, int64_t decode = 0) const {
     int64_t caches = more ? more->cache_bytes : 0;
     for (const Member& member : running_) caches += member.cache_bytes;
     const auto sequences = static_cast<int64_t>(running_.size()) + (more ? 1 : 0);
-    return worst_case(caches, prompt_rows, prompt_rows + sequences, sequences);
+    return worst_case(caches, prompt_rows, prompt_rows + sequences, sequences, decode);
   }
 
-  /// Makes the prompt of the request that came first.
-  bool prepare(std::vector<Outcome>& outcomes) {
+  /// Makes the prompt of the request that came first, if its pictures can be decoded beside what runs.
+  bool prepare(int64_t joining_rows, std::vector<Outcome>& outcomes) {
     while (!next_ && !waiting_.empty()) {
+      const int64_t decode = decode_bytes(waiting_.front().request);
+      const int64_t during = worst_case_with(nullptr, joining_rows, decode);
+      if (!running_.empty() && during > bytes_) return false;
       const Waiting first = std::move(waiting_.front());
       waiting_.pop_front();
       try {
-        Member member{.ticket = first.ticket,
-                      .answering = std::make_unique<Answering>(model_, first.request, first.options)};
-        const Answering& answering = *member.answering;
-        member.rows = answering.prompt().rows();
-        member.cache_bytes = cache_bytes(model_, answering.plan(), answering.prompt(), answering.token_budget());
-        const int64_t alone = worst_case(member.cache_bytes, member.rows, member.rows + 1, 1);
-        require(alone <= bytes_, Fault::no_memory, "the request needs ", alone, " bytes for ", member.rows,
-                " prompt rows and ", answering.token_budget(), " new tokens, and ", bytes_,
-                " may be used; ask for fewer tokens, a shorter prompt, or allow more memory.");
-        next_ = std::move(member);
-      } catch (const std::exception& failure) {
-        outcomes.push_back(failed(first.ticket, error_of(failure)));
+        require(during <= bytes_, Fault::no_memory, "the request needs ", during,
+                " bytes to decode and encode its largest picture, and ", bytes_,
+                " may be used; use a smaller picture, or allow more memory.");
+        state_.peak_bytes_admitted = std::max(state_.peak_bytes_admitted, during);
+        next_ = member_of(first);
+      } catch (const Cancelled& end) {
+        outcomes.push_back(end.thrown ? failed(first.ticket, end.thrown) : cancelled(first.ticket));
+      } catch (...) {
+        outcomes.push_back(failed(first.ticket, std::current_exception()));
       }
     }
     return next_.has_value();
   }
 
+  /// Encodes a request. Throws what it is refused for.
+  Member member_of(const Waiting& waiting) const {
+    Member member{.ticket = waiting.ticket,
+                  .answering = std::make_unique<Answering>(model_, waiting.request, waiting.options)};
+    const Answering& answering = *member.answering;
+    member.rows = answering.prompt().rows();
+    member.cache_bytes = cache_bytes(model_, answering.plan(), answering.prompt(), answering.token_budget());
+    const int64_t alone = worst_case(member.cache_bytes, member.rows, member.rows + 1, 1);
+    require(alone <= bytes_, Fault::no_memory, "the request needs ", alone, " bytes for ", member.rows,
+            " prompt rows and ", answering.token_budget(), " new tokens, and ", bytes_,
+            " may be used; ask for fewer tokens, a shorter prompt, or allow more memory.");
+    return member;
+  }
+
   void admit(std::vector<Outcome>& outcomes) {
     int64_t rows = 0;
-    while (static_cast<int64_t>(running_.size()) < limits_.sequences && prepare(outcomes)) {
+    while (static_cast<int64_t>(running_.size()) < limits_.sequences && prepare(rows, outcomes)) {
       const int64_t more = rows + next_->rows;
       if (rows > 0 && more > limits_.prefill_rows) break;
       if (worst_case_with(&*next_, more) > bytes_) break;
@@ -119,8 +166,8 @@ class BatchRun::Impl {
     state_.peak_bytes_admitted = std::max(state_.peak_bytes_admitted, state_.bytes_admitted);
   }
 
-  /// One pass over all. Where it fails, those that joined run alone, so that nobody fails for another's plan; where
-  /// none joined, everyone does, which takes less memory.
+  /// One pass over all. If it fails, those that just joined run alone, so that nobody fails for another's plan. If none
+  /// joined, memory ran out, so everyone runs alone.
   void run(size_t before, std::vector<Outcome>& outcomes) {
     try {
       return pass(running_);
@@ -135,7 +182,7 @@ class BatchRun::Impl {
         pass({&member, 1});
         running_.push_back(std::move(member));
       } catch (const FailedPass& failure) {
-        outcomes.push_back(failed(member.ticket, failure.error));
+        outcomes.push_back(failed(member.ticket, std::make_exception_ptr(failure.error)));
       }
     }
   }
@@ -143,14 +190,17 @@ class BatchRun::Impl {
   void pass(std::span<const Member> members) {
     std::vector<Answering*> answers;
     for (const Member& member : members) answers.push_back(member.answering.get());
-    run_pass(model_, answers);
+    if (!run_pass(model_, answers)) return;
     ++state_.passes;
     state_.tokens += static_cast<int64_t>(answers.size());
   }
 
   void leave(std::vector<Outcome>& outcomes) {
     for (Member& member : running_) {
-      if (member.answering->done()) outcomes.push_back({member.ticket, member.answering->take(), std::nullopt});
+      if (!member.answering->done()) continue;
+      const std::exception_ptr failure = member.answering->failure();
+      outcomes.push_back(failure ? failed(member.ticket, failure)
+                                 : Outcome{member.ticket, member.answering->take(), std::nullopt, nullptr});
     }
     std::erase_if(running_, [](const Member& member) { return member.answering->done(); });
   }
@@ -161,6 +211,7 @@ class BatchRun::Impl {
   std::deque<Waiting> waiting_;
   std::optional<Member> next_;  // its prompt is ready, and there was no room yet
   std::vector<Member> running_;
+  std::vector<Outcome> cancelled_;  // before they ran
   BatchState state_;
 };
 
@@ -171,6 +222,9 @@ BatchRun::~BatchRun() = default;
 
 void BatchRun::submit(int64_t ticket, Request request, AnswerOptions options) {
   impl_->submit({ticket, std::move(request), std::move(options)});
+}
+void BatchRun::cancel(int64_t ticket) {
+  impl_->cancel(ticket);
 }
 bool BatchRun::wants_more() const {
   return impl_->wants_more();

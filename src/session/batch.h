@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -14,14 +15,16 @@ namespace lithe::session {
 struct BatchLimits {
   int64_t sequences = 16;       ///< Answers at a time, at most.
   int64_t prefill_rows = 4096;  ///< Prompt rows that join a pass, at most; a longer prompt joins alone, never in parts.
-  std::optional<int64_t> bytes;  ///< Keys, values and activations at a time, at most; absent: half of what is free.
+  /// Keys, values, activations and pictures being decoded at a time, at most; absent: half of what is free.
+  std::optional<int64_t> bytes;
 };
 
 /// What became of a request: an answer, or the reason why there is none.
 struct Outcome {
   int64_t ticket = 0;
-  Answer answer;  ///< Where there is no error.
+  Answer answer;  ///< If there is no error.
   std::optional<Error> error;
+  std::exception_ptr thrown;  ///< With the error: what was thrown, as it was; a callback's exception among others.
 };
 
 /// How far a batch is.
@@ -35,7 +38,8 @@ struct BatchState {
 /// Many requests through one model: every pass holds the next row of each running answer and the whole prompts of those
 /// that join; an answer leaves when it is done. Prompts, pictures, plans and kept rows may differ; every answer equals
 /// the answer alone, up to the rounding of float32. A request joins when its worst case fits beside the others', in the
-/// order in which they came. One thread owns it, and the session while it lives.
+/// order in which they came; only then are its pictures decoded, one at a time (those that are given as pixels are the
+/// caller's memory). One thread owns it, and the session while it lives.
 class BatchRun {
  public:
   /// Throws Error{bad_request} for limits below 1.
@@ -43,14 +47,17 @@ class BatchRun {
   BatchRun(BatchRun&&) noexcept;
   ~BatchRun();
 
-  /// Takes a request; its outcome carries `ticket`.
+  /// Takes a request; its outcome carries `ticket`. Its `options.cancel` ends it from any thread, after the layer at
+  /// hand; the others then run that pass again.
   void submit(int64_t ticket, Request request, AnswerOptions options = {});
+  /// Ends the request of this ticket, if it waits or runs; the next step() returns its outcome.
+  void cancel(int64_t ticket);
   /// True while the next pass could hold more than was submitted.
   bool wants_more() const;
   /// Nothing waits or runs.
   bool idle() const;
   /// Lets waiting requests join, runs one pass, and returns what ended with it. Errors of single requests are outcomes,
-  /// a lack of memory among them. What a callback throws leaves here, and the batch is then over.
+  /// a lack of memory and exceptions of their callbacks among them.
   std::vector<Outcome> step();
 
   BatchState state() const;

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "models/model.h"
+#include "session/finite.h"
 #include "session/generation.h"
 #include "session/storage.h"
 
@@ -104,15 +105,17 @@ PrefillResult Bench::prefill(const plan::Plan& plan) {
   const c10::InferenceMode no_gradients;
   State& state = *state_;
   state.generations.clear();  // before the next caches are made, so that never two sets are held
+  const auto owned = std::make_shared<const plan::Plan>(plan);
   const Stopwatch clock;
   routing::Batch batch;
   state.generations.reserve(static_cast<size_t>(state.sequences));
   for (int64_t i = 0; i < state.sequences; ++i) {
-    state.generations.emplace_back(state.model, plan).enter_prompt(batch, state.kinds);
+    state.generations.emplace_back(state.model, owned).enter_prompt(batch, state.kinds);
   }
   const Tensor hidden = state.model.decoder.forward(std::move(batch), state.rows);
-  state.model.decoder.logits(state.last_rows(hidden));
+  const Tensor logits = state.model.decoder.logits(state.last_rows(hidden));
   const double ms = clock.elapsed_ms();
+  require_finite(state.model, logits, "the logits after the prefill");
   state.prefilled = &plan;
   PrefillResult result = held_under(plan);
   result.ms = ms;
@@ -124,12 +127,13 @@ PrefillResult Bench::make_up_cache(const plan::Plan& plan, const std::vector<int
   State& state = *state_;
   const models::DecoderConfig& config = state.model.decoder.config;
   state.generations.clear();
+  const auto owned = std::make_shared<const plan::Plan>(plan);
   state.generations.reserve(static_cast<size_t>(state.sequences));
   std::vector<int64_t> positions(state.kinds.size());
   std::iota(positions.begin(), positions.end(), 0);
   for (int64_t i = 0; i < state.sequences; ++i) {
     routing::Batch batch;
-    state.generations.emplace_back(state.model, plan).enter_prompt(batch, state.kinds);
+    state.generations.emplace_back(state.model, owned).enter_prompt(batch, state.kinds);
     for (size_t layer = 0; layer < rows.size(); ++layer) {
       const Tensor made_up =
           at::randn({rows[layer], config.kv_heads, config.head_dim}, state.generator, state.rows.options());
@@ -156,13 +160,15 @@ double Bench::decode_ms(const plan::Plan& plan, int64_t steps) {
   for (Generation& generation : state.generations) generation.reserve(steps);
   const Generation::Mark prompt = state.generations.front().mark();
   const Tensor ids = state.first_ids();
+  Tensor logits;
   const Stopwatch clock;
   for (int64_t i = 0; i < steps; ++i) {
     routing::Batch batch;
     for (Generation& generation : state.generations) generation.enter_token(batch);
-    state.model.decoder.logits(state.model.decoder.forward(std::move(batch), state.model.decoder.embed(ids)));
+    logits = state.model.decoder.logits(state.model.decoder.forward(std::move(batch), state.model.decoder.embed(ids)));
   }
   const double ms = clock.elapsed_ms() / static_cast<double>(steps);
+  require_finite(state.model, logits, "the logits of a decode step");
   for (Generation& generation : state.generations) generation.rewind(prompt);
   return ms;
 }

@@ -10,6 +10,7 @@
 #include "session/answering.h"
 #include "session/errors.h"
 #include "session/reuse.h"
+#include "session/watch.h"
 
 namespace lithe::session {
 namespace {
@@ -23,8 +24,9 @@ struct Held {
 };
 
 /// The picture as rows of a prompt, and nothing else of it.
-models::ImageRows rows_of(const models::Model& model, const image::Image& picture, const plan::Plan& plan) {
-  models::ImageRows encoded = model.encode_image(picture, &plan);
+models::ImageRows rows_of(const models::Model& model, const image::Source& picture, const plan::Plan& plan,
+                          const routing::Observer& observer) {
+  models::ImageRows encoded = model.encode_image(*picture.decode(), &plan, observer);
   models::ImageRows rows;
   rows.rows = std::move(encoded.rows);
   rows.kinds = std::move(encoded.kinds);
@@ -63,23 +65,30 @@ std::string without_marks(std::string text) {
 class Chat::Impl {
  public:
   Impl(const models::Model& model, std::optional<std::string> system)
-      : model_(model), system_(std::move(system)), plan_(model.plan) {
+      : model_(model), system_(std::move(system)), plan_(std::make_shared<const plan::Plan>(model.plan)) {
     reset();
   }
 
-  Answer ask(std::string message, const std::vector<image::Image>& pictures, const AnswerOptions& options) {
+  Answer ask(std::string message, const std::vector<image::Source>& pictures, const AnswerOptions& options) {
     const size_t known = pictures_.size();
     Request request{.messages = messages_};
     request.messages.push_back(text::user_message(std::move(message), pictures.size()));
     try {
       pictures_.insert(pictures_.end(), pictures.begin(), pictures.end());
       Answer answer = run(request, options);
+      if (answer.tokens.empty()) {
+        forget_behind(known);
+        return answer;
+      }
       messages_ = std::move(request.messages);
       messages_.push_back(text::text_message("assistant", without_marks(answer.text)));
       return answer;
+    } catch (const Cancelled& end) {
+      forget_behind(known);
+      if (end.thrown) std::rethrow_exception(end.thrown);
+      return {.stop = StopReason::cancelled};
     } catch (...) {
-      drop_behind(pictures_, known);
-      drop_behind(encoded_, known);
+      forget_behind(known);
       throw;
     }
   }
@@ -87,12 +96,12 @@ class Chat::Impl {
   void use_plan(const std::optional<plan::Plan>& plan) {
     if (plan) plan::validate(*plan, model_.facts);
     const plan::Plan& next = plan ? *plan : model_.plan;
-    if (next == plan_) return;
-    held_.reset();  // its generation reads the old plan
-    if (tower_layers(next) != tower_layers(plan_)) encoded_.clear();
-    plan_ = next;
+    if (next == *plan_) return;
+    held_.reset();
+    if (tower_layers(next) != tower_layers(*plan_)) encoded_.clear();
+    plan_ = std::make_shared<const plan::Plan>(next);
   }
-  const plan::Plan& plan() const { return plan_; }
+  const plan::Plan& plan() const { return *plan_; }
 
   void reset() {
     held_.reset();
@@ -106,7 +115,7 @@ class Chat::Impl {
 
  private:
   Answer run(const Request& request, const AnswerOptions& options) {
-    ReadyRequest ready = naming_failures([&] { return make_ready(request); });
+    ReadyRequest ready = naming_failures([&] { return make_ready(request, Watch(options)); });
     Held held{.generation = Generation(model_, plan_),
               .ids = ready.prompt.ids,
               .kinds = ready.prompt.kinds,
@@ -114,6 +123,7 @@ class Chat::Impl {
     Answering answering(model_, std::move(ready), options);
     run_alone(model_, answering);
     Answer answer = answering.take();
+    if (answer.tokens.empty()) return answer;
     held.generation = answering.take_generation();
     const int64_t decoded = held.generation.next_position() - held.prompt_rows;
     held.ids.insert(held.ids.end(), answer.tokens.begin(), answer.tokens.begin() + decoded);
@@ -123,11 +133,11 @@ class Chat::Impl {
   }
 
   /// The whole conversation as rows, and the generation cut back to what may stay.
-  ReadyRequest make_ready(const Request& request) {
+  ReadyRequest make_ready(const Request& request, const Watch& watch) {
     const c10::InferenceMode no_gradients;
     const Stopwatch clock;
     std::vector<int64_t> ids = prompt_ids(model_, request, pictures_.size());
-    encode(ids);
+    encode(ids, watch);
     ReadyRequest ready{.plan = plan_, .prompt = merge(model_, std::move(ids), encoded_)};
     ready.generation = held_ ? cut_back(ready.prompt) : Generation(model_, plan_);
     ready.image_ms = clock.elapsed_ms();
@@ -135,12 +145,16 @@ class Chat::Impl {
   }
 
   /// Encodes the pictures that are not yet, or no longer.
-  void encode(const std::vector<int64_t>& ids) {
+  void encode(const std::vector<int64_t>& ids, const Watch& watch) {
     try {
       PromptLength length(model_, ids);
       for (const models::ImageRows& known : encoded_) length.add(known);
       for (size_t i = encoded_.size(); i < pictures_.size(); ++i) {
-        encoded_.push_back(rows_of(model_, pictures_[i], plan_));
+        watch.check();
+        const auto layers = static_cast<int64_t>(model_.tower.blocks.size());
+        encoded_.push_back(
+            rows_of(model_, pictures_[i], *plan_,
+                    watch.tower(layers, static_cast<int64_t>(i), static_cast<int64_t>(pictures_.size()))));
         length.add(encoded_.back());
       }
     } catch (const PromptTooLong& error) {
@@ -156,21 +170,25 @@ class Chat::Impl {
                       .prompt = prompt.kinds,
                       .equal = equal_rows(held_->ids, prompt.ids, encoded_)};
     Generation generation = std::move(held_->generation);
-    generation.keep(reusable_rows(plan_, model_.decoder.blocks, turns));
+    generation.keep(reusable_rows(*plan_, model_.decoder.blocks, turns));
     held_.reset();
     return generation;
   }
 
-  template <class T>
-  static void drop_behind(std::vector<T>& list, size_t count) {
-    if (count < list.size()) list.erase(list.begin() + static_cast<std::ptrdiff_t>(count), list.end());
+  /// Forgets the pictures after the first `count`.
+  void forget_behind(size_t count) {
+    const auto cut = [count](auto& list) {
+      if (count < list.size()) list.erase(list.begin() + static_cast<std::ptrdiff_t>(count), list.end());
+    };
+    cut(pictures_);
+    cut(encoded_);
   }
 
   const models::Model& model_;
   const std::optional<std::string> system_;
-  plan::Plan plan_;
+  std::shared_ptr<const plan::Plan> plan_;
   std::vector<text::Message> messages_;
-  std::vector<image::Image> pictures_;
+  std::vector<image::Source> pictures_;
   std::vector<models::ImageRows> encoded_;  // the first of pictures_ under plan_, rows and kinds alone
   std::optional<Held> held_;
 };
@@ -180,7 +198,7 @@ Chat::Chat(const Session& session, std::optional<std::string> system)
 Chat::Chat(Chat&&) noexcept = default;
 Chat::~Chat() = default;
 
-Answer Chat::ask(std::string message, const std::vector<image::Image>& pictures, const AnswerOptions& options) {
+Answer Chat::ask(std::string message, const std::vector<image::Source>& pictures, const AnswerOptions& options) {
   return impl_->ask(std::move(message), pictures, options);
 }
 void Chat::use_plan(const std::optional<plan::Plan>& plan) {

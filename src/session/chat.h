@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "image/image.h"
+#include "image/source.h"
 #include "plan/plan.h"
 #include "session/session.h"
 #include "text/message.h"
@@ -31,10 +31,10 @@ class Chat {
   Chat(Chat&&) noexcept;
   ~Chat();
 
-  /// The next turn: a message with these pictures (as text::user_message places them), and its answer, also where the
-  /// callback ended it. Throws ConversationTooLong, and Error{bad_request} as Session::answer does; the conversation is
-  /// then as it was before.
-  Answer ask(std::string message, const std::vector<image::Image>& pictures, const AnswerOptions& options = {});
+  /// The next turn: a message with these pictures (as text::user_message places them), and its answer, also if a
+  /// callback ended it. Throws ConversationTooLong, and Error as Session::answer does. The conversation is then as it
+  /// was before, and also if the turn was cancelled before its first token.
+  Answer ask(std::string message, const std::vector<image::Source>& pictures, const AnswerOptions& options = {});
 
   /// The plan of the turns to come; absent: the model's own. Throws Error{bad_request} where the weights cannot run it.
   void use_plan(const std::optional<plan::Plan>& plan);

@@ -34,4 +34,14 @@ Error error_of(const std::exception& failure) {
   return {Fault::internal, text.substr(0, text.find('\n'))};  // LibTorch writes its own stack behind the first line
 }
 
+Error error_of(const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const std::exception& known) {
+    return error_of(known);
+  } catch (...) {
+    return {Fault::internal, "A callback threw something that is not an exception."};
+  }
+}
+
 }  // namespace lithe::session

@@ -7,9 +7,11 @@
 
 namespace lithe::session {
 
-/// A failure as Lithe's own: no_memory where an allocation failed, in LibTorch or elsewhere; internal for what is no
+/// A failure as Lithe's own: no_memory if an allocation failed, in LibTorch or elsewhere; internal for what is not an
 /// Error.
 Error error_of(const std::exception& failure);
+/// The same of anything that was thrown.
+Error error_of(const std::exception_ptr& failure);
 
 /// Runs `work`; what it throws leaves as Error.
 template <class Work>

@@ -1,7 +1,6 @@
 #include "session/fold.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/isfinite.h>
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 #include "base/error.h"
 #include "models/folding.h"
 #include "session/answer.h"
+#include "session/finite.h"
 #include "session/generation.h"
 #include "session/prompt_rows.h"
 
@@ -39,9 +39,8 @@ class Side {
 
  private:
   Tensor finite(const Tensor& hidden) const {
-    const Tensor logits = model_.decoder.logits(hidden);
-    require(at::isfinite(logits).all().item<bool>(), Fault::bad_request, model_.folder.string(),
-            ": gives logits that are no finite numbers; hold the weights as bfloat16 or float32 when folding");
+    Tensor logits = model_.decoder.logits(hidden);
+    require_finite(model_, logits, "the logits that fold compares");
     return logits;
   }
 

@@ -7,13 +7,13 @@
 
 namespace lithe::session {
 
-Generation::Generation(const models::Model& model, const plan::Plan& plan)
-    : model_(&model), plan_(&plan), states_(model.decoder.blocks.size()) {}
+Generation::Generation(const models::Model& model, std::shared_ptr<const plan::Plan> plan)
+    : model_(&model), plan_(std::move(plan)), states_(model.decoder.blocks.size()) {}
 
 void Generation::enter_prompt(routing::Batch& batch, std::span<const routing::RowKind> kinds) {
   const auto rows = static_cast<int64_t>(kinds.size());
   if (batch.offsets.empty()) batch.offsets.push_back(0);
-  batch.sequences.push_back({.plan = plan_, .states = states_, .prompt = true});
+  batch.sequences.push_back({.plan = plan_.get(), .states = states_, .prompt = true});
   batch.offsets.push_back(batch.offsets.back() + rows);
   for (int64_t row = 0; row < rows; ++row) batch.positions.push_back(position_++);
   batch.kinds.insert(batch.kinds.end(), kinds.begin(), kinds.end());
@@ -21,7 +21,7 @@ void Generation::enter_prompt(routing::Batch& batch, std::span<const routing::Ro
 
 void Generation::enter_token(routing::Batch& batch) {
   if (batch.offsets.empty()) batch.offsets.push_back(0);
-  batch.sequences.push_back({.plan = plan_, .states = states_, .prompt = false});
+  batch.sequences.push_back({.plan = plan_.get(), .states = states_, .prompt = false});
   batch.offsets.push_back(batch.offsets.back() + 1);
   batch.positions.push_back(position_++);
   batch.kinds.push_back(routing::RowKind::text);

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -18,7 +19,7 @@ using at::Tensor;
 /// nothing of text.
 class Generation {
  public:
-  Generation(const models::Model& model, const plan::Plan& plan);
+  Generation(const models::Model& model, std::shared_ptr<const plan::Plan> plan);
 
   /// Puts the rows of a prompt, behind those that are held, behind the sequences of a batch that is about to run.
   void enter_prompt(routing::Batch& batch, std::span<const routing::RowKind> kinds);
@@ -52,7 +53,7 @@ class Generation {
 
  private:
   const models::Model* model_;
-  const plan::Plan* plan_;
+  std::shared_ptr<const plan::Plan> plan_;
   std::vector<nn::LayerState> states_;
   int64_t position_ = 0;
 };

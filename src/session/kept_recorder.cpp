@@ -16,6 +16,7 @@ KeptRecorder::KeptRecorder(const PromptRows& prompt) : rows_(prompt.rows()), map
 
 void KeptRecorder::record(const routing::LayerReport& report, size_t sequence) {
   const std::vector<int64_t> ran = positions_run(report, sequence);
+  rows_run_.push_back(static_cast<int64_t>(ran.size()));
   if (static_cast<int64_t>(ran.size()) == rows_) return;
   for (size_t i = 0; i < maps_.size(); ++i) {
     const auto [first, count] = pictures_[i];
@@ -29,6 +30,7 @@ void KeptRecorder::record(const routing::LayerReport& report, size_t sequence) {
 
 void KeptRecorder::restart() {
   for (KeptMap& map : maps_) map.layers.clear();
+  rows_run_.clear();
 }
 
 }  // namespace lithe::session

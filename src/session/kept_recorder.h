@@ -20,6 +20,8 @@ class KeptRecorder {
   /// Forgets what was taken, as the prompt runs again.
   void restart();
   std::vector<KeptMap> take() { return std::move(maps_); }
+  /// Per layer: rows that ran.
+  const std::vector<int64_t>& rows_run() const { return rows_run_; }
 
  private:
   struct Stretch {
@@ -28,6 +30,7 @@ class KeptRecorder {
   int64_t rows_;
   std::vector<Stretch> pictures_;
   std::vector<KeptMap> maps_;
+  std::vector<int64_t> rows_run_;
 };
 
 }  // namespace lithe::session

@@ -106,13 +106,17 @@ PromptRows merge(const models::Model& model, std::vector<int64_t> ids, std::span
   return prompt;
 }
 
-PromptRows build_prompt(const models::Model& model, const Request& request) {
-  const plan::Plan& plan = plan_of(model, request);
+PromptRows build_prompt(const models::Model& model, const Request& request, const Watch& watch) {
+  const std::shared_ptr<const plan::Plan> plan = plan_of(model, request);
   std::vector<int64_t> ids = prompt_ids(model, request, request.images.size());
   PromptLength length(model, ids);
   std::vector<models::ImageRows> pictures;
-  for (const image::Image& picture : request.images) {
-    pictures.push_back(model.encode_image(picture, &plan));
+  const auto count = static_cast<int64_t>(request.images.size());
+  for (const image::Source& picture : request.images) {
+    watch.check();
+    const routing::Observer observer =
+        watch.tower(static_cast<int64_t>(model.tower.blocks.size()), static_cast<int64_t>(pictures.size()), count);
+    pictures.push_back(model.encode_image(*picture.decode(), plan.get(), observer));
     length.add(pictures.back());
   }
   PromptRows prompt = merge(model, std::move(ids), pictures);

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "models/model.h"
 #include "session/session.h"
+#include "session/watch.h"
 
 namespace lithe::session {
 
@@ -59,8 +60,8 @@ class PromptLength {
 int64_t least_rows(const models::Model& model);
 
 /// Renders, tokenises, encodes pictures under the request's plan, merges. Throws Error{bad_request} when marks and
-/// pictures differ in number or the plan is none for this model, PromptTooLong.
-PromptRows build_prompt(const models::Model& model, const Request& request);
+/// pictures differ in number or the plan does not fit this model, PromptTooLong, and Cancelled as `watch` says.
+PromptRows build_prompt(const models::Model& model, const Request& request, const Watch& watch = {});
 
 /// The tokens of a request with this many pictures; its own are not looked at. Throws Error{bad_request} as above.
 std::vector<int64_t> prompt_ids(const models::Model& model, const Request& request, size_t pictures);

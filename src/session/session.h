@@ -5,13 +5,14 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
 #include "image/decode.h"
 #include "image/heat_map.h"
-#include "image/image.h"
+#include "image/source.h"
 #include "plan/facts.h"
 #include "plan/plan.h"
 #include "session/sampling.h"
@@ -36,8 +37,21 @@ struct Request {
   std::vector<text::Message> messages;
   std::string text;
   bool raw = false;
-  std::vector<image::Image> images;  ///< In the order of their marks.
-  std::optional<plan::Plan> plan;    ///< Absent: the model's own.
+  std::vector<image::Source> images;  ///< In the order of their marks; decoded one at a time, while they are encoded.
+  std::optional<plan::Plan> plan;     ///< Absent: the model's own.
+};
+
+/// How far a request is.
+struct Progress {
+  enum class Stage {
+    pictures,  ///< Layers of the vision tower, over picture `item` of `items`.
+    prefill,   ///< Layers of the decoder, over the `rows` rows of the prompt that run.
+    decode,    ///< New tokens.
+  };
+  Stage stage = Stage::pictures;
+  int64_t done = 0, total = 0;
+  int64_t item = 0, items = 0;  ///< From 0.
+  int64_t rows = 0;
 };
 
 struct AnswerOptions {
@@ -46,9 +60,14 @@ struct AnswerOptions {
   bool ignore_eos = false;
   std::vector<std::string> stop;           ///< Beside the model's own stop strings.
   std::optional<SamplingPolicy> sampling;  ///< Absent: greedy.
-  /// Called with each settled piece of text (whole UTF-8 characters). Where it returns false or throws, the answer ends
-  /// and it is not called again.
+  /// Called with each settled piece of text (whole UTF-8 characters). If it returns false or throws, the answer ends
+  /// and it is not called again; what it throws reaches the caller of the answer.
   std::function<bool(const std::string& piece)> on_text;
+  /// Ends the answer after the layer at hand (tower and decoder) or the token at hand; StopReason::cancelled says so.
+  std::stop_token cancel;
+  /// Called after each layer of a picture and of the prompt, and after each token. What it throws ends the answer as
+  /// on_text does.
+  std::function<void(const Progress&)> on_progress;
 };
 
 /// What OpenOptions::weights may be.
@@ -78,6 +97,13 @@ struct KeptMap {
   std::vector<image::LayerKept> layers;
 };
 
+/// Operations of the decoder's prefill and its head, counted from the plan (docs/counting.md) as if the whole prompt
+/// ran.
+struct CountedCost {
+  double flops = 0, dense_flops = 0;  ///< Under the plan; without one.
+  double share() const { return dense_flops > 0 ? flops / dense_flops : 1; }
+};
+
 struct Answer {
   std::string text;
   std::vector<int64_t> tokens;      ///< With the closing EOS where there was one.
@@ -85,6 +111,8 @@ struct Answer {
   StopReason stop = StopReason::length;
   Timings timings;
   CacheUse cache;
+  std::vector<int64_t> rows_run;  ///< Per decoder layer: prompt rows that its feed-forward network ran.
+  CountedCost counted;
   std::vector<KeptMap> kept;  ///< One per image.
 };
 
@@ -99,7 +127,7 @@ class Session {
   ~Session();
 
   /// Prefill, then decode. Throws Error{bad_request}: pictures and marks differ in number, a prompt longer than the
-  /// model takes, a plan that the weights cannot run.
+  /// model takes, a plan that the weights cannot run; Error{bad_file} or {bad_request} for logits that are not finite.
   Answer answer(const Request& request, const AnswerOptions& options = {}) const;
 
   /// Throws Error{bad_request} for more pictures than a prompt of this model has room for, before they are decoded.

@@ -11,8 +11,10 @@
 #include "io/safetensors.h"
 #include "models/model.h"
 #include "session/answer.h"
+#include "session/finite.h"
 #include "session/generation.h"
 #include "session/prompt_rows.h"
+#include "session/watch.h"
 
 namespace lithe::session {
 namespace {
@@ -95,21 +97,31 @@ void write_trace(const Session& session, const Request& request, const TraceOpti
                  const std::filesystem::path& out) {
   const c10::InferenceMode no_gradients;
   const models::Model& model = session.model();
-  const plan::Plan& plan = plan_of(model, request);
+  const std::shared_ptr<const plan::Plan> plan = plan_of(model, request);
   require(options.max_tokens >= 0, Fault::bad_request, "trace: the number of tokens is ", options.max_tokens,
           ", it must be 0 or more");
-  const PromptRows prompt = build_prompt(model, request);
+  const PromptRows prompt = build_prompt(model, request, Watch({.on_progress = options.on_progress}));
   const int64_t room = room_behind(model, prompt.rows());
   require(options.max_tokens <= room, Fault::bad_request, "trace: ", prompt.rows(), " prompt tokens and ",
           options.max_tokens, " new ones don't fit into the model's ", model.decoder.config.max_positions, "; ask for ",
           room, " or fewer");
 
+  const auto tell = [&](const Progress& progress) {
+    if (options.on_progress) options.on_progress(progress);
+  };
   Recording recording;
-  record_prompt(recording, plan, prompt);
+  record_prompt(recording, *plan, prompt);
   Generation generation(model, plan);
   LayerRecorder layers(recording, prompt.embeddings);
-  const Tensor hidden = generation.prefill(prompt.embeddings, prompt.kinds, std::ref(layers));
+  const Tensor hidden = generation.prefill(prompt.embeddings, prompt.kinds, [&](const routing::LayerReport& report) {
+    layers(report);
+    tell({.stage = Progress::Stage::prefill,
+          .done = report.layer + 1,
+          .total = model.decoder.config.layers,
+          .rows = prompt.rows()});
+  });
   const Tensor logits = model.decoder.logits(hidden);
+  require_finite(model, logits, "the logits of the prompt");
   recording.add("logits", logits);
   const std::vector<int64_t> prefilled = generation.rows_held();
 
@@ -120,8 +132,12 @@ void write_trace(const Session& session, const Request& request, const TraceOpti
     step_logits.push_back(scores);
     tokens.push_back(scores.argmax(-1).item<int64_t>());
     if (!options.ignore_eos && model.prompt.ends(tokens.back())) break;
-    if (static_cast<int64_t>(tokens.size()) < options.max_tokens)
+    if (static_cast<int64_t>(tokens.size()) < options.max_tokens) {
       scores = model.decoder.logits(generation.step(tokens.back()));
+      tell(
+          {.stage = Progress::Stage::decode, .done = static_cast<int64_t>(tokens.size()), .total = options.max_tokens});
+      require_finite(model, scores, concat("the logits of new token ", tokens.size() + 1));
+    }
   }
   recording.add("tokens", tokens);
   recording.add("step_logits", step_logits.empty() ? logits.narrow(0, 0, 0) : at::cat(step_logits));

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "lithe/lithe.h"
@@ -51,6 +52,7 @@ TEST_F(CApi, AnswersAndStreams) {
   EXPECT_EQ(streamed, "Blue.");
   EXPECT_STREQ(lithe_answer_text(made), "Blue.");
   EXPECT_STREQ(lithe_answer_stop(made), "eos");
+  EXPECT_EQ(lithe_answer_stop_reason(made), LITHE_STOP_EOS);
   size_t count = 0;
   const int64_t* const tokens = lithe_answer_tokens(made, &count);
   ASSERT_EQ(count, 3U);
@@ -61,6 +63,94 @@ TEST_F(CApi, AnswersAndStreams) {
   EXPECT_GT(lithe_answer_image_ms(made), 0);
   EXPECT_GT(lithe_answer_prefill_ms(made), 0);
   EXPECT_GT(lithe_answer_decode_ms(made), 0);
+  size_t layers = 0, cached = 0;
+  const int64_t* const rows = lithe_answer_layer_rows(made, &layers);
+  ASSERT_EQ(layers, 12U);
+  EXPECT_LT(rows[layers - 1], rows[0]);
+  EXPECT_EQ(lithe_answer_layer_cache_rows(made, &cached)[layers - 1], rows[layers - 1]);
+  EXPECT_LT(lithe_answer_prefill_flops(made), lithe_answer_dense_prefill_flops(made));
+}
+
+TEST_F(CApi, ACancelHandleEndsTheAnswer) {
+  lithe_cancel* made = nullptr;
+  ASSERT_EQ(lithe_cancel_new(&made), LITHE_OK);
+  const Handle<lithe_cancel> cancel(made, lithe_cancel_free);
+  lithe_listener listener = LITHE_LISTENER_INIT;
+  listener.cancel = made;
+  listener.user = made;
+  listener.on_progress = [](const lithe_progress* progress, void* user) {
+    if (progress->stage == LITHE_STAGE_PREFILL && progress->done == 2)
+      std::thread([user] { lithe_cancel_request(static_cast<lithe_cancel*>(user)); }).join();
+  };
+  lithe_answer* ended = nullptr;
+  ASSERT_EQ(lithe_ask_heard(model_.get(), question_.get(), &listener, &ended), LITHE_OK) << lithe_last_error();
+  const Handle<lithe_answer> answer(ended, lithe_answer_free);
+  EXPECT_EQ(lithe_answer_stop_reason(ended), LITHE_STOP_CANCELLED);
+  EXPECT_STREQ(lithe_answer_text(ended), "");
+}
+
+TEST_F(CApi, AConversationGoesOn) {
+  lithe_conversation* made = nullptr;
+  ASSERT_EQ(lithe_conversation_new(model_.get(), nullptr, &made), LITHE_OK) << lithe_last_error();
+  const Handle<lithe_conversation> conversation(made, lithe_conversation_free);
+  lithe_question* next = nullptr;
+  ASSERT_EQ(lithe_question_new("is there a blue shape?", &next), LITHE_OK);
+  const Handle<lithe_question> more(next, lithe_question_free);
+  const auto reused = [&](const lithe_question* question) {
+    lithe_answer* answer = nullptr;
+    EXPECT_EQ(lithe_conversation_ask(made, question, nullptr, &answer), LITHE_OK) << lithe_last_error();
+    const int64_t rows = lithe_answer_reused_rows(answer);
+    lithe_answer_free(answer);
+    return rows;
+  };
+  EXPECT_EQ(reused(question_.get()), 0);
+  EXPECT_GT(reused(next), 64);
+  ASSERT_EQ(lithe_conversation_use_plan(made, R"({"method": "eas", "layers": [1]})"), LITHE_OK) << lithe_last_error();
+  EXPECT_EQ(reused(next), 0);
+  EXPECT_EQ(lithe_conversation_use_plan(made, "no-such-plan"), LITHE_BAD_REQUEST);
+  ASSERT_EQ(lithe_conversation_use_plan(made, nullptr), LITHE_OK);
+  ASSERT_EQ(lithe_conversation_reset(made), LITHE_OK);
+  EXPECT_EQ(reused(question_.get()), 0);
+}
+
+TEST_F(CApi, ABatchHasAnOutcomePerQuestion) {
+  lithe_question* made = nullptr;
+  ASSERT_EQ(lithe_question_new("two <image> marks <image>", &made), LITHE_OK);
+  const Handle<lithe_question> wrong(made, lithe_question_free);
+  const lithe_question* const questions[] = {question_.get(), made, question_.get()};
+  lithe_outcomes* ended = nullptr;
+  ASSERT_EQ(lithe_ask_all(model_.get(), questions, 3, nullptr, &ended), LITHE_OK) << lithe_last_error();
+  const Handle<lithe_outcomes> outcomes(ended, lithe_outcomes_free);
+  for (const size_t i : {0, 2}) {
+    EXPECT_EQ(lithe_outcome_status(ended, i), LITHE_OK);
+    EXPECT_STREQ(lithe_outcome_error(ended, i), "");
+    EXPECT_STREQ(lithe_answer_text(lithe_outcome_answer(ended, i)), "Blue.");
+  }
+  EXPECT_EQ(lithe_outcome_status(ended, 1), LITHE_BAD_REQUEST);
+  EXPECT_NE(std::string(lithe_outcome_error(ended, 1)).find("2 image marks"), std::string::npos);
+  EXPECT_EQ(lithe_outcome_answer(ended, 1), nullptr);
+  EXPECT_EQ(lithe_outcome_status(ended, 3), LITHE_BAD_REQUEST);
+  const lithe_question* const hole[] = {nullptr};
+  EXPECT_EQ(lithe_ask_all(model_.get(), hole, 1, nullptr, &ended), LITHE_BAD_REQUEST);
+}
+
+// A member that the size cuts is not looked at: half a pointer points anywhere.
+TEST_F(CApi, ASizeInsideAMemberLeavesTheMemberOut) {
+  lithe_load_options options = LITHE_LOAD_OPTIONS_INIT;
+  options.lora = "/nowhere";
+  for (size_t cut = 1; cut < sizeof options.lora; ++cut) {
+    options.size = offsetof(lithe_load_options, lora) + cut;
+    lithe_model* made = nullptr;
+    EXPECT_EQ(lithe_model_load(kModel, &options, &made), LITHE_OK) << cut << ": " << lithe_last_error();
+    lithe_model_free(made);
+  }
+  lithe_listener listener = LITHE_LISTENER_INIT;
+  listener.on_text = [](const char*, size_t, void*) { return 0; };
+  listener.size = offsetof(lithe_listener, on_text) + 3;
+  lithe_answer* made = nullptr;
+  ASSERT_EQ(lithe_ask_heard(model_.get(), question_.get(), &listener, &made), LITHE_OK) << lithe_last_error();
+  EXPECT_STREQ(lithe_answer_text(made), "Blue.");
+  lithe_answer_free(made);
 }
 
 TEST_F(CApi, ACallbackEndsTheAnswer) {

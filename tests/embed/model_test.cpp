@@ -1,8 +1,12 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <stdexcept>
+#include <stop_token>
+#include <thread>
 
 #include "lithe/model.h"
 
@@ -45,7 +49,8 @@ TEST(Model, AnswersAsTheReferenceDoes) {
   EXPECT_EQ(answer.text, "Blue.");
   EXPECT_EQ(streamed, "Blue.");
   EXPECT_EQ(answer.tokens, (std::vector<std::int64_t>{446, 457, 2}));
-  EXPECT_EQ(answer.stop, "eos");
+  EXPECT_EQ(answer.stop, StopReason::eos);
+  EXPECT_STREQ(name_of(answer.stop), "eos");
   EXPECT_EQ(answer.vision_rows, 64);
   EXPECT_GT(answer.prompt_rows, 64);
   EXPECT_GT(answer.prefill_ms, 0);
@@ -91,7 +96,7 @@ TEST(Model, FeaturesHaveTheShapesTheySay) {
 
 TEST(Model, ACallbackEndsTheAnswer) {
   const Answer answer = demo().ask(question(), [](std::string_view) { return false; });
-  EXPECT_EQ(answer.stop, "cancelled");
+  EXPECT_EQ(answer.stop, StopReason::cancelled);
   EXPECT_LT(answer.tokens.size(), 3U);
 }
 
@@ -99,6 +104,117 @@ TEST(Model, WhatACallbackThrowsReachesTheCaller) {
   EXPECT_THROW(demo().ask(question(), [](std::string_view) -> bool { throw std::out_of_range("mine"); }),
                std::out_of_range);
   EXPECT_EQ(demo().ask(question()).text, "Blue.");
+}
+
+TEST(Model, SaysWhatEachLayerRanAndWhatThatCosts) {
+  Question asked = question();
+  const Answer routed = demo().ask(asked);
+  asked.plan = "dense";
+  const Answer dense = demo().ask(asked);
+  ASSERT_EQ(routed.layer_rows.size(), dense.layer_rows.size());
+  EXPECT_EQ(dense.layer_rows, std::vector<std::int64_t>(dense.layer_rows.size(), dense.prompt_rows));
+  EXPECT_EQ(dense.layer_cache_rows, dense.layer_rows);
+  EXPECT_LT(routed.layer_rows.back(), routed.prompt_rows);
+  EXPECT_EQ(routed.layer_cache_rows, routed.layer_rows);
+  EXPECT_EQ(dense.counted_share(), 1);
+  EXPECT_EQ(dense.prefill_flops, routed.dense_prefill_flops);
+  EXPECT_LT(routed.counted_share(), 0.95);
+}
+
+TEST(Model, APlanMayBeJsonText) {
+  Question asked = question();
+  asked.plan = R"(  {"layers": [{"layer": 1, "rules": [{"group": "vision", "keep_count": 5, "by": "uniform"}]}]})";
+  const Answer answer = demo().ask(asked);
+  EXPECT_EQ(answer.layer_rows.at(0), answer.prompt_rows);
+  EXPECT_EQ(answer.layer_rows.at(1), answer.prompt_rows - 64 + 5);
+  asked.plan = R"(["fastv"])";
+  EXPECT_LT(demo().ask(asked).counted_share(), 1);
+  asked.plan = "{\"layers\": 3}";
+  expect_failure(Cause::bad_file, "layers", [&] { demo().ask(asked); });
+}
+
+TEST(Model, ATokenEndsTheAnswerFromAnotherThread) {
+  std::stop_source source;
+  Listener listener{.cancel = source.get_token()};
+  std::vector<Progress> heard;
+  listener.on_progress = [&](const Progress& progress) {
+    heard.push_back(progress);
+    if (progress.stage == Progress::Stage::prefill && progress.done == 3)
+      std::thread([&] { source.request_stop(); }).join();
+  };
+  const Answer answer = demo().ask(question(), listener);
+  EXPECT_EQ(answer.stop, StopReason::cancelled);
+  EXPECT_TRUE(answer.tokens.empty());
+  EXPECT_EQ(heard.front().stage, Progress::Stage::pictures);
+  EXPECT_EQ(heard.back().done, 3);
+  EXPECT_GT(heard.back().total, 3);
+  EXPECT_THROW(
+      demo().ask(question(), Listener{.on_progress = [](const Progress&) { throw std::out_of_range("mine"); }}),
+      std::out_of_range);
+}
+
+TEST(Conversation, EveryTurnIsTheWholeConversationAnew) {
+  Conversation conversation(demo());
+  const Answer first = conversation.ask(question());
+  EXPECT_EQ(first.text, "Blue.");
+  EXPECT_EQ(first.reused_rows, 0);
+  Question more;
+  more.prompt = "is there a blue shape?";
+  const Answer second = conversation.ask(more);
+  EXPECT_GT(second.reused_rows, 64);
+  EXPECT_EQ(second.vision_rows, 64);
+  Question whole = question();
+  whole.raw = true;
+  whole.prompt =
+      "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, detailed, "
+      "and polite answers to the user's questions. USER: <image>\nwhat is the color of the rectangle? ASSISTANT: "
+      "Blue.</s>USER: is there a blue shape? ASSISTANT:";
+  EXPECT_EQ(second.tokens, demo().ask(whole).tokens);
+  conversation.use_plan("dense");
+  EXPECT_EQ(conversation.plan(), "dense");
+  EXPECT_EQ(conversation.ask(more).counted_share(), 1);
+  conversation.use_plan(std::nullopt);
+  EXPECT_EQ(conversation.plan(), "p-mod");
+  conversation.reset();
+  EXPECT_EQ(conversation.ask(question()).tokens, first.tokens);
+  more.raw = true;
+  expect_failure(Cause::bad_request, "raw prompt", [&] { conversation.ask(more); });
+}
+
+TEST(Conversation, OutlivesItsModel) {
+  std::optional<Model> model = Model::load(kModel);
+  Conversation conversation(*model, "Answer in one word.");
+  model.reset();
+  EXPECT_FALSE(conversation.ask(question()).tokens.empty());
+  Conversation other = std::move(conversation);
+  expect_failure(Cause::bad_request, "conversation was moved", [&] { conversation.ask(question()); });
+}
+
+TEST(Batch, EachQuestionHasItsOutcome) {
+  Question wrong = question(), gone = question(), throws = question();
+  wrong.plan = "no-such-plan";
+  gone.pictures = {Picture::from_file("/nowhere.png")};
+  throws.max_tokens = 3;
+  BatchOptions options{.at_a_time = 2};
+  std::string streamed;
+  options.on_text = [&](std::size_t index, std::string_view piece) {
+    if (index == 3) throw std::out_of_range("mine");
+    if (index == 4) streamed += piece;
+    return true;
+  };
+  const std::vector<Outcome> outcomes = demo().ask_all({question(), wrong, gone, throws, question()}, options);
+  ASSERT_EQ(outcomes.size(), 5U);
+  for (const std::size_t i : {0, 4}) EXPECT_EQ(outcomes[i].value().text, "Blue.");
+  EXPECT_EQ(streamed, "Blue.");
+  expect_failure(Cause::bad_request, "no-such-plan", [&] { outcomes[1].value(); });
+  expect_failure(Cause::bad_file, "/nowhere.png", [&] { outcomes[2].value(); });
+  EXPECT_THROW(outcomes[3].value(), std::out_of_range);
+  options.at_a_time = 0;
+  expect_failure(Cause::bad_request, "batch size", [&] { demo().ask_all({question()}, options); });
+  std::stop_source source;
+  source.request_stop();
+  const std::vector<Outcome> ended = demo().ask_all({question()}, {.cancel = source.get_token()});
+  EXPECT_EQ(ended.at(0).value().stop, StopReason::cancelled);
 }
 
 TEST(Model, OptionsAreTaken) {

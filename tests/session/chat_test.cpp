@@ -47,14 +47,14 @@ class Twin {
   Request request(const Turn& turn) {
     Request request{.messages = chat_.messages(), .images = pictures_, .plan = plan_};
     request.messages.push_back(text::user_message(turn.question, turn.pictures.size()));
-    for (const image::Image& picture : pictures_of(turn)) request.images.push_back(picture);
+    for (const image::Source& picture : pictures_of(turn)) request.images.push_back(picture);
     return request;
   }
 
   /// Asks both, and expects one answer. Returns the rows that the chat took from the turn before.
   int64_t ask(const Turn& turn, const AnswerOptions& options, const std::string& where) {
     const Answer fresh = session_.answer(request(turn), options);
-    const std::vector<image::Image> more = pictures_of(turn);
+    const std::vector<image::Source> more = pictures_of(turn);
     last_ = chat_.ask(turn.question, more, options);
     pictures_.insert(pictures_.end(), more.begin(), more.end());
     EXPECT_EQ(last_.tokens, fresh.tokens) << where;
@@ -76,8 +76,8 @@ class Twin {
   int64_t rows_run() const { return last_.timings.prompt_rows + static_cast<int64_t>(last_.tokens.size()) - 1; }
 
  private:
-  std::vector<image::Image> pictures_of(const Turn& turn) const {
-    std::vector<image::Image> pictures;
+  std::vector<image::Source> pictures_of(const Turn& turn) const {
+    std::vector<image::Source> pictures;
     for (const std::string& picture : turn.pictures) {
       const std::filesystem::path file = picture.front() == '/' ? picture : (kModels / "images" / picture).string();
       pictures.push_back(image::read_image(file, session_.decode_options()));
@@ -88,7 +88,7 @@ class Twin {
   Session& session_;
   Chat chat_;
   std::optional<plan::Plan> plan_;
-  std::vector<image::Image> pictures_;
+  std::vector<image::Source> pictures_;
   Answer last_;
 };
 
@@ -223,7 +223,7 @@ TEST(Chat, ChangesWhatTheTowerRunsBetweenTurns) {
       parse_json(R"({"method": "eas", "stream": "vision_tower", "layers": [1]})", "test"), "test", session.facts());
   const AnswerOptions options{.max_new_tokens = 6, .ignore_eos = true};
   Chat chat(session);
-  std::vector<image::Image> pictures;
+  std::vector<image::Source> pictures;
   for (const std::optional<plan::Plan>& plan :
        {std::optional<plan::Plan>(), std::optional(skipped), std::optional<plan::Plan>()}) {
     chat.use_plan(plan);

@@ -178,7 +178,8 @@ Tensor decode(const models::Model& model, Generation& generation, const Tensor& 
 int64_t expect_turns_equal_fresh_runs(const models::Model& model, const plan::Plan& plan, Dice& dice,
                                       const std::string& where) {
   Rows rows;
-  Generation chat(model, plan);
+  const auto owned = std::make_shared<const plan::Plan>(plan);
+  Generation chat(model, owned);
   Kinds held;
   int64_t held_prompt = 0, stayed = 0;
   for (int turn = 0; turn < 3; ++turn) {
@@ -193,7 +194,7 @@ int64_t expect_turns_equal_fresh_runs(const models::Model& model, const plan::Pl
         plan, model.decoder.blocks, {.held = held, .held_prompt = held_prompt, .prompt = rows.kinds, .equal = equal});
     stayed += keep;
     chat.keep(keep);
-    Generation fresh(model, plan);
+    Generation fresh(model, owned);
     expect_close(prefill(model, chat, rows), prefill(model, fresh, rows), 1e-9, concat(where, ", turn ", turn));
     EXPECT_EQ(chat.rows_held(), fresh.rows_held()) << where;
     held = rows.kinds;

@@ -87,7 +87,7 @@ Tensor VisionTower::embed(const Tensor& pixels) const {
   return at::cat({classes, rows.view({tiles, grid * grid, config.width})}, 1) + positions;
 }
 
-Tensor VisionTower::features(const Tensor& pixels, const plan::Plan* plan) const {
+Tensor VisionTower::features(const Tensor& pixels, const plan::Plan* plan, const routing::Observer& observer) const {
   require(pixels.dim() == 4 && pixels.size(1) == config.channels && pixels.size(2) == config.image_px &&
               pixels.size(3) == config.image_px,
           Fault::bad_file, "the vision tower takes tiles of ", config.channels, " x ", config.image_px, " x ",
@@ -96,6 +96,7 @@ Tensor VisionTower::features(const Tensor& pixels, const plan::Plan* plan) const
   const int64_t tiles = pixels.size(0), rows = config.patches() + 1;
   Tensor x = pre_norm(embed(pixels).view({tiles * rows, config.width}));
   routing::Executor executor(batch_of_tiles(tiles, rows, plan), "vision_tower", static_cast<int64_t>(blocks.size()));
+  if (observer) executor.observe(observer);
   for (size_t layer = 0; layer < blocks.size(); ++layer)
     x = executor.run(blocks[layer], static_cast<int64_t>(layer), std::move(x));
   require(x.size(0) == tiles * rows, Fault::bad_request,

@@ -10,6 +10,7 @@
 #include "models/parts/weight_slot.h"
 #include "ops/activation.h"
 #include "plan/plan.h"
+#include "routing/batch.h"
 #include "routing/block.h"
 
 namespace lithe::models {
@@ -43,7 +44,7 @@ struct VisionTower {
 
   /// pixels: [tiles, 3, S, S] float32 -> [tiles, tokens, width] float32. `plan` governs the stream `vision_tower`;
   /// null: dense. Throws Error{bad_request} for a plan that drops rows for good here.
-  Tensor features(const Tensor& pixels, const plan::Plan* plan = nullptr) const;
+  Tensor features(const Tensor& pixels, const plan::Plan* plan = nullptr, const routing::Observer& observer = {}) const;
 
  private:
   Tensor embed(const Tensor& pixels) const;

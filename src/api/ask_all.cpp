@@ -1,0 +1,83 @@
+#include "api/ask_all.h"
+
+#include "api/answer.h"
+#include "api/guard.h"
+#include "api/request.h"
+#include "session/batch.h"
+
+namespace lithe::api {
+namespace {
+
+/// What was thrown in place of an answer: a callback's exception as it is, everything else as Failure.
+std::exception_ptr public_failure(const std::exception_ptr& thrown, bool by_callback) {
+  if (by_callback) return thrown;
+  try {
+    guarded([&] { std::rethrow_exception(thrown); });
+  } catch (...) {
+    return std::current_exception();
+  }
+  return nullptr;
+}
+
+/// A batch of questions by their index.
+class Batch {
+ public:
+  Batch(const session::Session& session, const std::vector<Question>& questions, const BatchOptions& options)
+      : session_(session),
+        questions_(questions),
+        options_(options),
+        run_(session, {.sequences = options.at_a_time, .prefill_rows = options.prefill_rows, .bytes = options.bytes}),
+        outcomes_(questions.size()),
+        callback_threw_(questions.size(), false) {}
+
+  std::vector<Outcome> run() {
+    for (std::size_t next = 0; next < questions_.size() || !run_.idle();) {
+      while (next < questions_.size() && run_.wants_more()) submit(next++);
+      for (session::Outcome& outcome : run_.step()) take(outcome);
+    }
+    return std::move(outcomes_);
+  }
+
+ private:
+  void submit(std::size_t index) {
+    try {
+      session::AnswerOptions how = options_of(questions_[index], session_);
+      how.cancel = options_.cancel;
+      if (options_.on_text) how.on_text = [this, index](const std::string& piece) { return hear(index, piece); };
+      run_.submit(static_cast<int64_t>(index), request_of(questions_[index], session_), std::move(how));
+    } catch (...) {
+      outcomes_[index].failure = public_failure(std::current_exception(), false);
+    }
+  }
+
+  bool hear(std::size_t index, const std::string& piece) {
+    callback_threw_[index] = true;
+    const bool goes_on = options_.on_text(index, piece);
+    callback_threw_[index] = false;
+    return goes_on;
+  }
+
+  void take(session::Outcome& outcome) {
+    const auto index = static_cast<std::size_t>(outcome.ticket);
+    if (outcome.error)
+      outcomes_[index].failure = public_failure(outcome.thrown, callback_threw_[index]);
+    else
+      outcomes_[index].answer = public_answer(std::move(outcome.answer));
+  }
+
+  const session::Session& session_;
+  const std::vector<Question>& questions_;
+  const BatchOptions& options_;
+  session::BatchRun run_;
+  std::vector<Outcome> outcomes_;
+  std::vector<bool> callback_threw_;
+};
+
+}  // namespace
+
+std::vector<Outcome> ask_all(const session::Session& session, const std::vector<Question>& questions,
+                             const BatchOptions& options) {
+  return Batch(session, questions, options).run();
+}
+
+}  // namespace lithe::api

@@ -1,0 +1,63 @@
+#include "api/answer.h"
+#include "api/guard.h"
+#include "api/model_impl.h"
+#include "api/request.h"
+#include "base/error.h"
+#include "session/chat.h"
+
+namespace lithe {
+
+using api::held;
+
+struct Conversation::Impl {
+  std::shared_ptr<Model::Impl> model;
+  session::Chat chat;
+};
+
+Conversation::Conversation(const Model& model, const std::optional<std::string>& system)
+    : impl_(api::guarded([&] {
+        const session::Session& session = held(model.impl_, "model").session;
+        return std::make_unique<Impl>(Impl{model.impl_, session::Chat(session, system)});
+      })) {}
+Conversation::Conversation(Conversation&&) noexcept = default;
+Conversation& Conversation::operator=(Conversation&&) noexcept = default;
+Conversation::~Conversation() = default;
+
+Answer Conversation::ask(const Question& question, const OnText& on_text) {
+  return ask(question, Listener{on_text, {}, {}});
+}
+
+Answer Conversation::ask(const Question& question, const Listener& listener) {
+  Impl& impl = held(impl_, "conversation");
+  const session::Session& session = impl.model->session;
+  const session::AnswerOptions options = api::guarded([&] {
+    require(!question.raw && !question.system, Fault::bad_request,
+            "A turn of a conversation takes neither a raw prompt nor a system message; give the latter to the "
+            "conversation.");
+    return api::options_of(question, session);
+  });
+  return api::ask_heard(listener, options, [&](const session::AnswerOptions& how) {
+    const std::vector<image::Source> pictures = api::pictures_of(question, session);
+    if (question.plan) impl.chat.use_plan(api::plan_of(*question.plan, session));
+    return impl.chat.ask(question.prompt, pictures, how);
+  });
+}
+
+void Conversation::use_plan(const std::optional<std::string>& plan) {
+  Impl& impl = held(impl_, "conversation");
+  api::guarded([&] {
+    std::optional<plan::Plan> wanted;
+    if (plan) wanted = api::plan_of(*plan, impl.model->session);
+    impl.chat.use_plan(wanted);
+  });
+}
+
+std::string Conversation::plan() const {
+  return held(impl_, "conversation").chat.plan().name;
+}
+
+void Conversation::reset() {
+  held(impl_, "conversation").chat.reset();
+}
+
+}  // namespace lithe

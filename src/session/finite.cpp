@@ -1,0 +1,52 @@
+#include "session/finite.h"
+
+#include <ATen/ops/aminmax.h>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+namespace lithe::session {
+namespace {
+
+/// A value that is not finite, if the tensor holds one. Makes no copy of it.
+std::optional<double> bad_value(const at::Tensor& values) {
+  if (values.numel() == 0) return std::nullopt;
+  const auto [least, most] = at::aminmax(values);  // NaN if any value is NaN
+  for (const double value : {least.item<double>(), most.item<double>()}) {
+    if (!std::isfinite(value)) return value;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+bool all_finite(std::span<const float> values) {
+  return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
+}
+
+Error not_finite(const models::Model& model, const std::string& what) {
+  const std::string where = model.folder.empty() ? model.name : model.folder.string();
+  std::optional<Error> error;
+  models::visit(model, [&](const models::WeightView& weight) {
+    if (error || !weight.tensor.defined() || !weight.tensor.is_floating_point()) return;
+    const std::optional<double> value = bad_value(weight.tensor);
+    if (!value) return;
+    const bool overflow = std::isinf(*value) && weight.tensor.scalar_type() == at::kHalf;
+    error.emplace(overflow ? Fault::bad_request : Fault::bad_file,
+                  concat(where, ": ", what, " are not finite numbers, because the weight ", weight.name, " holds ",
+                         std::isnan(*value) ? "NaN" : "infinity",
+                         overflow ? " as float16; hold the weights as bfloat16 or float32."
+                                  : "; the file is damaged, so fetch or export the model again."));
+  });
+  return error.value_or(
+      Error(Fault::bad_file, concat(where, ": ", what,
+                                    " are not finite numbers, though every weight is; the weights are "
+                                    "damaged or do not belong to this config.json.")));
+}
+
+void require_finite(const models::Model& model, const at::Tensor& values, const std::string& what) {
+  if (bad_value(values)) throw not_finite(model, what);
+}
+
+}  // namespace lithe::session

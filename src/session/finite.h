@@ -1,0 +1,22 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <span>
+#include <string>
+
+#include "base/error.h"
+#include "models/model.h"
+
+namespace lithe::session {
+
+bool all_finite(std::span<const float> values);
+
+/// The failure of a request whose `what` ("the logits of token 3") are not finite numbers. Looks for the first weight
+/// that is the cause: Error{bad_request} if it overflows the type that it is held in, else Error{bad_file}.
+Error not_finite(const models::Model& model, const std::string& what);
+
+/// Throws not_finite() unless every value is finite. Sees only what it is given.
+void require_finite(const models::Model& model, const at::Tensor& values, const std::string& what);
+
+}  // namespace lithe::session

@@ -1,0 +1,86 @@
+#include <gtest/gtest.h>
+#include <filesystem>
+
+#include "base/error.h"
+#include "cli/answer_watch.h"
+#include "cli/program.h"
+#include "cli/terminal.h"
+#include "cli/terminal_text.h"
+
+/// What a person at a terminal sees and can do: progress, Ctrl-C, pastes, and answers that hold control characters.
+namespace lithe::cli {
+namespace {
+
+const std::string kTiny = LITHE_TEST_DATA "/golden/hf_llava15/checkpoint";
+constexpr const char* kLong = "3900";  // tokens: longer than a tenth of a second, which progress waits
+
+TEST(Terminal, AnAnswerShowsItsProgressAndCtrlCEndsIt) {
+  Terminal run({"run", kTiny, "--raw-prompt", "--json", "-n", kLong, "USER: What is the capital of France? ASSISTANT:"},
+               scratch() / "state", "xterm");
+  run.until("answer: token ");
+  run.until(concat("of at most ", kLong));
+  run.type(kCtrlC);
+  run.until("\"stop\": \"cancelled\"");
+  EXPECT_EQ(run.exit_code(), 130);
+}
+
+TEST(Terminal, CtrlCEndsABenchmark) {
+  Terminal bench({"bench", kTiny, "--rounds", "1000000"}, scratch() / "state", "xterm");
+  bench.until("timing: round 3 of 1000000");
+  bench.type(kCtrlC);
+  EXPECT_EQ(bench.exit_code(), 130);
+}
+
+TEST(Terminal, PastedLinesAreOneMessage) {
+  const std::vector<std::string> start = {"run", "demo", "--image", LITHE_SOURCE_DIR "/models/images/901.png"};
+  std::string block, paste;
+  {
+    Terminal chat(start, scratch() / "state-block");
+    chat.prompt();
+    chat.type("\"\"\"what is\r");
+    chat.prompt(". ");
+    chat.type("/the [2Jcolor of\r");
+    chat.prompt(". ");
+    block = chat.enter("the rectangle?\"\"\"");
+  }
+  Terminal chat(start, scratch() / "state-paste");
+  chat.prompt();
+  chat.type("\033[200~what is\r\n/the \033[2Jcolor of\rthe rectangle?\r\033[201~");
+  chat.until("the rectangle?");
+  chat.type("\r");
+  chat.until("\n");
+  paste = chat.prompt();
+  EXPECT_FALSE(paste.empty());
+  EXPECT_EQ(paste, block);
+  chat.type("/quit\r");
+  EXPECT_EQ(chat.exit_code(), 0);
+}
+
+TEST(Terminal, AskedToMarkPastesWhileALineIsTyped) {
+  Terminal chat({"run", "demo"}, scratch() / "state", "xterm");
+  chat.until("\033[?2004h");
+  chat.prompt();
+  chat.type("/quit\r");
+  chat.until("\033[?2004l");
+  EXPECT_EQ(chat.exit_code(), 0);
+}
+
+TEST(TerminalText, ControlCharactersAreWrittenOut) {
+  EXPECT_EQ(harmless("a\033[2J\tb\nc\r\x7f"), "a\\x1b[2J\tb\nc\\x0d\\x7f");
+  EXPECT_EQ(harmless("\xc2\x9b"
+                     "31m \xc3\xa4 \xc2\xa0"),
+            "\\x9b31m \xc3\xa4 \xc2\xa0");
+  EXPECT_EQ(harmless(std::string("\0", 1)), "\\x00");
+}
+
+TEST(ProgressText, SaysStageAndCount) {
+  using Stage = session::Progress::Stage;
+  EXPECT_EQ(progress_text({.stage = Stage::pictures, .done = 5, .total = 23, .item = 0, .items = 2}),
+            "picture 1 of 2, layer 5 of 23");
+  EXPECT_EQ(progress_text({.stage = Stage::prefill, .done = 3, .total = 32, .rows = 616}),
+            "prompt of 616 tokens, layer 3 of 32");
+  EXPECT_EQ(progress_text({.stage = Stage::decode, .done = 7, .total = 512}), "token 7 of at most 512");
+}
+
+}  // namespace
+}  // namespace lithe::cli
