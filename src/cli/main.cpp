@@ -9,6 +9,7 @@
 #include "cli/exit_code.h"
 #include "cli/omp_policy.h"
 #include "cli/standard_output.h"
+#include "io/mapped_file.h"
 
 namespace {
 
@@ -86,5 +87,6 @@ int main(int argc, char** argv) {
   prepare_streams();
   // Called so that the hook is linked in: threads that wait must not spin.
   (void)omp_wait_policy();
+  lithe::io::exit_on_lost_pages("lithe: ", kExitBadFile);
   return guarded([&] { return dispatch(argc, argv); });
 }
