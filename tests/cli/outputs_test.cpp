@@ -100,7 +100,7 @@ TEST(Outputs, AWeightFileThatShrinksDuringARunIsNamed) {
       "echo '{\"id\": 1, \"prompt\": \"hi\"}' >&3; exec 3>&-; wait $lithe",
       folder);
   EXPECT_EQ(ran.code, 3) << ran.err;
-  EXPECT_TRUE(ran.err.starts_with("lithe: model/model.safetensors: the file became shorter")) << ran.err;
+  EXPECT_NE(ran.err.find("model/model.safetensors: the file became shorter"), std::string::npos) << ran.err;
   EXPECT_EQ(lines(ran.err), 1U) << ran.err;
 }
 
