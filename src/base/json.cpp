@@ -1,60 +1,17 @@
 #include "base/json.h"
 
-#include <fstream>
-#include <sstream>
-
 #include "base/error.h"
+#include "base/file.h"
+#include "base/json_limits.h"
 
 namespace lithe {
-namespace {
-
-constexpr int kMaxDepth = 128;
-
-/// Refuses nesting deeper than kMaxDepth before the parser recurses into it.
-void check_depth(std::string_view text, const std::string& source) {
-  int depth = 0;
-  bool in_string = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\')
-        ++i;
-      else if (c == '"')
-        in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      require(++depth <= kMaxDepth, Fault::bad_file, source, ": JSON is nested deeper than ", kMaxDepth, " levels");
-    } else if (c == '}' || c == ']') {
-      --depth;
-    }
-  }
-}
-
-}  // namespace
 
 Json parse_json(std::string_view text, const std::string& source) {
-  check_depth(text, source);
-  try {
-    return Json::parse(text);
-  } catch (const nlohmann::json::parse_error& error) {
-    fail(Fault::bad_file, source, ": not valid JSON at byte ", error.byte);
-  } catch (const nlohmann::json::exception&) {
-    fail(Fault::bad_file, source, ": not valid JSON, a number is out of range");
-  }
+  return parse_json(text, source, {});
 }
 
 Json read_json_file(const std::filesystem::path& path, std::size_t max_bytes) {
-  std::error_code code;
-  const auto size = std::filesystem::file_size(path, code);
-  require(!code, Fault::bad_file, path.string(), ": cannot be read; is it there?");
-  require(size <= max_bytes, Fault::bad_file, path.string(), ": ", size,
-          " bytes is too large for a JSON file of its kind");
-  std::ifstream in(path, std::ios::binary);
-  require(in.good(), Fault::bad_file, path.string(), ": cannot be opened; check its permissions");
-  std::ostringstream text;
-  text << in.rdbuf();
-  return parse_json(text.str(), path.string());
+  return parse_json(read_regular_file(path, max_bytes), path.string());
 }
 
 JsonView::JsonView(const Json& object, std::string source) : object_(&object), source_(std::move(source)) {

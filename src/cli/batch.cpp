@@ -17,6 +17,7 @@
 #include "cli/interrupt.h"
 #include "cli/number.h"
 #include "cli/options.h"
+#include "cli/outputs.h"
 #include "cli/progress.h"
 #include "cli/request.h"
 #include "cli/sampling.h"
@@ -88,6 +89,7 @@ class BatchCommand {
   }
 
   const Tally& tally() const { return tally_; }
+  bool gave_up() const { return input_.gave_up(); }
   double seconds() const { return clock_.elapsed_ms() / 1e3; }
 
  private:
@@ -231,9 +233,9 @@ void print_summary(const BatchOptions& options, const session::Session& session,
 void check_files(const BatchOptions& options) {
   require(!options.output.empty(), Fault::bad_request, "--output is empty; give the name of a file.");
   std::error_code absent;
-  require(!std::filesystem::is_regular_file(options.output, absent) ||
-              !std::filesystem::equivalent(options.input, options.output, absent),
-          Fault::bad_request, "The output ", quoted(options.output), " is the input; give it another name.");
+  std::vector<std::filesystem::path> inputs = inputs_of(options.model, options.common, options.question);
+  inputs.emplace_back(options.input);
+  check_outputs({options.output}, inputs);
   require(std::filesystem::exists(options.input, absent), Fault::bad_file, "The file ", quoted(options.input),
           " can't be opened; check its path.");
 }
@@ -252,7 +254,8 @@ int run(BatchOptions options) {
   const bool whole = command.run();
   output.close();
   print_summary(options, session, command, batch.state());
-  return whole ? 0 : kExitInterrupted;
+  if (!whole) return kExitInterrupted;
+  return command.gave_up() ? kExitBadFile : 0;
 }
 
 }  // namespace

@@ -1,11 +1,14 @@
 #include "cli/batch_file.h"
 
-#include <limits>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "base/error.h"
 
 namespace lithe::cli {
 namespace {
+
+constexpr std::streamsize kMaxPassedOver = std::streamsize{64} << 20;  // of a longer line, in search of its end
 
 /// A key whose value is null counts as absent.
 bool has(const Json& line, const char* key) {
@@ -22,6 +25,13 @@ std::string below(const std::filesystem::path& folder, const std::string& path) 
   return (folder / path).string();  // an absolute path stays as it is
 }
 
+bool is_terminal(const std::filesystem::path& path) {
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+  const bool terminal = descriptor >= 0 && isatty(descriptor) == 1;
+  if (descriptor >= 0) close(descriptor);
+  return terminal;
+}
+
 }  // namespace
 
 LineReader::LineReader(const std::filesystem::path& path)
@@ -29,21 +39,31 @@ LineReader::LineReader(const std::filesystem::path& path)
   std::error_code code;
   require(in_.good() && !std::filesystem::is_directory(path, code), Fault::bad_file, "The file '", path.string(),
           "' can't be opened; check its path.");
+  const bool device = std::filesystem::is_character_file(path, code) || std::filesystem::is_block_file(path, code);
+  require(!device || is_terminal(path), Fault::bad_file, path.string(),
+          ": is a device, which may have no end; give a file or a pipe.");
   if (!std::filesystem::is_regular_file(path, code)) return;
   const auto bytes = std::filesystem::file_size(path, code);
   if (!code) bytes_ = static_cast<int64_t>(bytes);
 }
 
+/// The rest of a line that is too long.
+void LineReader::pass_over() {
+  in_.clear();
+  in_.ignore(kMaxPassedOver, '\n');
+  bytes_read_ += in_.gcount();
+  gave_up_ = in_.gcount() == kMaxPassedOver;
+  require(!gave_up_, Fault::bad_file, path_.string(), ", line ", number_,
+          ": the line does not end within 80 MiB; give a file with a JSON object on each line.");
+  fail(Fault::bad_file, path_.string(), ", line ", number_, ": the line is longer than 16 MiB; shorten it.");
+}
+
 bool LineReader::next(std::string& line) {
+  if (gave_up_) return false;
   while (in_.getline(buffer_.data(), static_cast<std::streamsize>(buffer_.size())) || in_.gcount() > 0) {
     ++number_;
     bytes_read_ += in_.gcount();
-    if (in_.fail()) {
-      in_.clear();
-      in_.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
-      bytes_read_ += in_.gcount();
-      fail(Fault::bad_file, path_.string(), ", line ", number_, ": the line is longer than 16 MiB; shorten it.");
-    }
+    if (in_.fail()) pass_over();
     const auto length = static_cast<std::size_t>(in_.gcount()) - (in_.eof() ? 0 : 1);
     line.assign(buffer_.data(), length);
     if (!line.empty() && line.back() == '\r') line.pop_back();

@@ -17,22 +17,27 @@ inline constexpr std::size_t kMaxLineBytes = std::size_t{16} << 20;
 /// Lines of a JSONL file or a pipe; empty ones are skipped.
 class LineReader {
  public:
-  /// Throws Error{bad_file} where the file can't be opened.
+  /// Throws Error{bad_file} if the file can't be opened or is a device other than a terminal, which may have no end.
   explicit LineReader(const std::filesystem::path& path);
 
-  /// False at the end. Throws Error{bad_file} for a line of more than 16 MiB, and goes on behind it when called again.
+  /// False at the end. Throws Error{bad_file} for a line of more than 16 MiB, and goes on after it when called again;
+  /// if such a line does not end within 64 MiB more, the reader gives up, and that was the end.
   bool next(std::string& line);
   int64_t number() const { return number_; }  ///< Of the line read last, from 1.
   int64_t bytes_read() const { return bytes_read_; }
+  bool gave_up() const { return gave_up_; }
   bool is_file() const { return bytes_.has_value(); }
   std::optional<double> share_read() const;  ///< 0 .. 1, by bytes; absent for a pipe, which has no size.
 
  private:
+  [[noreturn]] void pass_over();
+
   std::filesystem::path path_;
   std::ifstream in_;
   std::vector<char> buffer_;
   int64_t number_ = 0, bytes_read_ = 0;
   std::optional<int64_t> bytes_;  // of a file
+  bool gave_up_ = false;
 };
 
 /// One request of a batch, as its line gives it.

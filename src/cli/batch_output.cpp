@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "cli/batch_file.h"
-#include "io/atomic_file.h"
+#include "io/output_file.h"
 
 namespace lithe::cli {
 namespace {
@@ -185,7 +185,7 @@ void BatchOutput::forget_error(const std::string& key) {
 void BatchOutput::close() {
   if (untrue_.empty()) return;
   const int64_t size = lseek(descriptor_, 0, SEEK_END);
-  io::AtomicFile whole(std::filesystem::canonical(path_));
+  io::OutputFile whole(path_);
   std::string block(std::size_t{1} << 16, '\0');
   const auto copy = [&](int64_t begin, int64_t end) {
     while (begin < end) {

@@ -12,6 +12,7 @@
 #include "cli/model_path.h"
 #include "cli/number.h"
 #include "cli/options.h"
+#include "cli/outputs.h"
 #include "cli/progress.h"
 #include "cli/request.h"
 #include "cli/standard_output.h"
@@ -161,6 +162,7 @@ std::string wide_text(const Comparison& wide) {
 }
 
 int run(const DemoOptions& options) {
+  check_outputs({options.heat_map}, {demo_folder(), options.image});
   session::Session dense = open_session("demo-dense", options.common);
   session::Session skipped = open_session("demo", options.common);
   const std::string image = options.image.empty() ? (demo_folder() / "images" / "901.png").string() : options.image;

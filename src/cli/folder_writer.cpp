@@ -13,7 +13,9 @@
 #include <system_error>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "cli/exit_code.h"
+#include "cli/standard_output.h"
 #include "io/new_folder.h"
 
 namespace lithe::cli {
@@ -49,17 +51,30 @@ class HeldBack {
   std::exit(guarded(command));
 }
 
-int exit_of(int status) {
-  if (WIFEXITED(status)) return WEXITSTATUS(status);
-  const int signal = WTERMSIG(status);
-  if (signal == SIGINT) return kExitInterrupted;
-  fail(Fault::internal, "The folder is not written, as the process was killed (", strsignal(signal),
-       "); look whether memory or disk ran out.");
+/// The writer puts the folder in place by a rename, so its part is there until then. The place was free before.
+bool is_in_place(const std::filesystem::path& folder) {
+  std::error_code ignored;
+  return std::filesystem::exists(folder, ignored) &&
+         !std::filesystem::exists(io::NewFolder::part_of(folder, writer), ignored);
+}
+
+/// The command's exit code, with a sentence that tells whether the folder is there if the command did not.
+int exit_of(int status, const std::filesystem::path& folder, bool whole) {
+  const bool interrupted = WIFSIGNALED(status) && WTERMSIG(status) == SIGINT;
+  const int code = interrupted ? kExitInterrupted : WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+  if (code == 0) return 0;
+  const bool killed = WIFSIGNALED(status) && !interrupted;
+  require(!killed || whole, Fault::internal, folder.string(), ": is not written, as the process was killed (",
+          strsignal(WTERMSIG(status)), "); check whether memory or disk ran out.");
+  if (whole)
+    write_err("lithe: " + printable(folder.string()) + ": is whole and in place; only the report is lost.\n");
+  return code;
 }
 
 }  // namespace
 
 int write_folder(const std::filesystem::path& folder, const std::function<int()>& command) {
+  io::NewFolder::check_place(folder);
   std::fflush(nullptr);  // or both would write what is buffered
   int status = 0;
   {
@@ -77,9 +92,10 @@ int write_folder(const std::filesystem::path& folder, const std::function<int()>
   }
   std::signal(SIGINT, SIG_DFL);
   std::signal(SIGTERM, SIG_DFL);
+  const bool whole = is_in_place(folder);
   std::error_code ignored;
   std::filesystem::remove_all(io::NewFolder::part_of(folder, writer), ignored);
-  return exit_of(status);
+  return exit_of(status, folder, whole);
 }
 
 }  // namespace lithe::cli

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "image/png.h"
-#include "io/atomic_file.h"
+#include "io/output_file.h"
 
 namespace lithe::cli {
 namespace {
@@ -28,18 +28,25 @@ void check_heat_map(const session::Request& request, const session::Session& ses
           "' keeps every vision row; choose another with --plan.");
 }
 
-std::vector<std::string> write_heat_maps(const std::string& file, const session::Answer& answer) {
+std::vector<std::string> heat_map_files(const std::string& file, std::size_t pictures) {
   const std::filesystem::path path(file);
-  std::vector<std::string> written;
-  for (std::size_t i = 0; i < answer.kept.size(); ++i) {
+  std::vector<std::string> files;
+  for (std::size_t i = 0; i < pictures; ++i) {
     std::filesystem::path target = path;
     if (i > 0) target.replace_filename(concat(path.stem().string(), "-", i + 1, path.extension().string()));
-    io::AtomicFile picture(target);
+    files.push_back(target.string());
+  }
+  return files;
+}
+
+std::vector<std::string> write_heat_maps(const std::string& file, const session::Answer& answer) {
+  std::vector<std::string> files = heat_map_files(file, answer.kept.size());
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    io::OutputFile picture(files[i]);
     picture.write(image::encode_png(image::heat_map(answer.kept[i].views, answer.kept[i].layers)));
     picture.commit();
-    written.push_back(target.string());
   }
-  return written;
+  return files;
 }
 
 }  // namespace lithe::cli

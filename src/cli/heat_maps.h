@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -10,7 +11,10 @@ namespace lithe::cli {
 /// Throws Error{bad_request} where there will be nothing to draw: no picture, or a plan that chooses no vision rows.
 void check_heat_map(const session::Request& request, const session::Session& session);
 
-/// Writes one PNG per picture of the answer: `file`, then "name-2.png" and so on. Returns their paths. Throws Error.
+/// The files for the heat maps of so many pictures: `file`, then "name-2.png" and so on.
+std::vector<std::string> heat_map_files(const std::string& file, std::size_t pictures);
+
+/// Writes one PNG per picture of the answer, into heat_map_files. Returns their paths. Throws Error.
 std::vector<std::string> write_heat_maps(const std::string& file, const session::Answer& answer);
 
 }  // namespace lithe::cli

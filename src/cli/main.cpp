@@ -10,6 +10,7 @@
 #include "cli/interrupt.h"
 #include "cli/omp_policy.h"
 #include "cli/standard_output.h"
+#include "io/mapped_file.h"
 
 namespace {
 
@@ -88,5 +89,6 @@ int main(int argc, char** argv) {
   // Called so that the hook is linked in: threads that wait must not spin.
   (void)omp_wait_policy();
   end_on_interrupt();
+  lithe::io::exit_on_lost_pages("lithe: ", kExitBadFile);
   return guarded([&] { return dispatch(argc, argv); });
 }

@@ -1,4 +1,5 @@
 #include <unistd.h>
+#include <algorithm>
 #include <memory>
 
 #include "base/error.h"
@@ -10,6 +11,7 @@
 #include "cli/exit_code.h"
 #include "cli/heat_maps.h"
 #include "cli/options.h"
+#include "cli/outputs.h"
 #include "cli/request.h"
 #include "cli/sampling.h"
 #include "cli/standard_output.h"
@@ -108,6 +110,10 @@ int chat(const RunOptions& options) {
 int run(const RunOptions& options) {
   if (!options.prompt && isatty(STDIN_FILENO) == 1) return chat(options);
   const std::string prompt = prompt_of(options);
+  if (options.heat_map) {
+    check_outputs(heat_map_files(*options.heat_map, std::max<std::size_t>(1, options.question.images.size())),
+                  inputs_of(options.model, options.common, options.question));
+  }
   const session::Session session = open_session(options.model, options.common);
   const session::Request request = make_request(options.question, prompt, session);
   print_notes(request);

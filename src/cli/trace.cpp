@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/number.h"
 #include "cli/options.h"
+#include "cli/outputs.h"
 #include "cli/progress.h"
 #include "cli/request.h"
 #include "cli/standard_output.h"
@@ -45,6 +46,9 @@ int run(const TraceFlags& flags) {
   require(flags.prompt.has_value() != flags.prompt_file.has_value(), Fault::bad_request,
           "trace needs --prompt or --prompt-file, and not both.");
   const std::string prompt = flags.prompt ? *flags.prompt : read_text(*flags.prompt_file);
+  std::vector<std::filesystem::path> inputs = inputs_of(flags.model, flags.common, flags.question);
+  if (flags.prompt_file) inputs.emplace_back(*flags.prompt_file);
+  check_outputs({flags.out}, inputs);
   const session::Session session = open_session(flags.model, flags.common);
   const session::Request request = make_request(flags.question, prompt, session);
   print_notes(request);

@@ -4,11 +4,13 @@
 #include <array>
 #include <numeric>
 #include <optional>
+#include <set>
 
 #include "base/error.h"
+#include "base/file.h"
+#include "base/json_limits.h"
 #include "io/mapped_file.h"
 #include "io/safetensors.h"
-#include "io/strict_json.h"
 #include "io/torch_file.h"
 
 namespace lithe::io {
@@ -18,6 +20,8 @@ namespace fs = std::filesystem;
 using Tensors = std::map<std::string, TensorView>;
 
 constexpr std::size_t kMaxIndexBytes = std::size_t{64} << 20;
+
+constexpr std::size_t kLongestName = 4096;
 
 /// A clone made without git-lfs holds a text of three lines in the place of each large file.
 constexpr std::string_view kLfsPointer = "version https://git-lfs";
@@ -32,7 +36,13 @@ Tensors open_file(const fs::path& path) {
   const Bytes bytes = map_file(path);
   require(!as_text(bytes.span).starts_with(kLfsPointer), Fault::bad_file, path.string(),
           ": is a Git LFS pointer, not the file itself; run `git lfs pull` in its folder");
-  return path.extension() == ".safetensors" ? parse_safetensors(bytes, Misaligned::keep).tensors : parse_torch(bytes);
+  Tensors out =
+      path.extension() == ".safetensors" ? parse_safetensors(bytes, Misaligned::keep).tensors : parse_torch(bytes);
+  for (const auto& [name, tensor] : out) {
+    require(name.size() <= kLongestName, Fault::bad_file, path.string(), ": the name ", in_quotes(name),
+            " of a tensor has ", name.size(), " bytes, the limit is ", kLongestName);
+  }
+  return out;
 }
 
 void check_shard_name(const std::string& shard, const std::string& where) {
@@ -42,35 +52,37 @@ void check_shard_name(const std::string& shard, const std::string& where) {
           ", which is not a file name in the same folder");
 }
 
-Tensors open_index(const fs::path& path) {
-  const Bytes text = map_file(path);
-  require(text.span.size() <= kMaxIndexBytes, Fault::bad_file, path.string(), ": ", text.span.size(),
-          " bytes are too many for an index");
-  std::map<std::string, Tensors> shards;
-  Tensors out;
-  for (const auto& [name, shard] : parse_shard_index(as_text(text.span), path.string())) {
-    const fs::path file = path.parent_path() / shard;
-    if (!shards.contains(shard)) {
-      require(is_there(file), Fault::bad_file, path.string(), ": the shard ", in_quotes(shard), " is missing");
-      shards[shard] = open_file(file);
-    }
-    const auto tensor = shards[shard].find(name);
-    require(tensor != shards[shard].end(), Fault::bad_file, path.string(), ": tensor ", in_quotes(name), " is not in ",
-            in_quotes(shard), ", where the index says it is");
-    out[name] = tensor->second;
-  }
-  return out;
-}
-
-/// Files that are parts of one model without an index, sorted by name.
+/// Files that are parts of one model.
 Tensors open_all(const std::vector<fs::path>& files) {
   Tensors out;
   for (const fs::path& file : files) {
     for (auto& [name, tensor] : open_file(file)) {
-      const auto [old, is_new] = out.emplace(name, tensor);
+      const auto [old, is_new] = out.emplace(name, std::move(tensor));
       require(is_new, Fault::bad_file, file.string(), ": tensor ", in_quotes(name), " stands in ", old->second.file,
-              " too");
+              " too; remove the file that does not belong to the model");
     }
+  }
+  return out;
+}
+
+/// Every tensor of every shard, as in transformers; the index must say the truth about those that it names.
+Tensors open_index(const fs::path& path) {
+  const std::map<std::string, std::string> places =
+      parse_shard_index(read_regular_file(path, kMaxIndexBytes), path.string());
+  std::set<std::string> shards;
+  for (const auto& [name, shard] : places) shards.insert(shard);
+  std::vector<fs::path> files;
+  for (const std::string& shard : shards) {
+    files.push_back(path.parent_path() / shard);
+    require(is_there(files.back()), Fault::bad_file, path.string(), ": the shard ", in_quotes(shard),
+            " is missing; download it, or remove the index if the weights are in other files");
+  }
+  Tensors out = open_all(files);
+  for (const auto& [name, shard] : places) {
+    const auto tensor = out.find(name);
+    const bool right = tensor != out.end() && tensor->second.file == (path.parent_path() / shard).string();
+    require(right, Fault::bad_file, path.string(), ": tensor ", in_quotes(name), " is not in ", in_quotes(shard),
+            ", where the index says it is; index and shards are of different models");
   }
   return out;
 }
@@ -89,9 +101,10 @@ std::vector<fs::path> files_with(const fs::path& folder, std::string_view prefix
 
 Tensors open_folder(const fs::path& folder) {
   for (const char* stem : {"model.safetensors", "pytorch_model.bin"}) {
+    if (is_there(folder / stem)) return open_file(folder / stem);
+    // Saving a sharded folder again may leave the old index beside the one new file.
     const fs::path index = folder / (std::string(stem) + ".index.json");
     if (is_there(index)) return open_index(index);
-    if (is_there(folder / stem)) return open_file(folder / stem);
   }
   if (const std::vector<fs::path> files = files_with(folder, "", ".safetensors"); !files.empty())
     return open_all(files);
@@ -126,6 +139,8 @@ std::string near_names(const Tensors& tensors, const std::string& name) {
   for (const auto& [other, tensor] : tensors) {
     if (other.size() > kLongest || name.size() > kLongest) continue;
     const bool contained = other.ends_with(name) || name.ends_with(other);
+    const std::size_t longer = std::max(name.size(), other.size()) - std::min(name.size(), other.size());
+    if (!contained && longer > name.size() / 3) continue;  // so many edits at least
     const std::size_t edits = contained ? 0 : distance(name, other);
     if (edits <= name.size() / 3) found.emplace_back(edits, other);
   }
@@ -140,7 +155,8 @@ std::string near_names(const Tensors& tensors, const std::string& name) {
 }  // namespace
 
 std::map<std::string, std::string> parse_shard_index(std::string_view text, const std::string& source) {
-  const nlohmann::json root = parse_strict(text, source, 4);
+  const Json root = parse_json(text, source, {.max_depth = 4, .unique_keys = true});
+  require(root.is_object(), Fault::bad_file, source, " is not a JSON object");
   const auto map = root.find("weight_map");
   require(map != root.end() && map->is_object(), Fault::bad_file, source, ": has no object 'weight_map'");
   require(!map->empty(), Fault::bad_file, source, ": 'weight_map' names no tensor");

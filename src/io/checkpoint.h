@@ -17,8 +17,8 @@ namespace lithe::io {
 class Checkpoint {
  public:
   /// A file: .safetensors, or what torch.save wrote (.bin, .pth, .ckpt, .pt). A folder, the first of these that is
-  /// there: model.safetensors.index.json, model.safetensors, pytorch_model.bin.index.json, pytorch_model.bin, every
-  /// *.safetensors in it, consolidated.00.pth alone. Throws Error{bad_file}.
+  /// there, in the order of transformers: model.safetensors, model.safetensors.index.json, pytorch_model.bin,
+  /// pytorch_model.bin.index.json; then every *.safetensors in it, consolidated.00.pth alone. Throws Error{bad_file}.
   static Checkpoint open(const std::filesystem::path& path);
 
   /// Null when it is not there. The first call copies a tensor that lies misaligned in its file.

@@ -18,17 +18,28 @@ namespace fs = std::filesystem;
 
 /// Absolute, without the closing slash that would make the last part empty.
 fs::path plain(const fs::path& path) {
-  const fs::path whole = fs::weakly_canonical(fs::absolute(path));
+  std::error_code code;
+  const fs::path whole = fs::weakly_canonical(fs::absolute(path), code);
+  require(!code, Fault::bad_request, path.string(), ": can't be a folder: ", code.message());
   return whole.has_filename() ? whole : whole.parent_path();
 }
 
 }  // namespace
 
-NewFolder::NewFolder(const fs::path& source, const fs::path& place) : source_(plain(source)), place_(plain(place)) {
+void NewFolder::check_place(const fs::path& place) {
+  require(!place.empty(), Fault::bad_request, "The name of the output folder is empty; give it a name.");
+  std::error_code code;
+  // A link that leads nowhere is there, too.
+  const bool is_there = fs::exists(fs::symlink_status(plain(place), code));
+  require(!is_there, Fault::bad_request, place.string(), ": is there already; name a new folder");
+}
+
+NewFolder::NewFolder(const fs::path& source, const fs::path& place) : source_(plain(source)) {
   std::error_code code;
   require(fs::is_directory(source_, code), Fault::bad_file, source.string(),
           ": is not a folder; give a model's folder");
-  require(!fs::exists(place_, code), Fault::bad_request, place.string(), ": is there already; name a new folder");
+  check_place(place);
+  place_ = plain(place);
   require(!holds(source_, place_), Fault::bad_request, place.string(), ": lies inside ", source.string(),
           "; name a folder elsewhere");
   part_ = part_of(place_, getpid());
@@ -36,8 +47,9 @@ NewFolder::NewFolder(const fs::path& source, const fs::path& place) : source_(pl
 }
 
 fs::path NewFolder::part_of(const fs::path& place, pid_t writer) {
+  constexpr std::size_t kLongest = 100;  // so that the whole is not too long if the name is not
   const fs::path whole = plain(place);
-  return whole.parent_path() / concat(".", whole.filename().string(), ".part-", writer);
+  return whole.parent_path() / concat(".", whole.filename().string().substr(0, kLongest), ".part-", writer);
 }
 
 NewFolder::~NewFolder() {
@@ -49,6 +61,7 @@ void NewFolder::commit() {
   std::error_code code;
   fs::rename(part_, place_, code);
   require(!code, Fault::bad_file, place_.string(), ": the folder can't be put in place: ", code.message());
+  sync_folder(place_.parent_path());
 }
 
 bool holds_weights(const std::string& name) {

@@ -14,8 +14,8 @@ namespace lithe::io {
 /// unless it is.
 class NewFolder {
  public:
-  /// Throws Error{bad_file} where `source` is no folder or the part folder can't be made, and Error{bad_request} where
-  /// `place` is there or lies inside `source`.
+  /// Throws Error{bad_file} if `source` is not a folder or the part folder can't be made, and Error{bad_request} if
+  /// `place` lies inside `source` or is refused by check_place.
   NewFolder(const std::filesystem::path& source, const std::filesystem::path& place);
   ~NewFolder();
   NewFolder(const NewFolder&) = delete;
@@ -25,6 +25,9 @@ class NewFolder {
   const std::filesystem::path& place() const { return place_; }    ///< Absolute.
   const std::filesystem::path& part() const { return part_; }      ///< Where to write.
   void commit();                                                   ///< Once. Throws Error{bad_file}.
+
+  /// Throws Error{bad_request} unless a new folder can be called that: not empty, not too long, not there.
+  static void check_place(const std::filesystem::path& place);
 
   /// Where the process `writer` writes a folder that is to stand at `place`: what it left there if it was killed.
   static std::filesystem::path part_of(const std::filesystem::path& place, pid_t writer);

@@ -3,13 +3,11 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/json_limits.h"
 #include "io/mapped_file.h"
-#include "io/strict_json.h"
 
 namespace lithe::io {
 namespace {
-
-using nlohmann::json;
 
 constexpr std::size_t kLengthField = 8;
 constexpr uint64_t kMaxHeader = 100'000'000;  // the published limit
@@ -23,20 +21,20 @@ struct Range {
 };
 
 /// A number of the header that is not negative and fits in 63 bits.
-std::optional<int64_t> natural(const json& value) {
+std::optional<int64_t> natural(const Json& value) {
   if (!value.is_number_unsigned() || value.get<uint64_t>() > INT64_MAX) return std::nullopt;
   return value.get<int64_t>();
 }
 
-const json& member(const json& entry, const char* key, const std::string& where) {
+const Json& member(const Json& entry, const char* key, const std::string& where) {
   require(entry.is_object(), Fault::bad_file, where, " is not described by a JSON object");
   const auto found = entry.find(key);
   require(found != entry.end(), Fault::bad_file, where, " has no '", key, "'");
   return *found;
 }
 
-Dtype parse_dtype(const json& entry, const std::string& where) {
-  const json& name = member(entry, "dtype", where);
+Dtype parse_dtype(const Json& entry, const std::string& where) {
+  const Json& name = member(entry, "dtype", where);
   require(name.is_string(), Fault::bad_file, where, " has a dtype that is not a string");
   const std::optional<Dtype> dtype = dtype_named(name.get_ref<const std::string&>());
   require(dtype.has_value(), Fault::bad_file, where, " has the dtype ", in_quotes(name.get_ref<const std::string&>()),
@@ -44,12 +42,12 @@ Dtype parse_dtype(const json& entry, const std::string& where) {
   return *dtype;
 }
 
-std::vector<int64_t> parse_shape(const json& entry, const std::string& where) {
-  const json& sizes = member(entry, "shape", where);
+std::vector<int64_t> parse_shape(const Json& entry, const std::string& where) {
+  const Json& sizes = member(entry, "shape", where);
   require(sizes.is_array() && sizes.size() <= kMaxDimensions, Fault::bad_file, where,
           " has a shape that is not a list of at most ", kMaxDimensions, " sizes");
   std::vector<int64_t> shape;
-  for (const json& size : sizes) {
+  for (const Json& size : sizes) {
     const std::optional<int64_t> value = natural(size);
     require(value.has_value(), Fault::bad_file, where, " has the size ", in_quotes(size.dump()),
             " in its shape, expected a number of at least 0");
@@ -58,8 +56,8 @@ std::vector<int64_t> parse_shape(const json& entry, const std::string& where) {
   return shape;
 }
 
-Range parse_range(const json& entry, int64_t data_size, const std::string& where) {
-  const json& pair = member(entry, "data_offsets", where);
+Range parse_range(const Json& entry, int64_t data_size, const std::string& where) {
+  const Json& pair = member(entry, "data_offsets", where);
   require(pair.is_array() && pair.size() == 2 && natural(pair[0]) && natural(pair[1]), Fault::bad_file, where,
           " has data_offsets that are not two numbers of at least 0");
   const Range range{*natural(pair[0]), *natural(pair[1])};
@@ -70,7 +68,7 @@ Range parse_range(const json& entry, int64_t data_size, const std::string& where
   return range;
 }
 
-Metadata parse_metadata(const json& object, const std::string& file) {
+Metadata parse_metadata(const Json& object, const std::string& file) {
   require(object.is_object(), Fault::bad_file, file, ": __metadata__ is not a JSON object");
   Metadata metadata;
   for (const auto& [key, value] : object.items()) {
@@ -113,7 +111,9 @@ std::string_view header_of(const Bytes& bytes) {
 
 SafetensorsFile parse_safetensors(const Bytes& bytes, Misaligned misaligned) {
   const std::string_view text = header_of(bytes);
-  const json header = parse_strict(text, bytes.file + ": the header", 3);
+  const std::string source = bytes.file + ": the header";
+  const Json header = parse_json(text, source, {.max_depth = 3, .unique_keys = true});
+  require(header.is_object(), Fault::bad_file, source, " is not a JSON object");
   const std::size_t data_begin = kLengthField + text.size();
   const auto data_size = static_cast<int64_t>(bytes.span.size() - data_begin);
   SafetensorsFile out;
@@ -167,6 +167,7 @@ SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path, const st
             in_quotes(entry->name), " is announced twice");
     fields.push_back(
         {entry->name, {{"dtype", name_of(entry->dtype)}, {"shape", entry->shape}, {"data_offsets", {end, next}}}});
+    order_.push_back(entry->name);
     end = next;
   }
   std::string header = nlohmann::ordered_json(std::move(fields)).dump();
@@ -200,7 +201,9 @@ void write_safetensors(const std::filesystem::path& path,
   std::vector<SafetensorsWriter::Entry> entries;
   for (const auto& [name, tensor] : tensors) entries.push_back({name, tensor.dtype, tensor.shape});
   SafetensorsWriter writer(path, entries, metadata);
-  for (const auto& [name, tensor] : tensors) writer.put(name, tensor.bytes);
+  std::map<std::string_view, std::span<const std::byte>> bytes;
+  for (const auto& [name, tensor] : tensors) bytes.emplace(name, tensor.bytes);
+  for (const std::string& name : writer.order()) writer.put(name, bytes.at(name));
   writer.commit();
 }
 

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "io/atomic_file.h"
+#include "io/output_file.h"
 #include "io/tensor_view.h"
 
 namespace lithe::io {
@@ -46,6 +46,9 @@ class SafetensorsWriter {
   /// Throws Error{bad_request} unless `name` was announced with just so many bytes and comes for the first time.
   void put(const std::string& name, std::span<const std::byte> bytes);
 
+  /// The order in which the tensors lie in the file; what cannot be written at any place (a pipe) needs it.
+  const std::vector<std::string>& order() const { return order_; }
+
   /// Puts the file in place. Throws Error{bad_request} when a tensor has not come.
   void commit();
 
@@ -55,8 +58,9 @@ class SafetensorsWriter {
     int64_t size;
     bool written;
   };
-  AtomicFile file_;
+  OutputFile file_;
   std::map<std::string, Slot> slots_;
+  std::vector<std::string> order_;
 };
 
 /// Writes a whole .safetensors file, atomically.

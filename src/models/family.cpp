@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "models/config.h"
 #include "models/counting.h"
 #include "plan/parse.h"
@@ -24,8 +25,9 @@ std::vector<int64_t> ids_in(const JsonView& config, const char* key) {
   if (!config.has(key)) return ids;
   const Json& value = config.json()[key];
   const auto add = [&](const Json& id) {
-    require(id.is_number_integer(), Fault::bad_file, config.source(), ": '", key,
-            "' must be an id or a list of ids, got ", value.dump().substr(0, 80));
+    if (!id.is_number_integer())
+      fail(Fault::bad_file, config.source(), ": '", key, "' must be an id or a list of ids, got ",
+           printable(value.dump(-1, ' ', true)));
     ids.push_back(id.get<int64_t>());
   };
   if (value.is_array())
@@ -167,6 +169,7 @@ std::vector<int64_t> read_eos_ids(const Model& model, const JsonView& config) {
   if (ids.empty() && config.has("text_config")) ids = ids_in(config.object("text_config"), "eos_token_id");
   if (ids.empty() && model.tokenizer && model.tokenizer->eos()) ids.push_back(*model.tokenizer->eos());
   std::erase_if(ids, [&](int64_t id) { return id < 0 || id >= model.decoder.config.vocab; });
+  std::sort(ids.begin(), ids.end());  // as ends() needs them
   return ids;
 }
 

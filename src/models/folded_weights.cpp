@@ -24,19 +24,13 @@ FoldedWeights::FoldedWeights(const Model& model, const std::vector<nn::LayerStat
   if (frozen_) add_biases();
 }
 
-bool FoldedWeights::drops(const std::string& name) const {
-  return std::any_of(dropped_.begin(), dropped_.end(), [&](const std::string& pattern) {
-    return pattern.ends_with('.') ? name.starts_with(pattern) : name == pattern;
-  });
-}
-
 void FoldedWeights::fold_layer(int64_t layer, const EasLayer& eas) {
   const std::string prefix = concat("layers.", layer, ".");
   const routing::Block& block = model_.decoder.blocks[static_cast<size_t>(layer)];
   const routing::Site& feeds = *block.find(routing::Site::Kind::feed_forward);
   const auto& mlp = std::get<nn::Mlp>(feeds.branch);
   if (eas.pia && eas.gain) {
-    dropped_.push_back(prefix + "post_attention_layernorm.weight");
+    dropped_.insert(prefix + "post_attention_layernorm.weight");
     ++count_.gains;
   }
   if (eas.pia && frozen_) {
@@ -45,7 +39,7 @@ void FoldedWeights::fold_layer(int64_t layer, const EasLayer& eas) {
     const nn::AdapterMap map = nn::map_of(*feeds.pia, *state.pia_gate, *state.pia_mean);
     replace(prefix + "mlp.gate_proj", *mlp.gate, map);
     replace(prefix + "mlp.up_proj", mlp.up, map);
-    dropped_.push_back(prefix + "replaced_adapter.");
+    dropped_.insert(prefix + "replaced_adapter.");
     ++count_.adapters;
   } else if (eas.pia) {
     if (eas.gain) fold_gain(prefix + "mlp.gate_proj", *mlp.gate, *feeds.pia);
@@ -67,7 +61,7 @@ void FoldedWeights::fold_attention(int64_t layer, const routing::Site& site) {
   replace(prefix + "self_attn.q_proj", attention.query, map);
   replace(prefix + "self_attn.k_proj", attention.key, map);
   replace(prefix + "self_attn.v_proj", attention.value, map);
-  dropped_.push_back(prefix + "adapter_attn.");
+  dropped_.insert(prefix + "adapter_attn.");
   ++count_.adapters;
 }
 
@@ -78,7 +72,7 @@ void FoldedWeights::fold_tower_layer(int64_t layer, const EasLayer& eas) {
     const routing::Site& feeds =
         *model_.tower.blocks[static_cast<size_t>(layer)].find(routing::Site::Kind::feed_forward);
     fold_gain(prefix + "mlp.fc1", std::get<nn::Mlp>(feeds.branch).up, *feeds.pia);
-    dropped_.push_back(prefix + "layer_norm2.");
+    dropped_.insert(prefix + "layer_norm2.");
     ++count_.gains;
   }
   if (eas.pia || eas.adapter) ++count_.left;

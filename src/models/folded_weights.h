@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "models/folding.h"
+#include "models/name_set.h"
 #include "nn/adapters/fold.h"
 
 namespace lithe::models {
@@ -25,7 +26,7 @@ class FoldedWeights {
 
   const std::map<std::string, MadeWeight>& made() const { return made_; }
   /// The weight has gone into others.
-  bool drops(const std::string& name) const;
+  bool drops(const std::string& name) const { return dropped_.holds(name); }
   const FoldCount& count() const { return count_; }
 
  private:
@@ -41,7 +42,7 @@ class FoldedWeights {
   const Model& model_;
   const std::vector<nn::LayerState>* frozen_;
   std::map<std::string, MadeWeight> made_;
-  std::vector<std::string> dropped_;  ///< Names, and beginnings of names where they end with a point.
+  NameSet dropped_;
   FoldCount count_;
 };
 

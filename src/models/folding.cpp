@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "io/atomic_file.h"
 #include "io/checkpoint.h"
 #include "io/new_folder.h"
 #include "io/safetensors.h"
@@ -150,7 +151,7 @@ double write_tower(const Model& model, const FoldedWeights& weights, const fs::p
 
 }  // namespace
 
-FoldCount write_folded(const Model& model, const std::vector<nn::LayerState>* frozen, const fs::path& out) {
+FoldCount write_folded(const Model& model, const std::vector<nn::LayerState>* frozen, const fs::path& folder) {
   require(!model.facts.adapters.empty() || model.lora, Fault::bad_request, model.name,
           ": has neither adapters nor LoRA, so there is nothing to fold");
   const FoldedWeights weights(model, frozen);
@@ -159,18 +160,17 @@ FoldCount write_folded(const Model& model, const std::vector<nn::LayerState>* fr
   require(count.gains + count.adapters + count.low_rank + count.whole > 0, Fault::bad_request, model.name,
           ": everything that every request shares is folded already");
   try {
-    io::NewFolder folder(model.folder, out);
-    io::copy_others(model.folder, folder.part(), {"config.json"});
+    io::make_folder(folder);
+    io::copy_others(model.folder, folder, {"config.json"});
     const bool is_frozen = frozen != nullptr && !model.decoder.config.eas.empty();
-    io::write_json_atomic(folder.part() / "config.json", folded_config(model, is_frozen));
-    count.rounding = FoldedFile(model, weights, model.folder).write(folder.part() / "model.safetensors");
+    io::write_json_atomic(folder / "config.json", folded_config(model, is_frozen));
+    count.rounding = FoldedFile(model, weights, model.folder).write(folder / "model.safetensors");
     if (!model.tower_folder.empty()) {
-      const double of_tower = write_tower(model, weights, folder.part() / model.tower_folder.filename());
+      const double of_tower = write_tower(model, weights, folder / model.tower_folder.filename());
       count.rounding = std::max(count.rounding, of_tower);
     }
-    folder.commit();
   } catch (const fs::filesystem_error& error) {
-    fail(Fault::bad_file, out.string(), ": the folder cannot be written: ", error.code().message());
+    fail(Fault::bad_file, folder.string(), ": the folder cannot be written: ", error.code().message());
   }
   return count;
 }

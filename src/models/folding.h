@@ -23,8 +23,9 @@ struct FoldCount {
 /// Without `frozen` this is exact for every request: gains are folded, and what depends on the request stays a low-rank
 /// term. With `frozen` (one state per layer, after a prompt) every adapter of the decoder is folded with that prompt's
 /// gate and mean, and none is left there; a tower's stay, as each tile has its own. Weights are folded in float64 and
-/// rounded once to the type that they are held in. The folder appears whole or not at all. Throws Error{bad_request}
-/// where there is nothing to fold or `out` is there already, Error{bad_file}.
-FoldCount write_folded(const Model& model, const std::vector<nn::LayerState>* frozen, const std::filesystem::path& out);
+/// rounded once to the type that they are held in. `folder` is new or empty; to make it appear whole or not at all,
+/// give the part of an io::NewFolder. Throws Error{bad_request} if there is nothing to fold, Error{bad_file}.
+FoldCount write_folded(const Model& model, const std::vector<nn::LayerState>* frozen,
+                       const std::filesystem::path& folder);
 
 }  // namespace lithe::models

@@ -1,6 +1,7 @@
 #include "models/lora.h"
 
 #include <array>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -141,12 +142,16 @@ void LoraFolder::check_pairs() {
 }
 
 void LoraFolder::check_whole() const {
+  std::set<std::string_view> ends;  // of the names, each from a part on
+  for (const auto& [name, tensor] : whole_) {
+    const std::string_view whole = name;
+    ends.insert(whole);
+    for (size_t point = whole.find('.'); point != whole.npos; point = whole.find('.', point + 1))
+      ends.insert(whole.substr(point + 1));
+  }
   for (const std::string& module : config_.whole) {
-    bool found = false;
-    for (const auto& [name, tensor] : whole_) {
-      const std::string inside = "." + name;
-      found = found || inside.find("." + module + ".") != inside.npos;
-    }
+    const auto first = ends.lower_bound(module + ".");
+    const bool found = first != ends.end() && first->starts_with(module + ".");
     require(found, Fault::bad_file, files_.front()->path().string(), ": holds no tensor of '", module.substr(0, 80),
             "', which 'modules_to_save' of ", kConfig, " lists");
   }

@@ -133,8 +133,10 @@ LoraConfig LoraConfig::read(const JsonView& json) {
   config.ranks = pattern_in<int64_t>(json, "rank_pattern", rank_in);
   config.alphas = pattern_in<double>(json, "alpha_pattern", alpha_in);
   // A text is "all-linear" or a regular expression over names: then the tensors alone say what was trained.
-  if (json.has("target_modules") && !json.json()["target_modules"].is_string())
-    config.targets = names_in(json, "target_modules");
+  if (json.has("target_modules") && !json.json()["target_modules"].is_string()) {
+    const std::vector<std::string> names = names_in(json, "target_modules");
+    config.targets.emplace(names.begin(), names.end());
+  }
   config.whole = names_in(json, "modules_to_save");
   return config;
 }
@@ -149,8 +151,12 @@ double LoraConfig::scale_of(const std::string& module) const {
 }
 
 bool LoraConfig::targets_module(const std::string& module) const {
-  return !targets ||
-         std::any_of(targets->begin(), targets->end(), [&](const std::string& end) { return ends_in(module, end); });
+  if (!targets || targets->contains(module)) return true;
+  const std::string_view name = module;
+  for (size_t point = name.find('.'); point != name.npos; point = name.find('.', point + 1)) {
+    if (targets->contains(name.substr(point + 1))) return true;
+  }
+  return false;
 }
 
 }  // namespace lithe::models

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,8 +20,9 @@ struct LoraConfig {
   /// rank_pattern and alpha_pattern: ends of module names in the file's order; the first that fits counts.
   std::vector<std::pair<std::string, int64_t>> ranks;
   std::vector<std::pair<std::string, double>> alphas;
-  std::optional<std::vector<std::string>> targets;  ///< Ends of names; absent: all of a kind, or a regular expression.
-  std::vector<std::string> whole;                   ///< modules_to_save
+  /// Ends of names; absent: all of a kind, or a regular expression.
+  std::optional<std::set<std::string, std::less<>>> targets;
+  std::vector<std::string> whole;  ///< modules_to_save
 
   /// Throws Error{bad_file}, also for what changes the arithmetic and is not supported (DoRA, ..).
   static LoraConfig read(const JsonView& json);

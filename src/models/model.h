@@ -68,10 +68,10 @@ struct PromptStyle {
   std::string conversation;  ///< Used where there is no template.
   text::Dialect dialect = text::Dialect::hf;
   std::vector<std::string> stop_strings;
-  std::vector<int64_t> eos_ids;
+  std::vector<int64_t> eos_ids;  ///< Ascending.
 
   /// Whether an answer ends with this token.
-  bool ends(int64_t id) const { return std::find(eos_ids.begin(), eos_ids.end(), id) != eos_ids.end(); }
+  bool ends(int64_t id) const { return std::binary_search(eos_ids.begin(), eos_ids.end(), id); }
 };
 
 /// generation_config.json, as far as decoding goes.

@@ -115,7 +115,7 @@ void WeightLoader::take(const io::Checkpoint& checkpoint, const std::string& nam
     missing_.push_back(name);
     return;
   }
-  taken_.emplace_back(&checkpoint, in_file);
+  taken_[&checkpoint].insert(in_file);
   origins_[slot.name] = {checkpoint.path(), name, in_file};
   if (claim(name, {view, &slot.tensor, slot.shape, slot.matrix}) && lora_ && slot.linear) add_low_rank(name, slot);
 }
@@ -147,21 +147,16 @@ void WeightLoader::add_low_rank(const std::string& name, const WeightSlot& slot)
 }
 
 void WeightLoader::ignore(const io::Checkpoint& checkpoint, const std::string& name) {
-  ignored_.emplace_back(&checkpoint, name);
+  ignored_[&checkpoint].insert(name);
 }
 
 bool WeightLoader::is_ignored(const io::Checkpoint& checkpoint, const std::string& name) const {
-  return std::any_of(ignored_.begin(), ignored_.end(), [&](const auto& entry) {
-    const auto& [source, pattern] = entry;
-    return source == &checkpoint && (pattern.ends_with('.') ? name.starts_with(pattern) : name == pattern);
-  });
+  const auto found = ignored_.find(&checkpoint);
+  return found != ignored_.end() && found->second.holds(name);
 }
 
 void WeightLoader::refuse_others(const io::Checkpoint& checkpoint) {
-  std::set<std::string> taken;
-  for (const auto& [source, name] : taken_) {
-    if (source == &checkpoint) taken.insert(name);
-  }
+  const std::set<std::string>& taken = taken_[&checkpoint];
   for (const std::string& name : checkpoint.names()) {
     if (!taken.contains(name) && !is_useless(name) && !is_ignored(checkpoint, name)) unexpected_.push_back(name);
   }

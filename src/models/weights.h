@@ -12,6 +12,7 @@
 #include "io/checkpoint.h"
 #include "models/lora.h"
 #include "models/model.h"
+#include "models/name_set.h"
 #include "models/parts/weight_slot.h"
 
 namespace lithe::models {
@@ -66,7 +67,8 @@ class WeightLoader {
   LoadOptions options_;
   std::vector<std::unique_ptr<io::Checkpoint>> checkpoints_;
   std::vector<Claim> claims_;
-  std::vector<std::pair<const io::Checkpoint*, std::string>> taken_, ignored_;
+  std::map<const io::Checkpoint*, std::set<std::string>> taken_;
+  std::map<const io::Checkpoint*, NameSet> ignored_;
   std::vector<std::string> missing_, unexpected_, misshapen_;
   std::map<std::string, WeightOrigin> origins_;
   std::optional<LoraFolder> lora_;

@@ -4,9 +4,9 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
-#include <system_error>
 
 #include "base/error.h"
+#include "io/new_folder.h"
 #include "models/folding.h"
 #include "session/answer.h"
 #include "session/finite.h"
@@ -76,9 +76,10 @@ void compare_sides(Side& whole, Side& folded, const FoldOptions& options, FoldRe
 }
 
 /// Opens what was written and takes it into the report.
-void compare_with_folded(Side& whole, const Request& request, const FoldOptions& options,
-                         const std::filesystem::path& out, FoldReport& report) {
-  const auto model = models::open_model(out);
+void compare_with_folded(Side& whole, const Request& request, const FoldOptions& options, const io::NewFolder& folder,
+                         FoldReport& report) {
+  const auto model = models::open_model(folder.part());
+  model->folder = folder.place();  // for messages
   report.bytes_after = model->weight_bytes;
   Side folded(*model, request);
   compare_sides(whole, folded, options, report);
@@ -90,22 +91,19 @@ FoldReport fold_model(const Session& session, const Request& request, const Fold
                       const std::filesystem::path& out) {
   const c10::InferenceMode no_gradients;
   const models::Model& model = session.model();
+  io::NewFolder folder(model.folder, out);
   Side whole(model, request);
-  const models::FoldCount count = models::write_folded(model, options.freeze ? &whole.states() : nullptr, out);
+  const models::FoldCount count =
+      models::write_folded(model, options.freeze ? &whole.states() : nullptr, folder.part());
   FoldReport report{.gains = count.gains,
                     .adapters = count.adapters,
                     .adapters_left = count.left,
                     .low_rank = count.low_rank,
                     .whole = count.whole,
                     .rounding = count.rounding};
-  try {
-    compare_with_folded(whole, request, options, out, report);
-  } catch (...) {
-    std::error_code ignored;
-    std::filesystem::remove_all(out, ignored);
-    throw;
-  }
+  compare_with_folded(whole, request, options, folder, report);
   report.bytes_before = model.weight_bytes;
+  folder.commit();
   return report;
 }
 

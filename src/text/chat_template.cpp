@@ -3,10 +3,11 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/json.h"
+#include "base/utf8.h"
 #include "text/rust_error.h"
 #include "text/settings.h"
-#include "base/utf8.h"
 
 namespace lithe::text {
 namespace {
@@ -78,7 +79,7 @@ ChatTemplate ChatTemplate::from_source(std::string source, std::string origin) {
 
 std::optional<ChatTemplate> ChatTemplate::open(const fs::path& folder) {
   const fs::path jinja = folder / "chat_template.jinja";
-  if (fs::exists(jinja)) return from_source(read_file(jinja, kMaxSourceBytes), jinja.string());
+  if (fs::exists(jinja)) return from_source(read_regular_file(jinja, kMaxSourceBytes), jinja.string());
   for (const char* name : {"chat_template.json", "processor_config.json", "tokenizer_config.json"}) {
     const fs::path path = folder / name;
     if (auto source = template_in(path)) return from_source(*source, path.string());

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "text/engine.h"
 #include "text/rust_boundary.h"
@@ -18,7 +19,7 @@ struct Closer {
 class JsonEngine : public Engine {
  public:
   explicit JsonEngine(const std::filesystem::path& path) : source_(path.string()) {
-    const std::string json = read_file(path, kMaxFileBytes);
+    const std::string json = read_regular_file(path, kMaxFileBytes);
     LitheTokenizer* tokenizer = nullptr;
     LitheBytes error{};
     const int code = lithe_tokenizer_open(json.data(), json.size(), &tokenizer, &error);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "text/engine.h"
 #include "text/sentencepiece_check.h"
 
@@ -30,7 +31,7 @@ class SentencepieceEngine : public Engine {
  public:
   SentencepieceEngine(const std::filesystem::path& path, const Settings& settings)
       : source_(path.string()), legacy_(settings.legacy), add_bos_(settings.add_bos), add_eos_(settings.add_eos) {
-    std::string model = read_file(path, kMaxFileBytes);
+    std::string model = read_regular_file(path, kMaxFileBytes);
     check_sentencepiece_model(model, source_);
     if (!legacy_) model += kNoDummyPrefix;
     const auto status = processor_.LoadFromSerializedProto(model);

@@ -1,7 +1,6 @@
 #include "text/settings.h"
 
 #include <charconv>
-#include <fstream>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -88,20 +87,6 @@ Settings read_settings(const fs::path& folder) {
   }
   if (fs::exists(added_path)) read_added_tokens(added_path, settings);
   return settings;
-}
-
-std::string read_file(const fs::path& path, std::size_t max_bytes) {
-  std::error_code code;
-  const auto size = fs::file_size(path, code);
-  require(!code, Fault::bad_file, path.string(), ": cannot be read; is it there?");
-  require(size <= max_bytes, Fault::bad_file, path.string(), ": ", size, " bytes is more than the ", max_bytes,
-          " that a file of its kind may have");
-  std::ifstream in(path, std::ios::binary);
-  std::string bytes(size, '\0');
-  in.read(bytes.data(), static_cast<std::streamsize>(size));
-  require(in.gcount() == static_cast<std::streamsize>(size), Fault::bad_file, path.string(),
-          ": cannot be read to its end; check its permissions");
-  return bytes;
 }
 
 }  // namespace lithe::text

@@ -31,7 +31,4 @@ struct Settings {
 /// Reads the files that exist. Throws Error{bad_file}.
 Settings read_settings(const std::filesystem::path& folder);
 
-/// The bytes of a file of at most `max_bytes`. Throws Error{bad_file}.
-std::string read_file(const std::filesystem::path& path, std::size_t max_bytes);
-
 }  // namespace lithe::text

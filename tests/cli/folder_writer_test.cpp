@@ -62,6 +62,46 @@ TEST(FolderWriter, AWriterThatTheSystemKillsLeavesNothing) {
   EXPECT_EQ(entries(folder), 1U);
 }
 
+/// Ends the writer by a signal after it has put the folder in place.
+int ended_after_commit(const fs::path& folder, int signal) {
+  return write_folder(folder / "out", [&]() -> int {
+    io::NewFolder made(folder / "source", folder / "out");
+    std::ofstream(made.part() / "model.safetensors") << "whole";
+    made.commit();
+    raise(signal);
+    for (;;) pause();
+  });
+}
+
+// What the program says must be true: the folder is there.
+TEST(FolderWriter, AWriterThatEndsAfterTheFolderIsInPlace) {
+  for (const int signal : {SIGINT, SIGKILL}) {
+    const fs::path folder = fresh("late-" + std::to_string(signal));
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(ended_after_commit(folder, signal), signal == SIGINT ? kExitInterrupted : 1);
+    EXPECT_NE(testing::internal::GetCapturedStderr().find("is whole and in place"), std::string::npos);
+    EXPECT_TRUE(fs::exists(folder / "out/model.safetensors"));
+    EXPECT_EQ(entries(folder), 2U);
+  }
+}
+
+TEST(FolderWriter, NamesThatCannotBeFolders) {
+  const fs::path folder = fresh("names");
+  fs::create_symlink("nowhere", folder / "dangling");
+  std::ofstream(folder / "file") << "text";
+  for (const std::string command : {"convert", "fold --raw-prompt"}) {
+    for (const std::string& name : {std::string("''"), std::string(300, 'x'), std::string("file"),
+                                    std::string("dangling"), std::string("source")}) {
+      const Ran ran = shell("lithe " + command + " demo -o " + name, folder);
+      EXPECT_EQ(ran.code, 2) << name << ran.err;
+      EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
+      EXPECT_EQ(ran.err.find("filesystem error"), std::string::npos) << ran.err;
+    }
+  }
+  EXPECT_EQ(entries(folder), 3U);
+  EXPECT_TRUE(shell("lithe convert demo --to same -o " + std::string(255, 'y'), folder).code == 0);
+}
+
 TEST(FolderWriter, TheExitCodeIsTheCommands) {
   const fs::path folder = fresh("done");
   EXPECT_EQ(write_folder(folder / "out", [] { return 3; }), 3);

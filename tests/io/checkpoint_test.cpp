@@ -1,9 +1,11 @@
 #include "io/checkpoint.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <chrono>
 
+#include "base/json.h"
 #include "io/io_test_support.h"
 #include "io/safetensors.h"
 
@@ -61,12 +63,17 @@ TEST(Checkpoint, AFolderIsReadInTheOrderOfTheLayouts) {
   write_one(folder / "b.safetensors", "b", 1);
   write_one(folder / "a.safetensors", "a", 2);
   EXPECT_EQ(Checkpoint::open(folder.path()).names(), (std::vector<std::string>{"a", "b"}));
-  std::filesystem::copy_file(kTorch + "plain.pth", folder / "pytorch_model.bin");
+  const Json torch_index = {{"weight_map", {{Checkpoint::open(kTorch + "plain.pth").names()[0], "shard.bin"}}}};
+  write_file(folder / "pytorch_model.bin.index.json", torch_index.dump());
+  expect_refused([&] { Checkpoint::open(folder.path()); }, "the shard 'shard.bin' is missing");
+  std::filesystem::copy_file(kTorch + "plain.pth", folder / "shard.bin");
   EXPECT_EQ(Checkpoint::open(folder.path()).names().size(), 17u);
-  write_one(folder / "model.safetensors", "w", 3);
-  EXPECT_EQ(value_of(Checkpoint::open(folder.path()), "w"), 3);
+  std::filesystem::rename(folder / "shard.bin", folder / "pytorch_model.bin");
+  EXPECT_EQ(Checkpoint::open(folder.path()).names().size(), 17u);
   write_file(folder / "model.safetensors.index.json", R"({"weight_map": {"b": "b.safetensors"}})");
   EXPECT_EQ(Checkpoint::open(folder.path()).names(), std::vector<std::string>{"b"});
+  write_one(folder / "model.safetensors", "w", 3);
+  EXPECT_EQ(value_of(Checkpoint::open(folder.path()), "w"), 3);
 }
 
 TEST(Checkpoint, FindAndContains) {
@@ -104,6 +111,67 @@ TEST(Checkpoint, FoldersWithoutUsableWeightsAreRefused) {
   expect_refused(open, "model.safetensors: is a Git LFS pointer");
 }
 
+// transformers writes one file over a sharded folder and leaves the old index there.
+TEST(Checkpoint, AStaleIndexDoesNotWinOverTheSingleFile) {
+  const TemporaryFolder folder;
+  const std::string whole = kGolden + "hf_llava15/checkpoint", sharded = kGolden + "hf_llava15/checkpoint_sharded";
+  for (const auto& entry : std::filesystem::directory_iterator(sharded))
+    std::filesystem::copy(entry.path(), folder / entry.path().filename().string());
+  write_one(folder / "model.safetensors", "w", 3);
+  EXPECT_EQ(Checkpoint::open(folder.path()).names(), std::vector<std::string>{"w"});
+}
+
+TEST(Checkpoint, AnIndexAndItsShardsMustAgree) {
+  const TemporaryFolder folder;
+  write_one(folder / "a.safetensors", "a", 1);
+  write_one(folder / "b.safetensors", "b", 2);
+  const auto open = [&](const char* map) {
+    write_file(folder / "model.safetensors.index.json", map);
+    return Checkpoint::open(folder.path());
+  };
+  const char* both = R"({"weight_map": {"a": "a.safetensors", "b": "b.safetensors"}})";
+  EXPECT_EQ(open(both).names(), (std::vector<std::string>{"a", "b"}));
+  expect_refused([&] { open(R"({"weight_map": {"a": "b.safetensors", "b": "b.safetensors"}})"); },
+                 "tensor 'a' is not in 'b.safetensors', where the index says it is");
+  expect_refused([&] { open(R"({"weight_map": {"a": "b.safetensors", "b": "a.safetensors"}})"); },
+                 "tensor 'a' is not in 'b.safetensors'");
+  // As in transformers, the index says which files there are; all that they hold counts.
+  write_safetensors(folder / "b.safetensors", {{"b", tensor_of<int8_t>({1}, std::array<int8_t, 1>{2})},
+                                               {"c", tensor_of<int8_t>({1}, std::array<int8_t, 1>{3})}});
+  EXPECT_EQ(open(both).names(), (std::vector<std::string>{"a", "b", "c"}));
+  write_one(folder / "b.safetensors", "a", 2);
+  expect_refused([&] { open(both); }, "b.safetensors: tensor 'a' stands in ");
+}
+
+TEST(Checkpoint, PartsThatAreNoRegularFilesAreRefused) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(::mkfifo((folder / "model.safetensors").c_str(), 0600), 0);
+  expect_refused([&] { Checkpoint::open(folder.path()); }, "model.safetensors: is not a regular file");
+  std::filesystem::remove(folder / "model.safetensors");
+  std::filesystem::create_symlink("/dev/zero", folder / "model.safetensors.index.json");
+  expect_refused([&] { Checkpoint::open(folder.path()); }, "index.json: is not a regular file");
+}
+
+// With a search for each of them, 50,000 tensors took minutes.
+TEST(Checkpoint, OpensTensorsByTheTenThousands) {
+  const TemporaryFolder folder;
+  std::vector<std::pair<std::string, TensorView>> tensors;
+  for (int i = 0; i < 50'000; ++i)
+    tensors.emplace_back(concat("layers.", i, ".weight"), tensor_of<int8_t>({1}, std::array<int8_t, 1>{1}));
+  write_safetensors(folder / "model-1.safetensors", tensors, {});
+  std::string index = R"({"weight_map": {)";
+  for (const auto& [name, tensor] : tensors)
+    index += concat(index.back() == '{' ? "" : ",", '"', name, R"(": "model-1.safetensors")");
+  write_file(folder / "model.safetensors.index.json", index + "}}");
+  EXPECT_EQ(Checkpoint::open(folder.path()).names().size(), tensors.size());
+}
+
+TEST(Checkpoint, NamesAreBounded) {
+  const TemporaryFolder folder;
+  write_one(folder / "model.safetensors", std::string(5000, 'x'), 1);
+  expect_refused([&] { Checkpoint::open(folder.path()); }, "of a tensor has 5000 bytes, the limit is 4096");
+}
+
 TEST(Checkpoint, HostileIndexesAreRefused) {
   const TemporaryFolder folder;
   write_one(folder / "a.safetensors", "w", 1);
@@ -111,13 +179,13 @@ TEST(Checkpoint, HostileIndexesAreRefused) {
     const char* text;
     const char* sentence;
   } cases[] = {
-      {"", "is not valid JSON"},
+      {"", "not valid JSON"},
       {"[]", "is not a JSON object"},
       {"{}", "has no object 'weight_map'"},
       {R"({"weight_map": []})", "has no object 'weight_map'"},
       {R"({"weight_map": {}})", "'weight_map' names no tensor"},
       {R"({"weight_map": {"w": 1}})", "tensor 'w' has a shard that is not a string"},
-      {R"({"weight_map": {"w": "a.safetensors", "w": "a.safetensors"}})", "has the key 'w' twice"},
+      {R"({"weight_map": {"w": "a.safetensors", "w": "a.safetensors"}})", "the key \"w\" stands twice"},
       {R"({"weight_map": {"w": ""}})", "'', which is not a file name in the same folder"},
       {R"({"weight_map": {"w": ".."}})", "'..', which is not a file name"},
       {R"({"weight_map": {"w": "../a.safetensors"}})", "'../a.safetensors', which is not a file name"},
@@ -126,7 +194,7 @@ TEST(Checkpoint, HostileIndexesAreRefused) {
       {R"({"weight_map": {"w": "a.safetensors\u0000"}})", "which is not a file name"},
       {R"({"weight_map": {"w": "b.safetensors"}})", "the shard 'b.safetensors' is missing"},
       {R"({"weight_map": {"v": "a.safetensors"}})", "tensor 'v' is not in 'a.safetensors', where the index says it is"},
-      {R"({"weight_map": {"w": {"x": {"y": {"z": 1}}}}})", "is nested deeper than 4 levels"},
+      {R"({"weight_map": {"w": {"x": {"y": {"z": 1}}}}})", "JSON is nested deeper than 4 levels"},
   };
   for (const auto& [text, sentence] : cases) {
     write_file(folder / "model.safetensors.index.json", text);

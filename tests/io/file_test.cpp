@@ -1,10 +1,8 @@
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <csignal>
 
-#include "io/atomic_file.h"
 #include "io/io_test_support.h"
 #include "io/mapped_file.h"
 
@@ -12,96 +10,6 @@ namespace lithe::io {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::size_t files_in(const fs::path& folder) {
-  return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
-}
-
-/// No file may grow beyond `bytes` while this lives: what a full disk does.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) {
-    ::getrlimit(RLIMIT_FSIZE, &old_);
-    handler_ = std::signal(SIGXFSZ, SIG_IGN);
-    const rlimit limit{bytes, old_.rlim_max};
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileSizeLimit() {
-    ::setrlimit(RLIMIT_FSIZE, &old_);
-    std::signal(SIGXFSZ, handler_);
-  }
-
- private:
-  rlimit old_{};
-  void (*handler_)(int) = nullptr;
-};
-
-TEST(AtomicFile, AppearsOnlyAtCommit) {
-  const TemporaryFolder folder;
-  AtomicFile file(folder / "a.txt");
-  file.write("one ");
-  file.write("two");
-  EXPECT_FALSE(fs::exists(folder / "a.txt"));
-  file.commit();
-  EXPECT_EQ(read_file(folder / "a.txt"), "one two");
-  EXPECT_EQ(files_in(folder.path()), 1u);
-}
-
-TEST(AtomicFile, LeavesTheOldFileWhenItIsDropped) {
-  const TemporaryFolder folder;
-  write_text_atomic(folder / "a.txt", "good");
-  { AtomicFile(folder / "a.txt").write("half"); }
-  EXPECT_EQ(read_file(folder / "a.txt"), "good");
-  EXPECT_EQ(files_in(folder.path()), 1u);
-}
-
-TEST(AtomicFile, TheLastOfTwoWritersWins) {
-  const TemporaryFolder folder;
-  AtomicFile first(folder / "a.txt");
-  AtomicFile second(folder / "a.txt");
-  first.write("first");
-  second.write("second");
-  first.commit();
-  second.commit();
-  EXPECT_EQ(read_file(folder / "a.txt"), "second");
-}
-
-TEST(AtomicFile, WritesAtOffsetsInAnyOrder) {
-  const TemporaryFolder folder;
-  AtomicFile file(folder / "a.txt");
-  file.write_at(2, as_bytes("cd"));
-  file.write_at(0, as_bytes("ab"));
-  file.commit();
-  EXPECT_EQ(read_file(folder / "a.txt"), "abcd");
-}
-
-TEST(AtomicFile, CreatesTheFoldersAbove) {
-  const TemporaryFolder folder;
-  write_text_atomic(folder / "x/y/a.txt", "text");
-  EXPECT_EQ(read_file(folder / "x/y/a.txt"), "text");
-}
-
-TEST(AtomicFile, SaysWhyItCannotWrite) {
-  const TemporaryFolder folder;
-  write_file(folder / "file", "");
-  expect_refused([&] { write_text_atomic(folder / "file/a.txt", ""); },
-                 "file: the folder can't be created: Not a directory");
-  expect_refused([&] { make_folder(folder / "file"); }, "file: ");
-  expect_refused([&] { write_text_atomic(folder.path(), ""); }, "is a folder, so no file can be written there");
-  expect_refused([&] { write_text_atomic("/proc/a.txt", ""); }, "/proc/a.txt: can't be written: ");
-}
-
-TEST(AtomicFile, AFullDiskIsReportedAndLeavesNothingBehind) {
-  const TemporaryFolder folder;
-  write_text_atomic(folder / "a.txt", "good");
-  {
-    const FileSizeLimit limit(100);
-    expect_refused([&] { write_text_atomic(folder / "a.txt", std::string(200, 'x')); },
-                   "a.txt: can't be written: File too large");
-  }
-  EXPECT_EQ(read_file(folder / "a.txt"), "good");
-  EXPECT_EQ(files_in(folder.path()), 1u);
-}
 
 TEST(MappedFile, OutlivesTheFileAndEveryCopyButOne) {
   const TemporaryFolder folder;
@@ -127,6 +35,44 @@ TEST(MappedFile, SaysWhyItCannotRead) {
   expect_refused([&] { map_file(folder.path()); }, "is not a regular file");
   ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
   expect_refused([&] { map_file(folder / "pipe"); }, "pipe: is not a regular file");
+}
+
+TEST(MappedFile, IsKnownByItsAddressWhileItIsMapped) {
+  const TemporaryFolder folder;
+  write_file(folder / "a.bin", "hello");
+  struct stat status {};
+  ASSERT_EQ(::stat((folder / "a.bin").c_str(), &status), 0);
+  const void* address = nullptr;
+  {
+    const Bytes whole = map_file(folder / "a.bin");
+    address = whole.span.data();
+    EXPECT_EQ(mapped_file_at(whole.span.data() + 4), (folder / "a.bin").string());
+    EXPECT_EQ(mapped_file_at(&status), std::nullopt);
+    EXPECT_TRUE(is_mapped(status.st_dev, status.st_ino));
+  }
+  EXPECT_EQ(mapped_file_at(address), std::nullopt);
+  EXPECT_FALSE(is_mapped(status.st_dev, status.st_ino));
+}
+
+TEST(MappedFileDeathTest, ALostPageEndsTheProgramWithASentence) {
+  const TemporaryFolder folder;
+  write_file(folder / "a\x1b.bin", std::string(100'000, 'x'));
+  const Bytes other = map_file(folder / "a\x1b.bin");
+  const auto touch = [&] {
+    exit_on_lost_pages("program: ", 3);
+    const Bytes bytes = map_file(folder / "a\x1b.bin");
+    fs::resize_file(folder / "a\x1b.bin", 10);
+    std::exit(std::to_integer<int>(bytes.span[50'000]));
+  };
+  EXPECT_EXIT(touch(), testing::ExitedWithCode(3), "^program: .*a\\\\x1b.bin: the file became shorter [^\n]*\n$");
+}
+
+TEST(MappedFileDeathTest, OtherBusErrorsEndItAsEver) {
+  const TemporaryFolder folder;
+  write_file(folder / "a.bin", "x");
+  const Bytes bytes = map_file(folder / "a.bin");
+  EXPECT_EXIT((exit_on_lost_pages("program: ", 3), ::raise(SIGBUS)), testing::KilledBySignal(SIGBUS), "^$");
+  EXPECT_EXIT((exit_on_lost_pages("program: ", 3), ::raise(SIGSEGV)), testing::KilledBySignal(SIGSEGV), "^$");
 }
 
 TEST(Bytes, NamesInSentencesAreShortAndPrintable) {

@@ -1,3 +1,5 @@
+#include <sys/stat.h>
+
 #include "support.h"
 
 namespace lithe::models {
@@ -199,6 +201,33 @@ TEST_F(BrokenFolder, GenerationConfig) {
   EXPECT_TRUE(model->generation.sample);
   EXPECT_EQ(model->generation.temperature, 0.5);
   EXPECT_EQ(model->generation.top_k, 50);
+}
+
+// Writing the list into a message for each of them took minutes.
+TEST_F(BrokenFolder, EosIdsByTheTenThousands) {
+  take("hf_llava15");
+  Json ids = Json::array();
+  for (int id = 40'000; id > 0; --id) ids.push_back(id);
+  set("eos_token_id", ids, "generation_config.json");
+  const auto model = open_model(folder());
+  EXPECT_EQ(static_cast<int64_t>(model->prompt.eos_ids.size()), model->decoder.config.vocab - 1);
+  EXPECT_TRUE(model->prompt.ends(1));
+  EXPECT_FALSE(model->prompt.ends(0));
+}
+
+TEST_F(BrokenFolder, ConfigsThatAreNoRegularFiles) {
+  take("hf_llava15");
+  for (const char* name : {"generation_config.json", "config.json"}) {
+    fs::remove(folder() / name);
+    fs::create_symlink("/dev/zero", folder() / name);
+    expect("is not a regular file");
+    fs::remove(folder() / name);
+    ASSERT_EQ(::mkfifo((folder() / name).c_str(), 0600), 0);
+    expect("is not a regular file");
+    fs::remove(folder() / name);
+    fs::create_directory(folder() / name);
+    expect("is not a regular file");
+  }
 }
 
 TEST_F(BrokenFolder, PlanOfTheFolder) {

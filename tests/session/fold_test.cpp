@@ -3,6 +3,7 @@
 #include "session/fold.h"
 
 #include <gtest/gtest.h>
+#include <sys/inotify.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -72,6 +73,33 @@ Request request_of(const Session& session, const Prompt& prompt) {
     request.images.push_back(image::read_image(picture, session.decode_options()));
   return request;
 }
+
+/// Remembers what appears in a folder, also what is gone again later.
+class Appearances {
+ public:
+  explicit Appearances(const fs::path& folder) : watch_(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) {
+    ::inotify_add_watch(watch_, folder.c_str(), IN_CREATE | IN_MOVED_TO);
+  }
+  ~Appearances() { ::close(watch_); }
+  Appearances(const Appearances&) = delete;
+  Appearances& operator=(const Appearances&) = delete;
+
+  std::vector<std::string> take() {
+    std::vector<std::string> names;
+    alignas(inotify_event) char events[4096];
+    for (ssize_t size = 0; (size = ::read(watch_, events, sizeof events)) > 0;) {
+      for (ssize_t at = 0; at < size;) {
+        const auto* const event = reinterpret_cast<const inotify_event*>(events + at);
+        names.emplace_back(event->name);
+        at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
+      }
+    }
+    return names;
+  }
+
+ private:
+  int watch_;
+};
 
 class Fold : public ::testing::Test {
  protected:
@@ -203,7 +231,7 @@ TEST_F(Fold, LoraInTheOriginalLayout) {
   fold_and_ask(Session::open(base, {.lora = lora}), sample_prompts("liuhaotian_llava15"));
 }
 
-/// Folded weights past what 16 bits hold are not left behind as a model.
+/// Folded weights past what 16 bits hold do not become a model, not even while they are compared.
 TEST_F(Fold, WeightsThatOverflowAreRefused) {
   const fs::path base = golden("hf_llava15") / "checkpoint";
   const auto model = models::open_model(base);
@@ -214,6 +242,7 @@ TEST_F(Fold, WeightsThatOverflowAreRefused) {
   peft.put(product + "lora_B.weight", {i, 4}, 1000);
   peft.write(temp_ / "adapter");
   const Prompt prompt = sample_prompts("hf_llava15").front();
+  Appearances appearances(temp_);
   try {
     fold(Session::open(base, {.lora = temp_ / "adapter", .weights = "float16"}), prompt, false);
     FAIL() << "nothing was thrown";
@@ -223,6 +252,9 @@ TEST_F(Fold, WeightsThatOverflowAreRefused) {
     EXPECT_NE(std::string(error.what()).find("bfloat16 or float32"), std::string::npos) << error.what();
   }
   EXPECT_FALSE(fs::exists(out()));
+  const std::vector<std::string> appeared = appearances.take();
+  EXPECT_FALSE(appeared.empty());
+  EXPECT_EQ(std::find(appeared.begin(), appeared.end(), out().filename()), appeared.end());
   EXPECT_NO_THROW(fold(Session::open(base, {.lora = temp_ / "adapter", .weights = "float32"}), prompt, false));
 }
 

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <sys/stat.h>
+
+#include <cstddef>
+#include <filesystem>
+#include <string>
+
+namespace lithe {
+
+/// A regular file, open for reading until this goes.
+class RegularFile {
+ public:
+  /// Devices, pipes and folders are refused: they may have no end, or wait for ever. Throws Error{bad_file}.
+  explicit RegularFile(const std::filesystem::path& path);
+  ~RegularFile();
+  RegularFile(const RegularFile&) = delete;
+  RegularFile& operator=(const RegularFile&) = delete;
+
+  int descriptor() const { return descriptor_; }
+  const struct stat& status() const { return status_; }
+  std::size_t size() const { return static_cast<std::size_t>(status_.st_size); }
+
+ private:
+  int descriptor_ = -1;
+  struct stat status_ {};
+};
+
+/// The bytes of a regular file of at most `max_bytes`. Throws Error{bad_file}.
+std::string read_regular_file(const std::filesystem::path& path, std::size_t max_bytes);
+
+}  // namespace lithe
