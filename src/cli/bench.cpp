@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/vector_set.h"
 #include "cli/answer_report.h"
 #include "cli/bench_report.h"
 #include "cli/command.h"
@@ -86,21 +87,19 @@ void print(const std::string& format, const BenchSubject& subject, const std::ve
   if (format == "csv") {
     fmt::print("{}", flat_table(subject, results).csv());
   } else if (format == "json") {
-    const Json json = {{"processor", processor_name()},
-                       {"load_before", load_before},
-                       {"load_after", load_after},
-                       {"reference", first.reference},
-                       {"reference_kv_bytes", first.reference_kv_bytes},
-                       {"plan_kv_bytes", first.plan_kv_bytes},
-                       {"tests", report_json(subject, results)}};
+    const Json json = {{"processor", processor_name()},        {"vector_set", name_of(vector_set())},
+                       {"load_before", load_before},           {"load_after", load_after},
+                       {"reference", first.reference},         {"reference_kv_bytes", first.reference_kv_bytes},
+                       {"plan_kv_bytes", first.plan_kv_bytes}, {"tests", report_json(subject, results)}};
     fmt::print("{}\n", json.dump(2));
   } else {
     fmt::print("{}\n", speed_table(subject, results).markdown());
     fmt::print("{} beside {}:\n\n{}\n", first.plan, first.reference, ratio_table(results).markdown());
     fmt::print("KV cache of a sequence after prefill: {} {}, {} {}; rows held equal rows counted.\n", first.reference,
                bytes_text(first.reference_kv_bytes), first.plan, bytes_text(first.plan_kv_bytes));
-    fmt::print("{}Machine: {}, {} threads, load {:.2f} before and {:.2f} after.\n", slower_lines(results),
-               processor_name(), subject.threads, load_before, load_after);
+    fmt::print("{}Machine: {}, vector set {}, {} threads, load {:.2f} before and {:.2f} after.\n",
+               slower_lines(results), processor_name(), name_of(vector_set()), subject.threads, load_before,
+               load_after);
   }
 }
 

@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "ops/tensor_support.h"
-#include "ops/weight_kernels.h"
+#include "vector_sets.h"
 
 namespace lithe::ops {
 namespace {
@@ -101,17 +101,15 @@ TEST(Linear, RefusesAnotherWidth) {
   EXPECT_THROW(ops::linear(dice.normal({2, 4}), dice.normal({3, 5}), std::nullopt), Error);
 }
 
-TEST(Linear, PlainKernelsGiveTheSame) {
+TEST(Linear, EveryVectorSetGivesTheSame) {
   const at::NoGradGuard no_gradient;
   Dice dice(8);
-  for (const at::ScalarType type : {at::kBFloat16, at::kHalf}) {
+  for (const at::ScalarType type : kStored) {
     for (const int64_t rows : {1, 4, 9}) {
       const Tensor x = dice.normal({rows, 131}).to(at::kFloat), weight = dice.normal({19, 131}, 0.1).to(type);
-      const Tensor chosen = ops::linear(x, weight, std::nullopt);
-      force_plain_weight_kernels(true);
-      const Tensor forced = ops::linear(x, weight, std::nullopt);
-      force_plain_weight_kernels(false);
-      expect_close(chosen, forced, 1e-5, concat(rows, " rows"));
+      for_every_vector_set([&] {
+        expect_close(ops::linear(x, weight, std::nullopt), plain(x, weight, std::nullopt), 1e-5, concat(rows, " rows"));
+      });
     }
   }
 }
