@@ -6,6 +6,8 @@
 #include "api/guard.h"
 #include "api/model_impl.h"
 #include "api/request.h"
+#include "base/error.h"
+#include "base/vector_set.h"
 #include "plan/parse.h"
 #include "session/threads.h"
 
@@ -22,6 +24,7 @@ Model Model::load(const std::string& folder, const LoadOptions& options) {
   return api::guarded([&] {
     session::set_threads(options.threads == 0 ? session::cores_available() : options.threads);
     session::prepare_device(options.device);
+    (void)vector_set();  // a wrong LITHE_CPU is refused here
     std::filesystem::path path = std::filesystem::path(folder).lexically_normal();
     if (!path.has_filename()) path = path.parent_path();
     const session::OpenOptions how{

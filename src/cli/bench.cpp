@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "base/vector_set.h"
 #include "cli/answer_report.h"
 #include "cli/bench_report.h"
 #include "cli/command.h"
@@ -95,6 +96,7 @@ void print(const std::string& format, const BenchSubject& subject, const std::ve
                 {"plan", first.plan},
                 {"reference", first.reference},
                 {"processor", processor_name()},
+                {"vector_set", name_of(vector_set())},
                 {"load_before", load_before},
                 {"load_after", load_after},
                 {"reference_kv_bytes", first.reference_kv_bytes},
@@ -106,9 +108,9 @@ void print(const std::string& format, const BenchSubject& subject, const std::ve
     text += fmt::format("{} beside {}:\n\n{}\n", plan, first.reference, ratio_table(results).markdown());
     text += fmt::format(
         "KV cache of a sequence after prefill: {} {}, {} {}; tokens held equal tokens counted.\n{}"
-        "Machine: {}, {} threads, load {:.2f} before and {:.2f} after.\n",
+        "Machine: {}, vector set {}, {} threads, load {:.2f} before and {:.2f} after.\n",
         first.reference, bytes_text(first.reference_kv_bytes), plan, bytes_text(first.plan_kv_bytes),
-        slower_lines(results), printable(processor_name()), subject.threads, load_before, load_after);
+        slower_lines(results), printable(processor_name()), name_of(vector_set()), subject.threads, load_before, load_after);
     write_out(text);
   }
 }

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/vector_set.h"
 #include "cli/command.h"
 #include "cli/command_line.h"
 #include "cli/exit_code.h"
@@ -56,7 +57,8 @@ int dispatch(int argc, char** argv) {
   const auto formatter = std::make_shared<Formatter>();
   formatter->column_width(28);
   app.formatter(formatter);
-  app.set_version_flag("--version", LITHE_VERSION);
+  app.set_version_flag("--version",
+                       fmt::format("{}\nvector set {}", LITHE_VERSION, lithe::name_of(lithe::vector_set())));
   std::vector<std::pair<CLI::App*, Action>> actions;
   for (const Command& command : kCommands) {
     CLI::App* const subcommand = app.add_subcommand(command.name);

@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "base/error.h"
+#include "base/vector_set.h"
 
 namespace lithe::image {
 namespace {
@@ -106,8 +107,8 @@ constexpr int64_t kStrip = 16;          // Rows that the horizontal pass takes a
 constexpr int64_t kBlock = 3 * kStrip;  // Long enough that the compiler makes vector loops of it.
 
 /// `out[i]` is the rounded and clipped sum of values[tap * stride + i] * weights[tap].  i < count <= kBlock
-[[gnu::always_inline]] inline void weigh_block(const uint8_t* values, int64_t stride, const int32_t* weights,
-                                               int64_t taps, int64_t count, uint8_t* out) {
+LITHE_VECTORISED void weigh_block(const uint8_t* values, int64_t stride, const int32_t* weights, int64_t taps,
+                                  int64_t count, uint8_t* out) {
   int32_t sums[kBlock];
   std::fill_n(sums, kBlock, 1 << (kPrecisionBits - 1));
   for (int64_t tap = 0; tap < taps; ++tap) {
@@ -117,40 +118,20 @@ constexpr int64_t kBlock = 3 * kStrip;  // Long enough that the compiler makes v
   for (int64_t i = 0; i < count; ++i) out[i] = static_cast<uint8_t>(std::clamp(sums[i] >> kPrecisionBits, 0, 255));
 }
 
-[[gnu::always_inline]] inline void weigh_values(const uint8_t* values, int64_t stride, const int32_t* weights,
-                                                int64_t taps, int64_t count, uint8_t* out) {
+LITHE_VECTORISED void weigh_loop(const uint8_t* values, int64_t stride, const int32_t* weights, int64_t taps,
+                                 int64_t count, uint8_t* out) {
   int64_t i = 0;
   for (; i + kBlock <= count; i += kBlock) weigh_block(values + i, stride, weights, taps, kBlock, out + i);
   if (i < count) weigh_block(values + i, stride, weights, taps, count - i, out + i);
 }
 
-using Weigh = void (*)(const uint8_t* values, int64_t stride, const int32_t* weights, int64_t taps, int64_t count,
-                       uint8_t* out);
-
-void weigh_plain(const uint8_t* values, int64_t stride, const int32_t* weights, int64_t taps, int64_t count,
-                 uint8_t* out) {
-  weigh_values(values, stride, weights, taps, count, out);
+/// The base instruction set lacks a product of 32-bit integers: with AVX2 the same code is four times as fast.
+void weigh(const uint8_t* values, int64_t stride, const int32_t* weights, int64_t taps, int64_t count, uint8_t* out) {
+  run_vectorised<weigh_loop>(values, stride, weights, taps, count, out);
 }
-
-#if defined(__x86_64__)
-// The base instruction set lacks a product of 32-bit integers: this is the same code, four times as fast.
-[[gnu::target("avx2")]] void weigh_avx2(const uint8_t* values, int64_t stride, const int32_t* weights, int64_t taps,
-                                        int64_t count, uint8_t* out) {
-  weigh_values(values, stride, weights, taps, count, out);
-}
-
-Weigh best_weigh() {
-  return __builtin_cpu_supports("avx2") ? weigh_avx2 : weigh_plain;
-}
-#else
-Weigh best_weigh() {
-  return weigh_plain;
-}
-#endif
 
 /// The vertical pass.  rows: [from, width, 3] -> [count, width, 3]; `offset` is the picture's row that rows[0] holds.
 Image filter_columns(const Image& rows, const Taps& taps, int64_t offset) {
-  const Weigh weigh = best_weigh();
   Image out(rows.width, static_cast<int64_t>(taps.first.size()));
   const int64_t bytes = rows.width * 3;
   for (int64_t y = 0; y < out.height; ++y) {
@@ -175,7 +156,6 @@ void take_strip(const Image& picture, int64_t y, int64_t rows, std::vector<uint8
 
 /// The horizontal pass over the rows [first, last).  -> [last - first, count, 3]
 Image filter_strips(const Image& picture, int64_t first, int64_t last, const Taps& taps) {
-  const Weigh weigh = best_weigh();
   Image out(static_cast<int64_t>(taps.first.size()), last - first);
   std::vector<uint8_t> strip(static_cast<std::size_t>(picture.width * kBlock));
   uint8_t column[kBlock];

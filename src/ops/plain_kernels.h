@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-// Loops over float32 arrays, built for several processors (ops/simd.h). Callers check shapes and split the work.
+// Loops over float32 arrays, built for every vector set (base/vector_set.h). Callers check shapes and split the work.
 namespace lithe::ops {
 
 /// y[r] = x[r] * rsqrt(mean(x[r]^2) + eps) * gain for `rows` rows of `width`.

@@ -12,7 +12,7 @@ namespace lithe::ops {
 /// weights are widened a block at a time, in the caches.
 void row_gemm(const float* x, int64_t rows, const WeightView& weight, float* y);
 
-/// Whether this processor has a kernel for row_gemm (AVX2 with FMA, or AVX-512).
+/// Whether the chosen vector set has a kernel for row_gemm (AVX2 or more).
 bool has_row_gemm();
 
 }  // namespace lithe::ops

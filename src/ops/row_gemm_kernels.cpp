@@ -7,6 +7,8 @@
 #include <immintrin.h>
 #endif
 
+#include "base/vector_set.h"
+
 namespace lithe::ops {
 namespace {
 
@@ -38,8 +40,7 @@ class Prefetcher {
 // at 0 and are added at the end, so that rounding grows with the depth of a block, not of the whole product.
 
 template <int kOuts, int kVectors>
-__attribute__((target("avx512f"))) void add_avx512(const float* w, const float* x, int64_t depth, const Ahead& ahead,
-                                                   float* sums) {
+LITHE_AVX512 void add_avx512(const float* w, const float* x, int64_t depth, const Ahead& ahead, float* sums) {
   __m512 acc[kOuts][kVectors];
   for (int o = 0; o < kOuts; ++o) {
     for (int v = 0; v < kVectors; ++v) acc[o][v] = _mm512_setzero_ps();
@@ -67,8 +68,7 @@ __attribute__((target("avx512f"))) void add_avx512(const float* w, const float* 
 }
 
 template <int kOuts, int kVectors>
-__attribute__((target("avx2,fma"))) void add_avx2(const float* w, const float* x, int64_t depth, const Ahead& ahead,
-                                                  float* sums) {
+LITHE_AVX2 void add_avx2(const float* w, const float* x, int64_t depth, const Ahead& ahead, float* sums) {
   __m256 acc[kOuts][kVectors];
   for (int o = 0; o < kOuts; ++o) {
     for (int v = 0; v < kVectors; ++v) acc[o][v] = _mm256_setzero_ps();
@@ -126,23 +126,12 @@ constexpr RowGemmKernel kNone{};
 
 }  // namespace
 
-int64_t row_gemm_kernels(const RowGemmKernel** list) {
-  int64_t count = 0;
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f")) list[count++] = &kAvx512;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) list[count++] = &kAvx2;
-#else
-  (void)list;
-#endif
-  return count;
-}
-
 const RowGemmKernel& row_gemm_kernel() {
-  static const RowGemmKernel& best = [&]() -> const RowGemmKernel& {
-    const RowGemmKernel* list[2];
-    return row_gemm_kernels(list) > 0 ? *list[0] : kNone;
-  }();
-  return best;
+#if defined(__x86_64__)
+  if (vector_set() >= VectorSet::avx512) return kAvx512;
+  if (vector_set() == VectorSet::avx2) return kAvx2;
+#endif
+  return kNone;
 }
 
 }  // namespace lithe::ops

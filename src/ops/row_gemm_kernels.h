@@ -26,10 +26,7 @@ struct RowGemmKernel {
               float* sums) = nullptr;
 };
 
-/// The best kernel of this processor; `add` is null where there is none.
+/// The kernel of the chosen vector set; `add` is null if there is none.
 const RowGemmKernel& row_gemm_kernel();
-
-/// Every kernel that this processor can run, for tests.
-int64_t row_gemm_kernels(const RowGemmKernel** list);
 
 }  // namespace lithe::ops

@@ -8,7 +8,7 @@
 #include <bit>
 #include <cstring>
 
-#include "ops/simd.h"
+#include "base/vector_set.h"
 #include "ops/tile_gemm_kernels.h"
 #include "ops/weight_kernels.h"
 
@@ -34,7 +34,7 @@ inline float widened(uint16_t bits) {
   return std::bit_cast<float>(uint32_t{bits} << 16);
 }
 
-/// Nearest, ties to even; what is no number stays none.
+/// Nearest, ties to even; NaN stays NaN.
 inline uint16_t rounded(float value) {
   constexpr uint16_t kNotANumber = 0x7FC0;
   const auto bits = std::bit_cast<uint32_t>(value);
@@ -42,12 +42,16 @@ inline uint16_t rounded(float value) {
 }
 
 /// first + second = value, but for what is under 2^-16 of it. An infinity has no second.
-LITHE_MULTIVERSION void split(const float* values, int64_t count, uint16_t* first, uint16_t* second) {
+LITHE_VECTORISED void split_loop(const float* values, int64_t count, uint16_t* first, uint16_t* second) {
   for (int64_t i = 0; i < count; ++i) {
     first[i] = rounded(values[i]);
     const float rest = values[i] - widened(first[i]);
     second[i] = rest == rest ? rounded(rest) : uint16_t{0};
   }
+}
+
+void split(const float* values, int64_t count, uint16_t* first, uint16_t* second) {
+  run_vectorised<split_loop>(values, count, first, second);
 }
 
 /// x as tiles: block by block of depth, panel by panel, step by step, the first terms of both row tiles and then the
@@ -197,7 +201,7 @@ class TileStripe {
 }  // namespace
 
 bool has_tile_gemm() {
-  return has_tiles();
+  return vector_set() == VectorSet::amx;
 }
 
 void tile_gemm(const float* x, int64_t rows, const WeightView& weight, float* y) {

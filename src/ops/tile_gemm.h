@@ -12,7 +12,7 @@ namespace lithe::ops {
 /// thousand terms.
 void tile_gemm(const float* x, int64_t rows, const WeightView& weight, float* y);
 
-/// Whether this processor has tiles (AMX-BF16).
+/// Whether the chosen vector set has tiles (AMX-BF16).
 bool has_tile_gemm();
 
 }  // namespace lithe::ops

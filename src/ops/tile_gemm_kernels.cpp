@@ -2,10 +2,7 @@
 
 #if defined(__x86_64__) && defined(__linux__)
 #define LITHE_HAS_TILES 1
-#include <cpuid.h>
 #include <immintrin.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 #endif
 
 namespace lithe::ops {
@@ -72,18 +69,6 @@ LITHE_TILES void add(const TileBlock& block) {
   if constexpr (kOuts == 2 && kRows == 2) _tile_stored(3, second + kTileSums, kRowBytes);
 }
 
-bool processor_has_tiles() {
-  constexpr unsigned kBfloat16 = 1U << 22, kTiles = 1U << 24;  // of leaf 7, EDX
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & kBfloat16) != 0 && (d & kTiles) != 0;
-}
-
-/// Linux gives out the registers' space on request.
-bool system_grants_tiles() {
-  constexpr long kRequestPermission = 0x1023, kTileData = 18;  // arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)
-  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-}
-
 }  // namespace
 
 void add_tiles(const TileBlock& block, int64_t outs, int64_t rows) {
@@ -100,19 +85,11 @@ LITHE_TILES void end_tiles() {
   _tile_release();
 }
 
-bool has_tiles() {
-  static const bool granted = processor_has_tiles() && system_grants_tiles();
-  return granted;
-}
-
 #else
 
 void add_tiles(const TileBlock&, int64_t, int64_t) {}
 void begin_tiles() {}
 void end_tiles() {}
-bool has_tiles() {
-  return false;
-}
 
 #endif
 

@@ -22,15 +22,12 @@ struct TileBlock {
   int64_t sums_stride = 0;  ///< In floats.
 };
 
-/// Adds the products of a block of `outs` by `rows` tiles (each 1 or 2) to its sums. Where weights have two terms, the
-/// product of both second terms, under 2^-18 of the whole, is left out. Between begin_tiles and end_tiles of the same
-/// thread. Only where has_tiles().
+/// Adds the products of a block of `outs` by `rows` tiles (each 1 or 2) to its sums. If weights have two terms, the
+/// product of both second terms, under 2^-18 of the whole, is left out. Call it between
+/// begin_tiles and end_tiles of the same thread, and only with VectorSet::amx.
 void add_tiles(const TileBlock& block, int64_t outs, int64_t rows);
 
 void begin_tiles();
 void end_tiles();
-
-/// Whether the processor multiplies tiles of bfloat16 (AMX-BF16) and the system lets this process use them.
-bool has_tiles();
 
 }  // namespace lithe::ops

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <bit>
 #include <utility>
 
@@ -10,10 +9,10 @@
 #include <immintrin.h>
 #endif
 
+#include "base/vector_set.h"
+
 namespace lithe::ops {
 namespace {
-
-std::atomic<bool> plain_only{false};
 
 float widen_bfloat16(uint16_t bits) {
   return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
@@ -63,9 +62,6 @@ void dot_plain(const void* weights, const float* x, int64_t rows, int64_t width,
 }
 
 #if defined(__x86_64__)
-#define LITHE_AVX2 __attribute__((target("avx2,fma,f16c")))
-#define LITHE_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx2,fma,f16c")))
-
 template <WeightKind kind>
 LITHE_AVX2 inline __m256 load8(const void* weights, int64_t i) {
   if constexpr (kind == WeightKind::float32) return _mm256_loadu_ps(static_cast<const float*>(weights) + i);
@@ -156,19 +152,6 @@ LITHE_AVX512 void dot_avx512(const void* weights, const float* x, int64_t width,
   }
 }
 
-enum class Level { plain, avx2, avx512 };
-
-Level level() {
-  static const Level best = [] {
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
-      return Level::avx512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
-      return Level::avx2;
-    return Level::plain;
-  }();
-  return plain_only.load(std::memory_order_relaxed) ? Level::plain : best;
-}
-
 using Dot = void (*)(const void* weights, const float* x, int64_t width, float* out, int64_t stride);
 
 /// Kernels for 1, 2, .. rows and kOuts weight rows.
@@ -188,12 +171,12 @@ struct Dots {
 };
 
 template <WeightKind kind>
-Dots dots_of(Level level) {
+Dots dots_of(VectorSet set) {
   using Eight = std::make_integer_sequence<int, 8>;
   using Four = std::make_integer_sequence<int, 4>;  // twice that needs more registers than AVX2 has
   static constexpr auto kOne512 = dots_avx512<kind, 1>(Eight()), kTwo512 = dots_avx512<kind, 2>(Eight());
   static constexpr auto kOne2 = dots_avx2<kind, 1>(Four()), kTwo2 = dots_avx2<kind, 2>(Four());
-  return level == Level::avx512 ? Dots{8, kOne512.data(), kTwo512.data()} : Dots{4, kOne2.data(), kTwo2.data()};
+  return set >= VectorSet::avx512 ? Dots{8, kOne512.data(), kTwo512.data()} : Dots{4, kOne2.data(), kTwo2.data()};
 }
 
 /// Two weight rows at a time, all rows of x before the next two, while the weights are near.
@@ -213,7 +196,8 @@ void dot_fast(const WeightView& weight, int64_t first, int64_t last, const float
 template <WeightKind kind>
 void dot_kind(const WeightView& weight, int64_t first, int64_t last, const float* x, int64_t rows, float* y) {
 #if defined(__x86_64__)
-  if (level() != Level::plain) return dot_fast<kind>(weight, first, last, x, rows, y, dots_of<kind>(level()));
+  if (vector_set() != VectorSet::plain)
+    return dot_fast<kind>(weight, first, last, x, rows, y, dots_of<kind>(vector_set()));
 #endif
   for (int64_t out = first; out < last; ++out) {
     dot_plain<kind>(weight.at(out, 0), x, rows, weight.width, y + out, weight.outs);
@@ -223,17 +207,13 @@ void dot_kind(const WeightView& weight, int64_t first, int64_t last, const float
 template <WeightKind kind>
 void widen_kind(const void* weights, int64_t count, float* out) {
 #if defined(__x86_64__)
-  if (level() == Level::avx512) return widen_avx512<kind>(weights, count, out);
-  if (level() == Level::avx2) return widen_avx2<kind>(weights, count, out);
+  if (vector_set() >= VectorSet::avx512) return widen_avx512<kind>(weights, count, out);
+  if (vector_set() == VectorSet::avx2) return widen_avx2<kind>(weights, count, out);
 #endif
   widen_plain<kind>(weights, count, out);
 }
 
 }  // namespace
-
-void force_plain_weight_kernels(bool plain) {
-  plain_only = plain;
-}
 
 void widen(WeightKind kind, const void* weights, int64_t count, float* out) {
   switch (kind) {

@@ -4,7 +4,7 @@
 
 #include "ops/weight_view.h"
 
-// Kernels over weights as they are stored, chosen for the processor at run time.
+// Kernels over weights as they are stored, for the chosen vector set (base/vector_set.h).
 namespace lithe::ops {
 
 /// out[i] = float32(weights[i]).
@@ -15,8 +15,5 @@ constexpr int64_t kMostDotRows = 8;
 
 /// y[r * weight.outs + o] = dot(w[o], x[r]) for r < rows <= kMostDotRows and o from first to last.  x: [rows, width]
 void dot_rows(const WeightView& weight, int64_t first, int64_t last, const float* x, int64_t rows, float* y);
-
-/// For tests: plain loops from now on (true), or what the processor has (false).
-void force_plain_weight_kernels(bool plain);
 
 }  // namespace lithe::ops

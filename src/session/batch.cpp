@@ -103,7 +103,7 @@ class BatchRun::Impl {
   /// bytes.
   int64_t worst_case(int64_t caches, int64_t prompt_rows, int64_t rows, int64_t sequences, int64_t decode = 0) const {
     const models::DecoderConfig& config = model_.decoder.config;
-    const int64_t embeddings = (prompt_rows + config.max_positions) * config.hidden * int64_t{sizeof(float)};
+    const int64_t embeddings = (prompt_rows + longest_sequence(model_)) * config.hidden * int64_t{sizeof(float)};
     return caches + embeddings + std::max(pass_bytes(model_, rows, sequences), encode_bytes(model_) + decode);
   }
 

@@ -159,9 +159,16 @@ class Chat::Impl {
       }
     } catch (const PromptTooLong& error) {
       throw ConversationTooLong(concat("the conversation has at least ", error.rows(),
-                                       " tokens with its pictures, and the model takes ",
-                                       model_.decoder.config.max_positions, " with the answer"));
+                                       " tokens with its pictures, and the model takes ", longest_sequence(model_),
+                                       " with the answer"));
     }
+  }
+
+  /// `dynamic` turns all keys of a prompt by an angle that depends on its length, once that is past the pre-training.
+  bool turned_by_length(const Turns& turns) const {
+    const ops::RopeConfig& rope = model_.decoder.config.rope;
+    const auto longest = static_cast<int64_t>(std::max(turns.held.size(), turns.prompt.size()));
+    return rope.scaling == ops::RopeConfig::Scaling::dynamic && longest > rope.original_positions;
   }
 
   Generation cut_back(const PromptRows& prompt) {
@@ -170,7 +177,7 @@ class Chat::Impl {
                       .prompt = prompt.kinds,
                       .equal = equal_rows(held_->ids, prompt.ids, encoded_)};
     Generation generation = std::move(held_->generation);
-    generation.keep(reusable_rows(*plan_, model_.decoder.blocks, turns));
+    generation.keep(turned_by_length(turns) ? 0 : reusable_rows(*plan_, model_.decoder.blocks, turns));
     held_.reset();
     return generation;
   }

@@ -54,12 +54,31 @@ PromptTooLong::PromptTooLong(int64_t rows, int64_t longest)
                    " with the answer; shorten it or use fewer pictures")),
       rows_(rows) {}
 
+int64_t longest_sequence(const models::Model& model) {
+  using Scaling = ops::RopeConfig::Scaling;
+  const models::DecoderConfig& config = model.decoder.config;
+  const auto stretched = [&](int64_t positions) {
+    return static_cast<int64_t>(config.rope.factor * static_cast<double>(positions));
+  };
+  switch (config.rope.scaling) {
+    case Scaling::linear:
+    case Scaling::dynamic:
+      return stretched(config.max_positions);
+    case Scaling::yarn:
+      return std::max(config.max_positions, stretched(config.rope.original_positions));
+    case Scaling::none:
+    case Scaling::llama3:
+      break;
+  }
+  return config.max_positions;
+}
+
 int64_t room_behind(const models::Model& model, int64_t prompt_rows) {
-  return model.decoder.config.max_positions - prompt_rows;
+  return longest_sequence(model) - prompt_rows;
 }
 
 void require_room(const models::Model& model, int64_t prompt_rows) {
-  if (room_behind(model, prompt_rows) < 1) throw PromptTooLong(prompt_rows, model.decoder.config.max_positions);
+  if (room_behind(model, prompt_rows) < 1) throw PromptTooLong(prompt_rows, longest_sequence(model));
 }
 
 int64_t least_rows(const models::Model& model) {

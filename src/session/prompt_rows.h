@@ -37,7 +37,11 @@ class PromptTooLong : public Error {
   int64_t rows_;
 };
 
-/// How many tokens the model takes behind a prompt of this many rows; none where it is 0 or less.
+/// The most tokens a prompt and its answer may have: max_position_embeddings of config.json, times the factor of a rope
+/// scaling that stretches it.
+int64_t longest_sequence(const models::Model& model);
+
+/// How many tokens the model takes after a prompt of this many rows; none if it is 0 or less.
 int64_t room_behind(const models::Model& model, int64_t prompt_rows);
 
 /// Throws PromptTooLong where that is none.

@@ -12,7 +12,7 @@ namespace {
 /// A token that may still be drawn.
 struct Candidate {
   int64_t id;
-  double value;  // first a logit, then a probability
+  double value;  // a logit or a probability
 };
 
 int64_t best(std::span<const float> logits) {
@@ -34,38 +34,60 @@ void penalise(std::vector<float>& logits, std::span<const int64_t> seen, double 
   }
 }
 
-void to_probabilities(std::vector<Candidate>& candidates) {
-  const double highest = candidates.front().value;
-  double sum = 0;
-  for (Candidate& c : candidates) sum += c.value = std::exp(c.value - highest);
-  for (Candidate& c : candidates) c.value /= sum;
+bool comes_before(const Candidate& a, const Candidate& b) {
+  return a.value != b.value ? a.value > b.value : a.id < b.id;
 }
 
-/// Keeps the smallest head whose probability reaches top_p.  candidates: descending probabilities.
-void keep_nucleus(std::vector<Candidate>& candidates, double top_p) {
-  double mass = 0;
-  size_t count = 0;
-  while (count < candidates.size() && (count == 0 || mass < top_p)) mass += candidates[count++].value;
-  candidates.resize(count);
-}
-
-void keep_likely(std::vector<Candidate>& candidates, double min_p) {
-  const double limit = candidates.front().value * min_p;
-  const auto cut =
-      std::find_if(candidates.begin() + 1, candidates.end(), [limit](const Candidate& c) { return c.value < limit; });
-  candidates.erase(cut, candidates.end());
-}
-
-int64_t draw(const std::vector<Candidate>& candidates, std::mt19937_64& generator) {
-  const double total = std::accumulate(candidates.begin(), candidates.end(), 0.0,
-                                       [](double sum, const Candidate& c) { return sum + c.value; });
-  // 53 random bits: the same on every standard library, which std::uniform_real_distribution is not.
-  double left = static_cast<double>(generator() >> 11) * 0x1.0p-53 * total;
-  for (const Candidate& c : candidates) {
-    left -= c.value;
-    if (left < 0) return c.id;
+/// The tokens from the most to the least likely. They are ordered only as far as they are asked for: most answers need
+/// a few of some ten thousand.
+class Ranking {
+ public:
+  /// Logits count from the highest one, so that a temperature near 0 makes no infinity of it.
+  Ranking(std::span<const float> logits, double temperature, int64_t top_k) : heap_(logits.size()) {
+    const double highest = logits[static_cast<size_t>(best(logits))];
+    for (size_t i = 0; i < logits.size(); ++i)
+      heap_[i] = {static_cast<int64_t>(i), (static_cast<double>(logits[i]) - highest) / temperature};
+    if (top_k > 0 && top_k < static_cast<int64_t>(heap_.size())) {
+      std::nth_element(heap_.begin(), heap_.begin() + top_k, heap_.end(), comes_before);
+      heap_.resize(static_cast<size_t>(top_k));
+    }
+    for (const Candidate& c : heap_) sum_ += std::exp(c.value);
+    std::make_heap(heap_.begin(), heap_.end(), comes_after);
   }
-  return candidates.back().id;
+
+  bool empty() const { return heap_.empty(); }
+
+  /// The most likely of those that are left, with its probability.
+  Candidate next() {
+    std::pop_heap(heap_.begin(), heap_.end(), comes_after);
+    const Candidate c = heap_.back();
+    heap_.pop_back();
+    return {c.id, std::exp(c.value) / sum_};
+  }
+
+ private:
+  static bool comes_after(const Candidate& a, const Candidate& b) { return comes_before(b, a); }
+
+  std::vector<Candidate> heap_;
+  double sum_ = 0;
+};
+
+/// The smallest head whose probability reaches top_p, without those that min_p rules out.
+std::vector<Candidate> likely(Ranking& ranking, double top_p, double min_p) {
+  std::vector<Candidate> kept{ranking.next()};
+  double mass = kept.front().value;
+  while (!ranking.empty() && mass < top_p) {
+    const Candidate c = ranking.next();
+    if (c.value < kept.front().value * min_p) break;
+    mass += c.value;
+    kept.push_back(c);
+  }
+  return kept;
+}
+
+/// In [0, 1), of 53 random bits: the same on every standard library, which std::uniform_real_distribution is not.
+double draw(std::mt19937_64& generator) {
+  return static_cast<double>(generator() >> 11) * 0x1.0p-53;
 }
 
 }  // namespace
@@ -92,21 +114,18 @@ int64_t sample(std::span<const float> logits, std::span<const int64_t> seen, con
   }
   if (policy.temperature == 0.0) return best(logits);
 
-  std::vector<Candidate> candidates(logits.size());
-  for (size_t i = 0; i < logits.size(); ++i) candidates[i] = {static_cast<int64_t>(i), logits[i] / policy.temperature};
-  const auto before = [](const Candidate& a, const Candidate& b) {
-    return a.value != b.value ? a.value > b.value : a.id < b.id;
-  };
-  if (policy.top_k > 0 && policy.top_k < static_cast<int64_t>(candidates.size())) {
-    std::partial_sort(candidates.begin(), candidates.begin() + policy.top_k, candidates.end(), before);
-    candidates.resize(static_cast<size_t>(policy.top_k));
-  } else {
-    std::sort(candidates.begin(), candidates.end(), before);
+  Ranking ranking(logits, policy.temperature, policy.top_k);
+  if (policy.top_p == 1.0 && policy.min_p == 0.0) {
+    double left = draw(generator);
+    Candidate c = ranking.next();
+    while ((left -= c.value) >= 0 && !ranking.empty()) c = ranking.next();
+    return c.id;
   }
-  to_probabilities(candidates);
-  if (policy.top_p < 1.0) keep_nucleus(candidates, policy.top_p);
-  if (policy.min_p > 0.0) keep_likely(candidates, policy.min_p);
-  return draw(candidates, generator);
+  const std::vector<Candidate> kept = likely(ranking, policy.top_p, policy.min_p);
+  double left = draw(generator) * std::accumulate(kept.begin(), kept.end(), 0.0,
+                                                  [](double sum, const Candidate& c) { return sum + c.value; });
+  const auto drawn = std::find_if(kept.begin(), kept.end(), [&](const Candidate& c) { return (left -= c.value) < 0; });
+  return drawn == kept.end() ? kept.back().id : drawn->id;
 }
 
 }  // namespace lithe::session

@@ -103,8 +103,8 @@ void write_trace(const Session& session, const Request& request, const TraceOpti
   const PromptRows prompt = build_prompt(model, request, Watch({.on_progress = options.on_progress}));
   const int64_t room = room_behind(model, prompt.rows());
   require(options.max_tokens <= room, Fault::bad_request, "trace: ", prompt.rows(), " prompt tokens and ",
-          options.max_tokens, " new ones don't fit into the model's ", model.decoder.config.max_positions, "; ask for ",
-          room, " or fewer");
+          options.max_tokens, " new ones don't fit into the model's ", longest_sequence(model), "; ask for ", room,
+          " or fewer");
 
   const auto tell = [&](const Progress& progress) {
     if (options.on_progress) options.on_progress(progress);

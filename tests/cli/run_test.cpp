@@ -6,6 +6,7 @@
 #include <regex>
 
 #include "base/json.h"
+#include "base/vector_set.h"
 #include "cli/program.h"
 #include "image/decode.h"
 
@@ -143,6 +144,39 @@ TEST(Program, HelpNamesWhatThereIs) {
   EXPECT_TRUE(lithe({"--version"}).out.starts_with("lithe 0."));
   EXPECT_EQ(lithe({}).code, 2);
   expect_refusal(lithe({"no-such-command"}), 2, "no-such-command");
+}
+
+TEST(Program, LitheCpuChoosesTheVectorSet) {
+  const auto run = [](const std::string& set, const std::string& rest) {
+    return shell("LITHE_CPU=" + set + " lithe " + rest, LITHE_SOURCE_DIR);
+  };
+  const std::string question = "run demo --image models/images/901.png 'what is the color of the rectangle?'";
+  for (const VectorSet set : processor_vector_sets()) {
+    const std::string name = name_of(set);
+    EXPECT_TRUE(run(name, "--version").out.ends_with("\nvector set " + name + "\n"));
+    EXPECT_EQ(run(name, question).out, "Blue.\n") << name;
+  }
+  const std::string best = name_of(processor_vector_sets().back());
+  for (const char* automatic : {"auto", ""})
+    EXPECT_TRUE(run(automatic, "--version").out.ends_with("\nvector set " + best + "\n"));
+  const Ran wrong = run("sse9", question);
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_NE(wrong.err.find("LITHE_CPU is \"sse9\"; it must be auto or one of default, avx2, avx512, amx."),
+            std::string::npos)
+      << wrong.err;
+  if (processor_vector_sets().back() == VectorSet::amx) return;
+  const Ran lacking = run("amx", question);
+  EXPECT_EQ(lacking.code, 2);
+  EXPECT_NE(lacking.err.find("LITHE_CPU asks for amx, which this processor lacks; it has default"), std::string::npos)
+      << lacking.err;
+}
+
+TEST(Run, AVeryLowTemperatureIsGreedy) {
+  for (const char* temperature : {"0", "1e-3", "1e-308"}) {
+    const Ran ran = lithe(
+        {"run", "demo", "--image", "models/images/901.png", "--temp", temperature, "what shape is in the image?"});
+    EXPECT_EQ(ran.out, "Rectangle.\n") << temperature << ran.err;
+  }
 }
 
 // Ctrl-C in the middle of a long answer: the answer ends, the line is closed, the code says so.

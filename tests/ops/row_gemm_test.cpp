@@ -8,38 +8,43 @@
 #include "ops/matmul.h"
 #include "ops/row_gemm_kernels.h"
 #include "product_support.h"
+#include "vector_sets.h"
 
 namespace lithe::ops {
 namespace {
 
 TEST(RowGemm, EqualsTheProductForEveryRemainder) {
-  if (!has_row_gemm()) GTEST_SKIP() << "this processor has neither AVX2 nor AVX-512";
-  expect_equals_product(
-      row_gemm, {at::kFloat, at::kBFloat16, at::kHalf},
-      {{1, 1, 1}, {7, 13, 33}, {32, 56, 1024}, {33, 57, 1025}, {126, 301, 2300}, {40, 120, 4096}, {64, 3, 17}},
-      kFloatDeviation);
+  for_every_vector_set([] {
+    if (!has_row_gemm()) return;
+    expect_equals_product(
+        row_gemm, {at::kFloat, at::kBFloat16, at::kHalf},
+        {{1, 1, 1}, {7, 13, 33}, {32, 56, 1024}, {33, 57, 1025}, {126, 301, 2300}, {40, 120, 4096}, {64, 3, 17}},
+        kFloatDeviation);
+  });
+}
+
+/// The innermost kernel for every count of weight rows, half a panel and a whole one.
+void expect_adds(const RowGemmKernel& kernel) {
+  constexpr int64_t kDepth = 2 * kChunk;
+  const Tensor x = at::randn({kDepth, kernel.panel}, at::kFloat);
+  for (int64_t outs = 1; outs <= kernel.max_outs; ++outs) {
+    const Tensor w = at::randn({2, outs, kChunk}, at::kFloat);
+    for (const int64_t columns : {kernel.panel / 2, kernel.panel}) {
+      Tensor sums = at::randn({outs, kernel.panel}, at::kFloat);
+      const Tensor expected = (sums + w.transpose(0, 1).reshape({outs, kDepth}).matmul(x)).narrow(1, 0, columns);
+      const Ahead ahead{static_cast<const char*>(x.const_data_ptr()), 3, kernel.panel * 4, kernel.panel * 4};
+      kernel.add(w.const_data_ptr<float>(), x.const_data_ptr<float>(), kDepth, outs, columns, ahead,
+                 sums.mutable_data_ptr<float>());
+      EXPECT_LT((sums.narrow(1, 0, columns) - expected).abs().max().item<double>(), 1e-4)
+          << "panel " << kernel.panel << ", " << outs << " outs, " << columns << " columns";
+    }
+  }
 }
 
 TEST(RowGemm, EveryKernelOfThisProcessorAddsTheSame) {
-  const RowGemmKernel* kernels[2];
-  const int64_t count = row_gemm_kernels(kernels);
-  for (int64_t i = 0; i < count; ++i) {
-    const RowGemmKernel& kernel = *kernels[i];
-    constexpr int64_t kDepth = 2 * kChunk;
-    const Tensor x = at::randn({kDepth, kernel.panel}, at::kFloat);
-    for (int64_t outs = 1; outs <= kernel.max_outs; ++outs) {
-      const Tensor w = at::randn({2, outs, kChunk}, at::kFloat);
-      for (const int64_t columns : {kernel.panel / 2, kernel.panel}) {
-        Tensor sums = at::randn({outs, kernel.panel}, at::kFloat);
-        const Tensor expected = (sums + w.transpose(0, 1).reshape({outs, kDepth}).matmul(x)).narrow(1, 0, columns);
-        const Ahead ahead{static_cast<const char*>(x.const_data_ptr()), 3, kernel.panel * 4, kernel.panel * 4};
-        kernel.add(w.const_data_ptr<float>(), x.const_data_ptr<float>(), kDepth, outs, columns, ahead,
-                   sums.mutable_data_ptr<float>());
-        EXPECT_LT((sums.narrow(1, 0, columns) - expected).abs().max().item<double>(), 1e-4)
-            << "panel " << kernel.panel << ", " << outs << " outs, " << columns << " columns";
-      }
-    }
-  }
+  for_every_vector_set([] {
+    if (has_row_gemm()) expect_adds(row_gemm_kernel());
+  });
 }
 
 TEST(RowGemm, LinearGivesTheSameWhateverTakesIt) {

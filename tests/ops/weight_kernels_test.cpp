@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "vector_sets.h"
+
 namespace lithe::ops {
 namespace {
 
@@ -51,12 +53,10 @@ void expect_all_patterns(WeightKind kind) {
 }
 
 TEST(WeightKernels, WidenEveryPatternExactly) {
-  for (const bool plain : {false, true}) {
-    force_plain_weight_kernels(plain);
+  for_every_vector_set([] {
     expect_all_patterns(WeightKind::bfloat16);
     expect_all_patterns(WeightKind::float16);
-  }
-  force_plain_weight_kernels(false);
+  });
 }
 
 TEST(WeightKernels, WidenAnyCountFromAnyAddress) {
@@ -107,15 +107,13 @@ void expect_dots(WeightKind kind, int64_t rows, int64_t outs, int64_t width) {
 }
 
 TEST(WeightKernels, DotEveryRowCountAndWidth) {
-  for (const bool plain : {false, true}) {
-    force_plain_weight_kernels(plain);
+  for_every_vector_set([] {
     for (const WeightKind kind : {WeightKind::float32, WeightKind::bfloat16, WeightKind::float16}) {
       for (int64_t rows = 1; rows <= kMostDotRows; ++rows) {
         for (int64_t width = 1; width <= 70; ++width) expect_dots(kind, rows, 2 + width % 3, width);
       }
     }
-  }
-  force_plain_weight_kernels(false);
+  });
 }
 
 }  // namespace

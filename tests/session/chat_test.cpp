@@ -4,8 +4,10 @@
 
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 #include <map>
 
+#include "base/json.h"
 #include "image/decode.h"
 #include "models/model.h"
 #include "plan/parse.h"
@@ -164,6 +166,30 @@ TEST(Chat, OtherLayoutsToo) {
     EXPECT_EQ(text_turn >= prompt - 2, reuses) << folder << " reused " << text_turn << " of " << prompt;
     EXPECT_EQ(picture_turn > 0, reuses) << folder;
   }
+}
+
+// Past the pre-training, `dynamic` turns the keys of a prompt by its length, so no row of the turn before can stay.
+TEST(Chat, DynamicRopeRunsAGrowingConversationAnew) {
+  const std::filesystem::path folder = std::filesystem::path(::testing::TempDir()) / "lithe_chat_dynamic_rope";
+  std::filesystem::remove_all(folder);
+  std::filesystem::copy(kGolden / "hf_llava15/checkpoint", folder);
+  Json config = read_json_file(folder / "config.json");
+  config["text_config"]["max_position_embeddings"] = 64;
+  config["text_config"]["rope_scaling"] = {{"type", "dynamic"}, {"factor", 8.0}};
+  std::filesystem::remove(folder / "config.json");
+  std::ofstream(folder / "config.json") << config;
+  Session& session = model(folder);
+  Twin twin(session, {});
+  const AnswerOptions options{.max_new_tokens = 6, .ignore_eos = true};
+  for (int turn = 0; turn < 5; ++turn) {
+    const int64_t before = turn == 0 ? 0 : twin.rows_run();
+    const int64_t reused =
+        twin.ask({{}, "Is the round one on the left or on the right?"}, options, concat("turn ", turn));
+    EXPECT_EQ(reused > 0, turn > 0 && twin.last().timings.prompt_rows <= 64 && before <= 64) << "turn " << turn;
+  }
+  EXPECT_GT(twin.last().timings.prompt_rows, 64);
+  Request request{.text = std::string(4000, 'a'), .raw = true};
+  EXPECT_THROW(session.answer(request, options), PromptTooLong);  // 8 x 64 are the most
 }
 
 // The tokens behind an EOS that was passed over don't come back as they were written.

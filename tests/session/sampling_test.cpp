@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 
 #include "base/error.h"
@@ -60,6 +62,61 @@ TEST(Sampling, SameSeedSameTokens) {
   std::mt19937_64 a(3), b(3);
   for (int i = 0; i < 100; ++i)
     EXPECT_EQ(sample(kLogits, {}, {.temperature = 2.0}, a), sample(kLogits, {}, {.temperature = 2.0}, b));
+}
+
+/// The definition: all tokens sorted, one filter after another.
+int64_t plain_sample(const std::vector<float>& logits, const SamplingPolicy& policy, std::mt19937_64& generator) {
+  std::vector<std::pair<double, int64_t>> tokens;  // by falling probability, then by id
+  for (size_t i = 0; i < logits.size(); ++i) tokens.emplace_back(-logits[i] / policy.temperature, i);
+  std::sort(tokens.begin(), tokens.end());
+  if (policy.top_k > 0) tokens.resize(std::min(tokens.size(), static_cast<size_t>(policy.top_k)));
+  const double highest = -tokens.front().first;
+  double sum = 0;
+  for (auto& [value, id] : tokens) sum += value = std::exp(-value - highest);
+  for (auto& [value, id] : tokens) value /= sum;
+  double mass = 0;
+  size_t count = 0;
+  while (count < tokens.size() && (count == 0 || mass < policy.top_p)) mass += tokens[count++].first;
+  tokens.resize(count);
+  const double least = tokens.front().first * policy.min_p;
+  std::erase_if(tokens, [&](const auto& token) { return token.first < least; });
+  double total = 0;
+  for (const auto& [value, id] : tokens) total += value;
+  double left = static_cast<double>(generator() >> 11) * 0x1.0p-53 * total;
+  for (const auto& [value, id] : tokens) {
+    if ((left -= value) < 0) return id;
+  }
+  return tokens.back().second;
+}
+
+TEST(Sampling, GivesTheTokensOfTheDefinition) {
+  std::mt19937_64 numbers(11), ours(5), plain(5);
+  std::normal_distribution<float> normal(0.0f, 3.0f);
+  for (const double temperature : {0.2, 1.0, 5.0}) {
+    for (const int64_t top_k : {0, 1, 40, 5000}) {
+      for (const double top_p : {1.0, 0.9, 0.1}) {
+        for (const double min_p : {0.0, 0.05, 1.0}) {
+          const SamplingPolicy policy{.temperature = temperature, .top_k = top_k, .top_p = top_p, .min_p = min_p};
+          std::vector<float> logits(2000);
+          for (float& logit : logits) logit = std::round(4 * normal(numbers)) / 4;  // many are equal
+          for (int draw = 0; draw < 5; ++draw)
+            ASSERT_EQ(sample(logits, {}, policy, ours), plain_sample(logits, policy, plain))
+                << temperature << " " << top_k << " " << top_p << " " << min_p;
+        }
+      }
+    }
+  }
+}
+
+TEST(Sampling, TheLowestTemperatureTakesTheBestToken) {
+  std::mt19937_64 generator(2);
+  const std::vector<float> logits{-50.0f, 3.25f, 3.0f, 90.5f, -std::numeric_limits<float>::infinity()};
+  for (const double temperature : {1e-3, 1e-308, 5e-324}) {
+    for (const double top_p : {1.0, 0.9}) {
+      for (int i = 0; i < 20; ++i)
+        EXPECT_EQ(sample(logits, {}, {.temperature = temperature, .top_p = top_p}, generator), 3) << temperature;
+    }
+  }
 }
 
 TEST(Sampling, RefusesValuesOutOfRange) {

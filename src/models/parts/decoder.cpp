@@ -1,7 +1,11 @@
 #include "models/parts/decoder.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/index_select.h>
+
+#include <span>
+#include <vector>
 
 #include "base/error.h"
 #include "models/parts/weight_slots.h"
@@ -59,6 +63,19 @@ void visit_block(const std::string& name, routing::Block& block, const DecoderCo
   if (block.router->bias) visitor({name + "router.bias", *block.router->bias, {1}});
 }
 
+/// Angles of a packed batch. `dynamic` scales by the length of each sequence, so its sequences come one by one.
+ops::RopeAngles angles_of(const ops::RopeConfig& rope, const routing::Batch& batch) {
+  if (rope.scaling != ops::RopeConfig::Scaling::dynamic) return ops::rope_angles(rope, batch.positions);
+  std::vector<Tensor> cosines, sines;
+  for (size_t i = 0; i + 1 < batch.offsets.size(); ++i) {
+    const auto begin = static_cast<size_t>(batch.offsets[i]), end = static_cast<size_t>(batch.offsets[i + 1]);
+    const ops::RopeAngles angles = ops::rope_angles(rope, std::span(batch.positions).subspan(begin, end - begin));
+    cosines.push_back(angles.cosine);
+    sines.push_back(angles.sine);
+  }
+  return {at::cat(cosines), at::cat(sines)};
+}
+
 }  // namespace
 
 Tensor Decoder::embed(const Tensor& ids) const {
@@ -67,7 +84,7 @@ Tensor Decoder::embed(const Tensor& ids) const {
 
 Tensor Decoder::forward(routing::Batch batch, Tensor x, const routing::Observer& observer,
                         routing::Batch* alive) const {
-  batch.angles = ops::rope_angles(config.rope, batch.positions).to(x);
+  batch.angles = angles_of(config.rope, batch).to(x);
   routing::Executor executor(std::move(batch), "decoder", static_cast<int64_t>(blocks.size()));
   if (observer) executor.observe(observer);
   for (size_t layer = 0; layer < blocks.size(); ++layer)

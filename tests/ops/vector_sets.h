@@ -1,0 +1,22 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include "base/vector_set.h"
+
+namespace lithe::ops {
+
+/// Runs `test` with the kernels of every vector set that this run may use: the processor's, up to what LITHE_CPU says.
+template <class Test>
+void for_every_vector_set(const Test& test) {
+  const VectorSet largest = vector_set();
+  for (const VectorSet set : processor_vector_sets()) {
+    if (set > largest) break;
+    SCOPED_TRACE(name_of(set));
+    use_vector_set(set);
+    test();
+  }
+  use_vector_set(largest);
+}
+
+}  // namespace lithe::ops
