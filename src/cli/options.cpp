@@ -2,6 +2,7 @@
 
 #include <fmt/ranges.h>
 #include <algorithm>
+#include <optional>
 
 #include "base/error.h"
 #include "base/printable.h"
@@ -65,11 +66,15 @@ void apply(const CommonOptions& options) {
 session::Session open_session(const std::string& model, const CommonOptions& options) {
   apply(options);
   const std::filesystem::path folder = model_folder(model);
-  Progress progress("loading " + folder.filename().string());
-  return session::Session::open(folder, {.lora = options.lora,
-                                         .weights = options.weights,
-                                         .device = options.device,
-                                         .progress = [&](int64_t done, int64_t total) { progress.show(done, total); }});
+  std::optional<Progress> progress("loading " + folder.filename().string());
+  session::Session session =
+      session::Session::open(folder, {.lora = options.lora,
+                                      .weights = options.weights,
+                                      .device = options.device,
+                                      .progress = [&](int64_t done, int64_t total) { progress->show(done, total); }});
+  progress.reset();
+  for (const std::string& note : session.notes()) fmt::print(stderr, "note: {}\n", printable(note, kMostSentenceBytes));
+  return session;
 }
 
 }  // namespace lithe::cli

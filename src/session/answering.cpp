@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "session/answer.h"
 #include "session/errors.h"
+#include "session/token_rules.h"
 
 namespace lithe::session {
 namespace {
@@ -17,7 +18,10 @@ namespace {
 constexpr int64_t kDefaultNewTokens = 512;
 
 int64_t budget_of(const models::Model& model, int64_t prompt_rows, const AnswerOptions& options) {
-  const int64_t wanted = options.max_new_tokens.value_or(model.generation.max_new_tokens.value_or(kDefaultNewTokens));
+  const models::GenerationDefaults& defaults = model.generation;
+  int64_t usual = defaults.max_new_tokens.value_or(kDefaultNewTokens);
+  if (!defaults.max_new_tokens && defaults.max_length) usual = std::max<int64_t>(1, *defaults.max_length - prompt_rows);
+  const int64_t wanted = options.max_new_tokens.value_or(usual);
   require(wanted >= 1, Fault::bad_request, "the number of new tokens is ", wanted, ", it must be at least 1");
   return std::min(wanted, room_behind(model, prompt_rows));
 }
@@ -126,11 +130,26 @@ void Answering::after_prompt() {
   generation_.reserve(budget_);
 }
 
+int64_t Answering::choose(std::span<const float> scores) {
+  const models::TokenRules& rules = model_.generation.rules;
+  if (!rules.any()) return sample(scores, seen_, policy_, random_);
+  std::vector<float> logits(scores.begin(), scores.end());
+  const AnswerSoFar so_far{.ids = seen_,
+                           .prompt_rows = answer_.timings.prompt_rows,
+                           .made = static_cast<int64_t>(answer_.tokens.size()),
+                           .most = budget_,
+                           .eos_ids = model_.prompt.eos_ids};
+  apply_rules(rules, so_far, policy_.repetition_penalty, logits);
+  SamplingPolicy policy = policy_;
+  policy.repetition_penalty = 1;  // is among what was applied
+  return sample(logits, seen_, policy, random_);
+}
+
 void Answering::accept(std::span<const float> scores) {
   const bool first = !prefilled();
   mark_.reset();
   if (first) after_prompt();
-  const int64_t id = sample(scores, seen_, policy_, random_);
+  const int64_t id = choose(scores);
   if (first) {
     answer_.timings.prefill_ms = clock_.elapsed_ms();
     clock_ = {};

@@ -63,6 +63,7 @@ class Answering {
 
  private:
   void after_prompt();
+  int64_t choose(std::span<const float> scores);
   void emit(const std::string& piece);
   void finish();
 
