@@ -46,15 +46,12 @@ image::PreprocessConfig read_processor(const fs::path& folder) {
 }
 
 std::string assumption(const std::string& conversation, const std::string& source) {
-  std::string known;
-  for (const std::string& name : text::conversation_names()) known += (known.empty() ? "" : ", ") + name;
   return concat(source,
-                ": neither the folder's name nor a key nor a chat template says which conversation the model "
+                ": neither a key nor the folder's name nor a chat template says which conversation the model "
                 "was trained with, so ",
                 conversation,
-                " is assumed; if that is wrong, set \"conversation\" there to "
-                "one of ",
-                known);
+                " is assumed; if that is wrong, set \"conversation\" there, for "
+                "example to llava_llama_3, mistral_instruct or qwen_1_5");
 }
 
 }  // namespace

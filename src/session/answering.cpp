@@ -5,6 +5,7 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "base/error.h"
@@ -140,6 +141,9 @@ int64_t Answering::choose(std::span<const float> scores) {
                            .most = budget_,
                            .eos_ids = model_.prompt.eos_ids};
   apply_rules(rules, so_far, policy_.repetition_penalty, logits);
+  const bool any = std::any_of(logits.begin(), logits.end(), [](float logit) { return std::isfinite(logit); });
+  require(any, Fault::bad_file, model_.name, ": generation_config.json leaves no token to choose as new token ",
+          so_far.made + 1, "; take suppress_tokens or bad_words_ids out of it");
   SamplingPolicy policy = policy_;
   policy.repetition_penalty = 1;  // is among what was applied
   return sample(logits, seen_, policy, random_);

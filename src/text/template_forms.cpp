@@ -11,6 +11,7 @@ namespace {
 // A list that is printed as such (repr, tojson) writes the line end as "\n", so the text is not found in it.
 constexpr const char* kSystemText = "system\nprobe";
 constexpr const char* kUserText = "user\nprobe";
+constexpr const char* kOtherText = "other words";
 constexpr const char* kAssistantText = "assistant\nprobe";
 
 // The first that fits is taken. Parts are what transformers' processors hand over.
@@ -53,8 +54,13 @@ class Probe {
     const std::optional<std::string> rendered = render(messages);
     return rendered && rendered->find(text) != std::string::npos;
   }
-  bool renders(ContentForm form) const {
-    return render(Json::array({in_form(form, text_message("user", kUserText))})).has_value();
+  std::optional<std::string> rendered(ContentForm form, const char* text) const {
+    return render(Json::array({in_form(form, text_message("user", text))}));
+  }
+  /// Whether the text makes a difference.
+  bool reads_text(ContentForm form) const {
+    const auto one = rendered(form, kUserText), other = rendered(form, kOtherText);
+    return one && other && one != other;
   }
   bool shows_text(ContentForm form) const {
     return shows(Json::array({in_form(form, text_message("user", kUserText))}), kUserText);
@@ -120,10 +126,11 @@ ContentForms find_forms(const ProbeRender& render) {
   for (const ContentForm system : {ContentForm::parts, ContentForm::marked_text}) {
     if (!user) user = form_of_user(Probe(render, Json::array({in_form(system, text_message("system", kSystemText))})));
   }
-  // Or change the text ("upper"): then what renders at all is taken.
+  // Or change the text ("upper").
   for (const ContentForm form : kForms) {
-    if (!user && alone.renders(form)) user = form;
+    if (!user && alone.reads_text(form)) user = form;
   }
+  if (!user && alone.rendered(ContentForm::marked_text, kUserText)) user = ContentForm::marked_text;
   const ContentForm form = user.value_or(ContentForm::parts);
   const Json question = in_form(form, text_message("user", kUserText));
   ContentForms forms{.system = form, .user = form, .assistant = form};

@@ -32,7 +32,8 @@ Json content_in(ContentForm form, const Message& message);
 using ProbeRender = std::function<std::optional<std::string>(const Json& messages)>;
 
 /// Finds the form that a template reads, by rendering short messages in each and looking at what comes out: the text
-/// must come out as it is, and a picture as one "<image>". If no form does that, the first that renders is taken.
+/// must come out as it is, and a picture as one "<image>". If no form does that, the first in which the text
+/// makes a difference is taken.
 ContentForms find_forms(const ProbeRender& render);
 
 }  // namespace lithe::text

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 
 #include "text/support.h"
 
@@ -155,6 +155,8 @@ TEST(ChatTemplate, ContentsComeInTheFormThatTheTemplateReads) {
       {"{% if messages[0].role != 'system' %}{{ raise_exception('no system message') }}{% endif %}" + each +
            "{{ m.content.strip() }}" + end,
        in_texts},
+      {each + "{% for c in m.content %}{{ c.text | upper if c.text is defined else '<image>' }}{% endfor %}" + end,
+       "s:BE BRIEF.;u:<image>WHAT?;a:A DOG.;u:SURE?;"},
       {each + "{{ m['content'].upper() }}" + end, "s:BE BRIEF.;u:<IMAGE>\nWHAT?;a:A DOG.;u:SURE?;"},
   };
   for (const auto& [source, expected] : kCases) EXPECT_EQ(render(source, all), expected) << source;
@@ -256,15 +258,15 @@ TEST(ChatTemplate, HostileTemplatesEnd) {
       repeat("{% for a in [1] %}", 5000) + repeat("{% endfor %}", 5000),
   };
   for (const std::string& source : kCases) {
-    const auto start = std::chrono::steady_clock::now();
+    const std::clock_t start = std::clock();  // of this process: others on the machine do not count
     try {
       EXPECT_LE(render(source).size(), std::size_t{1} << 28);
     } catch (const Error& error) {
       EXPECT_EQ(error.fault(), Fault::bad_file) << error.what();
       EXPECT_LT(std::string(error.what()).size(), 2000u);
     }
-    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-    EXPECT_LT(elapsed.count(), 15.0) << source.substr(0, 120);
+    const double elapsed_s = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+    EXPECT_LT(elapsed_s, 15.0) << source.substr(0, 120);
   }
 }
 
