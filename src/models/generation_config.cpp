@@ -228,8 +228,10 @@ GenerationDefaults read_generation(const fs::path& folder, const std::vector<int
   const Json json = read_json_file(folder / kFile, 16 << 20);
   const JsonView file(json, (folder / kFile).string());
   constexpr int64_t kTopKOfTransformers = 50;
+  constexpr int64_t kMaxLengthUnset = 20;  // what transformers 4 wrote for a limit that nobody chose
   defaults.max_new_tokens = most_of(file, "max_new_tokens");
   defaults.max_length = most_of(file, "max_length");
+  if (defaults.max_length == kMaxLengthUnset) defaults.max_length.reset();
   defaults.sample = file.boolean("do_sample", false);
   defaults.temperature = number_in(file, "temperature", 1, 0, 100);
   defaults.top_p = number_in(file, "top_p", 1, 0, 1);

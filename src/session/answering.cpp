@@ -21,7 +21,8 @@ constexpr int64_t kDefaultNewTokens = 512;
 int64_t budget_of(const models::Model& model, int64_t prompt_rows, const AnswerOptions& options) {
   const models::GenerationDefaults& defaults = model.generation;
   int64_t usual = defaults.max_new_tokens.value_or(kDefaultNewTokens);
-  if (!defaults.max_new_tokens && defaults.max_length) usual = std::max<int64_t>(1, *defaults.max_length - prompt_rows);
+  const int64_t left = defaults.max_length.value_or(0) - prompt_rows;
+  if (!defaults.max_new_tokens && left > 0) usual = std::min(usual, left);
   const int64_t wanted = options.max_new_tokens.value_or(usual);
   require(wanted >= 1, Fault::bad_request, "the number of new tokens is ", wanted, ", it must be at least 1");
   return std::min(wanted, room_behind(model, prompt_rows));

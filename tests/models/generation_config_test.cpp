@@ -44,6 +44,7 @@ TEST(GenerationConfig, ReadsLimitsAndStops) {
   const TempFolder folder;
   const GenerationDefaults defaults = read(folder, R"({"max_length": 30, "stop_strings": ["END", "\n\n"]})");
   EXPECT_EQ(defaults.max_length, 30);
+  EXPECT_FALSE(read(folder, R"({"max_length": 20})").max_length);
   EXPECT_EQ(defaults.stop_strings, (std::vector<std::string>{"END", "\n\n"}));
   EXPECT_EQ(read(folder, R"({"stop_strings": "END"})").stop_strings, std::vector<std::string>{"END"});
 }
