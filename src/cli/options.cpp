@@ -9,6 +9,7 @@
 #include "cli/model_path.h"
 #include "cli/number.h"
 #include "cli/progress.h"
+#include "cli/standard_output.h"
 #include "session/threads.h"
 
 namespace lithe::cli {
@@ -73,7 +74,8 @@ session::Session open_session(const std::string& model, const CommonOptions& opt
                                       .device = options.device,
                                       .progress = [&](int64_t done, int64_t total) { progress->show(done, total); }});
   progress.reset();
-  for (const std::string& note : session.notes()) fmt::print(stderr, "note: {}\n", printable(note, kMostSentenceBytes));
+  for (const std::string& note : session.notes())
+    write_err(fmt::format("note: {}\n", printable(note, kMostSentenceBytes)));
   return session;
 }
 
