@@ -7,6 +7,7 @@ use minijinja::escape_formatter;
 use minijinja::machinery::{Instruction, Instructions};
 use minijinja::value::{Object, Tuple, ValueKind};
 use minijinja::{context, Environment, Error, ErrorKind, State, Value};
+use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,26 +23,55 @@ const MAX_WIDTH: i64 = 10_000;
 const MAX_OPERANDS: usize = 60_000;
 const NODE_BYTES: usize = 16;
 const MAX_TIME: Duration = Duration::from_secs(10);
+/// A probe renders a few short messages: what it may make is divided by this.
+const PROBE_DIVISOR: usize = 16;
+const MAX_PROBE_TIME: Duration = Duration::from_secs(2);
 
 pub struct Meter {
+    max_total_bytes: usize,
+    max_time: Duration,
     spent: AtomicUsize,
     start: Instant,
 }
 
-impl Default for Meter {
-    fn default() -> Meter {
-        Meter { spent: AtomicUsize::new(0), start: Instant::now() }
+impl Meter {
+    fn new(probe: bool) -> Meter {
+        Meter {
+            max_total_bytes: MAX_TOTAL_BYTES / divisor(probe),
+            max_time: if probe { MAX_PROBE_TIME } else { MAX_TIME },
+            spent: AtomicUsize::new(0),
+            start: Instant::now(),
+        }
     }
 }
 
+fn divisor(probe: bool) -> usize {
+    if probe {
+        PROBE_DIVISOR
+    } else {
+        1
+    }
+}
+
+thread_local! {
+    /// Each rendering has its own thread.
+    static EXCEEDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread's template wanted more than it may have.
+pub fn exceeded() -> bool {
+    EXCEEDED.with(Cell::get)
+}
+
 fn too_much(what: &str) -> Error {
+    EXCEEDED.with(|flag| flag.set(true));
     Error::new(ErrorKind::InvalidOperation, what.to_string())
 }
 
 impl Meter {
     fn charge(&self, size: usize) -> Result<(), Error> {
         let spent = self.spent.fetch_add(size, Ordering::Relaxed).saturating_add(size);
-        if spent > MAX_TOTAL_BYTES || self.start.elapsed() > MAX_TIME {
+        if spent > self.max_total_bytes || self.start.elapsed() > self.max_time {
             return Err(too_much("it makes too much text or takes too long"));
         }
         Ok(())
@@ -215,7 +245,7 @@ fn refuse_namespace(value: &Value, depth: usize) -> Result<(), Error> {
 }
 
 /// Steps that a template may take. Literal text costs one step whatever its length, so long literals get fewer steps.
-pub fn fuel(instructions: &Instructions) -> u64 {
+pub fn fuel(instructions: &Instructions, probe: bool) -> u64 {
     let mut longest = 1;
     let mut index = 0;
     while let Some(instruction) = instructions.get(index) {
@@ -224,7 +254,7 @@ pub fn fuel(instructions: &Instructions) -> u64 {
         }
         index += 1;
     }
-    (MAX_TOTAL_BYTES / longest).min(MAX_FUEL) as u64
+    ((MAX_TOTAL_BYTES / longest).min(MAX_FUEL) / divisor(probe)) as u64
 }
 
 /// The names of guarding functions, which must live as long as the programs that call them. No template can spell them.
@@ -247,8 +277,8 @@ pub fn names(programs: &[&Instructions]) -> Vec<(String, Step)> {
 }
 
 /// Adds the guarding functions, and a formatter that measures what is written, to the environment.
-pub fn install(names: &[(String, Step)], environment: &mut Environment<'_>) {
-    let meter = Arc::new(Meter::default());
+pub fn install(names: &[(String, Step)], probe: bool, environment: &mut Environment<'_>) {
+    let meter = Arc::new(Meter::new(probe));
     for (name, step) in names {
         let guard = Guard { step: step.clone(), meter: meter.clone() };
         environment.add_global(name.clone(), Value::from_object(guard));

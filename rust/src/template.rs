@@ -1,6 +1,6 @@
 //! Chat templates, through the `minijinja` crate with the settings that transformers gives Jinja.
 
-use crate::boundary::{bytes, guard, panic_text, text, Bytes, Failure, REFUSED};
+use crate::boundary::{bytes, guard, panic_text, text, Bytes, Failure, FAILED, REFUSED, TOO_MUCH};
 use crate::{json, meter, moment};
 use minijinja::machinery::{eval, make_string_output, tokenize, CompiledTemplate, TemplateConfig, Token};
 use minijinja::syntax::SyntaxConfig;
@@ -18,13 +18,14 @@ pub unsafe extern "C" fn lithe_template_render(
     source_size: usize,
     variables: *const u8,
     variables_size: usize,
+    probe: bool,
     out: *mut Bytes,
     error: *mut Bytes,
 ) -> i32 {
     guard(error, || {
         let source = text(source, source_size)?;
         let variables = if variables.is_null() { None } else { Some(bytes(variables, variables_size)) };
-        out.write(Bytes::from_vec(on_deep_stack(|| render(source, variables))?.into_bytes()));
+        out.write(Bytes::from_vec(on_deep_stack(|| render(source, variables, probe))?.into_bytes()));
         Ok(())
     })
 }
@@ -37,7 +38,7 @@ fn on_deep_stack<T: Send>(work: impl FnOnce() -> Result<T, Failure> + Send) -> R
     })
 }
 
-fn render(source: &str, variables: Option<&[u8]>) -> Result<String, Failure> {
+fn render(source: &str, variables: Option<&[u8]>, probe: bool) -> Result<String, Failure> {
     let source = replace_generation_tags(source);
     let compiled = compile(&source)?;
     let Some(variables) = variables else {
@@ -48,18 +49,27 @@ fn render(source: &str, variables: Option<&[u8]>) -> Result<String, Failure> {
     let mut environment = environment(&refusal);
     let programs: Vec<_> = std::iter::once(&compiled.instructions).chain(compiled.blocks.values()).collect();
     let names = meter::names(&programs);
-    meter::install(&names, &mut environment);
+    meter::install(&names, probe, &mut environment);
     let instructions = meter::guarded(&compiled.instructions, &names);
     let blocks = compiled.blocks.iter().map(|(name, block)| (*name, meter::guarded(block, &names))).collect();
-    environment.set_fuel(Some(meter::fuel(&compiled.instructions)));
+    environment.set_fuel(Some(meter::fuel(&compiled.instructions, probe)));
     let mut text = String::new();
     let done = eval(&environment, &instructions, root, &blocks, &mut make_string_output(&mut text), AutoEscape::None);
-    let result = done.map(|_| ()).map_err(|cause| explain(&cause));
+    let result = done.map(|_| ()).map_err(|cause| Failure { code: code_of(&cause), sentence: explain(&cause) });
     if let Some(sentence) = refusal.lock().unwrap().take() {
         return Err(Failure { code: REFUSED, sentence });
     }
     result?;
     Ok(text)
+}
+
+fn code_of(cause: &Error) -> i32 {
+    let exceeded = cause.kind() == ErrorKind::OutOfFuel || meter::exceeded();
+    if exceeded {
+        TOO_MUCH
+    } else {
+        FAILED
+    }
 }
 
 fn compile(source: &str) -> Result<CompiledTemplate<'_>, Failure> {

@@ -2,12 +2,14 @@
 
 #include <fmt/ranges.h>
 #include <algorithm>
+#include <optional>
 
 #include "base/error.h"
 #include "base/printable.h"
 #include "cli/model_path.h"
 #include "cli/number.h"
 #include "cli/progress.h"
+#include "cli/standard_output.h"
 #include "session/threads.h"
 
 namespace lithe::cli {
@@ -65,12 +67,16 @@ void apply(const CommonOptions& options) {
 session::Session open_session(const std::string& model, const CommonOptions& options) {
   apply(options);
   const std::filesystem::path folder = model_folder(model);
-  Progress progress("loading " + folder.filename().string());
-  return session::Session::open(folder,
-                                {.lora = options.lora,
-                                 .weights = options.weights,
-                                 .device = options.device,
-                                 .progress = [&](int64_t done, int64_t total) { progress.update_bytes(done, total); }});
+  std::optional<Progress> progress("loading " + folder.filename().string());
+  session::Session session =
+      session::Session::open(folder, {.lora = options.lora,
+                                      .weights = options.weights,
+                                      .device = options.device,
+                                      .progress = [&](int64_t done, int64_t total) { progress->update_bytes(done, total); }});
+  progress.reset();
+  for (const std::string& note : session.notes())
+    write_err(fmt::format("note: {}\n", printable(note, kMostSentenceBytes)));
+  return session;
 }
 
 }  // namespace lithe::cli

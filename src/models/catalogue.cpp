@@ -1,5 +1,6 @@
 #include "base/error.h"
 #include "models/config.h"
+#include "models/conventions.h"
 #include "models/family.h"
 #include "models/lora.h"
 #include "text/conversation.h"
@@ -40,8 +41,9 @@ namespace {
 /// may be a Vicuna that has seen no picture.
 void complete_lora_config(Json& config, const fs::path& lora, const std::string& source) {
   const JsonView view(config, source);
-  if (!view.has("conversation"))
-    config["conversation"] = text::conversation_for(lora.filename().string(), view.text("model_type"));
+  if (!view.has("conversation")) {
+    if (const auto named = text::conversation_for(hints_of(lora, view))) config["conversation"] = *named;
+  }
   if (!view.has("mm_vision_tower")) return;
   const fs::path tower = named_folder(lora, view.text("mm_vision_tower"));
   if (!tower.empty()) config["mm_vision_tower"] = tower.string();

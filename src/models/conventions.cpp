@@ -4,7 +4,6 @@
 
 #include "base/error.h"
 #include "models/config.h"
-#include "text/conversation.h"
 
 namespace lithe::models {
 namespace {
@@ -40,17 +39,19 @@ void read_packing(const JsonView& config, Model& model) {
 }
 
 image::PreprocessConfig read_processor(const fs::path& folder) {
-  for (const char* name : {"preprocessor_config.json", "processor_config.json"}) {
-    if (!fs::exists(folder / name)) continue;
-    const Json json = read_json_file(folder / name, 1 << 20);
-    return image::PreprocessConfig::from_json(JsonView(json, (folder / name).string()), image::Dialect::transformers);
-  }
-  fail(Fault::bad_file, folder.string(), ": preprocessor_config.json is missing; it comes with the published model");
+  const std::optional<ImageProcessorFile> found = find_image_processor(folder);
+  require(found.has_value(), Fault::bad_file, folder.string(),
+          ": preprocessor_config.json is missing; it comes with the published model");
+  return image::PreprocessConfig::from_json(JsonView(found->settings, found->file), image::Dialect::transformers);
 }
 
-void speak(const std::string& conversation, Model& model) {
-  model.prompt.conversation = conversation;
-  model.prompt.stop_strings = {text::conversation_stop(conversation)};
+std::string assumption(const std::string& conversation, const std::string& source) {
+  return concat(source,
+                ": neither a key nor the folder's name nor a chat template says which conversation the model "
+                "was trained with, so ",
+                conversation,
+                " is assumed; if that is wrong, set \"conversation\" there, for "
+                "example to llava_llama_3, mistral_instruct or qwen_1_5");
 }
 
 }  // namespace
@@ -63,7 +64,38 @@ std::optional<JsonView> read_conventions(const JsonView& config, const char* oth
   return conventions;
 }
 
-void follow_llava(const JsonView& keys, const std::string& conversation, Model& model) {
+text::ConversationHints hints_of(const fs::path& folder, const JsonView& config) {
+  std::string name = folder.filename().string();
+  if (name.starts_with("checkpoint-")) name = concat(folder.parent_path().filename().string(), "_", name);
+  return {.folder = name,
+          .model_type = config.text("model_type", ""),
+          .base = fs::path(config.text("_name_or_path", "")).filename().string()};
+}
+
+ConversationChoice choose_conversation(const fs::path& folder, const fs::path& files, const JsonView& config) {
+  if (config.has("conversation")) return {config.text("conversation")};
+  if (const auto named = text::conversation_for(hints_of(folder, config))) return {*named};
+  if (text::ChatTemplate::open(files)) return {kOwnTemplate};
+  return {.name = "vicuna_v1", .assumed = true};
+}
+
+void follow_conversation(const ConversationChoice& choice, const std::string& source, Model& model) {
+  model.prompt.conversation = choice.name;
+  if (choice.assumed) model.notes.push_back(assumption(choice.name, source));
+  if (choice.name == kOwnTemplate) {
+    model.prompt.chat_template = text::ChatTemplate::open(model.folder);
+    require(model.prompt.chat_template.has_value(), Fault::bad_file, source, ": 'conversation' is '", kOwnTemplate,
+            "', but the folder has no chat template; copy the one of its tokenizer there");
+    return;
+  }
+  try {
+    model.prompt.stop_strings = {text::conversation_stop(choice.name)};
+  } catch (const Error& error) {
+    fail(Fault::bad_file, source, ": 'conversation': ", error.what());
+  }
+}
+
+void follow_llava(const JsonView& keys, Model& model) {
   Json aspect = keys.json();
   if (keys.text("image_aspect_ratio", "").starts_with("anyres_max_")) aspect["image_aspect_ratio"] = "anyres";
   model.preprocess.dialect = image::Dialect::original;
@@ -71,7 +103,6 @@ void follow_llava(const JsonView& keys, const std::string& conversation, Model& 
   model.preprocess.take_model_config(JsonView(aspect, keys.source()));
   read_packing(keys, model);
   model.prompt.dialect = text::Dialect::original;
-  speak(conversation, model);
 }
 
 void follow_transformers(const JsonView& config, bool next, Model& model) {
@@ -82,7 +113,22 @@ void follow_transformers(const JsonView& config, bool next, Model& model) {
   }
   model.prompt.dialect = text::Dialect::hf;
   model.prompt.chat_template = text::ChatTemplate::open(model.folder);
-  if (!model.prompt.chat_template) speak(config.text("conversation", text::conversation_for(model.name, "")), model);
+  if (!model.prompt.chat_template)
+    follow_conversation(choose_conversation(model.folder, model.folder, config), config.source(), model);
+}
+
+std::optional<ImageProcessorFile> find_image_processor(const fs::path& folder) {
+  const fs::path processor = folder / "processor_config.json", own = folder / "preprocessor_config.json";
+  if (fs::exists(processor)) {
+    const Json json = read_json_file(processor, 1 << 20);
+    const JsonView view(json, processor.string());
+    if (view.has("image_processor")) {
+      const JsonView nested = view.object("image_processor");
+      return ImageProcessorFile{nested.source(), nested.json()};
+    }
+  }
+  if (fs::exists(own)) return ImageProcessorFile{own.string(), read_json_file(own, 1 << 20)};
+  return std::nullopt;
 }
 
 }  // namespace lithe::models

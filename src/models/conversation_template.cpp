@@ -28,11 +28,12 @@ constexpr const char* kFlat =
 )";
 
 /// Cuts a system message off; without one the conversation's own stands.
-std::string cut_system(const std::string& own, const std::string& head) {
-  return concat(R"({%- set state = namespace(system=)", quoted(own), R"(, turns=messages, first=true) -%}
+std::string cut_system(const Conversation& c) {
+  return concat(R"({%- set state = namespace(system=)", quoted(concat(c.system_head, c.system)),
+                R"(, turns=messages, first=true) -%}
 {%- if messages and messages[0]['role'] == 'system' -%}
 {%- set state.system = )",
-                quoted(head), R"( ~ flat(messages[0]['content']) -%}{%- set state.turns = messages[1:] -%}
+                quoted(c.system_head), R"( ~ flat(messages[0]['content']) -%}{%- set state.turns = messages[1:] -%}
 {%- endif -%}
 )");
 }
@@ -60,19 +61,19 @@ std::string by_role(const std::string& user, const std::string& assistant) {
 }
 
 std::string turns_template(const Conversation& c) {
-  return concat(kFlat, cut_system(c.system, ""), "{{ state.system ~ ", quoted(c.separator), " }}\n", kEachTurn, "{{ ",
+  return concat(kFlat, cut_system(c), "{{ state.system ~ ", quoted(c.separator), " }}\n", kEachTurn, "{{ ",
                 by_role(concat(c.user, ":"), concat(c.assistant, ":")), " }}{%- if text -%}{{ ' ' ~ text ~ ",
                 by_role(c.separator, c.end), " }}{%- endif -%}", kNext, open_answer(concat(c.assistant, ":")));
 }
 
 std::string chatml_template(const Conversation& c) {
-  return concat(kFlat, cut_system(c.system, "<|im_start|>system\n"), "{{ state.system ~ ", quoted(c.separator), " }}\n",
-                kEachTurn, "{{ ", by_role(c.user, c.assistant), " }}{%- if text -%}{{ text ~ ", quoted(c.separator),
-                " }}{%- endif -%}", kNext, open_answer(c.assistant));
+  return concat(kFlat, cut_system(c), "{{ state.system ~ ", quoted(c.separator), " }}\n", kEachTurn, "{{ ",
+                by_role(c.user, c.assistant), " }}{%- if text -%}{{ text ~ ", quoted(c.separator), " }}{%- endif -%}",
+                kNext, open_answer(c.assistant));
 }
 
 std::string llama_2_template(const Conversation& c) {
-  return concat(kFlat, cut_system(c.system, ""), kEachTurn, R"({%- if text and user -%}
+  return concat(kFlat, cut_system(c), kEachTurn, R"({%- if text and user -%}
 {{ ('' if state.first else )",
                 quoted(c.separator), R"() ~ '[INST] ' }}
 {%- if state.first and state.system -%}{{ '<<SYS>>\n' ~ state.system ~ '\n<</SYS>>\n\n' }}{%- endif -%}
@@ -81,8 +82,22 @@ std::string llama_2_template(const Conversation& c) {
                 quoted(concat(" ", c.end)), " }}{%- endif -%}", kNext, "\n");
 }
 
+std::string llama_3_template(const Conversation& c) {
+  const auto head = [](const char* role) { return concat("<|start_header_id|>", role, "<|end_header_id|>\n\n"); };
+  return concat(kFlat, cut_system(c), "{{ ", quoted("<|begin_of_text|>" + head("system")), " ~ state.system | trim ~ ",
+                quoted(c.separator), " }}\n", kEachTurn, "{%- if text -%}{{ ", by_role(head(c.user), head(c.assistant)),
+                " ~ text | trim ~ ", quoted(c.separator), " }}{%- endif -%}", kNext, open_answer(head(c.assistant)));
+}
+
+std::string gemma_template(const Conversation& c) {
+  return concat(kFlat, cut_system(c), "{%- if state.system -%}{{ raise_exception('",
+                "this conversation has no place for a system message') }}{%- endif -%}\n", kEachTurn, "{{ ",
+                by_role(c.user, c.assistant), " }}{%- if text -%}{{ text ~ ", quoted(c.separator), " }}{%- endif -%}",
+                kNext, open_answer(c.assistant));
+}
+
 std::string plain_template(const Conversation& c) {
-  return concat(kFlat, cut_system(c.system, ""), "{{ state.system }}\n", kEachTurn, "{%- if text -%}{{ text ~ ",
+  return concat(kFlat, cut_system(c), "{{ state.system }}\n", kEachTurn, "{%- if text -%}{{ text ~ ",
                 quoted(c.separator), " }}{%- endif -%}", kNext, "\n");
 }
 
@@ -98,6 +113,10 @@ std::optional<std::string> template_of_conversation(const std::string& name) {
       return chatml_template(conversation);
     case Layout::llama_2:
       return llama_2_template(conversation);
+    case Layout::llama_3:
+      return llama_3_template(conversation);
+    case Layout::gemma:
+      return gemma_template(conversation);
     case Layout::plain:
       return plain_template(conversation);
   }

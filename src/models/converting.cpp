@@ -18,7 +18,6 @@
 #include "models/renamed_weights.h"
 #include "models/tokenizer_files.h"
 #include "plan/parse.h"
-#include "text/conversation.h"
 
 namespace lithe::models {
 namespace {
@@ -37,7 +36,8 @@ class Conversion {
         folder_(folder),
         config_(read_json_file(model.folder / "config.json", 16 << 20)),
         view_(config_, (model.folder / "config.json").string()),
-        weights_(model, view_) {}
+        weights_(model, view_),
+        notes_(model.notes) {}
 
   Converted to_hf() {
     require_two_layers();
@@ -48,8 +48,7 @@ class Conversion {
     if (follows_llava(model_)) {
       io::write_json_atomic(part() / "preprocessor_config.json", processor_config(model_, false));
       io::write_json_atomic(part() / "processor_config.json", prompt_processor_config(model_));
-      if (const auto jinja = template_of_conversation(model_.prompt.conversation))
-        io::write_text_atomic(part() / "chat_template.jinja", *jinja);
+      if (const auto jinja = chat_template()) io::write_text_atomic(part() / "chat_template.jinja", *jinja);
     }
     if (fs::exists(model_.folder / "plan.json") || !model_.decoder.config.routers.empty()) write_plan();
     copy_rest();
@@ -65,10 +64,13 @@ class Conversion {
     if (fs::exists(model_.folder / "plan.json") && !p_mod) write_plan();
     const JsonView own = conventions();
     const bool inside = own.boolean("tower_inside", false);
-    drop_image_mark({model_.folder, part()}, own.integer("added_image_token", -1), own.has("vocab_size"));
+    const auto rows_from = own.has("vocab_size") ? std::optional(own.integer("vocab_size")) : std::nullopt;
+    drop_image_mark({model_.folder, part()}, own.integer("added_image_token", -1), rows_from);
     io::make_folder(part() / "vision_tower");
     io::write_json_atomic(part() / "vision_tower/config.json", tower_config(model_.tower.config));
     io::write_json_atomic(part() / "vision_tower/preprocessor_config.json", processor_config(model_, true));
+    if (follows_llava(model_) && model_.prompt.chat_template)
+      io::write_text_atomic(part() / "chat_template.jinja", model_.prompt.chat_template->source());
     copy_rest();
     Layout layout = llava_original_layout(nullptr, "mlp2x_gelu", model_.decoder.config.routers);
     weights_.write_apart(part(), layout, model_.decoder.config.vocab, inside);
@@ -82,6 +84,12 @@ class Conversion {
 
  private:
   const fs::path& part() const { return folder_.part(); }
+
+  /// The prompts of a model that follows LLaVA, as a template.
+  std::optional<std::string> chat_template() const {
+    if (model_.prompt.chat_template) return model_.prompt.chat_template->source();
+    return template_of_conversation(model_.prompt.conversation);
+  }
 
   void require_two_layers() const {
     require(model_.has_tower(), Fault::bad_request, model_.name,
@@ -157,7 +165,7 @@ class Conversion {
     if (packing.order == Packing::Order::spatial || packing.max_patches ||
         tiles != (packing.order == Packing::Order::spatial_unpad))
       notes_.push_back("transformers would make other rows of a picture's tiles");
-    if (follows_llava(model_) && !template_of_conversation(model_.prompt.conversation))
+    if (follows_llava(model_) && !chat_template())
       notes_.push_back(concat("the conversation ", model_.prompt.conversation, " has no form as a chat template"));
   }
 
@@ -177,18 +185,15 @@ class Conversion {
   std::vector<std::string> notes_;
 };
 
-/// Without a template the prompt follows the folder's name, which is another one now.
+/// A prompt may follow the folder's name, which is another one now.
 void pin_conversation(const io::NewFolder& folder) {
   const fs::path file = folder.part() / "config.json";
   if (!fs::exists(file)) return;
   Json config = read_json_file(file, 16 << 20);
   if (!config.is_object() || config.contains("conversation")) return;
-  const Json type = config.value("model_type", Json(""));
-  const auto conversation_of = [&](const fs::path& path) {
-    return text::conversation_for(path.filename().string(), type.is_string() ? type.get<std::string>() : "");
-  };
-  const std::string own = conversation_of(folder.source());
-  if (own == conversation_of(folder.place())) return;
+  const JsonView view(config, file.string());
+  const std::string own = choose_conversation(folder.source(), folder.source(), view).name;
+  if (own == choose_conversation(folder.place(), folder.source(), view).name) return;
   config["conversation"] = own;
   io::write_json_atomic(file, config);
 }

@@ -21,19 +21,23 @@ bool has_tokenizer(const fs::path& folder) {
 
 /// An integer, or a list of integers.
 std::vector<int64_t> ids_in(const JsonView& config, const char* key) {
-  std::vector<int64_t> ids;
-  if (!config.has(key)) return ids;
+  if (!config.has(key)) return {};
   const Json& value = config.json()[key];
-  const auto add = [&](const Json& id) {
-    if (!id.is_number_integer())
-      fail(Fault::bad_file, config.source(), ": '", key, "' must be an id or a list of ids, got ",
-           printable(value.dump(-1, ' ', true)));
-    ids.push_back(id.get<int64_t>());
-  };
-  if (value.is_array())
-    std::for_each(value.begin(), value.end(), add);
-  else
-    add(value);
+  const Json list = value.is_array() ? value : Json::array({value});
+  const bool are_ids = std::all_of(list.begin(), list.end(), [](const Json& id) { return id.is_number_integer(); });
+  require(are_ids, Fault::bad_file, config.source(), ": '", key, "' must be an id or a list of ids, got ",
+          printable(value.dump(-1, ' ', true)));
+  return list.get<std::vector<int64_t>>();
+}
+
+/// Stop strings that are one special token, which never comes out as text.
+std::vector<int64_t> stop_ids(const Model& model) {
+  std::vector<int64_t> ids;
+  if (!model.tokenizer) return ids;
+  for (const std::string& stop : model.prompt.stop_strings) {
+    const auto id = model.tokenizer->id_of(stop);
+    if (id && model.tokenizer->is_special(*id)) ids.push_back(*id);
+  }
   return ids;
 }
 
@@ -138,36 +142,19 @@ plan::ModelFacts facts_of(const Model& model) {
   return facts;
 }
 
-GenerationDefaults read_generation(const fs::path& folder) {
-  GenerationDefaults defaults;
-  if (!fs::exists(folder / "generation_config.json")) return defaults;
-  const Json json = read_json_file(folder / "generation_config.json", 1 << 20);
-  const JsonView file(json, (folder / "generation_config.json").string());
-  constexpr int64_t kMaxTokens = int64_t{1} << 24, kTopKOfTransformers = 50;
-  if (file.has("max_new_tokens")) {
-    defaults.max_new_tokens = file.integer("max_new_tokens");
-    require(*defaults.max_new_tokens > 0 && *defaults.max_new_tokens <= kMaxTokens, Fault::bad_file, file.source(),
-            ": 'max_new_tokens' is ", *defaults.max_new_tokens, ", it must lie between 1 and ", kMaxTokens);
-  }
-  defaults.sample = file.boolean("do_sample", false);
-  defaults.temperature = number_in(file, "temperature", 1, 0, 100);
-  defaults.top_p = number_in(file, "top_p", 1, 0, 1);
-  defaults.min_p = number_in(file, "min_p", 0, 0, 1);
-  defaults.repetition_penalty = number_in(file, "repetition_penalty", 1, 1e-3, 1e3);
-  defaults.top_k = std::max<int64_t>(0, file.integer("top_k", kTopKOfTransformers));
-  return defaults;
-}
-
 std::vector<int64_t> read_eos_ids(const Model& model, const JsonView& config) {
   std::vector<int64_t> ids;
   const fs::path generation = model.folder / "generation_config.json";
   if (fs::exists(generation)) {
-    const Json json = read_json_file(generation, 1 << 20);
+    const Json json = read_json_file(generation, 16 << 20);
     ids = ids_in(JsonView(json, generation.string()), "eos_token_id");
   }
   if (ids.empty()) ids = ids_in(config, "eos_token_id");
   if (ids.empty() && config.has("text_config")) ids = ids_in(config.object("text_config"), "eos_token_id");
   if (ids.empty() && model.tokenizer && model.tokenizer->eos()) ids.push_back(*model.tokenizer->eos());
+  for (const int64_t id : stop_ids(model)) {
+    if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
+  }
   std::erase_if(ids, [&](int64_t id) { return id < 0 || id >= model.decoder.config.vocab; });
   std::sort(ids.begin(), ids.end());  // as ends() needs them
   return ids;
@@ -178,8 +165,11 @@ void complete(Model& model, const Source& source, const std::optional<plan::Plan
   plan::check(model.facts);
   model.plan = choose_plan(model, without_attention(published, model.decoder, model.tower));
   if (has_tokenizer(model.folder)) model.tokenizer = text::Tokenizer::open(model.folder, model.prompt.dialect);
-  model.generation = read_generation(model.folder);
   model.prompt.eos_ids = read_eos_ids(model, source.config);
+  model.generation = read_generation(model.folder, model.prompt.eos_ids);
+  std::vector<std::string>& stops = model.prompt.stop_strings;
+  stops.insert(stops.end(), model.generation.stop_strings.begin(), model.generation.stop_strings.end());
+  if (auto note = not_obeyed_note(model.folder, model.generation)) model.notes.push_back(*note);
 }
 
 }  // namespace lithe::models

@@ -63,9 +63,6 @@ void complete(Model& model, const Source& source, const std::optional<plan::Plan
 /// Facts of the parts of a model.
 plan::ModelFacts facts_of(const Model& model);
 
-/// generation_config.json where it is there. Throws Error{bad_file}.
-GenerationDefaults read_generation(const std::filesystem::path& folder);
-
 /// The ids that end an answer: of generation_config.json, else of config.json, else the tokenizer's; ids outside the
 /// vocabulary are left out, as nothing can ever produce them.
 std::vector<int64_t> read_eos_ids(const Model& model, const JsonView& config);

@@ -180,6 +180,7 @@ Json hf_config(const Model& model, const JsonView& config, const ImageMark& mark
   json["text_config"] = std::move(text);
   json["vision_config"] = std::move(vision);
   copy_keys(config.json(), {"eas", kFixedSites}, json);
+  if (!model.prompt.conversation.empty() && !follows_llava(model)) json["conversation"] = model.prompt.conversation;
   if (follows_llava(model)) json[kConventions] = llava_conventions(model, config, mark, tower_inside);
   return json;
 }
@@ -201,6 +202,7 @@ Json original_config(const Model& model, const JsonView& config, const std::opti
   json["mod_bias_enabled"] = model.decoder.config.router_bias;
   if (model.decoder.config.routers.empty()) json.erase("mod_bias_enabled");
   copy_keys(config.json(), {"eas", kFixedSites, "conversation"}, json);
+  if (!model.prompt.conversation.empty()) json["conversation"] = model.prompt.conversation;
   if (!follows_llava(model)) {
     json[kConventions] = {{"of", "transformers"}};
     return json;

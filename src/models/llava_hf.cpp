@@ -145,7 +145,9 @@ std::unique_ptr<Model> open_llava_hf(const Source& source) {
     model->image_newline.reset();
     model->packing = {};
     model->prompt = {};
-    follow_llava(*conventions, conventions->text("conversation"), *model);
+    model->notes.clear();
+    follow_llava(*conventions, *model);
+    follow_conversation({conventions->text("conversation")}, conventions->source(), *model);
   }
   take_weights(loader, checkpoint, layout, tower_files, *model);
   loader.load(*model);

@@ -9,7 +9,6 @@
 #include "models/known_towers.h"
 #include "models/layouts.h"
 #include "plan/schedule.h"
-#include "text/conversation.h"
 
 namespace lithe::models {
 namespace {
@@ -49,10 +48,10 @@ TowerSource find_tower(const Source& source) {
     fail_without_tower(source.folder, name);
   }
   for (const fs::path& folder : {tower.folder, source.folder}) {
-    const fs::path file = folder / "preprocessor_config.json";
-    if (folder.empty() || !fs::exists(file)) continue;
-    tower.preprocessing_name = file.string();
-    tower.preprocessing = read_json_file(file, 1 << 20);
+    auto found = folder.empty() ? std::nullopt : find_image_processor(folder);
+    if (!found) continue;
+    tower.preprocessing_name = std::move(found->file);
+    tower.preprocessing = std::move(found->settings);
     return tower;
   }
   require(known, Fault::bad_file, tower.folder.string(),
@@ -138,12 +137,12 @@ void read_vision(const Source& source, const Layout& layout, WeightLoader& loade
   model.projector =
       shaped_projector(projector_widths(config, model.tower.config.width, hidden), true, ops::Activation::gelu);
   if (read_conventions(config, "transformers")) {
-    model.prompt = {};
     follow_transformers(config, config.text("mm_patch_merge_type", "flat") == "spatial_unpad", model);
   } else {
     model.preprocess = image::PreprocessConfig::from_json(JsonView(tower.preprocessing, tower.preprocessing_name),
                                                           image::Dialect::original);
-    follow_llava(config, model.prompt.conversation, model);
+    follow_llava(config, model);
+    follow_conversation(choose_conversation(source.folder, source.folder, config), config.source(), model);
   }
   take_projector(loader, checkpoint, model.projector, layout);
   take_tower(loader, files, model.tower);
@@ -176,9 +175,6 @@ std::unique_ptr<Model> open_llava_original(const Source& source) {
   model->family = "llava_original";
   model->folder = source.folder;
   model->prompt.dialect = text::Dialect::original;
-  model->prompt.conversation =
-      config.text("conversation", text::conversation_for(model->name, config.text("model_type")));
-  model->prompt.stop_strings = {text::conversation_stop(model->prompt.conversation)};
   std::optional<plan::Plan> published;
   if (plan::is_public_pmod(config)) {
     size_in(config, "num_hidden_layers", 32, plan::kMaxLayers);  // bounded before a plan of that depth is made
@@ -193,6 +189,8 @@ std::unique_ptr<Model> open_llava_original(const Source& source) {
   take_decoder(loader, checkpoint, model->decoder, layout);
   if (config.has("mm_vision_tower") || config.has("vision_tower"))
     read_vision(source, layout, loader, checkpoint, *model);
+  else
+    follow_conversation(choose_conversation(source.folder, source.folder, config), config.source(), *model);
   loader.refuse_others(checkpoint);
   loader.load(*model);
   tie(model->decoder);

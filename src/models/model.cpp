@@ -47,11 +47,19 @@ ImageRows Model::encode_image(const image::Image& picture, const plan::Plan* gov
 std::string Model::render(const std::vector<text::Message>& messages) const {
   if (!prompt.chat_template) return text::render_conversation(prompt.conversation, messages, true);
   text::TemplateOptions options;
+  const auto text_of = [&](const std::optional<int64_t>& id) { return id ? tokenizer->token_of(*id) : ""; };
   if (tokenizer) {
     options.bos_token = tokenizer->bos_text();
     options.eos_token = tokenizer->eos_text();
+    options.unk_token = text_of(tokenizer->unk());
+    options.pad_token = text_of(tokenizer->pad());
   }
-  return prompt.chat_template->render(messages, options);
+  std::string text = prompt.chat_template->render(messages, options);
+  // The tokenizer adds BOS by itself, so one that the template wrote would be a second.
+  const bool own_bos = prompt.dialect == text::Dialect::original && tokenizer && tokenizer->adds_bos() &&
+                       text.starts_with(options.bos_token);
+  if (own_bos) text.erase(0, options.bos_token.size());
+  return text;
 }
 
 }  // namespace lithe::models

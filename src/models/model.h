@@ -15,6 +15,7 @@
 #include "image/heat_map.h"
 #include "image/image.h"
 #include "image/preprocess.h"
+#include "models/generation_config.h"
 #include "models/parts/decoder.h"
 #include "models/parts/projector.h"
 #include "models/parts/vision_tower.h"
@@ -65,21 +66,14 @@ struct ImageRows {
 /// How a prompt is written for a family: a Jinja template of the folder, or an original LLaVA conversation.
 struct PromptStyle {
   std::optional<text::ChatTemplate> chat_template;
-  std::string conversation;  ///< Used where there is no template.
+  std::string
+      conversation;  ///< Used if there is no template; "chat_template": it was chosen in a conversation's place.
   text::Dialect dialect = text::Dialect::hf;
   std::vector<std::string> stop_strings;
   std::vector<int64_t> eos_ids;  ///< Ascending.
 
   /// Whether an answer ends with this token.
   bool ends(int64_t id) const { return std::binary_search(eos_ids.begin(), eos_ids.end(), id); }
-};
-
-/// generation_config.json, as far as decoding goes.
-struct GenerationDefaults {
-  std::optional<int64_t> max_new_tokens;
-  bool sample = false;
-  double temperature = 1.0, top_p = 1.0, min_p = 0.0, repetition_penalty = 1.0;
-  int64_t top_k = 0;
 };
 
 /// Where a weight lies on disk, so that it can be written anew.
@@ -119,6 +113,8 @@ struct Model {
   int64_t weight_bytes = 0;                     ///< As held.
   std::map<std::string, WeightOrigin> origins;  ///< By the names that `visit` gives; empty for random models.
   std::optional<LoraUse> lora;
+  /// What was assumed of the folder, and what of it is not obeyed: sentences that a front end shows once.
+  std::vector<std::string> notes;
 
   bool has_tower() const { return facts.tower.has_value(); }
 

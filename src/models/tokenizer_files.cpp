@@ -63,15 +63,27 @@ void add_to_settings(const TokenizerChange& change, int64_t id) {
   io::write_json_atomic(change.to / kSettings, json);
 }
 
-/// generation_config.json; where there is none, one that changes nothing but the suppressed rows.
+/// The ids of the file's own suppress_tokens below `vocab`.
+Json own_suppressed(const Json& json, int64_t vocab) {
+  Json kept = Json::array();
+  if (!json.contains(kSuppressed) || !json[kSuppressed].is_array()) return kept;
+  for (const Json& id : json[kSuppressed]) {
+    if (!id.is_number_integer() || id.get<int64_t>() < vocab) kept.push_back(id);
+  }
+  return kept;
+}
+
+/// generation_config.json; if there is none, one that changes nothing but the suppressed rows.
 void suppress_rows(const TokenizerChange& change, int64_t vocab, int64_t rows) {
-  Json suppressed = Json::array();
-  for (int64_t id = vocab; id < rows; ++id) suppressed.push_back(id);
+  const auto add_rows = [&](Json suppressed) {
+    for (int64_t id = vocab; id < rows; ++id) suppressed.push_back(id);
+    return suppressed;
+  };
   if (!fs::exists(change.from / kGeneration)) {
-    const Json json = {{"top_k", 0}, {kSuppressed, suppressed}};
+    const Json json = {{"top_k", 0}, {kSuppressed, add_rows(Json::array())}};
     return io::write_json_atomic(change.to / kGeneration, json);
   }
-  rewrite(change, kGeneration, [&](Json& json) { json[kSuppressed] = suppressed; });
+  rewrite(change, kGeneration, [&](Json& json) { json[kSuppressed] = add_rows(own_suppressed(json, vocab)); });
 }
 
 }  // namespace
@@ -95,9 +107,13 @@ void add_image_mark(const TokenizerChange& change, const ImageMark& mark, int64_
   add_to_settings(change, mark.id);
 }
 
-void drop_image_mark(const TokenizerChange& change, int64_t added, bool drops_rows) {
-  if (drops_rows) {
-    rewrite(change, kGeneration, [](Json& json) { json.erase(kSuppressed); });
+void drop_image_mark(const TokenizerChange& change, int64_t added, std::optional<int64_t> vocab) {
+  if (vocab) {
+    rewrite(change, kGeneration, [&](Json& json) {
+      const Json own = own_suppressed(json, *vocab);
+      json.erase(kSuppressed);
+      if (!own.empty()) json[kSuppressed] = own;
+    });
   } else {
     copy(change, kGeneration);
   }

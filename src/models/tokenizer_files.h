@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 
 #include "base/json.h"
 #include "models/layout_configs.h"
@@ -13,12 +14,12 @@ struct TokenizerChange {
   std::filesystem::path from, to;
 };
 
-/// Teaches a tokenizer "<image>", and generation that no answer holds the rows behind `vocab`.
+/// Teaches a tokenizer "<image>", and generation that no answer holds the rows from `vocab` on.
 /// Throws Error{bad_file} for files that are no such thing.
 void add_image_mark(const TokenizerChange& change, const ImageMark& mark, int64_t vocab);
 
-/// The inverse: `added` is the id that add_image_mark gave, or negative where nothing was added; `drops_rows` says that
-/// there were rows behind the vocabulary.
-void drop_image_mark(const TokenizerChange& change, int64_t added, bool drops_rows);
+/// The inverse: `added` is the id that add_image_mark gave, or negative if it added none; `vocab` says that there were
+/// rows from there on.
+void drop_image_mark(const TokenizerChange& change, int64_t added, std::optional<int64_t> vocab);
 
 }  // namespace lithe::models

@@ -5,6 +5,7 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "base/error.h"
@@ -12,6 +13,7 @@
 #include "session/counted_cost.h"
 #include "session/errors.h"
 #include "session/finite.h"
+#include "session/token_rules.h"
 #include "session/watch.h"
 
 namespace lithe::session {
@@ -20,7 +22,11 @@ namespace {
 constexpr int64_t kDefaultNewTokens = 512;
 
 int64_t budget_of(const models::Model& model, int64_t prompt_rows, const AnswerOptions& options) {
-  const int64_t wanted = options.max_new_tokens.value_or(model.generation.max_new_tokens.value_or(kDefaultNewTokens));
+  const models::GenerationDefaults& defaults = model.generation;
+  int64_t usual = defaults.max_new_tokens.value_or(kDefaultNewTokens);
+  const int64_t left = defaults.max_length.value_or(0) - prompt_rows;
+  if (!defaults.max_new_tokens && left > 0) usual = std::min(usual, left);
+  const int64_t wanted = options.max_new_tokens.value_or(usual);
   require(wanted >= 1, Fault::bad_request, "the number of new tokens is ", wanted, ", it must be at least 1");
   return std::min(wanted, room_behind(model, prompt_rows));
 }
@@ -133,6 +139,24 @@ void Answering::after_prompt() {
   generation_.reserve(budget_);
 }
 
+int64_t Answering::choose(std::span<const float> scores) {
+  const models::TokenRules& rules = model_.generation.rules;
+  if (!rules.any()) return sample(scores, seen_, policy_, random_);
+  std::vector<float> logits(scores.begin(), scores.end());
+  const AnswerSoFar so_far{.ids = seen_,
+                           .prompt_rows = answer_.timings.prompt_rows,
+                           .made = static_cast<int64_t>(answer_.tokens.size()),
+                           .most = budget_,
+                           .eos_ids = model_.prompt.eos_ids};
+  apply_rules(rules, so_far, policy_.repetition_penalty, logits);
+  const bool any = std::any_of(logits.begin(), logits.end(), [](float logit) { return std::isfinite(logit); });
+  require(any, Fault::bad_file, model_.name, ": generation_config.json leaves no token to choose as new token ",
+          so_far.made + 1, "; take suppress_tokens or bad_words_ids out of it");
+  SamplingPolicy policy = policy_;
+  policy.repetition_penalty = 1;  // is among what was applied
+  return sample(logits, seen_, policy, random_);
+}
+
 void Answering::accept(std::span<const float> scores) {
   const bool first = !prefilled();
   mark_.reset();
@@ -141,7 +165,7 @@ void Answering::accept(std::span<const float> scores) {
     return fail(std::make_exception_ptr(error));
   }
   if (first) after_prompt();
-  const int64_t id = sample(scores, seen_, policy_, random_);
+  const int64_t id = choose(scores);
   if (first) {
     answer_.timings.prefill_ms = clock_.elapsed_ms();
     clock_ = {};

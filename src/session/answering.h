@@ -75,6 +75,7 @@ class Answering {
 
  private:
   void after_prompt();
+  int64_t choose(std::span<const float> scores);
   void emit(const std::string& piece);
   /// Calls one of the caller's callbacks; what it throws becomes the failure.
   template <class Call>

@@ -11,10 +11,25 @@
 namespace lithe::session {
 namespace {
 
+/// Refused before a template or a tokenizer works on it.
+void require_readable(const models::Model& model, const Request& request) {
+  size_t bytes = request.text.size();
+  if (!request.raw) {
+    bytes = 0;
+    for (const text::Message& message : request.messages) {
+      for (const text::Part& part : message.parts) bytes += part.text.size();
+    }
+  }
+  require(bytes <= text::kMaxTextBytes, Fault::bad_request, "the prompt has ", bytes, " bytes, of which at most ",
+          text::kMaxTextBytes, " are read, and the model takes ", model.decoder.config.max_positions,
+          " tokens with the answer; shorten it");
+}
+
 std::vector<int64_t> tokenise(const models::Model& model, const Request& request) {
   require(
       model.tokenizer.has_value(), Fault::bad_request, model.name,
       ": there is no tokenizer.json or tokenizer.model to read a prompt with; put one beside the folder's config.json");
+  require_readable(model, request);
   const std::string prompt = request.raw ? request.text : model.render(request.messages);
   return model.tokenizer->encode_with_images(prompt, model.prompt.dialect);
 }

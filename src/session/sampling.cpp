@@ -23,17 +23,6 @@ int64_t best(std::span<const float> logits) {
   return winner;
 }
 
-/// Divides positive logits and multiplies negative ones of tokens that were seen, each once.
-void penalise(std::vector<float>& logits, std::span<const int64_t> seen, double penalty) {
-  std::vector<bool> done(logits.size(), false);
-  for (const int64_t id : seen) {
-    if (id < 0 || id >= static_cast<int64_t>(logits.size()) || done[static_cast<size_t>(id)]) continue;
-    done[static_cast<size_t>(id)] = true;
-    float& logit = logits[static_cast<size_t>(id)];
-    logit = static_cast<float>(logit > 0 ? logit / penalty : logit * penalty);
-  }
-}
-
 bool comes_before(const Candidate& a, const Candidate& b) {
   return a.value != b.value ? a.value > b.value : a.id < b.id;
 }
@@ -91,6 +80,16 @@ double draw(std::mt19937_64& generator) {
 }
 
 }  // namespace
+
+void penalise(std::vector<float>& logits, std::span<const int64_t> seen, double penalty) {
+  std::vector<bool> done(logits.size(), false);
+  for (const int64_t id : seen) {
+    if (id < 0 || id >= static_cast<int64_t>(logits.size()) || done[static_cast<size_t>(id)]) continue;
+    done[static_cast<size_t>(id)] = true;
+    float& logit = logits[static_cast<size_t>(id)];
+    logit = static_cast<float>(logit > 0 ? logit / penalty : logit * penalty);
+  }
+}
 
 void check(const SamplingPolicy& policy) {
   const auto need = [](bool holds, const char* name, double value, const char* range) {

@@ -21,6 +21,9 @@ struct SamplingPolicy {
 /// Throws Error{bad_request} with the name of a value out of range.
 void check(const SamplingPolicy& policy);
 
+/// Divides positive logits and multiplies negative ones of the tokens that were seen, each once.
+void penalise(std::vector<float>& logits, std::span<const int64_t> seen, double penalty);
+
 /// The next token. Ties go to the lowest id. `seen`: ids of prompt and answer, for the repetition penalty; ids outside
 /// the vocabulary are skipped.  logits: [vocab] float32.
 int64_t sample(std::span<const float> logits, std::span<const int64_t> seen, const SamplingPolicy& policy,

@@ -85,6 +85,9 @@ const plan::ModelFacts& Session::facts() const {
 const plan::Plan& Session::plan() const {
   return model_->plan;
 }
+const std::vector<std::string>& Session::notes() const {
+  return model_->notes;
+}
 const std::string& Session::family() const {
   return model_->family;
 }
@@ -113,6 +116,7 @@ Json Session::describe() const {
                           {"patches", tower.patches()}};
   json["weights"] = {{"type", type_of(model_->decoder.embeddings)}, {"bytes", model_->weight_bytes}};
   json["plan"] = model_->plan.name;
+  if (!model_->notes.empty()) json["notes"] = model_->notes;
   if (!model_->lora) return json;
   const models::LoraUse& lora = *model_->lora;
   json["lora"] = {{"folder", lora.folder.string()},

@@ -142,7 +142,9 @@ class Session {
   const plan::Plan& plan() const;  ///< The model's own plan.
   const std::string& family() const;
   int64_t weight_bytes() const;  ///< As held.
-  Json describe() const;         ///< Architecture, layout, types: what `inspect` prints.
+  /// What was assumed of the folder, and what of it is not obeyed: sentences that a front end shows once.
+  const std::vector<std::string>& notes() const;
+  Json describe() const;  ///< Architecture, layout, types: what `inspect` prints.
 
   const models::Model& model() const { return *model_; }
 

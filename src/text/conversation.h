@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10,33 +11,42 @@
 namespace lithe::text {
 
 /// How a conversation lays out its turns.
-enum class Layout { turns, chatml, llama_2, plain };
+enum class Layout { turns, chatml, llama_2, llama_3, gemma, plain };
 
 /// An original LLaVA conversation: the texts around the messages.
 struct Conversation {
   const char* name;
   Layout layout;
+  const char* system_head;  ///< In front of the system text, also of one that a request brings.
   const char* system;
   const char* user;       ///< Head of a user turn.
   const char* assistant;  ///< Head of an assistant turn.
-  const char* separator;  ///< Behind the system text and a user turn.
-  const char* end;        ///< Behind an assistant turn; generation stops there.
-  bool tagged;            ///< Training writes <Image><image></Image>.
+  const char* separator;  ///< After the system text and after a user turn.
+  const char* end;        ///< After an assistant turn.
+  const char* stop;       ///< Generation ends at this text.
+  bool tagged = false;    ///< Training writes <Image><image></Image>.
 };
 
-/// The conversation of a name, or of a published second name ("v1", "mistral_direct", "v0_plain").
+/// The conversation of a name, or of a published second name ("v1", "mistral_direct", "qwen_2").
 /// Throws Error{bad_request} with the names there are.
 const Conversation& conversation_named(std::string_view name);
 
-/// The names of the original LLaVA conversations: "vicuna_v1", "llava_llama_2", "plain", "chatml_direct", ...
+/// The names of the original LLaVA and LLaVA-NeXT conversations: "vicuna_v1", "llava_llama_3", "qwen_1_5", "plain", ...
 std::vector<std::string> conversation_names();
 
-/// The conversation that the public LLaVA code picks for a model: by the folder's name ("llama-2", "mistral",
-/// "v1.6-34b", "v1", "mpt", "v0"), else by model_type, else "vicuna_v1".
-std::string conversation_for(std::string_view model_name, std::string_view model_type);
+/// What the public LLaVA code could tell about a model's conversation.
+struct ConversationHints {
+  std::string folder;      ///< The folder's name. Of a "checkpoint-.." the parent's name stands in front.
+  std::string model_type;  ///< Of config.json.
+  std::string base;        ///< "_name_or_path" of config.json: what the model was trained from.
+};
+
+/// The conversation that the hints name: the folder's name first ("llama-2", "mistral", "v1.6-34b", "v1", "mpt", "v0",
+/// and of LLaVA-NeXT "llama3", "qwen", "gemma"), then model_type, then the base. Absent if none of them says which.
+std::optional<std::string> conversation_for(const ConversationHints& hints);
 
 /// The prompt of an original LLaVA conversation. `open`: the prompt ends with the head of the assistant's answer, which
-/// the messages do not hold. A "system" message in front replaces the conversation's own. An assistant turn in front of
+/// the messages do not hold. A "system" message in front replaces the conversation's own. An assistant turn before
 /// the first user turn is dropped, as the public code does; roles must alternate from there.
 /// Throws Error{bad_request}: unknown name, wrong order of roles, a conversation that cannot write these messages.
 std::string render_conversation(std::string_view name, std::span<const Message> messages, bool open);

@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-enum { LITHE_TEXT_OK = 0, LITHE_TEXT_FAILED = 1, LITHE_TEXT_REFUSED = 2 };
+enum { LITHE_TEXT_OK = 0, LITHE_TEXT_FAILED = 1, LITHE_TEXT_REFUSED = 2, LITHE_TEXT_TOO_MUCH = 3 };
 
 typedef struct LitheTokenizer LitheTokenizer;
 
@@ -39,10 +39,12 @@ int lithe_tokenizer_decode(const LitheTokenizer* tokenizer, const uint32_t* ids,
 /// JSON: [[id, "token", special], ...] in ascending order of ids.
 int lithe_tokenizer_vocabulary(const LitheTokenizer* tokenizer, LitheBytes* out, LitheBytes* error);
 
-/// Renders a chat template over a JSON object of variables; a null `variables` only compiles it.
+/// Renders a chat template over a JSON object of variables; a null `variables` only compiles it. `probe`: over a few
+/// short messages, so that far less work is allowed.
 /// LITHE_TEXT_REFUSED: the template called raise_exception, `error` is its message.
+/// LITHE_TEXT_TOO_MUCH: it wanted more steps, bytes or time than it may have.
 int lithe_template_render(const char* source, size_t source_size, const char* variables, size_t variables_size,
-                          LitheBytes* out, LitheBytes* error);
+                          bool probe, LitheBytes* out, LitheBytes* error);
 
 #ifdef __cplusplus
 }

@@ -4,15 +4,13 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include "text/engine.h"
 #include "base/utf8.h"
+#include "text/engine.h"
 
 namespace lithe::text {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::size_t kMaxTextBytes = std::size_t{4} << 20;
 
 std::string checked(std::string_view text) {
   require(text.size() <= kMaxTextBytes, Fault::bad_request, "the text has ", text.size(), " bytes, at most ",
@@ -131,6 +129,10 @@ bool Tokenizer::has_id(int64_t id) const {
 }
 bool Tokenizer::is_special(int64_t id) const {
   return state_->engine->vocabulary().special.contains(id);
+}
+bool Tokenizer::adds_bos() const {
+  const std::vector<int64_t> ids = state_->engine->encode("", true);
+  return bos() && !ids.empty() && ids[0] == *bos();
 }
 bool Tokenizer::legacy() const {
   return state_->settings.legacy;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -12,6 +13,9 @@
 #include "text/message.h"
 
 namespace lithe::text {
+
+/// Longest text that is tokenised.
+inline constexpr std::size_t kMaxTextBytes = std::size_t{4} << 20;
 
 /// How a prompt with image marks becomes ids.
 enum class Dialect {
@@ -60,6 +64,8 @@ class Tokenizer {
   /// The texts of BOS and EOS, for chat templates; empty when there is none.
   std::string bos_text() const;
   std::string eos_text() const;
+  /// True if `encode` with special tokens begins with BOS.
+  bool adds_bos() const;
   /// "legacy" of the slow LLaMA tokenizer: text behind a special token gets a space mark of its own.
   bool legacy() const;
   /// True if a run of byte tokens decodes as a whole: one wrong byte spoils its neighbours (tokenizer.json).

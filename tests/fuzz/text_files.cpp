@@ -1,5 +1,5 @@
 // Fuzz entry: any bytes as a file of src/text; the first byte says which. 'j' tokenizer.json, 'm' tokenizer.model,
-// 'c' tokenizer_config.json, 't' a chat template. Build it with -fsanitize=fuzzer for a search;
+// 'c' tokenizer_config.json, 'o' its chat templates, 't' a chat template. Build it with -fsanitize=fuzzer for a search;
 // tests/text/fuzz_test.cpp replays the corpus and seeded mutations of it.
 #include <unistd.h>
 
@@ -45,6 +45,14 @@ void as_file(const char* name, std::string_view bytes) {
   use(Tokenizer::open(folder));
 }
 
+void as_templates(std::string_view bytes) {
+  const fs::path folder = fs::temp_directory_path() / concat("lithe-fuzz-text-", ::getpid());
+  fs::create_directories(folder);
+  std::ofstream(folder / "tokenizer_config.json", std::ios::binary) << bytes;
+  const Message question = text_message("user", "Q");
+  if (const auto chat = ChatTemplate::open(folder)) chat->render({&question, 1}, {.bos_token = "<s>"});
+}
+
 void as_template(std::string_view bytes) {
   const Message messages[] = {text_message("system", "S"),
                               {"user", {{Part::Kind::image, ""}, {Part::Kind::text, "Q"}}}};
@@ -66,6 +74,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
         break;
       case 'c':
         as_file("tokenizer_config.json", bytes);
+        break;
+      case 'o':
+        as_templates(bytes);
         break;
       default:
         as_template(bytes);

@@ -300,10 +300,14 @@ TEST(Converting, TemplatesWriteWhatConversationsWrite) {
       const bool answered = std::any_of(messages.begin(), messages.end(),
                                         [](const Message& message) { return message.role == "assistant"; });
       if (name == "plain" && answered) continue;  // it has no form for an answer
+      if (name == "gemma_instruct" && messages[0].role == "system") {
+        EXPECT_NE(refusal([&] { jinja.render(messages, {}); }).find("system message"), std::string::npos);
+        continue;
+      }
       EXPECT_EQ(jinja.render(messages, {}), text::render_conversation(name, messages, true)) << name;
     }
   }
-  EXPECT_EQ(templates, 9u);
+  EXPECT_EQ(templates, 17u);
 }
 
 class BrokenSource : public ::testing::Test {

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 
 #include "text/support.h"
 
@@ -50,16 +50,37 @@ TEST(ChatTemplate, GoldenCases) {
   }
 }
 
+// The order of transformers 5 for a processor.
 TEST(ChatTemplate, PlacesInAFolder) {
   const TemporaryFolder folder;
   EXPECT_FALSE(ChatTemplate::open(folder.path()));
   folder.write("tokenizer_config.json", R"({"chat_template": [{"name": "tool", "template": "tool"},
                                             {"name": "default", "template": "config"}]})");
   EXPECT_EQ(ChatTemplate::open(folder.path())->source(), "config");
-  folder.write("chat_template.json", R"({"chat_template": "json"})");
-  EXPECT_EQ(ChatTemplate::open(folder.path())->source(), "json");
+  std::filesystem::create_directory(folder.path() / "additional_chat_templates");
+  folder.write("additional_chat_templates/rag.jinja", "rag");
+  EXPECT_EQ(ChatTemplate::open(folder.path())->source(), "config");
+  folder.write("additional_chat_templates/default.jinja", "additional");
+  EXPECT_EQ(ChatTemplate::open(folder.path())->source(), "additional");
   folder.write("chat_template.jinja", "jinja");
   EXPECT_EQ(ChatTemplate::open(folder.path())->source(), "jinja");
+  folder.write("chat_template.json", R"({"chat_template": "json"})");
+  EXPECT_EQ(ChatTemplate::open(folder.path())->source(), "json");
+  folder.write("processor_config.json", R"({"chat_template": null})");
+  EXPECT_EQ(ChatTemplate::open(folder.path())->source(), "json");
+  folder.write("processor_config.json", R"({"chat_template": {"tool_use": "tool", "default": "processor"}})");
+  EXPECT_EQ(ChatTemplate::open(folder.path())->source(), "processor");
+}
+
+TEST(ChatTemplate, OfSeveralOneMustBeTheDefault) {
+  const TemporaryFolder folder;
+  for (const char* templates : {R"([{"name": "rag", "template": "x"}])", R"({"rag": "x"})", "[]", "{}", "5", "[5]",
+                                R"([{"template": "x"}])", R"([{"name": "default", "template": 5}])"}) {
+    folder.write("tokenizer_config.json", concat(R"({"chat_template": )", templates, "}"));
+    const auto [fault, sentence] = refusal([&] { ChatTemplate::open(folder.path()); });
+    EXPECT_EQ(fault, Fault::bad_file) << templates;
+    EXPECT_NE(sentence.find("tokenizer_config.json"), std::string::npos) << sentence;
+  }
 }
 
 // The expected texts are what Jinja2 with transformers' settings writes.
@@ -93,10 +114,70 @@ TEST(ChatTemplate, JinjaAsTransformersSetsIt) {
   }
 }
 
-TEST(ChatTemplate, TextTemplatesGetTexts) {
-  const Message message{"user", {{Part::Kind::image, ""}, {Part::Kind::text, "What?"}}};
-  EXPECT_EQ(render("{{ messages[0]['content'] }}", {message}), "<image>\nWhat?");
-  EXPECT_EQ(render("{% for c in messages[0]['content'] %}[{{ c['type'] }}]{% endfor %}", {message}), "[image][text]");
+// What Jinja2 makes of the form that each template was written for; the text of a template says nothing about that.
+TEST(ChatTemplate, ContentsComeInTheFormThatTheTemplateReads) {
+  const std::vector<Message> all{text_message("system", "Be brief."),
+                                 {"user", {{Part::Kind::image, ""}, {Part::Kind::text, "What?"}}},
+                                 text_message("assistant", "A dog."),
+                                 text_message("user", "Sure?")};
+  const std::string each = "{% for m in messages %}{{ m['role'][0] }}:";
+  const std::string parts =
+      "{% for c in m['content'] %}{% if c['type'] == 'image' %}<image>{% else %}{{ c['text'] }}"
+      "{% endif %}{% endfor %}";
+  const std::string end = ";{% endfor %}";
+  const std::string in_parts = "s:Be brief.;u:<image>What?;a:A dog.;u:Sure?;";
+  const std::string in_texts = "s:Be brief.;u:<image>\nWhat?;a:A dog.;u:Sure?;";
+  const std::pair<std::string, std::string> kCases[] = {
+      {each + "{{ m['content'] }}" + end, in_texts},
+      {each + "{% if 'type' in m %}x{% endif %}{{ m['content'] | trim }}" + end, in_texts},
+      {each + "{{ m.content + '' }}" + end, in_texts},
+      {each + parts + end, in_parts},
+      {each + "{% for c in m.content %}{% if c.text is defined %}{{ c.text }}{% else %}<image>{% endif %}{% endfor %}" +
+           end,
+       in_parts},
+      {each + "{% if m.content is string %}{{ m.content }}{% else %}" + parts + "{% endif %}" + end, in_parts},
+      // A picture in a list is lost, so the texts bring it.
+      {each +
+           "{% if m.content is string %}{{ m.content }}{% else %}{% for c in m.content %}{{ c.text }}{% endfor %}"
+           "{% endif %}" +
+           end,
+       in_texts},
+      {each + "{{ m['content'][0]['text'] }}" + end, in_texts},
+      // System and assistant as texts, the user in parts.
+      {each + "{% if m.role == 'user' %}" + parts + "{% else %}{{ m.content.strip() }}{% endif %}" + end, in_parts},
+      // The template writes the mark of the first question itself.
+      {each +
+           "{% if loop.index0 == (1 if messages[0].role == 'system' else 0) %}<image>{% endif %}{{ m.content.strip() "
+           "}}" +
+           end,
+       in_parts},
+      // A system message must be there.
+      {"{% if messages[0].role != 'system' %}{{ raise_exception('no system message') }}{% endif %}" + each +
+           "{{ m.content.strip() }}" + end,
+       in_texts},
+      {each + "{% for c in m.content %}{{ c.text | upper if c.text is defined else '<image>' }}{% endfor %}" + end,
+       "s:BE BRIEF.;u:<image>WHAT?;a:A DOG.;u:SURE?;"},
+      {each + "{{ m['content'].upper() }}" + end, "s:BE BRIEF.;u:<IMAGE>\nWHAT?;a:A DOG.;u:SURE?;"},
+  };
+  for (const auto& [source, expected] : kCases) EXPECT_EQ(render(source, all), expected) << source;
+}
+
+TEST(ChatTemplate, SeesTheTokensOfTheTokenizer) {
+  const std::string source =
+      "{{ bos_token }}{{ eos_token }}{{ unk_token }}{{ pad_token }}{{ image_token }}"
+      "{% if sep_token is defined %}x{% endif %}";
+  EXPECT_EQ(render(source, {text_message("user", "Hi")},
+                   {.bos_token = "<s>", .eos_token = "</s>", .unk_token = "<unk>", .pad_token = "<pad>"}),
+            "<s></s><unk><pad><image>");
+}
+
+// Not the template's fault: it can do with usual messages.
+TEST(ChatTemplate, ATooLongMessageIsTheCallersFault) {
+  const auto [fault, sentence] =
+      refusal([] { render("{{ messages[0]['content'] * 3 }}", {text_message("user", std::string(3'000'000, 'a'))}); });
+  EXPECT_EQ(fault, Fault::bad_request);
+  EXPECT_NE(sentence.find("shorten"), std::string::npos) << sentence;
+  EXPECT_EQ(refusal([] { render("{{ messages[0]['content'] * 99999999 }}"); }).first, Fault::bad_file);
 }
 
 TEST(ChatTemplate, ARefusalIsTheCallersFault) {
@@ -177,15 +258,15 @@ TEST(ChatTemplate, HostileTemplatesEnd) {
       repeat("{% for a in [1] %}", 5000) + repeat("{% endfor %}", 5000),
   };
   for (const std::string& source : kCases) {
-    const auto start = std::chrono::steady_clock::now();
+    const std::clock_t start = std::clock();  // of this process: others on the machine do not count
     try {
       EXPECT_LE(render(source).size(), std::size_t{1} << 28);
     } catch (const Error& error) {
       EXPECT_EQ(error.fault(), Fault::bad_file) << error.what();
       EXPECT_LT(std::string(error.what()).size(), 2000u);
     }
-    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-    EXPECT_LT(elapsed.count(), 15.0) << source.substr(0, 120);
+    const double elapsed_s = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+    EXPECT_LT(elapsed_s, 15.0) << source.substr(0, 120);
   }
 }
 

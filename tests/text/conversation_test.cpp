@@ -82,15 +82,59 @@ TEST(Conversation, SystemMessageReplacesTheSystemText) {
   EXPECT_TRUE(render_conversation("mpt", messages, true).starts_with("<|im_start|>system\nBe brief.<|im_end|>"));
 }
 
-TEST(Conversation, PicksByModel) {
-  const std::pair<const char*, const char*> kNames[] = {{"llava-v1.5-7b", "llava_v1"},
-                                                        {"LLaVA-Llama-2-13b", "llava_llama_2"},
-                                                        {"llava-v1.6-mistral-7b", "mistral_instruct"},
-                                                        {"llava-v1.6-34b", "chatml_direct"},
-                                                        {"LLaVA-7B-mpt", "mpt"},
-                                                        {"easyvqa-pmod", "vicuna_v1"}};
-  for (const auto& [name, expected] : kNames) EXPECT_EQ(conversation_for(name, "llava_llama"), expected) << name;
-  EXPECT_EQ(conversation_for("checkpoint", "llava_mpt"), "mpt");
+// Every name of LLaVA-NeXT's conversation.py, and what its code writes.
+TEST(Conversation, ThoseOfLlavaNext) {
+  const Json json = read_json_file(std::filesystem::path(LITHE_TEST_DATA) / "text/llava_next_prompts.json");
+  for (const auto& [name, prompts] : json.at("prompts").items()) {
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+      std::vector<Message> messages;
+      for (const Json& message : json.at("messages")[i])
+        messages.push_back(text_message(message.at("role").get<std::string>(), message.at("text").get<std::string>()));
+      if (prompts[i].is_null())
+        EXPECT_EQ(refusal([&] { render_conversation(name, messages, true); }).first, Fault::bad_request) << name;
+      else
+        EXPECT_EQ(render_conversation(name, messages, true), prompts[i].get<std::string>()) << name;
+    }
+  }
+  EXPECT_EQ(json.at("prompts").size(), 26u);
+  EXPECT_EQ(conversation_stop("llava_llama_3"), "<|eot_id|>");
+  EXPECT_EQ(conversation_stop("qwen_1_5"), "<|im_end|>");
+  EXPECT_EQ(conversation_stop("gemma_instruct"), "<end_of_turn>");
+}
+
+TEST(Conversation, ASystemMessageKeepsTheHeadOfItsConversation) {
+  const std::vector<Message> messages{text_message("system", "Be brief."), text_message("user", "Hi")};
+  EXPECT_EQ(render_conversation("mistral_zephyr", messages, true),
+            "<|system|>\nBe brief.</s><|user|>\nHi</s><|assistant|>\n");
+  EXPECT_NE(render_conversation("llava_llama_3", messages, true).find("system<|end_header_id|>\n\nBe brief.<|eot_id|>"),
+            std::string::npos);
+  EXPECT_EQ(refusal([&] { render_conversation("gemma_instruct", messages, true); }).first, Fault::bad_request);
+}
+
+TEST(Conversation, PicksByNameThenTypeThenBase) {
+  using Hints = ConversationHints;
+  const std::pair<Hints, const char*> kKnown[] = {
+      {{.folder = "llava-v1.5-7b", .model_type = "", .base = ""}, "llava_v1"},
+      {{.folder = "LLaVA-Llama-2-13b", .model_type = "", .base = ""}, "llava_llama_2"},
+      {{.folder = "llava-v1.6-mistral-7b", .model_type = "", .base = ""}, "mistral_instruct"},
+      {{.folder = "llava-v1.6-34b", .model_type = "llava_llama", .base = ""}, "chatml_direct"},
+      {{.folder = "LLaVA-NeXT-Video-34B-DPO", .model_type = "", .base = ""}, "chatml_direct"},
+      {{.folder = "LLaVA-7B-mpt", .model_type = "", .base = ""}, "mpt"},
+      {{.folder = "llama3-llava-next-8b", .model_type = "llava_llama", .base = ""}, "llava_llama_3"},
+      {{.folder = "llava-v1.6-llama-3-8b", .model_type = "llava_llama", .base = ""}, "llava_llama_3"},
+      {{.folder = "llava-next-72b", .model_type = "llava_qwen", .base = ""}, "qwen_1_5"},
+      {{.folder = "llava-onevision-qwen2-7b-ov", .model_type = "", .base = ""}, "qwen_1_5"},
+      {{.folder = "llava-v1.6-gemma-2b", .model_type = "", .base = ""}, "gemma_instruct"},
+      {{.folder = "LLaVA-NeXT-Video-7B", .model_type = "llava_llama", .base = ""}, "vicuna_v1"},
+      {{.folder = "checkpoint", .model_type = "llava_mpt", .base = ""}, "mpt"},
+      {{.folder = "mine", .model_type = "llava_mistral", .base = "vicuna"}, "mistral_instruct"},
+      {{.folder = "mine", .model_type = "pmod_llava_llama", .base = ""}, "vicuna_v1"},
+      {{.folder = "mine", .model_type = "llava_llama", .base = "Meta-Llama-3-8B-Instruct"}, "llava_llama_3"},
+      {{.folder = "mine", .model_type = "llava_llama", .base = "vicuna-7b-v1.5"}, "vicuna_v1"},
+      {{.folder = "mine", .model_type = "llava_llama", .base = "Nous-Hermes-2-Yi-34B"}, "chatml_direct"},
+      {{.folder = "mine", .model_type = "llava_llama", .base = "llava-v1.5-7b"}, "llava_v1"}};
+  for (const auto& [hints, expected] : kKnown) EXPECT_EQ(conversation_for(hints), expected) << hints.folder;
+  EXPECT_FALSE(conversation_for({.folder = "my-model", .model_type = "llava_llama", .base = "checkpoints"}));
   for (const std::string& name : conversation_names()) EXPECT_EQ(conversation_named(name).name, name);
 }
 
