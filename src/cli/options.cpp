@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "cli/model_path.h"
 #include "cli/progress.h"
+#include "io/hub_cache.h"
 #include "session/threads.h"
 
 namespace lithe::cli {
@@ -58,7 +59,7 @@ void apply(const CommonOptions& options) {
 session::Session open_session(const std::string& model, const CommonOptions& options) {
   apply(options);
   const std::filesystem::path folder = model_folder(model);
-  Progress progress("loading " + folder.filename().string());
+  Progress progress("loading " + io::name_of_folder(folder));
   return session::Session::open(folder, {.lora = options.lora,
                                          .weights = options.weights,
                                          .device = options.device,

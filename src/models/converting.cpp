@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "io/atomic_file.h"
 #include "io/checkpoint.h"
+#include "io/hub_cache.h"
 #include "io/resave.h"
 #include "models/conventions.h"
 #include "models/conversation_template.h"
@@ -185,7 +186,7 @@ void pin_conversation(const io::NewFolder& folder) {
   if (!config.is_object() || config.contains("conversation")) return;
   const Json type = config.value("model_type", Json(""));
   const auto conversation_of = [&](const fs::path& path) {
-    return text::conversation_for(path.filename().string(), type.is_string() ? type.get<std::string>() : "");
+    return text::conversation_for(io::name_of_folder(path), type.is_string() ? type.get<std::string>() : "");
   };
   const std::string own = conversation_of(folder.source());
   if (own == conversation_of(folder.place())) return;
