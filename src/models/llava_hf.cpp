@@ -129,7 +129,7 @@ std::unique_ptr<Model> open_llava_hf(const Source& source) {
   const io::Checkpoint& checkpoint = loader.open(source.folder);
   const Layout layout = llava_hf_layout(&checkpoint);
   DecoderConfig decoder = read_decoder(config);
-  decoder.tied_embeddings = ties_head(config, checkpoint, layout);
+  decoder.tied_embeddings = ties_head(config, checkpoint, layout) && !loader.adapts_head();
   find_additions(source, checkpoint, layout, decoder);
   model->decoder = shaped_decoder(decoder);
   VisionTowerConfig tower = read_tower(config);

@@ -70,10 +70,9 @@ std::optional<std::string> quantisation_in(const io::Checkpoint& checkpoint) {
 }
 
 void fail_quantised(const std::string& where, const std::string& method) {
-  fail(
-      Fault::bad_file, where, ": the weights are quantised by ", printable(method),
-      ", and only float32, float16 and bfloat16 weights are read; take the checkpoint that was quantised, or write the "
-      "weights anew as bfloat16 with the program that quantised them");
+  fail(Fault::bad_file, where, ": the weights are quantised by ", printable(method),
+       ", and only float32, float16 and bfloat16 weights are read; give the original checkpoint, from before it was "
+       "quantised");
 }
 
 }  // namespace lithe::models

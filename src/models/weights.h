@@ -29,6 +29,9 @@ class WeightLoader {
   /// a LoRA folder take their places in it. Throws Error{bad_file}.
   const io::Checkpoint& open(const std::filesystem::path& path);
 
+  /// Whether there is LoRA on the head, which then stands beside the embeddings even if both are the same tensor.
+  bool adapts_head() const { return lora_ && lora_->pairs().contains("lm_head"); }
+
   /// Notes that `slot` is `name` in `checkpoint`; a matrix may be stored as a convolution of width 1. The slot's tensor
   /// must stay where it is until load().
   void take(const io::Checkpoint& checkpoint, const std::string& name, const WeightSlot& slot);

@@ -92,7 +92,7 @@ TEST(Loading, WeightsThatFloat16CannotHoldAreNamed) {
     tensors[name] = io::tensor_of<float>(tensors.at(name).shape, values);
   });
   const std::string why = refusal([&] { open_model(temp.path, {.weights = WeightStorage::float16}); });
-  EXPECT_NE(why.find("layers.1.mlp.up_proj.weight\" reaches 70000, which Half cannot hold; use --weights bfloat16"),
+  EXPECT_NE(why.find("layers.1.mlp.up_proj.weight\" reaches 70000, which float16 cannot hold; use --weights bfloat16"),
             std::string::npos)
       << why;
   for (const WeightStorage storage : {WeightStorage::as_in_file, WeightStorage::bfloat16})
