@@ -4,5 +4,6 @@ mod boundary;
 mod json;
 mod meter;
 mod moment;
+mod pattern;
 mod template;
 mod tokenizer;

@@ -10,6 +10,7 @@
 #include "cli/number.h"
 #include "cli/progress.h"
 #include "cli/standard_output.h"
+#include "io/hub_cache.h"
 #include "session/threads.h"
 
 namespace lithe::cli {
@@ -67,7 +68,7 @@ void apply(const CommonOptions& options) {
 session::Session open_session(const std::string& model, const CommonOptions& options) {
   apply(options);
   const std::filesystem::path folder = model_folder(model);
-  std::optional<Progress> progress("loading " + folder.filename().string());
+  std::optional<Progress> progress("loading " + io::name_of_folder(folder));
   session::Session session =
       session::Session::open(folder, {.lora = options.lora,
                                       .weights = options.weights,

@@ -1,14 +1,13 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "image/pinpoints.h"
 #include "image/preprocess.h"
 
 namespace lithe::image {
 namespace {
 
-constexpr int64_t kMaxSide = 8192;       // Of a vision tower's input.
-constexpr int64_t kMaxPinpoint = 32768;  // Of a side of an anyres canvas.
-constexpr std::size_t kMaxPinpoints = 1024;
+constexpr int64_t kMaxSide = 8192;  // Of a vision tower's input.
 
 int64_t checked_side(int64_t side, const JsonView& file, const char* key) {
   require(side > 0 && side <= kMaxSide, Fault::bad_file, file.source(), ": '", key, "' is ", side,
@@ -74,27 +73,6 @@ void read_normalisation(const JsonView& file, PreprocessConfig& config) {
   }
 }
 
-/// [[a, b], ..], or the same as text (as older configs have it).
-std::vector<Size> read_pinpoints(const JsonView& file, Dialect dialect) {
-  const char* const key = "image_grid_pinpoints";
-  const Json& value = file.json()[key];
-  const Json list = value.is_string() ? parse_json(value.get<std::string>(), file.source() + ": " + key) : value;
-  require(list.is_array() && !list.empty() && list.size() <= kMaxPinpoints, Fault::bad_file, file.source(), ": '", key,
-          "' must be a list of 1 to ", kMaxPinpoints, " pairs of pixels");
-  std::vector<Size> pinpoints;
-  for (const Json& pair : list) {
-    const bool integers =
-        pair.is_array() && pair.size() == 2 && pair[0].is_number_integer() && pair[1].is_number_integer();
-    require(integers, Fault::bad_file, file.source(), ": '", key, "' must hold pairs of pixels, got ", pair.dump());
-    Size size{pair[0].get<int64_t>(), pair[1].get<int64_t>()};
-    if (dialect == Dialect::transformers) std::swap(size.width, size.height);
-    require(std::min(size.width, size.height) > 0 && std::max(size.width, size.height) <= kMaxPinpoint, Fault::bad_file,
-            file.source(), ": '", key, "' holds ", pair.dump(), ", expected 1 to ", kMaxPinpoint, " pixels");
-    pinpoints.push_back(size);
-  }
-  return pinpoints;
-}
-
 /// transformers tells by the processor's class and `do_pad` (which for LLaVA-NeXT means padding of batches).
 Aspect aspect_of_processor(const JsonView& file, const PreprocessConfig& config) {
   const std::string type = file.text("image_processor_type", "");
@@ -120,20 +98,24 @@ PreprocessConfig PreprocessConfig::from_json(const JsonView& whole, Dialect dial
   read_size(file, config);
   read_crop_size(file, config);
   read_normalisation(file, config);
-  if (file.has("image_grid_pinpoints")) config.pinpoints = read_pinpoints(file, dialect);
+  if (file.has("image_grid_pinpoints")) config.pinpoints = read_pinpoints(file, dialect, config.side());
   config.alpha = dialect == Dialect::transformers ? Alpha::on_white : Alpha::drop;
   config.aspect = dialect == Dialect::transformers ? aspect_of_processor(file, config) : Aspect::centre_crop;
+  if (config.aspect == Aspect::anyres && config.pinpoints.empty()) config.pinpoints = default_pinpoints();
   return config;
 }
 
 void PreprocessConfig::take_model_config(const JsonView& config) {
-  if (config.has("image_grid_pinpoints")) pinpoints = read_pinpoints(config, dialect);
+  if (config.has("image_grid_pinpoints")) pinpoints = read_pinpoints(config, dialect, side());
   if (dialect == Dialect::transformers) return;
   const std::string ratio = config.text("image_aspect_ratio", "square");
   require(ratio == "square" || ratio == "pad" || ratio == "anyres", Fault::bad_file, config.source(),
           ": 'image_aspect_ratio' is '", ratio, "'; known are square, pad and anyres");
   // "square" is LLaVA's name for whatever the image processor does by itself.
   aspect = ratio == "pad" ? Aspect::pad : ratio == "anyres" ? Aspect::anyres : Aspect::centre_crop;
+  require(aspect != Aspect::anyres || !pinpoints.empty(), Fault::bad_file, config.source(),
+          ": 'image_aspect_ratio' is anyres, which needs 'image_grid_pinpoints', the sizes that a picture may be cut "
+          "into; copy that key from the config.json of the published model");
 }
 
 }  // namespace lithe::image

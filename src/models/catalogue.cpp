@@ -1,8 +1,14 @@
+#include <set>
+
 #include "base/error.h"
+#include "base/printable.h"
+#include "io/hub_cache.h"
 #include "models/config.h"
 #include "models/conventions.h"
 #include "models/family.h"
 #include "models/lora.h"
+#include "models/model_folder.h"
+#include "models/quantised.h"
 #include "text/conversation.h"
 
 namespace lithe::models {
@@ -20,6 +26,16 @@ std::string known_types() {
   std::string text;
   for (const Family& family : families()) text += (text.empty() ? "" : ", ") + std::string(family.model_type);
   return text;
+}
+
+/// What the folder is, as far as it is known, and what is supported.
+[[noreturn]] void fail_for_type(const JsonView& config, const std::string& type) {
+  require(!type.empty(), Fault::bad_file, config.source(), ": has no 'model_type'; supported are ", known_types());
+  static const std::set<std::string> kLanguageModels{"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "phi3"};
+  const bool only_text = kLanguageModels.contains(type);
+  fail(Fault::bad_file, config.source(), ": the model_type ", lithe::quoted(type),
+       only_text ? " is a language model without a vision tower" : " is not supported", "; supported are ",
+       known_types(), " (LLaVA-1.5, LLaVA-NeXT and p-MoD over LLaMA, Vicuna or Mistral)");
 }
 
 }  // namespace
@@ -50,31 +66,54 @@ void complete_lora_config(Json& config, const fs::path& lora, const std::string&
 }
 
 std::unique_ptr<Model> open_family(const Source& source) {
-  const std::string type = source.config.text("model_type");
+  const std::string type = source.config.text("model_type", "");
   for (const Family& family : families()) {
     if (type == family.model_type) return family.open(source);
   }
-  fail(Fault::bad_file, source.config.source(), ": the model_type '", type, "' is not known; known are ",
-       known_types());
+  fail_for_type(source.config, type);
 }
 
-/// The folder without a closing slash.
-fs::path plain_folder(const fs::path& folder, const char* what) {
+/// Weights that do not fit a config that calls them quantised are just that.
+std::unique_ptr<Model> open_weights(const Source& source) {
+  try {
+    return open_family(source);
+  } catch (const Error& error) {
+    const auto method = quantisation_in(source.config);
+    if (error.fault() == Fault::bad_file && method) fail_quantised(source.config.source(), *method);
+    throw;
+  }
+}
+
+void require_adapter(const fs::path& folder) {
+  if (is_lora_folder(folder)) return;
+  require(!fs::exists(folder / "config.json"), Fault::bad_file, folder.string(),
+          ": is a whole model and not a LoRA adapter; give it as the model, or give as LoRA a PEFT folder with "
+          "adapter_config.json and adapter_model.safetensors");
+  fail(Fault::bad_file, folder.string(),
+       ": is not a PEFT folder, which holds adapter_config.json and adapter_model.safetensors or .bin");
+}
+
+/// A folder without config.json, by what else is there.
+void require_config(const fs::path& folder) {
+  if (fs::exists(folder / "config.json")) return;
   std::error_code code;
-  require(fs::is_directory(folder, code), Fault::bad_file, folder.string(), ": is not a folder; give ", what);
-  const fs::path path = fs::absolute(folder).lexically_normal();
-  return path.has_filename() ? path : path.parent_path();
+  for (fs::directory_iterator entry(folder, code), end; !code && entry != end; entry.increment(code)) {
+    require(entry->path().extension() != ".gguf", Fault::bad_file, folder.string(), ": holds GGUF files (",
+            printable(entry->path().filename().string()),
+            "), which other programs read; give a folder with config.json and .safetensors or .bin weights");
+  }
+  fail(Fault::bad_file, folder.string(),
+       ": has no config.json; give the folder that holds a model's config and weights");
 }
 
 }  // namespace
 
 std::unique_ptr<Model> open_model(const fs::path& folder, const LoadOptions& options) {
-  fs::path base = plain_folder(folder, "a model's folder");
+  fs::path base = model_folder(folder.string());
   LoadOptions chosen = options;
   if (!options.lora.empty()) {
-    chosen.lora = plain_folder(options.lora, "a PEFT folder");
-    require(is_lora_folder(chosen.lora), Fault::bad_file, chosen.lora.string(),
-            ": is no PEFT folder, which holds adapter_config.json and adapter_model.safetensors or .bin");
+    chosen.lora = adapter_folder(options.lora.string());
+    require_adapter(chosen.lora);
     require(!is_lora_folder(base), Fault::bad_request, base.string(),
             ": is a PEFT folder itself; fold it, then put the other over the folded model");
   } else if (is_lora_folder(base)) {
@@ -84,12 +123,13 @@ std::unique_ptr<Model> open_model(const fs::path& folder, const LoadOptions& opt
             " is a PEFT folder itself; fold that first");
   }
   const bool own_config = !chosen.lora.empty() && fs::exists(chosen.lora / "config.json");
+  if (!own_config) require_config(base);
   const fs::path config_file = (own_config ? chosen.lora : base) / "config.json";
   Json json = read_json_file(config_file, 16 << 20);
   if (own_config) complete_lora_config(json, chosen.lora, config_file.string());
-  auto model = open_family({base, JsonView(json, config_file.string()), chosen});
+  auto model = open_weights({base, JsonView(json, config_file.string()), chosen});
   model->config_file = config_file;
-  if (own_config) model->name = model->facts.name = chosen.lora.filename().string();
+  if (own_config) model->name = model->facts.name = io::name_of_folder(chosen.lora);
   return model;
 }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "io/hub_cache.h"
 #include "plan/facts.h"
 
 namespace lithe::models {
@@ -74,7 +75,12 @@ fs::path named_folder(const fs::path& folder, const fs::path& named) {
     std::error_code code;
     if (fs::exists(path / "config.json", code)) return path;
   }
-  return {};
+  const std::optional<io::HubName> hub = io::parse_hub_name(named.string());
+  try {
+    return hub ? io::cached_snapshot(*hub).value_or(fs::path()) : fs::path();
+  } catch (const Error&) {
+    return {};  // A part of it was downloaded, which says nothing about this model.
+  }
 }
 
 fs::path last_part(const fs::path& named) {
@@ -128,7 +134,6 @@ DecoderConfig read_decoder_config(const JsonView& config, bool mistral) {
   decoder.activation = ops::activation_from_name(config.text("hidden_act", "silu"), config.source());
   decoder.rope = read_rope(config, decoder.head_dim, decoder.max_positions);
   decoder.window = read_window(config, mistral);
-  decoder.tied_embeddings = config.boolean("tie_word_embeddings", false);
   decoder.attention_bias = config.boolean("attention_bias", false);
   decoder.mlp_bias = config.boolean("mlp_bias", false);
   return decoder;

@@ -17,14 +17,15 @@ int64_t size_in(const JsonView& config, const char* key, int64_t fallback, int64
 double number_in(const JsonView& config, const char* key, double fallback, double low, double high);
 
 /// The model folder that a config in `folder` names: by a path from there or from the folder above, or by a hub id,
-/// whose last part is looked for in both. Empty where none of them has a config.json.
+/// whose last part is looked for in both, and which is looked up in the hub's cache. Empty if it is nowhere.
 std::filesystem::path named_folder(const std::filesystem::path& folder, const std::filesystem::path& named);
 
 /// The last part of a path or hub id, which may end with a slash.
 std::filesystem::path last_part(const std::filesystem::path& named);
 
 /// The decoder of a config of transformers: LLaMA's or Mistral's (`mistral`) defaults stand in for keys that are left
-/// out, as public configs leave most of them out. `config` is text_config, or all of config.json in the original
+/// out, as public configs leave most of them out. Whether the head is tied is left to the weights (models/tied_head.h).
+/// `config` is text_config, or all of config.json in the original
 /// layout. Throws Error{bad_file}.
 DecoderConfig read_decoder_config(const JsonView& config, bool mistral);
 

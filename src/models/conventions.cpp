@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "base/error.h"
+#include "io/hub_cache.h"
 #include "models/config.h"
 
 namespace lithe::models {
@@ -65,7 +66,7 @@ std::optional<JsonView> read_conventions(const JsonView& config, const char* oth
 }
 
 text::ConversationHints hints_of(const fs::path& folder, const JsonView& config) {
-  std::string name = folder.filename().string();
+  std::string name = io::name_of_folder(folder);
   if (name.starts_with("checkpoint-")) name = concat(folder.parent_path().filename().string(), "_", name);
   return {.folder = name,
           .model_type = config.text("model_type", ""),

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "io/atomic_file.h"
 #include "io/checkpoint.h"
+#include "io/hub_cache.h"
 #include "io/resave.h"
 #include "models/conventions.h"
 #include "models/conversation_template.h"

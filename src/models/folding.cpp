@@ -14,6 +14,7 @@
 #include "models/folded_weights.h"
 #include "models/llava_eas.h"
 #include "models/lora.h"
+#include "models/tied_head.h"
 #include "models/weights.h"
 
 namespace lithe::models {
@@ -31,7 +32,11 @@ class FoldedFile {
  public:
   FoldedFile(const Model& model, const FoldedWeights& weights, const fs::path& checkpoint)
       : weights_(weights), checkpoint_(io::Checkpoint::open(checkpoint)) {
-    if (model.lora && checkpoint == model.folder) LoraFolder::open(model.lora->folder).put_whole(checkpoint_);
+    if (model.lora && checkpoint == model.folder) {
+      const Json config = read_json_file(model.config_file, 16 << 20);
+      const bool ties = asks_for_tied_head(JsonView(config, model.config_file.string()));
+      LoraFolder::open(model.lora->folder).put_whole(checkpoint_, ties);
+    }
     std::map<std::string, std::string> slots;  // by name in the file
     for (const auto& [slot, origin] : model.origins) {
       if (origin.checkpoint == checkpoint) slots[origin.in_file] = slot;
@@ -130,6 +135,10 @@ Json folded_config(const Model& model, bool is_frozen) {
   // The conversation follows from the folder's name, which is another one now.
   if (!model.prompt.conversation.empty()) config["conversation"] = model.prompt.conversation;
   if (!model.tower_folder.empty()) config["mm_vision_tower"] = model.tower_folder.filename().string();
+  if (!model.decoder.config.tied_embeddings && asks_for_tied_head(JsonView(config, model.config_file.string()))) {
+    config["tie_word_embeddings"] = false;
+    if (config.contains("text_config")) config["text_config"]["tie_word_embeddings"] = false;
+  }
   if (!is_frozen) return config;
   Json& decoder = config.contains("text_config") ? config["text_config"] : config;
   decoder["attention_bias"] = decoder["mlp_bias"] = true;

@@ -107,7 +107,7 @@ Json llava_conventions(const Model& model, const JsonView& config, const ImageMa
   Json json = {{"of", "llava"},
                {"conversation", model.prompt.conversation},
                {"image_aspect_ratio", config.text("image_aspect_ratio", "square")}};
-  for (const char* key : {"mm_patch_merge_type", "max_num_patches"}) {
+  for (const char* key : {"mm_patch_merge_type", "max_num_patches", "image_grid_pinpoints"}) {
     if (config.has(key)) json[key] = config.json()[key];
   }
   if (mark.rows > model.decoder.config.vocab) json["vocab_size"] = model.decoder.config.vocab;
@@ -136,7 +136,7 @@ Json vision_keys(const Model& model) {
   json["image_aspect_ratio"] = aspect == image::Aspect::anyres ? "anyres"
                                : aspect == image::Aspect::pad  ? "pad"
                                                                : "square";
-  if (!model.preprocess.pinpoints.empty()) json["image_grid_pinpoints"] = pinpoints(model, false);
+  if (aspect == image::Aspect::anyres) json["image_grid_pinpoints"] = pinpoints(model, false);
   return json;
 }
 
@@ -208,7 +208,9 @@ Json original_config(const Model& model, const JsonView& config, const std::opti
     return json;
   }
   const JsonView own = config.object(kConventions);
-  copy_keys(own.json(), {"conversation", "image_aspect_ratio", "mm_patch_merge_type", "max_num_patches"}, json);
+  copy_keys(own.json(),
+            {"conversation", "image_aspect_ratio", "mm_patch_merge_type", "max_num_patches", "image_grid_pinpoints"},
+            json);
   if (own.boolean("tower_inside", false)) json["unfreeze_mm_vision_tower"] = true;
   return json;
 }
@@ -234,8 +236,9 @@ Json processor_config(const Model& model, bool of_tower) {
   if (of_tower) return json;
   json["processor_class"] = next ? "LlavaNextProcessor" : "LlavaProcessor";
   if (next) {
-    json["resample"] = static_cast<int>(image::Resample::bicubic);  // LLaVA's tiles, whatever the tower's file says
-    json["image_grid_pinpoints"] = pinpoints(model, true);
+    // LLaVA's tiles, whatever the tower's file says
+    if (read.aspect == image::Aspect::anyres) json["resample"] = static_cast<int>(image::Resample::bicubic);
+    if (!read.pinpoints.empty()) json["image_grid_pinpoints"] = pinpoints(model, true);
     json["do_pad"] = true;
   } else if (read.aspect == image::Aspect::pad) {
     json["image_processor_type"] = "LlavaImageProcessor";

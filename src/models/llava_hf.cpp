@@ -3,11 +3,13 @@
 #include <array>
 
 #include "base/error.h"
+#include "io/hub_cache.h"
 #include "models/config.h"
 #include "models/conventions.h"
 #include "models/family.h"
 #include "models/layouts.h"
 #include "models/llava_eas.h"
+#include "models/tied_head.h"
 
 namespace lithe::models {
 namespace {
@@ -34,9 +36,7 @@ DecoderConfig read_decoder(const JsonView& config) {
   const std::string type = text.text("model_type", "llama");
   require(type == "llama" || type == "mistral", Fault::bad_file, text.source(), ": the decoder '", type,
           "' is not supported; supported are llama and mistral");
-  DecoderConfig decoder = read_decoder_config(text, type == "mistral");
-  if (!text.has("tie_word_embeddings")) decoder.tied_embeddings = config.boolean("tie_word_embeddings", false);
-  return decoder;
+  return read_decoder_config(text, type == "mistral");
 }
 
 /// transformers' default where a config has no vision_config: CLIP ViT-L/14 at 336 pixels.
@@ -122,13 +122,14 @@ std::unique_ptr<Model> open_llava_hf(const Source& source) {
   const JsonView& config = source.config;
   const bool next = config.text("model_type") == "llava_next";
   auto model = std::make_unique<Model>();
-  model->name = source.folder.filename().string();
+  model->name = io::name_of_folder(source.folder);
   model->family = next ? "llava_next" : "llava";
   model->folder = source.folder;
-  WeightLoader loader(source.options);
+  WeightLoader loader(source.options, asks_for_tied_head(config));
   const io::Checkpoint& checkpoint = loader.open(source.folder);
   const Layout layout = llava_hf_layout(&checkpoint);
   DecoderConfig decoder = read_decoder(config);
+  decoder.tied_embeddings = ties_head(config, checkpoint, layout) && !loader.adapts_head();
   find_additions(source, checkpoint, layout, decoder);
   model->decoder = shaped_decoder(decoder);
   VisionTowerConfig tower = read_tower(config);

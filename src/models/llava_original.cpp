@@ -3,11 +3,13 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "io/hub_cache.h"
 #include "models/config.h"
 #include "models/conventions.h"
 #include "models/family.h"
 #include "models/known_towers.h"
 #include "models/layouts.h"
+#include "models/tied_head.h"
 #include "plan/schedule.h"
 
 namespace lithe::models {
@@ -21,9 +23,10 @@ const std::vector<std::string> kInnerTowerPrefixes{"model.vision_tower.vision_to
                                                    "model.vision_tower.vision_tower."};
 
 [[noreturn]] void fail_without_tower(const fs::path& folder, const std::string& name) {
+  const std::optional<io::HubName> hub = io::parse_hub_name(name);
   fail(Fault::bad_file, folder.string(), ": the vision tower '", name,
        "' is missing; put its folder (config.json, preprocessor_config.json, weights) at ",
-       (folder / last_part(name)).string());
+       (folder / last_part(name)).string(), hub ? ", or run `" + io::download_command(*hub) + "`" : "");
 }
 
 /// The tower's folder, its config and its preprocessing.
@@ -171,7 +174,7 @@ std::unique_ptr<Model> open_llava_original(const Source& source) {
   const JsonView& config = source.config;
   refuse_image_marks(config);
   auto model = std::make_unique<Model>();
-  model->name = source.folder.filename().string();
+  model->name = io::name_of_folder(source.folder);
   model->family = "llava_original";
   model->folder = source.folder;
   model->prompt.dialect = text::Dialect::original;
@@ -180,10 +183,11 @@ std::unique_ptr<Model> open_llava_original(const Source& source) {
     size_in(config, "num_hidden_layers", 32, plan::kMaxLayers);  // bounded before a plan of that depth is made
     published = plan::from_public_pmod_config(config);
   }
-  WeightLoader loader(source.options);
+  WeightLoader loader(source.options, asks_for_tied_head(config));
   const io::Checkpoint& checkpoint = loader.open(source.folder);
   DecoderConfig decoder = read_decoder(source, checkpoint, published);
   const Layout layout = llava_original_layout(&checkpoint, config.text("mm_projector_type", "linear"), decoder.routers);
+  decoder.tied_embeddings = ties_head(config, checkpoint, layout) && !loader.adapts_head();
   decoder.eas = read_eas(config, decoder_part(checkpoint, layout, decoder.layers));
   model->decoder = shaped_decoder(decoder);
   take_decoder(loader, checkpoint, model->decoder, layout);

@@ -1,12 +1,16 @@
 #include "models/lora.h"
 
+#include <algorithm>
 #include <array>
 #include <set>
 #include <string_view>
 #include <utility>
 
 #include "base/error.h"
+#include "base/printable.h"
+#include "io/hub_cache.h"
 #include "models/config.h"
+#include "models/tied_head.h"
 
 namespace lithe::models {
 namespace {
@@ -15,7 +19,9 @@ namespace fs = std::filesystem;
 
 constexpr const char* kConfig = "adapter_config.json";
 constexpr std::array kWeights{"adapter_model.safetensors", "adapter_model.bin"};
-constexpr const char* kWhole = "non_lora_trainables.bin";  // beside the factors, in LLaVA's own folders
+constexpr const char* kWhole = "non_lora_trainables.bin";   // beside the factors, in LLaVA's own folders
+constexpr const char* kEmbeddings = "embed_tokens.weight";  // plain names
+constexpr const char* kHead = "lm_head.weight";
 constexpr std::size_t kMaxConfigBytes = std::size_t{16} << 20;
 
 bool is_there(const fs::path& path) {
@@ -38,6 +44,13 @@ bool take_end(std::string& name, std::string_view end) {
 void take_out(std::string& name, std::string_view part, std::string_view instead) {
   const size_t at = name.find(part);
   if (at != name.npos) name.replace(at, part.size(), instead);
+}
+
+/// Where a head of its own stands in the layout whose embeddings have this name.
+std::string head_beside(const std::string& embeddings) {
+  constexpr std::string_view kBeforeHead = ".model.embed_tokens.weight";
+  std::string prefix = embeddings;
+  return take_end(prefix, kBeforeHead) ? prefix + "." + kHead : kHead;
 }
 
 LoraConfig read_config(const fs::path& folder) {
@@ -78,8 +91,10 @@ fs::path base_of_lora(const fs::path& folder) {
   const fs::path named = config.base, found = is_there(named / "config.json") ? named : named_folder(folder, named);
   if (!found.empty()) return fs::absolute(found).lexically_normal();
   const fs::path above = fs::absolute(folder).lexically_normal().parent_path();
+  const std::optional<io::HubName> hub = io::parse_hub_name(config.base);
   fail(Fault::bad_file, folder.string(), ": the base model '", config.base.substr(0, 200),
        "' is missing; put its folder at ", (above / last_part(config.base)).string(),
+       hub ? ", or run `" + io::download_command(*hub) + "`" : "",
        ", or open it from where it is, with this folder as the LoRA over it");
 }
 
@@ -130,7 +145,9 @@ void LoraFolder::check_pairs() {
   for (auto& [plain, pair] : pairs_) {
     const std::string where = concat(file, ": the module '", pair.module, "'");
     require(pair.a && pair.b, Fault::bad_file, where, " has no ", pair.a ? "lora_B" : "lora_A");
-    require(config_.targets_module(pair.module), Fault::bad_file, where, " is not among 'target_modules' of ", kConfig);
+    const char* const key = config_.key_against(pair.module);
+    require(key == nullptr, Fault::bad_file, where, " is not among those that '", key ? key : "", "' of ", kConfig,
+            " lets be adapted; save the adapter again with PEFT");
     pair.rank = config_.rank_of(pair.module);
     pair.scale = config_.scale_of(pair.module);
     const bool fits = pair.a->shape.size() == 2 && pair.b->shape.size() == 2 && pair.a->shape[0] == pair.rank &&
@@ -152,18 +169,41 @@ void LoraFolder::check_whole() const {
   for (const std::string& module : config_.whole) {
     const auto first = ends.lower_bound(module + ".");
     const bool found = first != ends.end() && first->starts_with(module + ".");
-    require(found, Fault::bad_file, files_.front()->path().string(), ": holds no tensor of '", module.substr(0, 80),
-            "', which 'modules_to_save' of ", kConfig, " lists");
+    require(found, Fault::bad_file, files_.front()->path().string(), ": holds no tensor of ", lithe::quoted(module),
+            ", which 'modules_to_save' of ", kConfig, " lists");
   }
 }
 
-void LoraFolder::put_whole(io::Checkpoint& base) const {
+/// `modules_to_save` trains a copy beside the tied weight, any other tensor replaces that weight itself, and factors go
+/// over it. Returns whether the head then stands alone.
+bool LoraFolder::split_tied_head(io::Checkpoint& base, const std::string& embeddings, const std::string& head) const {
+  io::TensorView shared = base.at(embeddings);
+  bool alone = pairs_.contains("lm_head");
+  for (const auto& [name, tensor] : whole_) {
+    const std::string plain = plain_name(name);
+    if (plain != kEmbeddings && plain != kHead) continue;
+    const bool is_copy = config_.saves(name.substr(0, name.rfind('.'))) && !config_.ties_weights;
+    alone = alone || is_copy;
+    if (!is_copy) shared = *tensor;
+  }
+  base.put(embeddings, shared);
+  if (alone || base.contains(head)) base.put(head, shared);
+  return alone;
+}
+
+void LoraFolder::put_whole(io::Checkpoint& base, bool ties) const {
   std::map<std::string, std::string> names;
   for (const std::string& name : base.names()) names[plain_name(name)] = name;
+  bool stays_tied = false;
+  if (ties && names.contains(kEmbeddings)) {
+    const std::string embeddings = names[kEmbeddings],
+                      head = names.emplace(kHead, head_beside(embeddings)).first->second;
+    if (!has_own_head(base, embeddings, head)) stays_tied = !split_tied_head(base, embeddings, head);
+  }
   for (const auto& [name, tensor] : whole_) {
-    const auto found = names.find(plain_name(name));
-    require(found != names.end() || plain_name(name) != "lm_head.weight", Fault::bad_file, path_.string(),
-            ": brings an lm_head of its own, where the base model ties its head to the embeddings");
+    const std::string plain = plain_name(name);
+    if (stays_tied && (plain == kEmbeddings || plain == kHead)) continue;
+    const auto found = names.find(plain);
     base.put(found == names.end() ? name : found->second, *tensor);
   }
 }

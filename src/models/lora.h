@@ -32,13 +32,16 @@ class LoraFolder {
   const std::map<std::string, Pair>& pairs() const { return pairs_; }  ///< By plain name.
   int64_t whole() const { return static_cast<int64_t>(whole_.size()); }
 
-  /// Puts the whole tensors into the base model's, in place of those of the same plain name.
-  void put_whole(io::Checkpoint& base) const;
+  /// Puts the whole tensors into the base model's, in place of those of the same plain name. `ties`: the base model's
+  /// config ties the head to the embeddings. As PEFT has it, such a head then stands alone if the adapter trains it or
+  /// a copy of the embeddings: the other of the two keeps the base model's weights.
+  void put_whole(io::Checkpoint& base, bool ties) const;
 
  private:
   void sort_tensor(const io::Checkpoint& file, const std::string& name);
   void check_pairs();
   void check_whole() const;
+  bool split_tied_head(io::Checkpoint& base, const std::string& embeddings, const std::string& head) const;
 
   std::filesystem::path path_;
   LoraConfig config_;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
+#include <charconv>
 #include <cmath>
 #include <string_view>
 
@@ -12,6 +14,7 @@ namespace {
 
 constexpr int64_t kHighestRank = int64_t{1} << 16;
 constexpr double kHighestAlpha = 1e6;
+constexpr size_t kMostPatterns = 1024;
 
 /// Keys that change what is computed; absent, null, false or empty they do nothing.
 struct Unsupported {
@@ -70,27 +73,69 @@ std::vector<std::string> names_in(const JsonView& json, const char* key) {
   return names;
 }
 
-/// The key of a pattern as the end of a name: "^" and escaped points go; other regular expressions are refused.
-std::string end_of(std::string key, const std::string& where) {
-  if (key.starts_with('^')) key.erase(0, 1);
-  std::string end;
-  for (size_t i = 0; i < key.size(); ++i) {
-    if (key[i] == '\\' && i + 1 < key.size() && key[i + 1] == '.') ++i;
-    require(std::string_view("\\*+?[](){}|^$").find(key[i]) == std::string_view::npos, Fault::bad_file, where,
-            ": the key '", key.substr(0, 80),
-            "' is a regular expression; only names of modules, or their ends, are read");
-    end += key[i];
+std::string origin(const JsonView& json, const char* key) {
+  return concat(json.source(), ": '", key, "'");
+}
+
+/// A list of names, or a regular expression.
+ModuleNames module_names(const JsonView& json, const char* key) {
+  if (!json.has(key) || !json.json()[key].is_string()) {
+    const std::vector<std::string> names = names_in(json, key);
+    return {{names.begin(), names.end()}, std::nullopt};
   }
-  return end;
+  return {{}, text::Pattern(json.text(key), origin(json, key))};
+}
+
+/// PEFT's "all-linear", which it reads in any case.
+bool is_all_linear(const JsonView& json) {
+  if (!json.json()["target_modules"].is_string()) return false;
+  std::string text = json.text("target_modules");
+  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
+  return text == "all-linear";
+}
+
+std::set<int64_t> layer_numbers(const JsonView& json) {
+  const char* const key = "layers_to_transform";
+  std::set<int64_t> numbers;
+  if (!json.has(key)) return numbers;
+  const Json& value = json.json()[key];
+  for (const Json& number : value.is_array() ? value : Json::array({value})) {
+    require(number.is_number_integer(), Fault::bad_file, json.source(), ": '", key,
+            "' must be the number of a layer or a list of numbers");
+    numbers.insert(number.get<int64_t>());
+  }
+  return numbers;
+}
+
+/// Without a pattern the first number after two names counts ("model.layers.7.").
+std::optional<AdaptedLayers> adapted_layers(const JsonView& json) {
+  AdaptedLayers layers{.numbers = layer_numbers(json), .patterns = {}};
+  if (layers.numbers.empty()) return std::nullopt;
+  const char* const key = "layers_pattern";
+  const char* const number = "\\.(?P<number>\\d+)\\.";
+  std::vector<std::string> sources;
+  if (json.has(key) && json.json()[key].is_string())
+    sources = {json.text(key)};
+  else
+    sources = names_in(json, key);
+  std::erase(sources, "");
+  for (const std::string& source : sources)
+    layers.patterns.emplace_back(source, origin(json, key), text::PatternFrame{"(?:|.*?\\.)", number});
+  if (sources.empty()) layers.patterns.emplace_back("[^.]*", origin(json, key), text::PatternFrame{".*?\\.", number});
+  return layers;
 }
 
 template <class T, class Read>
-std::vector<std::pair<std::string, T>> pattern_in(const JsonView& json, const char* key, const Read& read) {
-  std::vector<std::pair<std::string, T>> entries;
+std::vector<std::pair<text::Pattern, T>> pattern_in(const JsonView& json, const char* key, const Read& read) {
+  std::vector<std::pair<text::Pattern, T>> entries;
   if (!json.has(key)) return entries;
   const JsonView pattern = json.object(key);
-  for (const auto& [name, unused] : pattern.json().items())
-    entries.emplace_back(end_of(name, pattern.source()), read(pattern, name.c_str()));
+  require(pattern.json().size() <= kMostPatterns, Fault::bad_file, json.source(), ": '", key, "' has ",
+          pattern.json().size(), " patterns; at most ", kMostPatterns, " are read");
+  for (const auto& [name, unused] : pattern.json().items()) {
+    entries.emplace_back(text::Pattern(name, origin(json, key), {.before = "(?:.*\\.)?", .after = "$"}),
+                         read(pattern, name.c_str()));
+  }
   return entries;
 }
 
@@ -110,17 +155,33 @@ double alpha_in(const JsonView& json, const char* key) {
 
 /// What the first fitting entry says, else `otherwise`.
 template <class T>
-T first_fitting(const std::vector<std::pair<std::string, T>>& entries, const std::string& module, T otherwise) {
+T first_fitting(const std::vector<std::pair<text::Pattern, T>>& entries, const std::string& module, T otherwise) {
   const auto found =
-      std::find_if(entries.begin(), entries.end(), [&](const auto& entry) { return ends_in(module, entry.first); });
+      std::find_if(entries.begin(), entries.end(), [&](const auto& entry) { return entry.first.matches(module); });
   return found == entries.end() ? otherwise : found->second;
 }
 
 }  // namespace
 
-bool ends_in(const std::string& module, const std::string& end) {
-  if (!module.ends_with(end)) return false;
-  return module.size() == end.size() || module[module.size() - end.size() - 1] == '.';
+bool ModuleNames::hold(const std::string& module) const {
+  if (whole) return whole->matches(module);
+  if (ends.contains(module)) return true;
+  const std::string_view name = module;
+  for (size_t point = name.find('.'); point != name.npos; point = name.find('.', point + 1)) {
+    if (ends.contains(name.substr(point + 1))) return true;
+  }
+  return false;
+}
+
+bool AdaptedLayers::hold(const std::string& module) const {
+  for (const text::Pattern& pattern : patterns) {
+    const std::optional<std::string> digits = pattern.number_in(module);
+    if (!digits) continue;
+    int64_t number = -1;
+    std::from_chars(digits->data(), digits->data() + digits->size(), number);
+    return numbers.contains(number);
+  }
+  return false;
 }
 
 LoraConfig LoraConfig::read(const JsonView& json) {
@@ -132,12 +193,13 @@ LoraConfig LoraConfig::read(const JsonView& json) {
   config.rank_stabilised = json.boolean("use_rslora", false);
   config.ranks = pattern_in<int64_t>(json, "rank_pattern", rank_in);
   config.alphas = pattern_in<double>(json, "alpha_pattern", alpha_in);
-  // A text is "all-linear" or a regular expression over names: then the tensors alone say what was trained.
-  if (json.has("target_modules") && !json.json()["target_modules"].is_string()) {
-    const std::vector<std::string> names = names_in(json, "target_modules");
-    config.targets.emplace(names.begin(), names.end());
+  if (json.has("target_modules") && !is_all_linear(json)) {
+    config.targets = module_names(json, "target_modules");
+    if (!config.targets->whole) config.layers = adapted_layers(json);  // PEFT counts layers beside a list only
   }
+  config.excluded = module_names(json, "exclude_modules");
   config.whole = names_in(json, "modules_to_save");
+  config.ties_weights = json.boolean("ensure_weight_tying", false);
   return config;
 }
 
@@ -150,13 +212,18 @@ double LoraConfig::scale_of(const std::string& module) const {
   return first_fitting(alphas, module, alpha) / (rank_stabilised ? std::sqrt(r) : r);
 }
 
-bool LoraConfig::targets_module(const std::string& module) const {
-  if (!targets || targets->contains(module)) return true;
-  const std::string_view name = module;
-  for (size_t point = name.find('.'); point != name.npos; point = name.find('.', point + 1)) {
-    if (targets->contains(name.substr(point + 1))) return true;
+const char* LoraConfig::key_against(const std::string& module) const {
+  if (excluded.hold(module)) return "exclude_modules";
+  if (targets && !targets->hold(module)) return "target_modules";
+  return layers && !layers->hold(module) ? "layers_to_transform" : nullptr;
+}
+
+bool LoraConfig::saves(const std::string& module) const {
+  for (std::string around = module;; around.erase(around.rfind('.'))) {
+    if (std::any_of(whole.begin(), whole.end(), [&](const std::string& end) { return around.ends_with(end); }))
+      return true;
+    if (around.find('.') == around.npos) return false;
   }
-  return false;
 }
 
 }  // namespace lithe::models

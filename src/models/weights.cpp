@@ -1,17 +1,21 @@
 #include "models/weights.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/aminmax.h>
 #include <ATen/ops/from_blob.h>
 #include <c10/core/Device.h>
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <optional>
 #include <set>
 #include <string_view>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "io/mapped_file.h"
+#include "models/quantised.h"
 
 namespace lithe::models {
 namespace {
@@ -88,14 +92,15 @@ bool fits(std::vector<int64_t> file, const std::vector<int64_t>& shape) {
 
 }  // namespace
 
-WeightLoader::WeightLoader(const LoadOptions& options) : options_(options) {
+WeightLoader::WeightLoader(const LoadOptions& options, bool ties) : options_(options), ties_(ties) {
   if (!options.lora.empty()) lora_ = LoraFolder::open(options.lora);
 }
 
 const io::Checkpoint& WeightLoader::open(const std::filesystem::path& path) {
   io::Checkpoint& opened = *checkpoints_.emplace_back(std::make_unique<io::Checkpoint>(io::Checkpoint::open(path)));
+  if (const auto method = quantisation_in(opened)) fail_quantised(path.string(), *method);
   if (!lora_ || checkpoints_.size() > 1) return opened;
-  lora_->put_whole(opened);
+  lora_->put_whole(opened, ties_);
   for (const std::string& name : opened.names()) plain_names_[plain_name(name)] = name;
   return opened;
 }
@@ -117,13 +122,16 @@ void WeightLoader::take(const io::Checkpoint& checkpoint, const std::string& nam
   }
   taken_[&checkpoint].insert(in_file);
   origins_[slot.name] = {checkpoint.path(), name, in_file};
-  if (claim(name, {view, &slot.tensor, slot.shape, slot.matrix}) && lora_ && slot.linear) add_low_rank(name, slot);
+  if (claim({name, view, &slot.tensor, slot.shape, slot.matrix}) && lora_ && slot.linear) add_low_rank(name, slot);
 }
 
-bool WeightLoader::claim(const std::string& name, Claim claim) {
+bool WeightLoader::claim(Claim claim) {
   const io::TensorView& view = *claim.view;
+  const std::string& name = claim.name;
   if (!fits(view.shape, claim.shape)) {
-    misshapen_.push_back(concat(name, " file ", io::text_of(view.shape), ", model ", io::text_of(claim.shape)));
+    const bool is_factor = name.ends_with(".lora_A.weight") || name.ends_with(".lora_B.weight");
+    (is_factor ? misshapen_factors_ : misshapen_)
+        .push_back(concat(name, " file ", io::text_of(view.shape), ", model ", io::text_of(claim.shape)));
     return false;
   }
   if (!float_type(view.dtype)) {
@@ -142,8 +150,8 @@ void WeightLoader::add_low_rank(const std::string& name, const WeightSlot& slot)
   const LoraFolder::Pair& pair = found->second;
   added_.insert(module);
   Addition& addition = additions_.emplace_back(Addition{slot.linear, {at::Tensor(), at::Tensor(), pair.scale}});
-  claim(pair.module + ".lora_A.weight", {pair.a, &addition.low_rank.a, {pair.rank, slot.shape[1]}, true});
-  claim(pair.module + ".lora_B.weight", {pair.b, &addition.low_rank.b, {slot.shape[0], pair.rank}, true});
+  claim({pair.module + ".lora_A.weight", pair.a, &addition.low_rank.a, {pair.rank, slot.shape[1]}, true});
+  claim({pair.module + ".lora_B.weight", pair.b, &addition.low_rank.b, {slot.shape[0], pair.rank}, true});
 }
 
 void WeightLoader::ignore(const io::Checkpoint& checkpoint, const std::string& name) {
@@ -171,10 +179,15 @@ void WeightLoader::check() const {
        part("unexpected", unexpected_), "; ", part("misshapen", misshapen_));
 }
 
-/// Every pair of factors must have found its product. PEFT adapts every layer that a name fits, also those that LLaVA
-/// does not run: their weights are ignored, and so is their LoRA.
+/// Every pair of factors must have found its product and fit it. PEFT adapts every layer that a name fits, also those
+/// that LLaVA does not run: their weights are ignored, and so is their LoRA.
 void WeightLoader::check_low_rank() const {
-  if (!lora_ || added_.size() == lora_->pairs().size()) return;
+  if (!lora_) return;
+  const std::string other =
+      "; the adapter was trained over another model than " + checkpoints_.front()->path().string();
+  require(misshapen_factors_.empty(), Fault::bad_file, lora_->path().string(),
+          ": its factors do not fit the model: ", part("misshapen", misshapen_factors_), other);
+  if (added_.size() == lora_->pairs().size()) return;
   std::set<std::string> not_run;
   for (const auto& checkpoint : checkpoints_) {
     for (const std::string& name : checkpoint->names())
@@ -184,8 +197,7 @@ void WeightLoader::check_low_rank() const {
   for (const auto& [plain, pair] : lora_->pairs())
     if (!added_.contains(plain) && !not_run.contains(plain + ".weight")) unknown.push_back(pair.module);
   require(unknown.empty(), Fault::bad_file, lora_->path().string(),
-          ": adapts what is no product of this model: ", part("modules", unknown),
-          "; the adapter belongs to another base model");
+          ": adapts layers that the model does not have: ", part("modules", unknown), other);
 }
 
 std::optional<LoraUse> WeightLoader::lora_use() const {
@@ -200,9 +212,26 @@ std::optional<LoraUse> WeightLoader::lora_use() const {
   return use;
 }
 
+namespace {
+
+/// Throws Error{bad_request} if numbers that the file has became infinite.
+void require_held(const at::Tensor& held, const at::Tensor& mapped, const std::string& name) {
+  const auto largest = [](const at::Tensor& tensor) {
+    const auto [low, high] = at::aminmax(tensor);
+    return std::max(-low.item<double>(), high.item<double>());
+  };
+  if (held.numel() == 0 || !std::isinf(largest(held))) return;
+  const double in_file = largest(mapped);
+  require(std::isinf(in_file), Fault::bad_request, "the weight ", lithe::quoted(name), " reaches ", in_file,
+          ", which float16 cannot hold; use --weights bfloat16 or float32");
+}
+
+}  // namespace
+
 at::Tensor WeightLoader::held(const Claim& claim) const {
   const at::Tensor mapped = tensor_over(*claim.view).view(claim.shape);
   at::Tensor held = mapped.to(held_type(options_.weights, claim.matrix, mapped.scalar_type()));
+  if (held.scalar_type() == at::kHalf && mapped.scalar_type() != at::kHalf) require_held(held, mapped, claim.name);
   if (options_.device != "cpu") held = held.to(at::Device(options_.device));
   // A copy was made: the file's pages need not stay in memory beside it.
   if (held.data_ptr() != mapped.data_ptr()) io::need_no_more(claim.view->bytes);

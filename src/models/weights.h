@@ -22,12 +22,16 @@ namespace lithe::models {
 /// LoRA of the options is added to the products that are taken, whatever layout it was trained in.
 class WeightLoader {
  public:
-  /// Throws Error{bad_file} where the options name a folder of LoRA that cannot be read.
-  explicit WeightLoader(const LoadOptions& options);
+  /// `ties`: config.json ties the head to the embeddings. Throws Error{bad_file} if the options name a folder of LoRA
+  /// that cannot be read.
+  WeightLoader(const LoadOptions& options, bool ties);
 
   /// Opens a file or folder; the checkpoint lives as long as the loader. The first is the model's own: whole tensors of
   /// a LoRA folder take their places in it. Throws Error{bad_file}.
   const io::Checkpoint& open(const std::filesystem::path& path);
+
+  /// Whether there is LoRA on the head, which then stands beside the embeddings even if both are the same tensor.
+  bool adapts_head() const { return lora_ && lora_->pairs().contains("lm_head"); }
 
   /// Notes that `slot` is `name` in `checkpoint`; a matrix may be stored as a convolution of width 1. The slot's tensor
   /// must stay where it is until load().
@@ -45,6 +49,7 @@ class WeightLoader {
 
  private:
   struct Claim {
+    std::string name;
     const io::TensorView* view;
     at::Tensor* tensor;
     std::vector<int64_t> shape;
@@ -57,7 +62,7 @@ class WeightLoader {
   };
   std::string held_name(const io::Checkpoint& checkpoint, const std::string& name) const;
   void add_low_rank(const std::string& name, const WeightSlot& slot);
-  bool claim(const std::string& name, Claim claim);  ///< Whether shape and type fit; else that is noted.
+  bool claim(Claim claim);  ///< Whether shape and type fit; else that is noted.
   bool is_ignored(const io::Checkpoint& checkpoint, const std::string& name) const;
   void check() const;
   void check_low_rank() const;
@@ -65,11 +70,12 @@ class WeightLoader {
   at::Tensor held(const Claim& claim) const;
 
   LoadOptions options_;
+  bool ties_;
   std::vector<std::unique_ptr<io::Checkpoint>> checkpoints_;
   std::vector<Claim> claims_;
   std::map<const io::Checkpoint*, std::set<std::string>> taken_;
   std::map<const io::Checkpoint*, NameSet> ignored_;
-  std::vector<std::string> missing_, unexpected_, misshapen_;
+  std::vector<std::string> missing_, unexpected_, misshapen_, misshapen_factors_;
   std::map<std::string, WeightOrigin> origins_;
   std::optional<LoraFolder> lora_;
   std::map<std::string, std::string> plain_names_;  ///< Of the model's own checkpoint, where there is LoRA.

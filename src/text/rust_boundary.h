@@ -46,6 +46,16 @@ int lithe_tokenizer_vocabulary(const LitheTokenizer* tokenizer, LitheBytes* out,
 int lithe_template_render(const char* source, size_t source_size, const char* variables, size_t variables_size,
                           bool probe, LitheBytes* out, LitheBytes* error);
 
+typedef struct LithePattern LithePattern;
+
+/// Compiles `source` as Python's `re` would, between two patterns; the first begins where the text begins.
+int lithe_pattern_open(const char* source, size_t source_size, const char* before, size_t before_size,
+                       const char* after, size_t after_size, LithePattern** out, LitheBytes* error);
+void lithe_pattern_close(LithePattern* pattern);
+/// Whether the pattern fits `name`; `number` is what its group of that name holds.
+int lithe_pattern_match(const LithePattern* pattern, const char* name, size_t size, bool* fits, LitheBytes* number,
+                        LitheBytes* error);
+
 #ifdef __cplusplus
 }
 #endif

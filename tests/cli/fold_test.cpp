@@ -157,7 +157,7 @@ TEST(Fold, RefusesLoraThatDoesNotFit) {
   EXPECT_NE(other.err.find("misshapen"), std::string::npos) << other.err;
   const Ran none = lithe({"run", "demo", "--lora", kModel, "hello"});
   EXPECT_EQ(none.code, 3);
-  EXPECT_NE(none.err.find("is no PEFT folder"), std::string::npos) << none.err;
+  EXPECT_NE(none.err.find("is a whole model and not a LoRA adapter"), std::string::npos) << none.err;
 }
 
 }  // namespace

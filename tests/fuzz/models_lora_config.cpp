@@ -14,7 +14,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
     const Json json = parse_json({reinterpret_cast<const char*>(data), size}, "fuzz");
     const models::LoraConfig config = models::LoraConfig::read(JsonView(json, "fuzz"));
     for (const char* module : {"", "lm_head", "model.layers.1.self_attn.q_proj"}) {
-      config.targets_module(module);
+      config.key_against(module);
+      config.saves(module);
       if (config.rank_of(module) < 1 || !std::isfinite(config.scale_of(module)))
         throw std::logic_error("a rank or a scale that no LoRA has");
     }

@@ -160,7 +160,7 @@ TEST_F(BrokenFolder, UnknownTypesAreNamedWithTheKnown) {
   take("hf_llava15");
   set("model_type", "idefics");
   expect(
-      "the model_type 'idefics' is not known; known are llava, llava_next, llava_llama, llava_mistral, "
+      "the model_type \"idefics\" is not supported; supported are llava, llava_next, llava_llama, llava_mistral, "
       "pmod_llava_llama");
   set("model_type", "llava");
   edit_json(folder() / "config.json", [](Json& json) { json["text_config"]["model_type"] = "qwen2"; });
@@ -176,7 +176,7 @@ TEST_F(BrokenFolder, UnknownTypesAreNamedWithTheKnown) {
 }
 
 TEST_F(BrokenFolder, MissingFiles) {
-  EXPECT_NE(refusal([] { open_model("/nonexistent/model"); }).find("is not a folder"), std::string::npos);
+  EXPECT_NE(refusal([] { open_model("/nonexistent/model"); }).find("There is no folder"), std::string::npos);
   take("hf_llava15");
   fs::remove(folder() / "preprocessor_config.json");
   fs::remove(folder() / "processor_config.json");

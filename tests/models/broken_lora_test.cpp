@@ -54,14 +54,18 @@ TEST_F(BrokenLora, KeysOfTheConfig) {
       {"r", 8, "lora_A [4, 32] and lora_B [32, 4]; with the rank 8"},
       {"lora_alpha", 1e300, "'lora_alpha' is 1e+300"},
       {"lora_alpha", nullptr, "'lora_alpha'"},
-      {"target_modules", Json::array({"v_proj"}), "is not among 'target_modules'"},
+      {"target_modules", Json::array({"v_proj"}),
+       "is not among those that 'target_modules' of adapter_config.json lets be adapted"},
       {"target_modules", 7, "'target_modules' must be a list of module names"},
       {"target_modules", Json::array({7}), "'target_modules' must be a list of module names, got 7"},
       {"rank_pattern", Json::array({1}), "rank_pattern"},
       {"rank_pattern", {{"q_proj", 2}}, "with the rank 2"},
-      {"rank_pattern", {{"layers.[0-9].q_proj", 2}}, "the key 'layers.[0-9].q_proj' is a regular expression"},
+      {"rank_pattern", {{"layers.[0-9].*q_proj", 2}}, "with the rank 2"},
+      {"rank_pattern", {{"layers.[0-9", 2}}, "'rank_pattern' \"layers.[0-9\" is not a regular expression"},
+      {"target_modules", ".*v_proj", "is not among those that 'target_modules'"},
+      {"exclude_modules", Json::array({"q_proj"}), "is not among those that 'exclude_modules'"},
       {"alpha_pattern", {{"q_proj", "x"}}, "must be a number"},
-      {"modules_to_save", Json::array({"mm_projector"}), "holds no tensor of 'mm_projector'"},
+      {"modules_to_save", Json::array({"mm_projector"}), "holds no tensor of \"mm_projector\""},
   };
   const Json whole = adapter_.config;
   for (const FaultyKey& fault : faults) {
@@ -104,7 +108,8 @@ TEST_F(BrokenLora, Folders) {
   EXPECT_NE(refusal([&] { open_model(folder()); }).find("the base model 'base' is missing; put its folder at"),
             std::string::npos);
   const fs::path base = golden_folder("liuhaotian_llava15") / "checkpoint";
-  EXPECT_NE(refusal([&] { open_model(base, {.lora = base}); }).find("is no PEFT folder"), std::string::npos);
+  EXPECT_NE(refusal([&] { open_model(base, {.lora = base}); }).find("is a whole model and not a LoRA adapter"),
+            std::string::npos);
   EXPECT_NE(refusal([&] { open_model(folder(), {.lora = folder()}); }).find("is a PEFT folder itself"),
             std::string::npos);
   fs::remove(folder() / "adapter_model.safetensors");
@@ -113,24 +118,6 @@ TEST_F(BrokenLora, Folders) {
   EXPECT_NE(refusal([&] { open_model(folder()); }).find("names no 'base_model_name_or_path'"), std::string::npos);
   write_text(folder() / "adapter_config.json", "{");
   EXPECT_NE(refusal([&] { open_model(folder()); }).find("adapter_config.json"), std::string::npos);
-}
-
-/// A head that is tied to the embeddings cannot be trained by itself.
-TEST_F(BrokenLora, ATiedHead) {
-  fs::copy(golden_folder("hf_llava15") / "checkpoint", temp_.path / "base", fs::copy_options::recursive);
-  edit_json(temp_.path / "base" / "config.json", [](Json& json) { json["text_config"]["tie_word_embeddings"] = true; });
-  edit_tensors(temp_.path / "base" / "model.safetensors",
-               [](auto& tensors) { tensors.erase("language_model.lm_head.weight"); });
-  const auto why_of = [&](const test::PeftFolder& adapter) {
-    fs::remove_all(folder());
-    adapter.write(folder());
-    return refusal([&] { open_model(temp_.path / "base", {.lora = folder()}); });
-  };
-  test::PeftFolder factors, whole;
-  factors.add("lm_head", 416, 32);
-  EXPECT_NE(why_of(factors).find("modules 1: lm_head"), std::string::npos) << why_of(factors);
-  whole.put("base_model.model.lm_head.weight", {416, 32}, 1);
-  EXPECT_NE(why_of(whole).find("ties its head"), std::string::npos) << why_of(whole);
 }
 
 }  // namespace

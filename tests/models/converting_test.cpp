@@ -125,6 +125,80 @@ TEST(Converting, OriginalFoldersThereAndBack) {
   }
 }
 
+/// How LLaVA's own configs make rows of a picture.
+struct PictureKeys {
+  const char *aspect, *merge;
+  Json pinpoints;
+};
+
+std::vector<PictureKeys> picture_keys() {
+  const Json list = {{56, 112}, {112, 56}, {112, 112}, {168, 56}}, literal = "[(112, 56), (56, 168,),]",
+             range = "(1x1),...,(2x3)";
+  std::vector<PictureKeys> all;
+  for (const char* merge : {"flat", "spatial", "spatial_unpad"}) {
+    for (const char* aspect : {"square", "pad"})
+      for (const Json& pinpoints : {Json(), list}) all.push_back({aspect, merge, pinpoints});
+    for (const char* aspect : {"anyres", "anyres_max_2", "anyres_max_9"}) all.push_back({aspect, merge, list});
+    for (const Json& pinpoints : {literal, range}) all.push_back({"anyres", merge, pinpoints});
+  }
+  return all;
+}
+
+/// A model of the original layout with these keys. The tower resizes in its own way, which only anyres overrides.
+void make_original(const fs::path& folder, const PictureKeys& keys) {
+  const fs::path golden = golden_folder("liuhaotian_llava15");
+  fs::copy(golden / "checkpoint", folder / "llava-v1.5-7b", fs::copy_options::recursive);
+  fs::copy(golden / "vision_tower", folder / "vision_tower", fs::copy_options::recursive);
+  edit_json(folder / "vision_tower/preprocessor_config.json", [](Json& json) { json["resample"] = 2; });
+  edit_json(folder / "llava-v1.5-7b/config.json", [&](Json& json) {
+    json["image_aspect_ratio"] = keys.aspect;
+    json["mm_patch_merge_type"] = keys.merge;
+    json.erase("image_grid_pinpoints");
+    if (!keys.pinpoints.is_null()) json["image_grid_pinpoints"] = keys.pinpoints;
+  });
+  if (std::string(keys.merge) != "spatial_unpad") return;
+  edit_tensors(folder / "llava-v1.5-7b/model.safetensors", [](auto& tensors) {
+    const std::vector<float> newline(32, 0.5f);
+    tensors["model.image_newline"] = io::tensor_of<float>({32}, newline);
+  });
+}
+
+TEST(Converting, EveryWayOfMakingRowsThereAndBackTwice) {
+  const image::Image picture = picture_of(200, 90);
+  for (const PictureKeys& keys : picture_keys()) {
+    SCOPED_TRACE(concat(keys.aspect, " ", keys.merge, " ", keys.pinpoints.dump()));
+    TempFolder temp;
+    make_original(temp.path, keys);
+    const fs::path source = temp.path / "llava-v1.5-7b";
+    const auto model = open_model(source);
+    const ImageRows expected = model->encode_image(picture);
+    fs::path last = source;
+    for (const TargetLayout layout : {TargetLayout::hf, TargetLayout::original, TargetLayout::hf}) {
+      const fs::path next = temp.path / concat("turn_", last.filename().string());
+      convert_folder(last, next, layout);
+      const auto converted = open_model(next);
+      const ImageRows rows = converted->encode_image(picture);
+      EXPECT_EQ(model->render(conversations()[0]), converted->render(conversations()[0]));
+      ASSERT_TRUE(rows.pixels.equal(expected.pixels));
+      EXPECT_TRUE(rows.rows.equal(expected.rows));
+      EXPECT_EQ(rows.kinds, expected.kinds);
+      EXPECT_EQ(converted->preprocess.pinpoints.size(), model->preprocess.pinpoints.size());
+      last = next;
+    }
+    const Json before = read_json_file(source / "config.json"),
+               after = read_json_file(temp.path / "turn_turn_llava-v1.5-7b/config.json");
+    for (const char* key : {"image_aspect_ratio", "mm_patch_merge_type", "image_grid_pinpoints"})
+      EXPECT_EQ(before.value(key, Json()), after.value(key, Json())) << key;
+  }
+}
+
+TEST(Converting, AnyresWithoutPinpointsIsNamed) {
+  TempFolder temp;
+  make_original(temp.path, {"anyres", "flat", Json()});
+  const std::string why = refusal([&] { open_model(temp.path / "llava-v1.5-7b"); });
+  EXPECT_NE(why.find("'image_aspect_ratio' is anyres, which needs 'image_grid_pinpoints'"), std::string::npos) << why;
+}
+
 TEST(Converting, HuggingFaceFoldersThereAndBack) {
   for (const char* name : {"hf_llava15", "hf_llavanext"}) {
     SCOPED_TRACE(name);

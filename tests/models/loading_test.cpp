@@ -80,14 +80,63 @@ TEST(Loading, ReportsProgressAndBytes) {
   EXPECT_EQ(seen.back().second, model->weight_bytes);  // float32 in the file and in memory
 }
 
-TEST(Loading, TiedEmbeddingsStandInForTheHead) {
+/// bfloat16 reaches further than float16, in which a weight must not become infinite unnoticed.
+TEST(Loading, WeightsThatFloat16CannotHoldAreNamed) {
   TempFolder temp;
   fs::copy(golden_folder("hf_llava15") / "checkpoint", temp.path, fs::copy_options::recursive);
-  edit_json(temp.path / "config.json", [](Json& json) { json["text_config"]["tie_word_embeddings"] = true; });
-  const auto with_head = open_model(temp.path);
-  EXPECT_EQ(with_head->decoder.head.weight.data_ptr(), with_head->decoder.embeddings.data_ptr());
-  edit_tensors(temp.path / "model.safetensors", [](auto& tensors) { tensors.erase("language_model.lm_head.weight"); });
-  EXPECT_EQ(open_model(temp.path)->weight_bytes, with_head->weight_bytes);
+  edit_tensors(temp.path / "model.safetensors", [](auto& tensors) {
+    const std::string name = "language_model.model.layers.1.mlp.up_proj.weight";
+    std::vector<float> values(tensors.at(name).template values<float>().begin(),
+                              tensors.at(name).template values<float>().end());
+    values[7] = -70000;
+    tensors[name] = io::tensor_of<float>(tensors.at(name).shape, values);
+  });
+  const std::string why = refusal([&] { open_model(temp.path, {.weights = WeightStorage::float16}); });
+  EXPECT_NE(why.find("layers.1.mlp.up_proj.weight\" reaches 70000, which float16 cannot hold; use --weights bfloat16"),
+            std::string::npos)
+      << why;
+  for (const WeightStorage storage : {WeightStorage::as_in_file, WeightStorage::bfloat16})
+    EXPECT_NO_THROW(open_model(temp.path, {.weights = storage}));
+}
+
+/// What other programs' formats look like, by tensors alone and by the config.
+TEST(Loading, QuantisedWeightsAreNamed) {
+  const std::string query = "language_model.model.layers.0.self_attn.q_proj.";
+  struct Quantised {
+    const char *tensor, *method;
+  };
+  for (const Quantised& kind :
+       {Quantised{"weight.absmax", "bitsandbytes (4 bits)"}, Quantised{"weight.SCB", "bitsandbytes (8 bits)"},
+        Quantised{"g_idx", "GPTQ"}, Quantised{"qweight", "GPTQ or AWQ"},
+        Quantised{"weight_packed", "compressed-tensors"}, Quantised{"weight_scale_inv", "fp8"},
+        Quantised{"weight", "a method that stores I8 numbers"}}) {
+    SCOPED_TRACE(kind.tensor);
+    TempFolder temp;
+    fs::copy(golden_folder("hf_llava15") / "checkpoint", temp.path, fs::copy_options::recursive);
+    edit_tensors(temp.path / "model.safetensors", [&](auto& tensors) {
+      tensors.erase(query + "weight");
+      tensors[query + kind.tensor] = io::tensor_of<int8_t>({32, 32}, std::vector<int8_t>(1024));
+    });
+    const auto expect = [&](const std::string& part) {
+      const std::string why = refusal([&] { open_model(temp.path); });
+      EXPECT_NE(why.find("the weights are quantised by " + part), std::string::npos) << why;
+    };
+    expect(kind.method);
+    edit_json(temp.path / "config.json", [](Json& json) {
+      json["quantization_config"] = {{"quant_method", "awq"}, {"bits", 4}};
+    });
+    expect("awq (4 bits)");
+  }
+}
+
+/// A config that was left behind says nothing about weights that are there as ever.
+TEST(Loading, AQuantisedConfigOverPlainWeightsOpens) {
+  TempFolder temp;
+  fs::copy(golden_folder("hf_llava15") / "checkpoint", temp.path, fs::copy_options::recursive);
+  edit_json(temp.path / "config.json", [](Json& json) {
+    json["quantization_config"] = {{"quant_method", "bitsandbytes"}, {"load_in_8bit", true}};
+  });
+  EXPECT_NO_THROW(open_model(temp.path));
 }
 
 TEST(Loading, MissingTokenizerLeavesTheModelUsable) {
