@@ -104,12 +104,14 @@ int run(const RunOptions& options) {
   const std::string prompt = prompt_of(options);
   const session::Session session = open_session(options.model, options.common);
   const session::Request request = make_request(options.question, prompt, session);
-  if (options.heat_map) check_heat_map(request, session);
+  if (options.heat_map) check_heat_map(*options.heat_map, options.question.images, request, session);
   const session::Answer result = answer(session, request, options);
   if (options.verbose) write_err(timing_lines(result));
   if (options.heat_map) {
-    for (const std::string& file : write_heat_maps(*options.heat_map, result))
-      write_err("wrote " + printable(file) + "\n");
+    const image::HeatCaption caption = caption_of(session, request, prompt);
+    for (const std::string& file : write_heat_maps(*options.heat_map, result, caption))
+      write_err("wrote " + printable(file) + "
+");
   }
   return result.stop == session::StopReason::cancelled ? kExitInterrupted : 0;
 }
