@@ -27,7 +27,7 @@ struct LayerKept {
   int64_t layer = 0;
   std::vector<int64_t> kept;  ///< Ran the feed-forward network. Indices among the image's vision tokens, any order.
   int64_t total = 0;          ///< How many vision tokens the image has.
-  std::vector<int64_t> offered = {};  ///< Not kept, but their keys and values were computed or cached.
+  std::vector<int64_t> offered = {};  ///< Not kept, but their keys and values were computed.
 };
 
 /// What stands above a heat map.

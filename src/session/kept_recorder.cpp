@@ -8,14 +8,12 @@
 namespace lithe::session {
 namespace {
 
-/// Positions whose keys and values a layer computed or cached, but which it did not run in full. All are ascending.
+/// Positions whose keys and values a layer computed (without which none are cached), but which it did not run in full.
 std::vector<int64_t> offered_only(const routing::LayerReport& report, size_t sequence,
                                   const std::vector<int64_t>& ran) {
   const std::vector<int64_t> computed = positions_in(report.rows->key_value, report, sequence);
-  const std::vector<int64_t> cached = positions_in(report.rows->cache, report, sequence);
-  std::vector<int64_t> either, rest;
-  std::set_union(computed.begin(), computed.end(), cached.begin(), cached.end(), std::back_inserter(either));
-  std::set_difference(either.begin(), either.end(), ran.begin(), ran.end(), std::back_inserter(rest));
+  std::vector<int64_t> rest;
+  std::set_difference(computed.begin(), computed.end(), ran.begin(), ran.end(), std::back_inserter(rest));
   return rest;
 }
 
