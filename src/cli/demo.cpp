@@ -166,8 +166,11 @@ int run(const DemoOptions& options) {
   session::Session dense = open_session("demo-dense", options.common);
   session::Session skipped = open_session("demo", options.common);
   const std::string image = options.image.empty() ? (demo_folder() / "images" / "901.png").string() : options.image;
+  const session::Request first = make_request({.images = {image}}, kQuestions[0], skipped);
+  check_heat_map(first, skipped);
   const std::vector<Asked> all = ask_all(dense, skipped, image);
-  const std::vector<std::string> maps = write_heat_maps(options.heat_map, all.front().skipped);
+  const std::vector<std::string> maps =
+      write_heat_maps(options.heat_map, all.front().skipped, caption_of(skipped, first, kQuestions[0]));
   if (!options.common.json) {
     std::string text = small_text(all, image);
     for (const std::string& file : maps) text += "Heat map of the kept patches: " + printable(file) + "\n";

@@ -121,8 +121,10 @@ int run(const RunOptions& options) {
   const session::Answer result = answer(session, request, options);
   if (options.verbose) write_err(timing_lines(result));
   if (options.heat_map) {
-    for (const std::string& file : write_heat_maps(*options.heat_map, result))
-      write_err("wrote " + printable(file) + "\n");
+    const image::HeatCaption caption = caption_of(session, request, prompt);
+    for (const std::string& file : write_heat_maps(*options.heat_map, result, caption))
+      write_err("wrote " + printable(file) + "
+");
   }
   return result.stop == session::StopReason::cancelled ? kExitInterrupted : 0;
 }

@@ -1,206 +1,237 @@
 #include "image/heat_map.h"
 
 #include <algorithm>
-#include <cmath>
+#include <span>
 
 #include "base/error.h"
-#include "image/canvas.h"
-#include "image/resize.h"
+#include "image/font.h"
+#include "image/heat_views.h"
 
 namespace lithe::image {
 namespace {
 
-constexpr int64_t kMargin = 16;
-constexpr int64_t kGap = 10;
-constexpr int64_t kLargeHeight = 336;  // Of the overlay.
-constexpr int64_t kSmallHeight = 112;  // Of a layer's copy.
-constexpr int64_t kMaxViewWidth = 4;   // Times the height; longer views are squeezed.
-constexpr int64_t kLabel = 2 * kGlyphHeight;
-constexpr int64_t kSheetWidth = 1200;
-constexpr int64_t kMaxLayers = 1024;
-constexpr int64_t kMaxGrid = 1024;
-constexpr Colour kPaper{250, 250, 250};
-constexpr Colour kInk{40, 40, 44};
-constexpr Colour kFaint{130, 130, 136};
+constexpr int64_t kWidth = 1280;
+constexpr int64_t kMargin = 24;
+constexpr int64_t kContent = kWidth - 2 * kMargin;
+constexpr int64_t kPanelHeight = 608;  // Of the picture and its overlay.
+constexpr int64_t kCellHeight = 260;   // Of a layer's copy.
+constexpr int64_t kLeastCell = 180;    // Its width.
+constexpr int64_t kMostCell = 400;
+constexpr std::size_t kQuestionLines = 4;
+constexpr Colour kPaper{252, 252, 252};
+constexpr Colour kInk{28, 28, 32};
+constexpr Colour kFaint{100, 100, 108};
 
-/// Dark blue over green to yellow, evenly spaced in lightness (anchors of the "viridis" map).
-Colour heat_colour(double share) {
-  constexpr std::array<std::array<double, 3>, 6> kAnchors = {
-      {{68, 1, 84}, {65, 68, 135}, {42, 120, 142}, {34, 168, 132}, {122, 209, 81}, {253, 231, 37}}};
-  const double at = std::clamp(share, 0.0, 1.0) * (kAnchors.size() - 1);
-  const std::size_t low = std::min(static_cast<std::size_t>(at), kAnchors.size() - 2);
-  Colour colour{};
-  for (std::size_t c = 0; c < 3; ++c) {
-    colour[c] = static_cast<uint8_t>(
-        std::lround(std::lerp(kAnchors[low][c], kAnchors[low + 1][c], at - static_cast<double>(low))));
-  }
-  return colour;
-}
-
-int64_t stride_of(const HeatView& view) {
-  return view.row_stride == 0 ? view.grid_w : view.row_stride;
-}
-
-int64_t width_at(const HeatView& view, int64_t height) {
-  const double shape = static_cast<double>(view.picture.width) / static_cast<double>(view.picture.height);
-  return std::clamp(static_cast<int64_t>(std::lround(shape * static_cast<double>(height))), height / kMaxViewWidth,
-                    height * kMaxViewWidth);
-}
-
-int64_t width_of_all(const std::vector<HeatView>& views, int64_t height) {
-  int64_t width = -kGap;
-  for (const HeatView& view : views) width += width_at(view, height) + kGap;
-  return width;
-}
-
-void check(const std::vector<HeatView>& views, const std::vector<LayerKept>& layers) {
-  require(!views.empty() && !layers.empty(), Fault::bad_request, "a heat map needs a picture and at least one layer");
-  require(static_cast<int64_t>(layers.size()) <= kMaxLayers, Fault::bad_request, "a heat map shows at most ",
-          kMaxLayers, " layers, got ", layers.size());
-  const int64_t total = layers.front().total;
-  for (const LayerKept& layer : layers) {
-    require(layer.total == total, Fault::bad_request, "heat map: layer ", layer.layer, " has ", layer.total,
-            " vision tokens, layer ", layers.front().layer, " has ", total);
-    for (const int64_t token : layer.kept) {
-      require(token >= 0 && token < total, Fault::bad_request, "heat map: layer ", layer.layer, " keeps token ", token,
-              " of ", total);
+/// What is drawn, and what it is drawn from.
+class Sheet {
+ public:
+  Sheet(const std::vector<HeatView>& views, const std::vector<LayerKept>& layers, const HeatCaption& caption)
+      : views_(views), layers_(layers), caption_(caption) {
+    count_ = std::max<int64_t>(caption.layers, layers.empty() ? 0 : layers.back().layer + 1);
+    if (caption.layers == 0 || count_ < static_cast<int64_t>(layers.size())) count_ = std::ssize(layers);
+    if (layers.empty()) return;
+    tokens_ = layers.front().total;
+    counts_.assign(static_cast<std::size_t>(tokens_), count_ - std::ssize(layers));
+    for (const LayerKept& layer : layers) {
+      for (const int64_t token : layer.kept) ++counts_[static_cast<std::size_t>(token)];
     }
   }
-  for (const HeatView& view : views) {
-    const bool sane = view.picture.width > 0 && view.picture.height > 0 && view.grid_w > 0 && view.grid_h > 0 &&
-                      view.grid_w <= kMaxGrid && view.grid_h <= kMaxGrid && stride_of(view) >= view.grid_w &&
-                      stride_of(view) <= 2 * kMaxGrid && view.first_token >= 0;
-    require(sane && view.first_token <= total - (view.grid_h - 1) * stride_of(view) - view.grid_w, Fault::bad_request,
-            "heat map: a grid of ", view.grid_w, " x ", view.grid_h, " patches from token ", view.first_token,
-            " does not fit ", total, " vision tokens");
-  }
-}
 
-/// How many layers keep each token.  [total]
-std::vector<int64_t> count_layers(const std::vector<LayerKept>& layers) {
-  std::vector<int64_t> counts(static_cast<std::size_t>(layers.front().total));
-  for (const LayerKept& layer : layers) {
-    for (const int64_t token : layer.kept) ++counts[token];
+  Image draw() {
+    draw_caption();
+    draw_panels();
+    draw_legend();
+    draw_layers();
+    canvas_.rgb.resize(static_cast<std::size_t>(y_ * kWidth * 3));
+    canvas_.height = y_;
+    return std::move(canvas_);
   }
-  return counts;
-}
 
-/// Calls change(pixel, token) for every pixel of `drawn`, a scaled copy of the view's picture.
-template <class Change>
-void for_each_pixel(Image& drawn, const HeatView& view, const Change& change) {
-  for (int64_t y = 0; y < drawn.height; ++y) {
-    const int64_t row = y * view.grid_h / drawn.height;
-    for (int64_t x = 0; x < drawn.width; ++x) {
-      const int64_t column = x * view.grid_w / drawn.width;
-      change(drawn.row(y) + x * 3, view.first_token + row * stride_of(view) + column);
+ private:
+  /// Makes room for `height` more rows of paper below what is drawn.
+  void need(int64_t height) {
+    const Image more(kWidth, std::max<int64_t>(y_ + height - canvas_.height, 0), kPaper[0], kPaper[1], kPaper[2]);
+    canvas_.rgb.insert(canvas_.rgb.end(), more.rgb.begin(), more.rgb.end());
+    canvas_.height += more.height;
+    canvas_.width = kWidth;
+  }
+
+  void write(const Font& font, const std::string& text, Colour colour, std::size_t most_lines) {
+    for (const std::string& line : font.wrap(text, kContent, most_lines)) {
+      need(font.line_height() + 3);
+      font.draw(canvas_, kMargin, y_, line, colour);
+      y_ += font.line_height() + 3;
     }
   }
-}
 
-int grey_of(const uint8_t* pixel) {
-  return (299 * pixel[0] + 587 * pixel[1] + 114 * pixel[2]) / 1000;
-}
-
-/// The patches that a layer dropped become dark and grey.
-Image draw_layer(const HeatView& view, const Image& small, const std::vector<bool>& kept) {
-  Image drawn = small;
-  for_each_pixel(drawn, view, [&](uint8_t* pixel, int64_t token) {
-    if (!kept[token]) std::fill_n(pixel, 3, static_cast<uint8_t>(18 + grey_of(pixel) * 22 / 100));
-  });
-  return drawn;
-}
-
-/// The map's colour, lightly shaded by the picture so that what it shows stays recognisable.
-Image draw_overlay(const HeatView& view, const std::vector<int64_t>& counts, int64_t layers) {
-  Image drawn = resize(view.picture, {width_at(view, kLargeHeight), kLargeHeight}, Resample::bicubic);
-  for_each_pixel(drawn, view, [&](uint8_t* pixel, int64_t token) {
-    const Colour colour = heat_colour(static_cast<double>(counts[token]) / static_cast<double>(layers));
-    const int shade = 175 + grey_of(pixel) * 80 / 255;
-    for (int c = 0; c < 3; ++c) pixel[c] = static_cast<uint8_t>(colour[c] * shade / 255);
-  });
-  return drawn;
-}
-
-void draw_legend(Image& sheet, int64_t x, int64_t y, int64_t layers) {
-  constexpr int64_t kWidth = 14, kHeight = kLargeHeight - 40;
-  draw_text(sheet, x, y, "layers", kInk, 2);
-  draw_text(sheet, x, y + 18, "that kept it", kFaint, 1);
-  const int64_t top = y + 36;
-  for (int64_t i = 0; i < kHeight; ++i) {
-    fill(sheet, {x, top + i, kWidth, 1}, heat_colour(1.0 - static_cast<double>(i) / (kHeight - 1)));
+  std::string share_of_kept() const {
+    int64_t kept = (count_ - std::ssize(layers_)) * tokens_;
+    for (const LayerKept& layer : layers_) kept += std::ssize(layer.kept);
+    const int64_t all = count_ * tokens_;
+    const int64_t tenths = all == 0 ? 1000 : (1000 * kept + all / 2) / all;
+    return concat(tenths / 10, ".", tenths % 10, " %");
   }
-  const int64_t ticks = std::min<int64_t>(layers, 4);
-  for (int64_t tick = 0; tick <= ticks; ++tick) {
-    const int64_t count = layers * tick / ticks;
-    const int64_t at = top + (kHeight - 1) - (kHeight - 1) * count / layers;
-    fill(sheet, {x + kWidth, at, 4, 1}, kInk);
-    draw_text(sheet, x + kWidth + 8, std::clamp(at - 3, top, top + kHeight - kGlyphHeight), std::to_string(count), kInk,
-              1);
-  }
-}
 
-void draw_cell(Image& sheet, int64_t x, int64_t y, const std::vector<HeatView>& views, const std::vector<Image>& small,
-               const LayerKept& layer) {
-  std::vector<bool> kept(static_cast<std::size_t>(layer.total));
-  for (const int64_t token : layer.kept) kept[token] = true;
-  const auto count = std::count(kept.begin(), kept.end(), true);
-  const std::string name = concat("L", layer.layer);
-  draw_text(sheet, x, y, name, kInk, 1);
-  draw_text(sheet, x + text_width(name) + 8, y, concat(count, "/", layer.total), kFaint, 1);
-  int64_t left = x;
-  for (std::size_t i = 0; i < views.size(); ++i) {
-    paste(sheet, draw_layer(views[i], small[i], kept), left, y + kLabel - 2);
-    left += small[i].width + kGap;
+  void draw_caption() {
+    need(kMargin);
+    y_ = kMargin;
+    const std::string title =
+        layers_.empty() ? "Every layer kept every vision token"
+                        : concat(share_of_kept(), " of ", tokens_, " vision tokens kept over ", count_, " layers");
+    write(Font::large(), title, kInk, 1);
+    if (!caption_.model.empty()) write(Font::plain(), "Model: " + caption_.model, kInk, 2);
+    if (!caption_.plan.empty()) write(Font::plain(), "Plan: " + caption_.plan, kInk, 1);
+    if (!caption_.question.empty()) write(Font::plain(), "Question: " + caption_.question, kInk, kQuestionLines);
+    y_ += kHeatGap / 2;
   }
-}
 
-std::string title_of(const std::vector<LayerKept>& layers) {
-  int64_t kept = 0, total = 0;
-  for (const LayerKept& layer : layers) {
-    kept += static_cast<int64_t>(layer.kept.size());
-    total += layer.total;
+  /// One line at (x, y_), cut to `width`.
+  void label(int64_t x, const std::string& text, int64_t width) {
+    need(Font::small().line_height() + 4);
+    for (const std::string& line : Font::small().wrap(text, width, 1)) Font::small().draw(canvas_, x, y_, line, kFaint);
   }
-  const int64_t tenths = total == 0 ? 0 : (1000 * kept + total / 2) / total;
-  return concat(layers.front().total, " vision tokens, ", layers.size(), " layers, ", tenths / 10, ".", tenths % 10,
-                " % kept");
-}
+
+  /// The picture, and the same under the overlay beside it.
+  void draw_panels() {
+    const Arrangement box = arrange(views_, (kContent - kHeatGap) / 2, kPanelHeight);
+    const int64_t second = kMargin + box.size.width + kHeatGap;
+    label(kMargin, "The picture as the vision tower sees it", box.size.width);
+    label(second, "How many layers kept each patch", box.size.width);
+    y_ += Font::small().line_height() + 4;
+    draw_views(kMargin, box, nullptr, false);
+    draw_views(second, box, nullptr, true);
+    y_ += box.size.height + kHeatGap;
+  }
+
+  /// At (x, y_). `fates`: a layer's, or none: the picture, or its overlay.
+  void draw_views(int64_t x, const Arrangement& box, const std::vector<Fate>* fates, bool overlay) {
+    need(box.size.height + kHeatGap);
+    for (std::size_t i = 0; i < views_.size(); ++i) {
+      const Rect& place = box.places[i];
+      Image drawn = scaled(views_[i], {place.width, place.height});
+      if (fates) drawn = with_fates(views_[i], std::move(drawn), *fates);
+      if (overlay) drawn = with_overlay(views_[i], std::move(drawn), counts_, layers_.empty() ? 0 : count_);
+      paste(canvas_, drawn, x + place.x, y_ + place.y);
+    }
+  }
+
+  /// The colours of the overlay as a bar, those of the layers' copies as samples.
+  void draw_legend() {
+    constexpr int64_t kBar = 260, kHeight = 14;
+    const Font& font = Font::small();
+    const int64_t text_y = y_ + (kHeight - font.line_height()) / 2;
+    need(kHeight + kHeatGap);
+    int64_t x = kMargin;
+    const auto put = [&](const std::string& text) {
+      font.draw(canvas_, x, text_y, text, kInk);
+      x += font.width(text) + 8;
+    };
+    put("kept by 0");
+    for (int64_t i = 0; i < kBar; ++i)
+      fill(canvas_, {x + i, y_, 1, kHeight}, heat_colour(static_cast<double>(i) / (kBar - 1)));
+    x += kBar + 8;
+    put(layers_.empty() ? "all layers" : concat(count_, " layers"));
+    if (!layers_.empty()) {
+      x += 40;
+      for (const auto& [fate, name] : {std::pair{Fate::kept, "kept"}, std::pair{Fate::offered, "keys and values only"},
+                                       std::pair{Fate::dropped, "dropped"}}) {
+        draw_sample(x, fate, kHeight);
+        x += 3 * kHeight + 8;
+        put(name);
+        x += 16;
+      }
+    }
+    y_ += kHeight + kHeatGap;
+  }
+
+  /// Three shades of a picture as a layer's copy shows them.
+  void draw_sample(int64_t x, Fate fate, int64_t side) {
+    for (const Colour& shade : {Colour{120, 60, 30}, Colour{200, 150, 60}, Colour{240, 220, 180}}) {
+      Colour colour = shade;
+      colour_pixel(colour.data(), fate);
+      fill(canvas_, {x, y_, side, side}, colour);
+      x += side;
+    }
+  }
+
+  void name_whole_layers() {
+    std::vector<int64_t> whole;
+    for (int64_t layer = 0; layer < caption_.layers; ++layer) {
+      const bool drawn =
+          std::any_of(layers_.begin(), layers_.end(), [layer](const LayerKept& kept) { return kept.layer == layer; });
+      if (!drawn) whole.push_back(layer);
+    }
+    if (whole.empty()) return;
+    const bool one = whole.size() == 1;
+    write(Font::plain(), concat(one ? "Layer " : "Layers ", ranges(whole), one ? " keeps" : " keep", " everything."),
+          kInk, 2);
+    y_ += kHeatGap / 2;
+  }
+
+  void draw_layers() {
+    name_whole_layers();
+    if (layers_.empty()) return;
+    const int64_t least = kLeastCell * (views_.size() > 1 ? 3 : 2) / 2;
+    const int64_t most = (kContent + kHeatGap) / (least + kHeatGap);
+    const int64_t rows = (std::ssize(layers_) + most - 1) / most;
+    const int64_t columns = (std::ssize(layers_) + rows - 1) / rows;
+    const int64_t cell = std::min((kContent - (columns - 1) * kHeatGap) / columns, kMostCell);
+    for (int64_t first = 0; first < std::ssize(layers_); first += columns) {
+      draw_row(first, std::min(columns, std::ssize(layers_) - first), cell);
+    }
+  }
+
+  void draw_row(int64_t first, int64_t count, int64_t cell) {
+    const Arrangement box = arrange(views_, cell, kCellHeight);
+    const std::span<const LayerKept> row(&layers_[static_cast<std::size_t>(first)], static_cast<std::size_t>(count));
+    const auto for_each = [&](const auto& draw) {
+      for (int64_t i = 0; i < count; ++i) draw(row[static_cast<std::size_t>(i)], kMargin + i * (cell + kHeatGap));
+    };
+    const int64_t line = Font::small().line_height() + 4;
+    for_each([&](const LayerKept& layer, int64_t x) {
+      label(x, concat("Layer ", layer.layer, ": ", layer.kept.size(), " of ", layer.total), cell);
+    });
+    y_ += line;
+    if (std::any_of(row.begin(), row.end(), [](const LayerKept& layer) { return !layer.offered.empty(); })) {
+      for_each([&](const LayerKept& layer, int64_t x) {
+        label(x, concat(layer.offered.size(), " keys and values only"), cell);
+      });
+      y_ += line;
+    }
+    for_each([&](const LayerKept& layer, int64_t x) {
+      const std::vector<Fate> fates = fates_of(layer);
+      draw_views(x, box, &fates, false);
+    });
+    y_ += box.size.height + kHeatGap;
+  }
+
+  const std::vector<HeatView>& views_;
+  const std::vector<LayerKept>& layers_;
+  const HeatCaption& caption_;
+  int64_t count_ = 0;   // Layers that the overlay counts.
+  int64_t tokens_ = 0;  // Vision tokens of the image.
+  std::vector<int64_t> counts_;
+  Image canvas_;
+  int64_t y_ = 0;  // Where the next thing is drawn.
+};
 
 }  // namespace
 
-Image heat_map(const std::vector<HeatView>& views, const std::vector<LayerKept>& layers) {
-  check(views, layers);
-  constexpr int64_t kLegend = 96, kTitle = 30;
-  const int64_t large_width = width_of_all(views, kLargeHeight), cell_width = width_of_all(views, kSmallHeight);
-  const int64_t columns = std::clamp<int64_t>((kSheetWidth - 2 * kMargin + 2 * kGap) / (cell_width + 2 * kGap), 1,
-                                              static_cast<int64_t>(layers.size()));
-  const int64_t rows = (static_cast<int64_t>(layers.size()) + columns - 1) / columns;
-  const std::string title = title_of(layers);
-  const int64_t width = 2 * kMargin + std::max({large_width + 2 * kGap + kLegend, text_width(title, 2),
-                                                columns * (cell_width + 2 * kGap) - 2 * kGap});
-  const int64_t cells_at = kMargin + kTitle + kLargeHeight + 2 * kGap;
-  const int64_t cell_height = kLabel + kSmallHeight + kGap;
-  Image sheet(width, cells_at + rows * cell_height + kMargin - kGap, kPaper[0], kPaper[1], kPaper[2]);
-  draw_text(sheet, kMargin, kMargin, title, kInk, 2);
-
-  const std::vector<int64_t> counts = count_layers(layers);
-  std::vector<Image> small;
-  int64_t x = kMargin;
-  for (const HeatView& view : views) {
-    const Image overlay = draw_overlay(view, counts, static_cast<int64_t>(layers.size()));
-    paste(sheet, overlay, x, kMargin + kTitle);
-    x += overlay.width + kGap;
-    small.push_back(resize(view.picture, {width_at(view, kSmallHeight), kSmallHeight}, Resample::bicubic));
+std::string ranges(const std::vector<int64_t>& numbers) {
+  std::string text;
+  for (std::size_t i = 0; i < numbers.size();) {
+    std::size_t end = i;
+    while (end + 1 < numbers.size() && numbers[end + 1] == numbers[end] + 1) ++end;
+    text += concat(text.empty() ? "" : ", ", numbers[i]);
+    if (end > i) text += concat(end == i + 1 ? ", " : "-", numbers[end]);
+    i = end + 1;
   }
-  draw_legend(sheet, x + kGap, kMargin + kTitle, static_cast<int64_t>(layers.size()));
-  for (int64_t i = 0; i < static_cast<int64_t>(layers.size()); ++i) {
-    draw_cell(sheet, kMargin + i % columns * (cell_width + 2 * kGap), cells_at + i / columns * cell_height, views,
-              small, layers[i]);
-  }
-  return sheet;
+  return text;
 }
 
-Image heat_map(const Image& picture, int64_t grid_w, int64_t grid_h, const std::vector<LayerKept>& layers) {
-  return heat_map({HeatView{.picture = picture, .grid_w = grid_w, .grid_h = grid_h}}, layers);
+Image heat_map(const std::vector<HeatView>& views, const std::vector<LayerKept>& layers, const HeatCaption& caption) {
+  check_heat_map(views, layers);
+  return Sheet(views, layers, caption).draw();
 }
 
 }  // namespace lithe::image

@@ -43,17 +43,22 @@ Tensor with_newlines(const Tensor& map, const Tensor& newline) {
       .reshape({rows * (columns + 1), hidden});
 }
 
-/// One view per tile, each in a stretch of `tokens` rows.
+/// Each tile in a stretch of `tokens` rows.
 void pack_flat(const VisionTowerConfig& tower, ImageRows& image) {
   const int64_t tiles = image.projected.size(0), tokens = image.projected.size(1);
   image.rows = image.projected.reshape({tiles * tokens, image.projected.size(2)});
   image.kinds.assign(static_cast<size_t>(tiles * tokens), routing::RowKind::vision_high_res);
   std::fill_n(image.kinds.begin(), tokens, routing::RowKind::vision);
-  const int64_t class_tokens = tokens - tower.patches();
-  for (int64_t tile = 0; tile < tiles; ++tile) {
-    image.heat_views.push_back(
-        {image.views.tiles[static_cast<size_t>(tile)], tower.grid(), tower.grid(), tile * tokens + class_tokens, 0});
-  }
+  const int64_t class_tokens = tokens - tower.patches(), side = tower.grid();
+  image.heat_views.push_back({image.views.tiles.front(), side, side, class_tokens, 0});
+  const image::Size grid = image.views.grid;
+  if (tiles == 1 || grid.width * grid.height != tiles - 1) return;
+  image.heat_views.push_back({.picture = image.views.canvas,
+                              .grid_w = grid.width * side,
+                              .grid_h = grid.height * side,
+                              .first_token = tokens + class_tokens,
+                              .tile_side = side,
+                              .tile_stride = tokens});
 }
 
 }  // namespace
@@ -101,6 +106,7 @@ void pack(const Packing& packing, const VisionTowerConfig& tower, const std::opt
   image.kinds.assign(static_cast<size_t>(base), routing::RowKind::vision);
   image.kinds.insert(image.kinds.end(), static_cast<size_t>(tail.size(0)), routing::RowKind::vision_high_res);
   image.heat_views.push_back({image.views.tiles.front(), side, side, 0, 0});
+  if (rows == 0 || columns == 0) return;  // Of a strip thinner than a patch, only the whole picture is left.
   image::Image shown =
       image::crop(canvas, {part.x * patch_w, part.y * patch_h, part.width * patch_w, part.height * patch_h});
   image.heat_views.push_back({std::move(shown), columns, rows, base, columns + (unpads ? 1 : 0)});

@@ -71,10 +71,14 @@ int64_t Generation::bytes_held() const {
 }
 
 std::vector<int64_t> positions_run(const routing::LayerReport& report, size_t sequence) {
-  const routing::Rows &active = report.rows->active, &fed = report.rows->feed_forward;
+  return positions_in(report.rows->feed_forward, report, sequence);
+}
+
+std::vector<int64_t> positions_in(const routing::Rows& set, const routing::LayerReport& report, size_t sequence) {
+  const routing::Rows& active = report.rows->active;
   std::vector<int64_t> positions;
-  for (int64_t i = fed.offsets[sequence]; i < fed.offsets[sequence + 1]; ++i) {
-    const int64_t in_active = fed.index ? fed.list[static_cast<size_t>(i)] : i;
+  for (int64_t i = set.offsets[sequence]; i < set.offsets[sequence + 1]; ++i) {
+    const int64_t in_active = set.index ? set.list[static_cast<size_t>(i)] : i;
     const int64_t row = active.index ? active.list[static_cast<size_t>(in_active)] : in_active;
     positions.push_back(report.batch->positions[static_cast<size_t>(row)]);
   }

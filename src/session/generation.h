@@ -62,5 +62,7 @@ class Generation {
 std::vector<int64_t> positions_run(const routing::LayerReport& report);
 /// The same of one sequence of the batch.
 std::vector<int64_t> positions_run(const routing::LayerReport& report, size_t sequence);
+/// Original positions of one sequence's rows in a set that is relative to the active rows.
+std::vector<int64_t> positions_in(const routing::Rows& set, const routing::LayerReport& report, size_t sequence);
 
 }  // namespace lithe::session

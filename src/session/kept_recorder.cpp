@@ -6,6 +6,27 @@
 #include "session/generation.h"
 
 namespace lithe::session {
+namespace {
+
+/// Positions whose keys and values a layer computed (without which none are cached), but which it did not run in full.
+std::vector<int64_t> offered_only(const routing::LayerReport& report, size_t sequence,
+                                  const std::vector<int64_t>& ran) {
+  const std::vector<int64_t> computed = positions_in(report.rows->key_value, report, sequence);
+  std::vector<int64_t> rest;
+  std::set_difference(computed.begin(), computed.end(), ran.begin(), ran.end(), std::back_inserter(rest));
+  return rest;
+}
+
+/// The positions of one picture, counted from its first.
+std::vector<int64_t> within(const std::vector<int64_t>& positions, int64_t first, int64_t count) {
+  std::vector<int64_t> inside;
+  for (const int64_t position : positions) {
+    if (position >= first && position < first + count) inside.push_back(position - first);
+  }
+  return inside;
+}
+
+}  // namespace
 
 KeptRecorder::KeptRecorder(const PromptRows& prompt) : rows_(prompt.rows()), maps_(prompt.images.size()) {
   for (size_t i = 0; i < maps_.size(); ++i) {
@@ -18,13 +39,13 @@ void KeptRecorder::record(const routing::LayerReport& report, size_t sequence) {
   const std::vector<int64_t> ran = positions_run(report, sequence);
   rows_run_.push_back(static_cast<int64_t>(ran.size()));
   if (static_cast<int64_t>(ran.size()) == rows_) return;
+  const std::vector<int64_t> offered = offered_only(report, sequence, ran);
   for (size_t i = 0; i < maps_.size(); ++i) {
     const auto [first, count] = pictures_[i];
-    image::LayerKept kept{.layer = report.layer, .kept = {}, .total = count};
-    const auto begin = std::lower_bound(ran.begin(), ran.end(), first),
-               end = std::lower_bound(ran.begin(), ran.end(), first + count);
-    std::transform(begin, end, std::back_inserter(kept.kept), [first](int64_t position) { return position - first; });
-    maps_[i].layers.push_back(std::move(kept));
+    maps_[i].layers.push_back({.layer = report.layer,
+                               .kept = within(ran, first, count),
+                               .total = count,
+                               .offered = within(offered, first, count)});
   }
 }
 

@@ -10,7 +10,8 @@
 
 namespace lithe::session {
 
-/// Collects which vision rows of every picture of a prompt each layer ran, for layers that left some out.
+/// Collects which vision rows of every picture of a prompt each layer ran, and of which it only computed keys and
+/// values, for layers that left some rows out.
 class KeptRecorder {
  public:
   explicit KeptRecorder(const PromptRows& prompt);

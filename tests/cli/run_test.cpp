@@ -3,12 +3,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cstdlib>
+#include <fstream>
 #include <regex>
 
 #include "base/json.h"
 #include "base/vector_set.h"
 #include "cli/program.h"
 #include "image/decode.h"
+#include "image/png.h"
 
 namespace lithe::cli {
 namespace {
@@ -99,11 +101,42 @@ TEST(Run, WritesAHeatMap) {
   EXPECT_NE(ran.err.find("wrote " + file.string()), std::string::npos);
   EXPECT_NE(ran.err.find("prefill"), std::string::npos);
   const image::Image map = image::read_image(file);
-  EXPECT_GT(map.width, 64);
-  EXPECT_GT(map.height, 64);
+  EXPECT_EQ(map.width, 1280);
+  EXPECT_GT(map.height, 800);
   expect_refusal(lithe({"run", "demo", "--plan", "dense", "--image", kPicture, "--heat-map", "x.png", kQuestion}), 2,
                  "dense");
   expect_refusal(lithe({"run", "demo", "--heat-map", "x.png", kQuestion}), 2, "picture");
+}
+
+TEST(Run, RefusesAHeatMapBeforeTheAnswer) {
+  // The map would be written over the picture, also under another name of it.
+  const auto picture = scratch() / "own.png", link = scratch() / "link.png";
+  std::filesystem::copy_file(kPicture, picture, std::filesystem::copy_options::overwrite_existing);
+  std::filesystem::remove(link);
+  std::filesystem::create_symlink(picture, link);
+  for (const auto& map : {picture, link}) {
+    const Ran ran = lithe({"run", "demo", "--image", picture.string(), "--heat-map", map.string(), kQuestion});
+    expect_refusal(ran, 2, "own.png");
+    EXPECT_EQ(ran.out, "");
+  }
+  EXPECT_EQ(std::filesystem::file_size(picture), std::filesystem::file_size(kPicture));
+  expect_refusal(lithe({"run", "demo", "--image", kPicture, "--heat-map", "", kQuestion}), 2, "--heat-map");
+  // Plans under which every vision token runs every layer.
+  for (const char* plan : {"dense", "vision-attention-skip", "kv-compression"}) {
+    const Ran ran = lithe({"run", "demo", "--plan", plan, "--image", kPicture, "--heat-map", "x.png", kQuestion});
+    expect_refusal(ran, 2, plan);
+    EXPECT_EQ(ran.out, "");
+  }
+}
+
+TEST(Run, DrawsAStripThinnerThanAPatch) {
+  const auto picture = scratch() / "strip.png", file = scratch() / "strip-map.png";
+  const std::vector<std::byte> png = image::encode_png(image::Image(3000, 7, 200, 30, 30));
+  std::ofstream(picture, std::ios::binary).write(reinterpret_cast<const char*>(png.data()), std::ssize(png));
+  const Ran ran = lithe({"run", LITHE_SOURCE_DIR "/tests/data/golden/hf_llavanext/checkpoint", "--image",
+                         picture.string(), "--plan", "uniform", "--heat-map", file.string(), "-n", "2", kQuestion});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(image::read_image(file).width, 1280);
 }
 
 TEST(Run, APlanChangesWhatIsKept) {

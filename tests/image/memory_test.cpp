@@ -1,10 +1,12 @@
 // Pictures decoded by a process that may allocate little: it says that memory is lacking, never that a file is damaged.
 #include <gtest/gtest.h>
 
+#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <fstream>
 #include <set>
 #include <string>
@@ -31,10 +33,21 @@ rlim_t address_space() {
   return pages * static_cast<rlim_t>(sysconf(_SC_PAGESIZE));
 }
 
+/// Takes the free memory that earlier tests left in the heap, so that whatever is large has to come from the system.
+void use_up_heap() {
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  [[maybe_unused]] static void* volatile taken = nullptr;  // Keeps the compiler from leaving the calls out.
+  for (std::size_t size = std::size_t{4} << 20; size >= std::size_t{32} << 10; size /= 2) {
+    for (rlim_t before = address_space(); address_space() == before;) taken = std::malloc(size);
+  }
+  mallopt(M_MMAP_THRESHOLD, 64 << 10);
+}
+
 /// Decodes in a child process that may map `room` bytes more than it has.
 int outcome_with(rlim_t room, const std::vector<std::byte>& bytes) {
   const pid_t child = fork();
   if (child == 0) {
+    use_up_heap();
     const rlimit limit{address_space() + room, RLIM_INFINITY};
     setrlimit(RLIMIT_AS, &limit);
     int outcome = kDecoded;

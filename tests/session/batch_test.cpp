@@ -98,6 +98,7 @@ void expect_same(const Answer& together, const Answer& alone, const std::string&
     ASSERT_EQ(together.kept[i].layers.size(), alone.kept[i].layers.size()) << where;
     for (size_t l = 0; l < alone.kept[i].layers.size(); ++l) {
       EXPECT_EQ(together.kept[i].layers[l].kept, alone.kept[i].layers[l].kept) << where;
+      EXPECT_EQ(together.kept[i].layers[l].offered, alone.kept[i].layers[l].offered) << where;
     }
   }
 }
