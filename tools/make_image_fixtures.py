@@ -4,6 +4,8 @@
 decode/NAME.EXT        the picture
 decode/NAME.ppm        convert("RGB") after ImageOps.exif_transpose
 decode/NAME.white.ppm  composited over white as transformers 5 does, where that differs
+large/NAME             pictures of one colour, for tests with little memory
+scaled/NAME_N.ppm      a JPEG decoded at 1/N of its sides
 resize/WxH_to_WxH_FILTER.ppm   Image.resize of the noise below
 
 and tests/fuzz/corpus/image: broken files, made by hand, that the decoders must refuse or survive.
@@ -90,6 +92,77 @@ def adam7_rows(picture):
         if part.shape[1]:
             out += b"".join(b"\0" + row.tobytes() for row in part)
     return out
+
+
+def tiff(orientation, kind=3, count=1, little=True):
+    """An EXIF block whose only tag is Orientation, of a TIFF type that may be the wrong one."""
+    order = "<" if little else ">"
+    code = {1: "B", 2: "c", 3: "H", 4: "L", 5: "LL", 7: "B", 8: "h", 11: "f", 12: "d"}[kind]
+    values = [str(orientation).encode()] if kind == 2 else [orientation, 1] if kind == 5 else [orientation]
+    data = struct.pack(order + code * count, *values * count)
+    where = data.ljust(4, b"\0") if len(data) <= 4 else struct.pack(order + "L", 26)
+    head = (b"II*\0" if little else b"MM\0*") + struct.pack(order + "LHHHL", 8, 1, 0x0112, kind, count)
+    return head + where + bytes(4) + (data if len(data) > 4 else b"")
+
+
+def xmp(orientation, element=False):
+    if element:
+        return b"<rdf:Description><tiff:Orientation>%d</tiff:Orientation></rdf:Description>" % orientation
+    return b'<rdf:Description tiff:Orientation="%d"/>' % orientation
+
+
+def raw_profile(block, width=72):
+    digits = (b"Exif\0\0" + block).hex().encode()
+    lines = b"\n".join(digits[at:at + width] for at in range(0, len(digits), width))
+    return b"\nexif\n%8d\n" % (6 + len(block)) + lines + b"\n"
+
+
+def make_turned():
+    """Orientation where files really have it. Pillow decides which counts."""
+    plain = encoded(Image.fromarray(noise(7, 4)), "PNG")
+    head, end = plain.index(b"IDAT") - 4, plain.index(b"IEND") - 4
+
+    def png(name, *chunks, after=b""):
+        decode_case(f"png_turned_{name}.png", plain[:head] + b"".join(chunks) + plain[head:end] + after + plain[end:])
+
+    png("raw_profile", chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(raw_profile(tiff(6)))))
+    png("raw_profile_text", chunk(b"tEXt", b"Raw profile type exif\0" + raw_profile(tiff(8, little=False), 71)))
+    png("raw_profile_broken", chunk(b"tEXt", b"Raw profile type exif\0" + raw_profile(tiff(8))[:59]))
+    png("raw_profile_app1", chunk(b"tEXt", b"Raw profile type APP1\0" + raw_profile(tiff(8))))
+    png("exif_beside_raw_profile", chunk(b"eXIf", tiff(3)),
+        chunk(b"tEXt", b"Raw profile type exif\0" + raw_profile(tiff(8))))
+    png("exif_last", after=chunk(b"eXIf", tiff(5)))
+    png("exif_text", chunk(b"tEXt", b"exif\0Exif\0\0" + tiff(7)))
+    png("xmp", chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp(6)))
+    png("xmp_compressed", chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0en\0x\0" + zlib.compress(xmp(5, True))))
+    png("xmp_last", after=chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp(8)))
+    png("xmp_beside_exif", chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp(6)), chunk(b"eXIf", tiff(3)))
+    png("xmp_beside_exif1", chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp(6)), chunk(b"eXIf", tiff(1)))
+
+    picture = encoded(Image.fromarray(smooth(19, 12)), "JPEG")
+
+    def jpeg(name, *segments):
+        body = b"".join(b"\xff\xe1" + struct.pack(">H", len(s) + 2) + s for s in segments)
+        decode_case(f"jpeg_turned_{name}.jpg", picture[:20] + body + picture[20:])
+
+    adobe = b"http://ns.adobe.com/xap/1.0/\0"
+    jpeg("xmp", adobe + xmp(6))
+    jpeg("xmp_element", adobe + xmp(8, True))
+    jpeg("xmp_before_exif", adobe + xmp(6), b"Exif\0\0" + tiff(3))
+    jpeg("xmp_beside_text", adobe + xmp(6), b"Exif\0\0" + tiff(8, kind=2))
+    jpeg("xmp_beside_broken", adobe + xmp(6), b"Exif\0\0damaged!")
+    jpeg("xmp_beside_empty", adobe + xmp(6), b"Exif\0\0")
+    jpeg("xmp_9", adobe + xmp(9))
+    jpeg("exif_in_two", b"Exif\0\0" + tiff(6)[:20], b"Exif\0\0" + tiff(6)[20:])
+    for name, kind, count in [("byte", 1, 1), ("ascii", 2, 1), ("long", 4, 1), ("rational", 5, 1), ("undefined", 7, 1),
+                              ("signed", 8, 1), ("float", 11, 1), ("double", 12, 1), ("two", 3, 2), ("three", 3, 3)]:
+        for order in ("little", "big"):
+            block = tiff(6, kind, count, order == "little")
+            jpeg(f"{name}_{order}", b"Exif\0\0" + block, adobe + xmp(8))
+    webp = dict(lossless=True, quality=0)
+    turned = Image.fromarray(noise(7, 4))
+    decode_case("webp_turned_xmp.webp", encoded(turned, "WEBP", xmp=xmp(6), **webp))
+    decode_case("webp_turned_xmp_beside_exif.webp", encoded(turned, "WEBP", xmp=xmp(6), exif=tiff(8), **webp))
 
 
 def make_png():
@@ -239,6 +312,29 @@ def make_bmp():
     decode_case("bmp_rle4.bmp", raw_bmp(5, 3, 4, runs, palette(6), compression=2))
 
 
+def make_large():
+    picture = Image.new("RGB", (1200, 1000), (10, 120, 200))
+    clear = Image.new("RGBA", picture.size, (10, 120, 200, 128))
+    second = Image.new("RGBA", picture.size, (0, 0, 0, 255))
+    files = {"jpeg.jpg": encoded(picture, "JPEG", quality=20),
+             "jpeg_progressive.jpg": encoded(picture, "JPEG", quality=20, progressive=True),
+             "png.png": encoded(picture, "PNG"), "png_alpha.png": encoded(clear, "PNG"),
+             "webp_lossy.webp": encoded(picture, "WEBP", quality=20),
+             "webp_lossless.webp": encoded(clear, "WEBP", lossless=True),
+             "webp_animated.webp": encoded(clear, "WEBP", save_all=True, append_images=[second], lossless=True),
+             "gif.gif": encoded(picture.quantize(2), "GIF")}
+    for name, data in files.items():
+        (ROOT / "large" / name).write_bytes(data)
+
+
+def make_scaled():
+    for name in ("jpeg_420.jpg", "jpeg_grey.jpg", "jpeg_cmyk.jpg"):
+        for scale in (2, 4, 8):
+            image = Image.open(ROOT / "decode" / name)
+            image.draft(image.mode, (image.width // scale, image.height // scale))
+            write_ppm(ROOT / "scaled" / f"{name.split('.')[0]}_{scale}.ppm", image.convert("RGB"))
+
+
 def patched(data, at, new):
     return data[:at] + new + data[at + len(new):]
 
@@ -264,6 +360,11 @@ def broken_jpeg():
     yield "bare_markers", b"\xff\xd8" + b"\xff" * 50
     loop = b"Exif\0\0MM\0*\xff\xff\xff\xff"
     yield "exif_far_directory", encoded(Image.fromarray(smooth(9, 7)), "JPEG", exif=loop)
+    adobe = b"http://ns.adobe.com/xap/1.0/\0"
+    for name, segment in [("xmp_cut", adobe + b'<x tiff:Orientation="'), ("xmp_many", adobe + b"tiff:Orientation" * 900),
+                          ("exif_data_outside", b"Exif\0\0" + patched(tiff(6, 5), 18, b"\xff" * 4)),
+                          ("exif_many_values", b"Exif\0\0" + patched(tiff(6, 5), 14, b"\xff" * 4))]:
+        yield name, picture[:20] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + picture[20:]
     many = b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + b"\x12\x01\3\0\1\0\0\0\x63\0\0\0"
     yield "exif_many_entries", encoded(Image.fromarray(smooth(9, 7)), "JPEG", exif=many)
 
@@ -288,6 +389,16 @@ def broken_png():
     yield "chunk_past_the_end", good[:33] + b"\x7f\xff\xff\xffeXIf" + good[33:]
     text = chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(20_000_000)))
     yield "text_bomb", raw_png(13, 9, 8, 2, rows, text)
+    profile = b"Raw profile type exif\0"
+    for name, kind, data in [
+            ("raw_profile_bomb", b"zTXt", profile + b"\0" + zlib.compress(bytes(20_000_000))),
+            ("raw_profile_cut", b"zTXt", profile + b"\0" + zlib.compress(raw_profile(tiff(6)))[:25]),
+            ("raw_profile_not_hex", b"tEXt", profile + b"\nexif\n 12\n45x"),
+            ("raw_profile_no_lines", b"tEXt", profile + b"\nexif"),
+            ("xmp_bomb", b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(b"tiff:Orientation " * 1_000_000)),
+            ("xmp_no_language", b"iTXt", b"XML:com.adobe.xmp\0\1\0en"),
+            ("text_without_keyword", b"tEXt", b"\0\0\0")]:
+        yield name, raw_png(13, 9, 8, 2, rows, chunk(kind, data))
     yield "half", good[:len(good) // 2]
 
 
@@ -372,14 +483,17 @@ def make_resize():
 
 
 if __name__ == "__main__":
-    for folder in ("decode", "resize"):
+    for folder in ("decode", "large", "scaled", "resize"):
         (ROOT / folder).mkdir(parents=True, exist_ok=True)
         for old_file in (ROOT / folder).iterdir():
             old_file.unlink()
     make_png()
     make_jpeg()
+    make_turned()
     make_webp()
     make_gif()
     make_bmp()
+    make_large()
+    make_scaled()
     make_resize()
     make_corpus()

@@ -9,7 +9,7 @@ namespace {
 
 enum Compression : uint32_t { kRgb = 0, kRle8 = 1, kRle4 = 2, kBitfields = 3 };
 
-struct Header {
+struct BmpHeader {
   int64_t width = 0;
   int64_t height = 0;
   bool top_down = false;
@@ -27,7 +27,7 @@ uint32_t read_le(const Encoded& file, std::size_t at, int bytes) {
   return value;
 }
 
-void read_masks(const Encoded& file, uint32_t header_bytes, Header& header) {
+void read_masks(const Encoded& file, uint32_t header_bytes, BmpHeader& header) {
   if (header.bits == 16) header.masks = {0x7C00, 0x3E0, 0x1F, 0};
   if (header.bits == 32) header.masks = {0xFF0000, 0xFF00, 0xFF, 0};
   if (header.compression != kBitfields) return;
@@ -38,7 +38,7 @@ void read_masks(const Encoded& file, uint32_t header_bytes, Header& header) {
   }
 }
 
-void read_palette(const Encoded& file, std::size_t at, uint32_t colours, std::size_t entry_bytes, Header& header) {
+void read_palette(const Encoded& file, std::size_t at, uint32_t colours, std::size_t entry_bytes, BmpHeader& header) {
   const uint32_t most = 1u << header.bits;
   const uint32_t count = colours == 0 ? most : std::min(colours, most);
   for (uint32_t i = 0; i < count; ++i) {
@@ -49,7 +49,7 @@ void read_palette(const Encoded& file, std::size_t at, uint32_t colours, std::si
   }
 }
 
-void check_kind(const Encoded& file, const Header& header) {
+void check_kind(const Encoded& file, const BmpHeader& header) {
   const int bits = header.bits;
   const bool depth_known = bits == 1 || bits == 4 || bits == 8 || bits == 16 || bits == 24 || bits == 32;
   const bool fits = header.compression == kRgb || (header.compression == kRle8 && bits == 8) ||
@@ -60,8 +60,8 @@ void check_kind(const Encoded& file, const Header& header) {
   }
 }
 
-Header read_header(const Encoded& file) {
-  Header header;
+BmpHeader open_bmp(const Encoded& file) {
+  BmpHeader header;
   header.pixels_at = read_le(file, 10, 4);
   const uint32_t header_bytes = read_le(file, 14, 4);
   const bool old = header_bytes == 12;  // OS/2 1.x
@@ -94,7 +94,7 @@ uint8_t channel(uint32_t pixel, uint32_t mask) {
   return static_cast<uint8_t>(uint64_t{(pixel & mask) >> shift} * 255 / (mask >> shift));
 }
 
-void read_row(const Encoded& file, const Header& header, const uint8_t* row, uint8_t* out) {
+void read_row(const Encoded& file, const BmpHeader& header, const uint8_t* row, uint8_t* out) {
   for (int64_t x = 0; x < header.width; ++x, out += 3) {
     if (header.bits <= 8) {
       const int64_t bit = x * header.bits;
@@ -113,7 +113,7 @@ void read_row(const Encoded& file, const Header& header, const uint8_t* row, uin
   }
 }
 
-Image read_plain(const Encoded& file, const Header& header) {
+Image read_plain(const Encoded& file, const BmpHeader& header) {
   const std::size_t used = (static_cast<std::size_t>(header.width) * header.bits + 7) / 8;
   const std::size_t stride = (used + 3) / 4 * 4;
   const std::size_t needed = stride * static_cast<std::size_t>(header.height - 1) + used;
@@ -132,7 +132,7 @@ Image read_plain(const Encoded& file, const Header& header) {
 /// Run-length decoding of 8- and 4-bit indices. Pixels that a file skips have index 0.
 class RunReader {
  public:
-  RunReader(const Encoded& file, const Header& header) : file_(file), header_(header), at_(header.pixels_at) {
+  RunReader(const Encoded& file, const BmpHeader& header) : file_(file), header_(header), at_(header.pixels_at) {
     indices_.resize(static_cast<std::size_t>(header.width * header.height));
   }
 
@@ -179,14 +179,14 @@ class RunReader {
   }
 
   const Encoded& file_;
-  const Header& header_;
+  const BmpHeader& header_;
   std::size_t at_;
   int64_t x_ = 0;
   int64_t y_ = 0;
   std::vector<uint8_t> indices_;
 };
 
-Image read_runs(const Encoded& file, const Header& header) {
+Image read_runs(const Encoded& file, const BmpHeader& header) {
   const std::vector<uint8_t> indices = RunReader(file, header).read();
   Image picture(header.width, header.height);
   for (int64_t y = 0; y < header.height; ++y) {
@@ -199,8 +199,13 @@ Image read_runs(const Encoded& file, const Header& header) {
 
 }  // namespace
 
+Measured measure_bmp(const Encoded& file) {
+  const BmpHeader header = open_bmp(file);
+  return unscaled(header.width, header.height);
+}
+
 Image decode_bmp(const Encoded& file) {
-  const Header header = read_header(file);
+  const BmpHeader header = open_bmp(file);
   return header.compression == kRle8 || header.compression == kRle4 ? read_runs(file, header)
                                                                     : read_plain(file, header);
 }

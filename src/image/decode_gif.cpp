@@ -37,6 +37,7 @@ struct Closer {
 using Gif = std::unique_ptr<GifFileType, Closer>;
 
 [[noreturn]] void refuse_damage(const Encoded& file, int code) {
+  if (code == D_GIF_ERR_NOT_ENOUGH_MEM) file.refuse_memory();
   const char* text = GifErrorString(code);
   file.refuse("a damaged or truncated GIF file", text ? ": " : "", text ? text : "");
 }
@@ -106,20 +107,35 @@ Gif open_gif(const Encoded& file, Cursor& cursor) {
   return gif;
 }
 
+/// Of the canvas; the frame's description has been read.
+Size canvas_size(const Encoded& file, const GifFileType* gif) {
+  const GifImageDesc& frame = gif->Image;
+  if (frame.Width <= 0 || frame.Height <= 0) file.refuse("the first frame of the GIF file has no pixels");
+  // PIL widens the canvas for frames that reach beyond it.
+  const Size size{std::max(gif->SWidth, frame.Left + frame.Width), std::max(gif->SHeight, frame.Top + frame.Height)};
+  file.check_size(size.width, size.height);
+  if (int64_t{frame.Width} * frame.Height / kPixelsPerByte > static_cast<int64_t>(file.size())) {
+    file.refuse("the GIF file is truncated: ", file.size(), " bytes for ", frame.Width, " x ", frame.Height, " pixels");
+  }
+  return size;
+}
+
 }  // namespace
+
+Measured measure_gif(const Encoded& file) {
+  Cursor cursor{file.data(), file.size()};
+  const Gif gif = open_gif(file, cursor);
+  find_frame(file, gif.get());
+  const Size size = canvas_size(file, gif.get());
+  return unscaled(size.width, size.height);
+}
 
 Image decode_gif(const Encoded& file) {
   Cursor cursor{file.data(), file.size()};
   const Gif gif = open_gif(file, cursor);
   const std::optional<int> transparent = find_frame(file, gif.get());
   const GifImageDesc& frame = gif->Image;
-  if (frame.Width <= 0 || frame.Height <= 0) file.refuse("the first frame of the GIF file has no pixels");
-  const int64_t width = std::max(gif->SWidth, frame.Left + frame.Width);  // PIL widens the canvas for such frames.
-  const int64_t height = std::max(gif->SHeight, frame.Top + frame.Height);
-  file.check_size(width, height);
-  if (int64_t{frame.Width} * frame.Height / kPixelsPerByte > static_cast<int64_t>(file.size())) {
-    file.refuse("the GIF file is truncated: ", file.size(), " bytes for ", frame.Width, " x ", frame.Height, " pixels");
-  }
+  const auto [width, height] = canvas_size(file, gif.get());
   std::vector<uint8_t> indices(static_cast<std::size_t>(width * height), static_cast<uint8_t>(transparent.value_or(0)));
   for (const int64_t y : row_order(frame.Height, frame.Interlace)) {
     uint8_t* row = indices.data() + (frame.Top + y) * width + frame.Left;

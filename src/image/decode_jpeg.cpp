@@ -2,6 +2,7 @@
 #include <csetjmp>
 #include <cstdio>
 // jpeglib.h needs size_t and FILE declared before it.
+#include <jerror.h>
 #include <jpeglib.h>
 
 #include "image/codecs.h"
@@ -11,6 +12,7 @@ namespace {
 
 constexpr int kMaxScans = 500;           // A progressive file needs about ten; thousands of empty ones stall a decoder.
 constexpr int64_t kPixelsPerByte = 512;  // A Huffman-coded block of 64 pixels takes at least one bit.
+constexpr int64_t kMostScaled = 12;      // Times max_pixels: a gigapixel, past which decoding takes minutes.
 
 /// A decoder whose errors jump back to the latest `landing`. Functions that set one hold no object with a destructor.
 struct Jpeg {
@@ -19,6 +21,7 @@ struct Jpeg {
   jpeg_source_mgr input{};
   jpeg_progress_mgr progress{};
   std::jmp_buf landing{};
+  bool no_memory = false;
   bool ended = false;  ///< Every byte was handed out, and more were asked for.
   char message[JMSG_LENGTH_MAX] = "";
   static constexpr JOCTET kEnd[2] = {0xFF, JPEG_EOI};
@@ -38,11 +41,12 @@ Jpeg& owner(j_decompress_ptr info) {
 
 [[noreturn]] void on_error(j_common_ptr info) {
   Jpeg& jpeg = owner(info);
+  jpeg.no_memory = info->err->msg_code == JERR_OUT_OF_MEMORY;
   info->err->format_message(info, jpeg.message);
   std::longjmp(jpeg.landing, 1);
 }
 
-/// Warnings are no faults: PIL decodes such files too.
+/// Warnings are not faults: PIL decodes such files too.
 void on_message(j_common_ptr, int) {}
 
 /// The bytes are used up: hands out an end marker, with which libjpeg winds up by itself.
@@ -140,15 +144,34 @@ Image to_rgb(std::vector<uint8_t> pixels, int64_t width, int64_t height, int cha
   return picture;
 }
 
-}  // namespace
+/// Decoding in several scans holds the coefficients of the whole picture.
+int64_t coefficient_bytes(Jpeg& jpeg) {
+  if (!jpeg_has_multiple_scans(&jpeg.info)) return 0;
+  int64_t bytes = 0;
+  for (int c = 0; c < jpeg.info.num_components; ++c) {
+    const jpeg_component_info& component = jpeg.info.comp_info[c];
+    bytes += int64_t{component.width_in_blocks + 1} * (component.height_in_blocks + 1) * int64_t{sizeof(JBLOCK)};
+  }
+  return bytes;
+}
 
-Image decode_jpeg(const Encoded& file) {
-  Jpeg jpeg;
+[[noreturn]] void refuse(const Encoded& file, const Jpeg& jpeg) {
+  if (jpeg.no_memory) file.refuse_memory();
+  file.refuse("a damaged JPEG file: ", jpeg.message);
+}
+
+/// Reads the header and chooses by how much to scale. Pillow refuses more than twice its MAX_IMAGE_PIXELS; beyond that
+/// there is no right value to equal, and what is left of a picture is still far larger than any model's input.
+Measured open_jpeg(Jpeg& jpeg, const Encoded& file) {
   connect(jpeg, file);
-  if (!read_header(jpeg))
-    file.refuse(jpeg.ended ? "the JPEG file is truncated" : "a damaged JPEG file: ", jpeg.message);
+  if (!read_header(jpeg)) {
+    if (jpeg.ended) file.refuse("the JPEG file is truncated");
+    refuse(file, jpeg);
+  }
   const int64_t width = jpeg.info.image_width, height = jpeg.info.image_height;
-  file.check_size(width, height);
+  const int64_t most = 2 * file.options.max_pixels;
+  const bool scalable = !jpeg_has_multiple_scans(&jpeg.info);
+  file.check_size(width, height, scalable ? kMostScaled * file.options.max_pixels : most);
   const int channels = jpeg.info.num_components;
   if (channels != 1 && channels != 3 && channels != 4) {
     file.refuse("a JPEG file with ", channels, " colour channels; 1, 3 and 4 are read");
@@ -156,11 +179,34 @@ Image decode_jpeg(const Encoded& file) {
   const bool too_short = !jpeg.info.arith_code && width * height / kPixelsPerByte > static_cast<int64_t>(file.size());
   if (too_short)
     file.refuse("the JPEG file is truncated: ", file.size(), " bytes for ", width, " x ", height, " pixels");
+  int64_t scale = 1;
+  const auto scaled = [&scale](int64_t side) { return (side + scale - 1) / scale; };
+  while (scale < 8 && scaled(width) * scaled(height) > most) scale *= 2;
+  const Size decoded{scaled(width), scaled(height)};
+  file.check_size(decoded.width, decoded.height, most);
+  return {{width, height},
+          decoded,
+          scale,
+          coefficient_bytes(jpeg) + decoded.width * decoded.height * kDecodingBytesPerPixel};
+}
+
+}  // namespace
+
+Measured measure_jpeg(const Encoded& file) {
+  Jpeg jpeg;
+  return open_jpeg(jpeg, file);
+}
+
+Image decode_jpeg(const Encoded& file) {
+  Jpeg jpeg;
+  const Measured measured = open_jpeg(jpeg, file);
+  const auto [width, height] = measured.decoded;
+  const int channels = jpeg.info.num_components;
   jpeg.info.out_color_space = channels == 1 ? JCS_GRAYSCALE : channels == 3 ? JCS_RGB : JCS_CMYK;
+  jpeg.info.scale_num = 1;
+  jpeg.info.scale_denom = static_cast<unsigned>(measured.scale);
   std::vector<uint8_t> pixels(static_cast<std::size_t>(width * height * channels));
-  if (!read_rows(jpeg, pixels.data(), static_cast<std::size_t>(width * channels))) {
-    file.refuse("a damaged JPEG file: ", jpeg.message);
-  }
+  if (!read_rows(jpeg, pixels.data(), static_cast<std::size_t>(width * channels))) refuse(file, jpeg);
   if (jpeg.ended)
     file.refuse("the JPEG file is truncated; ", jpeg.info.output_scanline, " of ", height, " rows are there");
   return to_rgb(std::move(pixels), width, height, channels);

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <csetjmp>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include <png.h>
@@ -18,6 +19,7 @@ struct Png {
   png_infop info = nullptr;
   const uint8_t* next = nullptr;
   std::size_t left = 0;
+  bool no_memory = false;
   char message[128] = "";
 
   Png() = default;
@@ -32,6 +34,12 @@ void on_error(png_structp reader, png_const_charp message) {
   png_longjmp(reader, 1);
 }
 
+png_voidp on_allocate(png_structp reader, png_alloc_size_t size) {
+  void* memory = std::malloc(size);
+  if (!memory) static_cast<Png*>(png_get_mem_ptr(reader))->no_memory = true;
+  return memory;
+}
+
 void on_read(png_structp reader, png_bytep out, std::size_t count) {
   auto& png = *static_cast<Png*>(png_get_io_ptr(reader));
   if (count > png.left) png_error(reader, "it is truncated");
@@ -41,12 +49,16 @@ void on_read(png_structp reader, png_bytep out, std::size_t count) {
 }
 
 bool read_header(Png& png) {
-  png.reader = png_create_read_struct(PNG_LIBPNG_VER_STRING, &png, on_error, [](png_structp, png_const_charp) {});
-  if (!png.reader) return false;
-  png.info = png_create_info_struct(png.reader);
+  png.reader = png_create_read_struct_2(
+      PNG_LIBPNG_VER_STRING, &png, on_error, [](png_structp, png_const_charp) {}, &png, on_allocate,
+      [](png_structp, png_voidp memory) { std::free(memory); });
+  if (png.reader) png.info = png_create_info_struct(png.reader);
+  png.no_memory = !png.info;
   if (!png.info) return false;
   if (setjmp(png_jmpbuf(png.reader))) return false;
   png_set_user_limits(png.reader, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // The count of pixels is what we bound.
+  // Texts, profiles and other chunks that change no pixel are not unpacked.
+  png_set_keep_unknown_chunks(png.reader, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
   png_set_read_fn(png.reader, &png, on_read);
   png_read_info(png.reader, png.info);
   return true;
@@ -92,26 +104,41 @@ Image from_grey16(Png& png, const std::vector<uint8_t>& pixels, int64_t width, i
   return picture;
 }
 
-}  // namespace
+[[noreturn]] void refuse(const Encoded& file, const Png& png) {
+  if (png.no_memory) file.refuse_memory();
+  file.refuse("a damaged PNG file: ", png.message);
+}
 
-Image decode_png(const Encoded& file) {
-  Png png;
+Measured open_png(Png& png, const Encoded& file) {
   png.next = file.data();
   png.left = file.size();
-  if (!read_header(png)) file.refuse("a damaged PNG file: ", png.message);
+  if (!read_header(png)) refuse(file, png);
   const int64_t width = png_get_image_width(png.reader, png.info), height = png_get_image_height(png.reader, png.info);
   file.check_size(width, height);
   const std::size_t stored = png_get_rowbytes(png.reader, png.info) * static_cast<std::size_t>(height);
   if (stored / kInflateRatio > file.size()) {
     file.refuse("a damaged PNG file: it is truncated: ", file.size(), " bytes for ", width, " x ", height, " pixels");
   }
-  if (!choose_pixels(png, file.options.alpha == Alpha::on_white)) file.refuse("a damaged PNG file: ", png.message);
+  return unscaled(width, height);
+}
+
+}  // namespace
+
+Measured measure_png(const Encoded& file) {
+  Png png;
+  return open_png(png, file);
+}
+
+Image decode_png(const Encoded& file) {
+  Png png;
+  const auto [width, height] = open_png(png, file).decoded;
+  if (!choose_pixels(png, file.options.alpha == Alpha::on_white)) refuse(file, png);
   const std::size_t row_bytes = png_get_rowbytes(png.reader, png.info);
   const int channels = png_get_channels(png.reader, png.info);
   std::vector<uint8_t> pixels(row_bytes * static_cast<std::size_t>(height));
   std::vector<png_bytep> rows(static_cast<std::size_t>(height));
   for (std::size_t y = 0; y < rows.size(); ++y) rows[y] = pixels.data() + y * row_bytes;
-  if (!read_rows(png, rows.data())) file.refuse("a damaged PNG file: ", png.message);
+  if (!read_rows(png, rows.data())) refuse(file, png);
   if (channels == 1) return from_grey16(png, pixels, width, height, file.options.alpha);
   if (channels == 4) return flatten(std::move(pixels), width, height, file.options.alpha);
   Image picture;

@@ -1,0 +1,46 @@
+#include "image/source.h"
+
+#include <utility>
+
+#include "base/error.h"
+#include "base/printable.h"
+
+namespace lithe::image {
+
+Source::Source(Image pixels) : pixels_(std::make_shared<const Image>(std::move(pixels))) {
+  header_.stored = header_.size = pixels_->size();
+}
+
+Source Source::of_file(std::filesystem::path path, const DecodeOptions& options) {
+  Source source;
+  source.name_ = path.string();
+  source.options_ = options;
+  source.header_ = read_header(read_image_bytes(path), source.name_, options);
+  return source;
+}
+
+Source Source::of_bytes(std::vector<std::byte> bytes, std::string name, const DecodeOptions& options) {
+  Source source;
+  source.name_ = std::move(name);
+  source.options_ = options;
+  source.header_ = read_header(bytes, source.name_, options);
+  source.bytes_ = std::make_shared<const std::vector<std::byte>>(std::move(bytes));
+  return source;
+}
+
+int64_t Source::held_bytes() const {
+  return static_cast<int64_t>(pixels_ ? pixels_->rgb.size() : bytes_ ? bytes_->size() : 0);
+}
+
+std::optional<std::string> Source::note() const {
+  if (header_.scale == 1) return std::nullopt;
+  return concat(printable(name_), ": ", header_.stored.width, " x ", header_.stored.height,
+                " pixels is very large, so the picture is read at 1/", header_.scale, " of its width and height.");
+}
+
+std::shared_ptr<const Image> Source::decode() const {
+  if (pixels_) return pixels_;
+  return std::make_shared<const Image>(bytes_ ? decode_image(*bytes_, name_, options_) : read_image(name_, options_));
+}
+
+}  // namespace lithe::image
