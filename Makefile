@@ -5,55 +5,74 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell tools/jobs.sh)
 GPU ?= 0
 SUDO ?= 0
+PACKAGE ?= 0
 ARGS ?=
 FUZZ_SECONDS ?= 60
+# 0: without what only tests and packages need
+TESTS ?= 1
 
 sources = $(shell git ls-files '*.cpp' '*.h')
-configure = cmake --preset $(1) -DLITHE_VENV="$(abspath $(VENV))" --log-level=WARNING >/dev/null
+configure = cmake --preset $(1) -DLITHE_VENV="$(abspath $(VENV))" --log-level=WARNING $(2) >/dev/null
+compile = cmake --build --preset $(1) --parallel $(JOBS) $(2)
+# A first build leaves the tests out; a build folder that has them keeps them.
+without_tests = $(if $(wildcard build/release/CMakeCache.txt),,-DLITHE_TESTS=OFF)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test demo golden asan tsan dev fuzz check format bench bench-setup install clean
+.PHONY: help setup build program build-tests test demo golden asan tsan dev fuzz check format bench bench-setup install package clean
 
 help: ## list the targets
 	@echo "make TARGET [VENV=$(VENV)] [JOBS=$(JOBS)] [PREFIX=$(PREFIX)]"
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1 \2/p' $(MAKEFILE_LIST) | while read -r name text; do printf '  %-12s %s\n' "$$name" "$$text"; done
 
 setup: ## check what is needed; install PyTorch's libraries (GPU=1: and CUDA's; SUDO=1: packages by sudo)
-	@GPU=$(GPU) SUDO=$(SUDO) tools/setup.sh "$(VENV)"
+	@GPU=$(GPU) SUDO=$(SUDO) TESTS=$(TESTS) PACKAGE=$(PACKAGE) tools/setup.sh "$(VENV)"
 
-build: setup ## compile; the program is build/lithe
-	@$(call configure,release)
-	@cmake --build --preset release --parallel $(JOBS)
+build install bench program: TESTS = 0
+build: setup ## compile the program (build/lithe) and the library
+	@$(call configure,release,$(without_tests))
+	@$(call compile,release,--target lithe lithe_shared)
 	@ln -sfn release/bin/lithe build/lithe
 
-test: build ## run all tests
+program: setup
+	@$(call configure,release,$(without_tests))
+	@$(call compile,release,--target lithe)
+	@ln -sfn release/bin/lithe build/lithe
+
+build-tests: setup
+	@$(call configure,release,-DLITHE_TESTS=ON)
+	@$(call compile,release)
+	@ln -sfn release/bin/lithe build/lithe
+
+test: build-tests ## compile everything and run all tests
 	@ctest --preset release --parallel $(JOBS)
 
-demo: build ## the shipped model on the shipped picture, dense beside skipped
+demo: ## compile the program alone, and show the shipped models on the shipped picture
+	@tools/demo_times.sh "$(VENV)" "$(JOBS)"
+	@$(MAKE) --no-print-directory program
 	@build/lithe demo $(ARGS)
 
-golden: build ## run the reference cases in the folder GOLDEN=DIR, one line each
+golden: build-tests ## run the reference cases in the folder GOLDEN=DIR, one line each
 	@test -n "$(GOLDEN)" || { echo "Say which folder: make golden GOLDEN=DIR" >&2; exit 2; }
 	@build/release/bin/golden "$(abspath $(GOLDEN))"
 
 dev: setup ## compile with warnings as errors, lightly optimised, and run all tests
 	@$(call configure,dev)
-	@cmake --build --preset dev --parallel $(JOBS)
+	@$(call compile,dev)
 	@ctest --preset dev --parallel $(JOBS)
 
 asan: setup ## run the fast tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(call configure,asan)
-	@cmake --build --preset asan --parallel $(JOBS)
+	@$(call compile,asan)
 	@ctest --preset asan --parallel $(JOBS)
 
 tsan: setup ## run the fast tests under ThreadSanitizer
 	@$(call configure,tsan)
-	@cmake --build --preset tsan --parallel $(JOBS)
+	@$(call compile,tsan)
 	@ctest --preset tsan --parallel $(JOBS)
 
 fuzz: setup ## search for inputs that crash a parser, each fuzzer for FUZZ_SECONDS (needs clang and libclang-rt-dev)
 	@$(call configure,fuzz)
-	@cmake --build --preset fuzz --parallel $(JOBS)
+	@$(call compile,fuzz)
 	@tools/fuzz.sh $(FUZZ_SECONDS) $(ARGS)
 
 check: ## what must hold before a commit: the include table, links, formatting
@@ -72,6 +91,10 @@ bench-setup: ## an environment of its own with transformers, to time Lithe again
 
 install: build ## install under PREFIX
 	@cmake --install build/release --prefix "$(PREFIX)"
+
+package: PACKAGE = 1
+package: build ## a .tar.gz and a .deb with PyTorch's libraries, in build/package
+	@tools/package.sh build/release "$(VENV)" build/package
 
 clean: ## remove what was compiled (not the environment)
 	@rm -rf build

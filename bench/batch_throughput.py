@@ -39,10 +39,10 @@ def answered(args, folder, size, plan):
 
 def report(runs):
     """runs: {size: [(dense, plan, dense again) summaries]} -> lines of a table"""
-    yield "| prompts at a time | dense | plan | seconds, plan / dense | minima | A/A spread |"
+    yield "| prompts at a time | dense | plan | time, plan / dense | minima | A/A spread |"
     yield "|---|---|---|---|---|---|"
     for size, rounds in runs.items():
-        dense, plan, again = ([r[i]["seconds"] for r in rounds] for i in range(3))
+        dense, plan, again = ([r[i]["elapsed_ms"] for r in rounds] for i in range(3))
         rate = [statistics.median(r[i]["tokens_per_second"] for r in rounds) for i in range(2)]
         middle = statistics.median(plan) / statistics.median(dense + again)
         least = min(plan) / min(dense + again)

@@ -21,7 +21,7 @@ def decoder_config(args):
     from transformers import LlamaConfig
 
     if args.model:
-        shape = lithe_json("inspect", args.model, "--json")["model"]["decoder"]
+        shape = lithe_json("inspect", args.model, "--json")["decoder"]
     else:
         shape = {"llava-1.5-7b": dict(hidden=4096, intermediate=11008, heads=32, kv_heads=32, vocab=32064),
                  "llava-1.5-13b": dict(hidden=5120, intermediate=13824, heads=40, kv_heads=40, vocab=32064)}[args.shape]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks the links of README.md and docs/: a relative link must lead to a file, and its #part to a heading.
+"""Checks the links of the pages in the root and in docs/: a relative link must lead to a file, and its #part to a heading.
 
   tools/check_docs.py [ROOT]    prints one line per fault, exits 1 if there is one
 """
@@ -34,7 +34,7 @@ def check_page(root, page):
 
 
 def check(root):
-    pages = [root / "README.md", *(root / "docs").rglob("*.md")]
+    pages = [*root.glob("*.md"), *(root / "docs").rglob("*.md")]
     for page in sorted(p for p in pages if p.is_file()):
         yield from check_page(root, page)
 

@@ -2,7 +2,8 @@
 # Makes a Debian 12 or Ubuntu 24.04 machine ready to build Lithe: system packages, Rust, and the PyTorch wheel whose C++
 # libraries Lithe runs on. A second run finds everything in place and ends at once.
 #
-#   tools/setup.sh [VENV]          GPU=1: also what torch needs to run on a GPU; SUDO=1: install packages by sudo
+#   tools/setup.sh [VENV]          GPU=1: also what torch needs to run on a GPU; SUDO=1: install packages by sudo;
+#                                  TESTS=0: without what only tests need; PACKAGE=1: also what `make package` needs
 #   tools/setup.sh --bench VENV    an environment of its own with a PyTorch that Python can import, and transformers
 #
 # Where packages come from is the environment's business: apt's, pip's and cargo's own settings apply.
@@ -25,8 +26,9 @@ say() { printf '%s\n' "$*"; }
 die() { say "setup: $*" >&2; exit 1; }
 
 packages=(g++ cmake ninja-build pkg-config python3 python3-venv ca-certificates libfmt-dev nlohmann-json3-dev libcli11-dev
-  libgtest-dev libjpeg-dev libpng-dev libwebp-dev libgif-dev zlib1g-dev libsentencepiece-dev
-  libedit-dev)
+  libjpeg-dev libpng-dev libwebp-dev libgif-dev zlib1g-dev libsentencepiece-dev libedit-dev)
+if [ "${TESTS:-1}" = 1 ]; then packages+=(libgtest-dev patchelf); fi
+if [ "${PACKAGE:-0}" = 1 ]; then packages+=(patchelf dpkg-dev); fi
 
 missing_packages() {
   local status
@@ -53,8 +55,27 @@ rust_packages() {
   fi
 }
 
+# Debian 12 has a new Rust among its security updates, which a minimal system may not read, and an older one beside them.
+security="deb http://deb.debian.org/debian-security bookworm-security main"
+rust_is_old() {
+  local oldest minor
+  oldest=$(sed -nE 's/^oldest=([0-9]+).*/\1/p' tools/find_cargo.sh)
+  minor=$(apt-cache policy cargo-web | sed -nE 's/^ *Candidate: 1\.([0-9]+)\..*/\1/p')
+  [ -n "$minor" ] && [ "$minor" -lt "$oldest" ]
+}
+
+# For this installation only: what apt reads otherwise stays as it is.
+read_security_updates() {  # read_security_updates AS_ROOT...
+  say "Reading Debian's security updates too, for a Rust that is new enough."
+  sources=$(mktemp -d)
+  cp -r /etc/apt/sources.list.d/. "$sources"
+  echo "$security" >"$sources/security.list"
+  apt_options=(-o "Dir::Etc::SourceParts=$sources")
+  "$@" apt-get "${apt_options[@]}" update
+}
+
 install_packages() {
-  local missing as_root=()
+  local missing as_root=() sources="" apt_options=()
   if ! command -v dpkg-query >/dev/null; then
     say "This is neither Debian nor Ubuntu, so packages are not checked; docs/building.md lists what is needed."
     return
@@ -68,7 +89,9 @@ install_packages() {
   fi
   "${as_root[@]}" apt-get update
   missing=$(missing_packages | tr '\n' ' ')  # again: now the lists know the newest Rust
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing
+  if [[ " $missing" == *" cargo-web "* ]] && rust_is_old; then read_security_updates "${as_root[@]}"; fi
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get "${apt_options[@]}" install -y --no-install-recommends $missing
+  rm -rf "$sources"
   missing=$(missing_packages | tr '\n' ' ')
   [ -z "$missing" ] || die "apt-get ended, but these are still missing: $missing"
 }
@@ -79,6 +102,9 @@ ask_for_packages() {
     say "  sudo apt-get update"
   else
     say "Packages are missing. Install them with this line, then run make again (or let SUDO=1 make setup do it):"
+    if [[ " $1" == *" cargo-web "* ]] && rust_is_old; then
+      say "  echo '$security' | sudo tee /etc/apt/sources.list.d/security.list"
+    fi
     say "  sudo apt-get update && sudo apt-get install -y --no-install-recommends ${1% }"
   fi
 }

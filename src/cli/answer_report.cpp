@@ -26,36 +26,48 @@ std::string count_text(int64_t count) {
                                 : fmt::format("{:.2f} M", static_cast<double>(count) / 1e6);
 }
 
+std::vector<int64_t> kept_per_layer(const session::Answer& answer) {
+  std::vector<int64_t> kept(answer.cache.rows_after_prefill.size(), answer.timings.vision_rows);
+  for (const session::KeptMap& map : answer.kept) {
+    for (const image::LayerKept& layer : map.layers) kept[static_cast<std::size_t>(layer.layer)] = 0;
+  }
+  for (const session::KeptMap& map : answer.kept) {
+    for (const image::LayerKept& layer : map.layers)
+      kept[static_cast<std::size_t>(layer.layer)] += static_cast<int64_t>(layer.kept.size());
+  }
+  return kept;
+}
+
 Json to_json(const session::Answer& answer) {
   const session::Timings& t = answer.timings;
   return {{"answer", answer.text},
           {"tokens", answer.tokens},
           {"token_logits", answer.token_logits},
           {"stop", session::name_of(answer.stop)},
-          {"timings",
-           {{"image_ms", t.image_ms},
-            {"prefill_ms", t.prefill_ms},
-            {"decode_ms", t.decode_ms},
-            {"prompt_rows", t.prompt_rows},
-            {"vision_rows", t.vision_rows},
-            {"decoded_tokens", t.decoded_tokens}}},
-          {"kv_cache",
-           {{"rows_after_prefill", answer.cache.rows_after_prefill},
-            {"rows_at_end", answer.cache.rows_at_end},
-            {"bytes_after_prefill", answer.cache.bytes_after_prefill},
-            {"bytes_at_end", answer.cache.bytes_at_end}}}};
+          {"prompt_tokens", t.prompt_rows},
+          {"vision_tokens", t.vision_rows},
+          {"new_tokens", answer.tokens.size()},
+          {"image_ms", t.image_ms},
+          {"prefill_ms", t.prefill_ms},
+          {"decode_ms", t.decode_ms},
+          {"tokens_per_second", per_second(t.decoded_tokens, t.decode_ms)},
+          {"kept_vision_tokens", kept_per_layer(answer)},
+          {"kv_tokens", answer.cache.rows_after_prefill},
+          {"kv_tokens_at_end", answer.cache.rows_at_end},
+          {"kv_bytes", answer.cache.bytes_after_prefill},
+          {"kv_bytes_at_end", answer.cache.bytes_at_end}};
 }
 
 std::string timing_lines(const session::Answer& answer) {
   const session::Timings& t = answer.timings;
-  std::string text = fmt::format("image    {:9.1f} ms  {} vision rows\n", t.image_ms, t.vision_rows);
+  std::string text = fmt::format("image    {:9.1f} ms  {} vision tokens\n", t.image_ms, t.vision_rows);
   const int64_t run = t.prompt_rows - t.reused_rows;
   const std::string reused = t.reused_rows > 0 ? fmt::format(", {} reused", t.reused_rows) : "";
-  text += fmt::format("prefill  {:9.1f} ms  {} rows{}, {:.1f} rows/s\n", t.prefill_ms, run, reused,
+  text += fmt::format("prefill  {:9.1f} ms  {} tokens{}, {:.1f} tokens/s\n", t.prefill_ms, run, reused,
                       per_second(run, t.prefill_ms));
   text += fmt::format("decode   {:9.1f} ms  {} tokens, {:.1f} tokens/s\n", t.decode_ms, t.decoded_tokens,
                       per_second(t.decoded_tokens, t.decode_ms));
-  text += fmt::format("KV cache {:>12}  after prefill, rows per layer: {}\n",
+  text += fmt::format("KV cache {:>12}  after prefill, tokens per layer: {}\n",
                       bytes_text(answer.cache.bytes_after_prefill), fmt::join(answer.cache.rows_after_prefill, " "));
   return text + fmt::format("stopped  by {}\n", session::name_of(answer.stop));
 }

@@ -1,13 +1,18 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/json.h"
 #include "session/session.h"
 
 namespace lithe::cli {
 
-/// An answer with its tokens, times and KV cache, for --json.
+/// The picture tokens that each decoder layer ran, over all pictures.
+std::vector<int64_t> kept_per_layer(const session::Answer& answer);
+
+/// An answer with its tokens, times and KV cache, for --json; docs/json.md lists the keys.
 Json to_json(const session::Answer& answer);
 
 /// Times, speeds and the KV cache of an answer, as a few lines of text.

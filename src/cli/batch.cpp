@@ -1,22 +1,25 @@
 #include "session/batch.h"
 
 #include <fmt/format.h>
-#include <cmath>
-#include <cstdio>
+#include <algorithm>
 #include <map>
 #include <memory>
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/printable.h"
 #include "cli/answer_report.h"
 #include "cli/batch_file.h"
+#include "cli/batch_output.h"
 #include "cli/command.h"
 #include "cli/exit_code.h"
 #include "cli/interrupt.h"
+#include "cli/number.h"
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "cli/request.h"
 #include "cli/sampling.h"
+#include "cli/standard_output.h"
 #include "plan/parse.h"
 #include "session/errors.h"
 
@@ -24,27 +27,27 @@ namespace lithe::cli {
 namespace {
 
 constexpr const char* kDescription =
-    R"(Answers many requests of a JSONL file, several at a time.
+    R"(Answers the requests of a JSONL file, several at a time.
 
-Every line of IN is {"id", "image" or "images", "prompt"}, and "plan" and "max_tokens" where they differ from the flags;
-other keys are not looked at. Paths of pictures are relative to the folder of IN, or, where IN is a pipe, to the folder
-that lithe runs in. Every line of the output is {"id",
-"answer", "tokens", "stop", "prompt_rows", "vision_rows"}, or {"id", "line", "error"} where a request can't be answered;
-the others go on. Lines come as answers are done, so their order may differ.
+Each line of IN is a request: {"id", "image" or "images", "prompt"}. It may also hold "plan" and "max_tokens", which replace
+the flags. Other keys are ignored; null is as good as absent. Paths of pictures start at the folder of IN; if IN is a pipe,
+at the folder that lithe runs in.
 
-An output file that is there is continued: ids that it holds are passed over, a torn last line is written anew. Ctrl-C
-stops after the pass at hand (exit code 130); the same command goes on from there.
+Each line of the output is {"id", "answer", "tokens", "stop", "prompt_tokens", "vision_tokens"}. If a request fails, its line
+is {"id", "line", "error"}, and the others go on. Lines are written as soon as answers are done, so their order may differ.
 
-Every answer is the one that `lithe run` gives, up to the rounding of float32. A request joins when its worst case (keys,
-values, activations) fits into --memory beside the others.)";
+If the output file exists, it is continued: requests with an answer are skipped, by their id. Requests that failed run
+again, and the new line replaces the error. Ctrl-C ends the batch (exit code 130); the same command continues it.
+
+Each answer is the one that `lithe run` gives, up to the rounding of float32. A request starts when the most memory that it
+may need (keys, values, activations) fits into --memory beside the others.)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe batch demo questions.jsonl -o answers.jsonl
   lithe batch ~/llava-1.5-7b-hf questions.jsonl -o answers-7b.jsonl --batch-size 8 --memory 12 -n 64
   lithe batch demo questions.jsonl -o dense.jsonl --plan dense --json
 
-Exit codes: 0 done (also where single requests failed), 130 interrupted, 2 impossible request, 3 bad file, 1 anything
-else.)";
+Exit codes: 0 done (even if single requests failed), 130 interrupted, 2 impossible request, 3 bad file, 1 anything else.)";
 
 struct BatchOptions {
   CommonOptions common;
@@ -71,7 +74,7 @@ class BatchCommand {
         output_(output),
         progress_("batch") {}
 
-  /// False where Ctrl-C ended it.
+  /// False if Ctrl-C ended it.
   bool run() {
     const InterruptGuard guard;
     bool more = true;
@@ -88,29 +91,31 @@ class BatchCommand {
   double seconds() const { return clock_.elapsed_ms() / 1e3; }
 
  private:
-  /// Takes the next line that has no answer yet; false at the end of the file.
+  /// Takes the next line; false at the end of the file.
   bool submit_next() {
     Json id;
     try {
       return session::naming_failures([&] { return take_line(id); });
     } catch (const Error& error) {
-      if (id.is_null() && output_.has(key_of_line(input_.number()))) return skip();
       write_error(id, input_.number(), error);
       return true;
     }
   }
 
-  /// The same; `id` is set once it is known. Throws Error where the line is no request.
+  /// The same; `id` is set once it is known. Throws Error if the line is not a request.
   bool take_line(Json& id) {
     std::string text;
     if (!input_.next(text)) return false;
     const std::string source = concat(options_.input, ", line ", input_.number());
-    if (output_.has(key_of_line(input_.number()))) return skip();
     const Json line = parse_json(text, source);
     const std::string key = id_of(line, source);
-    if (output_.has(key)) return skip();
     const auto [known, is_new] = lines_of_ids_.emplace(key, input_.number());
-    require(is_new, Fault::bad_file, source, ": line ", known->second, " has the same 'id'.");
+    require(is_new, Fault::bad_file, source, ": line ", known->second, " has the same 'id'; give every line its own.");
+    output_.forget_error(key_of_line(input_.number()));  // the line may have been mended
+    if (output_.has_answer(key)) {
+      ++tally_.skipped;
+      return true;
+    }
     id = line.at("id");
     submit(read_item(line, folder_of_pictures(), source));
     ids_.emplace(input_.number(), std::move(id));
@@ -120,11 +125,6 @@ class BatchCommand {
   /// What relative paths are relative to: the folder of the file, or where the program runs.
   std::filesystem::path folder_of_pictures() const {
     return input_.is_file() ? std::filesystem::path(options_.input).parent_path() : std::filesystem::path();
-  }
-
-  bool skip() {
-    ++tally_.skipped;
-    return true;
   }
 
   void submit(BatchItem item) {
@@ -149,12 +149,12 @@ class BatchCommand {
     const auto id = ids_.extract(outcome.ticket);
     if (outcome.error) return write_error(id.mapped(), outcome.ticket, *outcome.error);
     const session::Answer& answer = outcome.answer;
-    output_.write({{"id", id.mapped()},
-                   {"answer", answer.text},
-                   {"tokens", answer.tokens},
-                   {"stop", session::name_of(answer.stop)},
-                   {"prompt_rows", answer.timings.prompt_rows},
-                   {"vision_rows", answer.timings.vision_rows}});
+    output_.write_answer(text_of(id.mapped()), {{"id", id.mapped()},
+                                                {"answer", answer.text},
+                                                {"tokens", answer.tokens},
+                                                {"stop", session::name_of(answer.stop)},
+                                                {"prompt_tokens", answer.timings.prompt_rows},
+                                                {"vision_tokens", answer.timings.vision_rows}});
     ++tally_.answered;
   }
 
@@ -164,9 +164,11 @@ class BatchCommand {
     json["line"] = line;
     json["error"] = error.fault() == Fault::no_memory ? concat(error.what(), " --memory says how much may be used.")
                                                       : std::string(error.what());
-    output_.write(json);
+    output_.write_error(id.is_null() ? key_of_line(line) : text_of(id), json);
     ++tally_.failed;
   }
+
+  static std::string text_of(const Json& id) { return id.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
   void show() {
     const session::BatchState state = batch_.state();
@@ -187,50 +189,57 @@ class BatchCommand {
   Tally tally_;
   std::map<std::string, plan::Plan> plans_;
   std::map<std::string, int64_t> lines_of_ids_;
-  std::map<int64_t, Json> ids_;  // of what waits and runs, by line
+  std::map<int64_t, Json> ids_;  // of the requests that wait or run, by line
 };
 
-void print_summary(const BatchOptions& options, const BatchCommand& command, const session::BatchState& state) {
+void print_summary(const BatchOptions& options, const session::Session& session, const BatchCommand& command,
+                   const session::BatchState& state) {
   const Tally& tally = command.tally();
   const double speed = static_cast<double>(tally.tokens) / command.seconds();
   if (options.common.json) {
-    const Json json = {{"answered", tally.answered},   {"failed", tally.failed},
-                       {"skipped", tally.skipped},     {"tokens", tally.tokens},
-                       {"seconds", command.seconds()}, {"tokens_per_second", speed},
-                       {"passes", state.passes},       {"peak_bytes_admitted", state.peak_bytes_admitted}};
-    fmt::print("{}\n", json.dump(2));
+    write_json({{"schema", "lithe-batch/1"},
+                {"model", session.facts().name},
+                {"family", session.family()},
+                {"plan", options.question.plan.value_or(session.plan().name)},
+                {"answered", tally.answered},
+                {"failed", tally.failed},
+                {"skipped", tally.skipped},
+                {"new_tokens", tally.tokens},
+                {"elapsed_ms", 1e3 * command.seconds()},
+                {"tokens_per_second", speed},
+                {"passes", state.passes},
+                {"peak_admitted_bytes", state.peak_bytes_admitted}});
     return;
   }
-  fmt::print(stderr,
-             "{} answered, {} failed, {} passed over; {} tokens in {:.1f} s, {:.1f} tokens/s; at most {} admitted\n",
-             tally.answered, tally.failed, tally.skipped, tally.tokens, command.seconds(), speed,
-             bytes_text(state.peak_bytes_admitted));
+  write_err(
+      fmt::format("{} answered, {} failed, {} skipped; {} tokens in {:.1f} s, {:.1f} tokens/s; at most {} at a time\n",
+                  tally.answered, tally.failed, tally.skipped, tally.tokens, command.seconds(), speed,
+                  bytes_text(state.peak_bytes_admitted)));
 }
 
 void check_files(const BatchOptions& options) {
   std::error_code absent;
-  require(!std::filesystem::equivalent(options.input, options.output, absent), Fault::bad_request, "The output '",
-          options.output, "' is the input; give it another name.");
-  require(std::filesystem::exists(options.input, absent), Fault::bad_file, "The file '", options.input,
-          "' can't be opened; check its path.");
+  require(!std::filesystem::is_regular_file(options.output, absent) ||
+              !std::filesystem::equivalent(options.input, options.output, absent),
+          Fault::bad_request, "The output ", quoted(options.output), " is the input; give it another name.");
+  require(std::filesystem::exists(options.input, absent), Fault::bad_file, "The file ", quoted(options.input),
+          " can't be opened; check its path.");
 }
 
 int run(BatchOptions options) {
   check_files(options);
   if (options.memory_gib) {
-    const double bytes = *options.memory_gib * (int64_t{1} << 30);
-    require(std::isfinite(bytes) && bytes >= 1 && bytes < 1e18, Fault::bad_request, "--memory is ", *options.memory_gib,
-            "; give the GiB that keys, values and activations may take.");
-    options.limits.bytes = static_cast<int64_t>(bytes);
+    options.limits.bytes = std::max<int64_t>(1, static_cast<int64_t>(*options.memory_gib * (int64_t{1} << 30)));
   }
   const session::Session session = open_session(options.model, options.common);
-  answer_options(options.sampling, options.common.seed, session);  // flags out of range stop here, not at every line
+  answer_options(options.sampling, options.common.seed, session);  // what is wrong for all lines ends the batch here
   if (options.question.plan) plan::load_plan(*options.question.plan, session.facts());
   session::BatchRun batch(session, options.limits);
   BatchOutput output(options.output);
   BatchCommand command(options, session, batch, output);
   const bool whole = command.run();
-  print_summary(options, command, batch.state());
+  output.close();
+  print_summary(options, session, command, batch.state());
   return whole ? 0 : kExitInterrupted;
 }
 
@@ -242,16 +251,21 @@ Action declare_batch(CLI::App& app) {
   app.footer(kFooter);
   app.add_option("MODEL", options->model, "Model folder, or demo, or demo-dense")->required();
   app.add_option("IN", options->input, "Requests, one JSON object a line")->required();
-  app.add_option("-o,--output", options->output, "Answers, one JSON object a line; continued where it is there")
+  app.add_option("-o,--output", options->output, "Answers, one JSON object a line; an existing file is continued")
       ->type_name("FILE")
       ->required();
-  app.add_option("--batch-size", options->limits.sequences, "Answers at a time, at most (default: 16)")->type_name("N");
-  app.add_option("--prefill-rows", options->limits.prefill_rows,
-                 "Prompt rows that join a pass, at most; prompts are never cut (default: 4096)")
-      ->type_name("N");
-  app.add_option("--memory", options->memory_gib,
-                 "GiB for keys, values and activations (default: half of what the machine has free)")
-      ->type_name("GIB");
+  add_count(app, options->limits.sequences,
+            {.names = "--batch-size", .what = "Most requests that run at a time (default: 16)", .lowest = 1});
+  add_count(app, options->limits.prefill_rows,
+            {.names = "--prefill-rows",
+             .what = "Most prompt tokens that join one pass; prompts are never split (default: 4096)",
+             .lowest = 1});
+  add_decimal(app, options->memory_gib,
+              {.names = "--memory",
+               .what = "GiB for keys, values and activations (default: half of the free memory)",
+               .highest = 1e6,
+               .above_lowest = true,
+               .type_name = "GIB"});
   add_prompting(app, options->question);
   add_json(app, options->common, "Print a JSON summary to stdout instead of a line to stderr");
   add_sampling(app, options->sampling);

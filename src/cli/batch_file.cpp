@@ -1,11 +1,5 @@
 #include "cli/batch_file.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-#include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <limits>
 
 #include "base/error.h"
@@ -13,11 +7,14 @@
 namespace lithe::cli {
 namespace {
 
-constexpr std::size_t kMaxLineBytes = std::size_t{16} << 20;
+/// A key whose value is null counts as absent.
+bool has(const Json& line, const char* key) {
+  return line.contains(key) && !line.at(key).is_null();
+}
 
 std::string text_at(const Json& line, const char* key, const std::string& source) {
   const Json& value = line.at(key);
-  require(value.is_string(), Fault::bad_file, source, ": '", key, "' is no string; write it in quotes.");
+  require(value.is_string(), Fault::bad_file, source, ": '", key, "' is not a string; write it in quotes.");
   return value.get<std::string>();
 }
 
@@ -60,116 +57,43 @@ std::optional<double> LineReader::share_read() const {
   return *bytes_ > 0 ? static_cast<double>(bytes_read_) / static_cast<double>(*bytes_) : 1.0;
 }
 
+bool is_id(const Json& value) {
+  return value.is_string() || value.is_number_integer();
+}
+
 std::string id_of(const Json& line, const std::string& source) {
   require(line.is_object(), Fault::bad_file, source,
-          ": the line is no JSON object; write {\"id\": .., \"prompt\": ..}.");
-  require(line.contains("id"), Fault::bad_file, source, ": the key 'id' is missing; give every line its own.");
-  const Json& id = line.at("id");
-  require(id.is_string() || id.is_number_integer(), Fault::bad_file, source,
-          ": 'id' is neither a string nor an integer.");
-  return id.dump(-1, ' ', false, Json::error_handler_t::replace);
+          ": the line is not a JSON object; write {\"id\": .., \"prompt\": ..}.");
+  require(has(line, "id"), Fault::bad_file, source, ": the key 'id' is missing; give every line its own.");
+  require(is_id(line.at("id")), Fault::bad_file, source,
+          ": 'id' is neither a string nor a whole number; give one of the two.");
+  return line.at("id").dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 BatchItem read_item(const Json& line, const std::filesystem::path& folder, const std::string& source) {
   BatchItem item;
-  require(line.contains("prompt"), Fault::bad_file, source, ": the key 'prompt' is missing; write the question there.");
+  require(has(line, "prompt"), Fault::bad_file, source, ": the key 'prompt' is missing; write the question there.");
   item.prompt = text_at(line, "prompt", source);
-  require(!line.contains("image") || !line.contains("images"), Fault::bad_file, source,
+  require(!has(line, "image") || !has(line, "images"), Fault::bad_file, source,
           ": both 'image' and 'images' are given; keep one of them.");
-  if (line.contains("image")) item.images.push_back(below(folder, text_at(line, "image", source)));
-  if (line.contains("images")) {
+  if (has(line, "image")) item.images.push_back(below(folder, text_at(line, "image", source)));
+  if (has(line, "images")) {
     const Json& images = line.at("images");
-    require(images.is_array(), Fault::bad_file, source, ": 'images' is no list; write [\"a.png\", \"b.png\"].");
+    require(images.is_array(), Fault::bad_file, source, ": 'images' is not a list; write [\"a.png\", \"b.png\"].");
     for (const Json& image : images) {
-      require(image.is_string(), Fault::bad_file, source, ": 'images' holds something else than paths.");
+      require(image.is_string(), Fault::bad_file, source, ": 'images' holds something that is not a path.");
       item.images.push_back(below(folder, image.get<std::string>()));
     }
   }
-  if (line.contains("plan")) item.plan = text_at(line, "plan", source);
-  if (line.contains("max_tokens")) {
+  if (has(line, "plan")) item.plan = text_at(line, "plan", source);
+  if (has(line, "max_tokens")) {
     const Json& tokens = line.at("max_tokens");
-    require(tokens.is_number_integer(), Fault::bad_file, source, ": 'max_tokens' is no integer.");
+    const bool whole =
+        tokens.is_number_integer() && !(tokens.is_number_unsigned() && tokens.get<uint64_t>() > INT64_MAX);
+    require(whole, Fault::bad_file, source, ": 'max_tokens' is not a whole number.");
     item.max_tokens = tokens.get<int64_t>();
   }
   return item;
-}
-
-std::string key_of_line(int64_t number) {
-  return concat("line ", number);  // no JSON text of an id looks like this
-}
-
-BatchOutput::BatchOutput(const std::filesystem::path& path) : path_(path) {
-  descriptor_ = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_APPEND, 0666);
-  require(descriptor_ >= 0, Fault::bad_file, "The file '", path.string(), "' can't be written: ", std::strerror(errno),
-          ".");
-  try {
-    require(flock(descriptor_, LOCK_EX | LOCK_NB) == 0, Fault::bad_file, "The file '", path.string(),
-            "' is being written by another program; wait for it, or give another name.");
-    find_last_newline();
-    take_lines();
-  } catch (...) {
-    close(descriptor_);
-    throw;
-  }
-}
-
-BatchOutput::~BatchOutput() {
-  close(descriptor_);
-}
-
-void BatchOutput::find_last_newline() {
-  off_t end = lseek(descriptor_, 0, SEEK_END);
-  char block[4096];
-  while (end > 0) {
-    const auto count = static_cast<std::size_t>(std::min<off_t>(end, sizeof block));
-    const off_t begin = end - static_cast<off_t>(count);
-    require(pread(descriptor_, block, count, begin) == static_cast<ssize_t>(count), Fault::bad_file, "The file '",
-            path_.string(), "' can't be read.");
-    const void* const newline = memrchr(block, '\n', count);
-    if (newline != nullptr) {
-      end = begin + (static_cast<const char*>(newline) - block) + 1;
-      break;
-    }
-    end = begin;
-  }
-  whole_bytes_ = end;
-  // What is dropped must have been begun by write(): this may be a file of another kind.
-  char head[8] = {};
-  const ssize_t count = pread(descriptor_, head, sizeof head - 1, end);
-  const std::string_view torn(head, static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
-  const auto begins = [torn](std::string_view text) { return torn.starts_with(text.substr(0, torn.size())); };
-  require(begins("{\"id\":") || begins("{\"line\""), Fault::bad_file, "The file '", path_.string(),
-          "' does not end with a line of answers; give the output another name.");
-}
-
-void BatchOutput::take_lines() {
-  LineReader reader(path_);
-  for (std::string text; reader.bytes_read() < whole_bytes_ && reader.next(text);) {
-    const std::string source = concat(path_.string(), ", line ", reader.number());
-    bool ours = false;
-    try {
-      const Json line = parse_json(text, source);
-      ours = line.is_object() && (line.contains("answer") || line.contains("error"));
-      if (ours)
-        keys_.insert(line.contains("id") ? id_of(line, source) : key_of_line(JsonView(line, source).integer("line")));
-    } catch (const Error&) {
-      ours = false;
-    }
-    require(ours, Fault::bad_file, source, ": this is no line of answers; give the output another name.");
-  }
-  require(ftruncate(descriptor_, whole_bytes_) == 0, Fault::bad_file, "The file '", path_.string(),
-          "' can't be shortened to its last whole line: ", std::strerror(errno), ".");
-}
-
-void BatchOutput::write(const Json& line) {
-  const std::string text = line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
-  for (std::size_t done = 0; done < text.size();) {
-    const ssize_t count = ::write(descriptor_, text.data() + done, text.size() - done);
-    if (count < 0 && errno == EINTR) continue;
-    require(count > 0, Fault::bad_file, "The file '", path_.string(), "' can't be written: ", std::strerror(errno),
-            ".");
-    done += static_cast<std::size_t>(count);
-  }
 }
 
 }  // namespace lithe::cli

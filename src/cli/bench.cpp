@@ -1,37 +1,42 @@
 #include "session/bench.h"
 
 #include <fmt/format.h>
-#include <cstdio>
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <vector>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "cli/answer_report.h"
 #include "cli/bench_report.h"
 #include "cli/command.h"
 #include "cli/machine.h"
+#include "cli/number.h"
 #include "cli/options.h"
 #include "cli/parameters.h"
 #include "cli/progress.h"
+#include "cli/prompt_shape.h"
+#include "cli/standard_output.h"
 #include "plan/parse.h"
 
 namespace lithe::cli {
 namespace {
 
 constexpr const char* kDescription =
-    R"(Times image encode, prefill (ppROWS) and decode (tgTOKENS), dense beside the plan.
+    R"(Times image encode, prefill (pp and the number of tokens) and decode (tg and the number), dense beside the plan.
 
-Every round takes dense, the plan, and dense again, one after another; the difference of the two dense runs (the A/A
-spread) says what a difference means on this machine. The prompt is made of random rows. Before anything is reported, the
-rows that each layer's KV cache holds are compared with the rows that the plan counts.
-`operations` is the share of dense operations that the plan leaves, `bytes read` the same of what decoding reads (the
-weights that run, keys and values); `measured / counted` says how near the clock comes to the larger of the two.
---no-prefill decodes behind a made-up cache of as many rows as the plan counts, which saves the prefill of long prompts.
---against feed-forward times a plan without attentions beside the feed-forward networks and norms alone, called one after
-another: what is left between them is what the engine costs.
---batch-sizes runs several prompts at a time, each of its own rows, as `lithe batch` does.
-With --shape the weights are random: llava-1.5-7b, llava-1.5-13b, llava-next-7b, as few layers as you like.)";
+Each round runs dense, the plan, and dense again. The two dense runs differ only by chance: smaller differences (the A/A
+spread) mean nothing on this machine. The prompt is random. Before anything is reported, lithe checks that each layer's KV
+cache holds as many tokens as the plan counts.
+
+`operations` is the plan's share of the dense operations, `bytes read` its share of the bytes that decoding reads (weights,
+keys, values). `measured / counted` compares the measured ratio with the larger of the two shares.
+--no-prefill decodes after a made-up cache, which saves the prefill of long prompts.
+--against feed-forward compares a plan without attention with the bare feed-forward networks and norms; what the plan needs
+more is the cost of the engine.
+--batch-sizes runs several prompts at a time, as `lithe batch` does.
+--shape uses random weights and as few layers as you like: llava-1.5-7b, llava-1.5-13b, llava-next-7b.)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe bench demo --rounds 3
@@ -45,8 +50,7 @@ struct BenchOptions {
   CommonOptions common;
   std::optional<std::string> model, shape, plan;
   int64_t layers = 2, tower_layers = 2;
-  std::optional<int64_t> vision_tokens, high_res_tokens;
-  int64_t text_tokens = 40;
+  PromptShapeOptions prompt;
   std::vector<int64_t> batch_sizes{1};
   bool no_prefill = false;
   std::string against = "dense";
@@ -65,18 +69,18 @@ session::Session open_subject(const BenchOptions& options) {
 }
 
 std::string label_of(const BenchOptions& options, const session::Session& session) {
-  if (!options.shape) return session.facts().name;
+  if (!options.shape) return printable(session.facts().name);
   const int64_t layers = session.facts().layers;
   return fmt::format("{}, {} layer{}", *options.shape, layers, layers == 1 ? "" : "s");
 }
 
 void check(const BenchOptions& options) {
   require(options.model.has_value() != options.shape.has_value(), Fault::bad_request,
-          "bench needs a MODEL or --shape NAME, one of the two.");
+          "bench needs a MODEL or --shape NAME, and not both.");
   require(options.output == "md" || options.output == "csv" || options.output == "json", Fault::bad_request,
-          "--output is '", options.output, "'; give md, csv or json.");
-  require(options.against == "dense" || options.against == "feed-forward", Fault::bad_request, "--against is '",
-          options.against, "'; give dense or feed-forward.");
+          "--output is ", quoted(options.output), "; give md, csv or json.");
+  require(options.against == "dense" || options.against == "feed-forward", Fault::bad_request, "--against is ",
+          quoted(options.against), "; give dense or feed-forward.");
 }
 
 void print(const std::string& format, const BenchSubject& subject, const std::vector<Comparison>& results,
@@ -84,23 +88,28 @@ void print(const std::string& format, const BenchSubject& subject, const std::ve
   const double load_after = load_average();
   const Comparison& first = results.front();
   if (format == "csv") {
-    fmt::print("{}", flat_table(subject, results).csv());
+    write_out(flat_table(subject, results).csv());
   } else if (format == "json") {
-    const Json json = {{"processor", processor_name()},
-                       {"load_before", load_before},
-                       {"load_after", load_after},
-                       {"reference", first.reference},
-                       {"reference_kv_bytes", first.reference_kv_bytes},
-                       {"plan_kv_bytes", first.plan_kv_bytes},
-                       {"tests", report_json(subject, results)}};
-    fmt::print("{}\n", json.dump(2));
+    write_json({{"schema", "lithe-bench/1"},
+                {"model", subject.model},
+                {"plan", first.plan},
+                {"reference", first.reference},
+                {"processor", processor_name()},
+                {"load_before", load_before},
+                {"load_after", load_after},
+                {"reference_kv_bytes", first.reference_kv_bytes},
+                {"plan_kv_bytes", first.plan_kv_bytes},
+                {"tests", report_json(subject, results)}});
   } else {
-    fmt::print("{}\n", speed_table(subject, results).markdown());
-    fmt::print("{} beside {}:\n\n{}\n", first.plan, first.reference, ratio_table(results).markdown());
-    fmt::print("KV cache of a sequence after prefill: {} {}, {} {}; rows held equal rows counted.\n", first.reference,
-               bytes_text(first.reference_kv_bytes), first.plan, bytes_text(first.plan_kv_bytes));
-    fmt::print("{}Machine: {}, {} threads, load {:.2f} before and {:.2f} after.\n", slower_lines(results),
-               processor_name(), subject.threads, load_before, load_after);
+    const std::string plan = printable(first.plan);
+    std::string text = speed_table(subject, results).markdown() + "\n";
+    text += fmt::format("{} beside {}:\n\n{}\n", plan, first.reference, ratio_table(results).markdown());
+    text += fmt::format(
+        "KV cache of a sequence after prefill: {} {}, {} {}; tokens held equal tokens counted.\n{}"
+        "Machine: {}, {} threads, load {:.2f} before and {:.2f} after.\n",
+        first.reference, bytes_text(first.reference_kv_bytes), plan, bytes_text(first.plan_kv_bytes),
+        slower_lines(results), printable(processor_name()), subject.threads, load_before, load_after);
+    write_out(text);
   }
 }
 
@@ -111,11 +120,10 @@ int run(BenchOptions options) {
   const session::Session session = open_subject(options);
   const plan::ModelFacts& facts = session.facts();
   const plan::Plan plan = options.plan ? plan::load_plan(*options.plan, facts) : session.plan();
-  const int64_t picture = facts.tower ? facts.tower->patches * facts.tower->max_tiles : 0;
-  const plan::PromptShape shape = plan::prompt_of(facts, options.vision_tokens.value_or(picture), options.text_tokens);
+  const plan::PromptShape shape = prompt_shape(options.prompt, facts);
   session::BenchPrompt prompt{.vision_tokens = shape.vision_tokens,
-                              .high_res_tokens = options.high_res_tokens.value_or(shape.high_res_tokens),
-                              .text_tokens = options.text_tokens,
+                              .high_res_tokens = shape.high_res_tokens,
+                              .text_tokens = shape.text_tokens,
                               .seed = options.common.seed};
   options.compare.tiles = options.no_prefill ? 0 : shape.tiles;
   options.compare.prefills = !options.no_prefill;
@@ -142,22 +150,30 @@ int run(BenchOptions options) {
   return 0;
 }
 
-void add_prompt(CLI::App& app, BenchOptions& options) {
-  app.add_option("--vision-tokens", options.vision_tokens, "Vision rows of the prompt (default: one picture)")
-      ->type_name("N");
-  app.add_option("--high-res-tokens", options.high_res_tokens, "Of these, rows of LLaVA-NeXT's tiles")->type_name("N");
-  app.add_option("--text-tokens", options.text_tokens, "Text rows of the prompt (default: 40)")->type_name("N");
-  app.add_option("--batch-sizes", options.batch_sizes, "Prompts at a time, one or several numbers (default: 1)")
-      ->type_name("N,..")
-      ->delimiter(',')
-      ->expected(1, 16);
-  app.add_option("-r,--rounds", options.compare.rounds, "Rounds that count (default: 9)")->type_name("N");
-  app.add_option("--warm-up", options.compare.warm_up, "Rounds in front that do not (default: 1)")->type_name("N");
-  app.add_option("--against", options.against, "dense (default) or feed-forward: what the plan is timed beside")
+/// "1,4,16"
+std::vector<int64_t> sizes_of(const std::string& text) {
+  std::vector<int64_t> sizes;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    sizes.push_back(whole_number(text.substr(begin, end - begin), "--batch-sizes", int64_t{1}, kMostCount));
+    begin = end + 1;
+  }
+  return sizes;
+}
+
+void add_rounds(CLI::App& app, BenchOptions& options) {
+  app.add_option_function<std::string>(
+         "--batch-sizes", [&options](const std::string& text) { options.batch_sizes = sizes_of(text); },
+         "Prompts that run at a time, one or several numbers (default: 1)")
+      ->type_name("N,..");
+  add_count(app, options.compare.rounds,
+            {.names = "-r,--rounds", .what = "Rounds that count (default: 9)", .lowest = 1});
+  add_count(app, options.compare.warm_up, {.names = "--warm-up", .what = "Rounds before, which do not (default: 1)"});
+  app.add_option("--against", options.against, "What the plan is compared with: dense (default) or feed-forward")
       ->type_name("WHAT");
-  app.add_flag("--no-prefill", options.no_prefill, "Time decoding only, behind a made-up cache");
-  app.add_option("--decode-tokens", options.compare.decode_steps, "Tokens of a decode run (default: 8)")
-      ->type_name("N");
+  app.add_flag("--no-prefill", options.no_prefill, "Time only decoding, after a made-up cache");
+  add_count(app, options.compare.decode_steps,
+            {.names = "--decode-tokens", .what = "Tokens of a decode run (default: 8)", .lowest = 1});
 }
 
 }  // namespace
@@ -168,12 +184,20 @@ Action declare_bench(CLI::App& app) {
   app.footer(kFooter);
   app.add_option("MODEL", options->model, "Model folder, or demo, or demo-dense");
   app.add_option("--shape", options->shape, "A published shape with random weights")->type_name("NAME");
-  app.add_option("--layers", options->layers, "Decoder layers of the shape (default: 2)")->type_name("N");
-  app.add_option("--tower-layers", options->tower_layers, "Vision tower layers of the shape (default: 2)")
-      ->type_name("N");
+  add_count(app, options->layers,
+            {.names = "--layers",
+             .what = "Decoder layers of the shape (default: 2)",
+             .lowest = 1,
+             .highest = plan::kMaxLayers});
+  add_count(app, options->tower_layers,
+            {.names = "--tower-layers",
+             .what = "Vision tower layers of the shape (default: 2)",
+             .lowest = 1,
+             .highest = plan::kMaxLayers});
   app.add_option("--plan", options->plan, "Skip plan: a name or a JSON file (default: the model's own)")
       ->type_name("NAME|FILE");
-  add_prompt(app, *options);
+  add_prompt_shape(app, options->prompt);
+  add_rounds(app, *options);
   app.add_option("-o,--output", options->output, "md (default), csv or json")->type_name("FORMAT");
   add_json(app, options->common, "The same as --output json");
   add_common(app, options->common);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/printable.h"
 #include "cli/answer_report.h"
 #include "cli/statistics.h"
 
@@ -13,7 +14,7 @@ struct Series {
   std::string plan, test;
   int64_t count = 0;  ///< Rows, tokens or pictures of one run.
   const std::vector<double>* ms = nullptr;
-  const Phase* compared = nullptr;  ///< Where the series is the plan's side of a phase.
+  const Phase* compared = nullptr;  ///< If the series is the plan's side of a phase.
 };
 
 std::vector<const Phase*> phases_of(const std::vector<Comparison>& comparisons) {
@@ -25,7 +26,7 @@ std::vector<const Phase*> phases_of(const std::vector<Comparison>& comparisons) 
   return all;
 }
 
-/// Encoding takes a picture after the other, whatever the batch size.
+/// Pictures are encoded one by one, whatever the batch size.
 std::vector<Series> series_of(const BenchSubject& subject, const std::vector<Comparison>& comparisons) {
   const Comparison& first = comparisons.front();
   std::vector<Series> all;
@@ -56,8 +57,8 @@ TextTable speed_table(const BenchSubject& subject, const std::vector<Comparison>
   TextTable table{{"model", "size", "params", "threads", "plan", "test", "t/s", "ms"}, {}};
   for (const Series& series : series_of(subject, comparisons)) {
     table.rows.push_back({subject.model, bytes_text(subject.weight_bytes), count_text(subject.parameters),
-                          std::to_string(subject.threads), series.plan, series.test, plus_minus(speeds(series)),
-                          plus_minus(*series.ms)});
+                          std::to_string(subject.threads), printable(series.plan), series.test,
+                          plus_minus(speeds(series)), plus_minus(*series.ms)});
   }
   return table;
 }
@@ -80,7 +81,7 @@ Json report_json(const BenchSubject& subject, const std::vector<Comparison>& com
   for (const Series& series : series_of(subject, comparisons)) {
     const std::vector<double> rate = speeds(series);
     Json row = {{"model", subject.model},
-                {"size_bytes", subject.weight_bytes},
+                {"weight_bytes", subject.weight_bytes},
                 {"parameters", subject.parameters},
                 {"threads", subject.threads},
                 {"plan", series.plan},
@@ -98,7 +99,7 @@ Json report_json(const BenchSubject& subject, const std::vector<Comparison>& com
       row["read_share"] = series.compared->read_share;
       row["median_ratio"] = series.compared->median_ratio();
       row["min_ratio"] = series.compared->minimum_ratio();
-      row["aa_spread"] = series.compared->equal_spread();
+      row["aa_spread_share"] = series.compared->equal_spread();
     }
     list.push_back(std::move(row));
   }
@@ -126,9 +127,9 @@ std::string slower_lines(const std::vector<Comparison>& comparisons) {
   for (const Phase* phase : phases_of(comparisons)) {
     const double ratio = phase->median_ratio();
     if (ratio <= 1 + phase->equal_spread()) continue;
-    text +=
-        fmt::format("{} is slower under {} than {}: {:.3f} x, where two equal runs differ by {:.1f} %.\n", phase->test,
-                    comparisons.front().plan, comparisons.front().reference, ratio, 100 * phase->equal_spread());
+    text += fmt::format("{} is slower under {} than {}: {:.3f} x; two equal runs differ by {:.1f} %.\n", phase->test,
+                        printable(comparisons.front().plan), comparisons.front().reference, ratio,
+                        100 * phase->equal_spread());
   }
   return text;
 }

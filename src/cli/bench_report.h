@@ -30,8 +30,8 @@ Json report_json(const BenchSubject& subject, const std::vector<Comparison>& com
 /// The same as one flat table, for CSV.
 TextTable flat_table(const BenchSubject& subject, const std::vector<Comparison>& comparisons);
 
-/// One sentence for every phase where the plan was slower than its reference beyond the A/A spread; empty where there
-/// is none.
+/// One sentence for every phase in which the plan was slower than its reference by more than the A/A spread; empty if
+/// there is none.
 std::string slower_lines(const std::vector<Comparison>& comparisons);
 
 }  // namespace lithe::cli

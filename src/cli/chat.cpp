@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "cli/answer_report.h"
 #include "cli/chat_words.h"
 #include "cli/history.h"
@@ -31,7 +32,7 @@ class ChatLoop {
         history_(opened_history()),
         editor_(history_.lines(), complete_chat) {
     how_.on_text = [](const std::string& piece) {
-      put(piece);
+      write_out(piece);
       return !InterruptGuard::interrupted();
     };
     if (options.question.plan) chat_.use_plan(plan::load_plan(*options.question.plan, session.facts()));
@@ -39,8 +40,8 @@ class ChatLoop {
   }
 
   int run() {
-    fmt::print(stderr, "{}, plan {}. /help lists the commands, Ctrl-D ends.\n",
-               session_.describe()["name"].get<std::string>(), chat_.plan().name);
+    write_err(fmt::format("{}, plan {}. /help lists the commands, Ctrl-D ends.\n", printable(session_.facts().name),
+                          printable(chat_.plan().name)));
     bool goes_on = true;
     while (goes_on) {
       const LineEditor::Input input = editor_.read("> ");
@@ -100,6 +101,8 @@ class ChatLoop {
       });
     } catch (const session::ConversationTooLong& error) {
       say(concat(error.what(), "; /reset begins a new one"));
+    } catch (const OutputFailed&) {
+      throw;
     } catch (const Error& error) {
       if (error.fault() == Fault::internal) throw;
       say(error.what());
@@ -114,14 +117,14 @@ class ChatLoop {
         break;
       case ChatWord::plan:
         if (!command.argument.empty()) choose_plan(command.argument);
-        fmt::print(stderr, "plan {}\n", chat_.plan().name);
+        write_err(fmt::format("plan {}\n", printable(chat_.plan().name)));
         break;
       case ChatWord::reset:
         chat_.reset();
         pictures_.clear();
         break;
       case ChatWord::help:
-        fmt::print(stderr, "{}", chat_help());
+        write_err(chat_help());
         break;
       case ChatWord::quit:
         return false;
@@ -133,7 +136,8 @@ class ChatLoop {
     session_.check_pictures(pictures_.size() + 1);
     pictures_.push_back(image::read_image(file, session_.decode_options()));
     const image::Image& picture = pictures_.back();
-    fmt::print(stderr, "{}: {} x {} pixels, goes with the next message\n", file, picture.width, picture.height);
+    write_err(fmt::format("{}: {} x {} pixels, goes with the next message\n", printable(file), picture.width,
+                          picture.height));
   }
 
   void choose_plan(const std::string& name) {
@@ -145,17 +149,11 @@ class ChatLoop {
     const InterruptGuard guard;
     const session::Answer answer = chat_.ask(message, pictures_, how_);
     pictures_.clear();
-    put("\n");
-    if (options_.verbose) fmt::print(stderr, "{}", timing_lines(answer));
+    write_out("\n");
+    if (options_.verbose) write_err(timing_lines(answer));
   }
 
-  static void say(const std::string& sentence) {
-    fmt::print(stderr, "lithe: {}\n", sentence.substr(0, sentence.find('\n')));
-  }
-
-  static void put(const std::string& text) {
-    require(write_out(text), Fault::internal, "The answer can't be written to stdout; check that there is room.");
-  }
+  static void say(const std::string& sentence) { write_err("lithe: " + sentence + "\n"); }
 
   const session::Session& session_;
   const ChatOptions& options_;

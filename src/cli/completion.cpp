@@ -1,7 +1,7 @@
-#include <cstdio>
-
 #include "base/error.h"
+#include "base/printable.h"
 #include "cli/command.h"
+#include "cli/command_line.h"
 #include "cli/standard_output.h"
 #include "plan/parse.h"
 #include "session/session.h"
@@ -10,9 +10,9 @@ namespace lithe::cli {
 namespace {
 
 constexpr const char* kDescription =
-    R"(Prints what a shell needs to complete Lithe's commands and flags by the Tab key.
+    R"(Prints a script that lets bash complete lithe's commands, flags and plans with the Tab key.
 
-The script is made from the commands as they are. `make install` puts it where bash looks for it.)";
+`make install` puts the script where bash looks for it.)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe completion bash
@@ -23,7 +23,7 @@ _lithe() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} flags= names= files=
 )";
 
-// Behind a flag that names something of Lithe's own, and for MODEL, these names are offered, some of them beside files.
+// After a flag with a fixed set of values, and for MODEL, these names are offered; some together with files.
 constexpr const char* kTail = R"(  case $before in
     --weights) names="@weights@" ;;
     --device) names="cpu cuda" ;;
@@ -39,7 +39,14 @@ constexpr const char* kTail = R"(  case $before in
       elif [[ $word == -* ]]; then
         names=$flags
       else
-        [ "$COMP_CWORD" -eq 2 ] && names="demo demo-dense"
+        if [ "$COMP_CWORD" -eq 2 ]; then
+          case ${COMP_WORDS[1]} in
+            help) names="@commands@" ;;
+            plans) names="@plans@" ;;
+            completion) names=bash ;;
+            *) names="demo demo-dense" ;;
+          esac
+        fi
         files=yes
       fi ;;
   esac
@@ -55,37 +62,24 @@ std::string joined(const std::vector<std::string>& words) {
   return line;
 }
 
-std::string flags_of(const CLI::App& command) {
-  std::vector<std::string> flags;
-  for (const CLI::Option* option : command.get_options()) {
-    for (const std::string& name : option->get_snames()) flags.push_back("-" + name);
-    for (const std::string& name : option->get_lnames()) flags.push_back("--" + name);
-  }
-  return joined(flags);
-}
-
 void fill_in(std::string& script, const std::string& mark, const std::string& words) {
-  script.replace(script.find(mark), mark.size(), words);
+  for (std::size_t at = 0; (at = script.find(mark)) != std::string::npos;) script.replace(at, mark.size(), words);
 }
 
 std::string bash_script(const CLI::App& program) {
-  std::vector<std::string> commands;
   std::string cases, tail = kTail;
-  for (const CLI::App* command : program.get_subcommands([](const CLI::App*) { return true; })) {
-    commands.push_back(command->get_name());
-    cases += "    " + command->get_name() + ") flags=\"" + flags_of(*command) + "\" ;;\n";
-  }
+  for (const CLI::App* command : program.get_subcommands([](const CLI::App*) { return true; }))
+    cases += "    " + command->get_name() + ") flags=\"" + joined(flags_of(*command)) + "\" ;;\n";
   fill_in(tail, "@weights@", joined(session::weight_types()));
   fill_in(tail, "@shapes@", joined(plan::shape_names()));
   fill_in(tail, "@plans@", joined(plan::builtin_plan_names()));
-  fill_in(tail, "@commands@", joined(commands) + " " + flags_of(program));
+  fill_in(tail, "@commands@", joined(commands_of(program)) + " " + joined(flags_of(program)));
   return kHead + ("  case ${COMP_WORDS[1]} in\n" + cases + "  esac\n" + tail);
 }
 
 int complete(const CLI::App& program, const std::string& shell) {
-  require(shell == "bash", Fault::bad_request, "There is no completion for the shell '", shell, "'; give bash.");
-  require(write_out(bash_script(program)), Fault::bad_file,
-          "The script can't be written to stdout; check that there is room.");
+  require(shell == "bash", Fault::bad_request, "There is no completion for the shell ", quoted(shell), "; give bash.");
+  write_out(bash_script(program));
   return 0;
 }
 

@@ -1,28 +1,32 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <cstdio>
+#include <algorithm>
 #include <memory>
 #include <vector>
 
+#include "base/printable.h"
 #include "cli/answer_report.h"
 #include "cli/bench_report.h"
 #include "cli/command.h"
 #include "cli/heat_maps.h"
 #include "cli/model_path.h"
+#include "cli/number.h"
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "cli/request.h"
+#include "cli/standard_output.h"
 #include "cli/statistics.h"
 
 namespace lithe::cli {
 namespace {
 
 constexpr const char* kDescription =
-    R"(Shows what skipping does, on a shipped picture with two small shipped models: one dense, one with p-MoD layers.
+    R"(Shows what skipping does: two small shipped models, one dense and one with p-MoD layers, look at a shipped picture.
 
-Printed are both models' answers to a few questions with their times, the vision tokens that each layer keeps, and what the
-KV caches hold; a heat map picture of the kept patches is written. A model this small gains little on the clock, so the same
-comparison follows at the width of LLaVA-1.5-7B: two layers, random weights, on this machine.)";
+lithe prints both models' answers to a few questions with their times, the vision tokens that each layer keeps, and the size
+of the KV caches. It writes a heat map of the kept patches. A model this small gains little time, so the same comparison
+follows at the width of LLaVA-1.5-7B: two layers with random weights, on this machine. Ctrl-C ends it; the answers are
+printed before.)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe demo
@@ -76,47 +80,38 @@ std::vector<Asked> ask_all(session::Session& dense, session::Session& skipped, c
 TextTable answer_table(const std::vector<Asked>& all) {
   TextTable table{{"question", "dense", "p-MoD", "dense ms", "p-MoD ms"}, {}};
   for (const Asked& asked : all) {
-    table.rows.push_back({asked.question, asked.dense.text, asked.skipped.text,
+    table.rows.push_back({asked.question, printable(asked.dense.text), printable(asked.skipped.text),
                           fmt::format("{:.1f}", median(asked.dense_ms)),
                           fmt::format("{:.1f}", median(asked.skipped_ms))});
   }
   return table;
 }
 
-/// "64 64 64 31 30 .." : the vision tokens that each layer ran.
-std::vector<int64_t> kept_per_layer(const session::Answer& answer) {
-  std::vector<int64_t> kept(answer.cache.rows_after_prefill.size(), answer.timings.vision_rows);
-  for (const session::KeptMap& map : answer.kept) {
-    for (const image::LayerKept& layer : map.layers) {
-      kept[static_cast<std::size_t>(layer.layer)] = static_cast<int64_t>(layer.kept.size());
-    }
-  }
-  return kept;
-}
-
 double percent(int64_t part, int64_t whole) {
   return whole > 0 ? 100.0 * static_cast<double>(part) / static_cast<double>(whole) : 100.0;
 }
 
-void print_small(const std::vector<Asked>& all, const std::string& image) {
+std::string small_text(const std::vector<Asked>& all, const std::string& image) {
   const session::Answer& dense = all.front().dense;
   const session::Answer& skipped = all.front().skipped;
-  fmt::print("Picture {}; {} questions, median of {} runs each, the models in turn.\n\n{}\n", image, all.size(),
-             kRepeats, answer_table(all).markdown());
-  fmt::print("Vision tokens kept, layer by layer (of {}):\n  dense  {}\n  p-MoD  {}\n", skipped.timings.vision_rows,
-             fmt::join(kept_per_layer(dense), " "), fmt::join(kept_per_layer(skipped), " "));
-  fmt::print("KV cache after prefill: dense {}, p-MoD {} ({:.1f} %)\n", bytes_text(dense.cache.bytes_after_prefill),
-             bytes_text(skipped.cache.bytes_after_prefill),
-             percent(skipped.cache.bytes_after_prefill, dense.cache.bytes_after_prefill));
+  std::string text = fmt::format("Picture {}; {} questions, median of {} runs each, the models in turn.\n\n{}\n",
+                                 printable(image), all.size(), kRepeats, answer_table(all).markdown());
+  text +=
+      fmt::format("Vision tokens kept in each layer (of {}):\n  dense  {}\n  p-MoD  {}\n", skipped.timings.vision_rows,
+                  fmt::join(kept_per_layer(dense), " "), fmt::join(kept_per_layer(skipped), " "));
+  text += fmt::format("KV cache after prefill: dense {}, p-MoD {} ({:.1f} %)\n",
+                      bytes_text(dense.cache.bytes_after_prefill), bytes_text(skipped.cache.bytes_after_prefill),
+                      percent(skipped.cache.bytes_after_prefill, dense.cache.bytes_after_prefill));
   double dense_ms = 0, skipped_ms = 0;
   for (const Asked& asked : all) {
     dense_ms += median(asked.dense_ms);
     skipped_ms += median(asked.skipped_ms);
   }
   if (skipped_ms > dense_ms) {
-    fmt::print("On this small model p-MoD is slower: {:.1f} ms for all questions, dense {:.1f} ms.\n", skipped_ms,
-               dense_ms);
+    text += fmt::format("On this small model p-MoD is slower: {:.1f} ms for all questions, dense {:.1f} ms.\n",
+                        skipped_ms, dense_ms);
   }
+  return text;
 }
 
 Json small_json(const std::vector<Asked>& all) {
@@ -124,10 +119,9 @@ Json small_json(const std::vector<Asked>& all) {
   for (const Asked& asked : all) {
     list.push_back({{"question", asked.question},
                     {"dense", to_json(asked.dense)},
-                    {"p-mod", to_json(asked.skipped)},
+                    {"p_mod", to_json(asked.skipped)},
                     {"dense_median_ms", median(asked.dense_ms)},
-                    {"p-mod_median_ms", median(asked.skipped_ms)},
-                    {"vision_kept", kept_per_layer(asked.skipped)}});
+                    {"p_mod_median_ms", median(asked.skipped_ms)}});
   }
   return list;
 }
@@ -143,19 +137,27 @@ Comparison compare_wide(const DemoOptions& options) {
   return compare(session, session.plan(), {.seed = options.common.seed}, how);
 }
 
-void print_wide(const Comparison& wide) {
+/// Measured: 65 seconds of one core for three rounds, and the weights.
+std::string announcement(const DemoOptions& options) {
+  const int64_t seconds = (20 + 15 * options.rounds) / std::max<int64_t>(1, threads_of(options.common));
+  return fmt::format(
+      "\nNow the same comparison at 7B width: about {} s on {} cores, longer if they are busy. Ctrl-C ends it.\n",
+      std::max<int64_t>(1, seconds), threads_of(options.common));
+}
+
+std::string wide_text(const Comparison& wide) {
   TextTable table{{"7B width, 2 layers", "dense ms", wide.plan + " ms", "ratio", "counted", "A/A spread"}, {}};
   for (const Phase* phase : {&wide.prefill, &wide.decode}) {
     const bool prefill = phase == &wide.prefill;
-    table.rows.push_back(
-        {fmt::format("{} {} {}", prefill ? "prefill" : "decode", phase->rows, prefill ? "rows" : "tokens"),
-         fmt::format("{:.0f}", median(phase->reference)), fmt::format("{:.0f}", median(phase->skipped)),
-         fmt::format("{:.3f}", phase->median_ratio()), fmt::format("{:.3f}", phase->counted_share),
-         fmt::format("{:.1f} %", 100 * phase->equal_spread())});
+    table.rows.push_back({fmt::format("{} {} tokens", prefill ? "prefill" : "decode", phase->rows),
+                          fmt::format("{:.0f}", median(phase->reference)),
+                          fmt::format("{:.0f}", median(phase->skipped)), fmt::format("{:.3f}", phase->median_ratio()),
+                          fmt::format("{:.3f}", phase->counted_share),
+                          fmt::format("{:.1f} %", 100 * phase->equal_spread())});
   }
-  fmt::print("\n{}\nKV cache after prefill: dense {}, {} {} ({:.1f} %); rows held equal rows counted.\n{}",
-             table.markdown(), bytes_text(wide.reference_kv_bytes), wide.plan, bytes_text(wide.plan_kv_bytes),
-             percent(wide.plan_kv_bytes, wide.reference_kv_bytes), slower_lines({wide}));
+  return fmt::format("\n{}\nKV cache after prefill: dense {}, {} {} ({:.1f} %); tokens held equal tokens counted.\n{}",
+                     table.markdown(), bytes_text(wide.reference_kv_bytes), wide.plan, bytes_text(wide.plan_kv_bytes),
+                     percent(wide.plan_kv_bytes, wide.reference_kv_bytes), slower_lines({wide}));
 }
 
 int run(const DemoOptions& options) {
@@ -165,17 +167,18 @@ int run(const DemoOptions& options) {
   const std::vector<Asked> all = ask_all(dense, skipped, image);
   const std::vector<std::string> maps = write_heat_maps(options.heat_map, all.front().skipped);
   if (!options.common.json) {
-    print_small(all, image);
-    for (const std::string& file : maps) fmt::print("Heat map of the kept patches: {}\n", file);
-    std::fflush(stdout);
+    std::string text = small_text(all, image);
+    for (const std::string& file : maps) text += "Heat map of the kept patches: " + printable(file) + "\n";
+    write_out(text);
   }
-  Json json = {{"image", image}, {"heat_maps", maps}, {"questions", small_json(all)}};
+  Json json = {{"schema", "lithe-demo/1"}, {"image", image}, {"heat_maps", maps}, {"questions", small_json(all)}};
   if (!options.no_wide) {
+    if (!options.common.json) write_out(announcement(options));
     const Comparison wide = compare_wide(options);
-    if (!options.common.json) print_wide(wide);
+    if (!options.common.json) write_out(wide_text(wide));
     json["wide"] = report_json({.model = "llava-1.5-7b, 2 layers", .threads = threads_of(options.common)}, {wide});
   }
-  if (options.common.json) fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+  if (options.common.json) write_json(json);
   return 0;
 }
 
@@ -185,11 +188,11 @@ Action declare_demo(CLI::App& app) {
   const auto options = std::make_shared<DemoOptions>();
   app.description(kDescription);
   app.footer(kFooter);
-  app.add_option("--image", options->image, "Another picture than the shipped one")->type_name("FILE");
-  app.add_option("--heat-map", options->heat_map, "Where the heat map is written (default: lithe-demo.png)")
+  app.add_option("--image", options->image, "A picture of your own")->type_name("FILE");
+  app.add_option("--heat-map", options->heat_map, "The file of the heat map (default: lithe-demo.png)")
       ->type_name("FILE");
   app.add_flag("--no-wide", options->no_wide, "Leave out the comparison at 7B width");
-  app.add_option("--rounds", options->rounds, "Rounds of that comparison (default: 3)")->type_name("N");
+  add_count(app, options->rounds, {.names = "--rounds", .what = "Rounds of that comparison (default: 3)", .lowest = 1});
   add_json(app, options->common, "Print JSON instead of tables");
   add_common(app, options->common);
   return [options] { return run(*options); };

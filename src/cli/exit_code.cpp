@@ -1,11 +1,10 @@
 #include "cli/exit_code.h"
 
-#include <fmt/format.h>
-#include <cstdio>
 #include <exception>
 #include <string>
 
 #include "base/error.h"
+#include "cli/standard_output.h"
 #include "session/errors.h"
 
 namespace lithe::cli {
@@ -25,7 +24,7 @@ int exit_code(Fault fault) {
 }
 
 int report(const std::string& sentence, int code) {
-  fmt::print(stderr, "lithe: {}\n", sentence);
+  write_err("lithe: " + sentence + "\n");
   return code;
 }
 

@@ -1,13 +1,16 @@
 #include <fmt/format.h>
-#include <cstdio>
 #include <memory>
 #include <optional>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "cli/answer_report.h"
 #include "cli/command.h"
+#include "cli/number.h"
 #include "cli/options.h"
 #include "cli/parameters.h"
+#include "cli/prompt_shape.h"
+#include "cli/standard_output.h"
 #include "plan/parse.h"
 #include "plan/table.h"
 
@@ -17,8 +20,9 @@ namespace {
 constexpr const char* kDescription =
     R"(Prints a model's architecture, parameters and memory, and what a plan computes.
 
-The plan is a table of layers: attention, vision rows kept, operations and KV bytes, with totals beside dense. How they are
-counted is in docs/counting.md. With --shape no weights are needed: llava-1.5-7b, llava-1.5-13b, llava-next-7b.)";
+The plan is printed as a table of layers: attention on or off, vision tokens kept, operations and KV bytes, and totals
+beside dense. docs/counting.md says how they are counted. --shape needs no weights: llava-1.5-7b, llava-1.5-13b,
+llava-next-7b.)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe inspect demo
@@ -30,12 +34,11 @@ Exit codes: 0 done, 2 impossible request, 3 bad file, 1 anything else.)";
 struct InspectOptions {
   CommonOptions common;
   std::optional<std::string> model, shape, plan;
-  std::optional<int64_t> vision_tokens, high_res_tokens;
-  int64_t text_tokens = 40;
+  PromptShapeOptions prompt;
   int64_t kv_bytes_per_value = 4;
 };
 
-/// What is inspected: facts and a plan, and of a model its description too.
+/// What is inspected: facts and a plan; a model also has a description.
 struct Subject {
   plan::ModelFacts facts;
   plan::Plan plan;
@@ -45,7 +48,7 @@ struct Subject {
 
 Subject subject_of(const InspectOptions& options) {
   require(options.model.has_value() != options.shape.has_value(), Fault::bad_request,
-          "inspect needs a MODEL or --shape NAME, one of the two.");
+          "inspect needs a MODEL or --shape NAME, and not both.");
   Subject subject;
   if (options.shape) {
     refuse_lora_over_shape(options.common);
@@ -60,13 +63,6 @@ Subject subject_of(const InspectOptions& options) {
   subject.description = session.describe();
   subject.weight_bytes = session.weight_bytes();
   return subject;
-}
-
-plan::PromptShape prompt_of(const InspectOptions& options, const plan::ModelFacts& facts) {
-  const int64_t one_picture = facts.tower ? facts.tower->patches * facts.tower->max_tiles : 0;
-  plan::PromptShape prompt = plan::prompt_of(facts, options.vision_tokens.value_or(one_picture), options.text_tokens);
-  prompt.high_res_tokens = options.high_res_tokens.value_or(prompt.high_res_tokens);
-  return prompt;
 }
 
 std::string memory_lines(const Subject& subject) {
@@ -84,45 +80,54 @@ std::string memory_lines(const Subject& subject) {
                             bytes_text(count.total() * 2));
 }
 
-/// What LoRA the model was opened with; empty where there is none.
+/// The LoRA that the model was opened with; empty if there is none.
 std::string lora_line(const Json& description) {
   if (!description.contains("lora")) return {};
   const Json& lora = description.at("lora");
   const auto lowest = lora.at("ranks").at(0).get<int64_t>(), highest = lora.at("ranks").at(1).get<int64_t>();
   const std::string ranks =
       lowest == highest ? fmt::format("rank {}", highest) : fmt::format("ranks {} to {}", lowest, highest);
-  return fmt::format("lora     {}: {} products of {}, {} whole tensors\n", lora.at("folder").get<std::string>(),
-                     lora.at("products").get<int64_t>(), ranks, lora.at("whole_tensors").get<int64_t>());
+  return fmt::format("lora     {}: {} products of {}, {} whole tensors\n",
+                     printable(lora.at("folder").get<std::string>()), lora.at("products").get<int64_t>(), ranks,
+                     lora.at("whole_tensors").get<int64_t>());
 }
 
 Json to_json(const Subject& subject, const plan::CostTable& table) {
   const plan::ParameterCount count = count_parameters(subject.facts);
-  Json json;
-  json["model"] = subject.description.value_or(Json{{"name", subject.facts.name}});
-  json["parameters"] = {{"total", count.total()},    {"decoder", count.decoder}, {"embeddings", count.embeddings},
-                        {"head", count.head},        {"tower", count.tower},     {"projector", count.projector},
-                        {"adapters", count.adapters}};
-  if (subject.weight_bytes) json["weight_bytes"] = *subject.weight_bytes;
-  json["plan"] = plan::to_json(subject.plan);
+  Json json = {{"schema", "lithe-inspect/1"}, {"model", subject.facts.name}};
+  if (subject.description) {
+    for (const char* key : {"family", "decoder", "vision_tower", "lora"}) {
+      if (subject.description->contains(key)) json[key] = subject.description->at(key);
+    }
+    json["weight_type"] = subject.description->at("weights").at("type");
+    json["weight_bytes"] = *subject.weight_bytes;
+  }
+  json["parameters"] = count.total();
+  json["parameters_by_part"] = {{"decoder", count.decoder},     {"embeddings", count.embeddings},
+                                {"head", count.head},           {"tower", count.tower},
+                                {"projector", count.projector}, {"adapters", count.adapters}};
+  json["plan"] = subject.plan.name;
+  json["expanded_plan"] = plan::to_json(subject.plan);
   json["cost"] = plan::to_json(table);
   return json;
 }
 
 int run(const InspectOptions& options) {
-  require(options.kv_bytes_per_value == 2 || options.kv_bytes_per_value == 4, Fault::bad_request,
-          "--kv-bytes-per-value is ", options.kv_bytes_per_value, "; give 4 (float32) or 2 (bfloat16, float16).");
+  require(options.kv_bytes_per_value != 3, Fault::bad_request,
+          "--kv-bytes-per-value is 3; give 4 (float32) or 2 (bfloat16, float16).");
   const Subject subject = subject_of(options);
-  const plan::PromptShape prompt = prompt_of(options, subject.facts);
+  const plan::PromptShape prompt = prompt_shape(options.prompt, subject.facts);
   const plan::CostOptions counting{.kv_bytes_per_value = options.kv_bytes_per_value};
   if (options.common.json) {
-    fmt::print("{}\n", to_json(subject, plan::cost(subject.plan, subject.facts, prompt, counting)).dump(2));
+    write_json(to_json(subject, plan::cost(subject.plan, subject.facts, prompt, counting)));
     return 0;
   }
+  std::string text;
   if (subject.description) {
-    fmt::print("family   {}\n", subject.description->value("family", std::string("unknown")));
-    fmt::print("{}", lora_line(*subject.description));
+    text = fmt::format("family   {}\n", printable(subject.description->value("family", std::string("unknown"))));
+    text += lora_line(*subject.description);
   }
-  fmt::print("{}{}", memory_lines(subject), plan::render_inspect(subject.plan, subject.facts, prompt, counting));
+  write_out(text + memory_lines(subject) + plan::render_inspect(subject.plan, subject.facts, prompt, counting));
   return 0;
 }
 
@@ -137,17 +142,13 @@ Action declare_inspect(CLI::App& app) {
   app.add_option("--plan", options->plan,
                  "Skip plan: a name or a JSON file (default: the model's own; of a shape p-mod)")
       ->type_name("NAME|FILE");
-  app.add_option("--vision-tokens", options->vision_tokens, "Vision rows of the prompt (default: one picture)")
-      ->type_name("N");
-  app.add_option("--high-res-tokens", options->high_res_tokens,
-                 "Of these, rows of LLaVA-NeXT's tiles (default: all "
-                 "but the first tile's)")
-      ->type_name("N");
-  app.add_option("--text-tokens", options->text_tokens, "Text rows of the prompt (default: 40)")->type_name("N");
-  app.add_option("--kv-bytes-per-value", options->kv_bytes_per_value,
-                 "4 (default: float32, as this engine holds keys and values) or 2")
-      ->type_name("N");
-  add_json(app, options->common, "Print JSON: architecture, parameters, the expanded plan, every layer's cost");
+  add_prompt_shape(app, options->prompt);
+  add_count(app, options->kv_bytes_per_value,
+            {.names = "--kv-bytes-per-value",
+             .what = "Bytes of a cached value: 4 (default: float32, as lithe stores keys and values) or 2",
+             .lowest = 2,
+             .highest = 4});
+  add_json(app, options->common, "Print JSON: architecture, parameters, the expanded plan, the cost of every layer");
   add_common(app, options->common);
   return [options] { return run(*options); };
 }

@@ -1,6 +1,5 @@
 #include "cli/line_editor.h"
 
-#include <fmt/format.h>
 #include <histedit.h>
 #include <algorithm>
 #include <clocale>
@@ -9,6 +8,8 @@
 #include <cstdlib>
 
 #include "base/error.h"
+#include "base/printable.h"
+#include "cli/standard_output.h"
 
 namespace lithe::cli {
 namespace {
@@ -76,11 +77,11 @@ class LineEditor::Impl {
     int bytes = 0;
     const char* line = el_gets(editor_.get(), &bytes);
     if (interrupted_) {
-      fmt::print(stderr, "\n");
+      write_err("\n");
       return {Input::Kind::interrupted, {}};
     }
     if (!line || bytes <= 0) {
-      fmt::print(stderr, "\n");
+      write_err("\n");
       return {Input::Kind::end, {}};
     }
     std::string text(line, static_cast<std::size_t>(bytes));
@@ -115,8 +116,8 @@ class LineEditor::Impl {
       return CC_REFRESH;
     }
     if (found.words.size() == 1) return CC_ERROR;
-    fmt::print(stderr, "\n");
-    for (const std::string& word : found.words) fmt::print(stderr, "{}\n", word);
+    write_err("\n");
+    for (const std::string& word : found.words) write_err(printable(word) + "\n");
     return CC_REDISPLAY;
   }
 

@@ -1,12 +1,14 @@
 #include <fmt/format.h>
-#include <cstdio>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "cli/command.h"
+#include "cli/command_line.h"
 #include "cli/exit_code.h"
 #include "cli/omp_policy.h"
+#include "cli/standard_output.h"
 
 namespace {
 
@@ -19,23 +21,24 @@ struct Command {
 };
 
 constexpr Command kCommands[] = {
-    {"demo", "The shipped models on a shipped picture, dense beside skipped", declare_demo},
-    {"run", "Answer a question about pictures", declare_run},
-    {"batch", "Answer many requests of a JSONL file, several at a time", declare_batch},
-    {"trace", "Write every intermediate of one request", declare_trace},
-    {"inspect", "Print architecture, memory and what a plan computes", declare_inspect},
+    {"demo", "Compare the two shipped models, dense and p-MoD, on a shipped picture", declare_demo},
+    {"run", "Answer a question about pictures, or chat", declare_run},
+    {"batch", "Answer the requests of a JSONL file, several at a time", declare_batch},
+    {"plans", "List the built-in plans: what each skips, needs and costs", declare_plans},
+    {"inspect", "Print a model's architecture and memory, and what a plan costs", declare_inspect},
     {"bench", "Time image encode, prefill and decode, dense beside the plan", declare_bench},
-    {"fold", "Fold a model's adapters into its weights", declare_fold},
-    {"convert", "Write a model folder anew with its weights as safetensors", declare_convert},
-    {"completion", "Print what a shell needs to complete commands and flags", declare_completion},
+    {"trace", "Write every intermediate result of one request to a file", declare_trace},
+    {"fold", "Merge LoRA and a model's adapters into its weights", declare_fold},
+    {"convert", "Write a model folder in another layout, with safetensors weights", declare_convert},
+    {"completion", "Print a script that lets bash complete commands and flags", declare_completion},
+    {"help", "Print the help of a command", declare_help},
 };
 
 constexpr const char* kDescription =
-    "lithe runs vision-language models and leaves out what is redundant.\n"
-    "`lithe COMMAND --help` says what a command does.";
+    "lithe runs vision-language models and skips computation they do not need.\n"
+    "`lithe help COMMAND` describes a command.";
 
-/// The formatter prints the first line of a command's description in the list of commands, which is not what it is for
-/// there: the list gets the summary.
+/// In the list of commands, CLI11 prints the first line of a command's description. The list gets the summary instead.
 class Formatter : public CLI::Formatter {
  public:
   std::string make_subcommand(const CLI::App* command) const override {
@@ -56,26 +59,32 @@ int dispatch(int argc, char** argv) {
   for (const Command& command : kCommands) {
     CLI::App* const subcommand = app.add_subcommand(command.name);
     actions.emplace_back(subcommand, command.declare(*subcommand));
+    for (CLI::Option* const option : subcommand->get_options()) {
+      if (option->get_expected_max() == 0) option->disable_flag_override();  // "--json=3" is a mistake
+    }
   }
-  app.require_subcommand(0, 1);  // behind the first, `demo` is the name of a model
+  app.require_subcommand(0, 1);  // after the first, `demo` is the name of a model
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);  // --help and --version
-    fmt::print(stderr, "lithe: {}; see `lithe --help`.\n", error.what());
-    return kExitBadRequest;
+    if (error.get_exit_code() != 0) throw refusal_of(app, error);
+    std::ostringstream text;  // of --help or --version
+    app.exit(error, text, text);
+    write_out(text.str());
+    return 0;
   }
   for (const auto& [subcommand, action] : actions) {
     if (subcommand->parsed()) return guarded(action);
   }
-  fmt::print("{}", app.help());
+  write_out(app.help());
   return kExitBadRequest;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  // Read for the sake of the hook that comes with it: threads that wait must not spin.
+  prepare_streams();
+  // Called so that the hook is linked in: threads that wait must not spin.
   (void)omp_wait_policy();
   return guarded([&] { return dispatch(argc, argv); });
 }

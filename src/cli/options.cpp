@@ -4,7 +4,9 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "cli/model_path.h"
+#include "cli/number.h"
 #include "cli/progress.h"
 #include "session/threads.h"
 
@@ -13,26 +15,31 @@ namespace {
 
 void check_weights(const std::string& weights) {
   const std::vector<std::string> types = session::weight_types();
-  require(std::find(types.begin(), types.end(), weights) != types.end(), Fault::bad_request, "--weights is '", weights,
-          "'; give ", fmt::format("{}", fmt::join(types, ", ")), ".");
+  require(std::find(types.begin(), types.end(), weights) != types.end(), Fault::bad_request, "--weights is ",
+          quoted(weights), "; give ", fmt::format("{}", fmt::join(types, ", ")), ".");
 }
 
 }  // namespace
 
 void add_common(CLI::App& app, CommonOptions& options) {
   const std::string group = "Machine";
-  app.add_option("--threads", options.threads, "Threads of the arithmetic (default: the cores of this process)")
-      ->type_name("N")
-      ->group(group);
+  const WholeFlag<int64_t> threads{.names = "--threads",
+                                   .what = "Number of threads (default: the cores this process may use)",
+                                   .lowest = 1,
+                                   .highest = 1024};
+  const WholeFlag<uint64_t> seed{.names = "--seed",
+                                 .what = "Seed of the random numbers: same seed, same result (default: 0)",
+                                 .lowest = 0,
+                                 .highest = UINT64_MAX};
+  add_count(app, options.threads, threads)->group(group);
   app.add_option("--device", options.device, "cpu, cuda or cuda:N (default: cpu)")->type_name("NAME")->group(group);
-  app.add_option("--seed", options.seed, "Seed of everything random: same seed, same result (default: 0)")
-      ->type_name("N")
-      ->group(group);
-  app.add_option("--weights", options.weights,
-                 "How weights are held: auto (as in the file), float32, bfloat16, float16; the arithmetic is float32")
+  add_whole(app, options.seed, seed)->group(group);
+  app.add_option(
+         "--weights", options.weights,
+         "How weights are stored: auto (as in the file), float32, bfloat16 or float16. The arithmetic is float32")
       ->type_name("TYPE")
       ->group(group);
-  app.add_option("--lora", options.lora, "LoRA over the model: a PEFT folder, applied without folding")
+  app.add_option("--lora", options.lora, "A PEFT folder with LoRA for the model; the weights stay unchanged")
       ->type_name("DIR")
       ->group(group);
 }
@@ -42,7 +49,7 @@ void add_json(CLI::App& app, CommonOptions& options, const std::string& what) {
 }
 
 void refuse_lora_over_shape(const CommonOptions& options) {
-  require(options.lora.empty(), Fault::bad_request, "--lora needs the MODEL that it was trained over, not a --shape.");
+  require(options.lora.empty(), Fault::bad_request, "--lora needs the MODEL that it was trained on, not a --shape.");
 }
 
 int64_t threads_of(const CommonOptions& options) {

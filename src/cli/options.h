@@ -8,7 +8,7 @@
 
 namespace lithe::cli {
 
-/// The flags that every command but `completion` has.
+/// The flags that every command has, except `plans`, `completion` and `help`.
 struct CommonOptions {
   int64_t threads = 0;  ///< 0: as many as the process has cores.
   std::string device = "cpu";
@@ -24,7 +24,7 @@ void add_common(CLI::App& app, CommonOptions& options);
 /// Declares --json.
 void add_json(CLI::App& app, CommonOptions& options, const std::string& what);
 
-/// Throws Error{bad_request} where --lora is given beside --shape, whose random weights nothing was trained for.
+/// Throws Error{bad_request} if --lora is given with --shape: nothing was trained for its random weights.
 void refuse_lora_over_shape(const CommonOptions& options);
 
 /// Sets the threads and makes the device ready. Throws Error{bad_request}.

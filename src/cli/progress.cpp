@@ -2,14 +2,16 @@
 
 #include <fmt/format.h>
 #include <unistd.h>
-#include <cstdio>
+
+#include "base/printable.h"
+#include "cli/standard_output.h"
 
 namespace lithe::cli {
 
-Progress::Progress(std::string what) : what_(std::move(what)), terminal_(isatty(STDERR_FILENO) == 1) {}
+Progress::Progress(std::string what) : what_(printable(what)), terminal_(isatty(STDERR_FILENO) == 1) {}
 
 Progress::~Progress() {
-  if (!shown_.empty()) fmt::print(stderr, "\r\033[K");
+  if (!shown_.empty()) write_err("\r\033[K");
 }
 
 void Progress::show(int64_t done, int64_t total) {
@@ -19,8 +21,7 @@ void Progress::show(int64_t done, int64_t total) {
 
 void Progress::show(const std::string& state) {
   if (!terminal_ || state == shown_) return;
-  fmt::print(stderr, "\r\033[K{}: {}", what_, state);
-  std::fflush(stderr);
+  write_err(fmt::format("\r\033[K{}: {}", what_, printable(state)));
   shown_ = state;
 }
 

@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "image/decode.h"
 #include "plan/parse.h"
 
@@ -15,7 +16,8 @@ constexpr std::size_t kMaxPromptBytes = std::size_t{16} << 20;
 }  // namespace
 
 void add_question(CLI::App& app, QuestionOptions& options) {
-  app.add_option("--image", options.images, "A picture (JPEG, PNG, WebP, GIF, BMP); once per picture, in order")
+  app.add_option("--image", options.images,
+                 "A picture (JPEG, PNG, WebP, GIF, BMP); give the flag once for each picture, in order")
       ->type_name("FILE")
       ->allow_extra_args(false);
   add_prompting(app, options);
@@ -23,16 +25,17 @@ void add_question(CLI::App& app, QuestionOptions& options) {
 
 void add_prompting(CLI::App& app, QuestionOptions& options) {
   app.add_flag("--raw-prompt", options.raw_prompt,
-               "Take the prompt as it is: no chat template; <image> marks where each picture goes");
-  app.add_option("--system", options.system, "A system message in place of the model's own")->type_name("TEXT");
+               "Use the prompt as it is, without the chat template; <image> marks the place of each picture");
+  app.add_option("--system", options.system, "System message, in place of the model's own")->type_name("TEXT");
   app.add_option("--plan", options.plan,
                  "Skip plan: the name of a built-in plan, or a JSON file (default: the model's own)")
       ->type_name("NAME|FILE");
 }
 
 session::Request make_request(const QuestionOptions& options, std::string prompt, const session::Session& session) {
-  require(!options.raw_prompt || !options.system, Fault::bad_request,
-          "--system has no place in a raw prompt; write the system text into the prompt, or drop --raw-prompt.");
+  require(
+      !options.raw_prompt || !options.system, Fault::bad_request,
+      "--system can't be used with --raw-prompt; write the system text into the prompt, or leave out --raw-prompt.");
   session::Request request;
   request.raw = options.raw_prompt;
   if (options.plan) request.plan = plan::load_plan(*options.plan, session.facts());
@@ -53,14 +56,14 @@ std::string read_text(const std::string& file) {
   std::ifstream opened;
   if (file != "-") {
     opened.open(file, std::ios::binary);
-    require(opened.good(), Fault::bad_file, "The prompt file '", file, "' can't be opened; check its path.");
+    require(opened.good(), Fault::bad_file, "The prompt file ", quoted(file), " can't be opened; check its path.");
   }
   std::istream& in = file == "-" ? std::cin : opened;
   std::string text(kMaxPromptBytes + 1, '\0');
   in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  require(!in.bad(), Fault::bad_file, "The prompt '", file, "' can't be read.");
+  require(!in.bad(), Fault::bad_file, "The prompt ", quoted(file), " can't be read.");
   text.resize(static_cast<std::size_t>(in.gcount()));
-  require(text.size() <= kMaxPromptBytes, Fault::bad_file, "The prompt '", file, "' is larger than 16 MiB.");
+  require(text.size() <= kMaxPromptBytes, Fault::bad_file, "The prompt ", quoted(file), " is larger than 16 MiB.");
   return text;
 }
 

@@ -23,8 +23,8 @@ void add_question(CLI::App& app, QuestionOptions& options);
 /// Declares --raw-prompt, --system and --plan.
 void add_prompting(CLI::App& app, QuestionOptions& options);
 
-/// Reads the pictures and the plan and puts the question together. A prompt without "<image>" gets its pictures in
-/// front, as a chat does. Throws Error.
+/// Reads the pictures and the plan and puts the question together. A prompt without "<image>" gets its pictures
+/// before the text, as in a chat. Throws Error.
 session::Request make_request(const QuestionOptions& options, std::string prompt, const session::Session& session);
 
 /// A whole file or stream of at most 16 MiB, byte for byte; "-" is stdin. Throws Error{bad_file}.

@@ -1,9 +1,8 @@
-#include <fmt/format.h>
 #include <unistd.h>
-#include <cstdio>
 #include <memory>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "cli/answer_report.h"
 #include "cli/chat.h"
 #include "cli/command.h"
@@ -21,15 +20,15 @@ namespace {
 constexpr const char* kDescription =
     R"(Answers a question about pictures, or chats about them.
 
-The answer is written to stdout as it comes. The prompt is the PROMPT argument, or stdin where that is a pipe or a file
-(one newline at its end is dropped, except with --raw-prompt). MODEL is a folder in Hugging Face layout, or `demo` (a
-small shipped model with p-MoD layers) or `demo-dense` (the same without).
+The answer is written to stdout as it is generated. MODEL is a model folder, or `demo` (a small shipped model with p-MoD
+layers) or `demo-dense` (the same without). The prompt is PROMPT. Without PROMPT it is read from stdin if that is a pipe
+or a file; one newline at its end is dropped, except with --raw-prompt.
 
-Without PROMPT on a terminal it is a chat of several turns and pictures: --image goes with the first message, /image FILE
-with the next one; /plan NAME, /reset, /help and /quit (or Ctrl-D). Every answer is the one that the whole conversation
-gives when it runs anew; rows that come out the same are not computed again.
+Without PROMPT on a terminal, lithe chats: several turns, several pictures. --image goes with the first message, /image
+FILE with the next one; /help lists the other commands, Ctrl-D ends. Each answer is the one that `lithe run` gives for the
+whole conversation; what earlier turns computed is reused.
 
-Ctrl-C ends the answer where it is (exit code 130, in a chat the next turn); a second Ctrl-C ends the program at once.)";
+Ctrl-C ends the answer (exit code 130; in a chat the next turn begins). A second Ctrl-C ends the program.)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe run demo --image models/images/901.png "what is the color of the rectangle?"
@@ -56,23 +55,31 @@ std::string prompt_of(const RunOptions& options) {
   std::string prompt = read_text("-");
   if (!options.question.raw_prompt && prompt.ends_with('\n')) prompt.pop_back();
   require(!prompt.empty(), Fault::bad_request,
-          "The prompt is empty, as nothing came from stdin; write it behind the options.");
+          "The prompt is empty, as nothing came from stdin; write it after the options.");
   return prompt;
 }
 
-void put(const std::string& text) {
-  require(write_out(text), Fault::bad_file, "The answer can't be written to stdout; check that there is room.");
+Json report_json(const session::Session& session, const session::Request& request, const session::Answer& answer) {
+  Json json = {{"schema", "lithe-run/1"},
+               {"model", session.facts().name},
+               {"family", session.family()},
+               {"plan", request.plan ? request.plan->name : session.plan().name}};
+  json.update(to_json(answer));
+  return json;
 }
 
 session::Answer answer(const session::Session& session, const session::Request& request, const RunOptions& options) {
   const InterruptGuard guard;
   session::AnswerOptions how = answer_options(options.sampling, options.common.seed, session);
   how.on_text = [&](const std::string& piece) {
-    if (!options.common.json) put(piece);
+    if (!options.common.json) write_out(piece);
     return !InterruptGuard::interrupted();
   };
   session::Answer answer = session.answer(request, how);
-  put(options.common.json ? to_json(answer).dump(2, ' ', false, Json::error_handler_t::replace) + "\n" : "\n");
+  if (options.common.json)
+    write_json(report_json(session, request, answer));
+  else
+    write_out("\n");
   return answer;
 }
 
@@ -83,7 +90,7 @@ void check_chat(const RunOptions& options) {
                                                        : nullptr;
   if (flag)
     fail(Fault::bad_request, flag,
-         " is for one answer, not for a chat; write the prompt behind the options, or pipe it in.");
+         " is for one answer, not for a chat; write the prompt after the options, or pipe it in.");
 }
 
 int chat(const RunOptions& options) {
@@ -99,9 +106,10 @@ int run(const RunOptions& options) {
   const session::Request request = make_request(options.question, prompt, session);
   if (options.heat_map) check_heat_map(request, session);
   const session::Answer result = answer(session, request, options);
-  if (options.verbose) fmt::print(stderr, "{}", timing_lines(result));
+  if (options.verbose) write_err(timing_lines(result));
   if (options.heat_map) {
-    for (const std::string& file : write_heat_maps(*options.heat_map, result)) fmt::print(stderr, "wrote {}\n", file);
+    for (const std::string& file : write_heat_maps(*options.heat_map, result))
+      write_err("wrote " + printable(file) + "\n");
   }
   return result.stop == session::StopReason::cancelled ? kExitInterrupted : 0;
 }
@@ -113,10 +121,11 @@ Action declare_run(CLI::App& app) {
   app.description(kDescription);
   app.footer(kFooter);
   app.add_option("MODEL", options->model, "Model folder, or demo, or demo-dense")->required();
-  app.add_option("PROMPT", options->prompt, "The question; without it, stdin, or a chat on a terminal");
+  app.add_option("PROMPT", options->prompt, "The question; without it, stdin, or on a terminal a chat");
   add_question(app, options->question);
-  app.add_option("--heat-map", options->heat_map, "Write a PNG of the patches that each layer kept")->type_name("FILE");
-  add_json(app, options->common, "Print one JSON object (answer, tokens, times, KV cache) instead of the text");
+  app.add_option("--heat-map", options->heat_map, "Write a PNG picture of the patches that each layer kept")
+      ->type_name("FILE");
+  add_json(app, options->common, "Print JSON instead of text: answer, tokens, times, KV cache");
   app.add_flag("-v,--verbose", options->verbose, "Print times and KV cache to stderr");
   add_sampling(app, options->sampling);
   add_common(app, options->common);

@@ -1,27 +1,41 @@
 #include "cli/sampling.h"
 
+#include "cli/number.h"
+
 namespace lithe::cli {
 
 void add_sampling(CLI::App& app, SamplingOptions& options) {
   const std::string group = "Sampling";
-  app.add_option("--temp", options.temperature,
-                 "Temperature; 0 is greedy (default: the folder's generation_config.json, else 0)")
-      ->type_name("T")
-      ->group(group);
-  app.add_option("--top-k", options.top_k, "Only the K best tokens; 0: all")->type_name("K")->group(group);
-  app.add_option("--top-p", options.top_p, "Only the best tokens that hold P of the probability")
-      ->type_name("P")
-      ->group(group);
-  app.add_option("--min-p", options.min_p, "Only tokens with P of the best token's probability")
-      ->type_name("P")
-      ->group(group);
-  app.add_option("--repeat-penalty", options.repeat_penalty, "Penalty of tokens that were there already; 1: none")
-      ->type_name("R")
-      ->group(group);
-  app.add_option("-n,--max-tokens", options.max_tokens, "Most new tokens (default: the folder's, else 512)")
-      ->type_name("N")
-      ->group(group);
-  app.add_option("--stop", options.stop, "End the answer in front of this text; may be repeated")
+  const DecimalFlag temperature{.names = "--temp",
+                                .what =
+                                    "Temperature. 0: take the best token (default: as generation_config.json "
+                                    "says, else 0)",
+                                .highest = 1000,
+                                .type_name = "T"};
+  const DecimalFlag top_p{.names = "--top-p",
+                          .what = "Draw only from the best tokens that together have probability P",
+                          .above_lowest = true,
+                          .type_name = "P"};
+  const DecimalFlag min_p{.names = "--min-p",
+                          .what = "Draw only from tokens with at least P times the probability of the best",
+                          .type_name = "P"};
+  const DecimalFlag penalty{.names = "--repeat-penalty",
+                            .what = "Divide the logits of tokens that were already there by R. 1: no penalty",
+                            .highest = 1000,
+                            .above_lowest = true,
+                            .type_name = "R"};
+  const WholeFlag<int64_t> top_k{
+      .names = "--top-k", .what = "Draw only from the K best tokens. 0: from all", .type_name = "K"};
+  const WholeFlag<int64_t> max_tokens{.names = "-n,--max-tokens",
+                                      .what = "Most new tokens (default: as generation_config.json says, else 512)",
+                                      .lowest = 1};
+  add_decimal(app, options.temperature, temperature)->group(group);
+  add_count(app, options.top_k, top_k)->group(group);
+  add_decimal(app, options.top_p, top_p)->group(group);
+  add_decimal(app, options.min_p, min_p)->group(group);
+  add_decimal(app, options.repeat_penalty, penalty)->group(group);
+  add_count(app, options.max_tokens, max_tokens)->group(group);
+  app.add_option("--stop", options.stop, "End the answer before this text; may be repeated")
       ->type_name("TEXT")
       ->allow_extra_args(false)
       ->group(group);

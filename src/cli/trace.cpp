@@ -1,28 +1,28 @@
 #include "session/trace.h"
 
-#include <fmt/format.h>
-#include <cstdio>
 #include <memory>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "cli/command.h"
+#include "cli/number.h"
 #include "cli/options.h"
 #include "cli/request.h"
+#include "cli/standard_output.h"
 
 namespace lithe::cli {
 namespace {
 
 constexpr const char* kDescription =
-    R"(Writes every intermediate of one request as safetensors.
+    R"(Writes every intermediate result of one request to a safetensors file.
 
-Decoding is greedy. The file holds float32 and int64 tensors; n is the number of rows of the merged prompt:
+Decoding is greedy. The tensors are float32 and int64; n is the number of tokens of the prompt with its pictures:
   images.I.pixel_values [tiles, 3, S, S]; images.I.vision_features and images.I.projected [tiles, tokens, width]
-  input_ids, -200 at each picture; inputs_embeds [n, hidden]; vision_mask [n], 1 where the
-  plan may skip a row
-  layers.L.kept, the rows that ran; layers.L.router_weight [rows weighed]; layers.L.hidden [n, hidden]
-  logits [n, vocab]; tokens [K]; step_logits [K, vocab], what each token was chosen from
-  kv_lengths.prefill and kv_lengths.end [layers]
-The file appears whole or not at all.)";
+  input_ids, with -200 for each picture; inputs_embeds [n, hidden]; vision_mask [n], 1 for tokens of a picture
+  layers.L.kept, the tokens that ran in layer L; layers.L.router_weight [tokens weighed]; layers.L.hidden [n, hidden]
+  logits [n, vocab]; tokens [K]; step_logits [K, vocab], the logits that each token was chosen from
+  kv_lengths.prefill and kv_lengths.end [layers], the cached tokens of each layer
+If anything fails, no file is written.)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe trace demo --image models/images/901.png --prompt "what is the color of the rectangle?" -o trace.safetensors
@@ -41,12 +41,12 @@ struct TraceFlags {
 
 int run(const TraceFlags& flags) {
   require(flags.prompt.has_value() != flags.prompt_file.has_value(), Fault::bad_request,
-          "trace needs one of --prompt and --prompt-file.");
+          "trace needs --prompt or --prompt-file, and not both.");
   const std::string prompt = flags.prompt ? *flags.prompt : read_text(*flags.prompt_file);
   const session::Session session = open_session(flags.model, flags.common);
   const session::Request request = make_request(flags.question, prompt, session);
   session::write_trace(session, request, flags.trace, flags.out);
-  fmt::print(stderr, "wrote {}\n", flags.out);
+  write_err("wrote " + printable(flags.out) + "\n");
   return 0;
 }
 
@@ -59,10 +59,11 @@ Action declare_trace(CLI::App& app) {
   app.add_option("MODEL", flags->model, "Model folder, or demo, or demo-dense")->required();
   add_question(app, flags->question);
   app.add_option("--prompt", flags->prompt, "The prompt")->type_name("TEXT");
-  app.add_option("--prompt-file", flags->prompt_file, "A file that holds the prompt, byte for byte; - is stdin")
+  app.add_option("--prompt-file", flags->prompt_file, "A file with the prompt, taken byte for byte; - is stdin")
       ->type_name("FILE");
-  app.add_option("--max-tokens", flags->trace.max_tokens, "New tokens (default: 16); 0: prefill only")->type_name("K");
-  app.add_flag("--ignore-eos", flags->trace.ignore_eos, "Go on behind the end of the answer");
+  add_count(app, flags->trace.max_tokens,
+            {.names = "--max-tokens", .what = "Most new tokens (default: 16). 0: only prefill", .type_name = "K"});
+  app.add_flag("--ignore-eos", flags->trace.ignore_eos, "Go on after the end-of-sequence token");
   app.add_option("-o,--output", flags->out, "The file to write")->type_name("FILE")->required();
   add_common(app, flags->common);
   return [flags] { return run(*flags); };

@@ -4,11 +4,17 @@
 
 #include <vector>
 
+#include "base/printable.h"
+
 namespace lithe::plan {
 namespace {
 
+double share(double part, double whole) {
+  return whole > 0 ? part / whole : 1.0;
+}
+
 double percent(double part, double whole) {
-  return whole > 0 ? 100.0 * part / whole : 100.0;
+  return 100.0 * share(part, whole);
 }
 
 /// Three digits that count: 9.94, 42.0, 308.
@@ -63,7 +69,7 @@ std::string layer_lines(const CostTable& table) {
 }
 
 std::string total_lines(const CostTable& table) {
-  std::string text = fmt::format("{:<24}{:>14}{:>14}{:>12}\n", "", table.plan.substr(0, 13), "dense", "of dense");
+  std::string text = fmt::format("{:<24}{:>14}{:>14}{:>12}\n", "", printable(table.plan, 13), "dense", "of dense");
   const auto line = [&text](const char* name, const std::string& here, const std::string& dense, double share) {
     text += fmt::format("{:<24}{:>14}{:>14}{:>10.1f} %\n", name, here, dense, share);
   };
@@ -90,17 +96,17 @@ std::string adapter_lines(const AdapterCost& cost) {
     if (flops > 0)
       text += fmt::format("{:<24}{:>14}  {:.2f} % of {}\n", name, operations(flops), percent(flops, beside), what);
   };
-  line("PIA FLOPs (besides)", cost.in_place, cost.in_place_beside, "the feed-forward networks behind");
-  line("RepAdapter FLOPs", cost.before, cost.before_beside, "the attentions' projections behind");
+  line("PIA FLOPs (besides)", cost.in_place, cost.in_place_beside, "the feed-forward networks after them");
+  line("RepAdapter FLOPs", cost.before, cost.before_beside, "the attentions' projections after them");
   line("LoRA FLOPs", cost.low_rank, cost.low_rank_beside, "all else");
   return text;
 }
 
 Json adapters_json(const AdapterCost& cost) {
   return {{"pia_flops", cost.in_place},
-          {"feed_forward_flops_behind", cost.in_place_beside},
+          {"pia_feed_forward_flops", cost.in_place_beside},
           {"rep_adapter_flops", cost.before},
-          {"projection_flops_behind", cost.before_beside},
+          {"rep_adapter_projection_flops", cost.before_beside},
           {"lora_flops", cost.low_rank}};
 }
 
@@ -108,7 +114,7 @@ Json total_json(const CostTotal& total) {
   return {{"tower_flops", total.tower},     {"projector_flops", total.projector},
           {"decoder_flops", total.decoder}, {"head_flops", total.head},
           {"flops", total.flops},           {"kv_bytes", total.kv_bytes},
-          {"kv_rows", total.kv_rows},       {"vision_kv_rows", total.vision_kv_rows}};
+          {"kv_tokens", total.kv_rows},     {"vision_kv_tokens", total.vision_kv_rows}};
 }
 
 Json layer_json(const LayerCost& layer) {
@@ -116,15 +122,15 @@ Json layer_json(const LayerCost& layer) {
   return {{"stream", layer.stream},
           {"layer", layer.layer},
           {"attention", layer.self_attention ? "on" : "off"},
-          {"rows", rows.alive},
-          {"rows_run", rows.run},
-          {"query_rows", rows.query},
-          {"key_value_rows", rows.key_value},
-          {"cached_rows", rows.cache},
-          {"feed_forward_rows", rows.feed_forward},
-          {"vision_rows", rows.vision},
-          {"vision_kept", rows.vision_kept},
-          {"vision_cached", rows.vision_cache},
+          {"entering_tokens", rows.alive},
+          {"run_tokens", rows.run},
+          {"query_tokens", rows.query},
+          {"key_value_tokens", rows.key_value},
+          {"kv_tokens", rows.cache},
+          {"feed_forward_tokens", rows.feed_forward},
+          {"vision_tokens", rows.vision},
+          {"kept_vision_tokens", rows.vision_kept},
+          {"vision_kv_tokens", rows.vision_cache},
           {"flops", layer.flops},
           {"kv_bytes", layer.kv_bytes}};
 }
@@ -137,7 +143,7 @@ Json layers_json(const std::vector<LayerCost>& layers) {
 
 std::string shape_lines(const ModelFacts& model) {
   std::string text = fmt::format("model    {}: {} layers, hidden {}, feed-forward {}, {} heads ({} key-value) of {}\n",
-                                 model.name.substr(0, 30), model.layers, model.hidden, model.intermediate, model.heads,
+                                 printable(model.name, 30), model.layers, model.hidden, model.intermediate, model.heads,
                                  model.kv_heads, model.head_dim);
   if (!model.tower) return text;
   const TowerFacts& tower = *model.tower;
@@ -151,7 +157,7 @@ std::string to_text(const CostTable& table) {
   const PromptShape& prompt = table.prompt;
   const std::string head = fmt::format(
       "plan     {}\nprompt   {} vision tokens ({} high resolution, {} tiles), {} text tokens\n\n",
-      table.plan.substr(0, 90), prompt.vision_tokens, prompt.high_res_tokens, prompt.tiles, prompt.text_tokens);
+      printable(table.plan, 90), prompt.vision_tokens, prompt.high_res_tokens, prompt.tiles, prompt.text_tokens);
   return head + layer_lines(table) + "\n" + total_lines(table) + adapter_lines(table.adapters);
 }
 
@@ -165,6 +171,8 @@ Json to_json(const CostTable& table) {
             {"text_tokens", prompt.text_tokens},
             {"text_before", prompt.text_before},
             {"tiles", prompt.tiles}}},
+          {"counted_share", share(table.total.flops, table.dense.flops)},
+          {"kv_share", share(double(table.total.kv_bytes), double(table.dense.kv_bytes))},
           {"total", total_json(table.total)},
           {"dense", total_json(table.dense)},
           {"adapters", adapters_json(table.adapters)},

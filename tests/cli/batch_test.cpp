@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "base/json.h"
+#include "cli/batch_output.h"
 #include "cli/program.h"
 
 namespace lithe::cli {
@@ -70,7 +71,7 @@ TEST(Batch, AnswersAsRunDoes) {
       lithe({"batch", "demo", (at / "in.jsonl").string(), "-o", (at / "out.jsonl").string(), "--batch-size", "3"});
   ASSERT_EQ(ran.code, 0) << ran.err;
   EXPECT_EQ(ran.out, "");
-  EXPECT_NE(ran.err.find("8 answered, 0 failed, 0 passed over"), std::string::npos) << ran.err;
+  EXPECT_NE(ran.err.find("8 answered, 0 failed, 0 skipped"), std::string::npos) << ran.err;
   EXPECT_NE(ran.err.find("tokens/s"), std::string::npos);
   const auto answers = by_id(at / "out.jsonl");
   ASSERT_EQ(answers.size(), 8U);
@@ -78,7 +79,7 @@ TEST(Batch, AnswersAsRunDoes) {
     arguments.insert(arguments.begin(), {"run", "demo", "--json"});
     const Json alone = parse_json(lithe(arguments).out, "stdout");
     for (const char* key : {"answer", "tokens", "stop"}) EXPECT_EQ(answers.at(id).at(key), alone.at(key)) << id;
-    EXPECT_EQ(answers.at(id).at("vision_rows"), alone.at("timings").at("vision_rows"));
+    EXPECT_EQ(answers.at(id).at("vision_tokens"), alone.at("vision_tokens"));
   };
   const std::string first = (at / "pictures/901.png").string(), second = (at / "pictures/506.png").string();
   expect("0", {"--image", first, kColor});
@@ -172,12 +173,17 @@ TEST(Batch, RefusesInOneSentence) {
   expect(lithe({"batch", "demo", in}), 2, "--output");
   expect(lithe({"batch", "demo", (at / "no.jsonl").string(), "-o", out}), 3, "no.jsonl");
   expect(lithe({"batch", "demo", in, "-o", in}), 2, "input");
-  expect(lithe({"batch", "demo", in, "-o", out, "--batch-size", "0"}), 2, "batch size");
+  expect(lithe({"batch", "demo", in, "-o", out, "--batch-size", "0"}), 2, "--batch-size");
   expect(lithe({"batch", "demo", in, "-o", out, "--memory", "-1"}), 2, "--memory");
   expect(lithe({"batch", "demo", in, "-o", out, "--top-p", "-1"}), 2, "top-p");
   expect(lithe({"batch", "demo", in, "-o", out, "--plan", "no-such-plan"}), 2, "no-such-plan");
   EXPECT_FALSE(fs::exists(out));
-  for (const std::string& foreign : {std::string("a note\n"), std::string("a note"), good_questions()}) {
+  const std::string answer = "{\"id\":1,\"answer\":\"x\",\"tokens\":[2]}\n";
+  for (const std::string& foreign :
+       {std::string("a note\n"), std::string("a note"), good_questions(), answer + "[1]\n", answer + "7",
+        answer + R"({"id":"mine","note":"of another kind")", std::string(R"({"id":"mine","note":"of another kind"})"),
+        std::string(R"({"id":1,"question":"x","answer":"y"})") + "\n", std::string(R"({"id":1,"answer":3})") + "\n",
+        std::string(R"({"line":1})") + "\n", answer + std::string(3, '\0')}) {
     write(out, foreign);
     expect(lithe({"batch", "demo", in, "-o", out}), 3, "another name");
     EXPECT_EQ(contents(out), foreign);
@@ -195,12 +201,93 @@ TEST(Batch, TakesAPipe) {
   EXPECT_EQ(shell("lithe batch demo . -o other.jsonl", at).code, 3);
 }
 
-// Also while it passes over lines that have their answers, of which there may be many.
+// What failed runs again when the batch is continued, and its error gives way to the new line.
+TEST(Batch, AMendedLineIsAnswered) {
+  const fs::path at = folder("batch-mended"), out = at / "out.jsonl";
+  const std::vector<std::string> command = {"batch", "demo", (at / "in.jsonl").string(), "-o", out.string()};
+  const std::string a = R"({"id":"a","prompt":"x"})"
+                        "\n",
+                    c = R"({"id":"c","prompt":"x"})"
+                        "\n";
+  const std::string bad = R"({"id":"b","image":"pictures/late.png","prompt":"x"})"
+                          "\n";
+  write(at / "in.jsonl", a + "{broken\n" + c + bad);
+  ASSERT_EQ(lithe(command).code, 0);
+  const std::string first = contents(out);
+  EXPECT_EQ(by_id(out).size(), 4U);
+  EXPECT_TRUE(by_id(out).at("line 2").contains("error"));
+  ASSERT_EQ(lithe(command).code, 0);
+  EXPECT_EQ(contents(out), first);  // the same errors again
+  // The broken line moves down, another takes its number, and the picture has come.
+  fs::copy_file(at / "pictures/901.png", at / "pictures/late.png");
+  write(at / "in.jsonl", a + "{\"id\":\"NEW\",\"prompt\":\"x\"}\n" + c + bad + "{broken\n");
+  const Ran ran = lithe(command);
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_NE(ran.err.find("2 answered, 1 failed, 2 skipped"), std::string::npos) << ran.err;
+  const auto lines = by_id(out);
+  ASSERT_EQ(lines.size(), 5U);
+  for (const char* id : {"\"a\"", "\"b\"", "\"c\"", "\"NEW\""}) EXPECT_TRUE(lines.at(id).contains("answer")) << id;
+  EXPECT_TRUE(lines.at("line 5").contains("error"));
+}
+
+TEST(Batch, NullIsAsGoodAsAbsent) {
+  const fs::path at = folder("batch-null"), out = at / "out.jsonl";
+  write(at / "in.jsonl", R"({"id": 1, "image": null, "images": null, "plan": null, "max_tokens": null, "prompt": "x"})"
+                         "\n"
+                         R"({"id": 2, "image": "pictures/901.png", "images": null, "prompt": "x"})"
+                         "\n"
+                         R"({"id": null, "prompt": "x"})"
+                         "\n"
+                         R"({"id": 4, "prompt": null})"
+                         "\n"
+                         R"({"id": 5, "prompt": "x", "max_tokens": 18446744073709551615})");
+  ASSERT_EQ(lithe({"batch", "demo", (at / "in.jsonl").string(), "-o", out.string()}).code, 0);
+  const auto lines = by_id(out);
+  EXPECT_TRUE(lines.at("1").contains("answer")) << lines.at("1");
+  EXPECT_EQ(lines.at("2").at("vision_tokens"), 64);
+  EXPECT_NE(lines.at("line 3").at("error").get<std::string>().find("'id' is missing"), std::string::npos);
+  EXPECT_NE(lines.at("4").at("error").get<std::string>().find("'prompt' is missing"), std::string::npos);
+  EXPECT_NE(lines.at("5").at("error").get<std::string>().find("max_tokens"), std::string::npos);
+}
+
+// An editor may have taken the last newline away; outputs of release 0.1 are continued too.
+TEST(Batch, KeepsAWholeLastLineWithoutItsNewline) {
+  const fs::path at = folder("batch-newline"), out = at / "out.jsonl";
+  write(at / "in.jsonl", "{\"id\":1,\"prompt\":\"x\"}\n{\"id\":2,\"prompt\":\"x\"}\n");
+  const std::string old = R"({"id":1,"answer":"old","tokens":[2],"stop":"eos","prompt_rows":9,"vision_rows":0})";
+  write(out, old);
+  const Ran ran = lithe({"batch", "demo", (at / "in.jsonl").string(), "-o", out.string()});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_TRUE(contents(out).starts_with(old + "\n"));
+  EXPECT_EQ(by_id(out).size(), 2U);
+}
+
+TEST(Batch, WritesIntoAPipe) {
+  const fs::path at = folder("batch-into-pipe");
+  write(at / "in.jsonl", good_questions());
+  const Ran ran = shell("lithe batch demo in.jsonl -o /dev/stdout | wc -l", at);
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.out, "6\n") << ran.err;
+}
+
+TEST(Batch, KnowsTheBeginningOfItsLines) {
+  const std::string answer = R"({"id":"a\"b","answer":"x","tokens":[1]})", error = R"({"line":12,"error":"x"})",
+                    both = R"({"id":-12,"line":3,"error":"x"})";
+  for (const std::string& line : {answer, error, both}) {
+    for (std::size_t cut = 0; cut <= line.size(); ++cut) EXPECT_TRUE(begins_a_line(line.substr(0, cut))) << cut;
+  }
+  for (const char* other :
+       {"x", "{}", "{\"id\":[", "{\"id\": 1", "{\"id\":1,\"note\"", "{\"line\":1,\"answer\"", "{\"x"})
+    EXPECT_FALSE(begins_a_line(other)) << other;
+}
+
+// Also while it reads lines that all fail, of which there may be many.
 TEST(Batch, CtrlCEndsIt) {
   const fs::path at = folder("batch-interrupt");
-  write(at / "out.jsonl", "{\"id\":1,\"answer\":\"\"}\n");
   const Ran ran = shell(
-      R"(yes '{"id": 1}' | timeout --preserve-status -s INT -k 20 5 lithe batch demo /dev/stdin -o out.jsonl)", at);
+      "seq -f '{\"id\": 1, \"n\": %.0f}' 1 99999999 | "
+      "timeout --preserve-status -s INT -k 20 4 lithe batch demo /dev/stdin -o /dev/null",
+      at);
   EXPECT_EQ(ran.code, 130) << ran.err;
 }
 

@@ -191,7 +191,7 @@ TEST(Chat, WhatIsWrongGetsItsSentence) {
   const std::string first = chat.enter("what is the color of the rectangle?");  // the picture is still there
   EXPECT_TRUE(first.starts_with("Blue.\n")) << first;
   EXPECT_EQ(first.find("reused"), std::string::npos) << first;
-  EXPECT_TRUE(std::regex_search(chat.enter("is there a blue shape?"), std::regex("rows, [0-9]+ reused")));
+  EXPECT_TRUE(std::regex_search(chat.enter("is there a blue shape?"), std::regex("tokens, [0-9]+ reused")));
   std::string endless;
   for (int i = 0; i < 700; ++i) endless += "red blue ";
   chat.enter(endless);

@@ -71,7 +71,7 @@ TEST(Inspect, CountsThePublishedShapes) {
   EXPECT_NEAR(teraflops(base.at("total")), 4.96, 0.005);
   for (const Json& cost : {next, base}) {
     const double share =
-        cost.at("total").at("vision_kv_rows").get<double>() / cost.at("dense").at("vision_kv_rows").get<double>();
+        cost.at("total").at("vision_kv_tokens").get<double>() / cost.at("dense").at("vision_kv_tokens").get<double>();
     EXPECT_GE(share, 0.536);
     EXPECT_LE(share, 0.538);
   }
@@ -126,7 +126,7 @@ TEST(Bench, ComparesALayerWithoutAttentionWithItsFeedForwardNetwork) {
 TEST(Bench, PrintsTablesAndCsv) {
   const Ran table = lithe({"bench", "demo", "-r", "1", "--warm-up", "0"});
   ASSERT_EQ(table.code, 0) << table.err;
-  for (const char* words : {"| model ", "pp104", "tg8", "A/A spread", "rows held equal rows counted", "load"}) {
+  for (const char* words : {"| model ", "pp104", "tg8", "A/A spread", "tokens held equal tokens counted", "load"}) {
     EXPECT_NE(table.out.find(words), std::string::npos) << table.out;
   }
   const Ran csv = lithe({"bench", "demo", "-r", "1", "--warm-up", "0", "-o", "csv"});

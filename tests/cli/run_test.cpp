@@ -55,12 +55,27 @@ TEST(Run, JsonHoldsTokensTimesAndCache) {
   EXPECT_EQ(json.at("answer"), "Blue.");
   EXPECT_EQ(json.at("tokens"), Json({446, 457, 2}));
   EXPECT_EQ(json.at("stop"), "eos");
-  EXPECT_EQ(json.at("timings").at("vision_rows"), 64);
-  const auto rows = json.at("kv_cache").at("rows_after_prefill").get<std::vector<int64_t>>();
-  const int64_t text = json.at("timings").at("prompt_rows").get<int64_t>() - 64;
+  EXPECT_EQ(json.at("vision_tokens"), 64);
+  const auto rows = json.at("kv_tokens").get<std::vector<int64_t>>();
+  const int64_t text = json.at("prompt_tokens").get<int64_t>() - 64;
   const std::vector<int64_t> kept = {64, 64, 64, 31, 30, 28, 26, 24, 22, 20, 19, 19};
   ASSERT_EQ(rows.size(), kept.size());
   for (std::size_t l = 0; l < kept.size(); ++l) EXPECT_EQ(rows[l], kept[l] + text) << l;
+  EXPECT_EQ(json.at("kept_vision_tokens"), Json(kept));
+  EXPECT_EQ(json.at("model"), "easyvqa-pmod");
+  EXPECT_EQ(json.at("plan"), "p-mod");
+  EXPECT_EQ(json.at("new_tokens"), 3);
+  EXPECT_GT(json.at("tokens_per_second"), 0);
+}
+
+TEST(Run, JsonCountsTheTokensKeptOfAllPictures) {
+  const Ran ran = lithe({"run", "demo", "--json", "-n", "1", "--image", kPicture, "--image", kPicture, kQuestion});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json json = parse_json(ran.out, "stdout");
+  EXPECT_EQ(json.at("vision_tokens"), 128);
+  const int64_t text = json.at("prompt_tokens").get<int64_t>() - 128;
+  for (std::size_t l = 0; l < json.at("kv_tokens").size(); ++l)
+    EXPECT_EQ(json.at("kept_vision_tokens").at(l).get<int64_t>() + text, json.at("kv_tokens").at(l)) << l;
 }
 
 TEST(Run, SamplingIsRepeatable) {
@@ -94,8 +109,8 @@ TEST(Run, APlanChangesWhatIsKept) {
   const Ran ran = lithe({"run", "demo", "--json", "--plan", "dense", "--image", kPicture, kQuestion});
   ASSERT_EQ(ran.code, 0) << ran.err;
   const Json json = parse_json(ran.out, "stdout");
-  const Json rows = json.at("kv_cache").at("rows_after_prefill");
-  for (const Json& row : rows) EXPECT_EQ(row, json.at("timings").at("prompt_rows"));
+  const Json rows = json.at("kv_tokens");
+  for (const Json& row : rows) EXPECT_EQ(row, json.at("prompt_tokens"));
 }
 
 TEST(Run, RefusesInOneSentence) {

@@ -40,6 +40,17 @@ foreach(program ask ask_c)
   endif()
 endforeach()
 
+# The same in C by pkg-config, whose file finds everything by its own place.
+file(GLOB_RECURSE pc "${prefix}/lithe.pc")
+get_filename_component(pc "${pc}" DIRECTORY)
+file(WRITE "${SCRATCH}/pkg_config.sh" [[
+set -e
+models=$(pkg-config --variable=models lithe)
+cc "$1/examples/embed/main.c" -o "$2/ask_pc" $(pkg-config --cflags --libs lithe) -Wl,-rpath,"$(pkg-config --variable=libdir lithe)"
+"$2/ask_pc" "$models/easyvqa-pmod" "$3" "$4"
+]])
+expect("${CMAKE_COMMAND}" -E env "PKG_CONFIG_PATH=${pc}" sh "${SCRATCH}/pkg_config.sh" "${SOURCE}" "${SCRATCH}" "${picture}" "${question}")
+
 # What docs/embedding.md prints, built and run as printed: its commands, and its C++ and C in programs of its CMake.
 # shown(LANGUAGE RESULT): the page's blocks of a language, one behind the other.
 file(READ "${prefix}/share/doc/lithe/embedding.md" page)

@@ -8,7 +8,7 @@ import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-REAL = "bash sh env dirname sed tr sort tail cut ls cat awk mkdir grep uname rm".split()
+REAL = "bash sh env dirname sed tr sort tail cut ls cat awk mkdir grep uname rm cp mktemp".split()
 WHEELS = re.findall(r"^([a-z0-9-]+)==([0-9.]+)", (ROOT / "requirements/torch.txt").read_text(), re.MULTILINE)
 
 
@@ -70,11 +70,37 @@ class Setup(unittest.TestCase):
         self.assertEqual(len(lines), 1)
         self.assertTrue(lines[0].endswith("--no-install-recommends cmake libgif-dev"), lines[0])
 
+    def test_who_compiles_no_tests_needs_no_packages_for_them(self):
+        self.machine.stub("dpkg-query", 'for last; do :; done; [ "$last" = libgtest-dev ] || echo installed')
+        status, text = self.machine.setup()
+        self.assertEqual(status, 1)
+        self.assertTrue(text.rstrip().endswith("--no-install-recommends libgtest-dev"), text)
+        self.assertEqual(self.machine.run("env", "TESTS=0", str(ROOT / "tools/setup.sh"), str(self.machine.venv)), (0, ""))
+
+    def test_who_packs_needs_more(self):
+        self.machine.stub("dpkg-query", 'for last; do :; done; case "$last" in patchelf|dpkg-dev) exit 1;; esac; echo installed')
+        status, text = self.machine.run("env", "TESTS=0", "PACKAGE=1", str(ROOT / "tools/setup.sh"), str(self.machine.venv))
+        self.assertEqual(status, 1)
+        self.assertTrue(text.rstrip().endswith("--no-install-recommends patchelf dpkg-dev"), text)
+
     def test_debian_gets_cargo_web(self):
         self.machine.rust("1.66.0")
         status, text = self.machine.setup()
         self.assertEqual(status, 1)
         self.assertTrue(text.rstrip().endswith("cargo-web"), text)
+
+    def test_debian_without_security_updates(self):
+        self.machine.rust("1.85.0")
+        self.machine.stub("apt-cache", 'case "$1" in policy) echo "  Candidate: 1.85.0+dfsg3-1";; esac')
+        status, text = self.machine.setup()
+        self.assertEqual(status, 1)
+        self.assertIn("bookworm-security main' | sudo tee /etc/apt/sources.list.d/", text)
+        self.machine.stub("sudo", """echo "sudo $*"
+          for word; do case $word in Dir::Etc::SourceParts=*) cat "${word#*=}/security.list";; esac; done
+          case "$*" in *install*) for tool in cargo rustc; do printf '#!/bin/sh\necho "x 1.96.0 (x)"\n' >"${0%/*}/$tool"; done;; esac""")
+        status, text = self.machine.run("env", "SUDO=1", str(ROOT / "tools/setup.sh"), str(self.machine.venv))
+        self.assertEqual(status, 0, text)
+        self.assertRegex(text, r"sudo apt-get -o Dir::Etc::SourceParts=(\S+) update\ndeb .* bookworm-security main\n.*apt-get -o Dir::Etc::SourceParts=\1 install")
 
     def test_ubuntu_gets_its_newest_cargo(self):
         self.machine.rust("1.75.0")
@@ -142,6 +168,29 @@ class FindCargo(unittest.TestCase):
     def test_none(self):
         self.machine.rust("1.86.0")
         self.assertIsNone(self.found())
+
+
+class Demo(unittest.TestCase):
+    def test_compiles_the_program_alone(self):
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+        plan = subprocess.run(["make", "-n", "demo"], cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout.splitlines()
+        builds = [line for line in plan if line.startswith("cmake --build")]
+        self.assertEqual([line.split("--target ")[1] for line in builds], ["lithe"])
+        first = [line.split()[0] for line in plan if line.startswith(("tools/", "build/"))]
+        self.assertEqual((first[0], first[-1]), ("tools/demo_times.sh", "build/lithe"))
+        self.assertTrue(any("TESTS=0" in line and "tools/setup.sh" in line for line in plan), plan)
+
+    def test_says_how_long_it_takes_until_it_is_compiled(self):
+        with tempfile.TemporaryDirectory() as folder:
+            said = lambda: subprocess.run([ROOT / "tools/demo_times.sh", ".venv", "2"], cwd=folder, capture_output=True, text=True, check=True).stdout
+            for word in ("560 MB", "compiling", "answers"):
+                self.assertIn(word, said())
+            (Path(folder) / ".venv/lib/python3.11/site-packages/torch/lib").mkdir(parents=True)
+            self.assertNotIn("560 MB", said())
+            program = Path(folder) / "build/release/bin/lithe"
+            program.parent.mkdir(parents=True)
+            program.touch(0o755)
+            self.assertEqual(said(), "")
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ TEST(Table, SpeaksJson) {
   EXPECT_EQ(json["plan"], "p-mod");
   EXPECT_EQ(json["prompt"]["vision_tokens"], 576);
   ASSERT_EQ(json["layers"].size(), 32u) << "unmerged";
-  EXPECT_EQ(json["layers"][31]["vision_kept"], 86);
+  EXPECT_EQ(json["layers"][31]["kept_vision_tokens"], 86);
   EXPECT_EQ(json["tower"].size(), 23u);
   EXPECT_EQ(json["total"]["flops"].get<double>(), table.total.flops);
   EXPECT_EQ(json["dense"]["kv_bytes"].get<int64_t>(), table.dense.kv_bytes);

@@ -1,0 +1,208 @@
+#include "cli/batch_output.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "base/error.h"
+#include "base/printable.h"
+#include "cli/batch_file.h"
+#include "io/atomic_file.h"
+
+namespace lithe::cli {
+namespace {
+
+// prompt_rows and vision_rows are what release 0.1 called the two counts.
+constexpr std::array kKeys = {"id",          "answer",      "tokens", "stop", "line", "prompt_tokens", "vision_tokens",
+                              "prompt_rows", "vision_rows", "error"};
+
+/// "{"id": .., "answer": "..", ..}" or "{["id": ..,] "line": N, "error": ".."}", and no key of another's.
+bool is_line_of_batch(const Json& line) {
+  if (!line.is_object()) return false;
+  for (const auto& item : line.items()) {
+    if (std::find(kKeys.begin(), kKeys.end(), item.key()) == kKeys.end()) return false;
+  }
+  const auto holds_text = [&](const char* key) { return line.contains(key) && line.at(key).is_string(); };
+  const bool has_id = line.contains("id");
+  if (has_id && !is_id(line.at("id"))) return false;
+  if (holds_text("answer")) return has_id;
+  return holds_text("error") && line.contains("line") && line.at("line").is_number_integer();
+}
+
+/// Takes `literal` off the front of `text`; true also if `text` ends inside it, and is then empty.
+bool take(std::string_view& text, std::string_view literal) {
+  const std::size_t count = std::min(text.size(), literal.size());
+  if (text.substr(0, count) != literal.substr(0, count)) return false;
+  text.remove_prefix(count);
+  return true;
+}
+
+/// The same for a JSON string or a whole number.
+bool take_id(std::string_view& text) {
+  if (text.empty()) return true;
+  std::size_t end = 1;
+  if (text.front() == '"') {
+    while (end < text.size() && text[end] != '"') end += text[end] == '\\' ? 2 : 1;
+    text.remove_prefix(std::min(end + 1, text.size()));
+    return true;
+  }
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  if (text.front() != '-' && !is_digit(text.front())) return false;
+  while (end < text.size() && is_digit(text[end])) ++end;
+  text.remove_prefix(end);
+  return true;
+}
+
+/// What stands after the id: the answer, or the number of the line and the error.
+bool begins_rest(std::string_view text) {
+  std::string_view answer = text;
+  return take(answer, R"("answer":")") || take(text, R"("line":)");
+}
+
+}  // namespace
+
+bool begins_a_line(std::string_view text) {
+  std::string_view with_id = text;
+  if (take(with_id, R"({"id":)")) return take_id(with_id) && take(with_id, ",") && begins_rest(with_id);
+  return take(text, "{") && take(text, R"("line":)") && take_id(text) && take(text, R"(,"error":")");
+}
+
+std::string key_of_line(int64_t number) {
+  return concat("line ", number);  // the JSON text of an id never looks like this
+}
+
+BatchOutput::BatchOutput(const std::filesystem::path& path) : path_(path) {
+  std::error_code absent;
+  const auto type = std::filesystem::status(path, absent).type();
+  const bool is_file = type == std::filesystem::file_type::regular || type == std::filesystem::file_type::not_found;
+  // A pipe opened for reading too would never say that its reader has left.
+  descriptor_ = open(path.c_str(), (is_file ? O_RDWR | O_CREAT : O_WRONLY) | O_CLOEXEC | O_APPEND, 0666);
+  require(descriptor_ >= 0, Fault::bad_file, "The file ", quoted(path.string()), " can't be written (",
+          std::strerror(errno), "); give another name.");
+  struct stat about = {};
+  if (fstat(descriptor_, &about) != 0 || !S_ISREG(about.st_mode)) return;
+  try {
+    require(flock(descriptor_, LOCK_EX | LOCK_NB) == 0, Fault::bad_file, "The file ", quoted(path.string()),
+            " is being written by another program; wait for it, or give another name.");
+    continue_file();
+  } catch (...) {
+    ::close(descriptor_);
+    throw;
+  }
+}
+
+BatchOutput::~BatchOutput() {
+  ::close(descriptor_);
+}
+
+void BatchOutput::continue_file() {
+  std::string text(std::size_t{1} << 16, '\0'), line;
+  int64_t begin = 0, number = 0;
+  for (ssize_t count = 0; (count = pread(descriptor_, text.data(), text.size(), begin + int64_t(line.size()))) != 0;) {
+    require(count > 0 || errno == EINTR, Fault::bad_file, "The file ", quoted(path_.string()), " can't be read (",
+            std::strerror(errno), ").");
+    std::size_t done = 0, end = line.size();
+    line.append(text, 0, static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
+    for (; (end = line.find('\n', end)) != std::string::npos; done = ++end) {
+      const std::string source = concat(quoted(path_.string()), ", line ", ++number);
+      take_line(std::string_view(line).substr(done, end - done), begin + static_cast<int64_t>(done), source);
+    }
+    line.erase(0, done);
+    begin += static_cast<int64_t>(done);
+    require(line.size() <= 2 * kMaxLineBytes, Fault::bad_file, "The file ", quoted(path_.string()),
+            " is not the output of a batch; give another name.");
+  }
+  if (!line.empty()) drop_torn_line(line, begin);
+}
+
+void BatchOutput::take_line(std::string_view text, int64_t begin, const std::string& source) {
+  const Json line = Json::accept(text) ? parse_json(text, source) : Json();
+  require(is_line_of_batch(line), Fault::bad_file, source,
+          ": this is not a line that `lithe batch` writes; give the output another name.");
+  const std::string id = line.contains("id") ? id_of(line, source) : key_of_line(line.at("line").get<int64_t>());
+  const int64_t end = begin + static_cast<int64_t>(text.size()) + 1;
+  if (line.contains("answer")) {
+    answered_.insert(id);
+    forget_error(id);
+    return;
+  }
+  forget_error(id);
+  if (answered_.count(id) > 0) {
+    untrue_.emplace(begin, end);
+  } else {
+    errors_[id] = {std::string(text), begin, end};
+  }
+}
+
+void BatchOutput::drop_torn_line(std::string_view text, int64_t begin) {
+  if (Json::accept(text)) {  // whole but for its newline
+    take_line(text, begin, concat(quoted(path_.string()), ", last line"));
+    return append("\n");
+  }
+  require(begins_a_line(text), Fault::bad_file, "The file ", quoted(path_.string()),
+          " does not end with a line that `lithe batch` writes; give the output another name.");
+  require(ftruncate(descriptor_, begin) == 0, Fault::bad_file, "The file ", quoted(path_.string()),
+          " can't be shortened to its last whole line (", std::strerror(errno), ").");
+}
+
+void BatchOutput::append(const std::string& text) {
+  for (std::size_t done = 0; done < text.size();) {
+    const ssize_t count = ::write(descriptor_, text.data() + done, text.size() - done);
+    if (count < 0 && errno == EINTR) continue;
+    require(count > 0, Fault::bad_file, "The file ", quoted(path_.string()), " can't be written (",
+            std::strerror(errno), "); make room and start the same command again.");
+    done += static_cast<std::size_t>(count);
+  }
+}
+
+void BatchOutput::write_answer(const std::string& id, const Json& line) {
+  append(line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+  forget_error(id);
+}
+
+void BatchOutput::write_error(const std::string& key, const Json& line) {
+  const std::string text = line.dump(-1, ' ', false, Json::error_handler_t::replace);
+  const auto old = errors_.find(key);
+  if (old != errors_.end() && old->second.text == text) return;
+  append(text + "\n");
+  forget_error(key);
+}
+
+void BatchOutput::forget_error(const std::string& key) {
+  const auto old = errors_.find(key);
+  if (old == errors_.end()) return;
+  untrue_.emplace(old->second.begin, old->second.end);
+  errors_.erase(old);
+}
+
+void BatchOutput::close() {
+  if (untrue_.empty()) return;
+  const int64_t size = lseek(descriptor_, 0, SEEK_END);
+  io::AtomicFile whole(std::filesystem::canonical(path_));
+  std::string block(std::size_t{1} << 16, '\0');
+  const auto copy = [&](int64_t begin, int64_t end) {
+    while (begin < end) {
+      const auto most = static_cast<std::size_t>(std::min<int64_t>(end - begin, int64_t(block.size())));
+      const ssize_t count = pread(descriptor_, block.data(), most, begin);
+      require(count > 0, Fault::bad_file, "The file ", quoted(path_.string()),
+              " can't be read again; old errors stay.");
+      whole.write(std::string_view(block).substr(0, static_cast<std::size_t>(count)));
+      begin += count;
+    }
+  };
+  int64_t at = 0;
+  for (const auto& [begin, end] : untrue_) {
+    copy(at, begin);
+    at = end;
+  }
+  copy(at, size);
+  whole.commit();
+  untrue_.clear();
+}
+
+}  // namespace lithe::cli

@@ -1,0 +1,34 @@
+#include <memory>
+#include <optional>
+
+#include "cli/command.h"
+#include "cli/command_line.h"
+#include "cli/standard_output.h"
+
+namespace lithe::cli {
+namespace {
+
+constexpr const char* kDescription = "Prints the list of commands, or the description, flags and examples of one.";
+
+constexpr const char* kFooter = R"(Examples:
+  lithe help
+  lithe help run)";
+
+int help(CLI::App& program, const std::optional<std::string>& command) {
+  // A program that is asked for its help prints that of the command that was given: `help` itself.
+  write_out(command ? command_named(program, *command).help("lithe")
+                    : program.get_formatter()->make_help(&program, "lithe", CLI::AppFormatMode::Normal));
+  return 0;
+}
+
+}  // namespace
+
+Action declare_help(CLI::App& app) {
+  const auto command = std::make_shared<std::optional<std::string>>();
+  app.description(kDescription);
+  app.footer(kFooter);
+  app.add_option("COMMAND", *command, "The command; without it, the list of all");
+  return [&app, command] { return help(*app.get_parent(), *command); };
+}
+
+}  // namespace lithe::cli

@@ -1,0 +1,27 @@
+#include "cli/prompt_shape.h"
+
+#include "cli/number.h"
+
+namespace lithe::cli {
+
+void add_prompt_shape(CLI::App& app, PromptShapeOptions& options) {
+  add_count(app, options.vision_tokens,
+            {.names = "--vision-tokens",
+             .what = "Vision tokens of the prompt (default: one picture)",
+             .highest = plan::kMaxRows});
+  add_count(app, options.high_res_tokens,
+            {.names = "--high-res-tokens",
+             .what = "Of these, tokens of LLaVA-NeXT's tiles (default: all but the first tile's)",
+             .highest = plan::kMaxRows});
+  add_count(app, options.text_tokens,
+            {.names = "--text-tokens", .what = "Text tokens of the prompt (default: 40)", .highest = plan::kMaxRows});
+}
+
+plan::PromptShape prompt_shape(const PromptShapeOptions& options, const plan::ModelFacts& facts) {
+  const int64_t one_picture = facts.tower ? facts.tower->patches * facts.tower->max_tiles : 0;
+  plan::PromptShape prompt = plan::prompt_of(facts, options.vision_tokens.value_or(one_picture), options.text_tokens);
+  prompt.high_res_tokens = options.high_res_tokens.value_or(prompt.high_res_tokens);
+  return prompt;
+}
+
+}  // namespace lithe::cli

@@ -1,0 +1,156 @@
+// Every key that --json prints is in docs/json.md, and every key there is printed.
+#include <gtest/gtest.h>
+#include <fstream>
+#include <map>
+#include <regex>
+#include <set>
+#include <sstream>
+
+#include "base/json.h"
+#include "cli/program.h"
+
+namespace lithe::cli {
+namespace {
+
+const std::string kPicture = LITHE_SOURCE_DIR "/models/images/901.png";
+const std::string kGolden = LITHE_TEST_DATA "/golden";
+
+using Keys = std::set<std::string>;
+
+/// "tests[].median_ms": where values stand. What is below a key of `leaves` is described elsewhere.
+void collect(const Json& value, const std::string& path, const Keys& leaves, Keys& keys) {
+  if (leaves.count(path) == 0) {
+    if (value.is_object()) {
+      for (const auto& item : value.items())
+        collect(item.value(), path.empty() ? item.key() : path + "." + item.key(), leaves, keys);
+      return;
+    }
+    if (value.is_array() && !value.empty() && value.front().is_object()) {
+      for (const Json& item : value) collect(item, path + "[]", leaves, keys);
+      return;
+    }
+  }
+  keys.insert(path);
+}
+
+Keys keys_of(const Json& value, const Keys& leaves) {
+  Keys keys;
+  collect(value, "", leaves, keys);
+  return keys;
+}
+
+/// The keys in the first column of the tables below a heading, by the header of the table.
+std::map<std::string, Keys> documented(const std::string& heading) {
+  std::ifstream page(LITHE_SOURCE_DIR "/docs/json.md");
+  std::map<std::string, Keys> tables;
+  bool inside = false;
+  std::string table;
+  const std::regex key("`([^`]+)`");
+  for (std::string line; std::getline(page, line);) {
+    if (line.starts_with("#")) inside = line == heading;
+    if (!inside || !line.starts_with("| ")) continue;
+    const std::string cell = line.substr(2, line.find(" |", 2) - 2);
+    if (cell.starts_with("key")) {
+      table = cell;
+      continue;
+    }
+    for (auto it = std::sregex_iterator(cell.begin(), cell.end(), key); it != std::sregex_iterator(); ++it)
+      tables[table].insert((*it)[1]);
+  }
+  return tables;
+}
+
+Json printed(const std::vector<std::string>& arguments, const std::string& schema) {
+  const Ran ran = lithe(arguments);
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  const Json json = parse_json(ran.out, "stdout");
+  EXPECT_EQ(json.begin().key(), "schema");
+  EXPECT_EQ(json.at("schema"), schema);
+  return json;
+}
+
+const Keys& cost_keys() {
+  static const Keys keys = documented("### The cost of a plan")["key of `cost`"];
+  return keys;
+}
+
+TEST(JsonPage, Run) {
+  const Json json = printed({"run", "demo", "--json", "--image", kPicture, "-n", "2", "hi"}, "lithe-run/1");
+  EXPECT_EQ(keys_of(json, {}), documented("## lithe run")["key"]);
+}
+
+TEST(JsonPage, Batch) {
+  const auto in = scratch() / "json.jsonl", out = scratch() / "json-out.jsonl";
+  std::ofstream(in) << R"({"id": 1, "prompt": "hi"})"
+                    << "\n{\n";
+  const Json json = printed({"batch", "demo", in.string(), "-o", out.string(), "--json"}, "lithe-batch/1");
+  EXPECT_EQ(keys_of(json, {}), documented("## lithe batch")["key"]);
+}
+
+TEST(JsonPage, Inspect) {
+  Keys keys;
+  for (const std::vector<std::string>& subject :
+       std::vector<std::vector<std::string>>{{"demo"},
+                                             {"--shape", "llava-next-7b"},
+                                             {kGolden + "/hf_llava15/checkpoint", "--lora", LITHE_TEST_DATA "/lora/hf"},
+                                             {kGolden + "/hf_llavanext/checkpoint"}}) {
+    std::vector<std::string> arguments = {"inspect", "--json"};
+    arguments.insert(arguments.end(), subject.begin(), subject.end());
+    const Json json = printed(arguments, "lithe-inspect/1");
+    keys.merge(keys_of(json, {"cost", "expanded_plan"}));
+    EXPECT_EQ(keys_of(json.at("cost"), {}), cost_keys());
+  }
+  keys.insert("decoder.sliding_window");  // no small model has one
+  EXPECT_EQ(keys, documented("## lithe inspect")["key"]);
+}
+
+TEST(JsonPage, Plans) {
+  Keys keys = keys_of(printed({"plans", "--json"}, "lithe-plans/1"), {});
+  const Json one = printed({"plans", "fastv", "--json"}, "lithe-plans/1");
+  EXPECT_EQ(one.at("expanded_plan").at("format"), "lithe-plan/1");
+  EXPECT_EQ(keys_of(one.at("cost"), {}), cost_keys());
+  keys.merge(keys_of(one, {"cost", "expanded_plan"}));
+  EXPECT_EQ(keys, documented("## lithe plans")["key"]);
+}
+
+TEST(JsonPage, Bench) {
+  const Json json = printed({"bench", "demo", "-r", "1", "--warm-up", "0", "--json"}, "lithe-bench/1");
+  const auto tables = documented("## lithe bench");
+  EXPECT_EQ(keys_of(json, {"tests"}), tables.at("key"));
+  Keys tests;
+  for (const Json& test : json.at("tests")) tests.merge(keys_of(test, {}));
+  EXPECT_EQ(tests, tables.at("key of `tests[]`"));
+}
+
+TEST(JsonPage, Demo) {
+  const auto map = scratch() / "json-demo.png";
+  const Json json = printed({"demo", "--no-wide", "--json", "--heat-map", map.string()}, "lithe-demo/1");
+  Keys keys = keys_of(json, {"questions[].dense", "questions[].p_mod"});
+  keys.insert("wide");  // takes minutes: the same function as bench's
+  EXPECT_EQ(keys, documented("## lithe demo")["key"]);
+  Keys answer = documented("## lithe run")["key"];
+  for (const char* key : {"schema", "model", "family", "plan"}) answer.erase(key);
+  EXPECT_EQ(keys_of(json.at("questions").at(0).at("p_mod"), {}), answer);
+}
+
+TEST(JsonPage, FoldAndConvert) {
+  const std::string folded = (scratch() / "json-folded").string(), converted = (scratch() / "json-converted").string();
+  const Json fold = printed({"fold", kGolden + "/llava_eas/checkpoint", "-o", folded, "--json"}, "lithe-fold/1");
+  EXPECT_EQ(keys_of(fold, {}), documented("## lithe fold")["key"]);
+  const Json convert = printed({"convert", "demo", "-o", converted, "--json"}, "lithe-convert/1");
+  EXPECT_EQ(keys_of(convert, {}), documented("## lithe convert")["key"]);
+}
+
+// Times, sizes and shares say so at their end.
+TEST(JsonPage, NamesEndInTheirUnit) {
+  std::ifstream page(LITHE_SOURCE_DIR "/docs/json.md");
+  const std::string text((std::istreambuf_iterator<char>(page)), {});
+  const std::regex wrong("`[a-z_.\\[\\]]*(seconds|_time|_size|bytes_[a-z]+|ms_[a-z]+|_percent)`");
+  for (auto it = std::sregex_iterator(text.begin(), text.end(), wrong); it != std::sregex_iterator(); ++it) {
+    const std::string name = it->str();
+    EXPECT_TRUE(name == "`elapsed_ms`" || name.ends_with("bytes_at_end`") || name.ends_with("bytes_before`")) << name;
+  }
+}
+
+}  // namespace
+}  // namespace lithe::cli
