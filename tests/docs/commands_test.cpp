@@ -99,6 +99,17 @@ TEST(Commands, ExamplesOfThePageRunAsPrinted) {
   for (const std::string& line : lines) expect_runs_or_parses(line, folder);
 }
 
+TEST(Tutorial, RunsAsPrinted) {
+  const fs::path folder = root_in("tutorial");
+  int64_t count = 0;
+  for (const std::string& line : examples_of(kRoot / "docs/tutorial.md")) {
+    if (line.starts_with("make ")) continue;
+    expect_runs(line, folder);
+    ++count;
+  }
+  EXPECT_GE(count, 10);
+}
+
 // `make demo`, `make test` and what they need are run where the project is built.
 TEST(Commands, ExamplesOfReadmeAndHelpRunAsPrinted) {
   const fs::path folder = root_in("help");
