@@ -123,8 +123,7 @@ int run(const RunOptions& options) {
   if (options.heat_map) {
     const image::HeatCaption caption = caption_of(session, request, prompt);
     for (const std::string& file : write_heat_maps(*options.heat_map, result, caption))
-      write_err("wrote " + printable(file) + "
-");
+      write_err("wrote " + printable(file) + "\n");
   }
   return result.stop == session::StopReason::cancelled ? kExitInterrupted : 0;
 }
