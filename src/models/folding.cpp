@@ -5,8 +5,10 @@
 #include <ATen/ops/cat.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "io/atomic_file.h"
 #include "io/checkpoint.h"
 #include "io/new_folder.h"
@@ -103,10 +105,14 @@ class FoldedFile {
   }
 
   static Tensor rounded(const Tensor& exact, const Made& made, double& rounding) {
+    const double largest = exact.abs().max().item<double>();
+    require(std::isfinite(largest), Fault::bad_file, "the weight ", lithe::quoted(made.name),
+            " holds numbers that are not finite, in the model or in what is folded into it");
     Tensor held = exact.to(made.weight->type).contiguous();
     if (made.weight->type != at::kFloat) {
-      const double largest = exact.abs().max().item<double>(),
-                   moved = (held.to(at::kDouble) - exact).abs().max().item<double>();
+      const double moved = (held.to(at::kDouble) - exact).abs().max().item<double>();
+      require(std::isfinite(moved), Fault::bad_request, "the folded weight ", lithe::quoted(made.name), " reaches ",
+              largest, ", which float16 cannot hold; fold with --weights bfloat16 or float32");
       if (largest > 0) rounding = std::max(rounding, moved / largest);
     }
     if (!made.old || made.old->count() == held.numel()) return held;

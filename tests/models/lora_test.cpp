@@ -235,6 +235,23 @@ TEST_F(FromPeft, RoutersOverPlainLayers) {
   EXPECT_EQ(io::Checkpoint::open(folder_.path / "folded").names(), io::Checkpoint::open(golden / "checkpoint").names());
 }
 
+TEST_F(FromPeft, WhatIsNotFiniteIsNotFolded) {
+  const fs::path base = golden_folder("liuhaotian_llava15") / "checkpoint";
+  const std::string query = "base_model.model.model.layers.0.self_attn.q_proj.";
+  const auto why = [&](float a, float b, WeightStorage weights) {
+    test::PeftFolder adapter(1, 1);
+    adapter.tensors[query + "lora_A.weight"] = io::tensor_of<float>({1, 32}, std::vector<float>(32, a));
+    adapter.tensors[query + "lora_B.weight"] = io::tensor_of<float>({32, 1}, std::vector<float>(32, b));
+    adapter.write(folder_.path / "adapter");
+    const auto model = open_model(base, {.lora = folder_.path / "adapter", .weights = weights});
+    return refusal([&] { write_folded(*model, nullptr, folder_.path / "folded"); });
+  };
+  const std::string nan = why(std::nanf(""), 1, WeightStorage::float32), wide = why(1e4f, 1e2f, WeightStorage::float16);
+  EXPECT_NE(nan.find("q_proj.weight\" holds numbers that are not finite"), std::string::npos) << nan;
+  EXPECT_NE(wide.find("which float16 cannot hold; fold with --weights bfloat16"), std::string::npos) << wide;
+  EXPECT_FALSE(fs::exists(folder_.path / "folded"));
+}
+
 TEST_F(FromPeft, SixteenBitsAreRoundedOnce) {
   const c10::InferenceMode no_gradients;
   const LoadOptions options{.lora = kPeft / "hf", .weights = WeightStorage::bfloat16};
