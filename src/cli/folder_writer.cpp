@@ -66,8 +66,7 @@ int exit_of(int status, const std::filesystem::path& folder, bool whole) {
   const bool killed = WIFSIGNALED(status) && !interrupted;
   require(!killed || whole, Fault::internal, folder.string(), ": is not written, as the process was killed (",
           strsignal(WTERMSIG(status)), "); check whether memory or disk ran out.");
-  if (whole)
-    write_err("lithe: " + printable(folder.string()) + ": is whole and in place; only the report is lost.\n");
+  if (whole) write_err("lithe: " + printable(folder.string()) + ": is whole and in place; only the report is lost.\n");
   return code;
 }
 

@@ -110,7 +110,8 @@ TEST(Batch, InputsWithoutAnEndEnd) {
   EXPECT_EQ(device.code, 3) << device.err;
   EXPECT_NE(device.err.find("/dev/zero: is a device"), std::string::npos) << device.err;
   EXPECT_EQ(lines(device.err), 1U) << device.err;
-  const Ran pipe = shell("cat /dev/zero | lithe batch demo /dev/stdin -o out; cat out", folder);
+  const Ran pipe = shell("cat /dev/zero | lithe batch demo /dev/stdin -o out; code=$?; cat out; exit $code", folder);
+  EXPECT_EQ(pipe.code, 3) << pipe.err;
   EXPECT_NE(pipe.out.find("does not end within 80 MiB"), std::string::npos) << pipe.out;
 }
 
