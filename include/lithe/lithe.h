@@ -55,14 +55,17 @@ typedef struct lithe_load_options {
 #define LITHE_LOAD_OPTIONS_INIT \
   { sizeof(lithe_load_options), NULL, NULL, NULL, 0, NULL, NULL }
 
-/* Opens a model folder; options may be NULL. One thread at a time may use a model. */
-LITHE_API lithe_status lithe_model_load(const char* folder, const lithe_load_options* options, lithe_model** model);
+/* Opens a model: a folder, a name on the Hugging Face hub whose files are in the local cache, "demo" or "demo-dense".
+ * options may be NULL. One thread at a time may use a model. */
+LITHE_API lithe_status lithe_model_load(const char* name, const lithe_load_options* options, lithe_model** model);
 LITHE_API void lithe_model_free(lithe_model* model);
 /* The folder's name; "llava", "llava_next", "llava_original", ...; the name of its own plan. Valid as long as the model
  * is; "" of NULL. */
 LITHE_API const char* lithe_model_name(const lithe_model* model);
 LITHE_API const char* lithe_model_family(const lithe_model* model);
 LITHE_API const char* lithe_model_plan(const lithe_model* model);
+/* What was assumed of the folder, and what of it is not obeyed, as sentences; NULL after the last. */
+LITHE_API const char* lithe_model_note(const lithe_model* model, size_t index);
 /* As held. */
 LITHE_API int64_t lithe_model_weight_bytes(const lithe_model* model);
 

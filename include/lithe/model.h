@@ -136,8 +136,9 @@ class Conversation;
 /// A loaded model. One thread at a time may use it; several models may be used by several threads.
 class LITHE_API Model {
  public:
-  /// Opens a model folder of any supported layout. Throws Failure.
-  static Model load(const std::string& folder, const LoadOptions& options = {});
+  /// Opens a model: a folder of any supported layout, a name on the Hugging Face hub whose files are in the local
+  /// cache, "demo" or "demo-dense". Throws Failure.
+  static Model load(const std::string& name, const LoadOptions& options = {});
   Model(Model&&) noexcept;
   Model& operator=(Model&&) noexcept;
   ~Model();
@@ -159,6 +160,8 @@ class LITHE_API Model {
   std::string family() const;         ///< "llava", "llava_next", "llava_original", ...
   std::string plan() const;           ///< The name of the model's own plan.
   std::int64_t weight_bytes() const;  ///< As held.
+  /// What was assumed of the folder, and what of it is not obeyed, as sentences; often none.
+  const std::vector<std::string>& notes() const;
 
  private:
   friend class Conversation;

@@ -79,7 +79,7 @@ const char* lithe_plan_name(size_t index) {
   return name;
 }
 
-lithe_status lithe_model_load(const char* folder, const lithe_load_options* options, lithe_model** model) {
+lithe_status lithe_model_load(const char* name, const lithe_load_options* options, lithe_model** model) {
   return call([&] {
     given(model, "model");
     const lithe_load_options wanted = options_of(options, LITHE_LOAD_OPTIONS_INIT, "lithe_load_options");
@@ -89,7 +89,7 @@ lithe_status lithe_model_load(const char* folder, const lithe_load_options* opti
     if (wanted.device != nullptr) how.device = wanted.device;
     if (wanted.progress != nullptr)
       how.progress = [&](int64_t done, int64_t total) { wanted.progress(done, total, wanted.user); };
-    *model = new lithe_model{lithe::Model::load(text(folder, "folder"), how)};
+    *model = new lithe_model{lithe::Model::load(text(name, "name"), how)};
   });
 }
 
@@ -105,6 +105,10 @@ const char* lithe_model_family(const lithe_model* model) {
 }
 const char* lithe_model_plan(const lithe_model* model) {
   return model == nullptr ? "" : model->plan.c_str();
+}
+const char* lithe_model_note(const lithe_model* model, size_t index) {
+  if (model == nullptr || index >= model->model.notes().size()) return nullptr;
+  return model->model.notes()[index].c_str();
 }
 int64_t lithe_model_weight_bytes(const lithe_model* model) {
   return model == nullptr ? 0 : model->model.weight_bytes();

@@ -8,6 +8,7 @@
 #include "api/request.h"
 #include "base/error.h"
 #include "base/vector_set.h"
+#include "models/model_folder.h"
 #include "plan/parse.h"
 #include "session/threads.h"
 
@@ -20,13 +21,12 @@ Model::Model(Model&&) noexcept = default;
 Model& Model::operator=(Model&&) noexcept = default;
 Model::~Model() = default;
 
-Model Model::load(const std::string& folder, const LoadOptions& options) {
+Model Model::load(const std::string& name, const LoadOptions& options) {
   return api::guarded([&] {
     session::set_threads(options.threads == 0 ? session::cores_available() : options.threads);
     session::prepare_device(options.device);
     (void)vector_set();  // a wrong LITHE_CPU is refused here
-    std::filesystem::path path = std::filesystem::path(folder).lexically_normal();
-    if (!path.has_filename()) path = path.parent_path();
+    const std::filesystem::path path = models::model_folder(name);
     const session::OpenOptions how{
         .lora = options.lora, .weights = options.weights, .device = options.device, .progress = options.progress};
     return Model(std::make_shared<Impl>(Impl{session::Session::open(path, how), path.filename().string()}));
@@ -64,6 +64,9 @@ std::string Model::family() const {
 }
 std::string Model::plan() const {
   return held(impl_, "model").session.plan().name;
+}
+const std::vector<std::string>& Model::notes() const {
+  return held(impl_, "model").session.notes();
 }
 std::int64_t Model::weight_bytes() const {
   return held(impl_, "model").session.weight_bytes();

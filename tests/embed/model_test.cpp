@@ -121,6 +121,13 @@ TEST(Model, SaysWhatEachLayerRanAndWhatThatCosts) {
   EXPECT_LT(routed.counted_share(), 0.95);
 }
 
+TEST(Model, IsFoundByName) {
+  EXPECT_EQ(Model::load("demo").name(), "easyvqa-pmod");
+  EXPECT_EQ(Model::load("demo-dense").plan(), "dense");
+  EXPECT_TRUE(demo().notes().empty());
+  expect_failure(Cause::bad_file, "no-such/model", [] { Model::load("no-such/model"); });
+}
+
 TEST(Model, APlanMayBeJsonText) {
   Question asked = question();
   asked.plan = R"(  {"layers": [{"layer": 1, "rules": [{"group": "vision", "keep_count": 5, "by": "uniform"}]}]})";
