@@ -8,6 +8,7 @@
 #include "api/request.h"
 #include "base/error.h"
 #include "base/vector_set.h"
+#include "io/hub_cache.h"
 #include "models/model_folder.h"
 #include "plan/parse.h"
 #include "session/threads.h"
@@ -29,7 +30,7 @@ Model Model::load(const std::string& name, const LoadOptions& options) {
     const std::filesystem::path path = models::model_folder(name);
     const session::OpenOptions how{
         .lora = options.lora, .weights = options.weights, .device = options.device, .progress = options.progress};
-    return Model(std::make_shared<Impl>(Impl{session::Session::open(path, how), path.filename().string()}));
+    return Model(std::make_shared<Impl>(Impl{session::Session::open(path, how), io::name_of_folder(path)}));
   });
 }
 

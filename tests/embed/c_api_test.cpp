@@ -198,7 +198,7 @@ TEST_F(CApi, TellsOfTheModel) {
   EXPECT_STREQ(lithe_model_family(model_.get()), "llava_original");
   EXPECT_STREQ(lithe_model_plan(model_.get()), "p-mod");
   EXPECT_GT(lithe_model_weight_bytes(model_.get()), 1000);
-  EXPECT_EQ(lithe_model_note(model_.get(), 0), nullptr);
+  EXPECT_EQ(lithe_model_note(model_.get(), 1000), nullptr);
 }
 
 // A program that was compiled when the struct was shorter, and one whose header is newer than the library.
