@@ -97,7 +97,7 @@ class Builder final : public nlohmann::json_sax<Json> {
         first = i;
         continue;
       }
-      require(!limits_.unique_keys, Fault::bad_file, source_, ": the key ", quoted(key), " stands twice");
+      require(!limits_.unique_keys, Fault::bad_file, source_, ": the key ", in_quotes(key), " stands twice");
       entries[order[first]].second = std::move(entries[order[i]].second);
       drop[order[i]] = true;
       ++dropped;

@@ -74,7 +74,7 @@ std::string printable(std::string_view text, std::size_t most_bytes) {
   return escaped_front(text, front).append(kGap).append(escaped_back(text, room - front));
 }
 
-std::string quoted(std::string_view text, std::size_t most_bytes) {
+std::string in_quotes(std::string_view text, std::size_t most_bytes) {
   return '"' + printable(text, most_bytes) + '"';
 }
 

@@ -17,7 +17,7 @@ inline constexpr std::size_t kMostSentenceBytes = 2000;
 ///   printable("a\x1b[2J") == "a\\x1b[2J"
 std::string printable(std::string_view text, std::size_t most_bytes = kMostValueBytes);
 
-/// The same between quotation marks.  quoted("a\nb") == "\"a\\nb\""
-std::string quoted(std::string_view text, std::size_t most_bytes = kMostValueBytes);
+/// The same between quotation marks.  in_quotes("a\nb") == "\"a\\nb\""
+std::string in_quotes(std::string_view text, std::size_t most_bytes = kMostValueBytes);
 
 }  // namespace lithe

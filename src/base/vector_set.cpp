@@ -67,7 +67,7 @@ std::optional<VectorSet> asked_for() {
   const char* const value = std::getenv(kVariable);
   if (value == nullptr || std::string_view(value).empty() || std::string_view(value) == "auto") return std::nullopt;
   const auto named = std::ranges::find(kAll, std::string_view(value), name_of);
-  require(named != kAll.end(), Fault::bad_request, kVariable, " is ", quoted(value), "; it must be auto or one of ",
+  require(named != kAll.end(), Fault::bad_request, kVariable, " is ", in_quotes(value), "; it must be auto or one of ",
           listed(kAll), ".");
   const std::vector<VectorSet>& here = processor_vector_sets();
   require(std::ranges::find(here, *named) != here.end(), Fault::bad_request, kVariable, " asks for ", value,

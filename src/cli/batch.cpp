@@ -236,7 +236,7 @@ void check_files(const BatchOptions& options) {
   std::vector<std::filesystem::path> inputs = inputs_of(options.model, options.common, options.question);
   inputs.emplace_back(options.input);
   check_outputs({options.output}, inputs);
-  require(std::filesystem::exists(options.input, absent), Fault::bad_file, "The file ", quoted(options.input),
+  require(std::filesystem::exists(options.input, absent), Fault::bad_file, "The file ", in_quotes(options.input),
           " can't be opened; check its path.");
 }
 

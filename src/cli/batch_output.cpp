@@ -82,14 +82,14 @@ BatchOutput::BatchOutput(const std::filesystem::path& path) : path_(path) {
   const bool is_file = type == std::filesystem::file_type::regular || type == std::filesystem::file_type::not_found;
   // A pipe opened for reading too would never say that its reader has left.
   descriptor_ = open(path.c_str(), (is_file ? O_RDWR | O_CREAT : O_WRONLY) | O_CLOEXEC | O_APPEND, 0666);
-  require(descriptor_ >= 0, Fault::bad_file, "The file ", quoted(path.string()), " can't be written (",
+  require(descriptor_ >= 0, Fault::bad_file, "The file ", in_quotes(path.string()), " can't be written (",
           std::strerror(errno), "); give another name.");
   struct stat about = {};
   if (fstat(descriptor_, &about) != 0 || !S_ISREG(about.st_mode)) return;
   try {
     struct stat now = {};  // the other program may have put a new file in place at its end
     require(flock(descriptor_, LOCK_EX | LOCK_NB) == 0 && stat(path.c_str(), &now) == 0 && now.st_ino == about.st_ino,
-            Fault::bad_file, "The file ", quoted(path.string()),
+            Fault::bad_file, "The file ", in_quotes(path.string()),
             " is being written by another program; wait for it, or give another name.");
     continue_file();
   } catch (...) {
@@ -106,17 +106,17 @@ void BatchOutput::continue_file() {
   std::string text(std::size_t{1} << 16, '\0'), line;
   int64_t begin = 0, number = 0;
   for (ssize_t count = 0; (count = pread(descriptor_, text.data(), text.size(), begin + int64_t(line.size()))) != 0;) {
-    require(count > 0 || errno == EINTR, Fault::bad_file, "The file ", quoted(path_.string()), " can't be read (",
+    require(count > 0 || errno == EINTR, Fault::bad_file, "The file ", in_quotes(path_.string()), " can't be read (",
             std::strerror(errno), ").");
     std::size_t done = 0, end = line.size();
     line.append(text, 0, static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
     for (; (end = line.find('\n', end)) != std::string::npos; done = ++end) {
-      const std::string source = concat(quoted(path_.string()), ", line ", ++number);
+      const std::string source = concat(in_quotes(path_.string()), ", line ", ++number);
       take_line(std::string_view(line).substr(done, end - done), begin + static_cast<int64_t>(done), source);
     }
     line.erase(0, done);
     begin += static_cast<int64_t>(done);
-    require(line.size() <= 2 * kMaxLineBytes, Fault::bad_file, "The file ", quoted(path_.string()),
+    require(line.size() <= 2 * kMaxLineBytes, Fault::bad_file, "The file ", in_quotes(path_.string()),
             " is not the output of a batch; give another name.");
   }
   if (!line.empty()) drop_torn_line(line, begin);
@@ -143,12 +143,12 @@ void BatchOutput::take_line(std::string_view text, int64_t begin, const std::str
 
 void BatchOutput::drop_torn_line(std::string_view text, int64_t begin) {
   if (Json::accept(text)) {  // whole but for its newline
-    take_line(text, begin, concat(quoted(path_.string()), ", last line"));
+    take_line(text, begin, concat(in_quotes(path_.string()), ", last line"));
     return append("\n");
   }
-  require(begins_a_line(text), Fault::bad_file, "The file ", quoted(path_.string()),
+  require(begins_a_line(text), Fault::bad_file, "The file ", in_quotes(path_.string()),
           " does not end with a line that `lithe batch` writes; give the output another name.");
-  require(ftruncate(descriptor_, begin) == 0, Fault::bad_file, "The file ", quoted(path_.string()),
+  require(ftruncate(descriptor_, begin) == 0, Fault::bad_file, "The file ", in_quotes(path_.string()),
           " can't be shortened to its last whole line (", std::strerror(errno), ").");
 }
 
@@ -156,7 +156,7 @@ void BatchOutput::append(const std::string& text) {
   for (std::size_t done = 0; done < text.size();) {
     const ssize_t count = ::write(descriptor_, text.data() + done, text.size() - done);
     if (count < 0 && errno == EINTR) continue;
-    require(count > 0, Fault::bad_file, "The file ", quoted(path_.string()), " can't be written (",
+    require(count > 0, Fault::bad_file, "The file ", in_quotes(path_.string()), " can't be written (",
             std::strerror(errno), "); make room and start the same command again.");
     done += static_cast<std::size_t>(count);
   }
@@ -191,7 +191,7 @@ void BatchOutput::close() {
     while (begin < end) {
       const auto most = static_cast<std::size_t>(std::min<int64_t>(end - begin, int64_t(block.size())));
       const ssize_t count = pread(descriptor_, block.data(), most, begin);
-      require(count > 0, Fault::bad_file, "The file ", quoted(path_.string()),
+      require(count > 0, Fault::bad_file, "The file ", in_quotes(path_.string()),
               " can't be read again; old errors stay.");
       whole.write(std::string_view(block).substr(0, static_cast<std::size_t>(count)));
       begin += count;

@@ -79,9 +79,9 @@ void check(const BenchOptions& options) {
   require(options.model.has_value() != options.shape.has_value(), Fault::bad_request,
           "bench needs a MODEL or --shape NAME, and not both.");
   require(options.output == "md" || options.output == "csv" || options.output == "json", Fault::bad_request,
-          "--output is ", quoted(options.output), "; give md, csv or json.");
+          "--output is ", in_quotes(options.output), "; give md, csv or json.");
   require(options.against == "dense" || options.against == "feed-forward", Fault::bad_request, "--against is ",
-          quoted(options.against), "; give dense or feed-forward.");
+          in_quotes(options.against), "; give dense or feed-forward.");
 }
 
 void print(const std::string& format, const BenchSubject& subject, const std::vector<Comparison>& results,
@@ -110,7 +110,8 @@ void print(const std::string& format, const BenchSubject& subject, const std::ve
         "KV cache of a sequence after prefill: {} {}, {} {}; tokens held equal tokens counted.\n{}"
         "Machine: {}, vector set {}, {} threads, load {:.2f} before and {:.2f} after.\n",
         first.reference, bytes_text(first.reference_kv_bytes), plan, bytes_text(first.plan_kv_bytes),
-        slower_lines(results), printable(processor_name()), name_of(vector_set()), subject.threads, load_before, load_after);
+        slower_lines(results), printable(processor_name()), name_of(vector_set()), subject.threads, load_before,
+        load_after);
     write_out(text);
   }
 }

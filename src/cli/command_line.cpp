@@ -15,7 +15,7 @@ std::string did_you_mean(const std::string& word, const std::vector<std::string>
 
 std::string no_such_command(const CLI::App& program, const std::string& name) {
   const std::string meant = did_you_mean(name, commands_of(program));
-  return concat("There is no command ", quoted(name), meant.empty() ? ";" : meant, " `lithe help` lists them.");
+  return concat("There is no command ", in_quotes(name), meant.empty() ? ";" : meant, " `lithe help` lists them.");
 }
 
 /// "run" or "lithe", as the subject of a sentence.
@@ -32,16 +32,16 @@ std::string not_expected(const CLI::App& program, const CLI::App& command, const
   const std::string name = subject(program, command), help = " " + see_help(program, command);
   if (!word.starts_with('-')) {
     if (before_it || &command == &program) return no_such_command(program, word);
-    return concat(name, " does not take ", quoted(word), "; put a text of several words in quotes.", help);
+    return concat(name, " does not take ", in_quotes(word), "; put a text of several words in quotes.", help);
   }
   const std::string flag = word.substr(0, word.find('='));
   const std::vector<std::string> flags = flags_of(command);
   if (before_it && std::find(flags.begin(), flags.end(), flag) != flags.end())
     return concat(flag, " is a flag of `lithe ", name, "`; write it after the name of the command.");
   if (flag.find(' ') != std::string::npos)
-    return concat(name, " has no flag ", quoted(flag), "; if it is text, write -- before it.", help);
+    return concat(name, " has no flag ", in_quotes(flag), "; if it is text, write -- before it.", help);
   const std::string meant = did_you_mean(flag, flags);
-  return concat(name, " has no flag ", quoted(flag), meant.empty() ? "." : meant, help);
+  return concat(name, " has no flag ", in_quotes(flag), meant.empty() ? "." : meant, help);
 }
 
 /// The words of CLI11: "MODEL is required", "--temp: 1 required T missing", "--temp: At Most 1 required but received

@@ -78,7 +78,8 @@ std::string bash_script(const CLI::App& program) {
 }
 
 int complete(const CLI::App& program, const std::string& shell) {
-  require(shell == "bash", Fault::bad_request, "There is no completion for the shell ", quoted(shell), "; give bash.");
+  require(shell == "bash", Fault::bad_request, "There is no completion for the shell ", in_quotes(shell),
+          "; give bash.");
   write_out(bash_script(program));
   return 0;
 }

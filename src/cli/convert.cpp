@@ -43,7 +43,7 @@ struct ConvertFlags {
 TargetLayout layout_named(const std::string& name) {
   if (name == "hf") return TargetLayout::hf;
   if (name == "original") return TargetLayout::original;
-  require(name == "same", Fault::bad_request, "--to is ", quoted(name), "; give hf, original or same.");
+  require(name == "same", Fault::bad_request, "--to is ", in_quotes(name), "; give hf, original or same.");
   return TargetLayout::same;
 }
 

@@ -37,7 +37,7 @@ const plan::Plan& plan_of(const session::Request& request, const session::Sessio
 void check_heat_map(const session::Request& request, const session::Session& session) {
   require(!request.images.empty(), Fault::bad_request, "--heat-map needs a picture; give one with --image.");
   const plan::Plan& plan = plan_of(request, session);
-  require(drops_vision(plan), Fault::bad_request, "--heat-map has nothing to show, as the plan ", quoted(plan.name),
+  require(drops_vision(plan), Fault::bad_request, "--heat-map has nothing to show, as the plan ", in_quotes(plan.name),
           " keeps every vision token; choose another with --plan.");
 }
 

@@ -16,7 +16,7 @@ Whole whole(const std::string& text, const std::string& flag, Whole lowest, Whol
   const char* const last = text.data() + text.size();
   const auto [end, error] = std::from_chars(text.data(), last, value);
   require(error == std::errc() && end == last && value >= lowest && value <= highest, Fault::bad_request, flag, " is ",
-          quoted(text), "; give a whole number from ", lowest, " to ", highest, ".");
+          in_quotes(text), "; give a whole number from ", lowest, " to ", highest, ".");
   return value;
 }
 
@@ -38,7 +38,7 @@ double decimal_number(const std::string& text, const DecimalFlag& flag, const st
   if (error == std::errc::result_out_of_range) value = std::strtod(text.c_str(), nullptr);
   const bool is_number = error != std::errc::invalid_argument && end == last && std::isfinite(value);
   const bool fits = value <= flag.highest && (flag.above_lowest ? value > flag.lowest : value >= flag.lowest);
-  require(is_number && fits, Fault::bad_request, name, " is ", quoted(text), "; give a number ",
+  require(is_number && fits, Fault::bad_request, name, " is ", in_quotes(text), "; give a number ",
           flag.above_lowest ? "above " : "from ", flag.lowest, flag.above_lowest ? " and at most " : " to ",
           flag.highest, ".");
   return value;

@@ -19,7 +19,7 @@ namespace {
 void check_weights(const std::string& weights) {
   const std::vector<std::string> types = session::weight_types();
   require(std::find(types.begin(), types.end(), weights) != types.end(), Fault::bad_request, "--weights is ",
-          quoted(weights), "; give ", fmt::format("{}", fmt::join(types, ", ")), ".");
+          in_quotes(weights), "; give ", fmt::format("{}", fmt::join(types, ", ")), ".");
 }
 
 }  // namespace
@@ -69,11 +69,11 @@ session::Session open_session(const std::string& model, const CommonOptions& opt
   apply(options);
   const std::filesystem::path folder = model_folder(model);
   std::optional<Progress> progress("loading " + io::name_of_folder(folder));
-  session::Session session =
-      session::Session::open(folder, {.lora = options.lora,
-                                      .weights = options.weights,
-                                      .device = options.device,
-                                      .progress = [&](int64_t done, int64_t total) { progress->update_bytes(done, total); }});
+  session::Session session = session::Session::open(
+      folder, {.lora = options.lora,
+               .weights = options.weights,
+               .device = options.device,
+               .progress = [&](int64_t done, int64_t total) { progress->update_bytes(done, total); }});
   progress.reset();
   for (const std::string& note : session.notes())
     write_err(fmt::format("note: {}\n", printable(note, kMostSentenceBytes)));

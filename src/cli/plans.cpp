@@ -138,7 +138,7 @@ Json to_json(const std::vector<Listed>& plans, const PlansOptions& options, cons
 void check_name(const std::string& name) {
   if (plan::about(name) != nullptr || name.find_first_of("./") != std::string::npos) return;
   const std::string meant = closest_name(name, plan::builtin_plan_names());
-  fail(Fault::bad_request, "There is no plan ", quoted(name), meant.empty() ? "" : "; did you mean " + meant + "?",
+  fail(Fault::bad_request, "There is no plan ", in_quotes(name), meant.empty() ? "" : "; did you mean " + meant + "?",
        meant.empty() ? "; `lithe plans` lists them." : " `lithe plans` lists all.");
 }
 

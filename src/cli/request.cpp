@@ -62,14 +62,14 @@ std::string read_text(const std::string& file) {
   std::ifstream opened;
   if (file != "-") {
     opened.open(file, std::ios::binary);
-    require(opened.good(), Fault::bad_file, "The prompt file ", quoted(file), " can't be opened; check its path.");
+    require(opened.good(), Fault::bad_file, "The prompt file ", in_quotes(file), " can't be opened; check its path.");
   }
   std::istream& in = file == "-" ? std::cin : opened;
   std::string text(kMaxPromptBytes + 1, '\0');
   in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  require(!in.bad(), Fault::bad_file, "The prompt ", quoted(file), " can't be read.");
+  require(!in.bad(), Fault::bad_file, "The prompt ", in_quotes(file), " can't be read.");
   text.resize(static_cast<std::size_t>(in.gcount()));
-  require(text.size() <= kMaxPromptBytes, Fault::bad_file, "The prompt ", quoted(file), " is larger than 16 MiB.");
+  require(text.size() <= kMaxPromptBytes, Fault::bad_file, "The prompt ", in_quotes(file), " is larger than 16 MiB.");
   return text;
 }
 

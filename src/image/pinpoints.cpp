@@ -57,11 +57,11 @@ Json pairs_of_range(const std::string& text, const JsonView& config, int64_t sid
     return count && count->across >= 1 && count->down >= 1 && count->across <= 1024 && count->down <= 1024;
   };
   const bool is_range = holds(first) && holds(last) && first->across <= last->across && first->down <= last->down;
-  require(is_range, Fault::bad_file, config.source(), ": '", kKey, "' is ", lithe::quoted(text),
+  require(is_range, Fault::bad_file, config.source(), ": '", kKey, "' is ", in_quotes(text),
           ", expected a range such as \"(1x1),...,(6x6)\"");
   const int64_t pairs = (last->across - first->across + 1) * (last->down - first->down + 1);
   require(pairs <= static_cast<int64_t>(kMaxPinpoints), Fault::bad_file, config.source(), ": '", kKey, "' is ",
-          lithe::quoted(text), ", which are ", pairs, " pairs; at most ", kMaxPinpoints, " are read");
+          in_quotes(text), ", which are ", pairs, " pairs; at most ", kMaxPinpoints, " are read");
   Json list = Json::array();
   for (int64_t across = first->across; across <= last->across; ++across) {
     for (int64_t down = first->down; down <= last->down; ++down) list.push_back({across * side, down * side});
@@ -88,7 +88,7 @@ std::vector<Size> read_pinpoints(const JsonView& config, Dialect dialect, int64_
     const bool integers =
         pair.is_array() && pair.size() == 2 && pair[0].is_number_integer() && pair[1].is_number_integer();
     require(integers, Fault::bad_file, config.source(), ": '", kKey, "' must hold pairs of pixels, got ",
-            lithe::quoted(pair.dump()));
+            in_quotes(pair.dump()));
     Size size{pair[0].get<int64_t>(), pair[1].get<int64_t>()};
     if (dialect == Dialect::transformers) std::swap(size.width, size.height);
     require(std::min(size.width, size.height) > 0 && std::max(size.width, size.height) <= kMaxPinpoint, Fault::bad_file,

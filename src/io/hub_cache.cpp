@@ -121,9 +121,8 @@ std::optional<fs::path> cached_snapshot(const HubName& name) {
   const std::string commit = is_there(reference) ? first_line(reference) : name.revision;
   const fs::path snapshot = folder / "snapshots" / commit;
   const bool is_plain = !commit.empty() && commit.find('/') == commit.npos && commit != "." && commit != "..";
-  require(is_plain && is_there(snapshot), Fault::bad_file, folder.string(), ": the revision ",
-          lithe::quoted(name.revision), " is not in the cache, which holds ", names_in(folder / "refs"), "; run `",
-          download_command(name), "`");
+  require(is_plain && is_there(snapshot), Fault::bad_file, folder.string(), ": the revision ", in_quotes(name.revision),
+          " is not in the cache, which holds ", names_in(folder / "refs"), "; run `", download_command(name), "`");
   const std::string missing = missing_file(snapshot);
   require(missing.empty(), Fault::bad_file, snapshot.string(), ": the download of ", name.text(), " is not complete, ",
           printable(missing), " is missing; run `", download_command(name), "` again");

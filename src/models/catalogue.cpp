@@ -33,7 +33,7 @@ std::string known_types() {
   require(!type.empty(), Fault::bad_file, config.source(), ": has no 'model_type'; supported are ", known_types());
   static const std::set<std::string> kLanguageModels{"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "phi3"};
   const bool only_text = kLanguageModels.contains(type);
-  fail(Fault::bad_file, config.source(), ": the model_type ", lithe::quoted(type),
+  fail(Fault::bad_file, config.source(), ": the model_type ", in_quotes(type),
        only_text ? " is a language model without a vision tower" : " is not supported", "; supported are ",
        known_types(), " (LLaVA-1.5, LLaVA-NeXT and p-MoD over LLaMA, Vicuna or Mistral)");
 }

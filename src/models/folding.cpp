@@ -106,12 +106,12 @@ class FoldedFile {
 
   static Tensor rounded(const Tensor& exact, const Made& made, double& rounding) {
     const double largest = exact.abs().max().item<double>();
-    require(std::isfinite(largest), Fault::bad_file, "the weight ", lithe::quoted(made.name),
+    require(std::isfinite(largest), Fault::bad_file, "the weight ", in_quotes(made.name),
             " holds numbers that are not finite, in the model or in what is folded into it");
     Tensor held = exact.to(made.weight->type).contiguous();
     if (made.weight->type != at::kFloat) {
       const double moved = (held.to(at::kDouble) - exact).abs().max().item<double>();
-      require(std::isfinite(moved), Fault::bad_request, "the folded weight ", lithe::quoted(made.name), " reaches ",
+      require(std::isfinite(moved), Fault::bad_request, "the folded weight ", in_quotes(made.name), " reaches ",
               largest, ", which float16 cannot hold; fold with --weights bfloat16 or float32");
       if (largest > 0) rounding = std::max(rounding, moved / largest);
     }

@@ -169,7 +169,7 @@ void LoraFolder::check_whole() const {
   for (const std::string& module : config_.whole) {
     const auto first = ends.lower_bound(module + ".");
     const bool found = first != ends.end() && first->starts_with(module + ".");
-    require(found, Fault::bad_file, files_.front()->path().string(), ": holds no tensor of ", lithe::quoted(module),
+    require(found, Fault::bad_file, files_.front()->path().string(), ": holds no tensor of ", in_quotes(module),
             ", which 'modules_to_save' of ", kConfig, " lists");
   }
 }

@@ -48,15 +48,15 @@ std::string beginning(const fs::path& file) {
 /// A file was given in place of a folder.
 [[noreturn]] void fail_for_file(const fs::path& file, const std::string& wanted) {
   const std::string bytes = beginning(file);
-  const auto refuse = [&](const std::string& why) { fail(Fault::bad_file, lithe::quoted(file.string()), " ", why); };
+  const auto refuse = [&](const std::string& why) { fail(Fault::bad_file, in_quotes(file.string()), " ", why); };
   if (bytes.starts_with("GGUF"))
     refuse("is a GGUF file, which other programs read; give " + wanted + " in the format of Hugging Face or LLaVA");
   if (bytes.starts_with("version https://git-lfs"))
     refuse("is a Git LFS pointer, not the file itself; run `git lfs pull` in its folder, and give that folder");
   const std::string ending = file.extension().string();
   if (ending == ".safetensors" || ending == ".bin" || ending == ".pth" || ending == ".json")
-    refuse("is one file of a model; give its folder, " + lithe::quoted(plain(file).parent_path().string()));
-  fail(Fault::bad_file, lithe::quoted(file.string()), " is not a folder; give ", wanted);
+    refuse("is one file of a model; give its folder, " + in_quotes(plain(file).parent_path().string()));
+  fail(Fault::bad_file, in_quotes(file.string()), " is not a folder; give ", wanted);
 }
 
 fs::path folder_named(const std::string& name, const std::string& wanted) {
@@ -64,12 +64,12 @@ fs::path folder_named(const std::string& name, const std::string& wanted) {
   if (fs::is_directory(name, ignored)) return plain(name);
   if (fs::exists(name, ignored)) fail_for_file(name, wanted);
   const std::optional<io::HubName> hub = io::parse_hub_name(name);
-  require(hub.has_value(), Fault::bad_file, "There is no folder ", lithe::quoted(name), "; give ", wanted,
+  require(hub.has_value(), Fault::bad_file, "There is no folder ", in_quotes(name), "; give ", wanted,
           ", or a name on the Hugging Face hub (owner/name) that was downloaded before");
   const std::optional<fs::path> snapshot = io::cached_snapshot(*hub);
-  require(snapshot.has_value(), Fault::bad_file, lithe::quoted(name),
-          " is neither a folder nor in the Hugging Face cache ", io::hub_cache().string(),
-          "; if it is a name on the hub, download it with `", io::download_command(*hub), "`");
+  require(snapshot.has_value(), Fault::bad_file, in_quotes(name), " is neither a folder nor in the Hugging Face cache ",
+          io::hub_cache().string(), "; if it is a name on the hub, download it with `", io::download_command(*hub),
+          "`");
   return *snapshot;
 }
 
@@ -77,7 +77,7 @@ fs::path folder_named(const std::string& name, const std::string& wanted) {
 
 fs::path demo_folder() {
   if (const char* const named = std::getenv("LITHE_MODELS")) {
-    require(holds_models(named), Fault::bad_file, "LITHE_MODELS names ", lithe::quoted(named),
+    require(holds_models(named), Fault::bad_file, "LITHE_MODELS names ", in_quotes(named),
             ", which does not hold the demo models; point it at Lithe's models folder.");
     return named;
   }

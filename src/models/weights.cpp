@@ -222,7 +222,7 @@ void require_held(const at::Tensor& held, const at::Tensor& mapped, const std::s
   };
   if (held.numel() == 0 || !std::isinf(largest(held))) return;
   const double in_file = largest(mapped);
-  require(std::isinf(in_file), Fault::bad_request, "the weight ", lithe::quoted(name), " reaches ", in_file,
+  require(std::isinf(in_file), Fault::bad_request, "the weight ", in_quotes(name), " reaches ", in_file,
           ", which float16 cannot hold; use --weights bfloat16 or float32");
 }
 

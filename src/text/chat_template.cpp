@@ -28,7 +28,7 @@ std::optional<std::string> default_in_list(const Json& list, const std::string& 
   for (const Json& item : list) {
     const JsonView named(item, where);
     if (named.text("name") == kDefault) return named.text("template");
-    names += (names.empty() ? "" : ", ") + lithe::quoted(named.text("name"));
+    names += (names.empty() ? "" : ", ") + in_quotes(named.text("name"));
   }
   return std::nullopt;
 }
@@ -36,7 +36,7 @@ std::optional<std::string> default_in_list(const Json& list, const std::string& 
 /// The same of an object of templates by their names.
 std::optional<std::string> default_in_object(const Json& object, const std::string& where, std::string& names) {
   if (object.contains(kDefault)) return JsonView(object, where).text(kDefault);
-  for (const auto& item : object.items()) names += (names.empty() ? "" : ", ") + lithe::quoted(item.key());
+  for (const auto& item : object.items()) names += (names.empty() ? "" : ", ") + in_quotes(item.key());
   return std::nullopt;
 }
 
@@ -125,7 +125,8 @@ std::optional<ChatTemplate> ChatTemplate::open(const fs::path& folder) {
   for (const char* name : {"processor_config.json", "chat_template.json"}) {
     if (auto source = template_in(folder / name)) return from_source(*source, (folder / name).string());
   }
-  if (const auto jinja = jinja_in(folder)) return from_source(read_regular_file(*jinja, kMaxSourceBytes), jinja->string());
+  if (const auto jinja = jinja_in(folder))
+    return from_source(read_regular_file(*jinja, kMaxSourceBytes), jinja->string());
   const fs::path settings = folder / "tokenizer_config.json";
   if (auto source = template_in(settings)) return from_source(*source, settings.string());
   return std::nullopt;

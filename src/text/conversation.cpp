@@ -31,7 +31,7 @@ std::vector<Turn> turns_of(const Conversation& conversation, std::span<const Mes
   for (const Message& message : messages) {
     const bool user = message.role == "user";
     require(user || message.role == "assistant", Fault::bad_request, "conversation ", conversation.name, ": role ",
-            lithe::quoted(message.role), " is not system (in front), user or assistant");
+            in_quotes(message.role), " is not system (in front), user or assistant");
     if (turns.empty() && !user) continue;
     require(turns.empty() || turns.back().user != user, Fault::bad_request, "conversation ", conversation.name,
             ": two ", message.role, " messages in a row; user and assistant must take turns");

@@ -118,7 +118,7 @@ const Conversation& conversation_named(std::string_view name) {
   }
   std::string known;
   for (const Conversation& conversation : kConversations) known += concat(known.empty() ? "" : ", ", conversation.name);
-  fail(Fault::bad_request, "there is no conversation ", lithe::quoted(name), "; known are ", known);
+  fail(Fault::bad_request, "there is no conversation ", in_quotes(name), "; known are ", known);
 }
 
 std::vector<std::string> conversation_names() {

@@ -6,7 +6,7 @@
 namespace lithe::text {
 
 Pattern::Pattern(const std::string& source, std::string origin, const PatternFrame& frame)
-    : origin_(std::move(origin) + " " + lithe::quoted(source)) {
+    : origin_(std::move(origin) + " " + in_quotes(source)) {
   LithePattern* opened = nullptr;
   LitheBytes error{};
   const int code = lithe_pattern_open(source.data(), source.size(), frame.before.data(), frame.before.size(),
@@ -19,7 +19,7 @@ std::optional<std::string> Pattern::number_in(const std::string& text) const {
   bool fits = false;
   LitheBytes number{}, error{};
   const int code = lithe_pattern_match(pattern_.get(), text.data(), text.size(), &fits, &number, &error);
-  check_rust(code, error, Fault::bad_file, origin_ + " cannot be matched with " + lithe::quoted(text));
+  check_rust(code, error, Fault::bad_file, origin_ + " cannot be matched with " + in_quotes(text));
   std::string held = take_rust(number);
   return fits ? std::optional(std::move(held)) : std::nullopt;
 }

@@ -13,7 +13,7 @@ namespace {
 TEST(Printable, LeavesOrdinaryTextAsItIs) {
   EXPECT_EQ(printable("photo of Zoë's 猫.png"), "photo of Zoë's 猫.png");
   EXPECT_EQ(printable(""), "");
-  EXPECT_EQ(quoted("a b"), "\"a b\"");
+  EXPECT_EQ(in_quotes("a b"), "\"a b\"");
 }
 
 TEST(Printable, EscapesWhatATerminalWouldObey) {
