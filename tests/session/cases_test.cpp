@@ -93,7 +93,7 @@ class Case : public ::testing::TestWithParam<std::string> {
 
   /// Of the prompt's last row.
   static at::Tensor last_logits(const models::Model& model, const PromptRows& prompt) {
-    Generation generation(model, model.plan);
+    Generation generation(model, std::make_shared<const plan::Plan>(model.plan));
     const at::Tensor hidden = generation.prefill(prompt.embeddings, prompt.kinds, {});
     return model.decoder.logits(hidden.narrow(0, hidden.size(0) - 1, 1))[0];
   }
