@@ -120,7 +120,7 @@ TEST(Run, RefusesAHeatMapBeforeTheAnswer) {
     EXPECT_EQ(ran.out, "");
   }
   EXPECT_EQ(std::filesystem::file_size(picture), std::filesystem::file_size(kPicture));
-  expect_refusal(lithe({"run", "demo", "--image", kPicture, "--heat-map", "", kQuestion}), 2, "--heat-map");
+  expect_refusal(lithe({"run", "demo", "--image", kPicture, "--heat-map", "", kQuestion}), 2, "empty");
   // Plans under which every vision token runs every layer.
   for (const char* plan : {"dense", "vision-attention-skip", "kv-compression"}) {
     const Ran ran = lithe({"run", "demo", "--plan", plan, "--image", kPicture, "--heat-map", "x.png", kQuestion});

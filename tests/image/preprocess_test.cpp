@@ -190,7 +190,7 @@ TEST(Preprocess, RefusesBrokenFiles) {
                                                                    {"image_grid_pinpoints", "[]"},
                                                                    {"image_grid_pinpoints", "[[1]]"},
                                                                    {"image_grid_pinpoints", "[[0, 8]]"},
-                                                                   {"image_grid_pinpoints", "\"(1x1),(2x2)\""},
+                                                                   {"image_grid_pinpoints", "\"(2x2),(1x1)\""},
                                                                    {"do_resize", "3"},
                                                                    {"rescale_factor", "\"a\""},
                                                                    {"image_processor", "[]"}};
