@@ -32,12 +32,9 @@ Error not_finite(const models::Model& model, const std::string& what) {
     if (error || !weight.tensor.defined() || !weight.tensor.is_floating_point()) return;
     const std::optional<double> value = bad_value(weight.tensor);
     if (!value) return;
-    const bool overflow = std::isinf(*value) && weight.tensor.scalar_type() == at::kHalf;
-    error.emplace(overflow ? Fault::bad_request : Fault::bad_file,
-                  concat(where, ": ", what, " are not finite numbers, because the weight ", weight.name, " holds ",
-                         std::isnan(*value) ? "NaN" : "infinity",
-                         overflow ? " as float16; hold the weights as bfloat16 or float32."
-                                  : "; the file is damaged, so fetch or export the model again."));
+    error.emplace(Fault::bad_file, concat(where, ": ", what, " are not finite numbers, because the weight ",
+                                          weight.name, " holds ", std::isnan(*value) ? "NaN" : "infinity",
+                                          "; the file is damaged, so fetch or export the model again."));
   });
   return error.value_or(
       Error(Fault::bad_file, concat(where, ": ", what,

@@ -174,7 +174,7 @@ TEST(Batch, RefusesInOneSentence) {
   expect(lithe({"batch", "demo", (at / "no.jsonl").string(), "-o", out}), 3, "no.jsonl");
   expect(lithe({"batch", "demo", in, "-o", in}), 2, "input");
   expect(lithe({"batch", "demo", in, "-o", ""}), 2, "--output is empty");
-  expect(lithe({"batch", "demo", in, "-o", std::string(300, 'x')}), 3, "File name too long");
+  expect(lithe({"batch", "demo", in, "-o", std::string(300, 'x')}), 2, "File name too long");
   expect(lithe({"batch", "demo", in, "-o", out, "--batch-size", "0"}), 2, "--batch-size");
   expect(lithe({"batch", "demo", in, "-o", out, "--memory", "-1"}), 2, "--memory");
   expect(lithe({"batch", "demo", in, "-o", out, "--top-p", "-1"}), 2, "top-p");

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 #include <filesystem>
+#include <fstream>
 
 #include "base/error.h"
 #include "cli/answer_watch.h"
@@ -15,8 +16,12 @@ const std::string kTiny = LITHE_TEST_DATA "/golden/hf_llava15/checkpoint";
 constexpr const char* kLong = "3900";  // tokens: longer than a tenth of a second, which progress waits
 
 TEST(Terminal, AnAnswerShowsItsProgressAndCtrlCEndsIt) {
-  Terminal run({"run", kTiny, "--raw-prompt", "--json", "-n", kLong, "USER: What is the capital of France? ASSISTANT:"},
-               scratch() / "state", "xterm");
+  const std::filesystem::path endless = scratch() / "endless";  // no token of its vocabulary ends an answer
+  std::filesystem::copy(kTiny, endless, std::filesystem::copy_options::recursive);
+  std::ofstream(endless / "generation_config.json") << R"({"eos_token_id": 1000000})";
+  Terminal run(
+      {"run", endless, "--raw-prompt", "--json", "-n", kLong, "USER: What is the capital of France? ASSISTANT:"},
+      scratch() / "state", "xterm");
   run.until("answer: token ");
   run.until(concat("of at most ", kLong));
   run.type(kCtrlC);

@@ -131,7 +131,7 @@ class Fold : public ::testing::Test {
   }
 
   io::SafetensorsFile traced(Session& session, const Prompt& prompt) {
-    const fs::path file = temp_ / "trace.safetensors";
+    const fs::path file = temp_ / concat("trace-", traces_++, ".safetensors");
     write_trace(session, request_of(session, prompt), {.max_tokens = 12, .ignore_eos = true}, file);
     return io::open_safetensors(file);
   }
@@ -200,6 +200,7 @@ class Fold : public ::testing::Test {
   }
 
   fs::path temp_;
+  int64_t traces_ = 0;
 };
 
 TEST_F(Fold, EasForEveryRequest) {
@@ -248,7 +249,6 @@ TEST_F(Fold, WeightsThatOverflowAreRefused) {
     FAIL() << "nothing was thrown";
   } catch (const Error& error) {
     EXPECT_EQ(error.fault(), Fault::bad_request);
-    EXPECT_NE(std::string(error.what()).find(out().string()), std::string::npos) << error.what();
     EXPECT_NE(std::string(error.what()).find("bfloat16 or float32"), std::string::npos) << error.what();
   }
   EXPECT_FALSE(fs::exists(out()));
