@@ -32,17 +32,18 @@ constexpr const char* kDescription =
     R"(Answers the requests of a JSONL file, several at a time.
 
 Each line of IN is a request: {"id", "image" or "images", "prompt"}. It may also hold "plan" and "max_tokens", which replace
-the flags. Other keys are ignored; null is as good as absent. Paths of pictures start at the folder of IN; if IN is a pipe,
-at the folder that lithe runs in.
+the flags. Other keys are ignored. null means the same as no key. Paths of pictures are relative to the folder of IN. If IN
+is a pipe, they are relative to the current folder.
 
 Each line of the output is {"id", "answer", "tokens", "stop", "prompt_tokens", "vision_tokens"}. If a request fails, its line
-is {"id", "line", "error"}, and the others go on. Lines are written as soon as answers are done, so their order may differ.
+is {"id", "line", "error"}, and the others continue. Each line is written as soon as its answer is done, so the order may
+differ from that of IN.
 
-If the output file exists, it is continued: requests with an answer are skipped, by their id. Requests that failed run
-again, and the new line replaces the error. Ctrl-C ends the batch (exit code 130); the same command continues it.
+If the output file exists, it is continued: requests that have an answer are skipped, by their id. Requests that failed run
+again, and the new line replaces the error. Ctrl-C ends the batch (exit code 130). The same command continues it.
 
-Each answer is the one that `lithe run` gives, up to the rounding of float32. A request starts when the most memory that it
-may need (keys, values, activations) fits into --memory beside the others.)";
+Each answer is the one that `lithe run` gives, up to the rounding of float32. --memory limits keys, values and activations. A
+request waits until its largest possible need fits beside the running requests.)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe batch demo questions.jsonl -o answers.jsonl
@@ -264,7 +265,8 @@ Action declare_batch(CLI::App& app) {
   const auto options = std::make_shared<BatchOptions>();
   app.description(kDescription);
   app.footer(kFooter);
-  app.add_option("MODEL", options->model, "Model folder, or demo, or demo-dense")->required();
+  app.add_option("MODEL", options->model, "Model folder, name in the Hugging Face cache, demo, or demo-dense")
+      ->required();
   app.add_option("IN", options->input, "Requests, one JSON object a line")->required();
   app.add_option("-o,--output", options->output, "Answers, one JSON object a line; an existing file is continued")
       ->type_name("FILE")

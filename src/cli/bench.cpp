@@ -25,19 +25,20 @@ namespace lithe::cli {
 namespace {
 
 constexpr const char* kDescription =
-    R"(Times image encode, prefill (pp and the number of tokens) and decode (tg and the number), dense beside the plan.
+    R"(Measures the time of image encode, prefill and decode, dense beside the plan.
 
-Each round runs dense, the plan, and dense again. The two dense runs differ only by chance: smaller differences (the A/A
-spread) mean nothing on this machine. The prompt is random. Before anything is reported, lithe checks that each layer's KV
-cache holds as many tokens as the plan counts.
+The tests are called pp (prefill) and tg (decode), followed by the number of tokens. Each round runs dense, the plan, and
+dense again. The two dense runs differ only by chance. This difference is the A/A spread; a smaller difference between dense
+and the plan means nothing. The prompt is random. Before it measures, lithe checks that each layer's KV cache holds as many
+tokens as the plan counts.
 
-`operations` is the plan's share of the dense operations, `bytes read` its share of the bytes that decoding reads (weights,
-keys, values). `measured / counted` compares the measured ratio with the larger of the two shares.
---no-prefill decodes after a made-up cache, which saves the prefill of long prompts.
---against feed-forward compares a plan without attention with the bare feed-forward networks and norms; what the plan needs
-more is the cost of the engine.
+`operations` is the plan's share of the dense operations. `bytes read` is its share of the bytes that decoding reads
+(weights, keys, values). `measured / counted` divides the measured ratio by the larger of the two shares.
+--no-prefill decodes after a made-up cache, so a long prompt need not be computed.
+--against feed-forward is for plans without attention. It compares them with the bare feed-forward networks and norms. The
+difference is the cost of the engine.
 --batch-sizes runs several prompts at a time, as `lithe batch` does.
---shape uses random weights and as few layers as you like: llava-1.5-7b, llava-1.5-13b, llava-next-7b.)";
+--shape uses random weights and as few layers as you like. The shapes are llava-1.5-7b, llava-1.5-13b and llava-next-7b.)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe bench demo --rounds 3
@@ -185,7 +186,7 @@ Action declare_bench(CLI::App& app) {
   const auto options = std::make_shared<BenchOptions>();
   app.description(kDescription);
   app.footer(kFooter);
-  app.add_option("MODEL", options->model, "Model folder, or demo, or demo-dense");
+  app.add_option("MODEL", options->model, "Model folder, name in the Hugging Face cache, demo, or demo-dense");
   app.add_option("--shape", options->shape, "A published shape with random weights")->type_name("NAME");
   add_count(app, options->layers,
             {.names = "--layers",

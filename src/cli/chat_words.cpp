@@ -25,9 +25,9 @@ struct Entry {
 
 constexpr Entry kWords[] = {
     {"/image", ChatWord::image, Argument::needed, "/image FILE",
-     "attach a picture to the next message; several in order"},
+     "attach a picture to the next message; several keep their order"},
     {"/plan", ChatWord::plan, Argument::optional, "/plan [NAME|FILE]",
-     "choose a skip plan (own: the model's); alone, print which one runs"},
+     "set the skip plan (own: the model's); alone, print the current plan"},
     {"/reset", ChatWord::reset, Argument::none, "/reset", "forget the conversation and its pictures"},
     {"/help", ChatWord::help, Argument::none, "/help", "print this"},
     {"/quit", ChatWord::quit, Argument::none, "/quit", "end (also Ctrl-D); Ctrl-C ends an answer"},
@@ -107,8 +107,8 @@ std::string chat_help() {
   std::string text;
   for (const Entry& entry : kWords) text += fmt::format("  {:<20}{}\n", entry.usage, entry.what);
   return text +
-         "Anything else is a message; one of several lines stands between \"\"\" and \"\"\". Where it holds "
-         "no <image>, its pictures stand in front of it.\n";
+         "Anything else is a message. Begin and end a message of several lines with \"\"\". If it holds no "
+         "<image>, its pictures come before the text.\n";
 }
 
 }  // namespace lithe::cli

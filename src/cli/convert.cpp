@@ -21,17 +21,17 @@ constexpr const char* kDescription =
     R"(Writes a copy of a model folder in the Hugging Face layout, in LLaVA's original layout, or in the layout that it has.
 
 The weights of .bin, .pth and sharded files become one model.safetensors, which opens faster; their types are kept. The new
-folder gives the same answers. p-MoD routers, EAS adapters and rules that the layout has no keys for are stored under
-Lithe's own names, which other programs ignore; lithe then prints a note. docs/checkpoints.md lists the names. DIR must not
-exist. If anything fails, DIR is not written.)";
+folder gives the same answers. A layout may have no keys for p-MoD routers, EAS adapters or some rules. These are stored
+under Lithe's own names, and lithe prints a note, since other programs ignore them. docs/checkpoints.md lists the names. DIR
+must not exist. If anything fails, DIR is not written.)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe convert ~/llava-v1.5-7b -o llava-1.5-7b-hf
   lithe convert ~/llava-1.5-7b-hf --to original -o llava-v1.5-7b
   lithe convert demo --to same -o demo-again
 
-With --to hf the vision tower is written into the same file, with --to original into DIR/vision_tower. With --to same a
-tower beside SRC is not copied, so write DIR beside SRC in that case.
+With --to hf the vision tower is written into the same file. With --to original it is written into DIR/vision_tower. With
+--to same a tower beside SRC is not copied, so write DIR beside SRC in that case.
 
 Exit codes: 0 done, 130 interrupted, 2 impossible request, 3 bad file, 1 anything else.)";
 
@@ -80,7 +80,7 @@ Action declare_convert(CLI::App& app) {
   const auto flags = std::make_shared<ConvertFlags>();
   app.description(kDescription);
   app.footer(kFooter);
-  app.add_option("SRC", flags->source, "Model folder, or demo, or demo-dense")->required();
+  app.add_option("SRC", flags->source, "Model folder, name in the Hugging Face cache, demo, or demo-dense")->required();
   app.add_option("-o,--output", flags->out, "The folder to write; it must not exist")->type_name("DIR")->required();
   app.add_option("--to", flags->to, "hf (Hugging Face, default), original (LLaVA's own) or same (as SRC)")
       ->type_name("LAYOUT");

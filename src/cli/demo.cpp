@@ -22,12 +22,11 @@ namespace lithe::cli {
 namespace {
 
 constexpr const char* kDescription =
-    R"(Shows what skipping does: two small shipped models, one dense and one with p-MoD layers, look at a shipped picture.
+    R"(Shows what skipping does. Two small shipped models, one dense and one with p-MoD layers, answer questions about a picture.
 
-lithe prints both models' answers to a few questions with their times, the vision tokens that each layer keeps, and the size
-of the KV caches. It writes a heat map of the kept patches. A model this small gains little time, so the same comparison
-follows at the width of LLaVA-1.5-7B: two layers with random weights, on this machine. Ctrl-C ends it; the answers are
-printed before.)";
+lithe prints the answers and times of both models, the vision tokens that each layer keeps, and the size of the KV caches. It
+writes a heat map of the kept patches. Such a small model gains little time. So lithe then makes the same comparison at the
+width of LLaVA-1.5-7B, with two layers of random weights. Ctrl-C ends this comparison; the answers are printed before it.)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe demo

@@ -20,10 +20,10 @@ constexpr const char* kDescription =
     R"(Merges LoRA and a model's adapters into its weights, and writes a new model folder in the same layout. Give the LoRA with
 --lora, or give a PEFT folder as MODEL; its base model is then read too.
 
-LoRA is merged completely. An adapter that replaces an attention (PIA) has a gate and a token mean that depend on the
-prompt; that part can't be merged and is stored as a small low-rank matrix. With --freeze, the gate and the mean of the given
-prompt are used for all requests: every adapter of the decoder is then merged, and answers to other prompts differ a little.
-Adapters of a vision tower are not merged.
+LoRA is merged completely. The adapter that replaces an attention (PIA) has a gate and a token mean that depend on the
+prompt. This part can't be merged; it is stored as a small low-rank matrix. With --freeze, the gate and the mean of the given
+prompt are used for all requests. Then every adapter of the decoder is merged, and answers to other prompts differ a little.
+Adapters of a vision tower are never merged.
 
 The merged model is then compared with the original on the prompt, and the largest difference of the logits is printed. If
 weights are stored in 16 bits, merging rounds them once; the largest change of a weight is then printed too.)";

@@ -21,8 +21,8 @@ constexpr const char* kDescription =
     R"(Prints a model's architecture, parameters and memory, and what a plan computes.
 
 The plan is printed as a table of layers: attention on or off, vision tokens kept, operations and KV bytes, and totals
-beside dense. docs/counting.md says how they are counted. --shape needs no weights: llava-1.5-7b, llava-1.5-13b,
-llava-next-7b.)";
+beside dense. docs/counting.md says how they are counted. --shape needs no weights. The shapes are llava-1.5-7b,
+llava-1.5-13b and llava-next-7b.)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe inspect demo
@@ -137,10 +137,10 @@ Action declare_inspect(CLI::App& app) {
   const auto options = std::make_shared<InspectOptions>();
   app.description(kDescription);
   app.footer(kFooter);
-  app.add_option("MODEL", options->model, "Model folder, or demo, or demo-dense");
+  app.add_option("MODEL", options->model, "Model folder, name in the Hugging Face cache, demo, or demo-dense");
   app.add_option("--shape", options->shape, "A published shape instead of a model")->type_name("NAME");
   app.add_option("--plan", options->plan,
-                 "Skip plan: a name or a JSON file (default: the model's own; of a shape p-mod)")
+                 "Skip plan: a name or a JSON file (default: the model's own; with --shape, p-mod)")
       ->type_name("NAME|FILE");
   add_prompt_shape(app, options->prompt);
   add_count(app, options->kv_bytes_per_value,

@@ -38,7 +38,7 @@ constexpr Command kCommands[] = {
 };
 
 constexpr const char* kDescription =
-    "lithe runs vision-language models and skips computation they do not need.\n"
+    "lithe runs vision-language models and skips computation that they do not need.\n"
     "`lithe help COMMAND` describes a command.";
 
 /// In the list of commands, CLI11 prints the first line of a command's description. The list gets the summary instead.

@@ -23,15 +23,16 @@ namespace {
 constexpr const char* kDescription =
     R"(Answers a question about pictures, or chats about them.
 
-The answer is written to stdout as it is generated. MODEL is a model folder, or `demo` (a small shipped model with p-MoD
-layers) or `demo-dense` (the same without). The prompt is PROMPT. Without PROMPT it is read from stdin if that is a pipe
-or a file; one newline at its end is dropped, except with --raw-prompt.
+The answer is written to stdout as it is generated. MODEL is a model folder, a name in the local Hugging Face cache
+(owner/name), `demo` (a small shipped model with p-MoD layers), or `demo-dense` (the same model without them). The prompt is
+PROMPT. Without PROMPT it is read from stdin if stdin is a pipe or a file. One newline at its end is dropped, except with
+--raw-prompt.
 
-Without PROMPT on a terminal, lithe chats: several turns, several pictures. --image goes with the first message, /image
-FILE with the next one; /help lists the other commands, Ctrl-D ends. Each answer is the one that `lithe run` gives for the
-whole conversation; what earlier turns computed is reused.
+Without PROMPT on a terminal, lithe starts a chat of several turns and pictures. --image attaches a picture to the first
+message, /image FILE to the next one. /help lists the other commands. Ctrl-D ends the chat. Each answer is the one that
+`lithe run` gives for the whole conversation. What earlier turns computed is reused.
 
-Ctrl-C ends the answer after the layer or token at hand (exit code 130; in a chat the next turn begins).)";
+Ctrl-C ends the answer after the current layer or token (exit code 130; a chat goes on with the next turn).)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe run demo --image models/images/901.png "what is the color of the rectangle?"
@@ -134,7 +135,8 @@ Action declare_run(CLI::App& app) {
   const auto options = std::make_shared<RunOptions>();
   app.description(kDescription);
   app.footer(kFooter);
-  app.add_option("MODEL", options->model, "Model folder, or demo, or demo-dense")->required();
+  app.add_option("MODEL", options->model, "Model folder, name in the Hugging Face cache, demo, or demo-dense")
+      ->required();
   app.add_option("PROMPT", options->prompt, "The question; without it, stdin, or on a terminal a chat");
   add_question(app, options->question);
   app.add_option("--heat-map", options->heat_map, "Write a PNG picture of the patches that each layer kept")

@@ -8,8 +8,8 @@ void add_sampling(CLI::App& app, SamplingOptions& options) {
   const std::string group = "Sampling";
   const DecimalFlag temperature{.names = "--temp",
                                 .what =
-                                    "Temperature. 0: take the best token (default: as generation_config.json "
-                                    "says, else 0)",
+                                    "Temperature. 0: take the best token (default: that of generation_config.json, "
+                                    "else 0)",
                                 .highest = 1000,
                                 .type_name = "T"};
   const DecimalFlag top_p{.names = "--top-p",
@@ -19,15 +19,16 @@ void add_sampling(CLI::App& app, SamplingOptions& options) {
   const DecimalFlag min_p{.names = "--min-p",
                           .what = "Draw only from tokens with at least P times the probability of the best",
                           .type_name = "P"};
-  const DecimalFlag penalty{.names = "--repeat-penalty",
-                            .what = "Divide the logits of tokens that were already there by R. 1: no penalty",
-                            .highest = 1000,
-                            .above_lowest = true,
-                            .type_name = "R"};
+  const DecimalFlag penalty{
+      .names = "--repeat-penalty",
+      .what = "Make tokens that are already in the text less likely, by the factor R. 1: no penalty",
+      .highest = 1000,
+      .above_lowest = true,
+      .type_name = "R"};
   const WholeFlag<int64_t> top_k{
       .names = "--top-k", .what = "Draw only from the K best tokens. 0: from all", .type_name = "K"};
   const WholeFlag<int64_t> max_tokens{.names = "-n,--max-tokens",
-                                      .what = "Most new tokens (default: as generation_config.json says, else 512)",
+                                      .what = "Most new tokens (default: that of generation_config.json, else 512)",
                                       .lowest = 1};
   add_decimal(app, options.temperature, temperature)->group(group);
   add_count(app, options.top_k, top_k)->group(group);

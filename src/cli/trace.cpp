@@ -68,7 +68,8 @@ Action declare_trace(CLI::App& app) {
   const auto flags = std::make_shared<TraceFlags>();
   app.description(kDescription);
   app.footer(kFooter);
-  app.add_option("MODEL", flags->model, "Model folder, or demo, or demo-dense")->required();
+  app.add_option("MODEL", flags->model, "Model folder, name in the Hugging Face cache, demo, or demo-dense")
+      ->required();
   add_question(app, flags->question);
   app.add_option("--prompt", flags->prompt, "The prompt")->type_name("TEXT");
   app.add_option("--prompt-file", flags->prompt_file, "A file with the prompt, taken byte for byte; - is stdin")

@@ -28,7 +28,7 @@ const std::vector<About>& builtin_plans() {
        .source = "the idea of SnapKV, arXiv 2404.14469, for vision tokens"},
       {.name = "p-mod",
        .skips = "Vision tokens, more in deeper layers. In each layer a router picks the tokens that run it; the others "
-                "pass it unchanged.",
+                "are only multiplied by their router weight.",
        .needs = "weights trained with p-MoD, with routers",
        .source = "p-MoD, progressive mixture of depths, arXiv 2412.04449",
        .trained = true,
