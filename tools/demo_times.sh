@@ -2,7 +2,7 @@
 # Says what `make demo` is about to do and how long that takes, leaving out what is done already.
 #
 #   tools/demo_times.sh VENV JOBS
-core_minutes=10 # measured: one core takes nine minutes to compile the program
+core_minutes=12 # measured: what one core takes to compile the program
 [ -x build/release/bin/lithe ] && exit 0
 echo "make demo compiles Lithe and answers questions about a picture. It takes:"
 ls -d "$1"/lib/python3*/site-packages/torch/lib >/dev/null 2>&1 ||

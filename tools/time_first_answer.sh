@@ -28,6 +28,6 @@ while IFS= read -r line; do
     '| is there a blue shape?'*) answered=$(since_start); say "first answers after $answered s (load $(load))" ;;
   esac
   echo "$line" >>"$work/demo.txt"
-done < <(in_root bash -c 'cd /root/lithe && time -p make demo 2>&1; echo "ended with $?"')
+done < <(in_root bash -c 'cd /root/lithe && { time -p make demo; } 2>&1; echo "ended with $?"')
 tail -n 1 "$work/demo.txt" | grep -qx 'ended with 0' || die "make demo failed: $(tail -n 5 "$work/demo.txt")"
 say "all after $(since_start) s (load $(load)); of the processor: $(sed -n 's/^\(user\|sys\) \([0-9]*\).*/\1 \2 s/p' "$work/demo.txt" | paste -sd' ')"
