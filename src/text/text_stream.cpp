@@ -2,8 +2,8 @@
 #include <cctype>
 #include <cstring>
 
-#include "text/tokenizer.h"
 #include "base/utf8.h"
+#include "text/tokenizer.h"
 
 namespace lithe::text {
 namespace {
