@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/printable.h"
 
 namespace lithe::io {
 namespace {
@@ -35,10 +36,8 @@ bool add(int64_t a, int64_t b, int64_t& sum) {
   return a >= 0 && b >= 0 && !__builtin_add_overflow(a, b, &sum);
 }
 
-std::string in_quotes(std::string_view name) {
-  std::string out = "'";
-  for (const char c : name.substr(0, kLongestName)) out += c >= 0x20 && c < 0x7f ? c : '?';
-  return out + (name.size() > kLongestName ? "...'" : "'");
+std::string name_in_quotes(std::string_view name) {
+  return concat("'", printable(name, kLongestName), "'");
 }
 
 }  // namespace lithe::io

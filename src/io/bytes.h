@@ -44,8 +44,7 @@ inline std::span<const std::byte> as_bytes(std::string_view text) {
   return std::as_bytes(std::span(text));
 }
 
-/// A name out of a file as it may stand in a sentence: quoted, printable ASCII with '?' for the rest, at most 120
-/// bytes.
-std::string in_quotes(std::string_view name);
+/// A name from a file as it may stand in a sentence: printable() between single quotes.
+std::string name_in_quotes(std::string_view name);
 
 }  // namespace lithe::io

@@ -39,7 +39,7 @@ Tensors open_file(const fs::path& path) {
   Tensors out =
       path.extension() == ".safetensors" ? parse_safetensors(bytes, Misaligned::keep).tensors : parse_torch(bytes);
   for (const auto& [name, tensor] : out) {
-    require(name.size() <= kLongestName, Fault::bad_file, path.string(), ": the name ", in_quotes(name),
+    require(name.size() <= kLongestName, Fault::bad_file, path.string(), ": the name ", name_in_quotes(name),
             " of a tensor has ", name.size(), " bytes, the limit is ", kLongestName);
   }
   return out;
@@ -48,7 +48,7 @@ Tensors open_file(const fs::path& path) {
 void check_shard_name(const std::string& shard, const std::string& where) {
   const bool plain =
       !shard.empty() && shard != "." && shard != ".." && shard.find_first_of(std::string("/\\\0", 3)) == shard.npos;
-  require(plain, Fault::bad_file, where, " stands in ", in_quotes(shard),
+  require(plain, Fault::bad_file, where, " stands in ", name_in_quotes(shard),
           ", which is not a file name in the same folder");
 }
 
@@ -58,8 +58,8 @@ Tensors open_all(const std::vector<fs::path>& files) {
   for (const fs::path& file : files) {
     for (auto& [name, tensor] : open_file(file)) {
       const auto [old, is_new] = out.emplace(name, std::move(tensor));
-      require(is_new, Fault::bad_file, file.string(), ": tensor ", in_quotes(name), " stands in ", old->second.file,
-              " too; remove the file that does not belong to the model");
+      require(is_new, Fault::bad_file, file.string(), ": tensor ", name_in_quotes(name), " stands in ",
+              old->second.file, " too; remove the file that does not belong to the model");
     }
   }
   return out;
@@ -74,15 +74,15 @@ Tensors open_index(const fs::path& path) {
   std::vector<fs::path> files;
   for (const std::string& shard : shards) {
     files.push_back(path.parent_path() / shard);
-    require(is_there(files.back()), Fault::bad_file, path.string(), ": the shard ", in_quotes(shard),
+    require(is_there(files.back()), Fault::bad_file, path.string(), ": the shard ", name_in_quotes(shard),
             " is missing; download it, or remove the index if the weights are in other files");
   }
   Tensors out = open_all(files);
   for (const auto& [name, shard] : places) {
     const auto tensor = out.find(name);
     const bool right = tensor != out.end() && tensor->second.file == (path.parent_path() / shard).string();
-    require(right, Fault::bad_file, path.string(), ": tensor ", in_quotes(name), " is not in ", in_quotes(shard),
-            ", where the index says it is; index and shards are of different models");
+    require(right, Fault::bad_file, path.string(), ": tensor ", name_in_quotes(name), " is not in ",
+            name_in_quotes(shard), ", where the index says it is; index and shards are of different models");
   }
   return out;
 }
@@ -148,7 +148,7 @@ std::string near_names(const Tensors& tensors, const std::string& name) {
   std::partial_sort(found.begin(), last, found.end());
   std::string out;
   for (auto near = found.begin(); near != last; ++near)
-    out += (out.empty() ? "; near names: " : ", ") + in_quotes(near->second);
+    out += (out.empty() ? "; near names: " : ", ") + name_in_quotes(near->second);
   return out;
 }
 
@@ -162,7 +162,7 @@ std::map<std::string, std::string> parse_shard_index(std::string_view text, cons
   require(!map->empty(), Fault::bad_file, source, ": 'weight_map' names no tensor");
   std::map<std::string, std::string> out;
   for (const auto& [name, shard] : map->items()) {
-    const std::string where = concat(source, ": tensor ", in_quotes(name));
+    const std::string where = concat(source, ": tensor ", name_in_quotes(name));
     require(shard.is_string(), Fault::bad_file, where, " has a shard that is not a string");
     check_shard_name(shard.get_ref<const std::string&>(), where);
     out[name] = shard.get<std::string>();
@@ -189,7 +189,7 @@ const TensorView* Checkpoint::find(const std::string& name) const {
 
 const TensorView& Checkpoint::at(const std::string& name) const {
   const TensorView* tensor = find(name);
-  require(tensor != nullptr, Fault::bad_file, path_.string(), ": the tensor ", in_quotes(name), " is missing",
+  require(tensor != nullptr, Fault::bad_file, path_.string(), ": the tensor ", name_in_quotes(name), " is missing",
           tensor == nullptr ? near_names(tensors_, name) : "");
   return *tensor;
 }

@@ -242,7 +242,7 @@ class PickleReader {
   // clang-format on
 
   [[noreturn]] void refuse(const std::string& global) const {
-    fail(Fault::bad_file, file_, ": the pickle would run ", in_quotes(global),
+    fail(Fault::bad_file, file_, ": the pickle would run ", name_in_quotes(global),
          "; only tensors and plain containers are read");
   }
 

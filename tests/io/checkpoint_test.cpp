@@ -46,7 +46,7 @@ TEST(Checkpoint, AShardNameLongerThanTheSystemAllowsIsMissing) {
   const TemporaryFolder folder;
   const std::string shard(5000, 'x');
   write_file(folder / "model.safetensors.index.json", R"({"weight_map": {"w": ")" + shard + R"("}})");
-  expect_refused([&] { Checkpoint::open(folder.path()); }, "xxx...' is missing");
+  expect_refused([&] { Checkpoint::open(folder.path()); }, "xxx' is missing");
   expect_refused([&] { Checkpoint::open(shard); }, ": no such file or folder");
 }
 

@@ -133,7 +133,7 @@ TEST(Safetensors, HostileFilesAreRefused) {
       {file_of("{" + good + "," + entry("x", "\"F32\"", "[2]", "[0,8]") + "}", 8), "inside the tensor before it"},
       {file_of("{\"__metadata__\":[]}", 0), "__metadata__ is not a JSON object"},
       {file_of("{\"__metadata__\":{\"a\":1}}", 0), "__metadata__ 'a' is not a string"},
-      {file_of("{\"a\\nb\":3}", 0), "tensor 'a?b' is not described"},
+      {file_of("{\"a\\nb\":3}", 0), "tensor 'a\\nb' is not described"},
   };
   for (const auto& [text, sentence] : cases) {
     expect_refused([&] { parse(text); }, sentence);
