@@ -79,8 +79,9 @@ std::string to_text(const FoldFlags& flags, const session::FoldReport& report) {
                         report.whole);
   }
   if (report.gains + report.adapters + report.adapters_left > 0) {
-    text += fmt::format("folded     {} gains of norms, {} adapters; {} adapters stay, as they depend on the prompt\n",
-                        report.gains, report.adapters, report.adapters_left);
+    text += fmt::format("folded     {} gains of norms, {} adapters\n", report.gains, report.adapters);
+    if (report.adapters_left > 0)
+      text += fmt::format("left       {} adapters, which depend on the prompt\n", report.adapters_left);
   }
   text += fmt::format("weights    {} -> {}\n", bytes_text(report.bytes_before), bytes_text(report.bytes_after));
   if (report.rounding > 0) {

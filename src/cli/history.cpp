@@ -64,7 +64,7 @@ History::History(std::filesystem::path file) : file_(std::move(file)) {
     fail_to("read from", file_);
   }
   require(S_ISREG(about.st_mode), Fault::bad_file, "The history of chats '", file_.string(),
-          "' is no file; remove it, or set XDG_STATE_HOME to another folder.");
+          "' is not a regular file; remove it, or set XDG_STATE_HOME to another folder.");
   std::istringstream text(tail_of(in, about.st_size));
   std::string line;
   if (about.st_size > kMostBytes) std::getline(text, line);  // a part of one

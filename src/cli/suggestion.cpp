@@ -32,7 +32,7 @@ bool continues(const std::string& longer, const std::string& shorter) {
 }  // namespace
 
 std::string closest_name(const std::string& word, const std::vector<std::string>& names) {
-  if (word.size() > kLongestName) return {};
+  if (word.size() < 3 || word.size() > kLongestName) return {};  // a flag of one letter is like every other
   std::string best;
   std::size_t fewest = std::max<std::size_t>(1, word.size() / 3) + 1;
   for (const std::string& name : names) {

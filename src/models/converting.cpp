@@ -158,7 +158,7 @@ class Conversion {
 
   void note_what_hf_lacks() {
     if (!model_.decoder.config.routers.empty())
-      notes_.push_back("transformers knows no routers: it would run every layer for every row");
+      notes_.push_back("transformers does not know routers; it would run every layer for every token");
     if (!model_.facts.adapters.empty() || !model_.facts.fixed.empty())
       notes_.push_back("transformers knows neither adapters of EAS nor layers without attention");
     const Packing& packing = model_.packing;

@@ -81,10 +81,10 @@ std::string total_lines(const CostTable& table) {
   flops("vision tower FLOPs", here.tower, dense.tower);
   flops("projector FLOPs", here.projector, dense.projector);
   flops("decoder FLOPs", here.decoder, dense.decoder);
-  flops("head FLOPs (last row)", here.head, dense.head);
+  flops("head FLOPs (last token)", here.head, dense.head);
   flops("total FLOPs", here.flops, dense.flops);
   line("KV cache", bytes(here.kv_bytes), bytes(dense.kv_bytes), percent(double(here.kv_bytes), double(dense.kv_bytes)));
-  line("KV rows of vision", std::to_string(here.vision_kv_rows), std::to_string(dense.vision_kv_rows),
+  line("KV vision tokens", std::to_string(here.vision_kv_rows), std::to_string(dense.vision_kv_rows),
        percent(double(here.vision_kv_rows), double(dense.vision_kv_rows)));
   return text;
 }

@@ -50,12 +50,12 @@ struct SiteCheck {
     }
     need(rule.seed == 0 || rule.by == "random", "a seed is for the selector random, not for ", rule.by);
     if (rule.by == "router") {
-      need(model.has_router(entry.stream, entry.layer), "rows are to be chosen by a router, but the weights of '",
+      need(model.has_router(entry.stream, entry.layer), "tokens are to be chosen by a router, but the weights of '",
            model.name, "' have no router there");
     }
     if (rule.by == "attention") {
       need(attention_before(),
-           "rows are to be chosen by attention, but no earlier layer of the stream runs its attention");
+           "tokens are to be chosen by attention, but no earlier layer of the stream runs its attention");
     }
   }
 

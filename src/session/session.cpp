@@ -98,7 +98,19 @@ int64_t Session::weight_bytes() const {
 Json Session::describe() const {
   const models::DecoderConfig& decoder = model_->decoder.config;
   const models::VisionTowerConfig& tower = model_->tower.config;
-  const auto type_of = [](const at::Tensor& t) { return std::string(c10::toString(t.scalar_type())); };
+  // The words of OpenOptions::weights.
+  const auto type_of = [](const at::Tensor& t) -> std::string {
+    switch (t.scalar_type()) {
+      case at::kFloat:
+        return "float32";
+      case at::kBFloat16:
+        return "bfloat16";
+      case at::kHalf:
+        return "float16";
+      default:
+        return c10::toString(t.scalar_type());
+    }
+  };
   Json json;
   json["name"] = model_->name;
   json["family"] = model_->family;

@@ -53,7 +53,7 @@ TEST(Table, MergesEqualLayers) {
 TEST(Table, ShowsTotalsBesideDense) {
   const std::string text = inspect("p-mod", "llava-next-7b", 2880, 40);
   EXPECT_EQ(row(text, "total FLOPs"), (std::vector<std::string>{"23.4", "T", "42.0", "T", "55.8", "%"}));
-  EXPECT_EQ(row(text, "KV rows of vision"), (std::vector<std::string>{"49528", "92160", "53.7", "%"}));
+  EXPECT_EQ(row(text, "KV vision tokens"), (std::vector<std::string>{"49528", "92160", "53.7", "%"}));
 }
 
 TEST(Table, SpeaksJson) {

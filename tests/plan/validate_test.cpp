@@ -75,7 +75,7 @@ TEST(Validate, RefusesRulesThatContradictThemselves) {
 TEST(Validate, RefusesSelectorsThatCannotDecide) {
   refused(with({.keep_share = 0.5, .by = "magic"}), "no selector is called 'magic'; there are router, random");
   refused(with({.keep_share = 0.5, .by = "attention"}, 0),
-          "decoder layer 0, rule 1: rows are to be chosen by attention, but no earlier layer");
+          "decoder layer 0, rule 1: tokens are to be chosen by attention, but no earlier layer");
   Plan plan = with({.keep_share = 0.5, .by = "attention"}, 1);
   EXPECT_NO_THROW(validate(plan, small_model(4)));
   plan.layers.insert(plan.layers.begin(), LayerPlan{.layer = 0, .self_attention = false});
@@ -88,7 +88,7 @@ TEST(Validate, AsksForRoutersThatAreThere) {
   model.routers = {{"decoder", 3}};
   EXPECT_NO_THROW(validate(with({.keep_share = 0.5}, 3), model));
   refused(with({.keep_share = 0.5}, 2),
-          "decoder layer 2, rule 1: rows are to be chosen by a router, but the weights of 'small'", model);
+          "decoder layer 2, rule 1: tokens are to be chosen by a router, but the weights of 'small'", model);
 }
 
 TEST(Validate, RefusesAGateWithoutARouter) {
