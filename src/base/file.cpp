@@ -38,6 +38,8 @@ std::string read_regular_file(const std::filesystem::path& path, std::size_t max
     done += static_cast<std::size_t>(count);
   }
   bytes.resize(done);
+  require(!bytes.starts_with(kLfsPointer), Fault::bad_file, path.string(),
+          ": is a Git LFS pointer, not the file itself; run `git lfs pull` in its folder");
   return bytes;
 }
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 namespace lithe {
 
@@ -26,7 +27,10 @@ class RegularFile {
   struct stat status_ {};
 };
 
-/// The bytes of a regular file of at most `max_bytes`. Throws Error{bad_file}.
+/// How the small text begins that a clone made without git-lfs holds in the place of a large file.
+inline constexpr std::string_view kLfsPointer = "version https://git-lfs";
+
+/// The bytes of a regular file of at most `max_bytes`. Throws Error{bad_file}, also for a Git LFS pointer.
 std::string read_regular_file(const std::filesystem::path& path, std::size_t max_bytes);
 
 }  // namespace lithe

@@ -42,7 +42,13 @@ void add_common(CLI::App& app, CommonOptions& options) {
          "How weights are stored: auto (as in the file), float32, bfloat16 or float16. The arithmetic is float32")
       ->type_name("TYPE")
       ->group(group);
-  app.add_option("--lora", options.lora, "A PEFT folder with LoRA for the model; the weights stay unchanged")
+  app.add_option_function<std::string>(
+         "--lora",
+         [&options](const std::string& folder) {
+           require(!folder.empty(), Fault::bad_request, "--lora is empty; give the folder of a LoRA, or leave it out.");
+           options.lora = folder;
+         },
+         "A PEFT folder with LoRA for the model; the weights stay unchanged")
       ->type_name("DIR")
       ->group(group);
 }

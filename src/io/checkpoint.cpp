@@ -23,9 +23,6 @@ constexpr std::size_t kMaxIndexBytes = std::size_t{64} << 20;
 
 constexpr std::size_t kLongestName = 4096;
 
-/// A clone made without git-lfs holds a text of three lines in the place of each large file.
-constexpr std::string_view kLfsPointer = "version https://git-lfs";
-
 /// Never throws: a name out of an index may be longer than the system allows.
 bool is_there(const fs::path& path) {
   std::error_code code;

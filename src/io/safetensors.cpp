@@ -36,7 +36,12 @@ const Json& member(const Json& entry, const char* key, const std::string& where)
 Dtype parse_dtype(const Json& entry, const std::string& where) {
   const Json& name = member(entry, "dtype", where);
   require(name.is_string(), Fault::bad_file, where, " has a dtype that is not a string");
-  const std::optional<Dtype> dtype = dtype_named(name.get_ref<const std::string&>());
+  const std::string& text = name.get_ref<const std::string&>();
+  const std::optional<Dtype> dtype = dtype_named(text);
+  const bool quantised = text.starts_with("F8_") || text.starts_with("F4") || text.starts_with("F6_");
+  require(dtype.has_value() || !quantised, Fault::bad_file, where, " is quantised to ", name_in_quotes(text),
+          ", and only float32, float16 and bfloat16 weights are read; give the original checkpoint, from before it was "
+          "quantised");
   require(dtype.has_value(), Fault::bad_file, where, " has the dtype ",
           name_in_quotes(name.get_ref<const std::string&>()), ", which is not supported");
   return *dtype;

@@ -169,6 +169,9 @@ void complete(Model& model, const Source& source, const std::optional<plan::Plan
   model.generation = read_generation(model.folder, model.prompt.eos_ids);
   std::vector<std::string>& stops = model.prompt.stop_strings;
   stops.insert(stops.end(), model.generation.stop_strings.begin(), model.generation.stop_strings.end());
+  if (model.prompt.chat_template && model.prompt.chat_template->drops_text())
+    model.notes.push_back(concat(model.prompt.chat_template->origin(),
+                                 ": the chat template leaves out what the user writes; mend it, or use a raw prompt"));
   if (auto note = not_obeyed_note(model.folder, model.generation)) model.notes.push_back(*note);
 }
 

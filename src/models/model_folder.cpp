@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/printable.h"
 #include "io/hub_cache.h"
 
@@ -51,7 +52,7 @@ std::string beginning(const fs::path& file) {
   const auto refuse = [&](const std::string& why) { fail(Fault::bad_file, in_quotes(file.string()), " ", why); };
   if (bytes.starts_with("GGUF"))
     refuse("is a GGUF file, which other programs read; give " + wanted + " in the format of Hugging Face or LLaVA");
-  if (bytes.starts_with("version https://git-lfs"))
+  if (bytes.starts_with(kLfsPointer))
     refuse("is a Git LFS pointer, not the file itself; run `git lfs pull` in its folder, and give that folder");
   const std::string ending = file.extension().string();
   if (ending == ".safetensors" || ending == ".bin" || ending == ".pth" || ending == ".json")

@@ -1,12 +1,17 @@
 #include "routing/attention_site.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/fill.h>
 #include <ATen/ops/index_copy.h>
+#include <ATen/ops/sum.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "base/error.h"
@@ -128,6 +133,23 @@ OtherStream without_padding(const OtherStream& other) {
   return {other.hidden.index_select(0, index), std::move(offsets), {}};
 }
 
+bool has_nan(const Tensor& values) {
+  return values.numel() > 0 && std::isnan(values.sum().item<double>());
+}
+
+/// LibTorch's softmax loses a NaN score among few keys, and the answer would look like one. The rows of a sequence
+/// whose queries or new keys hold NaN are made NaN, so that it reaches the logits. attended: [queries, heads, head_dim]
+Tensor keep_nan(Tensor attended, const Tensor& queries, const Rows& asking, const Tensor& keys, const Rows& offered) {
+  if (at::GradMode::is_enabled() || (!has_nan(queries) && !has_nan(keys))) return attended;
+  for (size_t i = 0; i + 1 < asking.offsets.size(); ++i) {
+    const int64_t begin = asking.offsets[i], count = asking.offsets[i + 1] - begin;
+    const int64_t first = offered.offsets[i], keys_here = offered.offsets[i + 1] - first;
+    if (has_nan(queries.narrow(0, begin, count)) || has_nan(keys.narrow(0, first, keys_here)))
+      attended.narrow(0, begin, count).fill_(std::numeric_limits<double>::quiet_NaN());
+  }
+  return attended;
+}
+
 }  // namespace
 
 Tensor self_attention(const nn::Attention& attention, const Tensor& x, SiteContext& context) {
@@ -147,9 +169,10 @@ Tensor self_attention(const nn::Attention& attention, const Tensor& x, SiteConte
     context.scores[i] = scores_of(attention, asking, spans.back(),
                                   context.batch.positions[static_cast<size_t>(context.batch.offsets[i + 1] - 1)] + 1);
   }
-  return attention.merge(
+  Tensor attended =
       ops::attend_packed(queries, rows.offsets, positions, spans,
-                         {.scale = attention.scale(), .causal = attention.causal, .window = attention.window}));
+                         {.scale = attention.scale(), .causal = attention.causal, .window = attention.window});
+  return attention.merge(keep_nan(std::move(attended), queries, rows, offered.keys, context.sets.key_value));
 }
 
 Tensor cross_attention(const nn::Attention& attention, const Tensor& x, SiteContext& context) {

@@ -34,6 +34,8 @@ class ChatTemplate {
   std::string render(std::span<const Message> messages, const TemplateOptions& options) const;
 
   const std::string& source() const { return source_; }
+  const std::string& origin() const { return origin_; }  ///< The file, for errors.
+  bool drops_text() const { return forms_.drops_text; }  ///< What the user writes does not come out.
 
  private:
   ChatTemplate(std::string source, std::string origin);

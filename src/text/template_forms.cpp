@@ -37,6 +37,11 @@ int marks_in(const std::string& text) {
   return count;
 }
 
+std::string in_lower_case(std::string text) {
+  for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return text;
+}
+
 Message picture_message() {
   return user_message(kUserText, 1);
 }
@@ -64,6 +69,10 @@ class Probe {
   }
   bool shows_text(ContentForm form) const {
     return shows(Json::array({in_form(form, text_message("user", kUserText))}), kUserText);
+  }
+  bool shows_text_in_any_case(ContentForm form) const {
+    const std::optional<std::string> text = rendered(form, kUserText);
+    return text && in_lower_case(*text).find(kUserText) != std::string::npos;
   }
   bool shows_picture(ContentForm form) const {
     const std::optional<std::string> rendered = render(Json::array({in_form(form, picture_message())}));
@@ -128,12 +137,16 @@ ContentForms find_forms(const ProbeRender& render) {
   }
   // Or change the text ("upper").
   for (const ContentForm form : kForms) {
+    if (!user && alone.shows_text_in_any_case(form)) user = form;
+  }
+  for (const ContentForm form : kForms) {
     if (!user && alone.reads_text(form)) user = form;
   }
-  if (!user && alone.rendered(ContentForm::marked_text, kUserText)) user = ContentForm::marked_text;
+  const bool drops_text = !user && alone.rendered(ContentForm::marked_text, kUserText).has_value();
+  if (drops_text) user = ContentForm::marked_text;
   const ContentForm form = user.value_or(ContentForm::parts);
   const Json question = in_form(form, text_message("user", kUserText));
-  ContentForms forms{.system = form, .user = form, .assistant = form};
+  ContentForms forms{.system = form, .user = form, .assistant = form, .drops_text = drops_text};
   if (!user) return forms;
   forms.system = form_of_role(form, [&](ContentForm tried) {
     return alone.shows(Json::array({in_form(tried, text_message("system", kSystemText)), question}), kSystemText);

@@ -21,6 +21,7 @@ enum class ContentForm {
 /// The form for each role; templates differ in it.
 struct ContentForms {
   ContentForm system = ContentForm::parts, user = ContentForm::parts, assistant = ContentForm::parts;
+  bool drops_text = false;  ///< The template renders, but what the user writes makes no difference.
 
   ContentForm of(std::string_view role) const;
 };

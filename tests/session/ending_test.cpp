@@ -250,6 +250,24 @@ TEST(Ending, NumbersThatAreNotFiniteAreAnErrorOfTheirRequest) {
   EXPECT_FALSE(std::filesystem::exists(out));
 }
 
+// A softmax over few keys loses NaN: the request would get an answer.
+TEST(Ending, NaNInAQueryOrKeyReachesTheLogitsOfShortPrompts) {
+  for (const bool of_key : {false, true}) {
+    auto model = models::open_model(LITHE_TEST_DATA "/golden/hf_llava15/checkpoint");
+    auto& attention = std::get<nn::Attention>(model->decoder.blocks.front().sites.front().branch);
+    at::Tensor& weight = of_key ? attention.key.weight : attention.query.weight;
+    weight = weight.to(at::kFloat).clone();
+    weight.view(-1)[0].fill_(std::numeric_limits<float>::quiet_NaN());
+    const Session session(std::move(model));
+    for (const char* prompt : {"x ", "hi", "USER: hi there, how are you today my friend? ASSISTANT:"}) {
+      Request request;
+      request.raw = true;
+      request.text = prompt;
+      EXPECT_THROW(session.answer(request, {.max_new_tokens = 2}), Error) << prompt << of_key;
+    }
+  }
+}
+
 TEST(Ending, AWeightThatIsInfiniteIsNamed) {
   auto model = models::open_model(kModels / "easyvqa-dense");
   at::Tensor& head = model->decoder.head.weight;

@@ -270,5 +270,18 @@ TEST(ChatTemplate, HostileTemplatesEnd) {
   }
 }
 
+TEST(ChatTemplate, SaysWhenItLeavesOutTheQuestion) {
+  EXPECT_TRUE(ChatTemplate::from_source("", "test").drops_text());
+  EXPECT_TRUE(ChatTemplate::from_source("no message at all", "test").drops_text());
+  EXPECT_FALSE(ChatTemplate::from_source("{{ messages[0].content }}", "test").drops_text());
+  EXPECT_FALSE(ChatTemplate::from_source("{{ raise_exception('not now') }}", "test").drops_text());
+}
+
+TEST(ChatTemplate, OneThatChangesTheTextGetsItAsAText) {
+  const ChatTemplate chat =
+      ChatTemplate::from_source("{% for m in messages %}{{ m.content | upper }}{% endfor %}", "test.jinja");
+  EXPECT_EQ(chat.render(std::vector{user_message("hello", 0)}, {}), "HELLO");
+}
+
 }  // namespace
 }  // namespace lithe::text
