@@ -86,7 +86,8 @@ TEST_F(HubCache, LiesWhereTheVariablesSay) {
   ::setenv("HF_HOME", "/data/hf", 1);
   EXPECT_EQ(hub_cache(), "/data/hf/hub");
   ::setenv("HF_HOME", "~/hf", 1);
-  EXPECT_EQ(hub_cache(), fs::path(std::getenv("HOME")) / "hf/hub");
+  const char* const home = std::getenv("HOME");
+  EXPECT_EQ(hub_cache(), fs::path(home ? home : "~") / "hf/hub");
 }
 
 TEST_F(HubCache, UnfinishedDownloadsAreNamed) {
