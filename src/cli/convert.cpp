@@ -86,6 +86,8 @@ Action declare_convert(CLI::App& app) {
       ->type_name("LAYOUT");
   add_json(app, flags->common, "Print JSON: tensors, bytes, files, notes");
   add_common(app, flags->common);
+  // Not in the help: they are taken only to say why they are refused.
+  for (const char* flag : {"--weights", "--lora"}) app.get_option(flag)->group("");
   return [flags] {
     refuse_changes(flags->common);
     return write_folder(flags->out, [&] { return convert(*flags); });

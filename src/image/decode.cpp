@@ -112,9 +112,13 @@ Image decode_image(std::span<const std::byte> bytes, const std::string& source, 
 
 std::vector<std::byte> read_image_bytes(const std::filesystem::path& path) {
   const std::string source = path.string();
+  require(!source.empty(), Fault::bad_request, "the name of a picture is empty");
   std::error_code code;
+  require(std::filesystem::exists(path, code), Fault::bad_file, source, ": the picture can't be read; is it there?");
+  require(std::filesystem::is_regular_file(path, code), Fault::bad_file, source,
+          ": is not a picture but a folder, a pipe or a device");
   const std::uintmax_t size = std::filesystem::file_size(path, code);
-  require(!code, Fault::bad_file, source, ": the picture can't be read; is it there?");
+  require(!code, Fault::bad_file, source, ": the picture can't be read: ", code.message());
   require(size <= kMaxFileBytes, Fault::bad_file, source, ": ", size, " bytes is too large for a picture; at most ",
           kMaxFileBytes, " are read");
   std::ifstream in(path, std::ios::binary);
