@@ -29,6 +29,16 @@ std::string json_of_literal(std::string_view literal) {
   return json;
 }
 
+/// "(56, 112), (112, 56)": Python takes such pairs as a tuple, without brackets around it.
+bool is_bare_tuple(std::string_view literal) {
+  int64_t depth = 0;
+  for (const char c : literal) {
+    if (c == ',' && depth == 0) return true;
+    depth += c == '(' || c == '[' ? 1 : c == ')' || c == ']' ? -1 : 0;
+  }
+  return false;
+}
+
 struct TileCount {
   int64_t across, down;
 };
@@ -74,7 +84,7 @@ Json list_of(const JsonView& config, int64_t side) {
   if (!value.is_string()) return value;
   const std::string text = value.get<std::string>();
   if (text.find('x') != text.npos) return pairs_of_range(text, config, side);
-  return parse_json(json_of_literal(text), config.source() + ": " + kKey);
+  return parse_json(json_of_literal(is_bare_tuple(text) ? "[" + text + "]" : text), config.source() + ": " + kKey);
 }
 
 }  // namespace

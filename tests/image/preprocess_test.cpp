@@ -169,6 +169,13 @@ TEST(Preprocess, ReadsPinpointsOfEitherOrder) {
   const PreprocessConfig config = PreprocessConfig::from_json(view(file), Dialect::transformers);
   EXPECT_EQ(config.pinpoints, (std::vector<Size>{{16, 8}, {8, 24}}));
   EXPECT_EQ(config.aspect, Aspect::anyres);
+  // Tuples of Python, with brackets around them or without.
+  for (const char* literal : {"((8, 16), (24, 8))", "(8, 16), (24, 8)", "[(8, 16), (24, 8),]", "(8, 16), (24, 8),"}) {
+    file["image_grid_pinpoints"] = literal;
+    EXPECT_EQ(PreprocessConfig::from_json(view(file), Dialect::original).pinpoints,
+              (std::vector<Size>{{8, 16}, {24, 8}}))
+        << literal;
+  }
 }
 
 /// Each pair: a key and a value that the file may not have.
