@@ -7,19 +7,14 @@
 namespace lithe {
 namespace {
 
-StopReason public_reason(session::StopReason reason) {
-  switch (reason) {
-    case session::StopReason::eos:
-      return StopReason::eos;
-    case session::StopReason::stop_string:
-      return StopReason::stop_string;
-    case session::StopReason::length:
-      return StopReason::length;
-    case session::StopReason::cancelled:
-      break;
-  }
-  return StopReason::cancelled;
+// The public reasons are the session's, number by number.
+constexpr bool are_equal(StopReason shown, session::StopReason own) {
+  return static_cast<int>(shown) == static_cast<int>(own);
 }
+static_assert(are_equal(StopReason::eos, session::StopReason::eos) &&
+              are_equal(StopReason::stop_string, session::StopReason::stop_string) &&
+              are_equal(StopReason::length, session::StopReason::length) &&
+              are_equal(StopReason::cancelled, session::StopReason::cancelled));
 
 Progress public_progress(const session::Progress& progress) {
   const auto stage = progress.stage == session::Progress::Stage::pictures  ? Progress::Stage::pictures
@@ -36,17 +31,7 @@ Progress public_progress(const session::Progress& progress) {
 }  // namespace
 
 const char* name_of(StopReason reason) {
-  switch (reason) {
-    case StopReason::eos:
-      return "eos";
-    case StopReason::stop_string:
-      return "stop";
-    case StopReason::length:
-      return "length";
-    case StopReason::cancelled:
-      return "cancelled";
-  }
-  return "";
+  return session::name_of(static_cast<session::StopReason>(reason));
 }
 
 namespace api {
@@ -55,7 +40,7 @@ Answer public_answer(session::Answer&& answer) {
   Answer out;
   out.text = std::move(answer.text);
   out.tokens = std::move(answer.tokens);
-  out.stop = public_reason(answer.stop);
+  out.stop = static_cast<StopReason>(answer.stop);
   out.prompt_rows = answer.timings.prompt_rows;
   out.vision_rows = answer.timings.vision_rows;
   out.reused_rows = answer.timings.reused_rows;

@@ -24,6 +24,11 @@ RegularFile::~RegularFile() {
   ::close(descriptor_);
 }
 
+void refuse_lfs_pointer(std::string_view bytes, const std::filesystem::path& path) {
+  require(!bytes.starts_with(kLfsPointer), Fault::bad_file, path.string(),
+          ": is a Git LFS pointer, not the file itself; run `git lfs pull` in its folder");
+}
+
 std::string read_regular_file(const std::filesystem::path& path, std::size_t max_bytes) {
   const RegularFile file(path);
   require(file.size() <= max_bytes, Fault::bad_file, path.string(), ": ", file.size(),
@@ -38,8 +43,7 @@ std::string read_regular_file(const std::filesystem::path& path, std::size_t max
     done += static_cast<std::size_t>(count);
   }
   bytes.resize(done);
-  require(!bytes.starts_with(kLfsPointer), Fault::bad_file, path.string(),
-          ": is a Git LFS pointer, not the file itself; run `git lfs pull` in its folder");
+  refuse_lfs_pointer(bytes, path);
   return bytes;
 }
 

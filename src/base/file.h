@@ -30,6 +30,9 @@ class RegularFile {
 /// How the small text begins that a clone made without git-lfs holds in the place of a large file.
 inline constexpr std::string_view kLfsPointer = "version https://git-lfs";
 
+/// Throws Error{bad_file} if the file's bytes, or their beginning, are such a text.
+void refuse_lfs_pointer(std::string_view bytes, const std::filesystem::path& path);
+
 /// The bytes of a regular file of at most `max_bytes`. Throws Error{bad_file}, also for a Git LFS pointer.
 std::string read_regular_file(const std::filesystem::path& path, std::size_t max_bytes);
 

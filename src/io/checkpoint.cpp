@@ -31,8 +31,7 @@ bool is_there(const fs::path& path) {
 
 Tensors open_file(const fs::path& path) {
   const Bytes bytes = map_file(path);
-  require(!as_text(bytes.span).starts_with(kLfsPointer), Fault::bad_file, path.string(),
-          ": is a Git LFS pointer, not the file itself; run `git lfs pull` in its folder");
+  refuse_lfs_pointer(as_text(bytes.span), path);
   Tensors out =
       path.extension() == ".safetensors" ? parse_safetensors(bytes, Misaligned::keep).tensors : parse_torch(bytes);
   for (const auto& [name, tensor] : out) {

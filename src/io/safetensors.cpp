@@ -42,8 +42,8 @@ Dtype parse_dtype(const Json& entry, const std::string& where) {
   require(dtype.has_value() || !quantised, Fault::bad_file, where, " is quantised to ", name_in_quotes(text),
           ", and only float32, float16 and bfloat16 weights are read; give the original checkpoint, from before it was "
           "quantised");
-  require(dtype.has_value(), Fault::bad_file, where, " has the dtype ",
-          name_in_quotes(name.get_ref<const std::string&>()), ", which is not supported");
+  require(dtype.has_value(), Fault::bad_file, where, " has the dtype ", name_in_quotes(text),
+          ", which is not supported");
   return *dtype;
 }
 

@@ -160,7 +160,7 @@ void read_bad_words(const JsonView& file, const std::vector<int64_t>& eos_ids, T
   require(words.is_array(), Fault::bad_file, file.source(), ": '", kKey, "' must be a list of lists of token ids");
   for (const Json& word : words) {
     std::vector<int64_t> ids = id_list(word, file, kKey);
-    const bool ends = ids.size() == 1 && std::find(eos_ids.begin(), eos_ids.end(), ids[0]) != eos_ids.end();
+    const bool ends = ids.size() == 1 && std::binary_search(eos_ids.begin(), eos_ids.end(), ids[0]);
     if (!ids.empty() && !ends) rules.biases.push_back({std::move(ids), -std::numeric_limits<double>::infinity()});
   }
 }

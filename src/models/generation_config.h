@@ -46,7 +46,7 @@ struct GenerationDefaults {
   std::vector<std::string> not_obeyed;  ///< "num_beams 4": keys that would change the answer in transformers.
 };
 
-/// generation_config.json if it is there. `eos_ids`: what ends an answer, which bad_words_ids cannot forbid.
+/// generation_config.json if it is there. `eos_ids`, ascending: what ends an answer, which bad_words_ids cannot forbid.
 /// Throws Error{bad_file}.
 GenerationDefaults read_generation(const std::filesystem::path& folder, const std::vector<int64_t>& eos_ids);
 
