@@ -64,10 +64,10 @@ void anyres_views(const Image& picture, const PreprocessConfig& config, Views& v
 
 }  // namespace
 
-Views make_views(const Image& picture, const PreprocessConfig& config) {
+Views make_views(const Image& picture, const PreprocessConfig& config, int64_t pictures) {
   require(picture.width > 0 && picture.height > 0, Fault::bad_request, "the picture has no pixels");
   Views views{.original = picture.size()};
-  switch (config.aspect) {
+  switch (pictures > 1 ? config.aspect_among_several.value_or(config.aspect) : config.aspect) {
     case Aspect::squash:
       views.tiles.push_back(resize_and_crop(picture, config.exact_size, config));
       break;

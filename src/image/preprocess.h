@@ -30,6 +30,7 @@ enum class Aspect {
 struct PreprocessConfig {
   Dialect dialect = Dialect::transformers;
   Aspect aspect = Aspect::centre_crop;
+  std::optional<Aspect> aspect_among_several;  ///< If a prompt has several pictures; absent: `aspect` as well.
   bool do_resize = true;
   bool do_centre_crop = true;
   bool do_rescale = true;
@@ -77,8 +78,9 @@ struct PixelValues {
   int64_t grid_h = 0;
 };
 
-/// Cuts a picture into views. Throws Error{bad_request} for pictures too narrow to be resized.
-Views make_views(const Image& picture, const PreprocessConfig& config);
+/// Cuts a picture of a prompt with `pictures` of them into views. Throws Error{bad_request} for pictures too narrow to
+/// be resized.
+Views make_views(const Image& picture, const PreprocessConfig& config, int64_t pictures = 1);
 
 /// Rescales and normalises: float32(value * factor), minus mean, by deviation.
 PixelValues normalise(const Views& views, const PreprocessConfig& config);

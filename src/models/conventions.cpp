@@ -23,20 +23,20 @@ std::optional<int64_t> most_patches(const std::string& aspect, const JsonView& c
   return most;
 }
 
-void read_packing(const JsonView& config, Model& model) {
+void read_packing(const JsonView& config, Vision& vision) {
   const std::string type = config.text("mm_patch_merge_type", "flat");
   if (type == "flat") return;
   require(type == "spatial" || type == "spatial_unpad", Fault::bad_file, config.source(),
           ": 'mm_patch_merge_type' is '", type, "'; known are flat, spatial and spatial_unpad");
-  model.packing.order = type == "spatial" ? Packing::Order::spatial : Packing::Order::spatial_unpad;
+  vision.packing.order = type == "spatial" ? Packing::Order::spatial : Packing::Order::spatial_unpad;
   if (type == "spatial") return;
-  model.image_newline = Tensor();
+  vision.newline = Tensor();
   constexpr double kShrinkOfAnyresMax = 1.1;  // LLaVA-NeXT; p-MoD's own key has 1.01
-  model.packing.max_patches = most_patches(config.text("image_aspect_ratio", ""), config);
-  if (model.packing.max_patches)
-    model.packing.shrink_above = kShrinkOfAnyresMax;
+  vision.packing.max_patches = most_patches(config.text("image_aspect_ratio", ""), config);
+  if (vision.packing.max_patches)
+    vision.packing.shrink_above = kShrinkOfAnyresMax;
   else if (config.has("max_num_patches"))
-    model.packing.max_patches = size_in(config, "max_num_patches", 1, 4096);
+    vision.packing.max_patches = size_in(config, "max_num_patches", 1, 4096);
 }
 
 image::PreprocessConfig read_processor(const fs::path& folder) {
@@ -81,16 +81,16 @@ ConversationChoice choose_conversation(const fs::path& folder, const fs::path& f
 }
 
 void follow_conversation(const ConversationChoice& choice, const std::string& source, Model& model) {
-  model.prompt.conversation = choice.name;
+  model.prompting.conversation = choice.name;
   if (choice.assumed) model.notes.push_back(assumption(choice.name, source));
   if (choice.name == kOwnTemplate) {
-    model.prompt.chat_template = text::ChatTemplate::open(model.folder);
-    require(model.prompt.chat_template.has_value(), Fault::bad_file, source, ": 'conversation' is '", kOwnTemplate,
+    model.prompting.chat_template = text::ChatTemplate::open(model.folder);
+    require(model.prompting.chat_template.has_value(), Fault::bad_file, source, ": 'conversation' is '", kOwnTemplate,
             "', but the folder has no chat template; copy the one of its tokenizer there");
     return;
   }
   try {
-    model.prompt.stop_strings = {text::conversation_stop(choice.name)};
+    model.prompting.stop_strings = {text::conversation_stop(choice.name)};
   } catch (const Error& error) {
     fail(Fault::bad_file, source, ": 'conversation': ", error.what());
   }
@@ -99,22 +99,24 @@ void follow_conversation(const ConversationChoice& choice, const std::string& so
 void follow_llava(const JsonView& keys, Model& model) {
   Json aspect = keys.json();
   if (keys.text("image_aspect_ratio", "").starts_with("anyres_max_")) aspect["image_aspect_ratio"] = "anyres";
-  model.preprocess.dialect = image::Dialect::original;
-  model.preprocess.alpha = image::Alpha::drop;
-  model.preprocess.take_model_config(JsonView(aspect, keys.source()));
-  read_packing(keys, model);
-  model.prompt.dialect = text::Dialect::original;
+  Vision& vision = *model.vision;
+  vision.preprocess.dialect = image::Dialect::original;
+  vision.preprocess.alpha = image::Alpha::drop;
+  vision.preprocess.take_model_config(JsonView(aspect, keys.source()));
+  read_packing(keys, vision);
+  model.prompting.dialect = text::Dialect::original;
 }
 
 void follow_transformers(const JsonView& config, bool next, Model& model) {
-  model.preprocess = read_processor(model.folder);
+  Vision& vision = *model.vision;
+  vision.preprocess = read_processor(model.folder);
   if (next) {
-    model.image_newline = Tensor();
-    model.packing = {.order = Packing::Order::spatial_unpad, .rounds = true};
+    vision.newline = Tensor();
+    vision.packing = {.order = Packing::Order::spatial_unpad, .rounds = true};
   }
-  model.prompt.dialect = text::Dialect::hf;
-  model.prompt.chat_template = text::ChatTemplate::open(model.folder);
-  if (!model.prompt.chat_template)
+  model.prompting.dialect = text::Dialect::hf;
+  model.prompting.chat_template = text::ChatTemplate::open(model.folder);
+  if (!model.prompting.chat_template)
     follow_conversation(choose_conversation(model.folder, model.folder, config), config.source(), model);
 }
 

@@ -39,13 +39,13 @@ text::ConversationHints hints_of(const std::filesystem::path& folder, const Json
 void follow_conversation(const ConversationChoice& choice, const std::string& source, Model& model);
 
 /// LLaVA's own rules for pictures and tokens: the slow tokenizer on the texts between pictures, alpha dropped,
-/// "image_aspect_ratio", "mm_patch_merge_type", "max_num_patches". `model.preprocess` holds what
-/// preprocessor_config.json says. Throws Error{bad_file}.
+/// "image_aspect_ratio", "mm_patch_merge_type", "max_num_patches". The
+/// model has its `vision`, whose `preprocess` holds what preprocessor_config.json says. Throws Error{bad_file}.
 void follow_llava(const JsonView& keys, Model& model);
 
 /// transformers' rules: the folder's chat template, the whole prompt through tokenizer.json, its image processor.
-/// `next`: pictures become tiles, a map and newlines. A folder without a template follows a conversation
-/// (choose_conversation). Throws Error{bad_file}.
+/// The model has its `vision`. `next`: pictures become tiles, a map and newlines. A folder without a template follows a
+/// conversation (choose_conversation). Throws Error{bad_file}.
 void follow_transformers(const JsonView& config, bool next, Model& model);
 
 /// The settings of a folder's image processor, as transformers looks for them: "image_processor" of

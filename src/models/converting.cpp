@@ -58,7 +58,8 @@ class Conversion {
   }
 
   Converted to_original() {
-    require(model_.projector.activation == ops::Activation::gelu && view_.boolean("multimodal_projector_bias", true),
+    require(model_.vision->projector.activation == ops::Activation::gelu &&
+                view_.boolean("multimodal_projector_bias", true),
             Fault::bad_request, model_.name, ": the original layout knows projectors with GELU and biases only");
     const std::optional<Json> p_mod = p_mod_keys();
     io::write_json_atomic(part() / "config.json", original_config(model_, view_, p_mod));
@@ -68,10 +69,10 @@ class Conversion {
     const auto rows_from = own.has("vocab_size") ? std::optional(own.integer("vocab_size")) : std::nullopt;
     drop_image_mark({model_.folder, part()}, own.integer("added_image_token", -1), rows_from);
     io::make_folder(part() / "vision_tower");
-    io::write_json_atomic(part() / "vision_tower/config.json", tower_config(model_.tower.config));
+    io::write_json_atomic(part() / "vision_tower/config.json", tower_config(model_.vision->tower.config));
     io::write_json_atomic(part() / "vision_tower/preprocessor_config.json", processor_config(model_, true));
-    if (follows_llava(model_) && model_.prompt.chat_template)
-      io::write_text_atomic(part() / "chat_template.jinja", model_.prompt.chat_template->source());
+    if (follows_llava(model_) && model_.prompting.chat_template)
+      io::write_text_atomic(part() / "chat_template.jinja", model_.prompting.chat_template->source());
     copy_rest();
     Layout layout = llava_original_layout(nullptr, "mlp2x_gelu", model_.decoder.config.routers);
     weights_.write_apart(part(), layout, model_.decoder.config.vocab, inside);
@@ -88,16 +89,16 @@ class Conversion {
 
   /// The prompts of a model that follows LLaVA, as a template.
   std::optional<std::string> chat_template() const {
-    if (model_.prompt.chat_template) return model_.prompt.chat_template->source();
-    return template_of_conversation(model_.prompt.conversation);
+    if (model_.prompting.chat_template) return model_.prompting.chat_template->source();
+    return template_of_conversation(model_.prompting.conversation);
   }
 
   void require_two_layers() const {
-    require(model_.has_tower(), Fault::bad_request, model_.name,
+    require(model_.vision.has_value(), Fault::bad_request, model_.name,
             ": has no vision tower, which the Hugging Face layout of LLaVA demands; written anew as it lies, it keeps "
             "its own");
-    require(model_.projector.layers.size() == 2, Fault::bad_request, model_.name, ": its projector has ",
-            model_.projector.layers.size(),
+    require(model_.vision->projector.layers.size() == 2, Fault::bad_request, model_.name, ": its projector has ",
+            model_.vision->projector.layers.size(),
             " linear layers, in the Hugging Face layout it has two; written anew as it lies, it keeps its own");
   }
 
@@ -106,8 +107,9 @@ class Conversion {
   ImageMark image_mark() const {
     constexpr int64_t kRows = 64;
     const int64_t vocab = model_.decoder.config.vocab;
-    const auto known = model_.tokenizer ? model_.tokenizer->id_of(text::kImageMark) : std::nullopt;
-    ImageMark mark{.id = known.value_or(model_.tokenizer ? model_.tokenizer->size() : vocab), .added = !known};
+    const auto known = model_.prompting.tokenizer ? model_.prompting.tokenizer->id_of(text::kImageMark) : std::nullopt;
+    ImageMark mark{.id = known.value_or(model_.prompting.tokenizer ? model_.prompting.tokenizer->size() : vocab),
+                   .added = !known};
     mark.rows = mark.id < vocab ? vocab : (mark.id / kRows + 1) * kRows;
     return mark;
   }
@@ -161,13 +163,13 @@ class Conversion {
       notes_.push_back("transformers does not know routers; it would run every layer for every token");
     if (!model_.facts.adapters.empty() || !model_.facts.fixed.empty())
       notes_.push_back("transformers knows neither adapters of EAS nor layers without attention");
-    const Packing& packing = model_.packing;
-    const bool tiles = model_.preprocess.aspect == image::Aspect::anyres;
+    const Packing& packing = model_.vision->packing;
+    const bool tiles = model_.vision->preprocess.aspect == image::Aspect::anyres;
     if (packing.order == Packing::Order::spatial || packing.max_patches ||
         tiles != (packing.order == Packing::Order::spatial_unpad))
       notes_.push_back("transformers would make other rows of a picture's tiles");
     if (follows_llava(model_) && !chat_template())
-      notes_.push_back(concat("the conversation ", model_.prompt.conversation, " has no form as a chat template"));
+      notes_.push_back(concat("the conversation ", model_.prompting.conversation, " has no form as a chat template"));
   }
 
   Converted done() {

@@ -63,8 +63,10 @@ plan::ParameterCount count_parameters(const Model& model) {
 std::vector<plan::LowRankFacts> low_rank_facts(const Model& model) {
   Collector collector;
   collector.add("decoder", model.decoder.blocks);
-  collector.add("vision_tower", model.tower.blocks);
-  for (const nn::Linear& layer : model.projector.layers) collector.add({}, Collector::Rows::projected, layer);
+  if (model.vision) {
+    collector.add("vision_tower", model.vision->tower.blocks);
+    for (const nn::Linear& layer : model.vision->projector.layers) collector.add({}, Collector::Rows::projected, layer);
+  }
   collector.add({}, Collector::Rows::last, model.decoder.head);
   return collector.take();
 }

@@ -33,10 +33,10 @@ std::vector<int64_t> ids_in(const JsonView& config, const char* key) {
 /// Stop strings that are one special token, which never comes out as text.
 std::vector<int64_t> stop_ids(const Model& model) {
   std::vector<int64_t> ids;
-  if (!model.tokenizer) return ids;
-  for (const std::string& stop : model.prompt.stop_strings) {
-    const auto id = model.tokenizer->id_of(stop);
-    if (id && model.tokenizer->is_special(*id)) ids.push_back(*id);
+  if (!model.prompting.tokenizer) return ids;
+  for (const std::string& stop : model.prompting.stop_strings) {
+    const auto id = model.prompting.tokenizer->id_of(stop);
+    if (id && model.prompting.tokenizer->is_special(*id)) ids.push_back(*id);
   }
   return ids;
 }
@@ -69,6 +69,12 @@ void take_projector(WeightLoader& loader, const io::Checkpoint& checkpoint, Proj
                     const Layout& layout) {
   visit(projector,
         [&](const WeightSlot& slot) { loader.take(checkpoint, name_in(layout, Part::projector, slot.name), slot); });
+}
+
+void take_newline(WeightLoader& loader, const io::Checkpoint& checkpoint, Vision& vision, const Layout& layout) {
+  if (!vision.newline) return;
+  const std::string slot = "image_newline";
+  loader.take(checkpoint, name_in(layout, Part::newline, slot), {slot, *vision.newline, {vision.hidden()}});
 }
 
 const TowerFiles::Place& TowerFiles::place_of(const std::string& slot) const {
@@ -115,14 +121,14 @@ plan::ModelFacts facts_of(const Model& model) {
   facts.kv_heads = decoder.kv_heads;
   facts.head_dim = decoder.head_dim;
   facts.vocab = decoder.vocab;
-  facts.projector.widths = model.projector.widths;
   for (const int64_t layer : decoder.routers) facts.routers.push_back({"decoder", layer});
   add_eas("decoder", decoder.eas, facts);
   facts.selectors = routing::selector_names();
   facts.parameters = count_parameters(model);
   facts.low_rank = low_rank_facts(model);
-  const VisionTowerConfig& tower = model.tower.config;
-  if (tower.layers == 0) return facts;
+  if (!model.vision) return facts;
+  const VisionTowerConfig& tower = model.vision->tower.config;
+  facts.projector.widths = model.vision->projector.widths;
   facts.tower = plan::TowerFacts{.layers = tower.layers_run,
                                  .width = tower.width,
                                  .mlp = tower.mlp,
@@ -133,8 +139,8 @@ plan::ModelFacts facts_of(const Model& model) {
                                  .patch = tower.patch_px,
                                  .channels = tower.channels};
   add_eas("vision_tower", tower.eas, facts);
-  if (model.preprocess.aspect == image::Aspect::anyres) {
-    for (const image::Size& size : model.preprocess.pinpoints) {
+  if (model.vision->preprocess.aspect == image::Aspect::anyres) {
+    for (const image::Size& size : model.vision->preprocess.pinpoints) {
       const int64_t tiles = 1 + (size.width / tower.image_px) * (size.height / tower.image_px);
       facts.tower->max_tiles = std::max(facts.tower->max_tiles, tiles);
     }
@@ -151,7 +157,8 @@ std::vector<int64_t> read_eos_ids(const Model& model, const JsonView& config) {
   }
   if (ids.empty()) ids = ids_in(config, "eos_token_id");
   if (ids.empty() && config.has("text_config")) ids = ids_in(config.object("text_config"), "eos_token_id");
-  if (ids.empty() && model.tokenizer && model.tokenizer->eos()) ids.push_back(*model.tokenizer->eos());
+  if (ids.empty() && model.prompting.tokenizer && model.prompting.tokenizer->eos())
+    ids.push_back(*model.prompting.tokenizer->eos());
   for (const int64_t id : stop_ids(model)) {
     if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
   }
@@ -163,16 +170,18 @@ std::vector<int64_t> read_eos_ids(const Model& model, const JsonView& config) {
 void complete(Model& model, const Source& source, const std::optional<plan::Plan>& published) {
   model.facts = facts_of(model);
   plan::check(model.facts);
-  model.plan = choose_plan(model, without_attention(published, model.decoder, model.tower));
-  if (has_tokenizer(model.folder)) model.tokenizer = text::Tokenizer::open(model.folder, model.prompt.dialect);
-  model.prompt.eos_ids = read_eos_ids(model, source.config);
-  model.generation = read_generation(model.folder, model.prompt.eos_ids);
-  std::vector<std::string>& stops = model.prompt.stop_strings;
-  stops.insert(stops.end(), model.generation.stop_strings.begin(), model.generation.stop_strings.end());
-  if (model.prompt.chat_template && model.prompt.chat_template->drops_text())
-    model.notes.push_back(concat(model.prompt.chat_template->origin(),
+  model.plan = choose_plan(model, without_attention(published, model));
+  if (has_tokenizer(model.folder))
+    model.prompting.tokenizer = text::Tokenizer::open(model.folder, model.prompting.dialect);
+  model.prompting.eos_ids = read_eos_ids(model, source.config);
+  model.prompting.generation = read_generation(model.folder, model.prompting.eos_ids);
+  std::vector<std::string>& stops = model.prompting.stop_strings;
+  stops.insert(stops.end(), model.prompting.generation.stop_strings.begin(),
+               model.prompting.generation.stop_strings.end());
+  if (model.prompting.chat_template && model.prompting.chat_template->drops_text())
+    model.notes.push_back(concat(model.prompting.chat_template->origin(),
                                  ": the chat template leaves out what the user writes; mend it, or use a raw prompt"));
-  if (auto note = not_obeyed_note(model.folder, model.generation)) model.notes.push_back(*note);
+  if (auto note = not_obeyed_note(model.folder, model.prompting.generation)) model.notes.push_back(*note);
 }
 
 }  // namespace lithe::models

@@ -39,8 +39,11 @@ std::unique_ptr<Model> open_llava_original(const Source& source);
 void take_decoder(WeightLoader& loader, const io::Checkpoint& checkpoint, Decoder& decoder, const Layout& layout);
 void take_projector(WeightLoader& loader, const io::Checkpoint& checkpoint, Projector& projector, const Layout& layout);
 
+/// Takes the newline row if the model reads one.
+void take_newline(WeightLoader& loader, const io::Checkpoint& checkpoint, Vision& vision, const Layout& layout);
+
 /// Where the weights of a tower lie: in one checkpoint or more, each under its prefix. What several hold is read from
-/// the first: the tower's own folder stands behind what was trained beside it.
+/// the first: the tower's own folder comes after what was trained beside it.
 struct TowerFiles {
   struct Place {
     const io::Checkpoint* checkpoint;
@@ -48,7 +51,7 @@ struct TowerFiles {
   };
   std::vector<Place> places;
 
-  /// The first place that holds what `visit` calls `slot`; the last where none does.
+  /// The first place that holds what `visit` calls `slot`; the last if none does.
   const Place& place_of(const std::string& slot) const;
 };
 EasPart tower_part(const TowerFiles& files, int64_t layers);

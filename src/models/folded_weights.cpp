@@ -19,7 +19,9 @@ void require_frozen(bool frozen, int64_t layer) {
 FoldedWeights::FoldedWeights(const Model& model, const std::vector<nn::LayerState>* frozen)
     : model_(model), frozen_(model.decoder.config.eas.empty() ? nullptr : frozen) {
   for (const auto& [layer, eas] : model.decoder.config.eas) fold_layer(layer, eas);
-  for (const auto& [layer, eas] : model.tower.config.eas) fold_tower_layer(layer, eas);
+  if (model.vision) {
+    for (const auto& [layer, eas] : model.vision->tower.config.eas) fold_tower_layer(layer, eas);
+  }
   fold_low_rank();
   if (frozen_) add_biases();
 }
@@ -70,7 +72,7 @@ void FoldedWeights::fold_tower_layer(int64_t layer, const EasLayer& eas) {
   const std::string prefix = concat("encoder.layers.", layer, ".");
   if (eas.pia && eas.gain) {
     const routing::Site& feeds =
-        *model_.tower.blocks[static_cast<size_t>(layer)].find(routing::Site::Kind::feed_forward);
+        *model_.vision->tower.blocks[static_cast<size_t>(layer)].find(routing::Site::Kind::feed_forward);
     fold_gain(prefix + "mlp.fc1", std::get<nn::Mlp>(feeds.branch).up, *feeds.pia);
     dropped_.insert(prefix + "layer_norm2.");
     ++count_.gains;

@@ -34,13 +34,13 @@ class FoldedFile {
  public:
   FoldedFile(const Model& model, const FoldedWeights& weights, const fs::path& checkpoint)
       : weights_(weights), checkpoint_(io::Checkpoint::open(checkpoint)) {
-    if (model.lora && checkpoint == model.folder) {
+    if (model.loaded.lora && checkpoint == model.folder) {
       const Json config = read_json_file(model.config_file, 16 << 20);
       const bool ties = asks_for_tied_head(JsonView(config, model.config_file.string()));
-      LoraFolder::open(model.lora->folder).put_whole(checkpoint_, ties);
+      LoraFolder::open(model.loaded.lora->folder).put_whole(checkpoint_, ties);
     }
     std::map<std::string, std::string> slots;  // by name in the file
-    for (const auto& [slot, origin] : model.origins) {
+    for (const auto& [slot, origin] : model.loaded.origins) {
       if (origin.checkpoint == checkpoint) slots[origin.in_file] = slot;
     }
     for (const std::string& name : checkpoint_.names()) {
@@ -50,9 +50,9 @@ class FoldedFile {
       } else if (weights.drops(slot->second)) {
         continue;
       } else if (weights.made().contains(slot->second)) {
-        make(model.origins.at(slot->second).name, slot->second, &checkpoint_.at(name));
+        make(model.loaded.origins.at(slot->second).name, slot->second, &checkpoint_.at(name));
       } else {
-        copy(name, model.origins.at(slot->second).name);
+        copy(name, model.loaded.origins.at(slot->second).name);
       }
     }
     add_new(model, checkpoint);
@@ -96,9 +96,9 @@ class FoldedFile {
   /// Biases of products that had none stand beside their weights.
   void add_new(const Model& model, const fs::path& checkpoint) {
     for (const auto& [slot, weight] : weights_.made()) {
-      if (model.origins.contains(slot)) continue;
+      if (model.loaded.origins.contains(slot)) continue;
       const std::string product = slot.substr(0, slot.rfind('.'));
-      const WeightOrigin& beside = model.origins.at(product + ".weight");
+      const WeightOrigin& beside = model.loaded.origins.at(product + ".weight");
       if (beside.checkpoint != checkpoint) continue;
       make(beside.name.substr(0, beside.name.rfind('.')) + slot.substr(product.size()), slot, nullptr);
     }
@@ -139,7 +139,7 @@ Json folded_config(const Model& model, bool is_frozen) {
     config[kFixedSites] = sites;
   }
   // The conversation follows from the folder's name, which is another one now.
-  if (!model.prompt.conversation.empty()) config["conversation"] = model.prompt.conversation;
+  if (!model.prompting.conversation.empty()) config["conversation"] = model.prompting.conversation;
   if (!model.tower_folder.empty()) config["mm_vision_tower"] = model.tower_folder.filename().string();
   if (!model.decoder.config.tied_embeddings && asks_for_tied_head(JsonView(config, model.config_file.string()))) {
     config["tie_word_embeddings"] = false;
@@ -148,7 +148,7 @@ Json folded_config(const Model& model, bool is_frozen) {
   if (!is_frozen) return config;
   Json& decoder = config.contains("text_config") ? config["text_config"] : config;
   decoder["attention_bias"] = decoder["mlp_bias"] = true;
-  if (model.tower.config.eas.empty()) config.erase("eas");
+  if (!model.vision || model.vision->tower.config.eas.empty()) config.erase("eas");
   return config;
 }
 
@@ -167,11 +167,11 @@ double write_tower(const Model& model, const FoldedWeights& weights, const fs::p
 }  // namespace
 
 FoldCount write_folded(const Model& model, const std::vector<nn::LayerState>* frozen, const fs::path& folder) {
-  require(!model.facts.adapters.empty() || model.lora, Fault::bad_request, model.name,
+  require(!model.facts.adapters.empty() || model.loaded.lora, Fault::bad_request, model.name,
           ": has neither adapters nor LoRA, so there is nothing to fold");
   const FoldedWeights weights(model, frozen);
   FoldCount count = weights.count();
-  count.whole = model.lora ? model.lora->whole : 0;
+  count.whole = model.loaded.lora ? model.loaded.lora->whole : 0;
   require(count.gains + count.adapters + count.low_rank + count.whole > 0, Fault::bad_request, model.name,
           ": everything that every request shares is folded already");
   try {

@@ -96,7 +96,7 @@ int64_t feature_layer(const VisionTowerConfig& tower) {
 
 Json pinpoints(const Model& model, bool height_first) {
   Json list = Json::array();
-  for (const image::Size& size : model.preprocess.pinpoints) {
+  for (const image::Size& size : model.vision->preprocess.pinpoints) {
     list.push_back(height_first ? Json{size.height, size.width} : Json{size.width, size.height});
   }
   return list;
@@ -105,7 +105,7 @@ Json pinpoints(const Model& model, bool height_first) {
 /// What a Hugging Face folder cannot say of LLaVA's own rules, and what the way back needs.
 Json llava_conventions(const Model& model, const JsonView& config, const ImageMark& mark, bool tower_inside) {
   Json json = {{"of", "llava"},
-               {"conversation", model.prompt.conversation},
+               {"conversation", model.prompting.conversation},
                {"image_aspect_ratio", config.text("image_aspect_ratio", "square")}};
   for (const char* key : {"mm_patch_merge_type", "max_num_patches", "image_grid_pinpoints"}) {
     if (config.has(key)) json[key] = config.json()[key];
@@ -120,19 +120,19 @@ Json llava_conventions(const Model& model, const JsonView& config, const ImageMa
 }
 
 Json vision_keys(const Model& model) {
-  const bool next = model.image_newline.has_value();
+  const bool next = model.vision->newline.has_value();
   Json json = {{"mm_vision_tower", "vision_tower"},
-               {"mm_hidden_size", model.tower.config.width},
+               {"mm_hidden_size", model.vision->tower.config.width},
                {"mm_projector_type", "mlp2x_gelu"},
-               {"mm_vision_select_layer", feature_layer(model.tower.config)},
-               {"mm_vision_select_feature", model.tower.config.keep_class_token ? "cls_patch" : "patch"},
+               {"mm_vision_select_layer", feature_layer(model.vision->tower.config)},
+               {"mm_vision_select_feature", model.vision->tower.config.keep_class_token ? "cls_patch" : "patch"},
                {"mm_patch_merge_type", next ? "spatial_unpad" : "flat"},
                {"mm_use_im_start_end", false},
                {"mm_use_im_patch_token", false},
                {"use_mm_proj", true},
                {"tune_mm_mlp_adapter", false},
                {"freeze_mm_mlp_adapter", false}};
-  const image::Aspect aspect = model.preprocess.aspect;
+  const image::Aspect aspect = model.vision->preprocess.aspect;
   json["image_aspect_ratio"] = aspect == image::Aspect::anyres ? "anyres"
                                : aspect == image::Aspect::pad  ? "pad"
                                                                : "square";
@@ -143,7 +143,7 @@ Json vision_keys(const Model& model) {
 }  // namespace
 
 bool follows_llava(const Model& model) {
-  return model.prompt.dialect == text::Dialect::original;
+  return model.prompting.dialect == text::Dialect::original;
 }
 
 Json tower_config(const VisionTowerConfig& tower) {
@@ -156,31 +156,32 @@ Json tower_config(const VisionTowerConfig& tower) {
 }
 
 Json hf_config(const Model& model, const JsonView& config, const ImageMark& mark, bool tower_inside) {
-  const bool next = model.image_newline.has_value(), mistral = is_mistral(config);
+  const bool next = model.vision->newline.has_value(), mistral = is_mistral(config);
   Json text = decoder_config(model, config, mark.rows);
   text["model_type"] = mistral ? "mistral" : "llama";
   text["architectures"] = Json::array({mistral ? "MistralForCausalLM" : "LlamaForCausalLM"});
-  Json vision = tower_config(model.tower.config);
+  Json vision = tower_config(model.vision->tower.config);
   vision.erase("architectures");
   Json json = {{"architectures", {next ? "LlavaNextForConditionalGeneration" : "LlavaForConditionalGeneration"}},
                {"model_type", next ? "llava_next" : "llava"},
                {"ignore_index", -100},
                {"image_token_index", mark.id},
-               {"image_seq_length", model.tower.config.tokens()},
-               {"projector_hidden_act", name_of(model.projector.activation)},
-               {"vision_feature_layer", feature_layer(model.tower.config)},
-               {"vision_feature_select_strategy", model.tower.config.keep_class_token ? "full" : "default"},
+               {"image_seq_length", model.vision->tower.config.tokens()},
+               {"projector_hidden_act", name_of(model.vision->projector.activation)},
+               {"vision_feature_layer", feature_layer(model.vision->tower.config)},
+               {"vision_feature_select_strategy", model.vision->tower.config.keep_class_token ? "full" : "default"},
                {"tie_word_embeddings", model.decoder.config.tied_embeddings}};
   copy_keys(text, {"pad_token_id"}, json);
   if (next) json["use_image_newline_parameter"] = true;
-  if (next && !model.preprocess.pinpoints.empty()) json["image_grid_pinpoints"] = pinpoints(model, true);
+  if (next && !model.vision->preprocess.pinpoints.empty()) json["image_grid_pinpoints"] = pinpoints(model, true);
   copy_dtype(config.json(), json);
   copy_dtype(config.json(), text);
   copy_dtype(config.json(), vision);
   json["text_config"] = std::move(text);
   json["vision_config"] = std::move(vision);
   copy_keys(config.json(), {"eas", kFixedSites}, json);
-  if (!model.prompt.conversation.empty() && !follows_llava(model)) json["conversation"] = model.prompt.conversation;
+  if (!model.prompting.conversation.empty() && !follows_llava(model))
+    json["conversation"] = model.prompting.conversation;
   if (follows_llava(model)) json[kConventions] = llava_conventions(model, config, mark, tower_inside);
   return json;
 }
@@ -202,7 +203,7 @@ Json original_config(const Model& model, const JsonView& config, const std::opti
   json["mod_bias_enabled"] = model.decoder.config.router_bias;
   if (model.decoder.config.routers.empty()) json.erase("mod_bias_enabled");
   copy_keys(config.json(), {"eas", kFixedSites, "conversation"}, json);
-  if (!model.prompt.conversation.empty()) json["conversation"] = model.prompt.conversation;
+  if (!model.prompting.conversation.empty()) json["conversation"] = model.prompting.conversation;
   if (!follows_llava(model)) {
     json[kConventions] = {{"of", "transformers"}};
     return json;
@@ -216,8 +217,8 @@ Json original_config(const Model& model, const JsonView& config, const std::opti
 }
 
 Json processor_config(const Model& model, bool of_tower) {
-  const image::PreprocessConfig& read = model.preprocess;
-  const bool next = model.image_newline.has_value() && !of_tower;
+  const image::PreprocessConfig& read = model.vision->preprocess;
+  const bool next = model.vision->newline.has_value() && !of_tower;
   Json json = {{"do_resize", read.do_resize},
                {"do_center_crop", read.do_centre_crop},
                {"do_rescale", read.do_rescale},
@@ -248,9 +249,9 @@ Json processor_config(const Model& model, bool of_tower) {
 }
 
 Json prompt_processor_config(const Model& model) {
-  return {{"processor_class", model.image_newline ? "LlavaNextProcessor" : "LlavaProcessor"},
-          {"patch_size", model.tower.config.patch_px},
-          {"vision_feature_select_strategy", model.tower.config.keep_class_token ? "full" : "default"},
+  return {{"processor_class", model.vision->newline ? "LlavaNextProcessor" : "LlavaProcessor"},
+          {"patch_size", model.vision->tower.config.patch_px},
+          {"vision_feature_select_strategy", model.vision->tower.config.keep_class_token ? "full" : "default"},
           {"image_token", "<image>"},
           {"num_additional_image_tokens", 1}};
 }

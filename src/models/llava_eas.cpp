@@ -110,12 +110,13 @@ EasLayers read_eas(const JsonView& config, const EasPart& part) {
   return eas;
 }
 
-std::optional<plan::Plan> without_attention(std::optional<plan::Plan> plan, const Decoder& decoder,
-                                            const VisionTower& tower) {
-  if (has_all_attentions(decoder.config.eas) && has_all_attentions(tower.config.eas)) return plan;
+std::optional<plan::Plan> without_attention(std::optional<plan::Plan> plan, const Model& model) {
+  const EasLayers& decoder = model.decoder.config.eas;
+  const EasLayers tower = model.vision ? model.vision->tower.config.eas : EasLayers{};
+  if (has_all_attentions(decoder) && has_all_attentions(tower)) return plan;
   plan::Plan result = plan.value_or(plan::Plan{});
-  turn_off("decoder", decoder.config.eas, result);
-  turn_off("vision_tower", tower.config.eas, result);
+  turn_off("decoder", decoder, result);
+  turn_off("vision_tower", tower, result);
   std::sort(result.layers.begin(), result.layers.end(), [](const plan::LayerPlan& a, const plan::LayerPlan& b) {
     return std::pair(a.stream, a.layer) < std::pair(b.stream, b.layer);
   });

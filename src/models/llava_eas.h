@@ -7,8 +7,7 @@
 #include "base/json.h"
 #include "io/checkpoint.h"
 #include "models/layouts.h"
-#include "models/parts/decoder.h"
-#include "models/parts/vision_tower.h"
+#include "models/model.h"
 #include "plan/plan.h"
 
 namespace lithe::models {
@@ -34,9 +33,8 @@ EasPart decoder_part(const io::Checkpoint& checkpoint, const Layout& layout, int
 /// Throws Error{bad_file}.
 EasLayers read_eas(const JsonView& config, const EasPart& part);
 
-/// The plan that the parts demand: `plan`, or dense where there is none, with the attentions off that they lack. Absent
-/// where there is no plan and no attention lacks.
-std::optional<plan::Plan> without_attention(std::optional<plan::Plan> plan, const Decoder& decoder,
-                                            const VisionTower& tower);
+/// The plan that the parts demand: `plan`, or dense if there is none, with the attentions off that they lack. Absent
+/// if there is no plan and no attention lacks.
+std::optional<plan::Plan> without_attention(std::optional<plan::Plan> plan, const Model& model);
 
 }  // namespace lithe::models

@@ -87,16 +87,13 @@ void find_additions(const Source& source, const io::Checkpoint& checkpoint, cons
 void take_weights(WeightLoader& loader, const io::Checkpoint& checkpoint, const Layout& layout, const TowerFiles& tower,
                   Model& model) {
   take_decoder(loader, checkpoint, model.decoder, layout);
-  take_tower(loader, tower, model.tower);
-  take_projector(loader, checkpoint, model.projector, layout);
-  if (model.image_newline) {
-    loader.take(checkpoint, name_in(layout, Part::newline, "image_newline"),
-                {"image_newline", *model.image_newline, {model.decoder.config.hidden}});
-  }
+  take_tower(loader, tower, model.vision->tower);
+  take_projector(loader, checkpoint, model.vision->projector, layout);
+  take_newline(loader, checkpoint, *model.vision, layout);
   loader.refuse_others(checkpoint);
 }
 
-/// Rows behind `vocab` were added so that transformers finds an embedding for "<image>"; no answer may hold them.
+/// Rows after `vocab` were added so that transformers finds an embedding for "<image>"; no answer may hold them.
 void drop_added_rows(const JsonView& conventions, Decoder& decoder) {
   decoder.config.vocab = size_in(conventions, "vocab_size", decoder.config.vocab, decoder.config.vocab);
   decoder.embeddings = decoder.embeddings.narrow(0, 0, decoder.config.vocab);
@@ -135,23 +132,24 @@ std::unique_ptr<Model> open_llava_hf(const Source& source) {
   VisionTowerConfig tower = read_tower(config);
   const TowerFiles tower_files{{{&checkpoint, layout.tower}}};
   tower.eas = read_eas(config, tower_part(tower_files, tower.layers_run));
-  model->tower = shaped_tower(tower);
+  Vision& vision = model->vision.emplace();
+  vision.tower = shaped_tower(tower);
   const int64_t hidden = decoder.hidden;
-  model->projector =
-      shaped_projector({model->tower.config.width, hidden, hidden}, config.boolean("multimodal_projector_bias", true),
+  vision.projector =
+      shaped_projector({tower.width, hidden, hidden}, config.boolean("multimodal_projector_bias", true),
                        ops::activation_from_name(config.text("projector_hidden_act", "gelu"), config.source()));
   follow_transformers(config, next, *model);
   const std::optional<JsonView> conventions = read_conventions(config, "llava");
   if (conventions) {
-    model->image_newline.reset();
-    model->packing = {};
-    model->prompt = {};
+    vision.newline.reset();
+    vision.packing = {};
+    model->prompting = {};
     model->notes.clear();
     follow_llava(*conventions, *model);
     follow_conversation({conventions->text("conversation")}, conventions->source(), *model);
   }
   take_weights(loader, checkpoint, layout, tower_files, *model);
-  loader.load(*model);
+  model->loaded = loader.load();
   tie(model->decoder);
   if (conventions) drop_added_rows(*conventions, model->decoder);
   complete(*model, source, std::nullopt);

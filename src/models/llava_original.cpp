@@ -135,24 +135,23 @@ void read_vision(const Source& source, const Layout& layout, WeightLoader& loade
   const TowerFiles files = open_tower(loader, source, checkpoint, layout, tower.folder);
   VisionTowerConfig shape = read_tower(tower, config);
   shape.eas = read_eas(config, tower_part(files, shape.layers_run));
-  model.tower = shaped_tower(shape);
-  const int64_t hidden = model.decoder.config.hidden;
-  model.projector =
-      shaped_projector(projector_widths(config, model.tower.config.width, hidden), true, ops::Activation::gelu);
+  Vision& vision = model.vision.emplace();
+  vision.tower = shaped_tower(shape);
+  vision.projector =
+      shaped_projector(projector_widths(config, shape.width, model.decoder.config.hidden), true, ops::Activation::gelu);
   if (read_conventions(config, "transformers")) {
     follow_transformers(config, config.text("mm_patch_merge_type", "flat") == "spatial_unpad", model);
   } else {
-    model.preprocess = image::PreprocessConfig::from_json(JsonView(tower.preprocessing, tower.preprocessing_name),
-                                                          image::Dialect::original);
+    vision.preprocess = image::PreprocessConfig::from_json(JsonView(tower.preprocessing, tower.preprocessing_name),
+                                                           image::Dialect::original);
     follow_llava(config, model);
     follow_conversation(choose_conversation(source.folder, source.folder, config), config.source(), model);
   }
-  take_projector(loader, checkpoint, model.projector, layout);
-  take_tower(loader, files, model.tower);
+  take_projector(loader, checkpoint, vision.projector, layout);
+  take_tower(loader, files, vision.tower);
   if (files.places.size() > 1) loader.refuse_others(*files.places.back().checkpoint);
-  const std::string newline = name_in(layout, Part::newline, "image_newline");
-  if (model.image_newline) loader.take(checkpoint, newline, {"image_newline", *model.image_newline, {hidden}});
-  loader.ignore(checkpoint, newline);  // some checkpoints carry it and never read it
+  take_newline(loader, checkpoint, vision, layout);
+  loader.ignore(checkpoint, name_in(layout, Part::newline, "image_newline"));  // some carry it and never read it
 }
 
 }  // namespace
@@ -177,7 +176,7 @@ std::unique_ptr<Model> open_llava_original(const Source& source) {
   model->name = io::name_of_folder(source.folder);
   model->family = "llava_original";
   model->folder = source.folder;
-  model->prompt.dialect = text::Dialect::original;
+  model->prompting.dialect = text::Dialect::original;
   std::optional<plan::Plan> published;
   if (plan::is_public_pmod(config)) {
     size_in(config, "num_hidden_layers", 32, plan::kMaxLayers);  // bounded before a plan of that depth is made
@@ -196,7 +195,7 @@ std::unique_ptr<Model> open_llava_original(const Source& source) {
   else
     follow_conversation(choose_conversation(source.folder, source.folder, config), config.source(), *model);
   loader.refuse_others(checkpoint);
-  loader.load(*model);
+  model->loaded = loader.load();
   tie(model->decoder);
   complete(*model, source, published);
   return model;

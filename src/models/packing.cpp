@@ -13,7 +13,7 @@
 namespace lithe::models {
 namespace {
 
-/// The tiles behind the first as one map.  projected: [1 + tiles, patches, hidden] -> [rows, columns, hidden]
+/// The tiles after the first as one map.  projected: [1 + tiles, patches, hidden] -> [rows, columns, hidden]
 Tensor map_of_tiles(const Tensor& projected, image::Size grid, int64_t side) {
   const int64_t hidden = projected.size(2);
   return projected.narrow(0, 1, projected.size(0) - 1)
@@ -22,7 +22,7 @@ Tensor map_of_tiles(const Tensor& projected, image::Size grid, int64_t side) {
       .reshape({grid.height * side, grid.width * side, hidden});
 }
 
-/// map: [rows, columns, hidden], scaled down where it has too many patches.
+/// map: [rows, columns, hidden], scaled down if it has too many patches.
 Tensor shrunk(const Packing& packing, const Tensor& map, int64_t side) {
   if (!packing.max_patches) return map;
   const double height = static_cast<double>(map.size(0)), width = static_cast<double>(map.size(1));
@@ -36,7 +36,7 @@ Tensor shrunk(const Packing& packing, const Tensor& map, int64_t side) {
       .permute({1, 2, 0});
 }
 
-/// map: [rows, columns, hidden] -> [rows * (columns + 1), hidden], `newline` behind every row.
+/// map: [rows, columns, hidden] -> [rows * (columns + 1), hidden], `newline` after every row.
 Tensor with_newlines(const Tensor& map, const Tensor& newline) {
   const int64_t rows = map.size(0), columns = map.size(1), hidden = map.size(2);
   return at::cat({map, newline.to(map.scalar_type()).view({1, 1, hidden}).expand({rows, 1, hidden})}, 1)
@@ -44,21 +44,22 @@ Tensor with_newlines(const Tensor& map, const Tensor& newline) {
 }
 
 /// Each tile in a stretch of `tokens` rows.
-void pack_flat(const VisionTowerConfig& tower, ImageRows& image) {
-  const int64_t tiles = image.projected.size(0), tokens = image.projected.size(1);
-  image.rows = image.projected.reshape({tiles * tokens, image.projected.size(2)});
-  image.kinds.assign(static_cast<size_t>(tiles * tokens), routing::RowKind::vision_high_res);
-  std::fill_n(image.kinds.begin(), tokens, routing::RowKind::vision);
+PackedRows pack_flat(const VisionTowerConfig& tower, const image::Views& views, const Tensor& projected) {
+  const int64_t tiles = projected.size(0), tokens = projected.size(1);
+  PackedRows packed{.rows = projected.reshape({tiles * tokens, projected.size(2)}), .kinds = {}, .heat_views = {}};
+  packed.kinds.assign(static_cast<size_t>(tiles * tokens), routing::RowKind::vision_high_res);
+  std::fill_n(packed.kinds.begin(), tokens, routing::RowKind::vision);
   const int64_t class_tokens = tokens - tower.patches(), side = tower.grid();
-  image.heat_views.push_back({image.views.tiles.front(), side, side, class_tokens, 0});
-  const image::Size grid = image.views.grid;
-  if (tiles == 1 || grid.width * grid.height != tiles - 1) return;
-  image.heat_views.push_back({.picture = image.views.canvas,
-                              .grid_w = grid.width * side,
-                              .grid_h = grid.height * side,
-                              .first_token = tokens + class_tokens,
-                              .tile_side = side,
-                              .tile_stride = tokens});
+  packed.heat_views.push_back({views.tiles.front(), side, side, class_tokens, 0});
+  const image::Size grid = views.grid;
+  if (tiles == 1 || grid.width * grid.height != tiles - 1) return packed;
+  packed.heat_views.push_back({.picture = views.canvas,
+                               .grid_w = grid.width * side,
+                               .grid_h = grid.height * side,
+                               .first_token = tokens + class_tokens,
+                               .tile_side = side,
+                               .tile_stride = tokens});
+  return packed;
 }
 
 }  // namespace
@@ -76,40 +77,41 @@ image::Rect unpadded(image::Size map, image::Size picture, bool rounds) {
   return {margin, 0, map.width - 2 * margin, map.height};
 }
 
-void pack(const Packing& packing, const VisionTowerConfig& tower, const std::optional<Tensor>& newline,
-          ImageRows& image) {
-  const image::Size grid = image.views.grid;
+PackedRows pack(const Packing& packing, const VisionTowerConfig& tower, const std::optional<Tensor>& newline,
+                const image::Views& views, const Tensor& projected) {
+  const image::Size grid = views.grid;
   if (packing.order == Packing::Order::flat || grid.width == 0) {
-    pack_flat(tower, image);
+    PackedRows packed = pack_flat(tower, views, projected);
     // The original code ends the only tile of a picture with a newline.
-    if (packing.order != Packing::Order::spatial_unpad) return;
-    image.rows = at::cat({image.rows, newline->to(image.rows.scalar_type()).unsqueeze(0)});
-    image.kinds.push_back(routing::RowKind::vision);
-    return;
+    if (packing.order != Packing::Order::spatial_unpad) return packed;
+    packed.rows = at::cat({packed.rows, newline->to(packed.rows.scalar_type()).unsqueeze(0)});
+    packed.kinds.push_back(routing::RowKind::vision);
+    return packed;
   }
   const int64_t side = tower.grid(), base = tower.patches();
-  require(image.projected.size(1) == base, Fault::bad_file,
+  require(projected.size(1) == base, Fault::bad_file,
           "features with the class token cannot be laid out as a map; take the 'patch' features");
-  require(image.projected.size(0) == 1 + grid.width * grid.height, Fault::internal, "pack: ", image.projected.size(0),
+  require(projected.size(0) == 1 + grid.width * grid.height, Fault::internal, "pack: ", projected.size(0),
           " tiles for a grid of ", grid.width, " x ", grid.height);
-  Tensor map = map_of_tiles(image.projected, grid, side);
+  Tensor map = map_of_tiles(projected, grid, side);
   const bool unpads = packing.order == Packing::Order::spatial_unpad;
   image::Rect part{0, 0, map.size(1), map.size(0)};
-  if (unpads) part = unpadded({map.size(1), map.size(0)}, image.views.original, packing.rounds);
-  const image::Image& canvas = image.views.canvas;
+  if (unpads) part = unpadded({map.size(1), map.size(0)}, views.original, packing.rounds);
+  const image::Image& canvas = views.canvas;
   const int64_t patch_w = canvas.width / map.size(1), patch_h = canvas.height / map.size(0);
   map = map.narrow(0, part.y, part.height).narrow(1, part.x, part.width);
   if (unpads) map = shrunk(packing, map, side);
   const int64_t rows = map.size(0), columns = map.size(1);
   const Tensor tail = unpads ? with_newlines(map, *newline) : map.reshape({rows * columns, map.size(2)});
-  image.rows = at::cat({image.projected.select(0, 0), tail});
-  image.kinds.assign(static_cast<size_t>(base), routing::RowKind::vision);
-  image.kinds.insert(image.kinds.end(), static_cast<size_t>(tail.size(0)), routing::RowKind::vision_high_res);
-  image.heat_views.push_back({image.views.tiles.front(), side, side, 0, 0});
-  if (rows == 0 || columns == 0) return;  // Of a strip thinner than a patch, only the whole picture is left.
+  PackedRows packed{.rows = at::cat({projected.select(0, 0), tail}), .kinds = {}, .heat_views = {}};
+  packed.kinds.assign(static_cast<size_t>(base), routing::RowKind::vision);
+  packed.kinds.insert(packed.kinds.end(), static_cast<size_t>(tail.size(0)), routing::RowKind::vision_high_res);
+  packed.heat_views.push_back({views.tiles.front(), side, side, 0, 0});
+  if (rows == 0 || columns == 0) return packed;  // Of a strip thinner than a patch, only the whole picture is left.
   image::Image shown =
       image::crop(canvas, {part.x * patch_w, part.y * patch_h, part.width * patch_w, part.height * patch_h});
-  image.heat_views.push_back({std::move(shown), columns, rows, base, columns + (unpads ? 1 : 0)});
+  packed.heat_views.push_back({std::move(shown), columns, rows, base, columns + (unpads ? 1 : 0)});
+  return packed;
 }
 
 }  // namespace lithe::models

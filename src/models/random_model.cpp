@@ -115,15 +115,15 @@ plan::Plan sampled_plan(const plan::ModelFacts& whole, int64_t layers) {
 void set_preprocessing(Model& model, const plan::TowerFacts& tower) {
   const KnownTower* known = known_tower("clip-vit-large-patch14-336");
   const Json json = parse_json(known->preprocessing, known->name);
-  model.preprocess = image::PreprocessConfig::from_json(JsonView(json, known->name), image::Dialect::original);
-  model.preprocess.aspect = image::Aspect::pad;
+  model.vision->preprocess = image::PreprocessConfig::from_json(JsonView(json, known->name), image::Dialect::original);
+  model.vision->preprocess.aspect = image::Aspect::pad;
   if (tower.max_tiles == 1) return;
   const int64_t side = tower.image;
-  model.preprocess.aspect = image::Aspect::anyres;
-  model.preprocess.pinpoints = {
+  model.vision->preprocess.aspect = image::Aspect::anyres;
+  model.vision->preprocess.pinpoints = {
       {side, 2 * side}, {2 * side, side}, {2 * side, 2 * side}, {3 * side, side}, {side, 3 * side}};
-  model.packing.order = Packing::Order::spatial_unpad;
-  model.image_newline = at::full({model.decoder.config.hidden}, 0.01, at::kFloat);
+  model.vision->packing.order = Packing::Order::spatial_unpad;
+  model.vision->newline = at::full({model.decoder.config.hidden}, 0.01, at::kFloat);
 }
 
 }  // namespace
@@ -139,14 +139,15 @@ std::unique_ptr<Model> random_model(const std::string& shape, int64_t layers, in
   model->name = shape;
   model->family = "random";
   model->decoder = shaped_decoder(decoder_of(whole, layers));
-  model->tower = shaped_tower(tower_of(*whole.tower, tower_layers));
-  model->projector = shaped_projector(whole.projector.widths, true, ops::Activation::gelu);
+  Vision& vision = model->vision.emplace();
+  vision.tower = shaped_tower(tower_of(*whole.tower, tower_layers));
+  vision.projector = shaped_projector(whole.projector.widths, true, ops::Activation::gelu);
   RandomWeights fill(weights, seed);
   visit(model->decoder, std::ref(fill));
-  visit(model->tower, std::ref(fill));
-  visit(model->projector, std::ref(fill));
+  visit(vision.tower, std::ref(fill));
+  visit(vision.projector, std::ref(fill));
   set_preprocessing(*model, *whole.tower);
-  model->weight_bytes = fill.bytes();
+  model->loaded.bytes = fill.bytes();
   model->facts = facts_of(*model);
   model->plan = sampled_plan(whole, layers);
   plan::validate(model->plan, model->facts);

@@ -40,7 +40,7 @@ void RenamedWeights::list(const io::Checkpoint& checkpoint, const Layout& layout
       if (name.starts_with(layout.tower)) slot = SlotName{Part::tower, name.substr(layout.tower.size())};
     }
     // Some checkpoints carry a newline that they never read.
-    if (!slot || (slot->part == Part::newline && !model_.image_newline)) continue;
+    if (!slot || (slot->part == Part::newline && !(model_.vision && model_.vision->newline))) continue;
     entries_.push_back({*slot, &checkpoint.at(name)});
   }
 }

@@ -238,21 +238,22 @@ at::Tensor WeightLoader::held(const Claim& claim) const {
   return held;
 }
 
-void WeightLoader::load(Model& model) {
+Loaded WeightLoader::load() {
   check();
+  Loaded loaded;
   int64_t total = 0, done = 0;
   for (const Claim& claim : claims_) total += static_cast<int64_t>(claim.view->bytes.size());
   if (options_.progress) options_.progress(0, total);
-  model.weight_bytes = 0;
   for (const Claim& claim : claims_) {
     *claim.tensor = held(claim);
-    model.weight_bytes += static_cast<int64_t>(claim.tensor->nbytes());
+    loaded.bytes += static_cast<int64_t>(claim.tensor->nbytes());
     done += static_cast<int64_t>(claim.view->bytes.size());
     if (options_.progress) options_.progress(done, total);
   }
-  model.lora = lora_use();
-  model.origins = std::move(origins_);
+  loaded.lora = lora_use();
+  loaded.origins = std::move(origins_);
   for (Addition& addition : additions_) addition.linear->low_rank = std::move(addition.low_rank);
+  return loaded;
 }
 
 }  // namespace lithe::models

@@ -10,10 +10,11 @@
 #include <vector>
 
 #include "io/checkpoint.h"
+#include "models/loading.h"
 #include "models/lora.h"
-#include "models/model.h"
 #include "models/name_set.h"
 #include "models/parts/weight_slot.h"
+#include "nn/linear.h"
 
 namespace lithe::models {
 
@@ -43,9 +44,8 @@ class WeightLoader {
   /// Notes every tensor of `checkpoint` that was not taken and is none of the known useless ones.
   void refuse_others(const io::Checkpoint& checkpoint);
 
-  /// Fills the slots, and of `model` what is known of its weights: bytes, origins, LoRA. Throws Error{bad_file}:
-  /// missing, unexpected and misshapen names, all at once.
-  void load(Model& model);
+  /// Fills the slots. Throws Error{bad_file}: missing, unexpected and misshapen names, all at once.
+  Loaded load();
 
  private:
   struct Claim {

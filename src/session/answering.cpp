@@ -22,7 +22,7 @@ namespace {
 constexpr int64_t kDefaultNewTokens = 512;
 
 int64_t budget_of(const models::Model& model, int64_t prompt_rows, const AnswerOptions& options) {
-  const models::GenerationDefaults& defaults = model.generation;
+  const models::GenerationDefaults& defaults = model.prompting.generation;
   int64_t usual = defaults.max_new_tokens.value_or(kDefaultNewTokens);
   const int64_t left = defaults.max_length.value_or(0) - prompt_rows;
   if (!defaults.max_new_tokens && left > 0) usual = std::min(usual, left);
@@ -33,7 +33,8 @@ int64_t budget_of(const models::Model& model, int64_t prompt_rows, const AnswerO
 
 std::vector<std::string> stops(const models::Model& model, const AnswerOptions& options) {
   std::vector<std::string> all = options.stop;
-  if (!options.ignore_eos) all.insert(all.end(), model.prompt.stop_strings.begin(), model.prompt.stop_strings.end());
+  if (!options.ignore_eos)
+    all.insert(all.end(), model.prompting.stop_strings.begin(), model.prompting.stop_strings.end());
   return all;
 }
 
@@ -91,7 +92,7 @@ Answering::Answering(const models::Model& model, ReadyRequest ready, AnswerOptio
       budget_(budget_of(model, prompt_->rows(), options_)),
       policy_(options_.sampling.value_or(SamplingPolicy{})),
       random_(policy_.seed),
-      stream_(*model.tokenizer),
+      stream_(*model.prompting.tokenizer),
       filter_(stops(model, options_)) {
   check(policy_);
   answer_.timings.image_ms = ready.image_ms;
@@ -140,14 +141,14 @@ void Answering::after_prompt() {
 }
 
 int64_t Answering::choose(std::span<const float> scores) {
-  const models::TokenRules& rules = model_.generation.rules;
+  const models::TokenRules& rules = model_.prompting.generation.rules;
   if (!rules.any()) return sample(scores, seen_, policy_, random_);
   std::vector<float> logits(scores.begin(), scores.end());
   const AnswerSoFar so_far{.ids = seen_,
                            .prompt_rows = answer_.timings.prompt_rows,
                            .made = static_cast<int64_t>(answer_.tokens.size()),
                            .most = budget_,
-                           .eos_ids = model_.prompt.eos_ids};
+                           .eos_ids = model_.prompting.eos_ids};
   apply_rules(rules, so_far, policy_.repetition_penalty, logits);
   const bool any = std::any_of(logits.begin(), logits.end(), [](float logit) { return std::isfinite(logit); });
   require(any, Fault::bad_file, model_.name, ": generation_config.json leaves no token to choose as new token ",
@@ -173,7 +174,7 @@ void Answering::accept(std::span<const float> scores) {
   answer_.tokens.push_back(id);
   answer_.token_logits.push_back(scores[static_cast<size_t>(id)]);
   seen_.push_back(id);
-  if (!options_.ignore_eos && model_.prompt.ends(id)) {
+  if (!options_.ignore_eos && model_.prompting.ends(id)) {
     answer_.stop = StopReason::eos;
     return finish();
   }

@@ -40,7 +40,7 @@ int64_t pass_bytes(const models::Model& model, int64_t rows, int64_t sequences) 
 }
 
 int64_t encode_bytes(const models::Model& model) {
-  if (!model.has_tower()) return 0;
+  if (!model.vision) return 0;
   const plan::TowerFacts& tower = *model.facts.tower;
   const int64_t row = 8 * tower.width + std::max(4 * tower.width, 2 * tower.mlp) + 3 * model.decoder.config.hidden;
   const int64_t pixels = 3 * tower.channels * tower.image * tower.image;

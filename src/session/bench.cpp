@@ -93,11 +93,11 @@ Bench::~Bench() = default;
 
 double Bench::encode_ms(int64_t tiles) {
   const c10::InferenceMode no_gradients;
-  const int64_t side = state_->model.tower.config.image_px;
+  const int64_t side = state_->model.vision->tower.config.image_px;
   const Tensor pixels = at::randn({tiles, 3, side, side}, state_->generator, at::TensorOptions(at::kFloat));
   const Stopwatch clock;
-  const Tensor features = state_->model.tower.features(pixels);
-  state_->model.projector(features.flatten(0, 1));
+  const Tensor features = state_->model.vision->tower.features(pixels);
+  state_->model.vision->projector(features.flatten(0, 1));
   return clock.elapsed_ms();
 }
 

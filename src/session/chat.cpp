@@ -24,9 +24,9 @@ struct Held {
 };
 
 /// The picture as rows of a prompt, and nothing else of it.
-models::ImageRows rows_of(const models::Model& model, const image::Source& picture, const plan::Plan& plan,
-                          const routing::Observer& observer) {
-  models::ImageRows encoded = model.encode_image(*picture.decode(), &plan, observer);
+models::ImageRows rows_of(const models::Model& model, const image::Source& picture,
+                          const models::EncodeOptions& options) {
+  models::ImageRows encoded = model.encode_image(*picture.decode(), options);
   models::ImageRows rows;
   rows.rows = std::move(encoded.rows);
   rows.kinds = std::move(encoded.kinds);
@@ -151,10 +151,10 @@ class Chat::Impl {
       for (const models::ImageRows& known : encoded_) length.add(known);
       for (size_t i = encoded_.size(); i < pictures_.size(); ++i) {
         watch.check();
-        const auto layers = static_cast<int64_t>(model_.tower.blocks.size());
+        const auto layers = static_cast<int64_t>(model_.seeing().tower.blocks.size());
+        const auto count = static_cast<int64_t>(pictures_.size());
         encoded_.push_back(
-            rows_of(model_, pictures_[i], *plan_,
-                    watch.tower(layers, static_cast<int64_t>(i), static_cast<int64_t>(pictures_.size()))));
+            rows_of(model_, pictures_[i], {count, plan_.get(), watch.tower(layers, static_cast<int64_t>(i), count)}));
         length.add(encoded_.back());
       }
     } catch (const PromptTooLong& error) {

@@ -32,8 +32,8 @@ Error not_finite(const models::Model& model, const std::string& what) {
     if (error || !weight.tensor.defined() || !weight.tensor.is_floating_point()) return;
     const std::optional<double> value = bad_value(weight.tensor);
     if (!value) return;
-    const auto origin = model.origins.find(weight.name);
-    const std::string& name = origin == model.origins.end() ? weight.name : origin->second.in_file;
+    const auto origin = model.loaded.origins.find(weight.name);
+    const std::string& name = origin == model.loaded.origins.end() ? weight.name : origin->second.in_file;
     error.emplace(Fault::bad_file, concat(where, ": ", what, " are not finite numbers, because the weight ", name,
                                           " holds ", std::isnan(*value) ? "NaN" : "infinity",
                                           "; the file is damaged, so fetch or export the model again."));

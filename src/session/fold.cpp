@@ -80,7 +80,7 @@ void compare_with_folded(Side& whole, const Request& request, const FoldOptions&
                          FoldReport& report) {
   const auto model = models::open_model(folder.part());
   model->folder = folder.place();  // for messages
-  report.bytes_after = model->weight_bytes;
+  report.bytes_after = model->loaded.bytes;
   Side folded(*model, request);
   compare_sides(whole, folded, options, report);
 }
@@ -102,7 +102,7 @@ FoldReport fold_model(const Session& session, const Request& request, const Fold
                     .whole = count.whole,
                     .rounding = count.rounding};
   compare_with_folded(whole, request, options, folder, report);
-  report.bytes_before = model.weight_bytes;
+  report.bytes_before = model.loaded.bytes;
   folder.commit();
   return report;
 }

@@ -27,11 +27,11 @@ void require_readable(const models::Model& model, const Request& request) {
 
 std::vector<int64_t> tokenise(const models::Model& model, const Request& request) {
   require(
-      model.tokenizer.has_value(), Fault::bad_request, model.name,
+      model.prompting.tokenizer.has_value(), Fault::bad_request, model.name,
       ": there is no tokenizer.json or tokenizer.model to read a prompt with; put one beside the folder's config.json");
   require_readable(model, request);
-  const std::string prompt = request.raw ? request.text : model.render(request.messages);
-  return model.tokenizer->encode_with_images(prompt, model.prompt.dialect);
+  const std::string prompt = request.raw ? request.text : model.prompting.render(request.messages);
+  return model.prompting.tokenizer->encode_with_images(prompt, model.prompting.dialect);
 }
 
 void check_ids(const models::Model& model, const std::vector<int64_t>& ids, size_t images) {
@@ -97,7 +97,7 @@ void require_room(const models::Model& model, int64_t prompt_rows) {
 }
 
 int64_t least_rows(const models::Model& model) {
-  return model.has_tower() ? model.tower.config.tokens() : 1;  // one tile, or the whole picture in front of its tiles
+  return model.vision ? model.vision->tower.config.tokens() : 1;  // one tile, or the whole picture before its tiles
 }
 
 PromptLength::PromptLength(const models::Model& model, const std::vector<int64_t>& ids)
@@ -148,9 +148,9 @@ PromptRows build_prompt(const models::Model& model, const Request& request, cons
   const auto count = static_cast<int64_t>(request.images.size());
   for (const image::Source& picture : request.images) {
     watch.check();
-    const routing::Observer observer =
-        watch.tower(static_cast<int64_t>(model.tower.blocks.size()), static_cast<int64_t>(pictures.size()), count);
-    pictures.push_back(model.encode_image(*picture.decode(), plan.get(), observer));
+    const routing::Observer observer = watch.tower(static_cast<int64_t>(model.seeing().tower.blocks.size()),
+                                                   static_cast<int64_t>(pictures.size()), count);
+    pictures.push_back(model.encode_image(*picture.decode(), {count, plan.get(), observer}));
     length.add(pictures.back());
   }
   PromptRows prompt = merge(model, std::move(ids), pictures);

@@ -68,7 +68,7 @@ void Session::check_pictures(size_t count) const {
 }
 
 SamplingPolicy Session::default_sampling() const {
-  const models::GenerationDefaults& defaults = model_->generation;
+  const models::GenerationDefaults& defaults = model_->prompting.generation;
   return {.temperature = defaults.sample ? defaults.temperature : 0.0,
           .top_k = defaults.top_k,
           .top_p = defaults.top_p,
@@ -77,7 +77,7 @@ SamplingPolicy Session::default_sampling() const {
 }
 
 image::DecodeOptions Session::decode_options() const {
-  return model_->preprocess.decode_options();
+  return model_->vision ? model_->vision->preprocess.decode_options() : image::DecodeOptions{};
 }
 const plan::ModelFacts& Session::facts() const {
   return model_->facts;
@@ -92,12 +92,11 @@ const std::string& Session::family() const {
   return model_->family;
 }
 int64_t Session::weight_bytes() const {
-  return model_->weight_bytes;
+  return model_->loaded.bytes;
 }
 
 Json Session::describe() const {
   const models::DecoderConfig& decoder = model_->decoder.config;
-  const models::VisionTowerConfig& tower = model_->tower.config;
   // The words of OpenOptions::weights.
   const auto type_of = [](const at::Tensor& t) -> std::string {
     switch (t.scalar_type()) {
@@ -123,14 +122,17 @@ Json Session::describe() const {
                      {"vocab", decoder.vocab},
                      {"max_positions", decoder.max_positions}};
   if (decoder.window) json["decoder"]["sliding_window"] = *decoder.window;
-  json["vision_tower"] = {{"layers", tower.layers},    {"layers_run", tower.layers_run}, {"width", tower.width},
-                          {"heads", tower.heads},      {"image_px", tower.image_px},     {"patch_px", tower.patch_px},
-                          {"patches", tower.patches()}};
-  json["weights"] = {{"type", type_of(model_->decoder.embeddings)}, {"bytes", model_->weight_bytes}};
+  if (model_->vision) {
+    const models::VisionTowerConfig& tower = model_->vision->tower.config;
+    json["vision_tower"] = {{"layers", tower.layers},    {"layers_run", tower.layers_run}, {"width", tower.width},
+                            {"heads", tower.heads},      {"image_px", tower.image_px},     {"patch_px", tower.patch_px},
+                            {"patches", tower.patches()}};
+  }
+  json["weights"] = {{"type", type_of(model_->decoder.embeddings)}, {"bytes", model_->loaded.bytes}};
   json["plan"] = model_->plan.name;
   if (!model_->notes.empty()) json["notes"] = model_->notes;
-  if (!model_->lora) return json;
-  const models::LoraUse& lora = *model_->lora;
+  if (!model_->loaded.lora) return json;
+  const models::LoraUse& lora = *model_->loaded.lora;
   json["lora"] = {{"folder", lora.folder.string()},
                   {"products", lora.products},
                   {"ranks", {lora.lowest_rank, lora.highest_rank}},

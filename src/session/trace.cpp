@@ -131,7 +131,7 @@ void write_trace(const Session& session, const Request& request, const TraceOpti
   while (static_cast<int64_t>(tokens.size()) < options.max_tokens) {
     step_logits.push_back(scores);
     tokens.push_back(scores.argmax(-1).item<int64_t>());
-    if (!options.ignore_eos && model.prompt.ends(tokens.back())) break;
+    if (!options.ignore_eos && model.prompting.ends(tokens.back())) break;
     if (static_cast<int64_t>(tokens.size()) < options.max_tokens) {
       scores = model.decoder.logits(generation.step(tokens.back()));
       tell(

@@ -34,8 +34,8 @@ class EasRun {
   /// The tower and the projector over the given pixels; a sample without a picture has zeros.
   void features() {
     const models::Model& model = session_.model();
-    const Tensor features = model.tower.features(inputs_["images"]);
-    floats("image_features", model.projector(features.flatten(0, 1)));
+    const Tensor features = model.vision->tower.features(inputs_["images"]);
+    floats("image_features", model.vision->projector(features.flatten(0, 1)));
   }
 
   /// The published evaluation: gate and token mean over all rows given, answer and padding with them.
@@ -117,11 +117,11 @@ class EasRun {
     check_.floats(name + ".logits", logits, trace.tensors.at("step_logits").values<float>(), tolerance_);
     std::vector<int64_t> tokens = integers_of(trace.tensors.at("tokens"));
     // Published code generates from embeddings: its output begins with BOS.
-    tokens.insert(tokens.begin(), session_.model().tokenizer->bos().value_or(1));
+    tokens.insert(tokens.begin(), session_.model().prompting.tokenizer->bos().value_or(1));
     check_.integers(name + ".tokens", integers_of(golden_.expected.tensors.at(name + ".tokens")), tokens);
     tokens.erase(tokens.begin());
     check_.texts(name + ".text", golden_.json.at("generation").at(name).at("text").get<std::string>(),
-                 session_.model().tokenizer->decode(tokens, true));
+                 session_.model().prompting.tokenizer->decode(tokens, true));
     std::vector<int64_t> held = integers_of(trace.tensors.at("kv_lengths.end"));
     const int64_t rows = *std::max_element(held.begin(), held.end());
     std::vector<int64_t> expected(held.size(), rows);

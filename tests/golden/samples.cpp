@@ -245,11 +245,12 @@ std::vector<text::Message> messages_of(const Json& sample) {
 void check_texts(SampleRun& run, Check& check, std::size_t i) {
   const Json& sample = run.sample(i);
   if (sample.contains("messages") || sample.contains("question")) {
-    check.texts(fmt::format("s{} prompt", i), run.request(i).text, run.model().render(messages_of(sample)));
+    check.texts(fmt::format("s{} prompt", i), run.request(i).text, run.model().prompting.render(messages_of(sample)));
   }
   if (!sample.contains("greedy_text")) return;
   const std::vector<int64_t> tokens = integers_of(run.traced(i, "tokens"));
-  check.texts(fmt::format("s{} greedy_text", i), sample.at("greedy_text"), run.model().tokenizer->decode(tokens, true));
+  check.texts(fmt::format("s{} greedy_text", i), sample.at("greedy_text"),
+              run.model().prompting.tokenizer->decode(tokens, true));
   const session::Answer answer =
       run.session().answer(run.request(i), {.max_new_tokens = static_cast<int64_t>(tokens.size()), .ignore_eos = true});
   check.integers(fmt::format("s{} answered tokens", i), tokens, answer.tokens);

@@ -110,7 +110,7 @@ TEST_F(BrokenFolder, AnyresWithoutTiles) {
   set("image_aspect_ratio", "anyres_max_0");
   expect("expected anyres_max_N with N from 1 to 4096");
   set("image_aspect_ratio", "anyres_max_2");
-  EXPECT_EQ(open_model(folder())->packing.max_patches, 2);
+  EXPECT_EQ(open_model(folder())->vision->packing.max_patches, 2);
 }
 
 TEST_F(BrokenFolder, HeadsThatDoNotDivide) {
@@ -151,9 +151,9 @@ TEST_F(BrokenFolder, KnownTowerWithoutItsFolderLacksWeights) {
 TEST_F(BrokenFolder, TowerOfAHubIdLiesBesideOrInside) {
   take("liuhaotian_llava15");
   set("mm_vision_tower", "someone/vision_tower");
-  EXPECT_TRUE(open_model(folder())->has_tower());
+  EXPECT_TRUE(open_model(folder())->vision);
   fs::rename(folder().parent_path() / "vision_tower", folder() / "vision_tower");
-  EXPECT_TRUE(open_model(folder())->has_tower());
+  EXPECT_TRUE(open_model(folder())->vision);
 }
 
 TEST_F(BrokenFolder, UnknownTypesAreNamedWithTheKnown) {
@@ -196,11 +196,11 @@ TEST_F(BrokenFolder, GenerationConfig) {
   set("do_sample", true, "generation_config.json");
   set("eos_token_id", Json::array({2, 5, 999999}), "generation_config.json");
   const auto model = open_model(folder());
-  EXPECT_EQ(model->prompt.eos_ids, (std::vector<int64_t>{2, 5}));
-  EXPECT_EQ(model->generation.max_new_tokens, 7);
-  EXPECT_TRUE(model->generation.sample);
-  EXPECT_EQ(model->generation.temperature, 0.5);
-  EXPECT_EQ(model->generation.top_k, 50);
+  EXPECT_EQ(model->prompting.eos_ids, (std::vector<int64_t>{2, 5}));
+  EXPECT_EQ(model->prompting.generation.max_new_tokens, 7);
+  EXPECT_TRUE(model->prompting.generation.sample);
+  EXPECT_EQ(model->prompting.generation.temperature, 0.5);
+  EXPECT_EQ(model->prompting.generation.top_k, 50);
 }
 
 // Writing the list into a message for each of them took minutes.
@@ -210,9 +210,9 @@ TEST_F(BrokenFolder, EosIdsByTheTenThousands) {
   for (int id = 40'000; id > 0; --id) ids.push_back(id);
   set("eos_token_id", ids, "generation_config.json");
   const auto model = open_model(folder());
-  EXPECT_EQ(static_cast<int64_t>(model->prompt.eos_ids.size()), model->decoder.config.vocab - 1);
-  EXPECT_TRUE(model->prompt.ends(1));
-  EXPECT_FALSE(model->prompt.ends(0));
+  EXPECT_EQ(static_cast<int64_t>(model->prompting.eos_ids.size()), model->decoder.config.vocab - 1);
+  EXPECT_TRUE(model->prompting.ends(1));
+  EXPECT_FALSE(model->prompting.ends(0));
 }
 
 TEST_F(BrokenFolder, ConfigsThatAreNoRegularFiles) {

@@ -35,7 +35,7 @@ image::Image picture_of(int64_t width, int64_t height) {
 }
 
 std::vector<int64_t> ids_of(const Model& model, const std::vector<Message>& messages) {
-  return model.tokenizer->encode_with_images(model.render(messages), model.prompt.dialect);
+  return model.prompting.tokenizer->encode_with_images(model.prompting.render(messages), model.prompting.dialect);
 }
 
 /// The rows of a prompt with one picture: text, picture, text.
@@ -47,7 +47,7 @@ std::pair<Tensor, std::vector<routing::RowKind>> rows_of(const Model& model, con
 }
 
 void expect_same_pictures(const Model& a, const Model& b) {
-  EXPECT_EQ(a.preprocess.alpha, b.preprocess.alpha);
+  EXPECT_EQ(a.vision->preprocess.alpha, b.vision->preprocess.alpha);
   for (const auto& [width, height] : {std::pair{200, 90}, std::pair{64, 301}, std::pair{56, 56}}) {
     const image::Image picture = picture_of(width, height);
     const ImageRows left = a.encode_image(picture), right = b.encode_image(picture);
@@ -65,15 +65,15 @@ void expect_same_pictures(const Model& a, const Model& b) {
 void expect_same_model(const fs::path& source, const fs::path& converted) {
   const auto a = open_model(source), b = open_model(converted);
   EXPECT_EQ(a->plan.layers, b->plan.layers);
-  EXPECT_EQ(a->prompt.eos_ids, b->prompt.eos_ids);
-  EXPECT_EQ(a->prompt.stop_strings, b->prompt.stop_strings);
-  EXPECT_EQ(a->generation.top_k, b->generation.top_k);
+  EXPECT_EQ(a->prompting.eos_ids, b->prompting.eos_ids);
+  EXPECT_EQ(a->prompting.stop_strings, b->prompting.stop_strings);
+  EXPECT_EQ(a->prompting.generation.top_k, b->prompting.generation.top_k);
   EXPECT_EQ(a->decoder.config.vocab, b->decoder.config.vocab);
   EXPECT_EQ(a->decoder.config.window, b->decoder.config.window);
   for (const auto& messages : conversations()) {
-    EXPECT_EQ(a->render(messages), b->render(messages));
-    ASSERT_EQ(a->tokenizer.has_value(), b->tokenizer.has_value());
-    if (a->tokenizer) {
+    EXPECT_EQ(a->prompting.render(messages), b->prompting.render(messages));
+    ASSERT_EQ(a->prompting.tokenizer.has_value(), b->prompting.tokenizer.has_value());
+    if (a->prompting.tokenizer) {
       EXPECT_EQ(ids_of(*a, messages), ids_of(*b, messages));
     }
   }
@@ -178,12 +178,12 @@ TEST(Converting, EveryWayOfMakingRowsThereAndBackTwice) {
       convert_folder(last, next, layout);
       const auto converted = open_model(next);
       const ImageRows rows = converted->encode_image(picture);
-      EXPECT_EQ(model->render(conversations()[0]), converted->render(conversations()[0]));
+      EXPECT_EQ(model->prompting.render(conversations()[0]), converted->prompting.render(conversations()[0]));
       ASSERT_TRUE(rows.pixels.equal(expected.pixels));
       EXPECT_TRUE(rows.rows.equal(expected.rows));
       EXPECT_EQ(rows.kinds, expected.kinds);
       if (!keys.pinpoints.is_null()) {
-        EXPECT_EQ(converted->preprocess.pinpoints.size(), model->preprocess.pinpoints.size());
+        EXPECT_EQ(converted->vision->preprocess.pinpoints.size(), model->vision->preprocess.pinpoints.size());
       }
       last = next;
     }

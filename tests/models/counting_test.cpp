@@ -40,8 +40,9 @@ TEST(Counting, LoraCostsItsFactorsForEachRow) {
   nn::LowRank low_rank{at::zeros({2, 32}), at::zeros({32, 2}), 1};
   auto& attention = std::get<nn::Attention>(model->decoder.blocks[1].sites[0].branch);
   attention.query.low_rank = attention.value.low_rank = low_rank;
-  model->projector.layers[1].low_rank = low_rank;
-  std::get<nn::Mlp>(model->tower.blocks[0].sites[1].branch).down.low_rank = {at::zeros({2, 64}), at::zeros({32, 2}), 1};
+  model->vision->projector.layers[1].low_rank = low_rank;
+  std::get<nn::Mlp>(model->vision->tower.blocks[0].sites[1].branch).down.low_rank = {at::zeros({2, 64}),
+                                                                                     at::zeros({32, 2}), 1};
   model->decoder.head.low_rank = {at::zeros({2, 32}), at::zeros({416, 2}), 1};
   plan::ModelFacts facts = model->facts;
   facts.low_rank = low_rank_facts(*model);

@@ -84,7 +84,7 @@ TEST(GoldenDecoder, PmodVariants) {
   for (const auto& [variant, about] : read["variants"].items()) {
     SCOPED_TRACE(variant);
     auto model = open_model(golden.folder / ("checkpoint_" + variant));
-    EXPECT_FALSE(model->has_tower());
+    EXPECT_FALSE(model->vision);
     const bool all = about["target"] == "all";
     if (all) {  // as the case says; the published key of these models names vision tokens
       for (plan::LayerPlan& layer : model->plan.layers) layer.rules.front().group = plan::Group::all;

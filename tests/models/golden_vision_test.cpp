@@ -27,8 +27,8 @@ TEST(GoldenVision, PmodLlava15) {
   const Golden golden("pmod_llava15");
   const auto model = open_model(golden.folder / "checkpoint");
   expect_original_images(golden, *model, 2);
-  const ImageRows rows =
-      model->encode_image(image::read_image(golden.folder / "inputs/image0.png", model->preprocess.decode_options()));
+  const ImageRows rows = model->encode_image(
+      image::read_image(golden.folder / "inputs/image0.png", model->vision->preprocess.decode_options()));
   EXPECT_TRUE(close(rows.pixels, golden.floats("img0.pixel_values"), 1e-5, 0));
   ASSERT_EQ(rows.heat_views.size(), 1u);
   EXPECT_EQ(rows.heat_views[0].grid_w, 4);
@@ -61,14 +61,14 @@ TEST(GoldenVision, PmodLlavaNextKinds) {
 TEST(GoldenVision, MaxNumPatches) {
   const Golden golden("pmod_llavanext");
   auto model = open_model(golden.folder / "checkpoint");
-  model->packing.max_patches = 2;
+  model->vision->packing.max_patches = 2;
   for (int s = 0; s < 3; ++s) {
     const ImageRows rows = model->encode_image(golden.picture(concat("img", s, ".rgb")));
     EXPECT_TRUE(close(rows.rows, golden.floats(concat("maxpatch2.s", s, ".packed_features")))) << s;
   }
   // Of 8 x 4 patches one tile of 4 x 4 is wanted: 1.41 times too much, so 5 x 2 and 2 newlines stay beside the 16 of
   // the whole.
-  model->packing.max_patches = 1;
+  model->vision->packing.max_patches = 1;
   EXPECT_EQ(model->encode_image(golden.picture("img0.rgb")).rows.size(0), 16 + 2 * 6);
 }
 

@@ -64,7 +64,7 @@ TEST(Loading, StorageTypes) {
     const auto& attention = std::get<nn::Attention>(model->decoder.blocks[0].sites[0].branch);
     EXPECT_EQ(attention.query.weight.scalar_type(), type);
     EXPECT_EQ(model->decoder.norm.gain.scalar_type(), at::kFloat);
-    EXPECT_EQ(model->tower.class_embedding.scalar_type(), at::kFloat);
+    EXPECT_EQ(model->vision->tower.class_embedding.scalar_type(), at::kFloat);
     const Tensor logits = logits_of(golden, *model);
     EXPECT_TRUE(close(logits.narrow(0, logits.size(0) - 8, 8), expected, tolerance, tolerance));
   }
@@ -77,7 +77,7 @@ TEST(Loading, ReportsProgressAndBytes) {
   ASSERT_GE(seen.size(), 2u);
   EXPECT_EQ(seen.front().first, 0);
   EXPECT_EQ(seen.back().first, seen.back().second);
-  EXPECT_EQ(seen.back().second, model->weight_bytes);  // float32 in the file and in memory
+  EXPECT_EQ(seen.back().second, model->loaded.bytes);  // float32 in the file and in memory
 }
 
 /// bfloat16 reaches further than float16, in which a weight must not become infinite unnoticed.
@@ -141,21 +141,21 @@ TEST(Loading, AQuantisedConfigOverPlainWeightsOpens) {
 
 TEST(Loading, MissingTokenizerLeavesTheModelUsable) {
   const auto model = open_model(golden_folder("liuhaotian_llava15") / "checkpoint_bin_sharded");
-  EXPECT_FALSE(model->tokenizer.has_value());
-  EXPECT_EQ(model->prompt.eos_ids, std::vector<int64_t>{2});
+  EXPECT_FALSE(model->prompting.tokenizer.has_value());
+  EXPECT_EQ(model->prompting.eos_ids, std::vector<int64_t>{2});
 }
 
 TEST(Loading, PromptsAreWrittenByTheFamily) {
   const auto hf = open_model(golden_folder("hf_llava15") / "checkpoint");
   text::Message question{"user",
                          {{text::Part::Kind::image, ""}, {text::Part::Kind::text, "What is shown in the picture?"}}};
-  EXPECT_EQ(hf->render({question}), "USER: <image>\nWhat is shown in the picture? ASSISTANT:");
-  EXPECT_EQ(hf->prompt.dialect, text::Dialect::hf);
+  EXPECT_EQ(hf->prompting.render({question}), "USER: <image>\nWhat is shown in the picture? ASSISTANT:");
+  EXPECT_EQ(hf->prompting.dialect, text::Dialect::hf);
   const auto original = open_model(golden_folder("pmod_llava15") / "checkpoint");
-  EXPECT_EQ(original->prompt.stop_strings, std::vector<std::string>{"</s>"});
+  EXPECT_EQ(original->prompting.stop_strings, std::vector<std::string>{"</s>"});
   std::ifstream file(golden_folder("pmod_llava15") / "inputs/prompt0.txt");
   const std::string expected((std::istreambuf_iterator<char>(file)), {});
-  EXPECT_EQ(original->render({question}), expected);
+  EXPECT_EQ(original->prompting.render({question}), expected);
 }
 
 DecoderConfig decoder_of(const char* json, bool mistral) {

@@ -33,10 +33,11 @@ struct Outputs {
 };
 Outputs outputs_of(const Model& model) {
   test::Dice dice(11);
-  const int64_t rows = 24, side = model.tower.config.image_px;
+  const int64_t rows = 24, side = model.vision->tower.config.image_px;
   const Tensor x = dice.normal({rows, model.decoder.config.hidden}).to(at::kFloat);
   const Tensor pixels = dice.normal({1, 3, side, side}).to(at::kFloat);
-  return {prefill(model, x, kinds_of(rows)).logits, model.projector(model.tower.features(pixels).flatten(0, 1))};
+  return {prefill(model, x, kinds_of(rows)).logits,
+          model.vision->projector(model.vision->tower.features(pixels).flatten(0, 1))};
 }
 
 /// A layout's names: what stands before "layers.0...", and where its projector, tower and head are.
@@ -55,7 +56,7 @@ class Lora : public ::testing::TestWithParam<Names> {
   void SetUp() override {
     base_ = open_model(golden_folder(GetParam().golden) / "checkpoint");
     const DecoderConfig& decoder = base_->decoder.config;
-    const int64_t h = decoder.hidden, width = base_->tower.config.width;
+    const int64_t h = decoder.hidden, width = base_->vision->tower.config.width;
     const std::string names = GetParam().decoder;
     adapter_.add_layer(names + "layers.1.", h, decoder.intermediate);
     adapter_.add(names + "layers.0.self_attn.v_proj", h, h);
@@ -63,7 +64,7 @@ class Lora : public ::testing::TestWithParam<Names> {
     if (routed >= 0)
       adapter_.add(concat(names, "layers.", routed, GetParam().wrapped, ".mlp.up_proj"), decoder.intermediate, h);
     adapter_.add(GetParam().projector, h, width);
-    for (int64_t layer = 0; layer < base_->tower.config.layers; ++layer)  // the last is not run
+    for (int64_t layer = 0; layer < base_->vision->tower.config.layers; ++layer)  // the last is not run
       adapter_.add(concat(GetParam().tower, "encoder.layers.", layer, ".self_attn.out_proj"), width, width);
     adapter_.add(GetParam().head, decoder.vocab, h);
     adapter_.write(folder_.path / "adapter");
@@ -83,7 +84,7 @@ std::unique_ptr<Model> added_up(const fs::path& folder, const test::PeftFolder& 
   int64_t changed = 0;
   const auto add = [&](const WeightSlot& slot) {
     if (!slot.linear) return;
-    const std::string product = plain_name(model->origins.at(slot.name).name);
+    const std::string product = plain_name(model->loaded.origins.at(slot.name).name);
     for (const auto& [name, view] : adapter.tensors) {
       const std::string end = ".lora_A.weight";
       if (!name.ends_with(end)) continue;
@@ -95,8 +96,8 @@ std::unique_ptr<Model> added_up(const fs::path& folder, const test::PeftFolder& 
     }
   };
   visit(model->decoder, add);
-  visit(model->tower, add);
-  visit(model->projector, add);
+  visit(model->vision->tower, add);
+  visit(model->vision->projector, add);
   EXPECT_GE(changed, 10);
   return model;
 }
@@ -108,7 +109,7 @@ TEST_P(Lora, IsTheSumOfItsFactors) {
   EXPECT_LT(deviation(lora.logits, plain.logits), 1e-5);
   EXPECT_LT(deviation(lora.projected, plain.projected), 1e-5);
   EXPECT_GT(deviation(lora.logits, outputs_of(*base_).logits), 1e-2);
-  EXPECT_EQ(model->lora->products, static_cast<int64_t>(adapter_.tensors.size()) / 2 - 1);
+  EXPECT_EQ(model->loaded.lora->products, static_cast<int64_t>(adapter_.tensors.size()) / 2 - 1);
   EXPECT_EQ(model->facts.parameters->decoder, base_->facts.parameters->decoder);
   EXPECT_GT(model->facts.parameters->adapters, base_->facts.parameters->adapters);
 }
@@ -117,10 +118,10 @@ TEST_P(Lora, FoldsIntoAnOrdinaryFolder) {
   const c10::InferenceMode no_gradients;
   const auto model = adapted();
   const FoldCount count = write_folded(*model, nullptr, folder_.path / "folded");
-  EXPECT_EQ(count.low_rank, model->lora->products);
+  EXPECT_EQ(count.low_rank, model->loaded.lora->products);
   EXPECT_EQ(count.rounding, 0);
   const auto folded = open_model(folder_.path / "folded");
-  EXPECT_FALSE(folded->lora);
+  EXPECT_FALSE(folded->loaded.lora);
   const Outputs before = outputs_of(*model), after = outputs_of(*folded);
   EXPECT_LT(deviation(after.logits, before.logits), 1e-5);
   EXPECT_LT(deviation(after.projected, before.projected), 1e-5);
@@ -175,10 +176,11 @@ TEST_F(FromPeft, HuggingFace) {
   const fs::path folder = beside("hf", golden_folder("hf_llava15") / "checkpoint", "base");
   const auto model = open_model(folder);
   EXPECT_EQ(model->name, "base");
-  EXPECT_EQ(model->lora->lowest_rank, 2);
-  EXPECT_EQ(model->lora->highest_rank, 8);
+  EXPECT_EQ(model->loaded.lora->lowest_rank, 2);
+  EXPECT_EQ(model->loaded.lora->highest_rank, 8);
   EXPECT_LT(off(*model, folder), 1e-5);
-  const Tensor projected = model->projector(model->tower.features(expected(folder, "pixels")).flatten(0, 1));
+  const Tensor projected =
+      model->vision->projector(model->vision->tower.features(expected(folder, "pixels")).flatten(0, 1));
   EXPECT_LT(deviation(projected, expected(folder, "projected")), 1e-5);
   write_folded(*model, nullptr, folder_.path / "folded");
   EXPECT_LT(off(*open_model(folder_.path / "folded"), folder), 1e-5);
@@ -195,14 +197,14 @@ TEST_F(FromPeft, OriginalOverAVicuna) {
   edit_json(folder_.path / "vicuna" / "config.json", [](Json& json) { json = {{"model_type", "llama"}}; });
   const auto model = open_model(folder);
   EXPECT_EQ(model->name, "original");
-  EXPECT_EQ(model->lora->whole, 4);
-  EXPECT_EQ(deviation(*model->projector.layers[0].bias, expected(folder, "projector.0.bias")), 0);
+  EXPECT_EQ(model->loaded.lora->whole, 4);
+  EXPECT_EQ(deviation(*model->vision->projector.layers[0].bias, expected(folder, "projector.0.bias")), 0);
   EXPECT_LT(off(*model, folder), 1e-5);
   EXPECT_LT(off(*open_model(folder_.path / "vicuna", {.lora = folder}), folder), 1e-5);
   write_folded(*model, nullptr, folder_.path / "folded");
   const auto folded = open_model(folder_.path / "folded");
   EXPECT_LT(off(*folded, folder), 1e-5);
-  EXPECT_EQ(folded->prompt.conversation, model->prompt.conversation);
+  EXPECT_EQ(folded->prompting.conversation, model->prompting.conversation);
 }
 
 /// p-MoD's training wraps routed layers; a Vicuna under it has plain ones, and the routers come with the adapter.

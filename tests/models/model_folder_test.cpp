@@ -61,7 +61,7 @@ TEST_F(ModelFolder, ANameOnTheHub) {
   EXPECT_EQ(model->name, "llava-1.5-7b-hf");
   convert_folder(model->folder, temp_.path / "original", TargetLayout::original);
   EXPECT_FALSE(fs::is_symlink(temp_.path / "original" / "tokenizer.json"));
-  EXPECT_EQ(open_model(temp_.path / "original")->prompt.conversation, model->prompt.conversation);
+  EXPECT_EQ(open_model(temp_.path / "original")->prompting.conversation, model->prompting.conversation);
 }
 
 TEST_F(ModelFolder, AFolderComesBeforeTheHub) {
@@ -84,10 +84,10 @@ TEST_F(ModelFolder, WhatConfigsName) {
   cache("liuhaotian", "llava-v1.5-7b", temp_.path / "base");
   expect("someone/llava-lora", "`hf download openai/some-tower`");
   cache("openai", "some-tower", golden_folder("liuhaotian_llava15") / "vision_tower");
-  EXPECT_EQ(open_model("someone/llava-lora")->lora->products, 1);
+  EXPECT_EQ(open_model("someone/llava-lora")->loaded.lora->products, 1);
   const auto over = open_model("liuhaotian/llava-v1.5-7b", {.lora = "someone/llava-lora"});
-  EXPECT_EQ(over->lora->products, 1);
-  EXPECT_TRUE(over->has_tower());
+  EXPECT_EQ(over->loaded.lora->products, 1);
+  EXPECT_TRUE(over->vision);
   EXPECT_EQ(over->name, "llava-v1.5-7b");
 }
 

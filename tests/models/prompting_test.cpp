@@ -36,16 +36,16 @@ class Original {
 };
 
 std::string prompt_of(const Model& model) {
-  return model.render({{"user", {{text::Part::Kind::image, ""}, {text::Part::Kind::text, "Hi"}}}});
+  return model.prompting.render({{"user", {{text::Part::Kind::image, ""}, {text::Part::Kind::text, "Hi"}}}});
 }
 
 TEST(Prompting, FollowsTheNameTheKeyTheBase) {
-  EXPECT_EQ(Original("llava-v1.5-7b").open()->prompt.conversation, "llava_v1");
-  EXPECT_EQ(Original("llama3-llava-next-8b").open()->prompt.conversation, "llava_llama_3");
-  EXPECT_EQ(Original("llava-mistral/checkpoint-500").open()->prompt.conversation, "mistral_instruct");
+  EXPECT_EQ(Original("llava-v1.5-7b").open()->prompting.conversation, "llava_v1");
+  EXPECT_EQ(Original("llama3-llava-next-8b").open()->prompting.conversation, "llava_llama_3");
+  EXPECT_EQ(Original("llava-mistral/checkpoint-500").open()->prompting.conversation, "mistral_instruct");
   const Original mine("mine");
   mine.set("_name_or_path", "meta-llama/Meta-Llama-3-8B-Instruct");
-  EXPECT_EQ(mine.open()->prompt.conversation, "llava_llama_3");
+  EXPECT_EQ(mine.open()->prompting.conversation, "llava_llama_3");
   mine.set("conversation", "qwen_2");
   const auto model = mine.open();
   EXPECT_TRUE(model->notes.empty());
@@ -59,16 +59,16 @@ TEST(Prompting, OfAnUnknownNameTheTokenizersTemplateCounts) {
   edit_json(mine.path / "tokenizer_config.json", [](Json& json) { json["chat_template"] = kTemplate; });
   const auto model = mine.open();
   EXPECT_TRUE(model->notes.empty());
-  EXPECT_EQ(model->prompt.dialect, text::Dialect::original);
+  EXPECT_EQ(model->prompting.dialect, text::Dialect::original);
   EXPECT_EQ(prompt_of(*model), "<user><image>\nHi<assistant>");  // the tokenizer writes BOS
-  const auto ids = model->tokenizer->encode_with_images(prompt_of(*model), model->prompt.dialect);
+  const auto ids = model->prompting.tokenizer->encode_with_images(prompt_of(*model), model->prompting.dialect);
   EXPECT_EQ(std::count(ids.begin(), ids.end(), 1), 1);
 }
 
 TEST(Prompting, AnAssumptionIsSaid) {
   const Original mine("mine");
   const auto model = mine.open();
-  EXPECT_EQ(model->prompt.conversation, "vicuna_v1");
+  EXPECT_EQ(model->prompting.conversation, "vicuna_v1");
   ASSERT_EQ(model->notes.size(), 1u);
   EXPECT_NE(model->notes[0].find("vicuna_v1 is assumed"), std::string::npos) << model->notes[0];
   EXPECT_NE(model->notes[0].find("llava_llama_3"), std::string::npos);
@@ -85,7 +85,7 @@ TEST(Prompting, AnHfFolderWithoutTemplateSaysWhatItAssumes) {
   fs::rename(temp.path / "mine", temp.path / "llava-v1.6-mistral-7b-hf");
   const auto named = open_model(temp.path / "llava-v1.6-mistral-7b-hf");
   EXPECT_TRUE(named->notes.empty());
-  EXPECT_EQ(named->prompt.conversation, "mistral_instruct");
+  EXPECT_EQ(named->prompting.conversation, "mistral_instruct");
 }
 
 TEST(Prompting, AnUnknownConversationIsTheFilesFault) {
@@ -104,7 +104,7 @@ TEST(Prompting, AStopThatIsASpecialTokenEndsAnAnswer) {
   edit_json(mine.path / "tokenizer_config.json", [](Json& json) {
     json["added_tokens_decoder"]["7"] = {{"content", "<end_of_turn>"}, {"special", true}};
   });
-  EXPECT_EQ(mine.open()->prompt.eos_ids, (std::vector<int64_t>{2, 7}));
+  EXPECT_EQ(mine.open()->prompting.eos_ids, (std::vector<int64_t>{2, 7}));
 }
 
 TEST(Prompting, AConvertedFolderKeepsItsTemplateAndItsAssumption) {
@@ -120,7 +120,7 @@ TEST(Prompting, AConvertedFolderKeepsItsTemplateAndItsAssumption) {
   const Original silent("silent");
   const Converted converted = convert_folder(silent.path, temp.path / "llava-v1-hf", TargetLayout::hf);
   EXPECT_NE(converted.notes.at(0).find("is assumed"), std::string::npos);
-  EXPECT_EQ(open_model(temp.path / "llava-v1-hf")->prompt.conversation, "vicuna_v1");
+  EXPECT_EQ(open_model(temp.path / "llava-v1-hf")->prompting.conversation, "vicuna_v1");
 }
 
 TEST(Prompting, SuppressedTokensSurviveAConversion) {
@@ -132,7 +132,7 @@ TEST(Prompting, SuppressedTokensSurviveAConversion) {
   EXPECT_EQ(rows[0], 5);
   EXPECT_GT(rows.size(), 1u);
   convert_folder(temp.path / "hf", temp.path / "back", TargetLayout::original);
-  EXPECT_EQ(open_model(temp.path / "back")->generation.rules.suppress_tokens, std::vector<int64_t>{5});
+  EXPECT_EQ(open_model(temp.path / "back")->prompting.generation.rules.suppress_tokens, std::vector<int64_t>{5});
 }
 
 // As transformers 5: what is nested in processor_config.json wins over preprocessor_config.json.
@@ -143,9 +143,9 @@ TEST(Prompting, TheNestedImageProcessorComesFirst) {
   Json nested = own;
   nested["image_mean"] = {0.5, 0.25, 0.125};
   write_text(temp.path / "processor_config.json", Json{{"image_processor", nested}}.dump());
-  EXPECT_EQ(open_model(temp.path)->preprocess.mean[1], 0.25);
+  EXPECT_EQ(open_model(temp.path)->vision->preprocess.mean[1], 0.25);
   write_text(temp.path / "processor_config.json", R"({"image_processor": null, "patch_size": 14})");
-  EXPECT_EQ(open_model(temp.path)->preprocess.mean[1], own["image_mean"][1].get<double>());
+  EXPECT_EQ(open_model(temp.path)->vision->preprocess.mean[1], own["image_mean"][1].get<double>());
   fs::remove(temp.path / "preprocessor_config.json");
   EXPECT_NE(refusal([&] { open_model(temp.path); }).find("preprocessor_config.json is missing"), std::string::npos);
 }
@@ -156,7 +156,7 @@ TEST(Prompting, ManyEosIdsAreReadInOneGo) {
   Json ids = Json::array();
   for (int id = 0; id < 200000; ++id) ids.push_back(id);
   write_text(temp.path / "generation_config.json", Json{{"eos_token_id", ids}}.dump());
-  EXPECT_EQ(open_model(temp.path)->prompt.eos_ids.size(), 416u);
+  EXPECT_EQ(open_model(temp.path)->prompting.eos_ids.size(), 416u);
 }
 
 }  // namespace

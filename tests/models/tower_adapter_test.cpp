@@ -96,7 +96,7 @@ class PlainTower {
 
 /// What enters block 0 of every tile: a tower of no blocks.
 Tensor entry_of(const Model& model, const Tensor& pixels) {
-  VisionTower bare = model.tower;
+  VisionTower bare = model.vision->tower;
   bare.blocks.clear();
   bare.config.keep_class_token = true;
   return bare.features(pixels);
@@ -111,7 +111,7 @@ TEST(TowerAdapters, FeaturesEqualPlainProducts) {
   const fs::path folder = adapted_folder(temp);
   const auto model = open_model(folder), without = open_model(golden_folder("hf_llavanext") / "checkpoint");
   const ImageRows rows = model->encode_image(picture());
-  const PlainTower plain(folder / "model.safetensors", kPrefix, model->tower.config);
+  const PlainTower plain(folder / "model.safetensors", kPrefix, model->vision->tower.config);
   const Tensor entry = entry_of(*model, rows.pixels);
   ASSERT_GT(entry.size(0), 1);  // tiles with gates of their own
   std::vector<Tensor> expected;

@@ -117,7 +117,7 @@ TEST_P(Case, GivesTheRightValues) {
   const Session session = open();
   const Request asked = request(session);
   if (expected_.contains("rendered")) {
-    EXPECT_EQ(session.model().render(asked.messages), expected_["rendered"].get<std::string>());
+    EXPECT_EQ(session.model().prompting.render(asked.messages), expected_["rendered"].get<std::string>());
   }
   const PromptRows prompt = build_prompt(session.model(), asked);
   if (expected_.contains("input_ids")) {

@@ -87,7 +87,7 @@ TEST(Ending, ProgressCountsLayersPicturesAndTokens) {
                     {.max_new_tokens = 2, .ignore_eos = true, .on_progress = [&](const Progress& progress) {
                        all.push_back(progress);
                      }});
-  const auto tower = static_cast<int64_t>(demo().model().tower.blocks.size());
+  const auto tower = static_cast<int64_t>(demo().model().vision->tower.blocks.size());
   const int64_t layers = demo().facts().layers;
   ASSERT_EQ(static_cast<int64_t>(all.size()), 2 * tower + layers + 2);
   EXPECT_EQ(all[static_cast<size_t>(tower)].item, 1);
@@ -221,7 +221,7 @@ TEST(Ending, AnAnswerSaysWhatEachLayerRanAndWhatThatCosts) {
 // NaN in the embedding of one token: only requests that use the token are refused.
 TEST(Ending, NumbersThatAreNotFiniteAreAnErrorOfTheirRequest) {
   auto model = models::open_model(kModels / "easyvqa-dense");
-  const auto circle = model->tokenizer->encode_with_images("circle", model->prompt.dialect).back();
+  const auto circle = model->prompting.tokenizer->encode_with_images("circle", model->prompting.dialect).back();
   model->decoder.embeddings = model->decoder.embeddings.to(at::kFloat).clone();
   model->decoder.embeddings[circle].fill_(std::numeric_limits<float>::quiet_NaN());
   const Session session(std::move(model));

@@ -124,8 +124,8 @@ class Fold : public ::testing::Test {
     test::PeftFolder peft(4, 3);
     for (const int64_t layer : layers)
       peft.add_layer(decoder + "layers." + std::to_string(layer) + ".", config.hidden, config.intermediate);
-    peft.add(projector, config.hidden, base.tower.config.width);
-    peft.add(tower + "encoder.layers.1.mlp.fc2", base.tower.config.width, base.tower.config.mlp);
+    peft.add(projector, config.hidden, base.vision->tower.config.width);
+    peft.add(tower + "encoder.layers.1.mlp.fc2", base.vision->tower.config.width, base.vision->tower.config.mlp);
     peft.write(temp_ / "adapter");
     return temp_ / "adapter";
   }
@@ -177,7 +177,7 @@ class Fold : public ::testing::Test {
     const int64_t h = model->decoder.config.hidden, i = model->decoder.config.intermediate;
     peft.add_layer("model.layers.1.", h, i);
     for (const char* name : {"gate_proj", "up_proj"}) peft.add(std::string("model.layers.2.mlp.") + name, i, h);
-    peft.add("model.mm_projector.0", h, model->tower.config.width);
+    peft.add("model.mm_projector.0", h, model->vision->tower.config.width);
     peft.write(temp_ / "adapter");
     return Session::open(base, {.lora = temp_ / "adapter"});
   }

@@ -49,7 +49,7 @@ TEST(Prompt, PicturesAreEncodedUnderTheRequestsPlan) {
   request.plan = plan::parse_plan(parse_json(R"({"method": "eas", "stream": "vision_tower", "layers": [1]})", "test"),
                                   "test", demo().facts());
   const PromptRows skipped = build_prompt(demo().model(), request);
-  const models::ImageRows expected = demo().model().encode_image(picture(), &*request.plan);
+  const models::ImageRows expected = demo().model().encode_image(picture(), {.plan = &*request.plan});
   EXPECT_TRUE(at::equal(skipped.images.at(0).features, expected.features));
   EXPECT_TRUE(at::equal(skipped.images.at(0).rows, expected.rows));
   EXPECT_FALSE(at::equal(skipped.images.at(0).features, own.images.at(0).features));

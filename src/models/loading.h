@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+
+// How weights are loaded, and what is known of those that were.
+namespace lithe::models {
+
+/// How weights are held; the arithmetic is float32 in any case.
+enum class WeightStorage { as_in_file, float32, bfloat16, float16 };
+
+struct LoadOptions {
+  std::filesystem::path lora;  ///< A PEFT folder whose LoRA goes over the model (models/lora.h); empty: none.
+  WeightStorage weights = WeightStorage::as_in_file;
+  std::string device = "cpu";
+  std::function<void(int64_t bytes_done, int64_t bytes_total)> progress;  ///< May be empty.
+};
+
+/// Where a weight lies on disk, so that it can be written anew.
+struct WeightOrigin {
+  std::filesystem::path checkpoint;  ///< The folder.
+  std::string name;                  ///< As the model's layout calls it.
+  std::string in_file;               ///< As the checkpoint calls it: a base model under LoRA may lack parts of names.
+};
+
+/// LoRA that a model was opened with.
+struct LoraUse {
+  std::filesystem::path folder;
+  int64_t products = 0;  ///< That have low-rank terms.
+  int64_t lowest_rank = 0, highest_rank = 0;
+  int64_t whole = 0;  ///< Tensors that the folder brings whole.
+};
+
+/// What a loader filled a model's weights with.
+struct Loaded {
+  int64_t bytes = 0;                            ///< As held.
+  std::map<std::string, WeightOrigin> origins;  ///< By the names that `visit` gives; empty for random models.
+  std::optional<LoraUse> lora;
+};
+
+}  // namespace lithe::models

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <optional>
+
+#include "image/image.h"
+#include "image/preprocess.h"
+#include "models/packing.h"
+#include "models/parts/projector.h"
+#include "models/parts/vision_tower.h"
+#include "plan/plan.h"
+
+namespace lithe::models {
+
+/// A picture as the tower takes it. Made without tensors, so any thread may make it.
+struct PreparedImage {
+  image::Views views;
+  image::PixelValues pixels;
+};
+
+/// One picture as rows of the prompt.
+struct ImageRows : PackedRows {
+  image::Views views;  ///< What the tower saw, for heat maps.
+  Tensor pixels;       ///< [tiles, 3, height, width]
+  Tensor features;     ///< [tiles, tokens, width] out of the tower
+  Tensor projected;    ///< [tiles, tokens, hidden]
+};
+
+/// Everything between a decoded picture and rows. Knows no decoder.
+struct Vision {
+  image::PreprocessConfig preprocess;
+  VisionTower tower;
+  Projector projector;
+  std::optional<Tensor> newline;  ///< [hidden]
+  Packing packing;
+
+  int64_t hidden() const { return projector.widths.empty() ? tower.config.width : projector.widths.back(); }
+
+  /// Cuts a picture of a prompt with `pictures` of them into views and normalises them. Throws Error{bad_request} for
+  /// pictures that cannot be resized.
+  PreparedImage prepare(const image::Image& picture, int64_t pictures = 1) const;
+
+  /// Tower, projector, packing. `plan` governs the tower; null: dense. `observer` is called after each layer.
+  ImageRows encode(PreparedImage image, const plan::Plan* plan = nullptr, const routing::Observer& observer = {}) const;
+};
+
+/// Every weight of the parts, by the names that their own visits give, and "image_newline".
+void visit(Vision& vision, const WeightVisitor& visitor);
+
+}  // namespace lithe::models
