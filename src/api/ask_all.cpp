@@ -2,7 +2,7 @@
 
 #include "api/answer.h"
 #include "api/guard.h"
-#include "api/request.h"
+#include "api/question.h"
 #include "session/batch.h"
 
 namespace lithe::api {
@@ -23,9 +23,9 @@ std::exception_ptr public_failure(const std::exception_ptr& thrown, bool by_call
 class Batch {
  public:
   Batch(const session::Session& session, const std::vector<Question>& questions, const BatchOptions& options)
-      : session_(session),
-        questions_(questions),
+      : questions_(questions),
         options_(options),
+        builder_(session),
         run_(session, {.sequences = options.at_a_time, .prefill_rows = options.prefill_rows, .bytes = options.bytes}),
         outcomes_(questions.size()),
         callback_threw_(questions.size(), false) {}
@@ -41,10 +41,11 @@ class Batch {
  private:
   void submit(std::size_t index) {
     try {
-      session::AnswerOptions how = options_of(questions_[index], session_);
+      session::Question question = given_question(questions_[index]);
+      session::AnswerOptions how = builder_.options(question);
       how.cancel = options_.cancel;
       if (options_.on_text) how.on_text = [this, index](const std::string& piece) { return hear(index, piece); };
-      run_.submit(static_cast<int64_t>(index), request_of(questions_[index], session_), std::move(how));
+      run_.submit(static_cast<int64_t>(index), builder_.request(std::move(question)), std::move(how));
     } catch (...) {
       outcomes_[index].failure = public_failure(std::current_exception(), false);
     }
@@ -65,9 +66,9 @@ class Batch {
       outcomes_[index].answer = public_answer(std::move(outcome.answer));
   }
 
-  const session::Session& session_;
   const std::vector<Question>& questions_;
   const BatchOptions& options_;
+  session::RequestBuilder builder_;
   session::BatchRun run_;
   std::vector<Outcome> outcomes_;
   std::vector<bool> callback_threw_;

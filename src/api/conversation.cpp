@@ -1,8 +1,9 @@
 #include "api/answer.h"
 #include "api/guard.h"
 #include "api/model_impl.h"
-#include "api/request.h"
+#include "api/question.h"
 #include "base/error.h"
+#include "plan/parse.h"
 #include "session/chat.h"
 
 namespace lithe {
@@ -29,17 +30,19 @@ Answer Conversation::ask(const Question& question, const OnText& on_text) {
 
 Answer Conversation::ask(const Question& question, const Listener& listener) {
   Impl& impl = held(impl_, "conversation");
-  const session::Session& session = impl.model->session;
+  session::RequestBuilder builder(impl.model->session);
+  session::Question given;
   const session::AnswerOptions options = api::guarded([&] {
     require(!question.raw && !question.system, Fault::bad_request,
             "A turn of a conversation takes neither a raw prompt nor a system message; give the latter to the "
             "conversation.");
-    return api::options_of(question, session);
+    given = api::given_question(question);
+    return builder.options(given);
   });
   return api::ask_heard(listener, options, [&](const session::AnswerOptions& how) {
-    const std::vector<image::Source> pictures = api::pictures_of(question, session);
-    if (question.plan) impl.chat.use_plan(api::plan_of(*question.plan, session));
-    return impl.chat.ask(question.prompt, pictures, how);
+    const std::vector<image::Source> pictures = builder.pictures(std::move(given.pictures));
+    if (given.plan) impl.chat.use_plan(builder.plan(*given.plan));
+    return impl.chat.ask(given.prompt, pictures, how);
   });
 }
 
@@ -47,7 +50,7 @@ void Conversation::use_plan(const std::optional<std::string>& plan) {
   Impl& impl = held(impl_, "conversation");
   api::guarded([&] {
     std::optional<plan::Plan> wanted;
-    if (plan) wanted = api::plan_of(*plan, impl.model->session);
+    if (plan) wanted = plan::load_plan(*plan, impl.model->session.facts());
     impl.chat.use_plan(wanted);
   });
 }

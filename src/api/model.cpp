@@ -5,7 +5,7 @@
 #include "api/features.h"
 #include "api/guard.h"
 #include "api/model_impl.h"
-#include "api/request.h"
+#include "api/question.h"
 #include "base/error.h"
 #include "base/vector_set.h"
 #include "io/hub_cache.h"
@@ -40,9 +40,14 @@ Answer Model::ask(const Question& question, const OnText& on_text) {
 
 Answer Model::ask(const Question& question, const Listener& listener) {
   const session::Session& session = held(impl_, "model").session;
-  const session::AnswerOptions options = api::guarded([&] { return api::options_of(question, session); });
+  session::RequestBuilder builder(session);
+  session::Question given;
+  const session::AnswerOptions options = api::guarded([&] {
+    given = api::given_question(question);
+    return builder.options(given);
+  });
   return api::ask_heard(listener, options, [&](const session::AnswerOptions& how) {
-    return session.answer(api::request_of(question, session), how);
+    return session.answer(builder.request(std::move(given)), how);
   });
 }
 
@@ -53,8 +58,10 @@ std::vector<Outcome> Model::ask_all(const std::vector<Question>& questions, cons
 
 PictureFeatures Model::features(const Picture& picture) const {
   const session::Session& session = held(impl_, "model").session;
-  return api::guarded(
-      [&] { return api::features_of(session.model(), *api::source_of(picture, session.decode_options()).decode()); });
+  return api::guarded([&] {
+    const auto source = image::Source::of(api::given_picture(picture), session.decode_options());
+    return api::features_of(session.model(), *source.decode());
+  });
 }
 
 std::string Model::name() const {

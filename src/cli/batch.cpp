@@ -19,10 +19,9 @@
 #include "cli/options.h"
 #include "cli/outputs.h"
 #include "cli/progress.h"
-#include "cli/request.h"
+#include "cli/question.h"
 #include "cli/sampling.h"
 #include "cli/standard_output.h"
-#include "plan/parse.h"
 #include "session/errors.h"
 
 namespace lithe::cli {
@@ -54,8 +53,7 @@ Exit codes: 0 done (even if single requests failed), 130 interrupted, 2 impossib
 
 struct BatchOptions {
   CommonOptions common;
-  QuestionOptions question;
-  SamplingOptions sampling;
+  session::Question question;  // what holds for every line
   std::string model, input, output;
   session::BatchLimits limits;
   std::optional<double> memory_gib;
@@ -68,10 +66,10 @@ struct Tally {
 /// A batch from file to file.
 class BatchCommand {
  public:
-  BatchCommand(const BatchOptions& options, const session::Session& session, session::BatchRun& batch,
+  BatchCommand(const BatchOptions& options, session::RequestBuilder& builder, session::BatchRun& batch,
                BatchOutput& output)
       : options_(options),
-        session_(session),
+        builder_(builder),
         batch_(batch),
         input_(options.input),
         output_(output),
@@ -131,26 +129,18 @@ class BatchCommand {
   }
 
   void submit(BatchItem item) {
-    QuestionOptions question = options_.question;
-    question.images = std::move(item.images);
-    question.plan.reset();
-    session::Request request = make_request(question, std::move(item.prompt), session_);
-    const std::optional<std::string> plan = item.plan ? item.plan : options_.question.plan;
-    if (plan) request.plan = plan_named(*plan);
-    session::AnswerOptions how = answer_options(options_.sampling, options_.common.seed, session_);
-    if (item.max_tokens) how.max_new_tokens = item.max_tokens;
+    session::Question question = options_.question;
+    question.prompt = std::move(item.prompt);
+    question.pictures.assign(item.images.begin(), item.images.end());
+    if (item.plan) question.plan = std::move(item.plan);
+    if (item.max_tokens) question.max_tokens = item.max_tokens;
+    session::AnswerOptions how = builder_.options(question);
     how.cancel = interrupt_.token();
     how.on_progress = [this](const session::Progress& progress) {
       interrupt_.poll();
       if (progress.stage != session::Progress::Stage::decode) show(progress_text(progress));
     };
-    batch_.submit(input_.number(), std::move(request), std::move(how));
-  }
-
-  const plan::Plan& plan_named(const std::string& name) {
-    const auto found = plans_.find(name);
-    return found != plans_.end() ? found->second
-                                 : plans_.emplace(name, plan::load_plan(name, session_.facts())).first->second;
+    batch_.submit(input_.number(), builder_.request(std::move(question)), std::move(how));
   }
 
   void write(const session::Outcome& outcome) {
@@ -192,7 +182,7 @@ class BatchCommand {
   }
 
   const BatchOptions& options_;
-  const session::Session& session_;
+  session::RequestBuilder& builder_;
   session::BatchRun& batch_;
   LineReader input_;
   BatchOutput& output_;
@@ -201,7 +191,6 @@ class BatchCommand {
   Progress progress_;
   Stopwatch clock_;
   Tally tally_;
-  std::map<std::string, plan::Plan> plans_;
   std::map<std::string, int64_t> lines_of_ids_;
   std::map<int64_t, Json> ids_;  // of the requests that wait or run, by line
 };
@@ -247,11 +236,13 @@ int run(BatchOptions options) {
     options.limits.bytes = std::max<int64_t>(1, static_cast<int64_t>(*options.memory_gib * (int64_t{1} << 30)));
   }
   const session::Session session = open_session(options.model, options.common);
-  answer_options(options.sampling, options.common.seed, session);  // what is wrong for all lines ends the batch here
-  if (options.question.plan) plan::load_plan(*options.question.plan, session.facts());
+  options.question.sampling.seed = options.common.seed;
+  session::RequestBuilder builder(session);
+  builder.options(options.question);  // what is wrong for all lines ends the batch here
+  if (options.question.plan) builder.plan(*options.question.plan);
   session::BatchRun batch(session, options.limits);
   BatchOutput output(options.output);
-  BatchCommand command(options, session, batch, output);
+  BatchCommand command(options, builder, batch, output);
   const bool whole = command.run();
   output.close();
   print_summary(options, session, command, batch.state());
@@ -285,7 +276,7 @@ Action declare_batch(CLI::App& app) {
                .type_name = "GIB"});
   add_prompting(app, options->question);
   add_json(app, options->common, "Print a JSON summary to stdout instead of a line to stderr");
-  add_sampling(app, options->sampling);
+  add_sampling(app, options->question);
   add_common(app, options->common);
   return [options] { return run(*options); };
 }

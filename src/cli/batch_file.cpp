@@ -21,8 +21,8 @@ std::string text_at(const Json& line, const char* key, const std::string& source
   return value.get<std::string>();
 }
 
-std::string below(const std::filesystem::path& folder, const std::string& path) {
-  return (folder / path).string();  // an absolute path stays as it is
+std::filesystem::path below(const std::filesystem::path& folder, const std::string& path) {
+  return folder / path;  // an absolute path stays as it is
 }
 
 bool is_terminal(const std::filesystem::path& path) {

@@ -42,7 +42,7 @@ class LineReader {
 
 /// One request of a batch, as its line gives it.
 struct BatchItem {
-  std::vector<std::string> images;  ///< Paths; relative ones start at the folder of the JSONL file.
+  std::vector<std::filesystem::path> images;  ///< Relative ones start at the folder of the JSONL file.
   std::string prompt;
   std::optional<std::string> plan;
   std::optional<int64_t> max_tokens;

@@ -12,6 +12,7 @@
 #include "cli/chat_words.h"
 #include "cli/history.h"
 #include "cli/line_editor.h"
+#include "cli/question.h"
 #include "cli/standard_output.h"
 #include "cli/terminal_text.h"
 #include "image/decode.h"
@@ -28,12 +29,12 @@ class ChatLoop {
   ChatLoop(const session::Session& session, const ChatOptions& options)
       : session_(session),
         options_(options),
-        how_(answer_options(options.sampling, options.seed, session)),
+        how_(session::RequestBuilder(session).options(options.question)),
         chat_(session, options.question.system),
         history_(opened_history()),
         editor_(history_.lines(), complete_chat) {
     if (options.question.plan) chat_.use_plan(plan::load_plan(*options.question.plan, session.facts()));
-    for (const std::string& file : options.question.images) attach(file);
+    for (const std::string& file : files_of(options.question)) attach(file);
   }
 
   int run() {

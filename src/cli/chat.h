@@ -1,18 +1,12 @@
 #pragma once
 
-#include <cstdint>
-
-#include "cli/request.h"
-#include "cli/sampling.h"
-#include "session/session.h"
+#include "session/request.h"
 
 namespace lithe::cli {
 
 /// How a chat answers.
 struct ChatOptions {
-  QuestionOptions question;  ///< Its pictures are attached to the first message.
-  SamplingOptions sampling;
-  uint64_t seed = 0;
+  session::Question question;  ///< Without a prompt. Its pictures are attached to the first message.
   bool verbose = false;
 };
 

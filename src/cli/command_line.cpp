@@ -46,13 +46,16 @@ std::string not_expected(const CLI::App& program, const CLI::App& command, const
 
 /// The words of CLI11: "MODEL is required", "--temp: 1 required T missing", "--temp: At Most 1 required but received
 /// 2",
-/// "--json was given a disallowed flag override".
+/// "--json was given a disallowed flag override", "--system excludes --raw-prompt".
 std::string in_plain_words(const CLI::ParseError& error, const std::string& name) {
   const std::string words = error.what();
   const auto before = [&words](const char* end) { return words.substr(0, words.find(end)); };
   if (words.ends_with(" is required")) return concat(name, " needs ", before(" is required"), ".");
   if (words.ends_with(" missing")) return concat(before(": "), " needs a value.");
   if (words.find(": At Most 1 ") != std::string::npos) return concat(before(": "), " is given twice; give it once.");
+  constexpr std::string_view kExcludes = " excludes ";
+  if (const std::size_t at = words.find(kExcludes); at != std::string::npos)
+    return concat(words.substr(0, at), " can't be used with ", words.substr(at + kExcludes.size()), ".");
   if (words.ends_with(" disallowed flag override")) {
     const std::string flag = before(" was given");  // without its dashes
     return concat(flag.size() == 1 ? "-" : "--", flag, " takes no value.");

@@ -14,9 +14,9 @@
 #include "cli/options.h"
 #include "cli/outputs.h"
 #include "cli/progress.h"
-#include "cli/request.h"
 #include "cli/standard_output.h"
 #include "cli/statistics.h"
+#include "session/request.h"
 
 namespace lithe::cli {
 namespace {
@@ -58,14 +58,19 @@ double total_ms(const session::Answer& answer) {
   return answer.timings.image_ms + answer.timings.prefill_ms + answer.timings.decode_ms;
 }
 
+session::Question about(const std::string& image, const char* question) {
+  return {.prompt = question, .pictures = {std::filesystem::path(image)}};
+}
+
 std::vector<Asked> ask_all(session::Session& dense, session::Session& skipped, const std::string& image) {
   Progress progress("asking");
   std::vector<Asked> all;
   for (const char* question : kQuestions) {
     progress.show(question);
     Asked asked{.question = question};
-    const session::Request to_dense = make_request({.images = {image}}, question, dense);
-    const session::Request to_skipped = make_request({.images = {image}}, question, skipped);
+    const session::Question to_both = about(image, question);
+    const session::Request to_dense = session::RequestBuilder(dense).request(to_both);
+    const session::Request to_skipped = session::RequestBuilder(skipped).request(to_both);
     for (int i = 0; i < kRepeats; ++i) {
       asked.dense = dense.answer(to_dense, {.max_new_tokens = 16});
       asked.dense_ms.push_back(total_ms(asked.dense));
@@ -165,7 +170,7 @@ int run(const DemoOptions& options) {
   session::Session dense = open_session("demo-dense", options.common);
   session::Session skipped = open_session("demo", options.common);
   const std::string image = options.image.empty() ? (demo_folder() / "images" / "901.png").string() : options.image;
-  const session::Request first = make_request({.images = {image}}, kQuestions[0], skipped);
+  const session::Request first = session::RequestBuilder(skipped).request(about(image, kQuestions[0]));
   check_heat_map(first, skipped);
   const std::vector<Asked> all = ask_all(dense, skipped, image);
   const std::vector<std::string> maps =

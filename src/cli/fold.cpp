@@ -10,7 +10,7 @@
 #include "cli/folder_writer.h"
 #include "cli/model_path.h"
 #include "cli/options.h"
-#include "cli/request.h"
+#include "cli/question.h"
 #include "cli/standard_output.h"
 
 namespace lithe::cli {
@@ -38,18 +38,17 @@ Exit codes: 0 done, 130 interrupted, 2 impossible request, 3 bad file, 1 anythin
 
 struct FoldFlags {
   CommonOptions common;
-  QuestionOptions question;
+  session::Question question{.prompt = "What is in the picture?"};
   session::FoldOptions fold;
-  std::string model, out, prompt = "What is in the picture?";
+  std::string model, out;
 };
 
-/// The pictures given; if there are none, a shipped one, if the model takes pictures and the file is installed.
-std::vector<std::string> pictures(const FoldFlags& flags, const session::Session& session) {
-  if (!flags.question.images.empty() || !session.facts().tower) return flags.question.images;
+/// If no pictures are given: a shipped one, if the model takes pictures and the file is installed.
+void add_shipped_picture(session::Question& question, const session::Session& session) {
+  if (!question.pictures.empty() || !session.facts().tower) return;
   try {
-    return {(demo_folder() / "images" / "901.png").string()};
-  } catch (const Error&) {
-    return {};
+    question.pictures.emplace_back(demo_folder() / "images" / "901.png");
+  } catch (const Error&) {  // not installed
   }
 }
 
@@ -97,8 +96,8 @@ std::string to_text(const FoldFlags& flags, const session::FoldReport& report) {
 
 int fold(FoldFlags flags) {
   const session::Session session = open_session(flags.model, flags.common);
-  flags.question.images = pictures(flags, session);
-  const session::Request request = make_request(flags.question, flags.prompt, session);
+  add_shipped_picture(flags.question, session);
+  const session::Request request = session::RequestBuilder(session).request(flags.question);
   const session::FoldReport report = session::fold_model(session, request, flags.fold, flags.out);
   if (flags.common.json)
     write_json(to_json(flags, report));
@@ -117,12 +116,10 @@ Action declare_fold(CLI::App& app) {
       ->required();
   app.add_option("-o,--output", flags->out, "The folder to write; it must not exist")->type_name("DIR")->required();
   app.add_flag("--freeze", flags->fold.freeze, "Use the gate and the mean of the prompt for all requests");
-  app.add_option("--image", flags->question.images, "A picture of the prompt (default: a shipped one)")
-      ->type_name("FILE")
-      ->allow_extra_args(false);
-  app.add_option("--prompt", flags->prompt, "The prompt to compare on (default: What is in the picture?)")
+  add_images(app, flags->question, "A picture of the prompt (default: a shipped one)");
+  app.add_option("--prompt", flags->question.prompt, "The prompt to compare on (default: What is in the picture?)")
       ->type_name("TEXT");
-  app.add_flag("--raw-prompt", flags->question.raw_prompt, "Use the prompt as it is, without the chat template");
+  app.add_flag("--raw-prompt", flags->question.raw, "Use the prompt as it is, without the chat template");
   add_json(app, flags->common, "Print JSON: what was merged, and the deviation");
   add_common(app, flags->common);
   return [flags] { return write_folder(flags->out, [&] { return fold(*flags); }); };

@@ -1,15 +1,16 @@
 #include "cli/outputs.h"
 
 #include "cli/model_path.h"
+#include "cli/question.h"
 #include "io/output_file.h"
 
 namespace lithe::cli {
 
 std::vector<std::filesystem::path> inputs_of(const std::string& model, const CommonOptions& common,
-                                             const QuestionOptions& question) {
+                                             const session::Question& question) {
   std::vector<std::filesystem::path> inputs{model_folder(model)};
   if (!common.lora.empty()) inputs.emplace_back(common.lora);
-  inputs.insert(inputs.end(), question.images.begin(), question.images.end());
+  for (const std::string& file : files_of(question)) inputs.emplace_back(file);
   if (question.plan) inputs.emplace_back(*question.plan);
   return inputs;
 }

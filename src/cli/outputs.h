@@ -5,14 +5,14 @@
 #include <vector>
 
 #include "cli/options.h"
-#include "cli/request.h"
+#include "session/request.h"
 
 namespace lithe::cli {
 
 /// What a command reads: the folders of the model and of LoRA, the pictures, the plan. Throws Error{bad_file} if there
 /// is no such model.
 std::vector<std::filesystem::path> inputs_of(const std::string& model, const CommonOptions& common,
-                                             const QuestionOptions& question);
+                                             const session::Question& question);
 
 /// io::check_output for each file: before a command computes what it then could not write.
 void check_outputs(const std::vector<std::string>& files, const std::vector<std::filesystem::path>& inputs);

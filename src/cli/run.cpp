@@ -12,7 +12,7 @@
 #include "cli/heat_maps.h"
 #include "cli/options.h"
 #include "cli/outputs.h"
-#include "cli/request.h"
+#include "cli/question.h"
 #include "cli/sampling.h"
 #include "cli/standard_output.h"
 #include "cli/terminal_text.h"
@@ -46,10 +46,9 @@ Exit codes: 0 done, 130 interrupted, 2 impossible request, 3 bad file, 1 anythin
 
 struct RunOptions {
   CommonOptions common;
-  QuestionOptions question;
+  session::Question question;
   std::string model;
   std::optional<std::string> prompt;
-  SamplingOptions sampling;
   std::optional<std::string> heat_map;
   bool verbose = false;
 };
@@ -57,7 +56,7 @@ struct RunOptions {
 std::string prompt_of(const RunOptions& options) {
   if (options.prompt) return *options.prompt;
   std::string prompt = read_text("-");
-  if (!options.question.raw_prompt && prompt.ends_with('\n')) prompt.pop_back();
+  if (!options.question.raw && prompt.ends_with('\n')) prompt.pop_back();
   require(!prompt.empty(), Fault::bad_request,
           "The prompt is empty, as nothing came from stdin; write it after the options.");
   return prompt;
@@ -72,9 +71,9 @@ Json report_json(const session::Session& session, const session::Request& reques
   return json;
 }
 
-session::Answer answer(const session::Session& session, const session::Request& request, const RunOptions& options) {
+session::Answer answer(const session::Session& session, const session::Request& request, session::AnswerOptions how,
+                       const RunOptions& options) {
   AnswerWatch watch;
-  session::AnswerOptions how = answer_options(options.sampling, options.common.seed, session);
   how.cancel = watch.cancel();
   how.on_progress = [&](const session::Progress& progress) { watch.take(progress); };
   how.on_text = [&](const std::string& piece) {
@@ -93,10 +92,10 @@ session::Answer answer(const session::Session& session, const session::Request& 
 }
 
 void check_chat(const RunOptions& options) {
-  const char* const flag = options.question.raw_prompt ? "--raw-prompt"
-                           : options.heat_map          ? "--heat-map"
-                           : options.common.json       ? "--json"
-                                                       : nullptr;
+  const char* const flag = options.question.raw  ? "--raw-prompt"
+                           : options.heat_map    ? "--heat-map"
+                           : options.common.json ? "--json"
+                                                 : nullptr;
   if (flag)
     fail(Fault::bad_request, flag,
          " is for one answer, not for a chat; write the prompt after the options, or pipe it in.");
@@ -105,21 +104,25 @@ void check_chat(const RunOptions& options) {
 int chat(const RunOptions& options) {
   check_chat(options);
   const session::Session session = open_session(options.model, options.common);
-  return run_chat(session, {options.question, options.sampling, options.common.seed, options.verbose});
+  return run_chat(session, {options.question, options.verbose});
 }
 
-int run(const RunOptions& options) {
+int run(RunOptions options) {
+  options.question.sampling.seed = options.common.seed;
   if (!options.prompt && isatty(STDIN_FILENO) == 1) return chat(options);
   const std::string prompt = prompt_of(options);
   if (options.heat_map) {
-    check_outputs(heat_map_files(*options.heat_map, std::max<std::size_t>(1, options.question.images.size())),
+    check_outputs(heat_map_files(*options.heat_map, std::max<std::size_t>(1, options.question.pictures.size())),
                   inputs_of(options.model, options.common, options.question));
   }
   const session::Session session = open_session(options.model, options.common);
-  const session::Request request = make_request(options.question, prompt, session);
+  session::Question question = options.question;
+  question.prompt = prompt;
+  session::RequestBuilder builder(session);
+  const session::Request request = builder.request(question);
   print_notes(request);
   if (options.heat_map) check_heat_map(request, session);
-  const session::Answer result = answer(session, request, options);
+  const session::Answer result = answer(session, request, builder.options(question), options);
   if (options.verbose) write_err(timing_lines(result));
   if (options.heat_map) {
     const image::HeatCaption caption = caption_of(session, request, prompt);
@@ -143,7 +146,7 @@ Action declare_run(CLI::App& app) {
       ->type_name("FILE");
   add_json(app, options->common, "Print JSON instead of text: answer, tokens, times, KV cache");
   app.add_flag("-v,--verbose", options->verbose, "Print times and KV cache to stderr");
-  add_sampling(app, options->sampling);
+  add_sampling(app, options->question);
   add_common(app, options->common);
   return [options] { return run(*options); };
 }

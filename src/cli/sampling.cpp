@@ -4,7 +4,8 @@
 
 namespace lithe::cli {
 
-void add_sampling(CLI::App& app, SamplingOptions& options) {
+void add_sampling(CLI::App& app, session::Question& question) {
+  session::SamplingWish& sampling = question.sampling;
   const std::string group = "Sampling";
   const DecimalFlag temperature{.names = "--temp",
                                 .what =
@@ -30,28 +31,16 @@ void add_sampling(CLI::App& app, SamplingOptions& options) {
   const WholeFlag<int64_t> max_tokens{.names = "-n,--max-tokens",
                                       .what = "Most new tokens (default: that of generation_config.json, else 512)",
                                       .lowest = 1};
-  add_decimal(app, options.temperature, temperature)->group(group);
-  add_count(app, options.top_k, top_k)->group(group);
-  add_decimal(app, options.top_p, top_p)->group(group);
-  add_decimal(app, options.min_p, min_p)->group(group);
-  add_decimal(app, options.repeat_penalty, penalty)->group(group);
-  add_count(app, options.max_tokens, max_tokens)->group(group);
-  app.add_option("--stop", options.stop, "End the answer before this text; may be repeated")
+  add_decimal(app, sampling.temperature, temperature)->group(group);
+  add_count(app, sampling.top_k, top_k)->group(group);
+  add_decimal(app, sampling.top_p, top_p)->group(group);
+  add_decimal(app, sampling.min_p, min_p)->group(group);
+  add_decimal(app, sampling.repetition_penalty, penalty)->group(group);
+  add_count(app, question.max_tokens, max_tokens)->group(group);
+  app.add_option("--stop", question.stop, "End the answer before this text; may be repeated")
       ->type_name("TEXT")
       ->allow_extra_args(false)
       ->group(group);
-}
-
-session::AnswerOptions answer_options(const SamplingOptions& options, uint64_t seed, const session::Session& session) {
-  session::SamplingPolicy policy = session.default_sampling();
-  policy.temperature = options.temperature.value_or(policy.temperature);
-  policy.top_k = options.top_k.value_or(policy.top_k);
-  policy.top_p = options.top_p.value_or(policy.top_p);
-  policy.min_p = options.min_p.value_or(policy.min_p);
-  policy.repetition_penalty = options.repeat_penalty.value_or(policy.repetition_penalty);
-  policy.seed = seed;
-  session::check(policy);
-  return {.max_new_tokens = options.max_tokens, .stop = options.stop, .sampling = policy};
 }
 
 }  // namespace lithe::cli

@@ -10,7 +10,7 @@
 #include "cli/options.h"
 #include "cli/outputs.h"
 #include "cli/progress.h"
-#include "cli/request.h"
+#include "cli/question.h"
 #include "cli/standard_output.h"
 
 namespace lithe::cli {
@@ -36,21 +36,21 @@ Exit codes: 0 done, 130 interrupted, 2 impossible request, 3 bad file, 1 anythin
 
 struct TraceFlags {
   CommonOptions common;
-  QuestionOptions question;
+  session::Question question;
   session::TraceOptions trace;
   std::string model, out;
   std::optional<std::string> prompt, prompt_file;
 };
 
-int run(const TraceFlags& flags) {
+int run(TraceFlags flags) {
   require(flags.prompt.has_value() != flags.prompt_file.has_value(), Fault::bad_request,
           "trace needs --prompt or --prompt-file, and not both.");
-  const std::string prompt = flags.prompt ? *flags.prompt : read_text(*flags.prompt_file);
+  flags.question.prompt = flags.prompt ? *flags.prompt : read_text(*flags.prompt_file);
   std::vector<std::filesystem::path> inputs = inputs_of(flags.model, flags.common, flags.question);
   if (flags.prompt_file) inputs.emplace_back(*flags.prompt_file);
   check_outputs({flags.out}, inputs);
   const session::Session session = open_session(flags.model, flags.common);
-  const session::Request request = make_request(flags.question, prompt, session);
+  const session::Request request = session::RequestBuilder(session).request(flags.question);
   print_notes(request);
   {
     Progress line("trace");

@@ -6,9 +6,31 @@
 #include "base/printable.h"
 
 namespace lithe::image {
+namespace {
+
+void require_whole(const Image& pixels, int64_t max_pixels) {
+  const int64_t width = pixels.width, height = pixels.height;
+  require(width >= 1 && height >= 1, Fault::bad_request, "A picture is ", width, " x ", height,
+          " pixels; both must be at least 1.");
+  require(width <= max_pixels / height, Fault::bad_request, "A picture is ", width, " x ", height,
+          " pixels; give one of at most ", max_pixels, " in all.");
+  require(pixels.rgb.size() == static_cast<std::size_t>(width * height * 3), Fault::bad_request, "A picture of ", width,
+          " x ", height, " pixels has ", pixels.rgb.size(), " bytes; RGB needs ", width * height * 3, ".");
+}
+
+}  // namespace
 
 Source::Source(Image pixels) : pixels_(std::make_shared<const Image>(std::move(pixels))) {
   header_.stored = header_.size = pixels_->size();
+}
+
+Source Source::of(Given picture, const DecodeOptions& options) {
+  if (const auto* file = std::get_if<std::filesystem::path>(&picture)) return of_file(*file, options);
+  if (auto* bytes = std::get_if<std::vector<std::byte>>(&picture))
+    return of_bytes(std::move(*bytes), "the picture in memory", options);
+  Image& pixels = std::get<Image>(picture);
+  require_whole(pixels, options.max_pixels);
+  return std::move(pixels);
 }
 
 Source Source::of_file(std::filesystem::path path, const DecodeOptions& options) {

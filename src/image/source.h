@@ -6,11 +6,15 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "image/decode.h"
 
 namespace lithe::image {
+
+/// A picture as a caller gives it: a file, the bytes of such a file, or pixels.
+using Given = std::variant<std::filesystem::path, std::vector<std::byte>, Image>;
 
 /// A picture that may not be decoded yet: pixels, encoded bytes, or a file. A request that waits holds this instead of
 /// pixels, which take a hundred times the memory of a file; it decodes when its turn comes. Copies share what they
@@ -20,6 +24,9 @@ class Source {
   /// Pixels that are there already. Implicit, as pixels are a picture.
   Source(Image pixels);  // NOLINT(google-explicit-constructor)
 
+  /// Throws Error{bad_request} for pixels whose size does not fit their bytes or is too large, else as the functions
+  /// below.
+  static Source of(Given picture, const DecodeOptions& options = {});
   /// A file, which is read now for its header and again by decode(). Throws Error as read_image, except for
   /// damage after the header.
   static Source of_file(std::filesystem::path path, const DecodeOptions& options = {});

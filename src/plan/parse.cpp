@@ -183,15 +183,18 @@ Plan parse_plan(const Json& json, const std::string& source, const ModelFacts& m
   return plan;
 }
 
-Plan load_plan(const std::string& name_or_file, const ModelFacts& model) {
-  if (const auto text = builtin_text(name_or_file)) {
-    const std::string source = "plan '" + name_or_file + "'";
+Plan load_plan(const std::string& plan, const ModelFacts& model) {
+  if (const auto text = builtin_text(plan)) {
+    const std::string source = "plan '" + plan + "'";
     return parse_plan(parse_json(*text, source), source, model);
   }
+  const std::size_t first = plan.find_first_not_of(" \t\r\n");
+  const bool is_text = first != std::string::npos && (plan[first] == '{' || plan[first] == '[');
+  if (is_text) return parse_plan(parse_json(plan, "the plan"), "the plan", model);
   std::error_code code;
-  require(std::filesystem::is_regular_file(name_or_file, code), Fault::bad_request, "no plan or file is called '",
-          name_or_file, "'; the named plans are ", joined_names());
-  return parse_plan(read_json_file(name_or_file, kMaxFileBytes), name_or_file, model);
+  require(std::filesystem::is_regular_file(plan, code), Fault::bad_request, "no plan or file is called '", plan,
+          "'; the named plans are ", joined_names());
+  return parse_plan(read_json_file(plan, kMaxFileBytes), plan, model);
 }
 
 }  // namespace lithe::plan

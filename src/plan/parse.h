@@ -21,8 +21,9 @@ Plan parse_plan(const Json& json, const std::string& source, const ModelFacts& m
 /// The expanded form; parse_plan(to_json(plan)) equals plan.
 Json to_json(const Plan& plan);
 
-/// `name_or_file`: a built-in plan ("p-mod", "eas", ..) or a JSON file of at most 4 MiB. Throws Error.
-Plan load_plan(const std::string& name_or_file, const ModelFacts& model);
+/// A built-in plan by its name ("p-mod", "eas", ..), a JSON file of at most 4 MiB, or JSON text, which begins with "{"
+/// or "[". Throws Error.
+Plan load_plan(const std::string& plan, const ModelFacts& model);
 
 /// Names of the plans in plans/, which are compiled into the library, ascending.
 std::vector<std::string> builtin_plan_names();
