@@ -51,9 +51,9 @@ demo: ## compile the program alone, and show the shipped models on the shipped p
 	@$(MAKE) --no-print-directory program
 	@build/lithe demo $(ARGS)
 
-golden: build-tests ## run the reference cases in the folder GOLDEN=DIR, one line each
+golden: build-tests ## run the reference cases in GOLDEN=DIR, one line each (ARGS=--allow-unsupported: also if some are not known)
 	@test -n "$(GOLDEN)" || { echo "Say which folder: make golden GOLDEN=DIR" >&2; exit 2; }
-	@build/release/bin/golden "$(abspath $(GOLDEN))"
+	@build/release/bin/golden $(ARGS) "$(abspath $(GOLDEN))"
 
 dev: setup ## compile with warnings as errors, lightly optimised, and run all tests
 	@$(call configure,dev)

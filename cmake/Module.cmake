@@ -46,6 +46,15 @@ function(lithe_test_vector_sets name target)
   endforeach()
 endfunction()
 
+# lithe_test_products(NAME TARGET): the test once more with each product that is made for large weights, which the small
+# models of the tests would never meet.
+function(lithe_test_products name target)
+  foreach(product row_gemm tiles)
+    add_test(NAME ${name}_${product} COMMAND ${target} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
+    set_tests_properties(${name}_${product} PROPERTIES LABELS products TIMEOUT 1800 ENVIRONMENT "OMP_WAIT_POLICY=passive;LITHE_PRODUCT=${product}")
+  endforeach()
+endfunction()
+
 # lithe_script_test(NAME COMMAND argument...): a fast test that is a command run in the root of the project.
 function(lithe_script_test name)
   add_test(NAME ${name} COMMAND ${ARGN} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")

@@ -9,6 +9,7 @@
 #include <ATen/ops/mm.h>
 
 #include "base/error.h"
+#include "ops/product.h"
 #include "ops/row_gemm.h"
 #include "ops/tile_gemm.h"
 #include "ops/weight_kernels.h"
@@ -47,24 +48,6 @@ void many_rows(const Tensor& x, const WeightView& weight, Tensor& y) {
   }
 }
 
-enum class Product { few_rows, row_gemm, tiles, many_rows, library };
-
-/// The fastest product. The limits are measured (docs/performance.md): row_gemm is made for weights too large for the
-/// caches; a general product has the better kernel once its rearranging of the weights is paid for. Tiles are best for
-/// bfloat16, and for float16, whose weights have two terms there, with many rows.
-Product product_for(const Tensor& x, const Tensor& weight) {
-  constexpr int64_t kLargeWeights = int64_t{4} << 20, kMostRows = 160, kMostRowsWidened = 256;
-  constexpr int64_t kLeastTiled = int64_t{1} << 20, kLeastRowsTwoTerms = 128;
-  const bool half = is_half(weight);
-  const int64_t rows = x.size(0);
-  if (rows <= kMostDotRows && (half || (rows > 1 && weight.numel() >= kLargeWeights))) return Product::few_rows;
-  const int64_t least_rows = weight.scalar_type() == at::kBFloat16 ? kMostDotRows + 1 : kLeastRowsTwoTerms;
-  if (half && rows >= least_rows && weight.numel() >= kLeastTiled && has_tile_gemm()) return Product::tiles;
-  const bool some = rows > kMostDotRows && rows <= (half ? kMostRowsWidened : kMostRows);
-  if (some && weight.numel() >= kLargeWeights && has_row_gemm()) return Product::row_gemm;
-  return half ? Product::many_rows : Product::library;
-}
-
 }  // namespace
 
 Tensor linear(const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias) {
@@ -73,7 +56,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const std::optional<Tensor>
   const bool plain =
       x.device().is_cpu() && x.scalar_type() == at::kFloat && weight.is_contiguous() && !at::GradMode::is_enabled();
   const bool as_stored = plain && (weight.scalar_type() == at::kFloat || is_half(weight));
-  const Product product = as_stored ? product_for(x, weight) : Product::library;
+  const Product product = as_stored ? product_for(x.size(0), view_of(weight).kind, weight.numel()) : Product::library;
   if (product == Product::library) {
     return at::linear(x, weight.to(x.scalar_type()),
                       bias ? std::optional<Tensor>(bias->to(x.scalar_type())) : std::nullopt);

@@ -1,5 +1,8 @@
 #include "ops/tile_gemm_kernels.h"
 
+#include "base/vector_set.h"
+#include "ops/tile_emulation.h"
+
 #if defined(__x86_64__) && defined(__linux__)
 #define LITHE_HAS_TILES 1
 #include <immintrin.h>
@@ -72,22 +75,37 @@ LITHE_TILES void add(const TileBlock& block) {
 }  // namespace
 
 void add_tiles(const TileBlock& block, int64_t outs, int64_t rows) {
+  if (vector_set() != VectorSet::amx) return add_tiles_emulated(block, outs, rows);
   if (outs == 2) return rows == 2 ? add<2, 2>(block) : add<2, 1>(block);
   return rows == 2 ? add<1, 2>(block) : add<1, 1>(block);
 }
 
-LITHE_TILES void begin_tiles() {
+namespace {
+
+LITHE_TILES void configure() {
   static constexpr TileConfig kConfig;
   _tile_loadconfig(&kConfig);
 }
 
-LITHE_TILES void end_tiles() {
+LITHE_TILES void release() {
   _tile_release();
+}
+
+}  // namespace
+
+void begin_tiles() {
+  if (vector_set() == VectorSet::amx) configure();
+}
+
+void end_tiles() {
+  if (vector_set() == VectorSet::amx) release();
 }
 
 #else
 
-void add_tiles(const TileBlock&, int64_t, int64_t) {}
+void add_tiles(const TileBlock& block, int64_t outs, int64_t rows) {
+  add_tiles_emulated(block, outs, rows);
+}
 void begin_tiles() {}
 void end_tiles() {}
 

@@ -24,7 +24,7 @@ struct TileBlock {
 
 /// Adds the products of a block of `outs` by `rows` tiles (each 1 or 2) to its sums. If weights have two terms, the
 /// product of both second terms, under 2^-18 of the whole, is left out. Call it between
-/// begin_tiles and end_tiles of the same thread, and only with VectorSet::amx.
+/// begin_tiles and end_tiles of the same thread. Without VectorSet::amx, plain loops do the same.
 void add_tiles(const TileBlock& block, int64_t outs, int64_t rows);
 
 void begin_tiles();

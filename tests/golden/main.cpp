@@ -5,12 +5,14 @@
 #include <cstdlib>
 #include <exception>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "golden/cases.h"
 
 /// Runs the reference cases of a folder, one line each: "ok", "FAIL" or "unsupported". What a case is follows from its
-/// case.json, not from its name.
+/// case.json, not from its name. A case that nothing runs is a failure, unless --allow-unsupported is given.
 namespace lithe::golden {
 namespace {
 
@@ -94,7 +96,7 @@ std::set<fs::path> cases_in(const fs::path& root) {
   return found;
 }
 
-int run(const fs::path& root) {
+int run(const fs::path& root, bool allows_unsupported) {
   std::error_code ignored;
   require(fs::is_directory(root, ignored), Fault::bad_file, "There is no folder '", root.string(), "'.");
   int counts[3] = {};
@@ -111,17 +113,23 @@ int run(const fs::path& root) {
   }
   fmt::print("{} ok, {} failed, {} unsupported\n", counts[0], counts[1], counts[2]);
   require(counts[0] + counts[1] + counts[2] > 0, Fault::bad_file, "There is no case in '", root.string(), "'.");
-  return counts[1] == 0 ? 0 : 1;
+  return counts[1] == 0 && (counts[2] == 0 || allows_unsupported) ? 0 : 1;
+}
+
+int main_of(std::vector<std::string> arguments) {
+  const bool allows_unsupported = std::erase(arguments, "--allow-unsupported") > 0;
+  const char* const named = std::getenv("GOLDEN");
+  if (arguments.empty()) arguments.push_back(named != nullptr ? named : LITHE_TEST_DATA "/golden");
+  require(arguments.size() == 1, Fault::bad_request, "Say one folder: golden [--allow-unsupported] DIR");
+  return run(fs::path(arguments.front()).lexically_normal(), allows_unsupported);
 }
 
 }  // namespace
 }  // namespace lithe::golden
 
 int main(int argc, char** argv) {
-  const char* const named = std::getenv("GOLDEN");
-  const std::string root = argc > 1 ? argv[1] : named != nullptr ? named : LITHE_TEST_DATA "/golden";
   try {
-    return lithe::golden::run(std::filesystem::path(root).lexically_normal());
+    return lithe::golden::main_of({argv + 1, argv + argc});
   } catch (const std::exception& error) {
     fmt::print(stderr, "golden: {}\n", error.what());
     return 2;

@@ -3,6 +3,8 @@
 #include <ATen/TensorOperators.h>
 
 #include "base/error.h"
+#include "ops/product.h"
+#include "ops/row_gemm.h"
 #include "ops/tensor_support.h"
 #include "vector_sets.h"
 
@@ -21,13 +23,13 @@ Tensor plain(const Tensor& x, const Tensor& weight, const std::optional<Tensor>&
   return bias ? y + bias->to(at::kDouble) : y;
 }
 
-/// Compares at weights of size 1 / sqrt(width), so that results are of size 1.
-void check(Dice& dice, int64_t rows, int64_t width, int64_t outs) {
+/// Compares at weights of size 1 / sqrt(width), so that results are of size 1. `times` the usual deviation is allowed.
+void check(Dice& dice, int64_t rows, int64_t width, int64_t outs, double times = 1) {
   const Tensor x = dice.normal({rows, width}).to(at::kFloat),
                wide = dice.normal({outs, width}, 1.0 / std::sqrt(static_cast<double>(width)));
   const Tensor bias = dice.normal({outs}).to(at::kFloat);
   // The rounding of a float32 sum grows with the root of its length.
-  const double allowed = 1e-5 * std::max(1.0, std::sqrt(static_cast<double>(width)) / 64);
+  const double allowed = times * 1e-5 * std::max(1.0, std::sqrt(static_cast<double>(width)) / 64);
   for (const at::ScalarType type : kStored) {
     const Tensor weight = wide.to(type);
     const std::string what = concat(rows, " x ", width, " -> ", outs, " stored as ", c10::toString(type));
@@ -51,6 +53,20 @@ TEST(Linear, EqualsThePlainProductAcrossPanels) {
   check(dice, 6, 4096, 1027);  // 512 columns a panel: two whole ones and a rest
   check(dice, 5, 200001, 17);  // wider than a panel: 16 columns at least
   check(dice, 3, 4096, 1027);
+}
+
+/// Products that are made for large sizes, at sizes for which they would not be chosen.
+TEST(Linear, EqualsThePlainProductWhicheverKernelIsAskedFor) {
+  const at::NoGradGuard no_gradient;
+  Dice dice(4);
+  for (const Product product : {Product::row_gemm, Product::tiles}) {
+    if (product == Product::row_gemm && !has_row_gemm()) continue;
+    use_product(product);
+    for (const int64_t rows : {0, 1, 5, 33}) {
+      for (const int64_t width : {1, 33, 257}) check(dice, rows, width, 21, 4);
+    }
+    use_product(std::nullopt);
+  }
 }
 
 TEST(Linear, TakesNoRows) {

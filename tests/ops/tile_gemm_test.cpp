@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/vector_set.h"
 #include "product_support.h"
 
 namespace lithe::ops {
@@ -15,17 +16,13 @@ namespace {
 
 using at::Tensor;
 
+/// With the processor's tiles, or emulated.
 class TileGemm : public ::testing::Test {
- protected:
-  void SetUp() override {
-    if (!has_tile_gemm()) GTEST_SKIP() << "this processor has no tiles (AMX-BF16)";
-  }
-
   const at::NoGradGuard no_gradients_;
 };
 
 TEST_F(TileGemm, EqualsTheProductForEveryRemainder) {
-  expect_equals_product(tile_gemm, {at::kBFloat16, at::kHalf},
+  expect_equals_product(tile_gemm, {at::kFloat, at::kBFloat16, at::kHalf},
                         {{1, 1, 1},
                          {7, 13, 33},
                          {16, 16, 32},
@@ -56,6 +53,20 @@ TEST_F(TileGemm, WhatIsNoNumberStaysNone) {
   EXPECT_TRUE(std::isnan(y[0][3].item<float>()));
   EXPECT_EQ(y[1][3].item<float>(), std::numeric_limits<float>::infinity());
   EXPECT_EQ(y[2][3].item<float>(), 64);
+}
+
+/// The emulation equals the processor's tiles up to the order of sums.
+TEST_F(TileGemm, IsEmulatedAsTheProcessorComputesIt) {
+  if (!has_tile_gemm()) GTEST_SKIP() << "this processor has no tiles (AMX-BF16)";
+  const Tensor x = at::randn({40, 700}, at::kFloat);
+  for (const at::ScalarType type : {at::kBFloat16, at::kHalf}) {
+    const Tensor weight = at::randn({50, 700}, at::kFloat).to(type);
+    const Tensor here = product(tile_gemm, x, weight);
+    use_vector_set(VectorSet::avx512);
+    const Tensor emulated = product(tile_gemm, x, weight);
+    use_vector_set(VectorSet::amx);
+    EXPECT_LT((here - emulated).abs().max().item<double>() / std::sqrt(700.0), kFloatDeviation);
+  }
 }
 
 }  // namespace

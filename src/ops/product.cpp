@@ -1,0 +1,61 @@
+#include "ops/product.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/printable.h"
+#include "ops/row_gemm.h"
+#include "ops/tile_gemm.h"
+#include "ops/weight_kernels.h"
+
+namespace lithe::ops {
+namespace {
+
+constexpr const char* kVariable = "LITHE_PRODUCT";
+
+std::optional<Product> asked_for() {
+  const char* const value = std::getenv(kVariable);
+  const std::string_view name = value == nullptr ? "" : value;
+  if (name.empty() || name == "auto") return std::nullopt;
+  if (name == "tiles") return Product::tiles;
+  require(name == "row_gemm", Fault::bad_request, kVariable, " is ", in_quotes(value),
+          "; it must be auto, row_gemm or tiles.");
+  require(has_row_gemm(), Fault::bad_request, kVariable, " asks for row_gemm, which needs AVX2; leave it out.");
+  return Product::row_gemm;
+}
+
+/// What every product is; `library` stands for none in particular.
+std::atomic<Product>& forced() {
+  static std::atomic<Product> product{asked_for().value_or(Product::library)};
+  return product;
+}
+
+/// The limits are measured (docs/performance.md): row_gemm is made for weights too large for the caches; a general
+/// product has the better kernel once its rearranging of the weights is paid for. Tiles are best for bfloat16, and for
+/// float16, whose weights have two terms there, with many rows.
+Product fastest(int64_t rows, WeightKind kind, int64_t weights) {
+  constexpr int64_t kLargeWeights = int64_t{4} << 20, kMostRows = 160, kMostRowsWidened = 256;
+  constexpr int64_t kLeastTiled = int64_t{1} << 20, kLeastRowsTwoTerms = 128;
+  const bool half = kind != WeightKind::float32;
+  if (rows <= kMostDotRows && (half || (rows > 1 && weights >= kLargeWeights))) return Product::few_rows;
+  const int64_t least_rows = kind == WeightKind::bfloat16 ? kMostDotRows + 1 : kLeastRowsTwoTerms;
+  if (half && rows >= least_rows && weights >= kLeastTiled && has_tile_gemm()) return Product::tiles;
+  const bool some = rows > kMostDotRows && rows <= (half ? kMostRowsWidened : kMostRows);
+  if (some && weights >= kLargeWeights && has_row_gemm()) return Product::row_gemm;
+  return half ? Product::many_rows : Product::library;
+}
+
+}  // namespace
+
+Product product_for(int64_t rows, WeightKind kind, int64_t weights) {
+  const Product product = forced().load(std::memory_order_relaxed);
+  return product == Product::library ? fastest(rows, kind, weights) : product;
+}
+
+void use_product(std::optional<Product> product) {
+  forced().store(product.value_or(Product::library), std::memory_order_relaxed);
+}
+
+}  // namespace lithe::ops

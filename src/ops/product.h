@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "ops/weight_view.h"
+
+namespace lithe::ops {
+
+/// How float32 rows are multiplied with weights as they are stored.
+enum class Product {
+  few_rows,   ///< One dot product after another; the weights are read once (ops/weight_kernels.h).
+  row_gemm,   ///< ops/row_gemm.h
+  tiles,      ///< ops/tile_gemm.h
+  many_rows,  ///< 16-bit weights are widened, a panel at a time, for the library's product.
+  library,    ///< LibTorch's product, on float32 weights.
+};
+
+/// The fastest product of `rows` rows with `weights` weights of this kind, or the one that LITHE_PRODUCT or a test
+/// asks for. Throws Error{bad_request} if LITHE_PRODUCT is neither "auto", "row_gemm" nor "tiles", or if this processor
+/// has no kernel for it; tiles are emulated if it has none.
+Product product_for(int64_t rows, WeightKind kind, int64_t weights);
+
+/// For tests: from now on every product is this one, row_gemm or tiles, also for sizes it was not made for; absent: the
+/// fastest.
+void use_product(std::optional<Product> product);
+
+}  // namespace lithe::ops
