@@ -42,7 +42,7 @@ If the output file exists, it is continued: requests that have an answer are ski
 again, and the new line replaces the error. Ctrl-C ends the batch (exit code 130). The same command continues it.
 
 Each answer is the one that `lithe run` gives, up to the rounding of float32. --memory limits keys, values and activations. A
-request waits until its largest possible need fits beside the running requests.)";
+request waits until the most that it can need fits into the memory that the running requests leave.)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe batch demo questions.jsonl -o answers.jsonl
@@ -215,7 +215,7 @@ void print_summary(const BatchOptions& options, const session::Session& session,
     return;
   }
   write_err(
-      fmt::format("{} answered, {} failed, {} skipped; {} tokens in {:.1f} s, {:.1f} tokens/s; at most {} at a time\n",
+      fmt::format("{} answered, {} failed, {} skipped; {} tokens in {:.1f} s, {:.1f} tokens/s; at most {} reserved\n",
                   tally.answered, tally.failed, tally.skipped, tally.tokens, command.seconds(), speed,
                   bytes_text(state.peak_bytes_admitted)));
 }
@@ -262,11 +262,12 @@ Action declare_batch(CLI::App& app) {
   app.add_option("-o,--output", options->output, "Answers, one JSON object a line; an existing file is continued")
       ->type_name("FILE")
       ->required();
-  add_count(app, options->limits.sequences,
-            {.names = "--batch-size", .what = "Most requests that run at a time (default: 16)", .lowest = 1});
+  add_count(
+      app, options->limits.sequences,
+      {.names = "--batch-size", .what = "Largest number of requests that run at a time (default: 16)", .lowest = 1});
   add_count(app, options->limits.prefill_rows,
             {.names = "--prefill-rows",
-             .what = "Most prompt tokens that join one pass; prompts are never split (default: 4096)",
+             .what = "Largest number of prompt tokens in one pass; a prompt is never split (default: 4096)",
              .lowest = 1});
   add_decimal(app, options->memory_gib,
               {.names = "--memory",

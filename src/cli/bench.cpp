@@ -25,20 +25,21 @@ namespace lithe::cli {
 namespace {
 
 constexpr const char* kDescription =
-    R"(Measures the time of image encode, prefill and decode, dense beside the plan.
+    R"(Measures the time of image encode, prefill and decode, under the plan and dense.
 
-The tests are called pp (prefill) and tg (decode), followed by the number of tokens. Each round runs dense, the plan, and
+The tests are called pp (prefill) or tg (decode), followed by the number of tokens. Each round runs dense, the plan, and
 dense again. The two dense runs differ only by chance. This difference is the A/A spread; a smaller difference between dense
 and the plan means nothing. The prompt is random. Before it measures, lithe checks that each layer's KV cache holds as many
 tokens as the plan counts.
 
 `operations` is the plan's share of the dense operations. `bytes read` is its share of the bytes that decoding reads
 (weights, keys, values). `measured / counted` divides the measured ratio by the larger of the two shares.
---no-prefill decodes after a made-up cache, so a long prompt need not be computed.
+--no-prefill fills the cache with made-up values, so a long prompt need not be computed before decoding.
 --against feed-forward is for plans without attention. It compares them with the bare feed-forward networks and norms. The
-difference is the cost of the engine.
+difference is the cost of the engine itself.
 --batch-sizes runs several prompts at a time, as `lithe batch` does.
---shape uses random weights and as few layers as you like. The shapes are llava-1.5-7b, llava-1.5-13b and llava-next-7b.)";
+--shape uses random weights and as few layers as you like. Its own plan is p-mod at evenly spaced layers of the full depth.
+The shapes are llava-1.5-7b, llava-1.5-13b and llava-next-7b.)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe bench demo --rounds 3
@@ -106,9 +107,9 @@ void print(const std::string& format, const BenchSubject& subject, const std::ve
   } else {
     const std::string plan = printable(first.plan);
     std::string text = speed_table(subject, results).markdown() + "\n";
-    text += fmt::format("{} beside {}:\n\n{}\n", plan, first.reference, ratio_table(results).markdown());
+    text += fmt::format("{} compared with {}:\n\n{}\n", plan, first.reference, ratio_table(results).markdown());
     text += fmt::format(
-        "KV cache of a sequence after prefill: {} {}, {} {}; tokens held equal tokens counted.\n{}"
+        "KV cache of a sequence after prefill: {} {}, {} {}. Each layer caches as many tokens as counted.\n{}"
         "Machine: {}, vector set {}, {} threads, load {:.2f} before and {:.2f} after.\n",
         first.reference, bytes_text(first.reference_kv_bytes), plan, bytes_text(first.plan_kv_bytes),
         slower_lines(results), printable(processor_name()), name_of(vector_set()), subject.threads, load_before,
@@ -168,16 +169,16 @@ std::vector<int64_t> sizes_of(const std::string& text) {
 void add_rounds(CLI::App& app, BenchOptions& options) {
   app.add_option_function<std::string>(
          "--batch-sizes", [&options](const std::string& text) { options.batch_sizes = sizes_of(text); },
-         "Prompts that run at a time, one or several numbers (default: 1)")
+         "Prompts that run at a time; several numbers are measured one after another (default: 1)")
       ->type_name("N,..");
-  add_count(app, options.compare.rounds,
-            {.names = "-r,--rounds", .what = "Rounds that count (default: 9)", .lowest = 1});
-  add_count(app, options.compare.warm_up, {.names = "--warm-up", .what = "Rounds before, which do not (default: 1)"});
+  add_count(app, options.compare.rounds, {.names = "-r,--rounds", .what = "Measured rounds (default: 9)", .lowest = 1});
+  add_count(app, options.compare.warm_up,
+            {.names = "--warm-up", .what = "Rounds before them, which are not measured (default: 1)"});
   app.add_option("--against", options.against, "What the plan is compared with: dense (default) or feed-forward")
       ->type_name("WHAT");
-  app.add_flag("--no-prefill", options.no_prefill, "Time only decoding, after a made-up cache");
+  app.add_flag("--no-prefill", options.no_prefill, "Measure only decoding, with a made-up cache");
   add_count(app, options.compare.decode_steps,
-            {.names = "--decode-tokens", .what = "Tokens of a decode run (default: 8)", .lowest = 1});
+            {.names = "--decode-tokens", .what = "New tokens of a decode run (default: 8)", .lowest = 1});
 }
 
 }  // namespace
@@ -198,7 +199,9 @@ Action declare_bench(CLI::App& app) {
              .what = "Vision tower layers of the shape (default: 2)",
              .lowest = 1,
              .highest = plan::kMaxLayers});
-  app.add_option("--plan", options->plan, "Skip plan: a name or a JSON file (default: the model's own)")
+  app.add_option(
+         "--plan", options->plan,
+         "Skip plan: the name of a built-in plan, or a JSON file (default: the model's own; with --shape, p-mod)")
       ->type_name("NAME|FILE");
   add_prompt_shape(app, options->prompt);
   add_rounds(app, *options);

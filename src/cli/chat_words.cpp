@@ -77,7 +77,7 @@ ChatCommand parse_command(const std::string& line) {
   require(found->argument != Argument::needed || !argument.empty(), Fault::bad_request, name, " needs a file; type ",
           found->usage, ".");
   require(found->argument != Argument::none || argument.empty(), Fault::bad_request, name,
-          " stands alone; type it without '", argument, "'.");
+          " takes no argument; type it without '", argument, "'.");
   return {found->word, path_of(argument)};
 }
 

@@ -20,8 +20,8 @@ void check_rows(const session::PrefillResult& result, const std::vector<plan::La
                 const std::string& plan) {
   for (std::size_t l = 0; l < layers.size(); ++l) {
     require(l < result.rows_held.size() && result.rows_held[l] == layers[l].rows.cache, Fault::internal, "Layer ", l,
-            " holds ", l < result.rows_held.size() ? result.rows_held[l] : 0, " rows in its KV cache, the plan '", plan,
-            "' counts ", layers[l].rows.cache, ".");
+            " holds ", l < result.rows_held.size() ? result.rows_held[l] : 0, " tokens in its KV cache, but the plan '",
+            plan, "' counts ", layers[l].rows.cache, ".");
   }
 }
 

@@ -25,7 +25,7 @@ constexpr const char* kDescription =
     R"(Shows what skipping does. Two small shipped models, one dense and one with p-MoD layers, answer questions about a picture.
 
 lithe prints the answers and times of both models, the vision tokens that each layer keeps, and the size of the KV caches. It
-writes a heat map of the kept patches. Such a small model gains little time. So lithe then makes the same comparison at the
+writes a heat map of the kept patches. Such a small model saves little time. So lithe then makes the same comparison at the
 width of LLaVA-1.5-7B, with two layers of random weights. Ctrl-C ends this comparison; the answers are printed before it.)";
 
 constexpr const char* kFooter = R"(Examples:
@@ -99,8 +99,9 @@ double percent(int64_t part, int64_t whole) {
 std::string small_text(const std::vector<Asked>& all, const std::string& image) {
   const session::Answer& dense = all.front().dense;
   const session::Answer& skipped = all.front().skipped;
-  std::string text = fmt::format("Picture {}; {} questions, median of {} runs each, the models in turn.\n\n{}\n",
-                                 printable(image), all.size(), kRepeats, answer_table(all).markdown());
+  std::string text =
+      fmt::format("Picture {}, {} questions. Times are medians of {} runs; the two models run in turn.\n\n{}\n",
+                  printable(image), all.size(), kRepeats, answer_table(all).markdown());
   text +=
       fmt::format("Vision tokens kept in each layer (of {}):\n  dense  {}\n  p-MoD  {}\n", skipped.timings.vision_rows,
                   fmt::join(kept_per_layer(dense), " "), fmt::join(kept_per_layer(skipped), " "));
@@ -160,9 +161,10 @@ std::string wide_text(const Comparison& wide) {
                           fmt::format("{:.3f}", phase->counted_share),
                           fmt::format("{:.1f} %", 100 * phase->equal_spread())});
   }
-  return fmt::format("\n{}\nKV cache after prefill: dense {}, {} {} ({:.1f} %); tokens held equal tokens counted.\n{}",
-                     table.markdown(), bytes_text(wide.reference_kv_bytes), wide.plan, bytes_text(wide.plan_kv_bytes),
-                     percent(wide.plan_kv_bytes, wide.reference_kv_bytes), slower_lines({wide}));
+  return fmt::format(
+      "\n{}\nKV cache after prefill: dense {}, {} {} ({:.1f} %). Each layer caches as many tokens as counted.\n{}",
+      table.markdown(), bytes_text(wide.reference_kv_bytes), wide.plan, bytes_text(wide.plan_kv_bytes),
+      percent(wide.plan_kv_bytes, wide.reference_kv_bytes), slower_lines({wide}));
 }
 
 int run(const DemoOptions& options) {
@@ -201,7 +203,8 @@ Action declare_demo(CLI::App& app) {
   app.add_option("--heat-map", options->heat_map, "The file of the heat map (default: lithe-demo.png)")
       ->type_name("FILE");
   app.add_flag("--no-wide", options->no_wide, "Leave out the comparison at 7B width");
-  add_count(app, options->rounds, {.names = "--rounds", .what = "Rounds of that comparison (default: 3)", .lowest = 1});
+  add_count(app, options->rounds,
+            {.names = "--rounds", .what = "Rounds of the comparison at 7B width (default: 3)", .lowest = 1});
   add_json(app, options->common, "Print JSON instead of tables");
   add_common(app, options->common);
   return [options] { return run(*options); };

@@ -74,20 +74,20 @@ Json to_json(const FoldFlags& flags, const session::FoldReport& report) {
 std::string to_text(const FoldFlags& flags, const session::FoldReport& report) {
   std::string text;
   if (report.low_rank + report.whole > 0) {
-    text += fmt::format("folded     LoRA of {} products; {} tensors that come whole with it\n", report.low_rank,
-                        report.whole);
+    text += fmt::format("folded     LoRA of {} products, {} complete tensors\n", report.low_rank, report.whole);
   }
   if (report.gains + report.adapters + report.adapters_left > 0) {
     text += fmt::format("folded     {} gains of norms, {} adapters\n", report.gains, report.adapters);
     if (report.adapters_left > 0)
-      text += fmt::format("left       {} adapters, which depend on the prompt\n", report.adapters_left);
+      text += fmt::format("not folded {} adapters, which depend on the prompt\n", report.adapters_left);
   }
   text += fmt::format("weights    {} -> {}\n", bytes_text(report.bytes_before), bytes_text(report.bytes_after));
   if (report.rounding > 0) {
-    text += fmt::format("rounding   to 16 bits changed a weight by at most {:.2g} of the largest of its product\n",
-                        report.rounding);
+    text +=
+        fmt::format("rounding   to 16 bits changed a weight by at most {:.2g} of the largest weight in its matrix\n",
+                    report.rounding);
   }
-  text += fmt::format("deviation  {:.3g} at most between logits of up to {:.3g}: {:.2g} of that\n",
+  text += fmt::format("deviation  of a logit: at most {:.3g}; the largest logit is {:.3g} (ratio {:.2g})\n",
                       report.largest_deviation, report.largest_logit, report.largest_deviation / report.largest_logit);
   text += fmt::format("compared   {} prompt tokens and {} new tokens; {} of the new tokens are equal\n", report.rows,
                       report.tokens, report.tokens_equal);

@@ -20,9 +20,9 @@ namespace {
 constexpr const char* kDescription =
     R"(Prints a model's architecture, parameters and memory, and what a plan computes.
 
-The plan is printed as a table of layers: attention on or off, vision tokens kept, operations and KV bytes, and totals
-beside dense. docs/counting.md says how they are counted. --shape needs no weights. The shapes are llava-1.5-7b,
-llava-1.5-13b and llava-next-7b.)";
+The plan is printed as a table of layers: attention on or off, vision tokens kept, operations and KV bytes. Below the table,
+the totals are compared with dense. docs/counting.md says how operations and bytes are counted. --shape needs no weights. The
+shapes are llava-1.5-7b, llava-1.5-13b and llava-next-7b.)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe inspect demo
@@ -73,7 +73,7 @@ std::string memory_lines(const Subject& subject) {
   text += count.adapters > 0 ? fmt::format(", adapters {}\n", count_text(count.adapters)) : "\n";
   if (subject.weight_bytes) {
     const Json& weights = subject.description->at("weights");
-    return text + fmt::format("memory   {} as held ({})\n", bytes_text(*subject.weight_bytes),
+    return text + fmt::format("memory   {} ({})\n", bytes_text(*subject.weight_bytes),
                               weights.value("type", std::string("mixed")));
   }
   return text + fmt::format("memory   {} as float32, {} as bfloat16 or float16\n", bytes_text(count.total() * 4),
@@ -87,7 +87,7 @@ std::string lora_line(const Json& description) {
   const auto lowest = lora.at("ranks").at(0).get<int64_t>(), highest = lora.at("ranks").at(1).get<int64_t>();
   const std::string ranks =
       lowest == highest ? fmt::format("rank {}", highest) : fmt::format("ranks {} to {}", lowest, highest);
-  return fmt::format("lora     {}: {} products of {}, {} whole tensors\n",
+  return fmt::format("lora     {}: {} products of {}, {} complete tensors\n",
                      printable(lora.at("folder").get<std::string>()), lora.at("products").get<int64_t>(), ranks,
                      lora.at("whole_tensors").get<int64_t>());
 }
@@ -139,13 +139,14 @@ Action declare_inspect(CLI::App& app) {
   app.footer(kFooter);
   app.add_option("MODEL", options->model, "Model folder, name in the Hugging Face cache, demo, or demo-dense");
   app.add_option("--shape", options->shape, "A published shape instead of a model")->type_name("NAME");
-  app.add_option("--plan", options->plan,
-                 "Skip plan: a name or a JSON file (default: the model's own; with --shape, p-mod)")
+  app.add_option(
+         "--plan", options->plan,
+         "Skip plan: the name of a built-in plan, or a JSON file (default: the model's own; with --shape, p-mod)")
       ->type_name("NAME|FILE");
   add_prompt_shape(app, options->prompt);
   add_count(app, options->kv_bytes_per_value,
             {.names = "--kv-bytes-per-value",
-             .what = "Bytes of a cached value: 4 (default: float32, as lithe stores keys and values) or 2",
+             .what = "Bytes of a cached value: 4 (default, float32: as lithe stores keys and values) or 2 (16-bit)",
              .lowest = 2,
              .highest = 4});
   add_json(app, options->common, "Print JSON: architecture, parameters, the expanded plan, the cost of every layer");

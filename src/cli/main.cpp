@@ -29,7 +29,7 @@ constexpr Command kCommands[] = {
     {"batch", "Answer the requests of a JSONL file, several at a time", declare_batch},
     {"plans", "List the built-in plans: what each skips, needs and costs", declare_plans},
     {"inspect", "Print a model's architecture and memory, and what a plan costs", declare_inspect},
-    {"bench", "Time image encode, prefill and decode, dense beside the plan", declare_bench},
+    {"bench", "Measure image encode, prefill and decode, under a plan and dense", declare_bench},
     {"trace", "Write every intermediate result of one request to a file", declare_trace},
     {"fold", "Merge LoRA and a model's adapters into its weights", declare_fold},
     {"convert", "Write a model folder in another layout, with safetensors weights", declare_convert},

@@ -21,10 +21,10 @@ namespace {
 constexpr const char* kDescription =
     R"(Lists the built-in plans: what each skips, which weights it needs, and what it costs.
 
-"training" says if the weights must have been trained with the method. "answers" says if the answers are those of the dense
-model (exact) or may differ (lossy). "operations" and "KV cache" are shares of dense. The flags set the prompt and the shape
-for which they are counted. With NAME, lithe prints one plan and the cost of every layer. --plan NAME uses a plan in the
-other commands.)";
+"training" says whether the weights must have been trained with the method. "answers" says whether the answers are those of
+the dense model (exact) or may differ (lossy). "operations" and "KV cache" are shares of dense. The flags set the prompt and
+the shape for which they are counted. With NAME, lithe prints one plan and the cost of every layer. In the other commands,
+--plan NAME uses a plan.)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe plans

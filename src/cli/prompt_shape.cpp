@@ -11,7 +11,7 @@ void add_prompt_shape(CLI::App& app, PromptShapeOptions& options) {
              .highest = plan::kMaxRows});
   add_count(app, options.high_res_tokens,
             {.names = "--high-res-tokens",
-             .what = "Of these, tokens of LLaVA-NeXT's tiles (default: all but the first tile's)",
+             .what = "How many of the vision tokens come from LLaVA-NeXT's tiles (default: all but the first tile's)",
              .highest = plan::kMaxRows});
   add_count(app, options.text_tokens,
             {.names = "--text-tokens", .what = "Text tokens of the prompt (default: 40)", .highest = plan::kMaxRows});

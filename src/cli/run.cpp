@@ -29,10 +29,10 @@ PROMPT. Without PROMPT it is read from stdin if stdin is a pipe or a file. One n
 --raw-prompt.
 
 Without PROMPT on a terminal, lithe starts a chat of several turns and pictures. --image attaches a picture to the first
-message, /image FILE to the next one. /help lists the other commands. Ctrl-D ends the chat. Each answer is the one that
-`lithe run` gives for the whole conversation. What earlier turns computed is reused.
+message; /image FILE attaches one to the next message. /help lists the other commands. Ctrl-D ends the chat. Each answer is
+the one that `lithe run` gives for the whole conversation. Keys and values of earlier turns are reused if possible.
 
-Ctrl-C ends the answer after the current layer or token (exit code 130; a chat goes on with the next turn).)";
+Ctrl-C ends the answer after the current layer or token (exit code 130). A chat continues with the next turn.)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe run demo --image models/images/901.png "what is the color of the rectangle?"

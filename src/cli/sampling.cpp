@@ -22,15 +22,16 @@ void add_sampling(CLI::App& app, session::Question& question) {
                           .type_name = "P"};
   const DecimalFlag penalty{
       .names = "--repeat-penalty",
-      .what = "Make tokens that are already in the text less likely, by the factor R. 1: no penalty",
+      .what = "Make tokens that are already in the text less likely, by the factor R. 1: no change",
       .highest = 1000,
       .above_lowest = true,
       .type_name = "R"};
   const WholeFlag<int64_t> top_k{
       .names = "--top-k", .what = "Draw only from the K best tokens. 0: from all", .type_name = "K"};
-  const WholeFlag<int64_t> max_tokens{.names = "-n,--max-tokens",
-                                      .what = "Most new tokens (default: that of generation_config.json, else 512)",
-                                      .lowest = 1};
+  const WholeFlag<int64_t> max_tokens{
+      .names = "-n,--max-tokens",
+      .what = "Largest number of new tokens (default: that of generation_config.json, else 512)",
+      .lowest = 1};
   add_decimal(app, sampling.temperature, temperature)->group(group);
   add_count(app, sampling.top_k, top_k)->group(group);
   add_decimal(app, sampling.top_p, top_p)->group(group);

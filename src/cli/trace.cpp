@@ -22,7 +22,7 @@ constexpr const char* kDescription =
 Decoding is greedy. The tensors are float32 and int64; n is the number of tokens of the prompt with its pictures:
   images.I.pixel_values [tiles, 3, S, S]; images.I.vision_features and images.I.projected [tiles, tokens, width]
   input_ids, with -200 for each picture; inputs_embeds [n, hidden]; vision_mask [n], 1 for tokens of a picture
-  layers.L.kept, the tokens that ran in layer L; layers.L.router_weight [tokens weighed]; layers.L.hidden [n, hidden]
+  layers.L.kept, the tokens that ran in layer L; layers.L.router_weight [weighed tokens]; layers.L.hidden [n, hidden]
   logits [n, vocab]; tokens [K]; step_logits [K, vocab], the logits that each token was chosen from
   kv_lengths.prefill and kv_lengths.end [layers], the cached tokens of each layer
 If anything fails, no file is written.)";
@@ -75,7 +75,9 @@ Action declare_trace(CLI::App& app) {
   app.add_option("--prompt-file", flags->prompt_file, "A file with the prompt, taken byte for byte; - is stdin")
       ->type_name("FILE");
   add_count(app, flags->trace.max_tokens,
-            {.names = "--max-tokens", .what = "Most new tokens (default: 16). 0: only prefill", .type_name = "K"});
+            {.names = "--max-tokens",
+             .what = "Largest number of new tokens (default: 16). 0: only prefill",
+             .type_name = "K"});
   app.add_flag("--ignore-eos", flags->trace.ignore_eos, "Go on after the end-of-sequence token");
   app.add_option("-o,--output", flags->out, "The file to write")->type_name("FILE")->required();
   add_common(app, flags->common);

@@ -167,7 +167,7 @@ class Conversion {
     const bool tiles = model_.vision->preprocess.aspect == image::Aspect::anyres;
     if (packing.order == Packing::Order::spatial || packing.max_patches ||
         tiles != (packing.order == Packing::Order::spatial_unpad))
-      notes_.push_back("transformers would make other rows of a picture's tiles");
+      notes_.push_back("transformers would make other tokens from a picture's tiles");
     if (follows_llava(model_) && !chat_template())
       notes_.push_back(concat("the conversation ", model_.prompting.conversation, " has no form as a chat template"));
   }

@@ -10,8 +10,8 @@ namespace lithe::models {
 namespace {
 
 void require_frozen(bool frozen, int64_t layer) {
-  require(frozen, Fault::bad_request, "the plan runs no row of the prompt in decoder layer ", layer,
-          ", whose adapter then has no gate and mean to freeze; take another plan or fold without freezing");
+  require(frozen, Fault::bad_request, "the plan runs no token of the prompt in decoder layer ", layer,
+          ", so its adapter has no gate and no mean to freeze; use another plan, or fold without --freeze");
 }
 
 }  // namespace

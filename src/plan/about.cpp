@@ -12,7 +12,7 @@ const std::vector<About>& builtin_plans() {
        .source = "the model without a plan",
        .exact = true},
       {.name = "eas",
-       .skips = "The attention of layers 20 to 31, for all tokens. Adapters stand in its place.",
+       .skips = "The attention of layers 20 to 31, for all tokens. Adapters take its place.",
        .needs = "weights trained with EAS",
        .source = "EAS, Efficient Attention Skipping, arXiv 2403.15226; the layers are those found for ScienceQA",
        .trained = true},
@@ -22,13 +22,13 @@ const std::vector<About>& builtin_plans() {
        .needs = "any weights",
        .source = "FastV, arXiv 2403.06764"},
       {.name = "kv-compression",
-       .skips = "Half of the vision tokens in the KV cache, from layer 1 on. Prefill stays as it is, so only memory "
-                "and decoding become cheaper.",
+       .skips = "The cached keys and values of half of the vision tokens, from layer 1 on. Prefill is computed in "
+                "full, so only memory and decoding become cheaper.",
        .needs = "any weights",
        .source = "the idea of SnapKV, arXiv 2404.14469, for vision tokens"},
       {.name = "p-mod",
-       .skips = "Vision tokens, more in deeper layers. In each layer a router picks the tokens that run it; the others "
-                "are only multiplied by their router weight.",
+       .skips = "Vision tokens, more in deeper layers. After the first layers, a router in each layer picks the tokens "
+                "that run it; the others are only multiplied by their router weight.",
        .needs = "weights trained with p-MoD, with routers",
        .source = "p-MoD, progressive mixture of depths, arXiv 2412.04449",
        .trained = true,

@@ -73,7 +73,8 @@ Rule read_rule(const Json& json, const std::string& source) {
   rule.others_return = view.boolean("others_return", true);
   // Where all rows or none are kept there is nothing to choose.
   const bool no_choice = rule.keep_count == 0 || rule.keep_share == 0.0 || rule.keep_share == 1.0;
-  require(view.has("by") || no_choice, Fault::bad_file, source, ": the key 'by' is missing; who chooses the rows?");
+  require(view.has("by") || no_choice, Fault::bad_file, source,
+          ": the key 'by' is missing; it says how tokens are chosen");
   rule.by = short_text(view, "by", "uniform");
   return rule;
 }

@@ -94,11 +94,12 @@ std::string adapter_lines(const AdapterCost& cost) {
   std::string text;
   const auto line = [&text](const char* name, double flops, double beside, const char* what) {
     if (flops > 0)
-      text += fmt::format("{:<24}{:>14}  {:.2f} % of {}\n", name, operations(flops), percent(flops, beside), what);
+      text += fmt::format("{:<24}{:>14}  {:.2f} % of {} (not in the total)\n", name, operations(flops),
+                          percent(flops, beside), what);
   };
-  line("PIA FLOPs (besides)", cost.in_place, cost.in_place_beside, "the feed-forward networks after them");
-  line("RepAdapter FLOPs", cost.before, cost.before_beside, "the attentions' projections after them");
-  line("LoRA FLOPs", cost.low_rank, cost.low_rank_beside, "all else");
+  line("PIA FLOPs", cost.in_place, cost.in_place_beside, "their feed-forward networks");
+  line("RepAdapter FLOPs", cost.before, cost.before_beside, "the projections after them");
+  line("LoRA FLOPs", cost.low_rank, cost.low_rank_beside, "the whole model");
   return text;
 }
 
@@ -147,7 +148,7 @@ std::string shape_lines(const ModelFacts& model) {
                                  model.kv_heads, model.head_dim);
   if (!model.tower) return text;
   const TowerFacts& tower = *model.tower;
-  return text + fmt::format("tower    {} layers run, width {}, MLP {}, {} rows per tile of {} px, patch {}\n",
+  return text + fmt::format("tower    {} layers run, width {}, MLP {}, {} tokens per tile of {} px, patch {} px\n",
                             tower.layers, tower.width, tower.mlp, tower.tokens, tower.image, tower.patch);
 }
 
@@ -156,7 +157,7 @@ std::string shape_lines(const ModelFacts& model) {
 std::string to_text(const CostTable& table) {
   const PromptShape& prompt = table.prompt;
   const std::string head = fmt::format(
-      "plan     {}\nprompt   {} vision tokens ({} high resolution, {} tiles), {} text tokens\n\n",
+      "plan     {}\nprompt   {} vision tokens ({} high resolution; tiles: {}), {} text tokens\n\n",
       printable(table.plan, 90), prompt.vision_tokens, prompt.high_res_tokens, prompt.tiles, prompt.text_tokens);
   return head + layer_lines(table) + "\n" + total_lines(table) + adapter_lines(table.adapters);
 }

@@ -33,10 +33,10 @@ struct SiteCheck {
     }
     if (rule.keep_count) need(*rule.keep_count >= 0, "keep_count is ", *rule.keep_count, ", expected 0 or more");
     need(rule.others.key_value || !rule.others.cache,
-         "others.cache is true while others.key_value is false; a row without a key and value cannot be cached");
+         "others.cache is true while others.key_value is false; a token without a key and value cannot be cached");
     need(rule.others_return || rule.group == Group::vision || rule.group == Group::vision_high_res,
          "others_return is false for the group '", to_string(rule.group),
-         "', which holds the row that the answer is read from; only vision rows can be dropped for good");
+         "', which contains the token that the answer is read from; only vision tokens can be dropped for good");
     selector(rule);
     gate(rule);
   }
@@ -69,7 +69,7 @@ struct SiteCheck {
 
   void gate(const Rule& rule) const {
     if (!rule.gate) return;
-    need(rule.by == "router", "a gate weighs rows by the router, but rows are chosen by ", rule.by);
+    need(rule.by == "router", "a gate needs router weights, but tokens are chosen by ", rule.by);
     need(std::isfinite(rule.gate->scale) && std::isfinite(rule.gate->bias), "the gate's scale and bias must be finite");
   }
 };

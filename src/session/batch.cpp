@@ -52,7 +52,7 @@ class BatchRun::Impl {
       : model_(model), limits_(limits), bytes_(limits.bytes.value_or(memory_available() / 2)) {
     require(limits.sequences >= 1, Fault::bad_request, "the batch size is ", limits.sequences,
             ", it must be at least 1");
-    require(limits.prefill_rows >= 1, Fault::bad_request, "the prompt rows of a pass are ", limits.prefill_rows,
+    require(limits.prefill_rows >= 1, Fault::bad_request, "the prompt tokens of a pass are ", limits.prefill_rows,
             ", they must be at least 1");
     require(bytes_ >= 1, Fault::bad_request, "the batch may use ", bytes_, " bytes, give it at least some mebibytes");
   }
@@ -147,7 +147,7 @@ class BatchRun::Impl {
     member.cache_bytes = cache_bytes(model_, answering.plan(), answering.prompt(), answering.token_budget());
     const int64_t alone = worst_case(member.cache_bytes, member.rows, member.rows + 1, 1);
     require(alone <= bytes_, Fault::no_memory, "the request needs ", alone, " bytes for ", member.rows,
-            " prompt rows and ", answering.token_budget(), " new tokens, and ", bytes_,
+            " prompt tokens and ", answering.token_budget(), " new tokens, but only ", bytes_,
             " may be used; ask for fewer tokens, a shorter prompt, or allow more memory.");
     return member;
   }

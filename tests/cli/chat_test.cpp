@@ -83,7 +83,7 @@ TEST(Chat, WhatIsWrongGetsItsSentence) {
   EXPECT_NE(chat.enter("/image no-such.png").find("no-such.png"), std::string::npos);
   EXPECT_NE(chat.enter("/image").find("needs a file"), std::string::npos);
   EXPECT_NE(chat.enter("/plan no-such-plan").find("no-such-plan"), std::string::npos);
-  EXPECT_NE(chat.enter("/quit now").find("stands alone"), std::string::npos);
+  EXPECT_NE(chat.enter("/quit now").find("takes no argument"), std::string::npos);
   EXPECT_NE(chat.enter("/help").find("/image FILE"), std::string::npos);
   EXPECT_NE(chat.enter("two <image> marks <image>").find("lithe: the prompt has 2 image marks"), std::string::npos);
   const std::string first = chat.enter("what is the color of the rectangle?");  // the picture is still there

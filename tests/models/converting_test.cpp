@@ -269,8 +269,8 @@ TEST(Converting, WhatTransformersHasNoWordsForComesAlong) {
     Json value;
     const char* note;
   };
-  const std::vector<Odd> odds{{"pmod_llavanext", "image_aspect_ratio", "anyres_max_2", "other rows"},
-                              {"pmod_llavanext", "max_num_patches", 2, "other rows"},
+  const std::vector<Odd> odds{{"pmod_llavanext", "image_aspect_ratio", "anyres_max_2", "other tokens"},
+                              {"pmod_llavanext", "max_num_patches", 2, "other tokens"},
                               {"pmod_llavanext", "mm_vision_select_layer", -1, "routers"},
                               {"pmod_llava15", "conversation", "v1_mmtag", "chat template"},
                               {"pmod_llava15", "conversation", "mistral_instruct", "routers"},

@@ -93,7 +93,7 @@ TEST(Validate, AsksForRoutersThatAreThere) {
 
 TEST(Validate, RefusesAGateWithoutARouter) {
   refused(with({.keep_share = 0.5, .by = "random", .gate = Gate{}}),
-          "a gate weighs rows by the router, but rows are chosen by random");
+          "a gate needs router weights, but tokens are chosen by random");
   refused(with({.keep_share = 0.5, .gate = Gate{.scale = INFINITY}}), "the gate's scale and bias must be finite");
 }
 

@@ -100,7 +100,7 @@ Tensor VisionTower::features(const Tensor& pixels, const plan::Plan* plan, const
   for (size_t layer = 0; layer < blocks.size(); ++layer)
     x = executor.run(blocks[layer], static_cast<int64_t>(layer), std::move(x));
   require(x.size(0) == tiles * rows, Fault::bad_request,
-          "the plan drops rows of the vision tower for good; the projector needs all of them");
+          "the plan drops tokens of the vision tower for good; the projector needs all of them");
   x = x.view({tiles, rows, config.width});
   return config.keep_class_token ? x : x.narrow(1, 1, rows - 1).contiguous();
 }
