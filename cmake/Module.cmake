@@ -46,11 +46,16 @@ function(lithe_test_vector_sets name target)
   endforeach()
 endfunction()
 
-# lithe_test_products(NAME TARGET): the test once more with each product that is made for large weights, which the small
-# models of the tests would never meet.
+# lithe_test_products(NAME TARGET [TILES argument...]): the test once more with each product that is made for large
+# weights, which the small models of the tests would never meet. TILES: arguments for the run with tiles.
 function(lithe_test_products name target)
+  cmake_parse_arguments(ARG "" "" "TILES" ${ARGN})
   foreach(product row_gemm tiles)
-    add_test(NAME ${name}_${product} COMMAND ${target} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
+    set(arguments "")
+    if(product STREQUAL tiles)
+      set(arguments ${ARG_TILES})
+    endif()
+    add_test(NAME ${name}_${product} COMMAND ${target} ${arguments} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
     set_tests_properties(${name}_${product} PROPERTIES LABELS products TIMEOUT 1800 ENVIRONMENT "OMP_WAIT_POLICY=passive;LITHE_PRODUCT=${product}")
   endforeach()
 endfunction()

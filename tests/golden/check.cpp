@@ -8,7 +8,7 @@
 
 namespace lithe::golden {
 
-Tolerances::Tolerances(const Json& case_json) {
+Tolerances::Tolerances(const Json& case_json, double times) : times_(times) {
   static const std::regex absolute(R"((?:abs(?:olute)?|atol)\s+([0-9.]+(?:e[-+]?\d+)?))");
   static const std::regex relative(R"((?:rel(?:ative)?|rtol)\s+([0-9.]+(?:e[-+]?\d+)?))");
   if (!case_json.contains("tolerances")) return;
@@ -27,10 +27,10 @@ Tolerances::Tolerances(const Json& case_json) {
 Tolerance Tolerances::of(std::initializer_list<const char*> kinds) const {
   for (const char* kind : kinds) {
     for (const auto& [key, tolerance] : entries_) {
-      if (key.find(kind) != std::string::npos) return tolerance;
+      if (key.find(kind) != std::string::npos) return {times_ * tolerance.absolute, times_ * tolerance.relative};
     }
   }
-  return {1e-5, 1e-5};
+  return {times_ * 1e-5, times_ * 1e-5};
 }
 
 template <class T>

@@ -20,13 +20,15 @@ struct Tolerance {
 /// "hidden/logits/router".
 class Tolerances {
  public:
-  explicit Tolerances(const Json& case_json);
+  /// Every tolerance counts `times`: products of two terms of bfloat16 round more than float32.
+  Tolerances(const Json& case_json, double times);
   /// Of the first of `kinds` that a key names ("pixel_values", "features", "hidden", "logits", "router"); where none
   /// does, the project's float32 tolerance, 1e-5.
   Tolerance of(std::initializer_list<const char*> kinds) const;
 
  private:
   std::vector<std::pair<std::string, Tolerance>> entries_;
+  double times_;
 };
 
 /// What a case compared and what differed.

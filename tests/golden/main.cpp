@@ -5,8 +5,9 @@
 #include <cstdlib>
 #include <exception>
 #include <set>
+#include <span>
 #include <string>
-#include <vector>
+#include <string_view>
 
 #include "base/error.h"
 #include "golden/cases.h"
@@ -19,6 +20,12 @@ namespace {
 namespace fs = std::filesystem;
 
 enum class Outcome { ok, failed, unsupported };
+
+struct Arguments {
+  fs::path root;
+  bool allows_unsupported = false;
+  double times = 1;  ///< A case's tolerances.
+};
 
 Outcome report(const std::string& name, const Check& check, const std::string& forms) {
   if (check.compared() == 0 && check.faults().empty()) {
@@ -63,13 +70,13 @@ Run find_run(const Json& json, const fs::path& folder) {
   return nullptr;
 }
 
-Outcome run_folder(const std::string& name, const fs::path& folder) {
+Outcome run_folder(const std::string& name, const fs::path& folder, double times) {
   const Json json = read_json_file(folder / "case.json");
   const bool prompts = has_prompts(json);
   const bool variants = json.contains("variants") && json.at("variants").is_object();
   const Run run = find_run(json, folder);
   if (!prompts && !variants && run == nullptr) return unsupported(name);
-  const Case golden{folder, json, io::open_safetensors(folder / "expected.safetensors"), Tolerances(json)};
+  const Case golden{folder, json, io::open_safetensors(folder / "expected.safetensors"), Tolerances(json, times)};
   if (variants) return report(name, run_variants(golden), "");
   if (!prompts) return report(name, run(golden), "");
   Check all;
@@ -96,7 +103,8 @@ std::set<fs::path> cases_in(const fs::path& root) {
   return found;
 }
 
-int run(const fs::path& root, bool allows_unsupported) {
+int run(const Arguments& arguments) {
+  const fs::path& root = arguments.root;
   std::error_code ignored;
   require(fs::is_directory(root, ignored), Fault::bad_file, "There is no folder '", root.string(), "'.");
   int counts[3] = {};
@@ -104,7 +112,7 @@ int run(const fs::path& root, bool allows_unsupported) {
     const std::string name = found == root ? root.filename().string() : fs::relative(found, root).string();
     Outcome outcome = Outcome::failed;
     try {
-      outcome = fs::is_directory(found) ? run_folder(name, found) : run_file(name, found);
+      outcome = fs::is_directory(found) ? run_folder(name, found, arguments.times) : run_file(name, found);
     } catch (const std::exception& error) {
       fmt::print("FAIL        {}: {}\n", name, error.what());
     }
@@ -113,15 +121,26 @@ int run(const fs::path& root, bool allows_unsupported) {
   }
   fmt::print("{} ok, {} failed, {} unsupported\n", counts[0], counts[1], counts[2]);
   require(counts[0] + counts[1] + counts[2] > 0, Fault::bad_file, "There is no case in '", root.string(), "'.");
-  return counts[1] == 0 && (counts[2] == 0 || allows_unsupported) ? 0 : 1;
+  return counts[1] == 0 && (counts[2] == 0 || arguments.allows_unsupported) ? 0 : 1;
 }
 
-int main_of(std::vector<std::string> arguments) {
-  const bool allows_unsupported = std::erase(arguments, "--allow-unsupported") > 0;
+Arguments read_arguments(std::span<char*> words) {
   const char* const named = std::getenv("GOLDEN");
-  if (arguments.empty()) arguments.push_back(named != nullptr ? named : LITHE_TEST_DATA "/golden");
-  require(arguments.size() == 1, Fault::bad_request, "Say one folder: golden [--allow-unsupported] DIR");
-  return run(fs::path(arguments.front()).lexically_normal(), allows_unsupported);
+  Arguments arguments{.root = named != nullptr ? named : LITHE_TEST_DATA "/golden"};
+  for (size_t i = 0; i < words.size(); ++i) {
+    const std::string_view word = words[i];
+    if (word == "--allow-unsupported") {
+      arguments.allows_unsupported = true;
+    } else if (word == "--tolerance" && i + 1 < words.size()) {
+      arguments.times = std::stod(words[++i]);
+    } else {
+      require(!word.starts_with("--") && i + 1 == words.size(), Fault::bad_request,
+              "This is how to call it: golden [--allow-unsupported] [--tolerance TIMES] [DIR]");
+      arguments.root = fs::path(word);
+    }
+  }
+  arguments.root = arguments.root.lexically_normal();
+  return arguments;
 }
 
 }  // namespace
@@ -129,7 +148,7 @@ int main_of(std::vector<std::string> arguments) {
 
 int main(int argc, char** argv) {
   try {
-    return lithe::golden::main_of({argv + 1, argv + argc});
+    return lithe::golden::run(lithe::golden::read_arguments({argv + 1, static_cast<size_t>(argc - 1)}));
   } catch (const std::exception& error) {
     fmt::print(stderr, "golden: {}\n", error.what());
     return 2;
