@@ -18,11 +18,7 @@ image::Image from_rgb(const Picture& picture, int64_t max_pixels) {
           " pixels; give one of at most ", max_pixels, " in all.");
   require(picture.bytes.size() == static_cast<size_t>(width * height * 3), Fault::bad_request, "A picture of ", width,
           " x ", height, " pixels has ", picture.bytes.size(), " bytes; RGB needs ", width * height * 3, ".");
-  image::Image image;
-  image.width = width;
-  image.height = height;
-  image.rgb = picture.bytes;
-  return image;
+  return {width, height, picture.bytes};
 }
 
 }  // namespace
