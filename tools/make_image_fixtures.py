@@ -399,6 +399,7 @@ def broken_png():
             ("xmp_no_language", b"iTXt", b"XML:com.adobe.xmp\0\1\0en"),
             ("text_without_keyword", b"tEXt", b"\0\0\0")]:
         yield name, raw_png(13, 9, 8, 2, rows, chunk(kind, data))
+    yield "raw_profile_many", raw_png(13, 9, 8, 2, rows, chunk(b"zTXt", profile + b"\0" + zlib.compress(bytes(1 << 20))) * 70)
     yield "half", good[:len(good) // 2]
 
 

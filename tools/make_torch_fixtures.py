@@ -3,8 +3,7 @@
 
     python3 tools/make_torch_fixtures.py tests/data/io/torch
 
-plain*.pth and lightning.ckpt hold the tensors of
-plain.safetensors. Every file under hostile/ must be refused; tests/io/torch_file_test.cpp says with which sentence.
+plain*.pth and lightning.ckpt hold the tensors of plain.safetensors. Every file under hostile/ must be refused; tests/io/torch_file_test.cpp says with which sentence.
 """
 
 import argparse
@@ -264,6 +263,8 @@ def hostile_pickles():
         "deep_marks.pth": pickle_zip(b"\x80\x02" + b"(" * 20000 + b"."),
         "deep_lists.pth": pickle_zip(b"\x80\x02" + b"]" * 200000 + b"a" * 199999 + b".", zipfile.ZIP_DEFLATED),
         "cycle.pth": pickle_zip(b"\x80\x02]q\x00h\x00a."),
+        # A Parameter whose argument is itself: its list of arguments gets it after the call.
+        "parameter_cycle.pth": pickle_zip(b"\x80\x02}(X\x01\x00\x00\x00wctorch._utils\n_rebuild_parameter\n]q\x00Rq\x01h\x00h\x01a0u."),
         # A dict that takes its own entries as attributes doubles each time.
         "memo_bomb.pth": pickle_zip(b"\x80\x02}q\x00(K\x01K\x02u" + b"h\x00b" * 40 + b"."),
         "twice.pth": pickle_zip(twice_pickle()),

@@ -33,10 +33,10 @@ typedef enum lithe_status {
 /* "0.1.0" */
 LITHE_API const char* lithe_version(void);
 
-/* The last failure of this thread, valid until its next; "" where nothing failed yet. */
+/* The last failure of this thread, valid until its next; "" if nothing failed yet. */
 LITHE_API const char* lithe_last_error(void);
 
-/* The built-in plans, ascending by name; NULL behind the last. */
+/* The built-in plans, ascending by name; NULL after the last. */
 LITHE_API const char* lithe_plan_name(size_t index);
 
 /* Called while weights are read. */
@@ -159,8 +159,8 @@ LITHE_API lithe_stop lithe_answer_stop_reason(const lithe_answer* answer);
 LITHE_API const char* lithe_answer_stop(const lithe_answer* answer);
 /* count may be NULL. */
 LITHE_API const int64_t* lithe_answer_tokens(const lithe_answer* answer, size_t* count);
-/* Tokens of the prompt, those of pictures included; those of pictures; in a conversation those whose computation the
- * turn before left behind. */
+/* Tokens of the prompt, those of pictures included; those of pictures; in a conversation those kept from the
+ * previous turn, which are not computed again. */
 LITHE_API int64_t lithe_answer_prompt_rows(const lithe_answer* answer);
 LITHE_API int64_t lithe_answer_vision_rows(const lithe_answer* answer);
 LITHE_API int64_t lithe_answer_reused_rows(const lithe_answer* answer);

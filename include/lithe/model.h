@@ -85,10 +85,10 @@ struct Answer {
   std::string text;
   std::vector<std::int64_t> tokens;  ///< With the closing end-of-sequence token if there was one.
   StopReason stop = StopReason::length;
-  std::int64_t prompt_rows = 0;          ///< Tokens of the prompt, those of pictures included.
-  std::int64_t vision_rows = 0;          ///< Those of pictures.
-  std::int64_t reused_rows = 0;          ///< In a conversation: those whose computation the turn before left behind.
-  std::vector<std::int64_t> layer_rows;  ///< Per decoder layer: rows of the prompt that it ran.
+  std::int64_t prompt_rows = 0;                ///< Tokens of the prompt, those of pictures included.
+  std::int64_t vision_rows = 0;                ///< Those of pictures.
+  std::int64_t reused_rows = 0;                ///< In a conversation: those kept from the previous turn.
+  std::vector<std::int64_t> layer_rows;        ///< Per decoder layer: rows of the prompt that it ran.
   std::vector<std::int64_t> layer_cache_rows;  ///< Per decoder layer: rows in the key-value cache after the prompt.
   double prefill_flops = 0;        ///< Operations of the whole prompt through the decoder, counted from the plan.
   double dense_prefill_flops = 0;  ///< The same without a plan.
@@ -143,7 +143,7 @@ class LITHE_API Model {
   Model& operator=(Model&&) noexcept;
   ~Model();
 
-  /// Answers; `on_text` may be empty. Throws Failure{bad_request} where pictures and marks differ in number, the prompt
+  /// Answers; `on_text` may be empty. Throws Failure{bad_request} if pictures and marks differ in number, the prompt
   /// is longer than the model takes, or the weights cannot run the plan; Failure{bad_file} for unreadable pictures and
   /// for weights that give no finite numbers.
   Answer ask(const Question& question, const OnText& on_text = {});

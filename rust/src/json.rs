@@ -8,7 +8,7 @@ use std::io;
 
 const MAX_INDENT: usize = 16;
 
-/// json.dumps puts a space behind commas and colons.
+/// json.dumps puts a space after commas and colons.
 struct PythonFormatter;
 
 impl Formatter for PythonFormatter {

@@ -130,27 +130,26 @@ fn environment<'a>(refusal: &Arc<Mutex<Option<String>>>) -> Environment<'a> {
 }
 
 /// `{% generation %}` marks the assistant's tokens for training and writes nothing. A block without effect takes its
-/// place, so that the whitespace around the tags is treated as before.
+/// place, so that the whitespace around the tags is treated as before. Each tag is looked at once.
 fn replace_generation_tags(source: &str) -> String {
+    let blank = |c: char| c.is_whitespace() || c == '-' || c == '+';
     let mut result = String::with_capacity(source.len());
     let mut rest = source;
     while let Some(start) = rest.find("{%") {
         let inner = &rest[start + 2..];
-        let Some(end) = inner.find("%}") else { break };
-        let tag = &inner[..end];
-        let word = tag.trim_matches(|c: char| c.is_whitespace() || c == '-' || c == '+');
-        let replacement = match word {
-            "generation" => tag.replace("generation", " if true "),
-            "endgeneration" => tag.replace("endgeneration", " endif "),
-            _ => {
-                result.push_str(&rest[..start + 2]);
-                rest = inner;
-                continue;
-            }
-        };
         result.push_str(&rest[..start + 2]);
-        result.push_str(&replacement);
-        rest = &inner[end..];
+        rest = inner;
+        let word = inner.trim_start_matches(blank);
+        for (name, block) in [("generation", " if true "), ("endgeneration", " endif ")] {
+            let Some(after) = word.strip_prefix(name) else { continue };
+            let end = after.trim_start_matches(blank);
+            if end.starts_with("%}") {
+                result.push_str(&inner[..inner.len() - word.len()]);
+                result.push_str(block);
+                result.push_str(&after[..after.len() - end.len()]);
+                rest = end;
+            }
+        }
     }
     result.push_str(rest);
     result

@@ -37,7 +37,7 @@ void rethrow_as_failure() {
     const Error error = session::error_of(failure);
     throw Failure(cause_of(error.fault()), error.what());
   } catch (...) {
-    throw Failure(Cause::internal, "Something was thrown that is no exception; please report it.");
+    throw Failure(Cause::internal, "Something was thrown that is not an exception; please report it.");
   }
 }
 

@@ -9,7 +9,7 @@ struct Model;
 
 namespace lithe::api {
 
-/// Tower, projector and packing over one picture. Throws Error{bad_request} where the model has no tower.
+/// Tower, projector and packing over one picture. Throws Error{bad_request} if the model has no tower.
 PictureFeatures features_of(const models::Model& model, const image::Image& picture);
 
 }  // namespace lithe::api

@@ -24,6 +24,11 @@ RegularFile::~RegularFile() {
   ::close(descriptor_);
 }
 
+bool is_there(const std::filesystem::path& path) {
+  std::error_code code;
+  return std::filesystem::exists(path, code);
+}
+
 void refuse_lfs_pointer(std::string_view bytes, const std::filesystem::path& path) {
   require(!bytes.starts_with(kLfsPointer), Fault::bad_file, path.string(),
           ": is a Git LFS pointer, not the file itself; run `git lfs pull` in its folder");

@@ -27,6 +27,9 @@ class RegularFile {
   struct stat status_ {};
 };
 
+/// Whether something is at `path`. Never throws: false also for a path that is too long or that can't be looked at.
+bool is_there(const std::filesystem::path& path);
+
 /// How the small text begins that a clone made without git-lfs holds in the place of a large file.
 inline constexpr std::string_view kLfsPointer = "version https://git-lfs";
 

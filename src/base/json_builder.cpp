@@ -55,7 +55,7 @@ class Builder final : public nlohmann::json_sax<Json> {
   /// Of the object that is open. Its base is a vector, which appends without a search.
   Object::Container& object() { return open_.back()->get_ref<Object&>(); }
 
-  /// The place of the next value: the root, behind the last of a list, or after the key that came last.
+  /// The place of the next value: the root, after the last of a list, or of the key that came last.
   Json& place() {
     require(++values_ <= limits_.max_values, Fault::bad_file, source_, ": the JSON holds more than ",
             limits_.max_values, " values");

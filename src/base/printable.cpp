@@ -35,7 +35,7 @@ std::string escape_of(std::string_view character) {
   return is_hidden(code) ? fmt::format("\\u{:04x}", code) : std::string(character);
 }
 
-/// The characters from `begin` on that fit into `most_bytes`, escaped.
+/// The first characters of the text, escaped; as many as fit into `most_bytes`.
 std::string escaped_front(std::string_view text, std::size_t most_bytes) {
   std::string result;
   for (std::size_t at = 0; at < text.size();) {

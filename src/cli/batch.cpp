@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/printable.h"
 #include "cli/answer_report.h"
 #include "cli/answer_watch.h"
@@ -123,7 +124,7 @@ class BatchCommand {
     return true;
   }
 
-  /// What relative paths are relative to: the folder of the file, or where the program runs.
+  /// What relative paths are relative to: the folder of the file, or the one that the program runs in.
   std::filesystem::path folder_of_pictures() const {
     return input_.is_file() ? std::filesystem::path(options_.input).parent_path() : std::filesystem::path();
   }
@@ -222,12 +223,14 @@ void print_summary(const BatchOptions& options, const session::Session& session,
 
 void check_files(const BatchOptions& options) {
   require(!options.output.empty(), Fault::bad_request, "--output is empty; give the name of a file.");
-  std::error_code absent;
+  std::error_code ignored;
+  require(is_there(options.input), Fault::bad_file, "The file ", in_quotes(options.input),
+          " can't be opened; check its path.");
+  require(!std::filesystem::is_directory(options.input, ignored), Fault::bad_file, "The input ",
+          in_quotes(options.input), " is a folder; give a file with a request on each line.");
   std::vector<std::filesystem::path> inputs = inputs_of(options.model, options.common, options.question);
   inputs.emplace_back(options.input);
   check_outputs({options.output}, inputs);
-  require(std::filesystem::exists(options.input, absent), Fault::bad_file, "The file ", in_quotes(options.input),
-          " can't be opened; check its path.");
 }
 
 int run(BatchOptions options) {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/printable.h"
 
 namespace lithe::cli {
 namespace {
@@ -37,8 +38,8 @@ bool is_terminal(const std::filesystem::path& path) {
 LineReader::LineReader(const std::filesystem::path& path)
     : path_(path), in_(path, std::ios::binary), buffer_(kMaxLineBytes + 1) {
   std::error_code code;
-  require(in_.good() && !std::filesystem::is_directory(path, code), Fault::bad_file, "The file '", path.string(),
-          "' can't be opened; check its path.");
+  require(in_.good() && !std::filesystem::is_directory(path, code), Fault::bad_file, "The file ",
+          in_quotes(path.string()), " can't be opened; check its path.");
   const bool device = std::filesystem::is_character_file(path, code) || std::filesystem::is_block_file(path, code);
   require(!device || is_terminal(path), Fault::bad_file, path.string(),
           ": is a device, which may have no end; give a file or a pipe.");

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "cli/batch_file.h"
+#include "io/atomic_file.h"
 #include "io/output_file.h"
 
 namespace lithe::cli {
@@ -79,7 +80,9 @@ std::string key_of_line(int64_t number) {
 BatchOutput::BatchOutput(const std::filesystem::path& path) : path_(path) {
   std::error_code absent;
   const auto type = std::filesystem::status(path, absent).type();
-  const bool is_file = type == std::filesystem::file_type::regular || type == std::filesystem::file_type::not_found;
+  const bool is_new = type == std::filesystem::file_type::not_found;
+  const bool is_file = is_new || type == std::filesystem::file_type::regular;
+  if (is_new && path.has_parent_path()) io::make_folder(path.parent_path());
   // A pipe opened for reading too would never say that its reader has left.
   descriptor_ = open(path.c_str(), (is_file ? O_RDWR | O_CREAT : O_WRONLY) | O_CLOEXEC | O_APPEND, 0666);
   require(descriptor_ >= 0, Fault::bad_file, "The file ", in_quotes(path.string()), " can't be written (",

@@ -16,8 +16,9 @@ namespace lithe::cli {
 /// old error whose request got a new line. Two programs can't write one file. A pipe or a device just gets the lines.
 class BatchOutput {
  public:
-  /// Throws Error{bad_file}: not writable, written by another program right now, or holding anything that is not a line
-  /// of a batch (the file is then as it was). A last line that was cut off is removed.
+  /// Creates the missing folders above `path`. Throws Error{bad_file}: not writable, written by another program right
+  /// now, or holding anything that is not a line of a batch (the file is then as it was). A last line that was cut off
+  /// is removed.
   explicit BatchOutput(const std::filesystem::path& path);
   ~BatchOutput();
   BatchOutput(const BatchOutput&) = delete;

@@ -23,7 +23,7 @@
 namespace lithe::cli {
 namespace {
 
-/// The conversation behind the prompt of a terminal.
+/// The conversation on a terminal.
 class ChatLoop {
  public:
   ChatLoop(const session::Session& session, const ChatOptions& options)
@@ -61,7 +61,7 @@ class ChatLoop {
  private:
   static constexpr std::string_view kBlock = "\"\"\"";  // around a message of several lines
 
-  /// Lines up to one that ends the block; empty where Ctrl-C or Ctrl-D breaks it off. Its lines are not remembered.
+  /// Lines up to one that ends the block; empty if Ctrl-C or Ctrl-D breaks it off. Its lines are not remembered.
   std::string rest_of_block(std::string text) {
     while (!text.ends_with(kBlock)) {
       const LineEditor::Input input = editor_.read(". ");

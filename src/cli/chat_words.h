@@ -21,13 +21,13 @@ inline constexpr const char* kOwnPlan = "own";
 /// missing or too much.
 ChatCommand parse_command(const std::string& line);
 
-/// Commands, names of plans behind /plan, and files behind /image and /plan.
+/// Commands; after /plan, names of plans; after /image and /plan, files.
 Completions complete_chat(const std::string& before_cursor);
 
 /// What /help prints.
 std::string chat_help();
 
-/// Without white space in front and behind.
+/// Without the white space at both ends.
 std::string trimmed(const std::string& text);
 
 }  // namespace lithe::cli

@@ -44,9 +44,9 @@ std::string not_expected(const CLI::App& program, const CLI::App& command, const
   return concat(name, " has no flag ", in_quotes(flag), meant.empty() ? "." : meant, help);
 }
 
-/// The words of CLI11: "MODEL is required", "--temp: 1 required T missing", "--temp: At Most 1 required but received
-/// 2",
-/// "--json was given a disallowed flag override", "--system excludes --raw-prompt".
+/// The words of CLI11: "MODEL is required", "--temp: 1 required T missing",
+/// "--temp: At Most 1 required but received 2", "--json was given a disallowed flag override",
+/// "--system excludes --raw-prompt".
 std::string in_plain_words(const CLI::ParseError& error, const std::string& name) {
   const std::string words = error.what();
   const auto before = [&words](const char* end) { return words.substr(0, words.find(end)); };

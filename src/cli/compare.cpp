@@ -35,7 +35,7 @@ plan::CostTable count(const session::Session& session, const plan::Plan& plan, c
   return plan::cost(plan, session.facts(), shape, {.kv_bytes_per_value = 4});
 }
 
-/// One run of a plan: prefill where it is timed, then the decode behind it.
+/// One run of a plan: prefill if it is timed, then the decode after it.
 session::PrefillResult time_once(session::Bench& bench, const plan::Plan& plan,
                                  const std::vector<plan::LayerCost>& layers, const CompareOptions& options,
                                  std::vector<double>& prefill, std::vector<double>& decode) {
@@ -75,6 +75,38 @@ void forget(Phase& phase) {
   phase.skipped.clear();
 }
 
+/// All rounds, into the times and bytes of `result`.
+void time_rounds(session::Bench& bench, const plan::Plan& plan, const CompareOptions& options, Comparison& result) {
+  const plan::Plan dense;
+  const bool alone = options.reference == Reference::feed_forward;
+  Phase &prefill = result.prefill, &decode = result.decode;
+  const auto time_reference = [&](std::vector<double>& prefill_ms, std::vector<double>& decode_ms) {
+    return alone ? time_feed_forward(bench, options, prefill_ms, decode_ms)
+                 : time_once(bench, dense, result.cost.dense_layers, options, prefill_ms, decode_ms);
+  };
+  for (int64_t round = -options.warm_up; round < options.rounds; ++round) {
+    if (options.on_progress) {
+      options.on_progress(round < 0 ? "warm-up" : fmt::format("round {} of {}", round + 1, options.rounds));
+    }
+    if (round == 0) {
+      forget(prefill);
+      forget(decode);
+      result.image_ms.clear();
+    }
+    if (options.tiles > 0) result.image_ms.push_back(bench.encode_ms(options.tiles));
+    const auto a = time_reference(prefill.reference, decode.reference);
+    const auto b = time_once(bench, plan, result.cost.layers, options, prefill.skipped, decode.skipped);
+    time_reference(prefill.again, decode.again);
+    result.reference_kv_bytes = a.bytes_held;
+    result.plan_kv_bytes = b.bytes_held;
+    if (!alone) decode.read_share = static_cast<double>(b.bytes_read) / static_cast<double>(a.bytes_read);
+  }
+  // Each decode time is a mean per step; a phase is of all its tokens.
+  for (auto* times : {&decode.reference, &decode.again, &decode.skipped}) {
+    for (double& ms : *times) ms *= static_cast<double>(options.decode_steps);
+  }
+}
+
 }  // namespace
 
 double Phase::median_ratio() const {
@@ -91,7 +123,6 @@ Comparison compare(const session::Session& session, const plan::Plan& plan, cons
                    const CompareOptions& options) {
   require(options.rounds >= 1 && options.warm_up >= 0 && options.decode_steps >= 1, Fault::bad_request,
           "A benchmark needs at least one round and one decode step.");
-  const plan::Plan dense;
   const bool alone = options.reference == Reference::feed_forward;
   Comparison result{.plan = plan.name, .reference = alone ? "feed-forward" : "dense"};
   result.cost = count(session, plan, prompt, options.tiles);
@@ -106,34 +137,8 @@ Comparison compare(const session::Session& session, const plan::Plan& plan, cons
     result.decode.counted_share =
         decode_flops(session.facts(), cost.layers) / decode_flops(session.facts(), cost.dense_layers);
   }
-
   session::Bench bench(session.model(), prompt);
-  const auto time_reference = [&](std::vector<double>& prefill, std::vector<double>& decode) {
-    return alone ? time_feed_forward(bench, options, prefill, decode)
-                 : time_once(bench, dense, cost.dense_layers, options, prefill, decode);
-  };
-  for (int64_t round = -options.warm_up; round < options.rounds; ++round) {
-    if (options.on_progress) {
-      options.on_progress(round < 0 ? "warm-up" : fmt::format("round {} of {}", round + 1, options.rounds));
-    }
-    if (round == 0) {
-      forget(result.prefill);
-      forget(result.decode);
-      result.image_ms.clear();
-    }
-    if (options.tiles > 0) result.image_ms.push_back(bench.encode_ms(options.tiles));
-    Phase &pp = result.prefill, &tg = result.decode;
-    const auto a = time_reference(pp.reference, tg.reference);
-    const auto b = time_once(bench, plan, cost.layers, options, pp.skipped, tg.skipped);
-    time_reference(pp.again, tg.again);
-    result.reference_kv_bytes = a.bytes_held;
-    result.plan_kv_bytes = b.bytes_held;
-    if (!alone) tg.read_share = static_cast<double>(b.bytes_read) / static_cast<double>(a.bytes_read);
-  }
-  // Each decode time is a mean per step; a phase is of all its tokens.
-  for (auto* times : {&result.decode.reference, &result.decode.again, &result.decode.skipped}) {
-    for (double& ms : *times) ms *= static_cast<double>(options.decode_steps);
-  }
+  time_rounds(bench, plan, options, result);
   return result;
 }
 

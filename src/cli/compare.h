@@ -22,7 +22,7 @@ struct CompareOptions {
   int64_t warm_up = 1;
   int64_t decode_steps = 8;
   Reference reference = Reference::dense;
-  bool prefills = true;  ///< False: decode only, behind made-up caches of as many rows as the plan counts.
+  bool prefills = true;  ///< False: decode only, after made-up caches of as many rows as the plan counts.
   int64_t tiles = 1;     ///< Of the image encode; 0: none.
   std::function<void(const std::string&)> on_progress;  ///< May be empty.
 };
@@ -51,8 +51,8 @@ struct Comparison {
   int64_t reference_kv_bytes = 0, plan_kv_bytes = 0;  ///< As held after prefill.
 };
 
-/// Times a model on made-up prompts, the reference beside `plan`. Throws Error{internal} where the cache holds other
-/// rows than the plan counts, Error{bad_request} where the reference is the feed-forward networks alone and the plan
+/// Times a model on made-up prompts, the reference beside `plan`. Throws Error{internal} if the cache holds other
+/// rows than the plan counts, Error{bad_request} if the reference is the feed-forward networks alone and the plan
 /// has more than them.
 Comparison compare(const session::Session& session, const plan::Plan& plan, const session::BenchPrompt& prompt,
                    const CompareOptions& options);

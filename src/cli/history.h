@@ -15,10 +15,10 @@ class History {
 
   const std::vector<std::string>& lines() const { return lines_; }
 
-  /// Appends a line, unless it repeats the one before. Throws Error{bad_file} where it can't be written.
+  /// Appends a line, unless it repeats the one before. Throws Error{bad_file} if it can't be written.
   void add(const std::string& line);
 
-  /// ${XDG_STATE_HOME:-~/.local/state}/lithe/history; empty where there is no home.
+  /// ${XDG_STATE_HOME:-~/.local/state}/lithe/history; empty if there is no home.
   static std::filesystem::path usual_file();
 
  private:

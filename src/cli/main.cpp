@@ -78,7 +78,7 @@ int dispatch(int argc, char** argv) {
     return 0;
   }
   for (const auto& [subcommand, action] : actions) {
-    if (subcommand->parsed()) return guarded(action);
+    if (subcommand->parsed()) return action();
   }
   write_out(app.help());
   return kExitBadRequest;

@@ -9,8 +9,8 @@
 
 namespace lithe::cli {
 
-/// What a command reads: the folders of the model and of LoRA, the pictures, the plan. Throws Error{bad_file} if there
-/// is no such model.
+/// What a command reads: the folders of the model and of LoRA, the pictures, the plan. Throws Error{bad_file} if the
+/// model is not there.
 std::vector<std::filesystem::path> inputs_of(const std::string& model, const CommonOptions& common,
                                              const session::Question& question);
 

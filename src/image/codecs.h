@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "image/decode.h"
 
-/// The codecs behind decode_image, one a file. Private to this folder.
+/// The codecs of decode_image, one a file. Private to this folder.
 namespace lithe::image {
 
 /// What a picture takes while it is decoded and turned, except for a JPEG's coefficients.
@@ -64,7 +64,7 @@ Image decode_bmp(const Encoded& file);
 /// The parts of a file that may say how its picture is turned.
 struct Metadata {
   std::optional<std::string> exif;  ///< A TIFF header and its directories, perhaps after "Exif\0\0".
-  std::string xmp;                  ///< XML; empty where there is none.
+  std::string xmp;                  ///< XML; empty if there is none.
 };
 
 /// What Pillow finds in such a file. Damaged parts are left out.
@@ -77,9 +77,9 @@ int orientation_of(const Metadata& metadata);
 
 /// The tag Orientation of EXIF as Pillow reads it.
 struct ExifOrientation {
-  bool readable = true;  ///< False where the block does not begin with a TIFF header; XMP is then not looked at.
+  bool readable = true;  ///< False if the block does not begin with a TIFF header; XMP is then not looked at.
   bool present = false;
-  double value = 0;  ///< 0 where the tag is not a number.
+  double value = 0;  ///< 0 if the tag is not a number.
 };
 ExifOrientation exif_orientation(std::string_view exif);
 

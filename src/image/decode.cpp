@@ -22,7 +22,7 @@ struct Codec {
   bool (*accepts)(const Encoded&);
   Measured (*measure)(const Encoded&);
   Image (*decode)(const Encoded&);
-  Metadata (*metadata)(const Encoded&);  // null where the format has no orientation
+  Metadata (*metadata)(const Encoded&);  // null if the format has no orientation
 };
 
 constexpr Codec kCodecs[] = {
@@ -83,11 +83,7 @@ Image flatten(std::vector<uint8_t> rgba, int64_t width, int64_t height, Alpha al
     }
   }
   rgba.resize(pixels * 3);
-  Image picture;
-  picture.width = width;
-  picture.height = height;
-  picture.rgb = std::move(rgba);
-  return picture;
+  return {width, height, std::move(rgba)};
 }
 
 Header read_header(std::span<const std::byte> bytes, const std::string& source, const DecodeOptions& options) {

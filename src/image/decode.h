@@ -32,7 +32,7 @@ struct DecodeOptions {
 /// What is known of a picture before it is decoded.
 struct Header {
   Size stored;                 ///< Of the file's pixels.
-  Size size;                   ///< Of what decode_image gives: upright, and scaled down where the file is too large.
+  Size size;                   ///< Of what decode_image gives: upright, and scaled down if the file is too large.
   int64_t scale = 1;           ///< 2, 4 or 8 for a JPEG that is scaled down while it is decoded.
   int64_t decoding_bytes = 0;  ///< Most memory that decode_image takes, its result included.
 };

@@ -11,8 +11,8 @@
 namespace lithe::image {
 namespace {
 
-constexpr int64_t kPixelsPerByte =
-    4096;  // A code of LZW stands for fewer pixels than there are codes, and takes 3 bits or more.
+/// A code of LZW stands for fewer pixels than there are codes, and takes 3 bits or more.
+constexpr int64_t kPixelsPerByte = 4096;
 
 struct Cursor {
   const uint8_t* next;

@@ -126,14 +126,8 @@ void cmyk_to_rgb(const uint8_t* cmyk, uint8_t* rgb) {
 }
 
 Image to_rgb(std::vector<uint8_t> pixels, int64_t width, int64_t height, int channels) {
-  Image picture;
-  picture.width = width;
-  picture.height = height;
-  if (channels == 3) {
-    picture.rgb = std::move(pixels);
-    return picture;
-  }
-  picture.rgb.resize(static_cast<std::size_t>(width * height * 3));
+  if (channels == 3) return {width, height, std::move(pixels)};
+  Image picture(width, height);
   for (int64_t i = 0; i < width * height; ++i) {
     if (channels == 1) {
       std::fill_n(picture.rgb.begin() + i * 3, 3, pixels[i]);

@@ -141,11 +141,7 @@ Image decode_png(const Encoded& file) {
   if (!read_rows(png, rows.data())) refuse(file, png);
   if (channels == 1) return from_grey16(png, pixels, width, height, file.options.alpha);
   if (channels == 4) return flatten(std::move(pixels), width, height, file.options.alpha);
-  Image picture;
-  picture.width = width;
-  picture.height = height;
-  picture.rgb = std::move(pixels);
-  return picture;
+  return {width, height, std::move(pixels)};
 }
 
 }  // namespace lithe::image

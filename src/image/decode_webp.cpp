@@ -73,11 +73,7 @@ Image decode_webp(const Encoded& file) {
   std::vector<uint8_t> pixels(static_cast<std::size_t>(width * height * channels));
   decode_into(file, {file.data(), file.size()}, with_alpha ? MODE_RGBA : MODE_RGB, pixels, width * channels);
   if (with_alpha) return flatten(std::move(pixels), width, height, file.options.alpha);
-  Image picture;
-  picture.width = width;
-  picture.height = height;
-  picture.rgb = std::move(pixels);
-  return picture;
+  return {width, height, std::move(pixels)};
 }
 
 }  // namespace lithe::image

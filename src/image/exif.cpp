@@ -40,7 +40,7 @@ class Tiff {
  public:
   Tiff(std::string_view bytes, bool big_endian) : bytes_(bytes), big_endian_(big_endian) {}
 
-  /// `count` bytes at `at`; absent where the block ends before.
+  /// `count` bytes at `at`; absent if the block ends before.
   std::optional<std::string_view> part(uint64_t at, uint64_t count) const {
     if (at > bytes_.size() || bytes_.size() - at < count) return std::nullopt;
     return bytes_.substr(at, count);
@@ -70,7 +70,7 @@ double quotient(int64_t a, int64_t b) {
   return b == 0 ? 0 : static_cast<double>(a) / static_cast<double>(b);
 }
 
-/// The first of a tag's values as a number; 0 where the type is bytes or text.
+/// The first of a tag's values as a number; 0 if the type is bytes or text.
 double first_value(const Tiff& tiff, uint32_t type, std::string_view data) {
   const uint64_t bits = tiff.number(data.substr(0, bytes_of(type)));
   switch (type) {

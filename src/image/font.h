@@ -24,7 +24,7 @@ class Font {
   /// Draws UTF-8 text with its upper left corner at (x, y), clipped to the canvas.
   void draw(Image& canvas, int64_t x, int64_t y, std::string_view text, Colour colour) const;
 
-  /// The text in lines of at most `width` pixels, broken between words where that is possible; white space becomes one
+  /// The text in lines of at most `width` pixels, broken between words if that is possible; white space becomes one
   /// space. What does not fit in `most_lines` is cut, and the last line then ends with "…".
   std::vector<std::string> wrap(std::string_view text, int64_t width, std::size_t most_lines) const;
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace lithe::image {
@@ -30,6 +31,8 @@ struct Image {
   Image() = default;
   /// A picture of one colour.
   Image(int64_t w, int64_t h, uint8_t r = 0, uint8_t g = 0, uint8_t b = 0);
+  /// Pixels that are there already.  [h, w, 3]
+  Image(int64_t w, int64_t h, std::vector<uint8_t> pixels) : width(w), height(h), rgb(std::move(pixels)) {}
 
   Size size() const { return {width, height}; }
   uint8_t* row(int64_t y) { return rgb.data() + y * width * 3; }

@@ -10,6 +10,8 @@ namespace lithe::image {
 namespace {
 
 constexpr std::size_t kMaxText = std::size_t{1} << 20;  // Pillow's MAX_TEXT_CHUNK.
+constexpr std::size_t kMaxTexts = 64 * kMaxText;        // Of a file, Pillow's MAX_TEXT_MEMORY.
+constexpr std::size_t kMostInflated = 1032;             // Bytes that deflate makes of one, at most.
 constexpr std::string_view kXmpKeyword = "XML:com.adobe.xmp";
 
 std::string_view text_of(const Encoded& file) {
@@ -22,7 +24,7 @@ std::size_t big_endian(std::string_view bytes) {
   return value;
 }
 
-/// Cuts off what stands before the first zero byte, and the zero; everything where there is none.
+/// Cuts off what stands before the first zero byte, and the zero; everything if there is none.
 std::string_view take_word(std::string_view& rest) {
   const std::size_t end = rest.find('\0');
   const std::string_view word = rest.substr(0, end);
@@ -30,12 +32,12 @@ std::string_view take_word(std::string_view& rest) {
   return word;
 }
 
-/// What was deflated, as far as it is there; empty where it is damaged or longer than Pillow allows.
-std::string inflated(std::string_view bytes) {
+/// What was deflated, as far as it is there; empty if it is damaged or longer than `most`.
+std::string inflated(std::string_view bytes, std::size_t most) {
   z_stream stream{};
   if (inflateInit(&stream) != Z_OK) return {};
   const std::unique_ptr<z_stream, int (*)(z_stream*)> owner(&stream, inflateEnd);
-  std::string text(kMaxText, '\0');
+  std::string text(most, '\0');
   stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
   stream.avail_in = static_cast<uInt>(bytes.size());
   stream.next_out = reinterpret_cast<Bytef*>(text.data());
@@ -47,7 +49,7 @@ std::string inflated(std::string_view bytes) {
   return text;
 }
 
-/// Bytes written as pairs of hexadecimal digits with white space between them; absent where it is anything else.
+/// Bytes written as pairs of hexadecimal digits with white space between them; absent if it is anything else.
 std::optional<std::string> from_hex(std::string_view text) {
   constexpr std::string_view kSpace = " \t\n\r\v\f";
   const auto digit = [](char c) {
@@ -90,7 +92,7 @@ class PngMetadata {
     }
     if (kind == "zTXt") {
       const std::string_view keyword = take_word(data);
-      if (is_wanted(keyword) && !data.empty() && data[0] == 0) take_text(keyword, inflated(data.substr(1)));
+      if (is_wanted(keyword) && !data.empty() && data[0] == 0) take_text(keyword, unpacked(data.substr(1)));
     }
     if (kind == "iTXt") take_international(data);
   }
@@ -99,6 +101,13 @@ class PngMetadata {
 
  private:
   static bool is_wanted(std::string_view keyword) { return keyword == kXmpKeyword || keyword == kRawProfile; }
+
+  /// inflated() within what a text and all texts of a file may take: many small chunks must not cost hours.
+  std::string unpacked(std::string_view bytes) {
+    const std::size_t most = std::min({kMaxText, bytes.size() * kMostInflated, texts_left_});
+    texts_left_ -= most;
+    return inflated(bytes, most);
+  }
 
   void take_text(std::string_view keyword, std::string_view text) {
     if (keyword == kXmpKeyword) xmp_ = text;
@@ -113,12 +122,13 @@ class PngMetadata {
     if (std::count(data.begin(), data.end(), '\0') < 2 || (compressed && !known)) return;
     take_word(data);  // the language
     take_word(data);  // the keyword in that language
-    take_text(keyword, compressed ? inflated(data) : std::string(data));
+    take_text(keyword, compressed ? unpacked(data) : std::string(data));
   }
 
   static constexpr std::string_view kRawProfile = "Raw profile type exif";
   std::optional<std::string> exif_, raw_profile_;
   std::string xmp_;
+  std::size_t texts_left_ = kMaxTexts;
 };
 
 bool stands_alone(uint8_t marker) {
@@ -129,7 +139,10 @@ void take_segment(std::string_view segment, Metadata& metadata) {
   constexpr std::string_view kExif("Exif\0\0", 6), kXmp("http://ns.adobe.com/xap/1.0/\0", 29);
   if (segment.starts_with(kExif)) {
     // Long EXIF goes on in the next such segment.
-    metadata.exif = metadata.exif ? *metadata.exif + std::string(segment.substr(kExif.size())) : std::string(segment);
+    if (metadata.exif)
+      metadata.exif->append(segment.substr(kExif.size()));
+    else
+      metadata.exif = segment;
   } else if (segment.starts_with(kXmp)) {
     metadata.xmp = segment.substr(kXmp.size());
   }

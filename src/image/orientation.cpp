@@ -1,11 +1,12 @@
 #include <algorithm>
+#include <cmath>
 
 #include "image/codecs.h"
 
 namespace lithe::image {
 namespace {
 
-/// The digit after the first tiff:Orientation, an attribute or an element; 1 where there is none.
+/// The digit after the first tiff:Orientation, an attribute or an element; 1 if there is none.
 int orientation_in_xmp(std::string_view xmp) {
   constexpr std::string_view kName = "tiff:Orientation";
   for (std::size_t at = xmp.find(kName); at != std::string_view::npos; at = xmp.find(kName, at + 1)) {
@@ -29,8 +30,8 @@ int orientation_of(const Metadata& metadata) {
   if (metadata.exif) exif = exif_orientation(*metadata.exif);
   if (!exif.readable) return 1;
   const double value = exif.present ? exif.value : orientation_in_xmp(metadata.xmp);
-  const auto whole = static_cast<int>(std::clamp(value, 0.0, 9.0));
-  return value == whole && whole >= 1 && whole <= 8 ? whole : 1;
+  const bool is_known = value >= 1 && value <= 8 && value == std::floor(value);  // false for NaN
+  return is_known ? static_cast<int>(value) : 1;
 }
 
 Image turn_upright(Image picture, int orientation) {

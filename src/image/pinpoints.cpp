@@ -22,8 +22,8 @@ std::string json_of_literal(std::string_view literal) {
   std::string json;
   for (const char c : literal) {
     const bool closes = c == ')' || c == ']';
-    const std::size_t last = json.find_last_not_of(" \t\r\n");
-    if (closes && last != json.npos && json[last] == ',') json.erase(last);
+    const std::size_t last = closes ? json.find_last_not_of(" \t\r\n") : json.npos;
+    if (last != json.npos && json[last] == ',') json.erase(last);
     json += closes ? ']' : c == '(' ? '[' : c;
   }
   return json;

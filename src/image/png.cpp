@@ -1,6 +1,7 @@
 #include "image/png.h"
 
 #include <csetjmp>
+#include <new>
 
 #include <png.h>
 
@@ -9,14 +10,29 @@
 namespace lithe::image {
 namespace {
 
-void on_write(png_structp writer, png_bytep bytes, std::size_t count) {
-  auto& out = *static_cast<std::vector<std::byte>*>(png_get_io_ptr(writer));
-  const auto* first = reinterpret_cast<const std::byte*>(bytes);
-  out.insert(out.end(), first, first + count);
+/// No exception may pass through libpng.
+bool append(std::vector<std::byte>& out, const std::byte* bytes, std::size_t count) noexcept {
+  try {
+    out.insert(out.end(), bytes, bytes + count);
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
 }
 
+void on_write(png_structp writer, png_bytep bytes, std::size_t count) {
+  auto& out = *static_cast<std::vector<std::byte>*>(png_get_io_ptr(writer));
+  if (!append(out, reinterpret_cast<const std::byte*>(bytes), count)) png_error(writer, "no memory");
+}
+
+/// In place of libpng's own, which print.
+void on_error(png_structp writer, png_const_charp) {
+  png_longjmp(writer, 1);
+}
+void on_warning(png_structp, png_const_charp) {}
+
 struct Writer {
-  png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, nullptr, nullptr);
+  png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, on_error, on_warning);
   png_infop info = png ? png_create_info_struct(png) : nullptr;
   Writer() = default;
   Writer(const Writer&) = delete;

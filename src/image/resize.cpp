@@ -196,7 +196,7 @@ Image nearest(const Image& picture, Size size, const Rect& part) {
   return out;
 }
 
-/// Since Pillow 13 the vertical pass comes first where it takes away more than twice as many rows as the other columns.
+/// Since Pillow 13 the vertical pass comes first if it takes away more than twice as many rows as the other columns.
 /// With the rounding between the passes this moves some values by one grey level.
 bool vertical_first(Size from, Size to) {
   const int64_t fewer_rows = from.height - to.height;
@@ -233,10 +233,6 @@ Image resize(const Image& picture, Size size, Resample resample, std::optional<R
   const int64_t first = taps.first.front();
   const int64_t last = taps.first.back() + taps.length.back();  // Both ends only grow from row to row.
   return filter_columns(filter_rows(picture, first, last, size.width, part, filter), taps, first);
-}
-
-Image resize_bicubic(const Image& picture, int64_t width, int64_t height) {
-  return resize(picture, {width, height}, Resample::bicubic);
 }
 
 }  // namespace lithe::image

@@ -17,7 +17,4 @@ enum class Resample { nearest = 0, lanczos = 1, bilinear = 2, bicubic = 3, box =
 /// result.
 Image resize(const Image& picture, Size size, Resample resample, std::optional<Rect> part = std::nullopt);
 
-/// resize with the bicubic filter.
-Image resize_bicubic(const Image& picture, int64_t width, int64_t height);
-
 }  // namespace lithe::image

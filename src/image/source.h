@@ -35,7 +35,7 @@ class Source {
 
   const Header& header() const { return header_; }
   int64_t held_bytes() const;  ///< Memory that it takes while it waits.
-  /// A sentence where the picture is scaled down while it is decoded, as it has more pixels than are decoded whole.
+  /// A sentence if the picture is scaled down while it is decoded, as it has more pixels than are decoded whole.
   std::optional<std::string> note() const;
 
   /// The pixels. Takes up to header().decoding_bytes. Throws Error{bad_file}, Error{no_memory}.

@@ -4,13 +4,11 @@
 #include <cstring>
 
 #include "base/error.h"
-#include "base/printable.h"
 
 namespace lithe::io {
 namespace {
 
 constexpr std::size_t kAlignment = 64;
-constexpr std::size_t kLongestName = 120;
 
 }  // namespace
 
@@ -34,10 +32,6 @@ bool multiply(int64_t a, int64_t b, int64_t& product) {
 
 bool add(int64_t a, int64_t b, int64_t& sum) {
   return a >= 0 && b >= 0 && !__builtin_add_overflow(a, b, &sum);
-}
-
-std::string name_in_quotes(std::string_view name) {
-  return concat("'", printable(name, kLongestName), "'");
 }
 
 }  // namespace lithe::io

@@ -22,7 +22,7 @@ struct Bytes {
 /// Writable memory of `size` bytes, aligned to 64, not initialised. Throws Error{no_memory}.
 std::shared_ptr<std::byte> allocate_aligned(std::size_t size);
 
-/// The bytes themselves where they are aligned to `alignment`, else a copy that is.
+/// The bytes themselves if they are aligned to `alignment`, else a copy that is.
 Bytes aligned(Bytes bytes, std::size_t alignment);
 
 /// A little-endian number at `offset`. The caller has checked the range.
@@ -43,8 +43,5 @@ inline std::string_view as_text(std::span<const std::byte> bytes) {
 inline std::span<const std::byte> as_bytes(std::string_view text) {
   return std::as_bytes(std::span(text));
 }
-
-/// A name from a file as it may stand in a sentence: printable() between single quotes.
-std::string name_in_quotes(std::string_view name);
 
 }  // namespace lithe::io

@@ -1,14 +1,15 @@
 #include "io/checkpoint.h"
 
 #include <algorithm>
-#include <array>
 #include <numeric>
 #include <optional>
 #include <set>
 
+#include "base/edits.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json_limits.h"
+#include "base/printable.h"
 #include "io/mapped_file.h"
 #include "io/safetensors.h"
 #include "io/torch_file.h"
@@ -20,14 +21,7 @@ namespace fs = std::filesystem;
 using Tensors = std::map<std::string, TensorView>;
 
 constexpr std::size_t kMaxIndexBytes = std::size_t{64} << 20;
-
 constexpr std::size_t kLongestName = 4096;
-
-/// Never throws: a name out of an index may be longer than the system allows.
-bool is_there(const fs::path& path) {
-  std::error_code code;
-  return fs::exists(path, code);
-}
 
 Tensors open_file(const fs::path& path) {
   const Bytes bytes = map_file(path);
@@ -35,7 +29,7 @@ Tensors open_file(const fs::path& path) {
   Tensors out =
       path.extension() == ".safetensors" ? parse_safetensors(bytes, Misaligned::keep).tensors : parse_torch(bytes);
   for (const auto& [name, tensor] : out) {
-    require(name.size() <= kLongestName, Fault::bad_file, path.string(), ": the name ", name_in_quotes(name),
+    require(name.size() <= kLongestName, Fault::bad_file, path.string(), ": the name ", in_quotes(name),
             " of a tensor has ", name.size(), " bytes, the limit is ", kLongestName);
   }
   return out;
@@ -44,7 +38,7 @@ Tensors open_file(const fs::path& path) {
 void check_shard_name(const std::string& shard, const std::string& where) {
   const bool plain =
       !shard.empty() && shard != "." && shard != ".." && shard.find_first_of(std::string("/\\\0", 3)) == shard.npos;
-  require(plain, Fault::bad_file, where, " stands in ", name_in_quotes(shard),
+  require(plain, Fault::bad_file, where, " stands in ", in_quotes(shard),
           ", which is not a file name in the same folder");
 }
 
@@ -54,8 +48,8 @@ Tensors open_all(const std::vector<fs::path>& files) {
   for (const fs::path& file : files) {
     for (auto& [name, tensor] : open_file(file)) {
       const auto [old, is_new] = out.emplace(name, std::move(tensor));
-      require(is_new, Fault::bad_file, file.string(), ": tensor ", name_in_quotes(name), " stands in ",
-              old->second.file, " too; remove the file that does not belong to the model");
+      require(is_new, Fault::bad_file, file.string(), ": tensor ", in_quotes(name), " stands in ", old->second.file,
+              " too; remove the file that does not belong to the model");
     }
   }
   return out;
@@ -70,15 +64,15 @@ Tensors open_index(const fs::path& path) {
   std::vector<fs::path> files;
   for (const std::string& shard : shards) {
     files.push_back(path.parent_path() / shard);
-    require(is_there(files.back()), Fault::bad_file, path.string(), ": the shard ", name_in_quotes(shard),
+    require(is_there(files.back()), Fault::bad_file, path.string(), ": the shard ", in_quotes(shard),
             " is missing; download it, or remove the index if the weights are in other files");
   }
   Tensors out = open_all(files);
   for (const auto& [name, shard] : places) {
     const auto tensor = out.find(name);
     const bool right = tensor != out.end() && tensor->second.file == (path.parent_path() / shard).string();
-    require(right, Fault::bad_file, path.string(), ": tensor ", name_in_quotes(name), " is not in ",
-            name_in_quotes(shard), ", where the index says it is; index and shards are of different models");
+    require(right, Fault::bad_file, path.string(), ": tensor ", in_quotes(name), " is not in ", in_quotes(shard),
+            ", where the index says it is; index and shards are of different models");
   }
   return out;
 }
@@ -109,23 +103,8 @@ Tensors open_folder(const fs::path& folder) {
           " consolidated.*.pth parts; only models in one part are read");
   require(!parts.empty(), Fault::bad_file, folder.string(),
           ": holds no weights; expected model.safetensors, pytorch_model.bin, one of their indexes, other "
-          "*.safetensors, or "
-          "consolidated.00.pth");
+          "*.safetensors, or consolidated.00.pth");
   return open_file(parts[0]);
-}
-
-/// Edits (insert, delete, replace one character) between two names.
-std::size_t distance(const std::string& a, const std::string& b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i);
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t replace = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = std::exchange(row[j], std::min({replace, row[j] + 1, row[j - 1] + 1}));
-    }
-  }
-  return row[b.size()];
 }
 
 /// "; near names: 'a', 'b'": at most three, and only such as a slip or a changed prefix makes.
@@ -137,14 +116,14 @@ std::string near_names(const Tensors& tensors, const std::string& name) {
     const bool contained = other.ends_with(name) || name.ends_with(other);
     const std::size_t longer = std::max(name.size(), other.size()) - std::min(name.size(), other.size());
     if (!contained && longer > name.size() / 3) continue;  // so many edits at least
-    const std::size_t edits = contained ? 0 : distance(name, other);
+    const std::size_t edits = contained ? 0 : edits_between(name, other);
     if (edits <= name.size() / 3) found.emplace_back(edits, other);
   }
   const auto last = found.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(found.size(), 3));
   std::partial_sort(found.begin(), last, found.end());
   std::string out;
   for (auto near = found.begin(); near != last; ++near)
-    out += (out.empty() ? "; near names: " : ", ") + name_in_quotes(near->second);
+    out += (out.empty() ? "; near names: " : ", ") + in_quotes(near->second);
   return out;
 }
 
@@ -158,7 +137,7 @@ std::map<std::string, std::string> parse_shard_index(std::string_view text, cons
   require(!map->empty(), Fault::bad_file, source, ": 'weight_map' names no tensor");
   std::map<std::string, std::string> out;
   for (const auto& [name, shard] : map->items()) {
-    const std::string where = concat(source, ": tensor ", name_in_quotes(name));
+    const std::string where = concat(source, ": tensor ", in_quotes(name));
     require(shard.is_string(), Fault::bad_file, where, " has a shard that is not a string");
     check_shard_name(shard.get_ref<const std::string&>(), where);
     out[name] = shard.get<std::string>();
@@ -185,7 +164,7 @@ const TensorView* Checkpoint::find(const std::string& name) const {
 
 const TensorView& Checkpoint::at(const std::string& name) const {
   const TensorView* tensor = find(name);
-  require(tensor != nullptr, Fault::bad_file, path_.string(), ": the tensor ", name_in_quotes(name), " is missing",
+  require(tensor != nullptr, Fault::bad_file, path_.string(), ": the tensor ", in_quotes(name), " is missing",
           tensor == nullptr ? near_names(tensors_, name) : "");
   return *tensor;
 }

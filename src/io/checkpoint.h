@@ -23,11 +23,11 @@ class Checkpoint {
 
   /// Null when it is not there. The first call copies a tensor that lies misaligned in its file.
   const TensorView* find(const std::string& name) const;
-  const TensorView& at(
-      const std::string& name) const;  ///< Throws Error{bad_file} with the name, the path and near names.
-  bool contains(const std::string& name) const { return find(name) != nullptr; }
+  /// The same; throws Error{bad_file} with the name, the path and near names.
+  const TensorView& at(const std::string& name) const;
+  bool contains(const std::string& name) const { return tensors_.contains(name); }
 
-  /// Adds a tensor, in place of the one of that name where there is one.
+  /// Adds a tensor, in place of one of that name.
   void put(const std::string& name, TensorView tensor);
 
   std::vector<std::string> names() const;  ///< Sorted.

@@ -1,13 +1,12 @@
 #include "io/hub_cache.h"
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <cstdlib>
-#include <fstream>
 #include <set>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/printable.h"
 #include "io/bytes.h"
 #include "io/checkpoint.h"
@@ -20,10 +19,11 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kFolderPrefix = "models--";
 constexpr std::size_t kLongestName = 96, kLongestRevision = 255;
+constexpr std::size_t kMaxReferenceBytes = 4096;
 
-bool is_there(const fs::path& path) {
+bool is_file(const fs::path& path) {
   std::error_code code;
-  return fs::exists(path, code);
+  return fs::is_regular_file(path, code);
 }
 
 bool is_part(const std::string& part) {
@@ -53,21 +53,29 @@ std::optional<fs::path> folder_in(const char* variable) {
   return expanded(value);
 }
 
-/// The first line of a small file, without its end.
-std::string first_line(const fs::path& file) {
-  std::string line;
-  std::ifstream in(file);
-  std::getline(in, line);
-  return line.substr(0, line.find_last_not_of(" \r\n") + 1);
+/// The folder of a revision in the folder of a model; absent if the cache does not hold it.
+std::optional<fs::path> snapshot_of(const fs::path& folder, const std::string& revision) {
+  const fs::path reference = folder / "refs" / revision;
+  std::string commit = revision;
+  if (is_file(reference)) {
+    commit = read_regular_file(reference, kMaxReferenceBytes);
+    commit.resize(commit.find_last_not_of(" \r\n") + 1);
+  }
+  const bool is_plain = !commit.empty() && commit.find('/') == commit.npos && commit != "." && commit != "..";
+  const fs::path snapshot = folder / "snapshots" / commit;
+  return is_plain && is_there(snapshot) ? std::optional(snapshot) : std::nullopt;
 }
 
-std::string names_in(const fs::path& folder) {
+/// ", which holds main, v2": the branches and tags of a model whose files are there; empty if there are none.
+std::string held_revisions(const fs::path& folder) {
   std::set<std::string> names;
   std::error_code code;
-  for (fs::directory_iterator entry(folder, code), end; !code && entry != end; entry.increment(code))
-    names.insert(entry->path().filename().string());
+  for (fs::directory_iterator entry(folder / "refs", code), end; !code && entry != end; entry.increment(code)) {
+    const std::string name = entry->path().filename().string();
+    if (is_file(entry->path()) && snapshot_of(folder, name)) names.insert(printable(name));
+  }
   std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + printable(name);
+  for (const std::string& name : names) text += (text.empty() ? ", which holds " : ", ") + name;
   return text;
 }
 
@@ -117,14 +125,11 @@ std::string download_command(const HubName& name) {
 std::optional<fs::path> cached_snapshot(const HubName& name) {
   const fs::path folder = hub_cache() / concat(kFolderPrefix, name.owner, "--", name.name);
   if (!is_there(folder)) return std::nullopt;
-  const fs::path reference = folder / "refs" / name.revision;
-  const std::string commit = is_there(reference) ? first_line(reference) : name.revision;
-  const fs::path snapshot = folder / "snapshots" / commit;
-  const bool is_plain = !commit.empty() && commit.find('/') == commit.npos && commit != "." && commit != "..";
-  require(is_plain && is_there(snapshot), Fault::bad_file, folder.string(), ": the revision ", in_quotes(name.revision),
-          " is not in the cache, which holds ", names_in(folder / "refs"), "; run `", download_command(name), "`");
-  const std::string missing = missing_file(snapshot);
-  require(missing.empty(), Fault::bad_file, snapshot.string(), ": the download of ", name.text(), " is not complete, ",
+  const std::optional<fs::path> snapshot = snapshot_of(folder, name.revision);
+  require(snapshot.has_value(), Fault::bad_file, folder.string(), ": the revision ", in_quotes(name.revision),
+          " is not in the cache", held_revisions(folder), "; run `", download_command(name), "`");
+  const std::string missing = missing_file(*snapshot);
+  require(missing.empty(), Fault::bad_file, snapshot->string(), ": the download of ", name.text(), " is not complete, ",
           printable(missing), " is missing; run `", download_command(name), "` again");
   return snapshot;
 }

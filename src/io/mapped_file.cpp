@@ -133,7 +133,7 @@ void exit_on_lost_pages(const std::string& prefix, int exit_code) {
 }
 
 void need_no_more([[maybe_unused]] std::span<const std::byte> bytes) {
-#ifdef MADV_PAGEOUT  // Unlike MADV_DONTNEED it loses nothing where the bytes are no file's.
+#ifdef MADV_PAGEOUT  // Unlike MADV_DONTNEED it loses nothing if the bytes are not a file's.
   const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
   const auto begin = reinterpret_cast<std::uintptr_t>(bytes.data());
   const std::uintptr_t first = (begin + page - 1) / page * page, last = (begin + bytes.size()) / page * page;

@@ -28,6 +28,7 @@ fs::path plain(const fs::path& path) {
 
 void NewFolder::check_place(const fs::path& place) {
   require(!place.empty(), Fault::bad_request, "The name of the output folder is empty; give it a name.");
+  require(place != "-", Fault::bad_request, "The output - would be a folder of that name; write ./- for that.");
   std::error_code code;
   // A link that leads nowhere is there, too.
   const bool is_there = fs::exists(fs::symlink_status(plain(place), code));

@@ -26,7 +26,7 @@ class NewFolder {
   const std::filesystem::path& part() const { return part_; }      ///< Where to write.
   void commit();                                                   ///< Once. Throws Error{bad_file}.
 
-  /// Throws Error{bad_request} unless a new folder can be called that: not empty, not too long, not there.
+  /// Throws Error{bad_request} unless a new folder can be called that: neither empty nor "-", not too long, not there.
   static void check_place(const std::filesystem::path& place);
 
   /// Where the process `writer` writes a folder that is to stand at `place`: what it left there if it was killed.

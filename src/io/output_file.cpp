@@ -16,6 +16,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "io/atomic_file.h"
 #include "io/mapped_file.h"
 
@@ -40,6 +41,13 @@ std::optional<struct stat> status_of(const fs::path& path) {
 
 fs::path folder_of(const fs::path& path) {
   return path.has_parent_path() ? path.parent_path() : fs::path(".");
+}
+
+/// The nearest folder above `path` that is there; those between are created when the file is.
+fs::path existing_folder_of(const fs::path& path) {
+  fs::path folder = folder_of(path);
+  while (!is_there(folder) && folder != folder_of(folder)) folder = folder_of(folder);
+  return folder;
 }
 
 /// The file that the links of `path` lead to, whether it is there or not.
@@ -90,6 +98,8 @@ int connect_to(const fs::path& path) {
 void check_place(const fs::path& path, const std::optional<struct stat>& status) {
   require(!path.empty(), Fault::bad_request, "The name of the output is empty; give the output a name.");
   const int reason = errno;
+  require(path != "-", Fault::bad_request,
+          "The output - would be a file of that name; write /dev/stdout for stdout, or ./- for the file.");
   if (!status && reason != ENOENT && reason != ENOTDIR) fail_to("written", path);
   require(status || path.has_filename(), Fault::bad_request, path.string(), ": is not the name of a file");
   if (!status) return;
@@ -142,8 +152,8 @@ void OutputFile::open_through() {
   if (descriptor_ < 0) fail_to("written", path_);
 }
 
-/// Without a name at first, so that nothing is left of it even when the process is killed; where the file system cannot
-/// do that, under the name of a part file.
+/// Without a name at first, so that nothing is left of it even when the process is killed; if the file system cannot do
+/// that, under the name of a part file.
 void OutputFile::open_replacement() {
   const fs::path folder = folder_of(target_);
   make_folder(folder);
@@ -158,7 +168,7 @@ void OutputFile::open_replacement() {
 
 /// `.NAME.part-PID-N`: hidden, in the same folder (a rename across disks is a copy), unique per writer.
 void OutputFile::name_part() {
-  constexpr std::size_t kLongest = 100;  // of NAME, so that the whole is not too long where NAME is not
+  constexpr std::size_t kLongest = 100;  // of NAME, so that the whole is not too long if NAME is not
   static std::atomic<int> counter{0};
   const std::string name = target_.filename().string().substr(0, kLongest);
   part_ = folder_of(target_) / concat(".", name, ".part-", ::getpid(), "-", counter++);
@@ -219,10 +229,11 @@ void check_output(const fs::path& path, const std::vector<fs::path>& inputs) {
   if (open_descriptor(path)) return;
   const std::optional<struct stat> status = status_of(path);
   check_place(path, status);
-  const fs::path folder = folder_of(followed(path));
-  if (!status && ::access(folder.c_str(), F_OK) == 0 && ::access(folder.c_str(), W_OK | X_OK) != 0)
-    fail_to("written", path);
-  if (!status) return;
+  if (!status) {
+    const fs::path folder = existing_folder_of(followed(path)) / "";  // with the slash, a file is not a folder
+    if (::access(folder.c_str(), W_OK | X_OK) != 0) fail_to("written", path);
+    return;
+  }
   for (const fs::path& input : inputs) {
     const std::optional<fs::path> found = find_output(*status, input, kInputDepth);
     require(!found, Fault::bad_request, path.string(), ": is an input of this command",

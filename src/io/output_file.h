@@ -42,9 +42,9 @@ class OutputFile {
   int64_t end_ = 0;       ///< Where write() appends.
 };
 
-/// Throws Error unless `path` can be an output: a name that is not empty, not a folder, in a place where files may be
-/// written, and none of the `inputs`, under whatever name; of an input that is a folder, none of the files in it. For
-/// commands to call before any work.
+/// Throws Error unless `path` can be an output: a name that is neither empty nor "-", not a folder, in a place where
+/// files may be written, and none of the `inputs`, under whatever name; of an input that is a folder, none of the files
+/// in it. For commands to call before any work.
 void check_output(const std::filesystem::path& path, const std::vector<std::filesystem::path>& inputs);
 
 }  // namespace lithe::io

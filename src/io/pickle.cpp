@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/printable.h"
 
 namespace lithe::io {
 namespace {
@@ -187,13 +188,13 @@ class PickleReader {
   }
   // clang-format on
 
-  void set_items(std::vector<Id> items) {
+  void set_items(const std::vector<Id>& items) {
     check(items.size() % 2 == 0, "has a key without a value");
-    append(top_of_kind(Kind::dict, "sets entries of what is no dict").items, items);
+    append(top_of_kind(Kind::dict, "sets entries of what is not a dict").items, items);
   }
 
   void append_items(const std::vector<Id>& items) {
-    append(top_of_kind(Kind::sequence, "appends to what is no list").items, items);
+    append(top_of_kind(Kind::sequence, "appends to what is not a list").items, items);
   }
 
   // clang-format off
@@ -208,9 +209,9 @@ class PickleReader {
       case TUPLE: case LIST: case FROZENSET: push({.kind = Kind::sequence, .items = pop_mark()}); return true;
       case TUPLE1: case TUPLE2: case TUPLE3: push({.kind = Kind::sequence, .items = pop_count(op - TUPLE1 + 1)}); return true;
       case DICT: {
-        std::vector<Id> items = pop_mark();
+        const std::vector<Id> items = pop_mark();
         push({.kind = Kind::dict});
-        set_items(std::move(items));
+        set_items(items);
         return true;
       }
       case APPEND: append_items(pop_count(1)); return true;
@@ -242,7 +243,7 @@ class PickleReader {
   // clang-format on
 
   [[noreturn]] void refuse(const std::string& global) const {
-    fail(Fault::bad_file, file_, ": the pickle would run ", name_in_quotes(global),
+    fail(Fault::bad_file, file_, ": the pickle would run ", in_quotes(global),
          "; only tensors and plain containers are read");
   }
 
@@ -264,7 +265,7 @@ class PickleReader {
     check(from.kind == Kind::sequence, "makes a dict from what is neither dict nor list");
     for (const Id pair : from.items) {
       const Pickle::Value& entry = values_[pair];
-      check(entry.kind == Kind::sequence && entry.items.size() == 2, "makes a dict from what are no pairs");
+      check(entry.kind == Kind::sequence && entry.items.size() == 2, "makes a dict from what are not pairs");
       append(out.items, entry.items);
     }
     return out;
@@ -274,7 +275,7 @@ class PickleReader {
     const std::vector<Id> operands = pop_count(2);
     const Pickle::Value& callee = values_[operands[0]];
     const Pickle::Value& arguments = values_[operands[1]];
-    check(callee.kind == Kind::global && arguments.kind == Kind::sequence, "calls what is no name with a list");
+    check(callee.kind == Kind::global && arguments.kind == Kind::sequence, "calls what is not a name with a list");
     switch (*roles_(callee.text)) {
       case Pickle::Role::label:
         refuse(callee.text);
@@ -287,7 +288,7 @@ class PickleReader {
       case Pickle::Role::sequence: {
         Pickle::Value out{.kind = Kind::sequence};
         check(arguments.items.empty() || values_[arguments.items[0]].kind == Kind::sequence,
-              "makes a list from what is none");
+              "makes a list from what is not a list");
         if (!arguments.items.empty()) append(out.items, values_[arguments.items[0]].items);
         push(std::move(out));
       }
@@ -297,9 +298,9 @@ class PickleReader {
   /// Attributes: entries of the container that stands for the object.
   void build() {
     const Id state = pop();
-    check(values_[state].kind == Kind::dict, "sets attributes from what is no dict");
+    check(values_[state].kind == Kind::dict, "sets attributes from what is not a dict");
     const std::vector<Id> items = values_[state].items;
-    append(top_of_kind(Kind::dict, "sets attributes of what is no container").items, items);
+    append(top_of_kind(Kind::dict, "sets attributes of what is not a container").items, items);
   }
 
   // clang-format off
@@ -313,7 +314,7 @@ class PickleReader {
       case STACK_GLOBAL: {
         const std::vector<Id> names = pop_count(2);
         const bool texts = values_[names[0]].kind == Kind::text && values_[names[1]].kind == Kind::text;
-        check(texts, "names a global by what is no text");
+        check(texts, "names a global by what is not a text");
         push_global(values_[names[0]].text, values_[names[1]].text);
         return true;
       }

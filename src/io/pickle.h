@@ -44,7 +44,7 @@ class Pickle {
     sequence,  ///< Called: its first argument's items.
     call,      ///< Called: a `call`.
   };
-  /// The role of "module.name"; absent where it is refused.
+  /// The role of "module.name"; absent if it is refused.
   using Roles = std::optional<Role> (*)(std::string_view global);
 
   /// Reads one pickle at the start of `bytes`, of at most 32 MiB and 2 million values; protocols 2 to 5, the opcodes
@@ -56,7 +56,7 @@ class Pickle {
   const std::vector<Value>& values() const { return values_; }
   std::size_t consumed() const { return consumed_; }  ///< Bytes of the pickle itself.
 
-  /// The value of a dict's last entry with this key; null when it is no dict or has none.
+  /// The value of a dict's last entry with this key; null if it is not a dict or has none.
   const Value* entry(const Value& dict, std::string_view key) const;
 
  private:

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/json_limits.h"
+#include "base/printable.h"
 #include "io/mapped_file.h"
 
 namespace lithe::io {
@@ -39,11 +40,10 @@ Dtype parse_dtype(const Json& entry, const std::string& where) {
   const std::string& text = name.get_ref<const std::string&>();
   const std::optional<Dtype> dtype = dtype_named(text);
   const bool quantised = text.starts_with("F8_") || text.starts_with("F4") || text.starts_with("F6_");
-  require(dtype.has_value() || !quantised, Fault::bad_file, where, " is quantised to ", name_in_quotes(text),
+  require(dtype.has_value() || !quantised, Fault::bad_file, where, " is quantised to ", in_quotes(text),
           ", and only float32, float16 and bfloat16 weights are read; give the original checkpoint, from before it was "
           "quantised");
-  require(dtype.has_value(), Fault::bad_file, where, " has the dtype ", name_in_quotes(text),
-          ", which is not supported");
+  require(dtype.has_value(), Fault::bad_file, where, " has the dtype ", in_quotes(text), ", which is not supported");
   return *dtype;
 }
 
@@ -54,7 +54,7 @@ std::vector<int64_t> parse_shape(const Json& entry, const std::string& where) {
   std::vector<int64_t> shape;
   for (const Json& size : sizes) {
     const std::optional<int64_t> value = natural(size);
-    require(value.has_value(), Fault::bad_file, where, " has the size ", name_in_quotes(size.dump()),
+    require(value.has_value(), Fault::bad_file, where, " has the size ", in_quotes(size.dump()),
             " in its shape, expected a number of at least 0");
     shape.push_back(*value);
   }
@@ -77,7 +77,7 @@ Metadata parse_metadata(const Json& object, const std::string& file) {
   require(object.is_object(), Fault::bad_file, file, ": __metadata__ is not a JSON object");
   Metadata metadata;
   for (const auto& [key, value] : object.items()) {
-    require(value.is_string(), Fault::bad_file, file, ": __metadata__ ", name_in_quotes(key), " is not a string");
+    require(value.is_string(), Fault::bad_file, file, ": __metadata__ ", in_quotes(key), " is not a string");
     metadata[key] = value.get<std::string>();
   }
   return metadata;
@@ -91,10 +91,10 @@ void check_tiling(std::vector<std::pair<Range, const std::string*>> ranges, int6
   });
   int64_t covered = 0;
   for (const auto& [range, name] : ranges) {
-    require(range.begin >= covered, Fault::bad_file, file, ": tensor ", name_in_quotes(*name), " begins at byte ",
+    require(range.begin >= covered, Fault::bad_file, file, ": tensor ", in_quotes(*name), " begins at byte ",
             range.begin, ", inside the tensor before it, which ends at ", covered);
     require(range.begin == covered, Fault::bad_file, file, ": bytes ", covered, " to ", range.begin, " before tensor ",
-            name_in_quotes(*name), " belong to no tensor");
+            in_quotes(*name), " belong to no tensor");
     covered = range.end;
   }
   require(covered == data_size, Fault::bad_file, file, ": ", data_size - covered,
@@ -128,7 +128,7 @@ SafetensorsFile parse_safetensors(const Bytes& bytes, Misaligned misaligned) {
       out.metadata = parse_metadata(entry.value(), bytes.file);
       continue;
     }
-    const std::string where = concat(bytes.file, ": tensor ", name_in_quotes(entry.key()));
+    const std::string where = concat(bytes.file, ": tensor ", in_quotes(entry.key()));
     const Dtype dtype = parse_dtype(entry.value(), where);
     std::vector<int64_t> shape = parse_shape(entry.value(), where);
     const Range range = parse_range(entry.value(), data_size, where);
@@ -166,10 +166,10 @@ SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path, const st
     require(entry->name != kMetadata, Fault::bad_request, path.string(), ": a tensor can't be called __metadata__");
     const std::optional<int64_t> size = bytes_of(entry->dtype, entry->shape);
     int64_t next = 0;
-    require(size && add(end, *size, next), Fault::bad_request, path.string(), ": tensor ", name_in_quotes(entry->name),
+    require(size && add(end, *size, next), Fault::bad_request, path.string(), ": tensor ", in_quotes(entry->name),
             " can't have the shape ", text_of(entry->shape));
     require(slots_.emplace(entry->name, Slot{end, *size, false}).second, Fault::bad_request, path.string(), ": tensor ",
-            name_in_quotes(entry->name), " is announced twice");
+            in_quotes(entry->name), " is announced twice");
     fields.push_back(
         {entry->name, {{"dtype", name_of(entry->dtype)}, {"shape", entry->shape}, {"data_offsets", {end, next}}}});
     order_.push_back(entry->name);
@@ -186,16 +186,16 @@ SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path, const st
 void SafetensorsWriter::put(const std::string& name, std::span<const std::byte> bytes) {
   const auto slot = slots_.find(name);
   require(slot != slots_.end() && !slot->second.written, Fault::bad_request, file_.path().string(), ": tensor ",
-          name_in_quotes(name), " was not announced, or is written twice");
+          in_quotes(name), " was not announced, or is written twice");
   require(slot->second.size == static_cast<int64_t>(bytes.size()), Fault::bad_request, file_.path().string(),
-          ": tensor ", name_in_quotes(name), " has ", bytes.size(), " bytes, its shape says ", slot->second.size);
+          ": tensor ", in_quotes(name), " has ", bytes.size(), " bytes, its shape says ", slot->second.size);
   file_.write_at(slot->second.offset, bytes);
   slot->second.written = true;
 }
 
 void SafetensorsWriter::commit() {
   for (const auto& [name, slot] : slots_) {
-    require(slot.written, Fault::bad_request, file_.path().string(), ": tensor ", name_in_quotes(name),
+    require(slot.written, Fault::bad_request, file_.path().string(), ": tensor ", in_quotes(name),
             " was announced, but not written");
   }
   file_.commit();

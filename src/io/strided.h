@@ -21,8 +21,8 @@ struct CopyBudget {
   int64_t bytes;
 };
 
-/// The tensor that `layout` cuts out of `storage` (aligned to the dtype): a view where it is row-major there, else a
-/// copy, which `budget` must cover. Throws Error{bad_file} where it leaves the storage; `where` names the tensor.
+/// The tensor that `layout` cuts out of `storage` (aligned to the dtype): a view if it is row-major there, else a
+/// copy, which `budget` must cover. Throws Error{bad_file} if it leaves the storage; `where` names the tensor.
 TensorView cut_tensor(const Bytes& storage, Dtype dtype, const Layout& layout, CopyBudget& budget,
                       const std::string& where);
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "io/mapped_file.h"
 #include "io/pickle.h"
 #include "io/strided.h"
@@ -45,7 +46,7 @@ StorageId parse_storage_id(const Pickle& pickle, const Value& value, const std::
   require(plausible, Fault::bad_file, where, " names its storage in an unknown way");
   const std::optional<Dtype> dtype = torch_storage_dtype(pickle[tuple->items[1]].text);
   require(dtype.has_value(), Fault::bad_file, where, " has a storage of the type ",
-          name_in_quotes(pickle[tuple->items[1]].text), ", which is not supported");
+          in_quotes(pickle[tuple->items[1]].text), ", which is not supported");
   StorageId out{pickle[tuple->items[2]].text, *dtype, integer_of(pickle[tuple->items[4]], where), 0, std::nullopt};
   const Value* view = tuple->items.size() > 5 ? &pickle[tuple->items[5]] : nullptr;
   if (view == nullptr || view->kind == Kind::none) return out;
@@ -79,7 +80,7 @@ class ZipStorages : public Storages {
     const auto [entry, is_new] = read_.try_emplace(id.key);
     if (!is_new) return entry->second;
     const std::string name = folder_ + "data/" + id.key;
-    require(archive_.entries().contains(name), Fault::bad_file, where, " needs the storage ", name_in_quotes(id.key),
+    require(archive_.entries().contains(name), Fault::bad_file, where, " needs the storage ", in_quotes(id.key),
             ", which is missing");
     // Aligned for any dtype: another tensor may read the same storage as a wider one.
     return entry->second = aligned(archive_.read(name), sizeof(int64_t));
@@ -97,7 +98,7 @@ class LegacyStorages : public Storages {
 
   const Bytes& get(const StorageId& id, const std::string& where) override {
     const auto found = storages_.find(id.key);
-    require(found != storages_.end(), Fault::bad_file, where, " needs the storage ", name_in_quotes(id.key),
+    require(found != storages_.end(), Fault::bad_file, where, " needs the storage ", in_quotes(id.key),
             ", which is missing");
     return found->second;
   }
@@ -135,17 +136,17 @@ class TensorBuilder {
       const Value& name = pickle_[dict.items[i]];
       const Value* call = tensor_call(pickle_[dict.items[i + 1]]);
       if (name.kind != Kind::text || call == nullptr) continue;
-      const std::string where = concat(file_, ": tensor ", name_in_quotes(name.text));
+      const std::string where = concat(file_, ": tensor ", in_quotes(name.text));
       require(out.emplace(name.text, build_tensor(*call, where)).second, Fault::bad_file, where, " stands twice");
     }
     return out;
   }
 
-  /// The call that makes a tensor, without the wrapping of a Parameter; null when the value is no tensor.
+  /// The call that makes a tensor, without the wrapping of a Parameter; null if the value is not a tensor.
   const Value* tensor_call(const Value& value) const {
     const Value* inner = &value;
-    // Ends: the arguments of a call were made before it.
-    while (inner->kind == Kind::call && pickle_[inner->items[0]].text == kTorchParameter) {
+    // Once: a hostile Parameter may hold itself.
+    if (inner->kind == Kind::call && pickle_[inner->items[0]].text == kTorchParameter) {
       const Value& arguments = pickle_[inner->items[1]];
       if (arguments.items.empty()) return nullptr;
       inner = &pickle_[arguments.items[0]];
@@ -235,16 +236,16 @@ class LegacyReader {
       if (value.kind != Kind::persistent) continue;
       const StorageId id = parse_storage_id(object, value, where);
       require(dtypes.emplace(id.key, id.dtype).first->second == id.dtype, Fault::bad_file, where, " has ",
-              name_in_quotes(id.key), " with two dtypes");
+              in_quotes(id.key), " with two dtypes");
     }
-    require(keys.root().kind == Kind::sequence, Fault::bad_file, where, " is no list");
+    require(keys.root().kind == Kind::sequence, Fault::bad_file, where, " is not a list");
     std::map<std::string, Bytes> out;
     for (const Pickle::Id id : keys.root().items) {
       const std::string& key = keys[id].text;
       const auto dtype = dtypes.find(key);
-      require(dtype != dtypes.end(), Fault::bad_file, where, " has ", name_in_quotes(key), ", which no tensor uses");
+      require(dtype != dtypes.end(), Fault::bad_file, where, " has ", in_quotes(key), ", which no tensor uses");
       require(out.emplace(key, read_storage(dtype->second, where)).second, Fault::bad_file, where, " has ",
-              name_in_quotes(key), " twice");
+              in_quotes(key), " twice");
     }
     return out;
   }

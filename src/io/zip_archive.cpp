@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/printable.h"
 
 namespace lithe::io {
 namespace {
@@ -156,7 +157,7 @@ ZipArchive::Directory ZipArchive::find_directory() const {
 
 void ZipArchive::add_entry(Span record, Span name_bytes, Span extra) {
   const std::string name(as_text(name_bytes));
-  const std::string where = concat(bytes_.file, ": zip entry ", name_in_quotes(name));
+  const std::string where = concat(bytes_.file, ": zip entry ", in_quotes(name));
   require(!leads_out(name), Fault::bad_file, where, " has a name that leads out of its folder");
   require((little_endian<uint16_t>(record, 8) & 1) == 0, Fault::bad_file, where, " is encrypted");
   const auto method = little_endian<uint16_t>(record, 10);
@@ -196,20 +197,19 @@ void ZipArchive::check_entries(int64_t directory_begin) const {
   for (const auto* item : order) {
     const Entry& entry = item->second;
     const std::string& name = item->first;
-    require(entry.offset >= end, Fault::bad_file, bytes_.file, ": zip entry ", name_in_quotes(name),
-            " overlaps another");
+    require(entry.offset >= end, Fault::bad_file, bytes_.file, ": zip entry ", in_quotes(name), " overlaps another");
     const bool fits = add(entry.offset, static_cast<int64_t>(kLocalSize), end) && add(end, entry.packed, end) &&
                       end <= directory_begin;
-    require(fits, Fault::bad_file, bytes_.file, ": zip entry ", name_in_quotes(name), " of ", entry.packed,
-            " bytes at ", entry.offset, " lies outside the file");
+    require(fits, Fault::bad_file, bytes_.file, ": zip entry ", in_quotes(name), " of ", entry.packed, " bytes at ",
+            entry.offset, " lies outside the file");
   }
 }
 
 Bytes ZipArchive::read(const std::string& name) const {
   const auto found = entries_.find(name);
-  require(found != entries_.end(), Fault::bad_file, bytes_.file, ": has no entry ", name_in_quotes(name));
+  require(found != entries_.end(), Fault::bad_file, bytes_.file, ": has no entry ", in_quotes(name));
   const Entry& entry = found->second;
-  const std::string where = concat(bytes_.file, ": zip entry ", name_in_quotes(name));
+  const std::string where = concat(bytes_.file, ": zip entry ", in_quotes(name));
   const Span local =
       bytes_.span.subspan(static_cast<std::size_t>(entry.offset));  // check_entries: holds a local header
   require(little_endian<uint32_t>(local, 0) == kLocal, Fault::bad_file, where,

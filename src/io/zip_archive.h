@@ -28,7 +28,7 @@ class ZipArchive {
   const std::map<std::string, Entry>& entries() const { return entries_; }
   const std::string& file() const { return bytes_.file; }
 
-  /// A view where the entry is stored, a buffer where it is deflated. A deflated entry's checksum is checked; a stored
+  /// A view if the entry is stored, a buffer if it is deflated. A deflated entry's checksum is checked; a stored
   /// one's is not, as that would read all of it. Throws Error{bad_file}.
   Bytes read(const std::string& name) const;
 

@@ -15,7 +15,7 @@
 namespace lithe::session {
 namespace {
 
-/// What the layer states hold behind a turn.
+/// What the layer states hold after a turn.
 struct Held {
   Generation generation;
   std::vector<int64_t> ids;             // of the prompt and of the decoded rows; kImageId at each picture
@@ -53,10 +53,9 @@ std::vector<plan::LayerPlan> tower_layers(const plan::Plan& plan) {
   return layers;
 }
 
-/// An image mark that the model wrote stands for no picture.
-std::string without_marks(std::string text) {
-  const std::string mark = text::kImageMark;
-  for (size_t at = text.find(mark); at != std::string::npos; at = text.find(mark)) text.erase(at, mark.size());
+/// An image mark that the model wrote stands for no picture, nor does one that comes together when others are gone.
+std::string without_any_mark(std::string text) {
+  while (text.find(text::kImageMark) != std::string::npos) text = text::without_marks(text);
   return text;
 }
 
@@ -77,18 +76,18 @@ class Chat::Impl {
       pictures_.insert(pictures_.end(), pictures.begin(), pictures.end());
       Answer answer = run(request, options);
       if (answer.tokens.empty()) {
-        forget_behind(known);
+        forget_after(known);
         return answer;
       }
       messages_ = std::move(request.messages);
-      messages_.push_back(text::text_message("assistant", without_marks(answer.text)));
+      messages_.push_back(text::text_message("assistant", without_any_mark(answer.text)));
       return answer;
     } catch (const Cancelled& end) {
-      forget_behind(known);
+      forget_after(known);
       if (end.thrown) std::rethrow_exception(end.thrown);
       return {.stop = StopReason::cancelled};
     } catch (...) {
-      forget_behind(known);
+      forget_after(known);
       throw;
     }
   }
@@ -183,7 +182,7 @@ class Chat::Impl {
   }
 
   /// Forgets the pictures after the first `count`.
-  void forget_behind(size_t count) {
+  void forget_after(size_t count) {
     const auto cut = [count](auto& list) {
       if (count < list.size()) list.erase(list.begin() + static_cast<std::ptrdiff_t>(count), list.end());
     };

@@ -22,7 +22,7 @@ class ConversationTooLong : public Error {
 
 /// A conversation of several turns and pictures. Every answer is the one that a fresh run over the whole conversation
 /// gives, up to the rounding of float32; what is exact to reuse (session/reuse.h) stays in the layer states between
-/// turns, and pictures are encoded once, and anew where a plan changes what the vision tower runs. One thread owns it,
+/// turns, and pictures are encoded once, and anew if a plan changes what the vision tower runs. One thread owns it,
 /// and the session while it lives.
 class Chat {
  public:
@@ -36,14 +36,14 @@ class Chat {
   /// was before, and also if the turn was cancelled before its first token.
   Answer ask(std::string message, const std::vector<image::Source>& pictures, const AnswerOptions& options = {});
 
-  /// The plan of the turns to come; absent: the model's own. Throws Error{bad_request} where the weights cannot run it.
+  /// The plan of the turns to come; absent: the model's own. Throws Error{bad_request} if the weights cannot run it.
   void use_plan(const std::optional<plan::Plan>& plan);
   const plan::Plan& plan() const;
 
   /// Forgets messages and pictures; the system message and the plan stay.
   void reset();
 
-  /// The system message, where one was given, and the turns so far.
+  /// The system message, if one was given, and the turns so far.
   const std::vector<text::Message>& messages() const;
 
  private:

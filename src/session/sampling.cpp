@@ -31,11 +31,14 @@ bool comes_before(const Candidate& a, const Candidate& b) {
 /// a few of some ten thousand.
 class Ranking {
  public:
-  /// Logits count from the highest one, so that a temperature near 0 makes no infinity of it.
+  /// Logits count from the highest one, so that a temperature near 0 makes no infinity of it. A penalty or a bias may
+  /// have made the highest one infinite: no difference of two infinities may come among the values, as it has no order.
   Ranking(std::span<const float> logits, double temperature, int64_t top_k) : heap_(logits.size()) {
     const double highest = logits[static_cast<size_t>(best(logits))];
-    for (size_t i = 0; i < logits.size(); ++i)
-      heap_[i] = {static_cast<int64_t>(i), (static_cast<double>(logits[i]) - highest) / temperature};
+    for (size_t i = 0; i < logits.size(); ++i) {
+      const double logit = logits[i];
+      heap_[i] = {static_cast<int64_t>(i), logit == highest ? 0 : (logit - highest) / temperature};
+    }
     if (top_k > 0 && top_k < static_cast<int64_t>(heap_.size())) {
       std::nth_element(heap_.begin(), heap_.begin() + top_k, heap_.end(), comes_before);
       heap_.resize(static_cast<size_t>(top_k));

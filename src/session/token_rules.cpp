@@ -54,9 +54,11 @@ void forbid_repeats(std::span<const int64_t> ids, int64_t size, std::vector<floa
 }
 
 void grow_eos(const models::EosGrowth& growth, const AnswerSoFar& so_far, std::vector<float>& logits) {
-  const int64_t past = so_far.made - growth.start;
-  if (past <= 0) return;
-  const auto share = static_cast<float>(std::pow(growth.factor, static_cast<double>(past)) - 1);
+  if (so_far.made <= growth.start) return;
+  const double past = static_cast<double>(so_far.made) - static_cast<double>(growth.start);
+  // Finite, or a logit of 0 would become NaN.
+  constexpr double kMost = std::numeric_limits<float>::max();
+  const auto share = static_cast<float>(std::clamp(std::pow(growth.factor, past) - 1, -kMost, kMost));
   for (const int64_t id : so_far.eos_ids) {
     float* logit = logit_of(logits, id);
     if (logit && std::isfinite(*logit)) *logit += std::abs(*logit) * share;

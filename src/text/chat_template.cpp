@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxSourceBytes = std::size_t{1} << 20;
 constexpr std::size_t kMaxJsonBytes = std::size_t{32} << 20;
-/// A template that ends its work on messages up to this length is not to blame where it fails on longer ones.
+/// A template that ends its work on messages up to this length is not to blame if it fails on longer ones.
 constexpr std::size_t kLongMessages = std::size_t{64} << 10;
 constexpr const char* kKey = "chat_template";
 constexpr const char* kDefault = "default";

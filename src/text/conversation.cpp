@@ -13,7 +13,7 @@ struct Turn {
   std::string text;
 };
 
-// The "mmtag" conversations show the picture in a turn of its own before the first question.
+/// The "mmtag" conversations show the picture in a turn of its own before the first question.
 void announce_image(const Message& message, std::vector<Turn>& turns) {
   std::string text;
   bool has_image = false;
@@ -25,7 +25,7 @@ void announce_image(const Message& message, std::vector<Turn>& turns) {
   turns = {{true, concat("<Image>", kImageMark, "</Image>")}, {false, "Received."}, {true, text}};
 }
 
-// The turns that the public code would write: from the first user turn on, alternating.
+/// The turns that the public code would write: from the first user turn on, alternating.
 std::vector<Turn> turns_of(const Conversation& conversation, std::span<const Message> messages) {
   std::vector<Turn> turns;
   for (const Message& message : messages) {
@@ -82,7 +82,7 @@ std::string render_llama_2(const Conversation& conversation, const std::string& 
   return first == std::string::npos ? "" : prompt.substr(first);
 }
 
-// As the chat template of Meta-Llama-3-8B-Instruct writes it, which the public code calls.
+/// As the chat template of Meta-Llama-3-8B-Instruct writes it, which the public code calls.
 std::string render_llama_3(const Conversation& conversation, const std::string& system,
                            const std::vector<Turn>& turns) {
   const auto head = [](const char* role) { return concat("<|start_header_id|>", role, "<|end_header_id|>\n\n"); };
@@ -116,12 +116,6 @@ std::string render_plain(const Conversation& conversation, const std::string& sy
     prompt += turn.text + conversation.separator;
   }
   return prompt;
-}
-
-std::string without_marks(std::string text) {
-  const std::string mark = kImageMark;
-  for (std::size_t at = text.find(mark); at != std::string::npos; at = text.find(mark, at)) text.erase(at, mark.size());
-  return text;
 }
 
 }  // namespace

@@ -68,7 +68,7 @@ class JsonEngine : public Engine {
   }
 
   std::string source_;
-  // The slow tokenizer puts its own mark in front of every text; some files leave that out where a space stands.
+  // The slow tokenizer puts its own mark in front of every text; some files leave that out before a space.
   bool swallows_space_ = false;
   std::unique_ptr<LitheTokenizer, Closer> tokenizer_;
 };

@@ -37,14 +37,14 @@ void ignore(std::vector<int64_t>& labels, int64_t begin, int64_t end) {
   std::fill(labels.begin() + begin, labels.begin() + end, kIgnored);
 }
 
-// Rounds are tokenised again one by one to find where each begins. The counts hold for LLaMA's vocabulary: a round's
-// own BOS stands for the end token that the cut took away; the head of the answer counts BOS and a trailing space too
-// much.
+/// Rounds are tokenised again one by one to find where each begins. The counts hold for LLaMA's vocabulary: a round's
+/// own BOS stands for the end token that the cut took away; the head of the answer counts BOS and a trailing space too
+/// much.
 void label_rounds(const Conversation& conversation, const std::string& prompt, const Encoder& encoder,
                   int64_t max_length, LabelledIds& result) {
   const bool llama_2 = conversation.layout == Layout::llama_2;
   const std::string head = llama_2 ? "[/INST] " : concat(conversation.separator, conversation.assistant, ": ");
-  // Behind an end token a non-legacy tokenizer writes "USER" without the space mark that a text of its own begins with.
+  // After an end token a non-legacy tokenizer writes "USER" without the space mark that a text of its own begins with.
   const bool joined = !llama_2 && !encoder.tokenizer.legacy();
   int64_t at = 1;
   ignore(result.labels, 0, at);

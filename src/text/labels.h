@@ -16,7 +16,7 @@ inline constexpr int64_t kIgnored = -100;
 /// A conversation as training sees it.
 struct LabelledIds {
   std::vector<int64_t> ids;     ///< kImageId at each image.
-  std::vector<int64_t> labels;  ///< As long as `ids`: the id where the token is learnt (answers), else kIgnored.
+  std::vector<int64_t> labels;  ///< As long as `ids`: the id if the token is learnt (answers), else kIgnored.
   /// The counted rounds do not add up to the tokens, so everything is ignored, as the public code does. It happens with
   /// empty answers, answers that hold the assistant's head, and tokenizers that merge across turns.
   bool mismatch = false;

@@ -17,6 +17,20 @@ Message user_message(std::string prompt, std::size_t pictures) {
   return message;
 }
 
+std::string replaced(std::string_view text, std::string_view from, std::string_view to) {
+  std::string result;
+  std::size_t start = 0;
+  for (std::size_t at = text.find(from); at != text.npos; at = text.find(from, start)) {
+    result.append(text.substr(start, at - start)).append(to);
+    start = at + from.size();
+  }
+  return result.append(text.substr(start));
+}
+
+std::string without_marks(std::string_view text) {
+  return replaced(text, kImageMark, "");
+}
+
 std::string flatten(const Message& message) {
   std::string marks;
   std::string text;

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace lithe::text {
@@ -27,8 +28,14 @@ struct Message {
 /// A message of one text part. The text may hold image marks of its own.
 Message text_message(std::string role, std::string text);
 
-/// A user's message. Where the prompt holds no image mark, `pictures` of them stand in front of it, as in a chat.
+/// A user's message. If the prompt holds no image mark, `pictures` of them stand in front of it, as in a chat.
 Message user_message(std::string prompt, std::size_t pictures);
+
+/// The text with every `from` replaced by `to`, from left to right, in time linear in the text.
+std::string replaced(std::string_view text, std::string_view from, std::string_view to);
+
+/// The text without its image marks. One that only comes together when others are gone stays, as in Python's replace.
+std::string without_marks(std::string_view text);
 
 /// All text of a message as one string, images as marks in front: "<image> <image>\nWhich is brighter?"
 std::string flatten(const Message& message);

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "text/engine.h"
+#include "text/message.h"
 #include "text/sentencepiece_check.h"
 
 namespace lithe::text {
@@ -17,13 +18,6 @@ constexpr std::string_view kNoDummyPrefix("\x1A\x02\x18\x00", 4);
 
 bool is_space(char c) {
   return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-std::string replace_all(std::string text, const std::string& from, const std::string& to) {
-  for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) {
-    text.replace(at, from.size(), to);
-  }
-  return text;
 }
 
 /// Follows the slow LLaMA tokenizer of transformers step by step: cut out added tokens, then sentencepiece.
@@ -113,7 +107,7 @@ class SentencepieceEngine : public Engine {
     return pieces;
   }
 
-  // An added token is found before sentencepiece knows it; what nobody knows becomes <unk>.
+  /// An added token is found before sentencepiece knows it; what nobody knows becomes <unk>.
   int64_t id_of(const std::string& token) const {
     if (added_.contains(token)) return vocabulary_.ids.at(token);
     return processor_.PieceToId(token);
@@ -121,7 +115,7 @@ class SentencepieceEngine : public Engine {
 
   std::vector<std::string> tokenize(const std::string& text) const {
     if (legacy_ || text.empty()) return tokenize_parts(text);
-    std::vector<std::string> tokens = tokenize_parts(kSpaceMark + replace_all(text, kSpaceMark, " "));
+    std::vector<std::string> tokens = tokenize_parts(kSpaceMark + replaced(text, kSpaceMark, " "));
     if (tokens.size() > 1 && tokens[0] == kSpaceMark && is_special(tokens[1])) tokens.erase(tokens.begin());
     return tokens;
   }
@@ -147,7 +141,7 @@ class SentencepieceEngine : public Engine {
     return tokens;
   }
 
-  // Parts that are added tokens and the texts between them; of several that start at one place the longest wins.
+  /// Parts that are added tokens and the texts between them; of several that start at one place the longest wins.
   std::vector<std::string> cut(const std::string& text) const {
     std::vector<std::string> parts(1);
     for (std::size_t at = 0; at < text.size();) {
@@ -187,7 +181,7 @@ class SentencepieceEngine : public Engine {
     }
   }
 
-  // legacy=false: sentencepiece drops a space in front, so <unk> stands there while it works and is cut off again.
+  /// legacy=false: sentencepiece drops a space in front, so <unk> stands there while it works and is cut off again.
   std::vector<std::string> tokenize_plain(const std::string& text) const {
     if (legacy_ || !(text.starts_with(kSpaceMark) || text.starts_with(' '))) return pieces_of(text);
     std::vector<std::string> pieces = pieces_of(unk_text_ + text);
@@ -195,7 +189,7 @@ class SentencepieceEngine : public Engine {
     return pieces;
   }
 
-  // Special tokens are written as they are; sentencepiece sees what lies between them.
+  /// Special tokens are written as they are; sentencepiece sees what lies between them.
   std::string join(std::vector<std::string> tokens) const {
     if (tokens[0].starts_with(kSpaceMark)) tokens[0].erase(0, std::string_view(kSpaceMark).size());
     std::string text;

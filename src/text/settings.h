@@ -13,8 +13,8 @@ namespace lithe::text {
 struct AddedToken {
   std::string content;
   bool special = false;
-  bool lstrip = false;  ///< Swallows white space in front.
-  bool rstrip = false;  ///< Swallows white space behind.
+  bool lstrip = false;  ///< Swallows the white space before it.
+  bool rstrip = false;  ///< Swallows the white space after it.
   bool single_word = false;
 };
 

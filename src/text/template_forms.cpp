@@ -22,12 +22,10 @@ Json text_part(const std::string& text) {
   return {{"type", "text"}, {"text", valid_utf8(text)}};
 }
 
-std::string without_marks(const Message& message) {
+std::string bare_text(const Message& message) {
   std::string text;
   for (const Part& part : message.parts) text += part.text;
-  const std::string mark = kImageMark;
-  for (std::size_t at = text.find(mark); at != std::string::npos; at = text.find(mark, at)) text.erase(at, mark.size());
-  return text;
+  return without_marks(text);
 }
 
 int marks_in(const std::string& text) {
@@ -50,7 +48,7 @@ Json in_form(ContentForm form, const Message& message) {
   return {{"role", message.role}, {"content", content_in(form, message)}};
 }
 
-/// Renders messages behind those that lead.
+/// Renders messages after those that lead.
 class Probe {
  public:
   Probe(const ProbeRender& render, Json lead) : render_(render), lead_(std::move(lead)) {}
@@ -119,7 +117,7 @@ ContentForm ContentForms::of(std::string_view role) const {
 
 Json content_in(ContentForm form, const Message& message) {
   if (form == ContentForm::marked_text) return valid_utf8(flatten(message));
-  if (form == ContentForm::bare_text) return valid_utf8(without_marks(message));
+  if (form == ContentForm::bare_text) return valid_utf8(bare_text(message));
   if (form == ContentForm::one_part) return Json::array({text_part(flatten(message))});
   Json parts = Json::array();
   for (const Part& part : message.parts) {

@@ -27,7 +27,7 @@ enum class Dialect {
 /// does. Const calls may come from several threads.
 class Tokenizer {
  public:
-  /// Opens a folder with tokenizer.json or tokenizer.model or both, and, where they exist, tokenizer_config.json,
+  /// Opens a folder with tokenizer.json or tokenizer.model or both, and, if they exist, tokenizer_config.json,
   /// special_tokens_map.json and added_tokens.json. Of both, tokenizer.json counts if it knows the image mark (as
   /// transformers' layout does) and prompts follow Dialect::hf, else tokenizer.model (as original LLaVA does).
   /// Throws Error{bad_file}.
@@ -37,7 +37,7 @@ class Tokenizer {
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();
 
-  /// Ids of a text without image marks. `add_special` puts BOS (and EOS) where this tokenizer does. Special tokens
+  /// Ids of a text without image marks. `add_special` adds BOS (and EOS) if this tokenizer does. Special tokens
   /// written in the text become their ids. Invalid UTF-8 becomes U+FFFD.
   /// Throws Error{bad_request} for a text of more than 4 MiB.
   std::vector<int64_t> encode(std::string_view text, bool add_special) const;
@@ -66,7 +66,7 @@ class Tokenizer {
   std::string eos_text() const;
   /// True if `encode` with special tokens begins with BOS.
   bool adds_bos() const;
-  /// "legacy" of the slow LLaMA tokenizer: text behind a special token gets a space mark of its own.
+  /// "legacy" of the slow LLaMA tokenizer: text after a special token gets a space mark of its own.
   bool legacy() const;
   /// True if a run of byte tokens decodes as a whole: one wrong byte spoils its neighbours (tokenizer.json).
   bool decodes_byte_runs_whole() const;
@@ -92,7 +92,7 @@ class TextStream {
 
   const Tokenizer* tokenizer_;
   bool skip_special_;
-  std::vector<int64_t> window_;  // ids whose text is not settled, behind settled ones that give context
+  std::vector<int64_t> window_;  // ids whose text is not settled, after settled ones that give context
   std::size_t context_ = 0;      // the settled ones
   std::size_t sent_bytes_ = 0;   // of the window's text
 };

@@ -200,7 +200,9 @@ TEST(Batch, TakesAPipe) {
   const auto answers = by_id(at / "out.jsonl");
   ASSERT_EQ(answers.size(), 2U);
   EXPECT_TRUE(answers.at("0").contains("answer")) << answers.at("0");
-  EXPECT_EQ(shell("lithe batch demo . -o other.jsonl", at).code, 3);
+  const Ran folder_in = shell("lithe batch demo . -o out.jsonl", at);
+  EXPECT_EQ(folder_in.code, 3);
+  EXPECT_NE(folder_in.err.find("The input \".\" is a folder"), std::string::npos) << folder_in.err;
 }
 
 // What failed runs again when the batch is continued, and its error gives way to the new line.

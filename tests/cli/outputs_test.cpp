@@ -91,6 +91,34 @@ TEST(Outputs, NamesThatCannotBeFiles) {
   }
 }
 
+TEST(Outputs, MissingFoldersAreCreated) {
+  const fs::path folder = fresh("missing");
+  std::ofstream(folder / "in.jsonl") << R"({"id": 1, "prompt": "x", "max_tokens": 1})";
+  const std::string picture = "--image '" + kPicture + "' --heat-map ";
+  for (const std::string& command :
+       {kTrace + "a/b/out", kMap + picture + "c/d/out", std::string("lithe batch demo in.jsonl -o e/f/out"),
+        std::string("lithe convert demo -o g/h/out")}) {
+    const Ran ran = shell(command, folder);
+    EXPECT_EQ(ran.code, 0) << command << ran.err;
+  }
+  for (const char* out : {"a/b/out", "c/d/out", "e/f/out", "g/h/out"}) EXPECT_TRUE(fs::exists(folder / out)) << out;
+}
+
+// Other programs take it for stdout; here it would be a file that nobody asked for.
+TEST(Outputs, ADashIsRefused) {
+  const fs::path folder = fresh("dash");
+  std::ofstream(folder / "in.jsonl") << R"({"id": 1, "prompt": "x"})";
+  for (const std::string& command :
+       {kTrace + "-", std::string("lithe batch demo in.jsonl -o -"), std::string("lithe demo --no-wide --heat-map -"),
+        std::string("lithe convert demo -o -"), std::string("lithe fold demo -o -")}) {
+    const Ran ran = shell(command, folder);
+    EXPECT_EQ(ran.code, 2) << command << ran.err;
+    EXPECT_NE(ran.err.find("The output - would be a f"), std::string::npos) << ran.err;
+    EXPECT_EQ(lines(ran.err), 1U) << ran.err;
+  }
+  EXPECT_FALSE(fs::exists(folder / "-"));
+}
+
 // The pipe is opened after the model, so the file is cut short between its mapping and its use.
 TEST(Outputs, AWeightFileThatShrinksDuringARunIsNamed) {
   const fs::path folder = fresh("shrinks");

@@ -99,6 +99,15 @@ TEST(Decode, OrientationIsAnOption) {
   EXPECT_EQ(read_image(kData / "decode/jpeg_turned_byte_little.jpg").size(), (Size{19, 12}));
 }
 
+// Each of many small texts may inflate to the most that one may hold; from some number on they are not read.
+TEST(Decode, TextsOfAPngTakeBoundedWork) {
+  const std::string bombs = test::read_text(LITHE_SOURCE_DIR "/tests/fuzz/corpus/image/png_raw_profile_many");
+  std::string turned = test::read_text(kData / "decode/png_turned_raw_profile.png");
+  constexpr std::size_t kFirst = 33;  // after IHDR
+  turned.insert(kFirst, bombs.substr(kFirst, bombs.find("IDAT") - 4 - kFirst));
+  EXPECT_EQ(decode_image(std::as_bytes(std::span(turned)), "picture").size(), (Size{7, 4}));
+}
+
 std::string sentence_of(const std::string& bytes, const DecodeOptions& options = {}) {
   try {
     decode_image(std::as_bytes(std::span(bytes)), "picture", options);

@@ -140,7 +140,7 @@ TEST(Preprocess, SquashesToAnExactSize) {
   const PreprocessConfig config = PreprocessConfig::from_json(view(file), Dialect::transformers);
   EXPECT_EQ(config.aspect, Aspect::squash);
   const Image picture = test::noise(30, 11);
-  EXPECT_EQ(make_views(picture, config).tiles.at(0), resize_bicubic(picture, 8, 8));
+  EXPECT_EQ(make_views(picture, config).tiles.at(0), resize(picture, {8, 8}, Resample::bicubic));
 }
 
 TEST(Preprocess, NormalisesByTheFile) {

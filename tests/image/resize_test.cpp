@@ -33,7 +33,7 @@ TEST(Resize, EqualsPillowWithEveryFilter) {
 
 TEST(Resize, KeepsAPictureOfTheSameSize) {
   const Image picture = noise(20, 11);
-  EXPECT_EQ(resize_bicubic(picture, 20, 11), picture);
+  EXPECT_EQ(resize(picture, {20, 11}, Resample::bicubic), picture);
 }
 
 TEST(Resize, ComputesAPartAsIfItWereCutOut) {
@@ -49,10 +49,10 @@ TEST(Resize, ComputesAPartAsIfItWereCutOut) {
 }
 
 TEST(Resize, RefusesWhatCannotBe) {
-  EXPECT_THROW(resize_bicubic(Image(), 3, 3), Error);
-  EXPECT_THROW(resize_bicubic(noise(3, 3), 0, 3), Error);
-  EXPECT_THROW(resize_bicubic(noise(3, 3), 1 << 20, 1 << 20), Error);
-  EXPECT_THROW(resize_bicubic(Image((1 << 20) + 1, 1), 3, 3), Error);
+  EXPECT_THROW(resize(Image(), {3, 3}, Resample::bicubic), Error);
+  EXPECT_THROW(resize(noise(3, 3), {0, 3}, Resample::bicubic), Error);
+  EXPECT_THROW(resize(noise(3, 3), {1 << 20, 1 << 20}, Resample::bicubic), Error);
+  EXPECT_THROW(resize(Image((1 << 20) + 1, 1), {3, 3}, Resample::bicubic), Error);
 }
 
 TEST(Geometry, PadsToASquareAsExpand2square) {

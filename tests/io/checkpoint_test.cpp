@@ -46,7 +46,7 @@ TEST(Checkpoint, AShardNameLongerThanTheSystemAllowsIsMissing) {
   const TemporaryFolder folder;
   const std::string shard(5000, 'x');
   write_file(folder / "model.safetensors.index.json", R"({"weight_map": {"w": ")" + shard + R"("}})");
-  expect_refused([&] { Checkpoint::open(folder.path()); }, "xxx' is missing");
+  expect_refused([&] { Checkpoint::open(folder.path()); }, "xxx\" is missing");
   expect_refused([&] { Checkpoint::open(shard); }, ": no such file or folder");
 }
 
@@ -65,7 +65,7 @@ TEST(Checkpoint, AFolderIsReadInTheOrderOfTheLayouts) {
   EXPECT_EQ(Checkpoint::open(folder.path()).names(), (std::vector<std::string>{"a", "b"}));
   const Json torch_index = {{"weight_map", {{Checkpoint::open(kTorch + "plain.pth").names()[0], "shard.bin"}}}};
   write_file(folder / "pytorch_model.bin.index.json", torch_index.dump());
-  expect_refused([&] { Checkpoint::open(folder.path()); }, "the shard 'shard.bin' is missing");
+  expect_refused([&] { Checkpoint::open(folder.path()); }, "the shard \"shard.bin\" is missing");
   std::filesystem::copy_file(kTorch + "plain.pth", folder / "shard.bin");
   EXPECT_EQ(Checkpoint::open(folder.path()).names().size(), 17u);
   std::filesystem::rename(folder / "shard.bin", folder / "pytorch_model.bin");
@@ -90,10 +90,10 @@ TEST(Checkpoint, FindAndContains) {
 TEST(Checkpoint, AMissingTensorIsNamedWithItsNeighbours) {
   const Checkpoint checkpoint = Checkpoint::open(kGolden + "liuhaotian_llava15/checkpoint");
   expect_refused([&] { checkpoint.at("model.layers.0.self_attn.q_proj.weigth"); },
-                 "checkpoint: the tensor 'model.layers.0.self_attn.q_proj.weigth' is missing; near names: "
-                 "'model.layers.0.self_attn.q_proj.weight'");
-  expect_refused([&] { checkpoint.at("language_model.lm_head.weight"); }, "near names: 'lm_head.weight'");
-  EXPECT_TRUE(refusal([&] { checkpoint.at("x"); }).ends_with("the tensor 'x' is missing"));
+                 "checkpoint: the tensor \"model.layers.0.self_attn.q_proj.weigth\" is missing; near names: "
+                 "\"model.layers.0.self_attn.q_proj.weight\"");
+  expect_refused([&] { checkpoint.at("language_model.lm_head.weight"); }, "near names: \"lm_head.weight\"");
+  EXPECT_TRUE(refusal([&] { checkpoint.at("x"); }).ends_with("the tensor \"x\" is missing"));
 }
 
 TEST(Checkpoint, FoldersWithoutUsableWeightsAreRefused) {
@@ -106,7 +106,7 @@ TEST(Checkpoint, FoldersWithoutUsableWeightsAreRefused) {
   expect_refused(open, "holds 2 consolidated.*.pth parts");
   write_one(folder / "a.safetensors", "w", 1);
   write_one(folder / "b.safetensors", "w", 2);
-  expect_refused(open, "b.safetensors: tensor 'w' stands in ");
+  expect_refused(open, "b.safetensors: tensor \"w\" stands in ");
   write_file(folder / "model.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n");
   expect_refused(open, "model.safetensors: is a Git LFS pointer");
 }
@@ -132,15 +132,15 @@ TEST(Checkpoint, AnIndexAndItsShardsMustAgree) {
   const char* both = R"({"weight_map": {"a": "a.safetensors", "b": "b.safetensors"}})";
   EXPECT_EQ(open(both).names(), (std::vector<std::string>{"a", "b"}));
   expect_refused([&] { open(R"({"weight_map": {"a": "b.safetensors", "b": "b.safetensors"}})"); },
-                 "tensor 'a' is not in 'b.safetensors', where the index says it is");
+                 "tensor \"a\" is not in \"b.safetensors\", where the index says it is");
   expect_refused([&] { open(R"({"weight_map": {"a": "b.safetensors", "b": "a.safetensors"}})"); },
-                 "tensor 'a' is not in 'b.safetensors'");
+                 "tensor \"a\" is not in \"b.safetensors\"");
   // As in transformers, the index says which files there are; all that they hold counts.
   write_safetensors(folder / "b.safetensors", {{"b", tensor_of<int8_t>({1}, std::array<int8_t, 1>{2})},
                                                {"c", tensor_of<int8_t>({1}, std::array<int8_t, 1>{3})}});
   EXPECT_EQ(open(both).names(), (std::vector<std::string>{"a", "b", "c"}));
   write_one(folder / "b.safetensors", "a", 2);
-  expect_refused([&] { open(both); }, "b.safetensors: tensor 'a' stands in ");
+  expect_refused([&] { open(both); }, "b.safetensors: tensor \"a\" stands in ");
 }
 
 TEST(Checkpoint, PartsThatAreNoRegularFilesAreRefused) {
@@ -184,16 +184,17 @@ TEST(Checkpoint, HostileIndexesAreRefused) {
       {"{}", "has no object 'weight_map'"},
       {R"({"weight_map": []})", "has no object 'weight_map'"},
       {R"({"weight_map": {}})", "'weight_map' names no tensor"},
-      {R"({"weight_map": {"w": 1}})", "tensor 'w' has a shard that is not a string"},
+      {R"({"weight_map": {"w": 1}})", "tensor \"w\" has a shard that is not a string"},
       {R"({"weight_map": {"w": "a.safetensors", "w": "a.safetensors"}})", "the key \"w\" stands twice"},
-      {R"({"weight_map": {"w": ""}})", "'', which is not a file name in the same folder"},
-      {R"({"weight_map": {"w": ".."}})", "'..', which is not a file name"},
-      {R"({"weight_map": {"w": "../a.safetensors"}})", "'../a.safetensors', which is not a file name"},
-      {R"({"weight_map": {"w": "/etc/passwd"}})", "'/etc/passwd', which is not a file name"},
+      {R"({"weight_map": {"w": ""}})", "\"\", which is not a file name in the same folder"},
+      {R"({"weight_map": {"w": ".."}})", "\"..\", which is not a file name"},
+      {R"({"weight_map": {"w": "../a.safetensors"}})", "\"../a.safetensors\", which is not a file name"},
+      {R"({"weight_map": {"w": "/etc/passwd"}})", "\"/etc/passwd\", which is not a file name"},
       {R"({"weight_map": {"w": "x\\a.safetensors"}})", "which is not a file name"},
       {R"({"weight_map": {"w": "a.safetensors\u0000"}})", "which is not a file name"},
-      {R"({"weight_map": {"w": "b.safetensors"}})", "the shard 'b.safetensors' is missing"},
-      {R"({"weight_map": {"v": "a.safetensors"}})", "tensor 'v' is not in 'a.safetensors', where the index says it is"},
+      {R"({"weight_map": {"w": "b.safetensors"}})", "the shard \"b.safetensors\" is missing"},
+      {R"({"weight_map": {"v": "a.safetensors"}})",
+       "tensor \"v\" is not in \"a.safetensors\", where the index says it is"},
       {R"({"weight_map": {"w": {"x": {"y": {"z": 1}}}}})", "JSON is nested deeper than 4 levels"},
   };
   for (const auto& [text, sentence] : cases) {

@@ -75,12 +75,6 @@ TEST(MappedFileDeathTest, OtherBusErrorsEndItAsEver) {
   EXPECT_EXIT((exit_on_lost_pages("program: ", 3), ::raise(SIGSEGV)), testing::KilledBySignal(SIGSEGV), "^$");
 }
 
-TEST(Bytes, NamesInSentencesAreShortAndPrintable) {
-  EXPECT_EQ(name_in_quotes("a.b"), "'a.b'");
-  EXPECT_EQ(name_in_quotes("a\n\xff"), "'a\\n\\xff'");
-  EXPECT_EQ(name_in_quotes(std::string(200, 'x')).size(), 122U);
-}
-
 TEST(TensorView, BytesOfChecksEveryProduct) {
   EXPECT_EQ(bytes_of(Dtype::float32, std::vector<int64_t>{}), 4);
   EXPECT_EQ(bytes_of(Dtype::float16, std::vector<int64_t>{3, 5}), 30);

@@ -111,5 +111,14 @@ TEST_F(HubCache, AHostileReferenceLeadsNowhere) {
   EXPECT_NE(refusal(name_).find("is not in the cache"), std::string::npos);
 }
 
+TEST_F(HubCache, AReferenceWithoutItsFilesIsNotHeld) {
+  std::ofstream(model() / "refs" / "main") << "removed";
+  EXPECT_NE(refusal(name_).find("the revision \"main\" is not in the cache; run `hf download owner/name`"),
+            std::string::npos)
+      << refusal(name_);
+  std::ofstream(model() / "refs" / "v2") << "abc123";
+  EXPECT_NE(refusal(name_).find("is not in the cache, which holds v2; run"), std::string::npos) << refusal(name_);
+}
+
 }  // namespace
 }  // namespace lithe::io

@@ -202,6 +202,7 @@ TEST(OutputFile, AnOpenDescriptorIsWrittenAndNotReplaced) {
 TEST(OutputFile, NamesThatCannotBeFiles) {
   const TemporaryFolder folder;
   expect_refused([] { write_text_atomic("", ""); }, "The name of the output is empty");
+  expect_refused([] { write_text_atomic("-", ""); }, "write /dev/stdout for stdout, or ./- for the file");
   expect_refused([&] { write_text_atomic(folder / "absent/", ""); }, "is not the name of a file");
   expect_refused([&] { write_text_atomic(folder / std::string(300, 'x'), ""); },
                  "can't be written: File name too long");
@@ -226,6 +227,15 @@ TEST(OutputFile, AFileThatShrinksWhileItIsCopiedIsToBlame) {
   fs::resize_file(folder / "from", 10);
   OutputFile file(folder / "to");
   expect_refused([&] { file.write(mapped.span.subspan(50'000)); }, "from: the file became shorter");
+}
+
+TEST(CheckOutput, MissingFoldersAreFineUnlessAFileStandsInTheirWay) {
+  const TemporaryFolder folder;
+  write_file(folder / "file", "");
+  check_output(folder / "x/y/a.txt", {});
+  EXPECT_FALSE(fs::exists(folder / "x"));
+  for (const char* name : {"file/a.txt", "file/x/a.txt"})
+    expect_refused([&] { check_output(folder / name, {}); }, "can't be written: Not a directory");
 }
 
 TEST(CheckOutput, AnInputIsNoOutputUnderWhateverName) {

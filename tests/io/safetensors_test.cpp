@@ -108,15 +108,15 @@ TEST(Safetensors, HostileFilesAreRefused) {
        "nested deeper than 3 levels"},
       {file_of("{" + good + "," + good + "}", 8), "the header: the key \"w\" stands twice"},
       {file_of("{\"w\":{\"dtype\":\"F32\",\"dtype\":\"F16\"}}", 8), "the header: the key \"dtype\" stands twice"},
-      {file_of("{\"w\":3}", 0), "tensor 'w' is not described by a JSON object"},
-      {file_of("{\"w\":{}}", 0), "tensor 'w' has no 'dtype'"},
-      {file_of("{\"w\":{\"dtype\":\"F32\"}}", 0), "tensor 'w' has no 'shape'"},
-      {file_of("{\"w\":{\"dtype\":\"F32\",\"shape\":[]}}", 0), "tensor 'w' has no 'data_offsets'"},
+      {file_of("{\"w\":3}", 0), "tensor \"w\" is not described by a JSON object"},
+      {file_of("{\"w\":{}}", 0), "tensor \"w\" has no 'dtype'"},
+      {file_of("{\"w\":{\"dtype\":\"F32\"}}", 0), "tensor \"w\" has no 'shape'"},
+      {file_of("{\"w\":{\"dtype\":\"F32\",\"shape\":[]}}", 0), "tensor \"w\" has no 'data_offsets'"},
       {file_of("{" + entry("w", "5", "[2]", "[0,8]") + "}", 8), "has a dtype that is not a string"},
-      {file_of("{" + entry("w", "\"F8_E4M3\"", "[8]", "[0,8]") + "}", 8), "is quantised to 'F8_E4M3'"},
+      {file_of("{" + entry("w", "\"F8_E4M3\"", "[8]", "[0,8]") + "}", 8), "is quantised to \"F8_E4M3\""},
       {file_of("{" + entry("w", "\"F32\"", "2", "[0,8]") + "}", 8), "has a shape that is not a list"},
-      {file_of("{" + entry("w", "\"F32\"", "[-2]", "[0,8]") + "}", 8), "has the size '-2' in its shape"},
-      {file_of("{" + entry("w", "\"F32\"", "[2.0]", "[0,8]") + "}", 8), "has the size '2.0' in its shape"},
+      {file_of("{" + entry("w", "\"F32\"", "[-2]", "[0,8]") + "}", 8), "has the size \"-2\" in its shape"},
+      {file_of("{" + entry("w", "\"F32\"", "[2.0]", "[0,8]") + "}", 8), "has the size \"2.0\" in its shape"},
       {file_of("{" + entry("w", "\"F32\"", "[18446744073709551615]", "[0,8]") + "}", 8), "has the size"},
       {file_of("{" + entry("w", "\"F32\"", "[3]", "[0,8]") + "}", 8), "is F32 [3], which does not fit its 8 bytes"},
       {file_of("{" + entry("w", "\"F32\"", "[4294967296,4294967296]", "[0,8]") + "}", 8), "does not fit its 8 bytes"},
@@ -126,13 +126,13 @@ TEST(Safetensors, HostileFilesAreRefused) {
       {file_of("{" + good + "}", 7), "ends at byte 8 of the data, which has 7; is the file cut off?"},
       {file_of("{" + good + "}", 9), "1 bytes after the last tensor belong to none"},
       {file_of("{" + entry("w", "\"F32\"", "[2]", "[1,9]") + "}", 9),
-       "bytes 0 to 1 before tensor 'w' belong to no tensor"},
+       "bytes 0 to 1 before tensor \"w\" belong to no tensor"},
       {file_of("{" + good + "," + entry("x", "\"F32\"", "[2]", "[4,12]") + "}", 12),
-       "tensor 'x' begins at byte 4, inside the tensor before it, which ends at 8"},
+       "tensor \"x\" begins at byte 4, inside the tensor before it, which ends at 8"},
       {file_of("{" + good + "," + entry("x", "\"F32\"", "[2]", "[0,8]") + "}", 8), "inside the tensor before it"},
       {file_of("{\"__metadata__\":[]}", 0), "__metadata__ is not a JSON object"},
-      {file_of("{\"__metadata__\":{\"a\":1}}", 0), "__metadata__ 'a' is not a string"},
-      {file_of("{\"a\\nb\":3}", 0), "tensor 'a\\nb' is not described"},
+      {file_of("{\"__metadata__\":{\"a\":1}}", 0), "__metadata__ \"a\" is not a string"},
+      {file_of("{\"a\\nb\":3}", 0), "tensor \"a\\nb\" is not described"},
   };
   for (const auto& [text, sentence] : cases) {
     expect_refused([&] { parse(text); }, sentence);
@@ -159,19 +159,19 @@ TEST(SafetensorsWriter, RefusesWhatWasNotAnnounced) {
       [&] {
         SafetensorsWriter(path, {{"a", Dtype::int8, {1}}, {"a", Dtype::int8, {1}}});
       },
-      "'a' is announced twice");
+      "\"a\" is announced twice");
   expect_refused(
       [&] {
         SafetensorsWriter(path, {{"__metadata__", Dtype::int8, {1}}});
       },
       "can't be called __metadata__");
-  expect_refused([&] { SafetensorsWriter(path, {{"a", Dtype::int8, {-1}}}); }, "'a' can't have the shape [-1]");
+  expect_refused([&] { SafetensorsWriter(path, {{"a", Dtype::int8, {-1}}}); }, "\"a\" can't have the shape [-1]");
   SafetensorsWriter writer(path, {{"a", Dtype::int8, {2}}, {"b", Dtype::int8, {1}}});
-  expect_refused([&] { writer.put("c", kPattern.subspan(0, 1)); }, "'c' was not announced");
-  expect_refused([&] { writer.put("a", kPattern.subspan(0, 1)); }, "'a' has 1 bytes, its shape says 2");
+  expect_refused([&] { writer.put("c", kPattern.subspan(0, 1)); }, "\"c\" was not announced");
+  expect_refused([&] { writer.put("a", kPattern.subspan(0, 1)); }, "\"a\" has 1 bytes, its shape says 2");
   writer.put("a", kPattern.subspan(0, 2));
   expect_refused([&] { writer.put("a", kPattern.subspan(0, 2)); }, "or is written twice");
-  expect_refused([&] { writer.commit(); }, "'b' was announced, but not written");
+  expect_refused([&] { writer.commit(); }, "\"b\" was announced, but not written");
 }
 
 }  // namespace

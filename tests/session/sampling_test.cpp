@@ -119,6 +119,23 @@ TEST(Sampling, TheLowestTemperatureTakesTheBestToken) {
   }
 }
 
+// A penalty far from 1 or a large bias: what is left to draw from is the infinite ones.
+TEST(Sampling, InfiniteLogitsHaveAnOrder) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  std::mt19937_64 generator(3);
+  std::vector<float> logits(2000, -kInfinity);
+  for (size_t i = 0; i < logits.size(); i += 3) logits[i] = kInfinity;
+  for (size_t i = 1; i < logits.size(); i += 3) logits[i] = static_cast<float>(i);
+  for (const int64_t top_k : {0, 5, 1500}) {
+    for (const double top_p : {1.0, 0.5}) {
+      for (int i = 0; i < 20; ++i)
+        EXPECT_EQ(sample(logits, {}, {.temperature = 1.0, .top_k = top_k, .top_p = top_p}, generator) % 3, 0) << top_k;
+    }
+  }
+  const std::vector<float> none(50, -kInfinity);
+  EXPECT_LT(sample(none, {}, {.temperature = 1.0, .top_k = 7}, generator), 50);
+}
+
 TEST(Sampling, RefusesValuesOutOfRange) {
   EXPECT_THROW(check({.temperature = -1}), Error);
   EXPECT_THROW(check({.temperature = std::nan("")}), Error);

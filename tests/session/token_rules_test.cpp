@@ -56,5 +56,13 @@ TEST(TokenRules, PicturesAndIdsOutsideTheVocabularyAreNoTokens) {
   EXPECT_EQ(logits, (std::vector<float>{1, -INFINITY, 1, 1, 1}));
 }
 
+TEST(TokenRules, AGrowthBeyondEveryNumberLeavesNumbers) {
+  const models::GenerationDefaults defaults = read({{"exponential_decay_length_penalty", {1, 1e9}}}, {2});
+  const std::vector<int64_t> ids(200, 3), eos{2};
+  std::vector<float> logits{1, 1, 0, 1};
+  apply_rules(defaults.rules, {.ids = ids, .prompt_rows = 20, .made = 180, .most = 500, .eos_ids = eos}, 1.0, logits);
+  EXPECT_EQ(logits, (std::vector<float>{1, 1, 0, 1}));
+}
+
 }  // namespace
 }  // namespace lithe::session

@@ -256,6 +256,9 @@ TEST(ChatTemplate, HostileTemplatesEnd) {
       "{% if 0 %}" + repeat("{% elif 0 %}", 80000) + "{% endif %}",
       repeat("{{ 1 }}", 100000),
       repeat("{% for a in [1] %}", 5000) + repeat("{% endfor %}", 5000),
+      repeat("{%", 500000) + "%}",
+      repeat("{% generation ", 70000) + "%}",
+      "{%" + repeat(" ", 1000000) + "generation",
   };
   for (const std::string& source : kCases) {
     const std::clock_t start = std::clock();  // of this process: others on the machine do not count

@@ -17,5 +17,19 @@ TEST(Message, PicturesStandInFrontUnlessMarked) {
   EXPECT_EQ(flatten(marked), "is <image> round?");
 }
 
+TEST(Message, MarksAreTakenOutOnce) {
+  EXPECT_EQ(replaced("a--b--", "--", "+"), "a+b+");
+  EXPECT_EQ(replaced("", "x", "y"), "");
+  EXPECT_EQ(without_marks("<image>\nis <image> round?"), "\nis  round?");
+  EXPECT_EQ(without_marks("<im<image>age>"), "<image>");
+}
+
+// A prompt of 4 MiB: moving the rest of the text for every mark would take minutes.
+TEST(Message, ManyMarksAreTakenOutInTime) {
+  std::string text;
+  while (text.size() < (std::size_t{4} << 20)) text += kImageMark;
+  EXPECT_EQ(without_marks(text), "");
+}
+
 }  // namespace
 }  // namespace lithe::text
