@@ -63,7 +63,7 @@ struct BenchOptions {
 
 session::Session open_subject(const BenchOptions& options) {
   if (options.model) return open_session(*options.model, options.common);
-  refuse_lora_over_shape(options.common);
+  refuse_over_shape(options.common);
   apply(options.common);
   Progress progress("making random weights");
   progress.show(*options.shape);

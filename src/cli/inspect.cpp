@@ -51,7 +51,7 @@ Subject subject_of(const InspectOptions& options) {
           "inspect needs a MODEL or --shape NAME, and not both.");
   Subject subject;
   if (options.shape) {
-    refuse_lora_over_shape(options.common);
+    refuse_over_shape(options.common);
     apply(options.common);
     subject.facts = plan::shape_named(*options.shape);
     subject.plan = plan::load_plan(options.plan.value_or("p-mod"), subject.facts);

@@ -57,8 +57,9 @@ void add_json(CLI::App& app, CommonOptions& options, const std::string& what) {
   app.add_flag("--json", options.json, what);
 }
 
-void refuse_lora_over_shape(const CommonOptions& options) {
+void refuse_over_shape(const CommonOptions& options) {
   require(options.lora.empty(), Fault::bad_request, "--lora needs the MODEL that it was trained on, not a --shape.");
+  require(options.device == "cpu", Fault::bad_request, "A --shape has its weights on the CPU; leave --device out.");
 }
 
 int64_t threads_of(const CommonOptions& options) {

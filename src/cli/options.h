@@ -24,8 +24,9 @@ void add_common(CLI::App& app, CommonOptions& options);
 /// Declares --json.
 void add_json(CLI::App& app, CommonOptions& options, const std::string& what);
 
-/// Throws Error{bad_request} if --lora is given with --shape: nothing was trained for its random weights.
-void refuse_lora_over_shape(const CommonOptions& options);
+/// Throws Error{bad_request} if --lora or --device is given with --shape: nothing was trained for its random weights,
+/// which are on the CPU.
+void refuse_over_shape(const CommonOptions& options);
 
 /// Sets the threads and makes the device ready. Throws Error{bad_request}.
 void apply(const CommonOptions& options);

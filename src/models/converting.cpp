@@ -105,11 +105,13 @@ class Conversion {
   /// Ids count from the tokenizer's end; transformers looks embeddings up for all of them, so each needs a row. As in
   /// the published folders there are then 64 n rows.
   ImageMark image_mark() const {
-    constexpr int64_t kRows = 64;
+    constexpr int64_t kRows = 64, kMostAdded = int64_t{1} << 16;
     const int64_t vocab = model_.decoder.config.vocab;
     const auto known = model_.prompting.tokenizer ? model_.prompting.tokenizer->id_of(text::kImageMark) : std::nullopt;
     ImageMark mark{.id = known.value_or(model_.prompting.tokenizer ? model_.prompting.tokenizer->size() : vocab),
                    .added = !known};
+    require(mark.id < vocab + kMostAdded, Fault::bad_file, model_.name, ": its tokenizer reaches the id ", mark.id,
+            ", but the vocabulary of config.json ends at ", vocab, "; mend the tokenizer's files");
     mark.rows = mark.id < vocab ? vocab : (mark.id / kRows + 1) * kRows;
     return mark;
   }

@@ -11,6 +11,7 @@
 #include "base/printable.h"
 #include "io/atomic_file.h"
 #include "io/checkpoint.h"
+#include "io/hub_cache.h"
 #include "io/new_folder.h"
 #include "io/safetensors.h"
 #include "models/folded_weights.h"
@@ -140,7 +141,7 @@ Json folded_config(const Model& model, bool is_frozen) {
   }
   // The conversation follows from the folder's name, which is another one now.
   if (!model.prompting.conversation.empty()) config["conversation"] = model.prompting.conversation;
-  if (!model.tower_folder.empty()) config["mm_vision_tower"] = model.tower_folder.filename().string();
+  if (!model.tower_folder.empty()) config["mm_vision_tower"] = io::name_of_folder(model.tower_folder);
   if (!model.decoder.config.tied_embeddings && asks_for_tied_head(JsonView(config, model.config_file.string()))) {
     config["tie_word_embeddings"] = false;
     if (config.contains("text_config")) config["text_config"]["tie_word_embeddings"] = false;
@@ -156,7 +157,12 @@ Json folded_config(const Model& model, bool is_frozen) {
 double write_tower(const Model& model, const FoldedWeights& weights, const fs::path& out) {
   const FoldedFile file(model, weights, model.tower_folder);
   if (!file.changes()) {
-    fs::copy(model.tower_folder, out, fs::copy_options::recursive | fs::copy_options::skip_existing);
+    io::make_folder(out);
+    for (const fs::directory_entry& entry : fs::directory_iterator(model.tower_folder)) {
+      const fs::path name = entry.path().filename();
+      if (name.string().starts_with('.')) continue;  // what a version control or a download left
+      fs::copy(entry.path(), out / name, fs::copy_options::recursive | fs::copy_options::skip_existing);
+    }
     return 0;
   }
   io::make_folder(out);
@@ -181,7 +187,7 @@ FoldCount write_folded(const Model& model, const std::vector<nn::LayerState>* fr
     io::write_json_atomic(folder / "config.json", folded_config(model, is_frozen));
     count.rounding = FoldedFile(model, weights, model.folder).write(folder / "model.safetensors");
     if (!model.tower_folder.empty()) {
-      const double of_tower = write_tower(model, weights, folder / model.tower_folder.filename());
+      const double of_tower = write_tower(model, weights, folder / io::name_of_folder(model.tower_folder));
       count.rounding = std::max(count.rounding, of_tower);
     }
   } catch (const fs::filesystem_error& error) {

@@ -1,6 +1,7 @@
 #include "models/generation_config.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <set>
 #include <string_view>
@@ -12,6 +13,10 @@
 
 namespace lithe::models {
 namespace {
+
+/// Beyond these, a sum in float32 or a count of tokens could overflow.
+constexpr double kMostBias = 1e30;
+constexpr int64_t kMostTokens = int64_t{1} << 40;
 
 namespace fs = std::filesystem;
 
@@ -174,7 +179,10 @@ void read_sequence_bias(const JsonView& file, TokenRules& rules) {
           kKey, "' must be a list of pairs: a list of token ids and a number");
   for (const Json& pair : list) {
     std::vector<int64_t> ids = id_list(pair[0], file, kKey);
-    if (!ids.empty()) rules.biases.push_back({std::move(ids), pair[1].get<double>()});
+    const auto bias = pair[1].get<double>();
+    require(std::abs(bias) <= kMostBias, Fault::bad_file, file.source(), ": '", kKey, "' has the bias ", bias,
+            ", it must be at most 1e30");
+    if (!ids.empty()) rules.biases.push_back({std::move(ids), bias});
   }
 }
 
@@ -184,7 +192,10 @@ std::optional<EosGrowth> read_growth(const JsonView& file) {
   const Json& pair = file.json()[kKey];
   require(pair.is_array() && pair.size() == 2 && pair[0].is_number_integer() && pair[1].is_number(), Fault::bad_file,
           file.source(), ": '", kKey, "' must be a pair: a number of tokens and a factor");
-  return EosGrowth{pair[0].get<int64_t>(), pair[1].get<double>()};
+  const EosGrowth growth{pair[0].get<int64_t>(), pair[1].get<double>()};
+  require(growth.start >= 0 && growth.start <= kMostTokens && std::abs(growth.factor) <= kMostBias, Fault::bad_file,
+          file.source(), ": '", kKey, "' must be a number of tokens from 0 and a factor of at most 1e30");
+  return growth;
 }
 
 TokenRules read_rules(const JsonView& file, const std::vector<int64_t>& eos_ids) {

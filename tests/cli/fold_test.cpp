@@ -97,7 +97,7 @@ TEST(Fold, APlanMustLeaveFixedSitesOff) {
 TEST(Fold, InspectPrintsWhatAdaptersCost) {
   const Ran ran = lithe({"inspect", kModel});
   ASSERT_EQ(ran.code, 0) << ran.err;
-  EXPECT_NE(ran.out.find("of the feed-forward networks after them"), std::string::npos) << ran.out;
+  EXPECT_NE(ran.out.find("of their feed-forward networks (not in the total)"), std::string::npos) << ran.out;
 }
 
 /// A PEFT folder over the demo model, beside which it has no base.
