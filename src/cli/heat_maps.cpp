@@ -7,6 +7,7 @@
 #include "base/printable.h"
 #include "image/png.h"
 #include "io/output_file.h"
+#include "plan/rows.h"
 
 namespace lithe::cli {
 namespace {
@@ -15,8 +16,9 @@ namespace fs = std::filesystem;
 
 /// Whether a rule leaves out some of any number of vision tokens.
 bool drops_vision(const plan::Rule& rule) {
+  using plan::RowKind;
   const bool governs_vision =
-      rule.group == plan::Group::vision || rule.group == plan::Group::vision_high_res || rule.group == plan::Group::all;
+      plan::belongs(RowKind::vision, rule.group) || plan::belongs(RowKind::vision_high_res, rule.group);
   constexpr int64_t kMany = int64_t{1} << 20;
   return governs_vision && !rule.others.feed_forward && plan::kept_rows(rule, kMany) < kMany;
 }

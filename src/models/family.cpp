@@ -123,7 +123,7 @@ plan::ModelFacts facts_of(const Model& model) {
   facts.vocab = decoder.vocab;
   for (const int64_t layer : decoder.routers) facts.routers.push_back({"decoder", layer});
   add_eas("decoder", decoder.eas, facts);
-  facts.selectors = routing::selector_names();
+  facts.selectors = routing::selector_facts();
   facts.parameters = count_parameters(model);
   facts.low_rank = low_rank_facts(model);
   if (!model.vision) return facts;

@@ -9,6 +9,7 @@
 #include "models/family.h"
 #include "models/known_towers.h"
 #include "plan/parse.h"
+#include "plan/rows.h"
 #include "plan/validate.h"
 
 namespace lithe::models {

@@ -6,43 +6,26 @@ namespace lithe::plan {
 
 RowWalk RowWalk::of_prompt(const PromptShape& prompt) {
   std::vector<Row> rows;
-  const auto append = [&rows](Kind kind, int64_t n) {
+  const auto append = [&rows](RowKind kind, int64_t n) {
     rows.resize(rows.size() + static_cast<std::size_t>(n), Row{kind});
   };
-  append(Kind::text, prompt.text_before);
-  append(Kind::vision, prompt.vision_tokens - prompt.high_res_tokens);
-  append(Kind::vision_high_res, prompt.high_res_tokens);
-  append(Kind::text, prompt.text_tokens - prompt.text_before);
+  append(RowKind::text, prompt.text_before);
+  append(RowKind::vision, prompt.vision_tokens - prompt.high_res_tokens);
+  append(RowKind::vision_high_res, prompt.high_res_tokens);
+  append(RowKind::text, prompt.text_tokens - prompt.text_before);
   return {std::move(rows), true};
 }
 
 RowWalk RowWalk::of_tile(int64_t rows) {
-  return {std::vector<Row>(static_cast<std::size_t>(rows), Row{Kind::vision}), false};
+  return {std::vector<Row>(static_cast<std::size_t>(rows), Row{RowKind::vision}), false};
 }
 
-bool RowWalk::holds(Group group, Kind kind) {
-  switch (group) {
-    case Group::all:
-      return true;
-    case Group::text:
-      return kind == Kind::text;
-    case Group::vision:
-      return kind != Kind::text;
-    case Group::vision_high_res:
-      return kind == Kind::vision_high_res;
-    case Group::padding:
-      return false;  // Rows are packed: there is no padding.
-  }
-  return false;
-}
-
-void RowWalk::apply(const Rule& rule, RowCount& count) {
+void RowWalk::apply(const LayerPlan& layer, const Rule& rule, RowCount& count) {
   std::vector<std::size_t> members;
   for (std::size_t i = 0; i < rows_.size(); ++i) {
     Row& row = rows_[i];
-    if (row.governed || !holds(rule.group, row.kind)) continue;
+    if (governing_rule(layer, row.kind) != &rule) continue;
     members.push_back(i);
-    row.governed = true;
     row.kept = false;
     row.leaves = !rule.others_return;
     row.runs = rule.others;
@@ -61,7 +44,7 @@ void RowWalk::apply(const Rule& rule, RowCount& count) {
 
 void RowWalk::tally(bool attention, RowCount& count) const {
   for (const Row& row : rows_) {
-    const bool vision = row.kind != Kind::text;
+    const bool vision = belongs(row.kind, Group::vision);
     const bool query = attention && row.runs.query;
     const bool key_value = attention && row.runs.key_value;
     const bool cache = attention && row.runs.cache;
@@ -81,9 +64,9 @@ void RowWalk::tally(bool attention, RowCount& count) const {
 
 RowCount RowWalk::next(const LayerPlan* entry) {
   RowCount count;
-  for (Row& row : rows_) row = Row{row.kind};
+  for (Row& row : rows_) row = Row{.kind = row.kind, .runs = ungoverned(row.kind)};
   if (entry != nullptr) {
-    for (const Rule& rule : entry->rules) apply(rule, count);
+    for (const Rule& rule : entry->rules) apply(*entry, rule, count);
   }
   tally(entry == nullptr || entry->self_attention, count);
   std::erase_if(rows_, [](const Row& row) { return row.leaves; });

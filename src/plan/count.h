@@ -5,6 +5,7 @@
 
 #include "plan/cost.h"
 #include "plan/plan.h"
+#include "plan/rows.h"
 
 namespace lithe::plan {
 
@@ -22,18 +23,15 @@ class RowWalk {
   RowCount next(const LayerPlan* entry);
 
  private:
-  enum class Kind : uint8_t { text, vision, vision_high_res };
   struct Row {
-    Kind kind = Kind::text;
-    bool governed = false;  ///< By a rule of the layer at hand.
-    bool kept = true;       ///< Chosen, or governed by no rule.
+    RowKind kind = RowKind::text;
+    bool kept = true;  ///< Chosen, or governed by no rule.
     bool leaves = false;
     Switches runs;
   };
 
   RowWalk(std::vector<Row> rows, bool causal) : rows_(std::move(rows)), causal_(causal) {}
-  static bool holds(Group group, Kind kind);
-  void apply(const Rule& rule, RowCount& count);
+  void apply(const LayerPlan& layer, const Rule& rule, RowCount& count);
   void tally(bool attention, RowCount& count) const;
 
   std::vector<Row> rows_;  ///< Alive rows only, in order.

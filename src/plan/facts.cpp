@@ -66,6 +66,12 @@ bool ModelFacts::is_fixed(const std::string& stream, int64_t layer, const std::s
   return std::find(fixed.begin(), fixed.end(), FixedSite{{stream, layer}, attention}) != fixed.end();
 }
 
+const SelectorFacts* ModelFacts::find_selector(const std::string& name) const {
+  const auto found =
+      std::find_if(selectors.begin(), selectors.end(), [&](const SelectorFacts& known) { return known.name == name; });
+  return found == selectors.end() ? nullptr : &*found;
+}
+
 void check(const ModelFacts& model) {
   bound(model, "the number of decoder layers", model.layers, kMaxLayers);
   for (const auto& [what, value] :

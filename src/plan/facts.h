@@ -83,6 +83,15 @@ struct StreamFacts {
   bool cross_attention = false;
 };
 
+/// What a selector must see to decide. A prefill is never cut inside it.
+enum class Scope { row, group, prompt };
+
+/// A selector that the engine knows.
+struct SelectorFacts {
+  std::string name;
+  Scope scope = Scope::group;
+};
+
 /// Most layers of a stream, and the largest width, that facts may claim.
 constexpr int64_t kMaxLayers = 4096;
 constexpr int64_t kMaxWidth = int64_t{1} << 24;
@@ -110,8 +119,9 @@ struct ModelFacts {
   std::vector<AdapterFacts> adapters;        ///< Of decoder and tower.
   std::vector<LowRankFacts> low_rank;        ///< LoRA anywhere.
   std::optional<ParameterCount> parameters;  ///< As the weights have them; absent for a shape without weights.
-  /// Selectors that the engine knows; whoever has a catalogue (routing) puts its names here.
-  std::vector<std::string> selectors{"router", "random", "uniform", "attention", "similarity"};
+  /// Whoever has a catalogue of selectors (routing) puts it here.
+  std::vector<SelectorFacts> selectors{
+      {"router"}, {"random"}, {"uniform"}, {"attention", Scope::prompt}, {"similarity"}};
 
   /// Layers of a stream (`decoder`, `vision_tower`, or one of `streams`); 0 when there is no such stream.
   int64_t layers_of(const std::string& stream) const;
@@ -119,6 +129,8 @@ struct ModelFacts {
   bool has_router(const std::string& stream, int64_t layer) const;
   /// The attention (`self` or `cross`) of this site has no weights to run.
   bool is_fixed(const std::string& stream, int64_t layer, const std::string& attention) const;
+  /// The selector of this name, or null.
+  const SelectorFacts* find_selector(const std::string& name) const;
 };
 
 /// Throws Error{bad_file} that names the model when a count is negative or beyond kMaxLayers or kMaxWidth.

@@ -15,22 +15,6 @@ const LayerPlan* Plan::find(const std::string& stream, int64_t layer) const {
   return here ? &*found : nullptr;
 }
 
-int64_t kept_rows(const Rule& rule, int64_t rows_in_group) {
-  if (rule.keep_count) return std::clamp<int64_t>(*rule.keep_count, 0, rows_in_group);
-  const float share = static_cast<float>(rule.keep_share.value_or(1.0));
-  // The published code multiplies an int32 tensor by a number, so the product is rounded to float32 before it is cut.
-  const float product = static_cast<float>(rows_in_group) * share;
-  if (!(product > 0)) return 0;
-  if (product >= static_cast<float>(rows_in_group)) return rows_in_group;
-  return static_cast<int64_t>(product);
-}
-
-std::vector<int64_t> spread_rows(int64_t n, int64_t k) {
-  std::vector<int64_t> rows(static_cast<std::size_t>(k));
-  for (int64_t j = 0; j < k; ++j) rows[static_cast<std::size_t>(j)] = (2 * j + 1) * n / (2 * k);
-  return rows;
-}
-
 const char* to_string(Group group) {
   switch (group) {
     case Group::vision:

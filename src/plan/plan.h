@@ -34,8 +34,9 @@ struct Switches {
   bool operator==(const Switches&) const = default;
 };
 
-/// Chooses rows of one group; what was not chosen runs `others` only. A rule governs the rows of its group that are
-/// alive at the layer's entry and that no earlier rule of the layer governs; its share is of those rows.
+/// Chooses rows of one group. Chosen rows run everything, the others run `others` only. A rule governs the rows of its
+/// group that are alive when the layer starts and that no earlier rule of the layer governs (plan/rows.h). Its share is
+/// of those rows.
 struct Rule {
   Group group = Group::vision;
   std::optional<double> keep_share;  ///< Exactly one of keep_share and keep_count is set.
@@ -66,12 +67,6 @@ struct Plan {
   const LayerPlan* find(const std::string& stream, int64_t layer) const;
   bool operator==(const Plan&) const = default;
 };
-
-/// k = trunc(float32(n) * float32(share)), both and the product in float32 as in the published code; clamped to [0, n].
-int64_t kept_rows(const Rule& rule, int64_t rows_in_group);
-
-/// The rows that the selector `uniform` keeps: k of n, evenly spread, ascending; row j is floor((2 j + 1) n / (2 k)).
-std::vector<int64_t> spread_rows(int64_t n, int64_t k);
 
 /// The names as plans spell them: "vision_high_res", "softmax".
 const char* to_string(Group group);

@@ -1,6 +1,5 @@
 #include "plan/validate.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
@@ -42,10 +41,9 @@ struct SiteCheck {
   }
 
   void selector(const Rule& rule) const {
-    const auto& known = model.selectors;
-    if (std::find(known.begin(), known.end(), rule.by) == known.end()) {
+    if (model.find_selector(rule.by) == nullptr) {
       std::string names;
-      for (const std::string& name : known) names += (names.empty() ? "" : ", ") + name;
+      for (const SelectorFacts& known : model.selectors) names += (names.empty() ? "" : ", ") + known.name;
       need(false, "no selector is called '", rule.by, "'; there are ", names);
     }
     need(rule.seed == 0 || rule.by == "random", "a seed is for the selector random, not for ", rule.by);

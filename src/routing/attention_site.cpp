@@ -121,11 +121,12 @@ Tensor scores_of(const nn::Attention& attention, const Asking& asking, const ops
 
 /// The rows of the other stream that offer keys.
 OtherStream without_padding(const OtherStream& other) {
-  if (std::find(other.kinds.begin(), other.kinds.end(), RowKind::padding) == other.kinds.end()) return other;
+  const auto offers = [](RowKind kind) { return plan::ungoverned(kind).key_value; };
+  if (std::all_of(other.kinds.begin(), other.kinds.end(), offers)) return other;
   std::vector<int64_t> real, offsets{0};
   for (size_t i = 0; i + 1 < other.offsets.size(); ++i) {
     for (int64_t row = other.offsets[i]; row < other.offsets[i + 1]; ++row) {
-      if (other.kinds[static_cast<size_t>(row)] != RowKind::padding) real.push_back(row);
+      if (offers(other.kinds[static_cast<size_t>(row)])) real.push_back(row);
     }
     offsets.push_back(static_cast<int64_t>(real.size()));
   }

@@ -11,15 +11,13 @@
 #include "nn/layer_state.h"
 #include "ops/rope.h"
 #include "plan/plan.h"
+#include "plan/rows.h"
 
 namespace lithe::routing {
 
 using at::Tensor;
 
-enum class RowKind : uint8_t { text, vision, vision_high_res, padding };
-
-/// Whether a rule over `group` governs a row of this kind. `all` means every real row: padding is only in `padding`.
-bool belongs(RowKind kind, plan::Group group);
+using plan::RowKind;
 
 /// One sequence of a packed batch.
 struct Sequence {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <variant>
 #include <vector>
 
@@ -37,5 +38,8 @@ struct Block {
   /// The site of this kind, or null.
   const Site* find(Site::Kind kind) const;
 };
+
+/// Whether an adapter of some block takes its gate or its token mean over the whole prompt.
+bool read_whole_prompt(std::span<const Block> blocks);
 
 }  // namespace lithe::routing

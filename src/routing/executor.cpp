@@ -69,11 +69,6 @@ bool has_adapter(const Block& block) {
 
 }  // namespace
 
-const Site* Block::find(Site::Kind kind) const {
-  const auto found = std::find_if(sites.begin(), sites.end(), [kind](const Site& site) { return site.kind == kind; });
-  return found == sites.end() ? nullptr : &*found;
-}
-
 Executor::Executor(Batch batch, std::string stream, int64_t layers)
     : batch_(std::move(batch)), stream_(std::move(stream)), layers_(layers) {
   require(batch_.offsets.size() == batch_.sequences.size() + 1 && batch_.offsets.back() == batch_.rows(),

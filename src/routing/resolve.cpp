@@ -11,6 +11,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "plan/rows.h"
 #include "routing/selector.h"
 
 namespace lithe::routing {
@@ -39,15 +40,15 @@ class Resolver {
         layer_(layer),
         hidden_(hidden),
         scores_(scores),
-        flags_(static_cast<size_t>(batch.rows()), kEverything) {
+        flags_(static_cast<size_t>(batch.rows())) {
+    for (size_t row = 0; row < flags_.size(); ++row) flags_[row] = bits_of(plan::ungoverned(batch.kinds[row]));
     sets_.router_weight.resize(batch.sequences.size());
   }
 
   void apply(size_t sequence, const plan::LayerPlan& layer) {
     const int64_t begin = batch_.offsets[sequence], end = batch_.offsets[sequence + 1];
-    std::vector<bool> governed(static_cast<size_t>(end - begin), false);
     if (batch_.sequences[sequence].prompt) {
-      for (const plan::Rule& rule : layer.rules) apply_rule(sequence, rule, governed);
+      for (const plan::Rule& rule : layer.rules) apply_rule(sequence, layer, rule);
     }
     uint8_t off = 0;
     if (!layer.self_attention) off |= kKeyValue | kCache | (stands_in(Site::Kind::self) ? 0 : kQuery);
@@ -90,21 +91,17 @@ class Resolver {
     for (int64_t row = begin; row < end; ++row) flags_[static_cast<size_t>(row)] &= static_cast<uint8_t>(~bits);
   }
 
-  void apply_rule(size_t sequence, const plan::Rule& rule, std::vector<bool>& governed) {
-    const int64_t begin = batch_.offsets[sequence], end = batch_.offsets[sequence + 1];
+  void apply_rule(size_t sequence, const plan::LayerPlan& layer, const plan::Rule& rule) {
     std::vector<int64_t> rows;
-    for (int64_t row = begin; row < end; ++row) {
-      const size_t local = static_cast<size_t>(row - begin);
-      if (governed[local] || !belongs(batch_.kinds[static_cast<size_t>(row)], rule.group)) continue;
-      governed[local] = true;
-      rows.push_back(row);
+    for (int64_t row = batch_.offsets[sequence]; row < batch_.offsets[sequence + 1]; ++row) {
+      if (plan::governing_rule(layer, batch_.kinds[static_cast<size_t>(row)]) == &rule) rows.push_back(row);
     }
     if (rows.empty()) return;
     std::vector<bool> chosen(rows.size(), false);
     for (const int64_t i : choose(sequence, rule, rows)) chosen[static_cast<size_t>(i)] = true;
     const uint8_t others = static_cast<uint8_t>(bits_of(rule.others) | (rule.others_return ? 0 : kGone));
     for (size_t i = 0; i < rows.size(); ++i) {
-      if (!chosen[i]) flags_[static_cast<size_t>(rows[i])] = others;
+      flags_[static_cast<size_t>(rows[i])] = chosen[i] ? kEverything : others;
     }
   }
 
@@ -167,22 +164,6 @@ class Resolver {
 };
 
 }  // namespace
-
-bool belongs(RowKind kind, plan::Group group) {
-  switch (group) {
-    case plan::Group::vision:
-      return kind == RowKind::vision || kind == RowKind::vision_high_res;
-    case plan::Group::vision_high_res:
-      return kind == RowKind::vision_high_res;
-    case plan::Group::text:
-      return kind == RowKind::text;
-    case plan::Group::padding:
-      return kind == RowKind::padding;
-    case plan::Group::all:
-      return kind != RowKind::padding;
-  }
-  return false;
-}
 
 Tensor gate_weights(const plan::Gate& gate, const Tensor& logits) {
   Tensor normed = logits;

@@ -10,8 +10,8 @@ namespace lithe::routing {
 using AttentionScores = std::vector<std::optional<Tensor>>;
 
 /// Turns the plan of every sequence into row sets for one layer.  hidden: [rows, hidden], the layer's input.
-/// Rules apply in order; a row is governed by the first rule whose group holds it; a share is of the group's rows alive
-/// at entry. Throws Error{bad_request} with the layer's number for a rule that cannot be met.
+/// What a rule means for rows is in plan/rows.h. Throws Error{bad_request} with the layer's number for a rule that
+/// cannot be met.
 RowSets resolve(const Batch& batch, const Block& block, const std::string& stream, int64_t layer, const Tensor& hidden,
                 const AttentionScores& scores);
 

@@ -8,6 +8,8 @@
 namespace lithe::routing {
 namespace {
 
+using plan::Scope;
+
 constexpr Selector kSelectors[] = {
     {"router", Scope::group, choose_by_router},         {"random", Scope::group, choose_at_random},
     {"uniform", Scope::group, choose_uniformly},        {"attention", Scope::prompt, choose_by_attention},
@@ -22,10 +24,10 @@ const Selector* find_selector(const std::string& name) {
   return found == std::end(kSelectors) ? nullptr : found;
 }
 
-std::vector<std::string> selector_names() {
-  std::vector<std::string> names;
-  for (const Selector& selector : kSelectors) names.emplace_back(selector.name);
-  return names;
+std::vector<plan::SelectorFacts> selector_facts() {
+  std::vector<plan::SelectorFacts> facts;
+  for (const Selector& selector : kSelectors) facts.push_back({selector.name, selector.scope});
+  return facts;
 }
 
 std::vector<int64_t> highest(const Tensor& scores, int64_t keep) {

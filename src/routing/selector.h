@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "plan/facts.h"
+
 namespace lithe::routing {
 
 using at::Tensor;
@@ -23,20 +25,18 @@ struct Candidates {
   std::optional<Tensor> attention;  ///< [group] what the last prompt row gave to these rows in the attention before
 };
 
-/// What a selector must see to decide; chunked prefill never splits it.
-enum class Scope { row, group, prompt };
-
 struct Selector {
   const char* name;
-  Scope scope;
+  plan::Scope scope;
   /// Indices into `rows`, ascending, `keep` of them. Among equals the lowest row wins.
   std::vector<int64_t> (*choose)(const Candidates&);
 };
 
-/// By name; null when there is none. The catalogue is a plain table in selector.cpp: a new selector is one file and one
+/// By name; null if there is none. The catalogue is a plain table in selector.cpp: a new selector is one file and one
 /// line there.
 const Selector* find_selector(const std::string& name);
-std::vector<std::string> selector_names();
+/// The catalogue without its functions.
+std::vector<plan::SelectorFacts> selector_facts();
 
 std::vector<int64_t> choose_by_router(const Candidates&);
 std::vector<int64_t> choose_at_random(const Candidates&);

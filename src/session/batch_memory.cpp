@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "session/cache_bound.h"
+#include "plan/cache_bound.h"
 
 namespace lithe::session {
 namespace {
@@ -17,7 +17,7 @@ int64_t cache_bytes(const models::Model& model, const plan::Plan& plan, const Pr
   const models::DecoderConfig& config = model.decoder.config;
   const int64_t row_bytes = 2 * config.kv_heads * config.head_dim * kFloat;
   int64_t total = 0, largest = 0;
-  const std::vector<int64_t> rows = most_rows_cached(plan, config.layers, prompt.kinds);
+  const std::vector<int64_t> rows = plan::most_rows_cached(plan, config.layers, prompt.kinds);
   for (int64_t layer = 0; layer < config.layers; ++layer) {
     const plan::LayerPlan* entry = plan.find("decoder", layer);
     if (entry && !entry->self_attention) continue;

@@ -6,10 +6,10 @@
 #include <iterator>
 
 #include "base/clock.h"
+#include "plan/reuse.h"
 #include "plan/validate.h"
 #include "session/answering.h"
 #include "session/errors.h"
-#include "session/reuse.h"
 #include "session/watch.h"
 
 namespace lithe::session {
@@ -164,19 +164,20 @@ class Chat::Impl {
   }
 
   /// `dynamic` turns all keys of a prompt by an angle that depends on its length, once that is past the pre-training.
-  bool turned_by_length(const Turns& turns) const {
+  bool turned_by_length(const plan::Turns& turns) const {
     const ops::RopeConfig& rope = model_.decoder.config.rope;
     const auto longest = static_cast<int64_t>(std::max(turns.held.size(), turns.prompt.size()));
     return rope.scaling == ops::RopeConfig::Scaling::dynamic && longest > rope.original_positions;
   }
 
   Generation cut_back(const PromptRows& prompt) {
-    const Turns turns{.held = held_->kinds,
-                      .held_prompt = held_->prompt_rows,
-                      .prompt = prompt.kinds,
-                      .equal = equal_rows(held_->ids, prompt.ids, encoded_)};
+    const plan::Turns turns{.held = held_->kinds,
+                            .held_prompt = held_->prompt_rows,
+                            .prompt = prompt.kinds,
+                            .equal = equal_rows(held_->ids, prompt.ids, encoded_),
+                            .adapters_read_prompt = routing::read_whole_prompt(model_.decoder.blocks)};
     Generation generation = std::move(held_->generation);
-    generation.keep(turned_by_length(turns) ? 0 : reusable_rows(*plan_, model_.decoder.blocks, turns));
+    generation.keep(turned_by_length(turns) ? 0 : plan::reusable_rows(*plan_, model_.facts, turns));
     held_.reset();
     return generation;
   }

@@ -42,7 +42,7 @@ class Generation {
   /// Forgets all rows behind a mark: a pass that failed, or that is to be timed again.
   void rewind(const Mark& mark);
   /// Forgets all rows from this position on, in every layer. What a rule or adapter may look at is the caller's
-  /// business (session/reuse.h).
+  /// business (plan/reuse.h).
   void keep(int64_t rows);
 
   /// What every layer holds, and froze over the prompt.

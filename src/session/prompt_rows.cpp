@@ -60,7 +60,7 @@ void flush_text(const models::Model& model, std::vector<int64_t>& pending, Promp
 
 int64_t PromptRows::vision_rows() const {
   return std::count_if(kinds.begin(), kinds.end(),
-                       [](routing::RowKind kind) { return routing::belongs(kind, plan::Group::vision); });
+                       [](routing::RowKind kind) { return plan::belongs(kind, plan::Group::vision); });
 }
 
 PromptTooLong::PromptTooLong(int64_t rows, int64_t longest)

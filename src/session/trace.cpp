@@ -71,9 +71,7 @@ class LayerRecorder {
 /// Whether a rule of the plan governs rows of this kind somewhere in the decoder.
 bool may_be_skipped(const plan::Plan& plan, routing::RowKind kind) {
   return std::any_of(plan.layers.begin(), plan.layers.end(), [kind](const plan::LayerPlan& layer) {
-    return layer.stream == "decoder" &&
-           std::any_of(layer.rules.begin(), layer.rules.end(),
-                       [kind](const plan::Rule& rule) { return routing::belongs(kind, rule.group); });
+    return layer.stream == "decoder" && plan::governing_rule(layer, kind) != nullptr;
   });
 }
 

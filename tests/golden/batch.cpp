@@ -89,7 +89,7 @@ void compare(const std::string& name, const io::TensorView& expected, const Pack
     Rows mask(sequences.size());
     for (std::size_t s = 0; s < sequences.size(); ++s) {
       for (const routing::RowKind kind : sequences[s].kinds) {
-        mask[s].push_back(routing::belongs(kind, routed_group(model.plan)) ? 1 : 0);
+        mask[s].push_back(plan::belongs(kind, routed_group(model.plan)) ? 1 : 0);
       }
     }
     check.integers(name, integers_of(expected), padded(mask, columns, 0));

@@ -43,7 +43,6 @@ class EasRun {
     const Tensor rows = models::tensor_over(golden_.expected.tensors.at("spliced.embeds"));
     const std::vector<int64_t> real = integers_of(golden_.expected.tensors.at("spliced.attention_mask"));
     const int64_t batch = rows.size(0), columns = rows.size(1), layers = session_.facts().layers;
-    const plan::Plan plan = with_padding(layers);
     std::vector<std::vector<Tensor>> last(static_cast<size_t>(layers));
     std::vector<Tensor> logits;
     for (int64_t s = 0; s < batch; ++s) {
@@ -53,7 +52,7 @@ class EasRun {
         kinds.push_back(is_real ? routing::RowKind::text : routing::RowKind::padding);
       }
       const Tensor out = session_.model().decoder.forward(
-          batch_of({.plan = &plan}, std::move(kinds)), rows[s], [&](const routing::LayerReport& report) {
+          batch_of({.plan = &session_.plan()}, std::move(kinds)), rows[s], [&](const routing::LayerReport& report) {
             last[static_cast<size_t>(report.layer)].push_back(report.hidden.clone());
           });
       logits.push_back(session_.model().decoder.logits(out));
@@ -72,19 +71,6 @@ class EasRun {
   }
 
  private:
-  /// The model's plan; pad rows run and are seen by nobody, as published code has it.
-  plan::Plan with_padding(int64_t layers) const {
-    plan::Plan plan{.name = "published evaluation"};
-    for (int64_t layer = 0; layer < layers; ++layer) {
-      const plan::LayerPlan* entry = session_.plan().find("decoder", layer);
-      plan.layers.push_back(entry ? *entry : plan::LayerPlan{.layer = layer});
-      plan::Rule rule{.group = plan::Group::padding, .keep_count = 0, .by = "uniform"};
-      rule.others = {.query = true, .key_value = false, .cache = false, .feed_forward = true};
-      plan.layers.back().rules = {rule};
-    }
-    return plan;
-  }
-
   /// Cross entropy of each next token, mean over the labels that count.  logits: [batch, columns, vocab]
   Tensor loss(const Tensor& logits) const {
     const std::vector<int64_t> labels = integers_of(golden_.expected.tensors.at("spliced.labels"));

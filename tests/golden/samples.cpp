@@ -215,7 +215,7 @@ bool check_changed(SampleRun& run, Check& check, const std::string& name, const 
     std::vector<int64_t> actual;
     const session::PromptRows prompt = session::build_prompt(run.model(), run.request(i));
     for (const routing::RowKind kind : prompt.kinds) {
-      actual.push_back(routing::belongs(kind, routed_group(changed.model().plan)) ? 1 : 0);
+      actual.push_back(plan::belongs(kind, routed_group(changed.model().plan)) ? 1 : 0);
     }
     check.integers(name, integers_of(expected), actual);
   } else {

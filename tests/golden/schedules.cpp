@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include "golden/cases.h"
-#include "plan/plan.h"
+#include "plan/rows.h"
 #include "plan/schedule.h"
 
 namespace lithe::golden {

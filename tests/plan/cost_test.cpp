@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "plan/parse.h"
+#include "plan/rows.h"
 #include "random_plan.h"
 #include "refusal.h"
 

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "plan/parse.h"
+#include "plan/rows.h"
 #include "refusal.h"
 
 namespace lithe::plan {

@@ -128,25 +128,10 @@ class Meter : public ::testing::Test {
     kinds_[8] = kinds_[9] = RowKind::padding;
   }
 
-  /// As published code treats padding: its rows run, but offer no keys.
-  plan::Plan with_padding(plan::Plan plan) const {
-    plan::Rule padding = rule(0.0, "uniform", {true, false, false, true});
-    padding.group = plan::Group::padding;
-    plan::Plan result;
-    for (int64_t layer = 0; layer < 2; ++layer) {
-      const plan::LayerPlan* entry = plan.find("text", layer);
-      plan::LayerPlan own = entry ? *entry : plan::LayerPlan{.stream = "text", .layer = layer};
-      own.rules.push_back(padding);
-      result.layers.push_back(own);
-    }
-    return result;
-  }
-
   void expect_equals_plain(const plan::Plan& text_plan, const plan::Plan& image_plan) {
-    const plan::Plan padded = with_padding(text_plan);
     Tensor xt = text0_, xi = image0_;
     const Positions text_offsets{0, 5, 10}, image_offsets{0, 4, 7};
-    Executor text({.sequences = {{.plan = &padded}, {.plan = &padded}},
+    Executor text({.sequences = {{.plan = &text_plan}, {.plan = &text_plan}},
                    .offsets = text_offsets,
                    .positions = {0, 1, 2, 3, 4, 0, 1, 2, 3, 4},
                    .kinds = kinds_},

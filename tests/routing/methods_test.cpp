@@ -1,4 +1,4 @@
-#include "plan/plan.h"
+#include "plan/rows.h"
 #include "routing/twin.h"
 
 // Every published rule as a plan over the one executor, against the masked twin: values, gradients, caches, decode.
@@ -156,25 +156,41 @@ TEST(Methods, AWindowGoesByOriginalPosition) {
 }
 
 TEST(Methods, ThePadRowsOfPublishedBatches) {
-  // Rows of the group `padding` run as published code runs them, but real rows never see them.
-  Rule padding = rule(0.0, "uniform", {true, false, false, true});
-  padding.group = Group::padding;
+  // Pad rows run as published code runs them, and no row sees them.
   Dice dice(25);
   const std::vector<Block> blocks = random_blocks(dice, kShape);
   Prompt padded = random_prompt(dice, kShape, kinds_of(2, 5, 3));
   for (const size_t row : {size_t{0}, size_t{9}}) padded.kinds[row] = RowKind::padding;
-  padded.plan = everywhere(padding);
-  expect_equals_twin(blocks, kShape, {padded}, "padded");
-
   Prompt bare = padded;
   bare.x = padded.x.narrow(0, 1, 8);
   bare.positions.assign(padded.positions.begin() + 1, padded.positions.begin() + 9);
   bare.kinds.assign(padded.kinds.begin() + 1, padded.kinds.begin() + 9);
   bare.prompt_rows = 8;
-  bare.plan = {};
+  for (const Plan& plan : {Plan{}, everywhere(rule(0.4, "uniform", kNothing), 1)}) {
+    padded.plan = bare.plan = plan;
+    expect_equals_twin(blocks, kShape, {padded}, "padded");
+    const at::NoGradGuard no_gradient;
+    const Tensor with = run_all(blocks, kShape, {padded}).hidden.narrow(0, 1, 8);
+    test::expect_close(with, run_all(blocks, kShape, {bare}).hidden, 1e-9, "real rows do not notice");
+  }
+}
+
+TEST(Methods, ARuleMayShowPadding) {
+  Rule seen = rule(1.0, "uniform", kNothing), half = rule(0.5, "uniform", {true, false, false, true});
+  seen.group = half.group = Group::padding;
+  Dice dice(28);
+  const std::vector<Block> blocks = random_blocks(dice, kShape);
+  Prompt padded = random_prompt(dice, kShape, kinds_of(2, 5, 3)), all_text = padded;
+  for (const size_t row : {size_t{0}, size_t{1}, size_t{2}}) padded.kinds[row] = RowKind::padding;
+  padded.plan = everywhere(seen);
+  expect_equals_twin(blocks, kShape, {padded}, "seen");
+  padded.plan = everywhere(half, 2);
+  expect_equals_twin(blocks, kShape, {padded}, "half of it seen");
+
+  padded.plan = everywhere(seen);
   const at::NoGradGuard no_gradient;
-  const Tensor with = run_all(blocks, kShape, {padded}).hidden.narrow(0, 1, 8);
-  test::expect_close(with, run_all(blocks, kShape, {bare}).hidden, 1e-9, "real rows do not notice");
+  test::expect_close(run_all(blocks, kShape, {padded}).hidden, run_all(blocks, kShape, {all_text}).hidden, 1e-9,
+                     "padding that is kept is like any row");
 }
 
 TEST(Methods, SequencesUnderSeveralPlansAtOnce) {

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "ops/tensor_support.h"
-#include "plan/plan.h"
+#include "plan/rows.h"
 
 namespace lithe::routing {
 namespace {
@@ -37,7 +37,7 @@ TEST(Highest, PutsNaNLast) {
 }
 
 TEST(Selectors, AreFoundByName) {
-  for (const std::string& name : selector_names()) EXPECT_NE(find_selector(name), nullptr) << name;
+  for (const plan::SelectorFacts& known : selector_facts()) EXPECT_NE(find_selector(known.name), nullptr) << known.name;
   EXPECT_EQ(find_selector("nobody"), nullptr);
 }
 

@@ -70,6 +70,10 @@ class Twin {
 
   void layer(const Block& block, int64_t layer) {
     rows_.assign(count(), {});
+    for (size_t i = 0; i < count(); ++i) {  // no row sees padding, unless a rule says so
+      plan::Switches& runs = rows_[i].runs;
+      runs.key_value = runs.cache = prompt_.kinds[i] != RowKind::padding;
+    }
     weight_ = at::full({prompt_.rows()}, 1.0, at::kDouble);
     const plan::LayerPlan* entry = prompt_.plan.find("decoder", layer);
     if (entry) {
@@ -124,6 +128,7 @@ class Twin {
     for (const int64_t i : choose(rule, block, layer, group, std::clamp<int64_t>(wanted, 0, n)))
       chosen[static_cast<size_t>(group[static_cast<size_t>(i)])] = true;
     for (const int64_t i : group) {
+      rows_[static_cast<size_t>(i)].runs = plan::Switches{};
       if (chosen[static_cast<size_t>(i)]) continue;
       rows_[static_cast<size_t>(i)].runs = rule.others;
       rows_[static_cast<size_t>(i)].leaves = !rule.others_return;

@@ -5,6 +5,7 @@
 
 #include "image/decode.h"
 #include "plan/parse.h"
+#include "plan/rows.h"
 #include "session/session.h"
 
 namespace lithe::session {

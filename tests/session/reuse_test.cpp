@@ -1,4 +1,4 @@
-#include "session/reuse.h"
+#include "plan/reuse.h"
 
 #include <ATen/ops/cat.h>
 #include <c10/core/InferenceMode.h>
@@ -20,7 +20,6 @@ using test::expect_close;
 using Kinds = std::vector<RowKind>;
 
 constexpr int64_t kLayers = 4;
-constexpr plan::Switches kNothing{false, false, false, false};
 
 /// A tiny model with random float64 weights, of which only the decoder is there.
 models::Model tiny_model(uint64_t seed, std::optional<int64_t> window, const std::map<int64_t, models::EasLayer>& eas) {
@@ -39,110 +38,15 @@ models::Model tiny_model(uint64_t seed, std::optional<int64_t> window, const std
   return model;
 }
 
-plan::Rule rule(plan::Group group, double share, const std::string& by, plan::Switches others = kNothing) {
-  return {.group = group, .keep_share = share, .by = by, .others = others};
-}
-
-plan::Plan plan_with(const plan::Rule& rule) {
-  return {.name = "one rule", .layers = {{.layer = 2, .rules = {rule}}}};
-}
-
-/// "ttvvht": a letter a row.
-Kinds kinds(const std::string& letters) {
-  Kinds rows;
-  for (const char letter : letters) {
-    rows.push_back(letter == 'v' ? RowKind::vision : letter == 'h' ? RowKind::vision_high_res : RowKind::text);
-  }
-  return rows;
-}
-
-/// held: prompt and, behind the stroke, decoded rows.
-int64_t reused(const plan::Plan& plan, std::string held, const std::string& prompt, int64_t equal) {
-  const auto stroke = static_cast<int64_t>(held.find('|'));
-  held.erase(static_cast<size_t>(stroke), 1);
-  const Kinds before = kinds(held), after = kinds(prompt);
-  return reusable_rows(plan, {}, {.held = before, .held_prompt = stroke, .prompt = after, .equal = equal});
-}
-
-TEST(Reuse, DenseKeepsWhatIsEqual) {
-  EXPECT_EQ(reused({}, "ttvvtt|tt", "ttvvttttttt", 8), 8);
-  EXPECT_EQ(reused({}, "ttvvtt|tt", "ttvvttttttt", 5), 5);
-  EXPECT_EQ(reused({}, "ttvvtt|tt", "ttvvtttt", 8), 7) << "the last row gives the logits";
-  EXPECT_EQ(reused({}, "tt|", "vv", 0), 0);
-}
-
-TEST(Reuse, AChoiceStaysWhileItsGroupIsTheSame) {
-  for (const char* by : {"router", "random", "uniform", "similarity"}) {
-    const plan::Plan plan = plan_with(rule(plan::Group::vision, 0.5, by));
-    EXPECT_EQ(reused(plan, "ttvvtt|tt", "ttvvttttttt", 8), 8) << by;
-    EXPECT_EQ(reused(plan, "ttvvtt|tt", "ttvvttttvvt", 8), 2) << by << ": a further picture";
-    EXPECT_EQ(reused(plan, "ttvvttvv|tt", "ttvvtttttt", 5), 2) << by << ": a picture less";
-    EXPECT_EQ(reused(plan, "tttt|tt", "ttttttvvt", 6), 6) << by << ": the first picture";
-  }
-}
-
-TEST(Reuse, AChoiceAmongTextTakesDecodedRowsIn) {
-  EXPECT_EQ(reused(plan_with(rule(plan::Group::text, 0.5, "similarity")), "vvtt|tt", "vvttttt", 6), 2);
-  EXPECT_EQ(reused(plan_with(rule(plan::Group::all, 0.5, "similarity")), "vvtt|tt", "vvttttt", 6), 0);
-}
-
-TEST(Reuse, AttentionOfTheLastRowChoosesAnew) {
-  const plan::Plan fastv = plan_with(rule(plan::Group::vision, 0.5, "attention"));
-  EXPECT_EQ(reused(fastv, "ttvvtt|tt", "ttvvttttttt", 8), 2);
-  EXPECT_EQ(reused(fastv, "tttt|tt", "tttttttt", 6), 6) << "nothing to choose from";
-  plan::Plan silent = fastv;
-  silent.layers.insert(silent.layers.begin(),
-                       {.layer = 1, .rules = {rule(plan::Group::text, 0.0, "uniform", {false, true, true, true})}});
-  EXPECT_EQ(reused(silent, "ttvvtt|tt", "ttvvttttttt", 8), 0) << "the last row does not ask";
-}
-
-TEST(Reuse, RowsTreatedAlikeAreParted) {
-  const plan::Switches frozen{false, true, true, false};
-  EXPECT_EQ(reused(plan_with(rule(plan::Group::vision, 0.0, "uniform", frozen)), "tvtt|tt", "tvttttvt", 6), 6);
-  EXPECT_EQ(reused(plan_with(rule(plan::Group::text, 0.0, "uniform", frozen)), "tvtt|tt", "tvttttvt", 6), 4);
-  plan::Rule gated = rule(plan::Group::all, 1.0, "router");
-  EXPECT_EQ(reused(plan_with(gated), "tvtt|tt", "tvttttvt", 6), 6) << "keeps everything, weighs nothing";
-  gated.gate = plan::Gate{};
-  EXPECT_EQ(reused(plan_with(gated), "tvtt|tt", "tvttttvt", 6), 4) << "decoded rows have no weight";
-  gated.gate->norm = plan::WeightNorm::softmax;
-  EXPECT_EQ(reused(plan_with(gated), "tvtt|tt", "tvttttvt", 6), 0) << "a weight is a share of the whole group";
-}
-
-TEST(Reuse, UncachedKeysAreSeenByTheirOwnPromptOnly) {
-  const plan::Switches uncached{true, true, false, true};
-  EXPECT_EQ(reused(plan_with(rule(plan::Group::vision, 0.5, "uniform", uncached)), "tvvtt|t", "tvvttttt", 6), 1);
-  EXPECT_EQ(reused(plan_with(rule(plan::Group::vision, 0.0, "uniform", uncached)), "tvvtt|t", "tvvttttt", 6), 1);
-}
-
-TEST(Reuse, ACutForOneRulePartsAnothersGroup) {
-  plan::Plan plan = plan_with(rule(plan::Group::vision, 0.5, "uniform"));
-  plan.layers.push_back({.layer = 3, .rules = {rule(plan::Group::vision_high_res, 0.5, "attention")}});
-  EXPECT_EQ(reused(plan, "tvvhhtt|t", "tvvhhtttt", 8), 1);
-}
-
-TEST(Reuse, AnEarlierRuleOwnsItsRows) {
-  plan::Plan plan = plan_with(rule(plan::Group::vision, 1.0, "uniform"));
-  plan.layers[0].rules.push_back(rule(plan::Group::all, 0.5, "similarity"));
-  EXPECT_EQ(reused(plan, "vvttvv|t", "vvttvvttt", 7), 2) << "`all` governs the text alone";
-}
-
-TEST(Reuse, RulesOfTheTowerDoNotCount) {
-  plan::Plan plan = plan_with(rule(plan::Group::all, 0.5, "similarity"));
-  plan.layers[0].stream = "vision_tower";
-  EXPECT_EQ(reused(plan, "tvvtt|t", "tvvttttt", 6), 6);
-}
-
-TEST(Reuse, AdaptersOverThePromptKeepNothing) {
+TEST(Reuse, GatedAdaptersAndPiasReadTheWholePrompt) {
   const models::AdapterShape shape{.rank = 4};
   const std::map<int64_t, models::EasLayer> pia{{1, {.attention = false, .pia = shape}}};
   const std::map<int64_t, models::EasLayer> gated{{1, {.adapter = shape}}};
-  const Kinds before = kinds("tttt"), after = kinds("tttttt");
-  const Turns turns{.held = before, .held_prompt = 3, .prompt = after, .equal = 4};
-  EXPECT_EQ(reusable_rows({}, tiny_model(1, {}, pia).decoder.blocks, turns), 0);
+  EXPECT_TRUE(routing::read_whole_prompt(tiny_model(1, {}, pia).decoder.blocks));
   models::Model model = tiny_model(1, {}, gated);
-  EXPECT_EQ(reusable_rows({}, model.decoder.blocks, turns), 0);
+  EXPECT_TRUE(routing::read_whole_prompt(model.decoder.blocks));
   model.decoder.blocks[1].sites[0].adapter->gate.reset();
-  EXPECT_EQ(reusable_rows({}, model.decoder.blocks, turns), 4);
+  EXPECT_FALSE(routing::read_whole_prompt(model.decoder.blocks));
 }
 
 /// A conversation without text: rows of numbers, and which kind each is.
@@ -190,8 +94,13 @@ int64_t expect_turns_equal_fresh_runs(const models::Model& model, const plan::Pl
       rows.add(dice, RowKind::vision_high_res, dice.below(6));
     }
     rows.add(dice, RowKind::text, 1 + dice.below(3));
-    const int64_t keep = reusable_rows(
-        plan, model.decoder.blocks, {.held = held, .held_prompt = held_prompt, .prompt = rows.kinds, .equal = equal});
+    const int64_t keep =
+        plan::reusable_rows(plan, model.facts,
+                            {.held = held,
+                             .held_prompt = held_prompt,
+                             .prompt = rows.kinds,
+                             .equal = equal,
+                             .adapters_read_prompt = routing::read_whole_prompt(model.decoder.blocks)});
     stayed += keep;
     chat.keep(keep);
     Generation fresh(model, owned);

@@ -1,4 +1,4 @@
-#include "plan/plan.h"
+#include "plan/rows.h"
 #include "routing/selector.h"
 
 namespace lithe::routing {

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "plan/plan.h"
+
+/// What a rule means for rows. Whoever runs, counts, bounds or reuses rows asks here.
+namespace lithe::plan {
+
+/// What a row holds.
+enum class RowKind : uint8_t { text, vision, vision_high_res, padding };
+constexpr std::array<RowKind, 4> kRowKinds = {RowKind::text, RowKind::vision, RowKind::vision_high_res,
+                                              RowKind::padding};
+
+/// Whether a group holds rows of this kind. `all` means every real row: padding is only in `padding`.
+bool belongs(RowKind kind, Group group);
+
+/// The rule that governs the prompt rows of this kind in a layer: the first whose group holds them. Null: none does.
+const Rule* governing_rule(const LayerPlan& layer, RowKind kind);
+
+/// What a row computes that no rule governs: everything. Padding offers no key and is not cached.
+Switches ungoverned(RowKind kind);
+
+/// k = trunc(float32(n) * float32(share)), both and the product in float32 as in the published code; clamped to [0, n].
+int64_t kept_rows(const Rule& rule, int64_t rows_in_group);
+
+/// Every row that the rule governs is kept, however many there are; or none is.
+bool keeps_all(const Rule& rule);
+bool keeps_none(const Rule& rule);
+
+/// The rows that the selector `uniform` keeps: k of n, evenly spread, ascending; row j is floor((2 j + 1) n / (2 k)).
+std::vector<int64_t> spread_rows(int64_t n, int64_t k);
+
+}  // namespace lithe::plan
