@@ -202,10 +202,11 @@ typedef struct lithe_batch_options {
   int64_t bytes;        /* of memory beside the weights; 0: half of what is free */
   int (*on_text)(size_t question, const char* piece, size_t size, void* user); /* as lithe_on_text; may be NULL */
   void* user;
-  lithe_cancel* cancel; /* ends all that is not answered yet; may be NULL */
+  lithe_cancel* cancel;         /* ends all that is not answered yet; may be NULL */
+  lithe_cancel* const* cancels; /* NULL, or one for each question, which ends that answer alone and may be NULL */
 } lithe_batch_options;
 #define LITHE_BATCH_OPTIONS_INIT \
-  { sizeof(lithe_batch_options), 16, 4096, 0, NULL, NULL, NULL }
+  { sizeof(lithe_batch_options), 16, 4096, 0, NULL, NULL, NULL, NULL }
 
 /* Answers several questions together, which is faster than one after another. What is wrong with one question is its
  * own outcome. options may be NULL. */

@@ -107,6 +107,8 @@ struct BatchOptions {
   std::int64_t prefill_rows = 4096;   ///< Rows of prompts that join at a time, at most; one prompt may be longer.
   std::optional<std::int64_t> bytes;  ///< Of memory beside the weights; absent: half of what is free.
   std::stop_token cancel;             ///< Ends all that is not answered yet.
+  /// One for each question, or none at all: each ends its own answer, from any thread, and the others go on.
+  std::vector<std::stop_token> cancels;
   /// As OnText, with the index of the question.
   std::function<bool(std::size_t question, std::string_view piece)> on_text;
 };

@@ -1,8 +1,13 @@
 #include "api/ask_all.h"
 
+#include <functional>
+#include <memory>
+#include <stop_token>
+
 #include "api/answer.h"
 #include "api/guard.h"
 #include "api/question.h"
+#include "base/error.h"
 #include "session/batch.h"
 
 namespace lithe::api {
@@ -28,9 +33,12 @@ class Batch {
         builder_(session),
         run_(session, {.sequences = options.at_a_time, .prefill_rows = options.prefill_rows, .bytes = options.bytes}),
         outcomes_(questions.size()),
-        callback_threw_(questions.size(), false) {}
+        callback_threw_(questions.size(), false),
+        cancels_(questions.size()) {}
 
   std::vector<Outcome> run() {
+    require(options_.cancels.empty() || options_.cancels.size() == questions_.size(), Fault::bad_request, "There are ",
+            options_.cancels.size(), " cancels for ", questions_.size(), " questions; give one for each, or none.");
     for (std::size_t next = 0; next < questions_.size() || !run_.idle();) {
       while (next < questions_.size() && run_.wants_more()) submit(next++);
       for (session::Outcome& outcome : run_.step()) take(outcome);
@@ -39,13 +47,19 @@ class Batch {
   }
 
  private:
+  using CancelsTicket = std::stop_callback<std::function<void()>>;
+
   void submit(std::size_t index) {
     try {
       session::Question question = given_question(questions_[index]);
       session::AnswerOptions how = builder_.options(question);
       how.cancel = options_.cancel;
       if (options_.on_text) how.on_text = [this, index](const std::string& piece) { return hear(index, piece); };
-      run_.submit(static_cast<int64_t>(index), builder_.request(std::move(question)), std::move(how));
+      const auto ticket = static_cast<int64_t>(index);
+      run_.submit(ticket, builder_.request(std::move(question)), std::move(how));
+      if (options_.cancels.empty()) return;
+      cancels_[index] =
+          std::make_unique<CancelsTicket>(options_.cancels[index], [this, ticket] { run_.cancel(ticket); });
     } catch (...) {
       outcomes_[index].failure = public_failure(std::current_exception(), false);
     }
@@ -72,6 +86,7 @@ class Batch {
   session::BatchRun run_;
   std::vector<Outcome> outcomes_;
   std::vector<bool> callback_threw_;
+  std::vector<std::unique_ptr<CancelsTicket>> cancels_;  // the last member: they reach the batch
 };
 
 }  // namespace

@@ -26,10 +26,16 @@ Ended ended(lithe::Outcome&& outcome) {
   return end;
 }
 
-lithe::BatchOptions batch_of(const lithe_batch_options& options) {
+std::stop_token token_of(const lithe_cancel* cancel) {
+  return cancel == nullptr ? std::stop_token() : cancel->source.get_token();
+}
+
+lithe::BatchOptions batch_of(const lithe_batch_options& options, size_t questions) {
   lithe::BatchOptions wanted{.at_a_time = options.at_a_time, .prefill_rows = options.prefill_rows};
   if (options.bytes != 0) wanted.bytes = options.bytes;
-  if (options.cancel != nullptr) wanted.cancel = options.cancel->source.get_token();
+  wanted.cancel = token_of(options.cancel);
+  for (size_t i = 0; options.cancels != nullptr && i < questions; ++i)
+    wanted.cancels.push_back(token_of(options.cancels[i]));
   if (options.on_text != nullptr) {
     wanted.on_text = [options](size_t question, std::string_view piece) {
       const std::string closed(piece);
@@ -62,7 +68,7 @@ lithe_status lithe_ask_all(lithe_model* model, const lithe_question* const* ques
       asked.push_back(given((&given(questions, "questions"))[i], "questions").question);
     const lithe_batch_options wanted = options_of(options, LITHE_BATCH_OPTIONS_INIT, "lithe_batch_options");
     auto made = std::make_unique<lithe_outcomes>();
-    for (lithe::Outcome& outcome : given(model, "model").model.ask_all(asked, batch_of(wanted)))
+    for (lithe::Outcome& outcome : given(model, "model").model.ask_all(asked, batch_of(wanted, count)))
       made->all.push_back(ended(std::move(outcome)));
     *outcomes = made.release();
   });

@@ -85,17 +85,24 @@ void time_rounds(session::Bench& bench, const plan::Plan& plan, const CompareOpt
                  : time_once(bench, dense, result.cost.dense_layers, options, prefill_ms, decode_ms);
   };
   for (int64_t round = -options.warm_up; round < options.rounds; ++round) {
-    if (options.on_progress) {
-      options.on_progress(round < 0 ? "warm-up" : fmt::format("round {} of {}", round + 1, options.rounds));
-    }
+    const auto tell = [&](const std::string& what) {
+      const std::string turn = round < 0 ? "warm-up" : fmt::format("round {} of {}", round + 1, options.rounds);
+      if (options.on_progress) options.on_progress(fmt::format("{}, {}", turn, what));
+    };
     if (round == 0) {
       forget(prefill);
       forget(decode);
       result.image_ms.clear();
     }
-    if (options.tiles > 0) result.image_ms.push_back(bench.encode_ms(options.tiles));
+    if (options.tiles > 0) {
+      tell("vision tower");
+      result.image_ms.push_back(bench.encode_ms(options.tiles));
+    }
+    tell(result.reference);
     const auto a = time_reference(prefill.reference, decode.reference);
+    tell(result.plan);
     const auto b = time_once(bench, plan, result.cost.layers, options, prefill.skipped, decode.skipped);
+    tell(result.reference + " again");
     time_reference(prefill.again, decode.again);
     result.reference_kv_bytes = a.bytes_held;
     result.plan_kv_bytes = b.bytes_held;

@@ -1,18 +1,19 @@
 #include "models/vision.h"
 
-#include <ATen/ops/empty.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/from_blob.h>
 
-#include <cstring>
 #include <utility>
 
 namespace lithe::models {
 namespace {
 
-/// -> [tiles, channels, height, width]
-Tensor tensor_of(const image::PixelValues& pixels) {
-  Tensor tensor = at::empty({pixels.tiles, pixels.channels, pixels.side, pixels.side}, at::kFloat);
-  std::memcpy(tensor.mutable_data_ptr<float>(), pixels.values.data(), pixels.values.size() * sizeof(float));
-  return tensor;
+/// The pixels as a tensor over their own memory, which it keeps.  -> [tiles, channels, height, width]
+Tensor tensor_of(const std::shared_ptr<const PreparedImage>& image) {
+  const image::PixelValues& pixels = image->pixels;
+  return at::from_blob(
+      const_cast<float*>(pixels.values.data()), {pixels.tiles, pixels.channels, pixels.side, pixels.side},
+      [image](void*) {}, at::TensorOptions(at::kFloat));
 }
 
 }  // namespace
@@ -23,16 +24,34 @@ PreparedImage Vision::prepare(const image::Image& picture, int64_t pictures) con
   return image;
 }
 
-ImageRows Vision::encode(PreparedImage prepared, const plan::Plan* plan, const routing::Observer& observer) const {
-  ImageRows image;
-  image.pixels = tensor_of(prepared.pixels);
-  image.features = tower.features(image.pixels.to(tower.positions.device()), plan, observer);
-  const int64_t tiles = image.features.size(0), tokens = image.features.size(1);
-  const Tensor projected = projector(image.features.view({tiles * tokens, tower.config.width}));
-  image.projected = projected.view({tiles, tokens, projected.size(1)});
-  static_cast<PackedRows&>(image) = pack(packing, tower.config, newline, prepared.views, image.projected);
-  image.views = std::move(prepared.views);
-  return image;
+ImageRows Vision::encode(PreparedImage image, const plan::Plan* plan, const routing::Observer& observer) const {
+  const TowerInput input{std::make_shared<const PreparedImage>(std::move(image)), plan};
+  return std::move(encode({&input, 1}, observer).front());
+}
+
+std::vector<ImageRows> Vision::encode(std::span<const TowerInput> pictures, const routing::Observer& observer) const {
+  std::vector<ImageRows> all;
+  std::vector<Tensor> pixels;
+  std::vector<const plan::Plan*> plans;  // of the tiles
+  for (const TowerInput& picture : pictures) {
+    pixels.push_back(tensor_of(picture.image));
+    plans.insert(plans.end(), static_cast<size_t>(picture.image->pixels.tiles), picture.plan);
+  }
+  const Tensor together = pixels.size() == 1 ? pixels.front() : at::cat(pixels);  // [tiles of all, 3, height, width]
+  const Tensor features = tower.features(together.to(tower.positions.device()), plans, observer);
+  const int64_t tokens = features.size(1);
+  const Tensor projected = projector(features.flatten(0, 1)).unflatten(0, {features.size(0), tokens});
+  int64_t first = 0;
+  for (size_t i = 0; i < pictures.size(); ++i) {
+    const int64_t tiles = pixels[i].size(0);
+    ImageRows rows{.image = pictures[i].image, .pixels = pixels[i]};
+    rows.features = features.narrow(0, first, tiles);
+    rows.projected = projected.narrow(0, first, tiles);
+    static_cast<PackedRows&>(rows) = pack(packing, tower.config, newline, rows.views(), rows.projected);
+    all.push_back(std::move(rows));
+    first += tiles;
+  }
+  return all;
 }
 
 void visit(Vision& vision, const WeightVisitor& visitor) {

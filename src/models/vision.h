@@ -3,7 +3,10 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <span>
+#include <vector>
 
 #include "image/image.h"
 #include "image/preprocess.h"
@@ -20,12 +23,20 @@ struct PreparedImage {
   image::PixelValues pixels;
 };
 
+/// A picture on its way through the tower, and the plan that governs the tower for it; null: dense.
+struct TowerInput {
+  std::shared_ptr<const PreparedImage> image;
+  const plan::Plan* plan = nullptr;
+};
+
 /// One picture as rows of the prompt.
 struct ImageRows : PackedRows {
-  image::Views views;  ///< What the tower saw, for heat maps.
-  Tensor pixels;       ///< [tiles, 3, height, width]
-  Tensor features;     ///< [tiles, tokens, width] out of the tower
-  Tensor projected;    ///< [tiles, tokens, hidden]
+  std::shared_ptr<const PreparedImage> image;
+  Tensor pixels;     ///< [tiles, 3, height, width], the memory of `image`
+  Tensor features;   ///< [tiles, tokens, width] out of the tower
+  Tensor projected;  ///< [tiles, tokens, hidden]
+
+  const image::Views& views() const { return image->views; }  ///< What the tower saw, for heat maps.
 };
 
 /// Everything between a decoded picture and rows. Knows no decoder.
@@ -44,6 +55,8 @@ struct Vision {
 
   /// Tower, projector, packing. `plan` governs the tower; null: dense. `observer` is called after each layer.
   ImageRows encode(PreparedImage image, const plan::Plan* plan = nullptr, const routing::Observer& observer = {}) const;
+  /// The same of several pictures in one pass. Each gives the rows that it gives alone, up to rounding.
+  std::vector<ImageRows> encode(std::span<const TowerInput> pictures, const routing::Observer& observer = {}) const;
 };
 
 /// Every weight of the parts, by the names that their own visits give, and "image_newline".

@@ -9,17 +9,17 @@
 #include "session/answering.h"
 #include "session/batch_memory.h"
 #include "session/errors.h"
+#include "session/joining.h"
 #include "session/memory.h"
+#include "session/tickets.h"
+#include "session/waiting_requests.h"
 #include "session/watch.h"
 
 namespace lithe::session {
 namespace {
 
-struct Waiting {
-  int64_t ticket;
-  Request request;
-  AnswerOptions options;
-};
+constexpr int64_t kMostTiles = 8;  // in a pass of the vision tower
+constexpr int64_t kMostAhead = 4;  // requests that wait while all places are taken, so that their pictures are ready
 
 struct Member {
   int64_t ticket = 0;
@@ -28,13 +28,19 @@ struct Member {
   int64_t rows = 0;         // of the prompt
 };
 
-/// What was thrown in place of an answer.
-Outcome failed(int64_t ticket, std::exception_ptr thrown) {
-  return {ticket, {}, error_of(thrown), thrown};
-}
-
 Outcome cancelled(int64_t ticket) {
   return {ticket, {.stop = StopReason::cancelled}, std::nullopt, nullptr};
+}
+
+/// What was thrown in place of an answer.
+Outcome failed(int64_t ticket, const std::exception_ptr& thrown) {
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const Cancelled& end) {
+    return end.thrown ? failed(ticket, end.thrown) : cancelled(ticket);
+  } catch (...) {
+    return {ticket, {}, error_of(thrown), thrown};
+  }
 }
 
 /// Most bytes that the request's pictures take while they are decoded, one at a time.
@@ -49,7 +55,7 @@ int64_t decode_bytes(const Request& request) {
 class BatchRun::Impl {
  public:
   Impl(const models::Model& model, const BatchLimits& limits)
-      : model_(model), limits_(limits), bytes_(limits.bytes.value_or(memory_available() / 2)) {
+      : model_(model), limits_(limits), bytes_(limits.bytes.value_or(memory_available() / 2)), waiting_(model) {
     require(limits.sequences >= 1, Fault::bad_request, "the batch size is ", limits.sequences,
             ", it must be at least 1");
     require(limits.prefill_rows >= 1, Fault::bad_request, "the prompt tokens of a pass are ", limits.prefill_rows,
@@ -57,95 +63,129 @@ class BatchRun::Impl {
     require(bytes_ >= 1, Fault::bad_request, "the batch may use ", bytes_, " bytes, give it at least some mebibytes");
   }
 
-  void submit(Waiting waiting) { waiting_.push_back(std::move(waiting)); }
-
-  void cancel(int64_t ticket) {
-    const auto waits =
-        std::find_if(waiting_.begin(), waiting_.end(), [&](const Waiting& w) { return w.ticket == ticket; });
-    if (waits != waiting_.end()) {
-      waiting_.erase(waits);
-      cancelled_.push_back(cancelled(ticket));
-    }
-    if (next_ && next_->ticket == ticket) {
-      next_.reset();
-      cancelled_.push_back(cancelled(ticket));
-    }
-    for (Member& member : running_) {
-      if (member.ticket == ticket) member.answering->cancel();
-    }
+  void submit(int64_t ticket, Request request, AnswerOptions options) {
+    options.cancel = tickets_.open(ticket, options.cancel);
+    waiting_.push({.ticket = ticket, .request = std::move(request), .options = std::move(options)});
   }
+
+  void cancel(int64_t ticket) { tickets_.cancel(ticket); }
 
   bool wants_more() const {
-    return static_cast<int64_t>(running_.size() + waiting_.size()) + (next_ ? 1 : 0) < limits_.sequences;
+    return static_cast<int64_t>(running_.size() + ready_.size() + waiting_.size()) < limits_.sequences + kMostAhead;
   }
-  bool idle() const { return waiting_.empty() && !next_ && running_.empty() && cancelled_.empty(); }
+  bool idle() const { return waiting_.empty() && ready_.empty() && running_.empty(); }
 
   std::vector<Outcome> step() {
-    std::vector<Outcome> outcomes = std::exchange(cancelled_, {});
-    leave(outcomes);
+    std::vector<Outcome> outcomes;
+    leave_cancelled(outcomes);
     const size_t before = running_.size();
     admit(outcomes);
     if (!running_.empty()) run(before, outcomes);
-    leave(outcomes);
+    leave(running_, outcomes);
+    for (const Outcome& outcome : outcomes) tickets_.close(outcome.ticket);
     return outcomes;
   }
 
   BatchState state() const {
     BatchState state = state_;
-    state.waiting = static_cast<int64_t>(waiting_.size()) + (next_ ? 1 : 0);
+    state.waiting = static_cast<int64_t>(waiting_.size() + ready_.size());
     state.running = static_cast<int64_t>(running_.size());
     return state;
   }
 
  private:
-  /// Worst case of a pass: these caches, `rows` rows of `sequences` sequences and the embeddings of `prompt_rows` of
-  /// them, with the longest of all prompts ready beside it, or being made ready from a picture that takes `decode`
-  /// bytes.
-  int64_t worst_case(int64_t caches, int64_t prompt_rows, int64_t rows, int64_t sequences, int64_t decode = 0) const {
-    const models::DecoderConfig& config = model_.decoder.config;
-    const int64_t embeddings = (prompt_rows + longest_sequence(model_)) * config.hidden * int64_t{sizeof(float)};
-    return caches + embeddings + std::max(pass_bytes(model_, rows, sequences), encode_bytes(model_) + decode);
+  /// What is in memory, with `joining_rows` rows of prompts in the next pass, and one more member.
+  Load load(const Member* more, int64_t joining_rows) const {
+    Load load{.caches = more ? more->cache_bytes : 0,
+              .joining_rows = joining_rows,
+              .sequences = static_cast<int64_t>(running_.size()) + (more ? 1 : 0)};
+    for (const Member& member : running_) load.caches += member.cache_bytes;
+    for (const Member& member : ready_) load.ready_rows += member.rows;
+    return load;
   }
 
-  /// The same of what runs, with `prompt_rows` rows of prompts in the next pass, and one more member.
-  int64_t worst_case_with(const Member* more, int64_t prompt_rows, int64_t decode = 0) const {
-    int64_t caches = more ? more->cache_bytes : 0;
-    for (const Member& member : running_) caches += member.cache_bytes;
-    const auto sequences = static_cast<int64_t>(running_.size()) + (more ? 1 : 0);
-    return worst_case(caches, prompt_rows, prompt_rows + sequences, sequences, decode);
+  /// The first requests that wait, which are made ready together; at least one.
+  struct Cohort {
+    size_t count = 0;
+    int64_t pictures = 0, decode = 0;       // most bytes of one picture while it is decoded
+    int64_t least_rows = 0, most_rows = 0;  // of the prompts
+  };
+
+  Cohort with_next(Cohort cohort) {
+    const WaitingRequest& next = waiting_.at(cohort.count++);
+    if (next.refused) return cohort;
+    const auto pictures = static_cast<int64_t>(next.pictures()),
+               texts = static_cast<int64_t>(next.ids.size()) - pictures;
+    cohort.pictures += pictures;
+    cohort.decode = std::max(cohort.decode, decode_bytes(next.request));
+    cohort.least_rows += texts + pictures * least_rows(model_);
+    cohort.most_rows += std::min(longest_sequence(model_), texts + pictures * most_rows(model_));
+    return cohort;
   }
 
-  /// Makes the prompt of the request that came first, if its pictures can be decoded beside what runs.
-  bool prepare(int64_t joining_rows, std::vector<Outcome>& outcomes) {
-    while (!next_ && !waiting_.empty()) {
-      const int64_t decode = decode_bytes(waiting_.front().request);
-      const int64_t during = worst_case_with(nullptr, joining_rows, decode);
-      if (!running_.empty() && during > bytes_) return false;
-      const Waiting first = std::move(waiting_.front());
-      waiting_.pop_front();
-      try {
-        require(during <= bytes_, Fault::no_memory, "the request needs ", during,
-                " bytes to decode and encode its largest picture, and ", bytes_,
-                " may be used; use a smaller picture, or allow more memory.");
-        state_.peak_bytes_admitted = std::max(state_.peak_bytes_admitted, during);
-        next_ = member_of(first);
-      } catch (const Cancelled& end) {
-        outcomes.push_back(end.thrown ? failed(first.ticket, end.thrown) : cancelled(first.ticket));
-      } catch (...) {
-        outcomes.push_back(failed(first.ticket, std::current_exception()));
-      }
+  Cohort next_cohort(int64_t joining_rows) {
+    const Load now = load(nullptr, joining_rows);
+    const size_t most = std::min(waiting_.size(), static_cast<size_t>(limits_.sequences) - running_.size());
+    Cohort cohort = with_next({});
+    while (cohort.count < most) {
+      const Cohort more = with_next(cohort);
+      if (joining_rows + more.least_rows > limits_.prefill_rows) break;
+      if (tower_bytes(model_, now, more.most_rows, most_tiles(model_)) + more.decode > bytes_) break;
+      cohort = more;
     }
-    return next_.has_value();
+    return cohort;
   }
 
-  /// Encodes a request. Throws what it is refused for.
-  Member member_of(const Waiting& waiting) const {
-    Member member{.ticket = waiting.ticket,
-                  .answering = std::make_unique<Answering>(model_, waiting.request, waiting.options)};
+  /// Makes the prompts of the requests that came first, if their pictures can be decoded beside what runs.
+  bool prepare(int64_t joining_rows, std::vector<Outcome>& outcomes) {
+    while (ready_.empty() && !waiting_.empty()) {
+      const Cohort cohort = next_cohort(joining_rows);
+      const auto bytes_in_tower = [&](int64_t tiles) {
+        return tower_bytes(model_, load(nullptr, joining_rows), cohort.most_rows, tiles);
+      };
+      const int64_t fewest = most_tiles(model_);  // of one picture
+      const int64_t least = bytes_in_tower(fewest) + cohort.decode;
+      if (least > bytes_ && !running_.empty()) return false;
+      if (least > bytes_) {
+        refuse_first(least, outcomes);
+        continue;
+      }
+      int64_t tiles = std::max(fewest, std::min(kMostTiles, cohort.pictures * fewest));
+      while (tiles > fewest && bytes_in_tower(tiles) + cohort.decode > bytes_) --tiles;
+      const int64_t for_pictures = bytes_ - bytes_in_tower(tiles);
+      waiting_.give_up(for_pictures);
+      note_peak(bytes_in_tower(tiles) + std::max(cohort.decode, waiting_.picture_bytes()));
+      for (JoiningRequest& request : make_ready(model_, waiting_, cohort.count, tiles, for_pictures))
+        take(request, outcomes);
+    }
+    return !ready_.empty();
+  }
+
+  void refuse_first(int64_t bytes, std::vector<Outcome>& outcomes) {
+    const Error error(Fault::no_memory,
+                      concat("the request needs ", bytes, " bytes to decode and encode its largest picture, and ",
+                             bytes_, " may be used; use a smaller picture, or allow more memory."));
+    outcomes.push_back(failed(waiting_.pop().ticket, std::make_exception_ptr(error)));
+  }
+
+  void take(JoiningRequest& request, std::vector<Outcome>& outcomes) {
+    try {
+      if (request.failure) std::rethrow_exception(request.failure);
+      ready_.push_back(member_of(request));
+    } catch (...) {
+      outcomes.push_back(failed(request.ticket, std::current_exception()));
+    }
+  }
+
+  /// Throws what the request is refused for.
+  Member member_of(JoiningRequest& request) const {
+    Member member{.ticket = request.ticket,
+                  .answering = std::make_unique<Answering>(model_, std::move(*request.ready), request.options)};
     const Answering& answering = *member.answering;
     member.rows = answering.prompt().rows();
     member.cache_bytes = cache_bytes(model_, answering.plan(), answering.prompt(), answering.token_budget());
-    const int64_t alone = worst_case(member.cache_bytes, member.rows, member.rows + 1, 1);
+    const int64_t alone =
+        worst_case(model_, {.caches = member.cache_bytes, .joining_rows = member.rows, .sequences = 1});
     require(alone <= bytes_, Fault::no_memory, "the request needs ", alone, " bytes for ", member.rows,
             " prompt tokens and ", answering.token_budget(), " new tokens, but only ", bytes_,
             " may be used; ask for fewer tokens, a shorter prompt, or allow more memory.");
@@ -155,16 +195,20 @@ class BatchRun::Impl {
   void admit(std::vector<Outcome>& outcomes) {
     int64_t rows = 0;
     while (static_cast<int64_t>(running_.size()) < limits_.sequences && prepare(rows, outcomes)) {
-      const int64_t more = rows + next_->rows;
+      const int64_t more = rows + ready_.front().rows;
       if (rows > 0 && more > limits_.prefill_rows) break;
-      if (worst_case_with(&*next_, more) > bytes_) break;
+      if (worst_case(model_, load(&ready_.front(), more)) > bytes_) break;
       rows = more;
-      running_.push_back(std::move(*next_));
-      next_.reset();
+      running_.push_back(std::move(ready_.front()));
+      ready_.pop_front();
     }
-    state_.bytes_admitted = worst_case_with(nullptr, rows);
-    state_.peak_bytes_admitted = std::max(state_.peak_bytes_admitted, state_.bytes_admitted);
+    state_.bytes_admitted = worst_case(model_, load(nullptr, rows));
+    waiting_.give_up(bytes_ - state_.bytes_admitted);
+    waiting_.prepare_ahead(bytes_ - state_.bytes_admitted);
+    note_peak(state_.bytes_admitted + waiting_.picture_bytes());
   }
+
+  void note_peak(int64_t bytes) { state_.peak_bytes_admitted = std::max(state_.peak_bytes_admitted, bytes); }
 
   /// One pass over all. If it fails, those that just joined run alone, so that nobody fails for another's plan. If none
   /// joined, memory ran out, so everyone runs alone.
@@ -195,23 +239,36 @@ class BatchRun::Impl {
     state_.tokens += static_cast<int64_t>(answers.size());
   }
 
-  void leave(std::vector<Outcome>& outcomes) {
-    for (Member& member : running_) {
+  /// Ends what was cancelled since the last step.
+  void leave_cancelled(std::vector<Outcome>& outcomes) {
+    for (const int64_t ticket : waiting_.remove_cancelled()) outcomes.push_back(cancelled(ticket));
+    const auto end = [](const Member& member) {
+      if (member.answering->ended() && !member.answering->done()) member.answering->cancel();
+    };
+    std::for_each(ready_.begin(), ready_.end(), end);
+    std::for_each(running_.begin(), running_.end(), end);
+    leave(ready_, outcomes);
+    leave(running_, outcomes);
+  }
+
+  template <class Members>
+  static void leave(Members& members, std::vector<Outcome>& outcomes) {
+    for (Member& member : members) {
       if (!member.answering->done()) continue;
       const std::exception_ptr failure = member.answering->failure();
       outcomes.push_back(failure ? failed(member.ticket, failure)
                                  : Outcome{member.ticket, member.answering->take(), std::nullopt, nullptr});
     }
-    std::erase_if(running_, [](const Member& member) { return member.answering->done(); });
+    std::erase_if(members, [](const Member& member) { return member.answering->done(); });
   }
 
   const models::Model& model_;
   const BatchLimits limits_;
   const int64_t bytes_;
-  std::deque<Waiting> waiting_;
-  std::optional<Member> next_;  // its prompt is ready, and there was no room yet
+  Tickets tickets_;
+  WaitingRequests waiting_;
+  std::deque<Member> ready_;  // their prompts are ready, and there was no room yet
   std::vector<Member> running_;
-  std::vector<Outcome> cancelled_;  // before they ran
   BatchState state_;
 };
 
@@ -221,7 +278,7 @@ BatchRun::BatchRun(BatchRun&&) noexcept = default;
 BatchRun::~BatchRun() = default;
 
 void BatchRun::submit(int64_t ticket, Request request, AnswerOptions options) {
-  impl_->submit({ticket, std::move(request), std::move(options)});
+  impl_->submit(ticket, std::move(request), std::move(options));
 }
 void BatchRun::cancel(int64_t ticket) {
   impl_->cancel(ticket);

@@ -38,8 +38,9 @@ struct BatchState {
 /// Many requests through one model: every pass holds the next row of each running answer and the whole prompts of those
 /// that join; an answer leaves when it is done. Prompts, pictures, plans and kept rows may differ; every answer equals
 /// the answer alone, up to the rounding of float32. A request joins when its worst case fits beside the others', in the
-/// order in which they came; only then are its pictures decoded, one at a time (those that are given as pixels are the
-/// caller's memory). One thread owns it, and the session while it lives.
+/// order in which they came. Requests that join together share the passes of the vision tower. Threads of its own
+/// prepare the pictures of the next requests meanwhile, as far as that fits too. Pictures that are given as pixels are
+/// the caller's memory. One thread owns it, and the session while it lives.
 class BatchRun {
  public:
   /// Throws Error{bad_request} for limits below 1.
@@ -47,12 +48,13 @@ class BatchRun {
   BatchRun(BatchRun&&) noexcept;
   ~BatchRun();
 
-  /// Takes a request; its outcome carries `ticket`. Its `options.cancel` ends it from any thread, after the layer at
-  /// hand; the others then run that pass again.
+  /// Takes a request; its outcome carries `ticket`. Its `options.cancel` and cancel() end it after the layer at hand;
+  /// the others then run that pass again.
   void submit(int64_t ticket, Request request, AnswerOptions options = {});
-  /// Ends the request of this ticket, if it waits or runs; the next step() returns its outcome.
+  /// Ends the request of this ticket, if it waits or runs, and no other; the step() at hand, or the next, returns its
+  /// outcome. Any thread may call it.
   void cancel(int64_t ticket);
-  /// True while the next pass could hold more than was submitted.
+  /// True while places are free, or too few requests wait to keep the threads that prepare pictures busy.
   bool wants_more() const;
   /// Nothing waits or runs.
   bool idle() const;

@@ -11,6 +11,11 @@ constexpr int64_t kFloat = sizeof(float);
 // Panels of widened weights and the matrix product's own space.
 constexpr int64_t kWorkspace = int64_t{32} << 20;
 
+/// Of the rows that join a pass, with the prompts that are ready or the longest that may become so.
+int64_t embedding_bytes(const models::Model& model, int64_t joining_rows, int64_t ready_rows) {
+  return (joining_rows + std::max(longest_sequence(model), ready_rows)) * model.decoder.config.hidden * kFloat;
+}
+
 }  // namespace
 
 int64_t cache_bytes(const models::Model& model, const plan::Plan& plan, const PromptRows& prompt, int64_t new_tokens) {
@@ -39,12 +44,35 @@ int64_t pass_bytes(const models::Model& model, int64_t rows, int64_t sequences) 
   return rows * ((8 * config.hidden + branch) * kFloat + indices) + 3 * sequences * config.vocab * kFloat + kWorkspace;
 }
 
-int64_t encode_bytes(const models::Model& model) {
-  if (!model.vision) return 0;
+int64_t most_tiles(const models::Model& model) {
+  return model.vision ? model.facts.tower->max_tiles : 0;
+}
+
+int64_t encode_bytes(const models::Model& model, int64_t tiles) {
+  if (tiles == 0) return 0;
   const plan::TowerFacts& tower = *model.facts.tower;
   const int64_t row = 8 * tower.width + std::max(4 * tower.width, 2 * tower.mlp) + 3 * model.decoder.config.hidden;
   const int64_t pixels = 3 * tower.channels * tower.image * tower.image;
-  return tower.max_tiles * (tower.tokens * row + pixels) * kFloat + kWorkspace;
+  return tiles * (tower.tokens * row + pixels) * kFloat + kWorkspace;
+}
+
+int64_t prepared_bytes(const models::Model& model) {
+  if (!model.vision) return 0;
+  const plan::TowerFacts& tower = *model.facts.tower;
+  constexpr int64_t kViews = 2;  // the tile in 8 bits, and its part of the canvas
+  return tower.max_tiles * tower.channels * tower.image * tower.image * (kFloat + kViews);
+}
+
+int64_t worst_case(const models::Model& model, const Load& load) {
+  const int64_t pass = pass_bytes(model, load.joining_rows + load.sequences, load.sequences);
+  return load.caches + embedding_bytes(model, load.joining_rows, load.ready_rows) +
+         std::max(pass, encode_bytes(model, most_tiles(model)));
+}
+
+int64_t tower_bytes(const models::Model& model, const Load& load, int64_t rows, int64_t tiles) {
+  // The rows out of the tower, and the prompts that are made of them.
+  return load.caches + embedding_bytes(model, load.joining_rows, load.ready_rows + 2 * rows) +
+         encode_bytes(model, tiles);
 }
 
 }  // namespace lithe::session

@@ -16,7 +16,27 @@ int64_t cache_bytes(const models::Model& model, const plan::Plan& plan, const Pr
 /// bound: a test measures what passes really take.
 int64_t pass_bytes(const models::Model& model, int64_t rows, int64_t sequences);
 
-/// Most bytes that encoding a picture of the largest number of tiles takes; 0 where the model has no tower.
-int64_t encode_bytes(const models::Model& model);
+/// Most tiles that a picture has; 0 if the model has no tower.
+int64_t most_tiles(const models::Model& model);
+
+/// Most bytes that a pass of the tower over this many tiles takes, with their prepared pixels; 0 without tiles.
+int64_t encode_bytes(const models::Model& model, int64_t tiles);
+
+/// Most bytes of a picture that is prepared for the tower.
+int64_t prepared_bytes(const models::Model& model);
+
+/// What a batch holds.
+struct Load {
+  int64_t caches = 0;        ///< Bytes, in the worst case.
+  int64_t joining_rows = 0;  ///< Of the prompts in the next pass.
+  int64_t sequences = 0;
+  int64_t ready_rows = 0;  ///< Of prompts that are ready and wait.
+};
+
+/// Most bytes of a pass over this load, or of the smallest pass of the tower beside it.
+int64_t worst_case(const models::Model& model, const Load& load);
+
+/// Most bytes of the same while pictures of prompts with `rows` rows in all go through the tower, `tiles` at a time.
+int64_t tower_bytes(const models::Model& model, const Load& load, int64_t rows, int64_t tiles);
 
 }  // namespace lithe::session

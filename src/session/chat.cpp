@@ -23,16 +23,6 @@ struct Held {
   int64_t prompt_rows = 0;
 };
 
-/// The picture as rows of a prompt, and nothing else of it.
-models::ImageRows rows_of(const models::Model& model, const image::Source& picture,
-                          const models::EncodeOptions& options) {
-  models::ImageRows encoded = model.encode_image(*picture.decode(), options);
-  models::ImageRows rows;
-  rows.rows = std::move(encoded.rows);
-  rows.kinds = std::move(encoded.kinds);
-  return rows;
-}
-
 /// How many leading rows are the same in both. The i-th picture of a conversation is always the same.
 int64_t equal_rows(const std::vector<int64_t>& a, const std::vector<int64_t>& b,
                    const std::vector<models::ImageRows>& pictures) {
@@ -148,14 +138,13 @@ class Chat::Impl {
     try {
       PromptLength length(model_, ids);
       for (const models::ImageRows& known : encoded_) length.add(known);
-      for (size_t i = encoded_.size(); i < pictures_.size(); ++i) {
-        watch.check();
-        const auto layers = static_cast<int64_t>(model_.seeing().tower.blocks.size());
-        const auto count = static_cast<int64_t>(pictures_.size());
-        encoded_.push_back(
-            rows_of(model_, pictures_[i], {count, plan_.get(), watch.tower(layers, static_cast<int64_t>(i), count)}));
+      encode_pictures(model_, pictures_, encoded_.size(), *plan_, watch, [&](models::ImageRows picture) {
+        models::ImageRows kept;  // the rows of a prompt, and nothing else of the picture
+        kept.rows = std::move(picture.rows);
+        kept.kinds = std::move(picture.kinds);
+        encoded_.push_back(std::move(kept));
         length.add(encoded_.back());
-      }
+      });
     } catch (const PromptTooLong& error) {
       throw ConversationTooLong(concat("the conversation has at least ", error.rows(),
                                        " tokens with its pictures, and the model takes ", longest_sequence(model_),

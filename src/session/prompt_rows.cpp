@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "session/answer.h"
+#include "session/picture_workers.h"
 
 namespace lithe::session {
 namespace {
@@ -100,16 +101,23 @@ int64_t least_rows(const models::Model& model) {
   return model.vision ? model.vision->tower.config.tokens() : 1;  // one tile, or the whole picture before its tiles
 }
 
+int64_t most_rows(const models::Model& model) {
+  if (!model.vision) return 1;
+  const plan::TowerFacts& tower = *model.facts.tower;
+  const int64_t newlines = tower.image / tower.patch;  // at most one for each row of patches
+  return tower.max_tiles * (tower.tokens + newlines);
+}
+
 PromptLength::PromptLength(const models::Model& model, const std::vector<int64_t>& ids)
-    : model_(model),
+    : model_(&model),
       rows_(static_cast<int64_t>(ids.size()) +
             std::count(ids.begin(), ids.end(), text::kImageId) * (least_rows(model) - 1)) {
-  require_room(model_, rows_);
+  require_room(model, rows_);
 }
 
 void PromptLength::add(const models::ImageRows& picture) {
-  rows_ += static_cast<int64_t>(picture.kinds.size()) - least_rows(model_);
-  require_room(model_, rows_);
+  rows_ += static_cast<int64_t>(picture.kinds.size()) - least_rows(*model_);
+  require_room(*model_, rows_);
 }
 
 std::vector<int64_t> prompt_ids(const models::Model& model, const Request& request, size_t pictures) {
@@ -140,19 +148,30 @@ PromptRows merge(const models::Model& model, std::vector<int64_t> ids, std::span
   return prompt;
 }
 
+void encode_pictures(const models::Model& model, std::span<const image::Source> pictures, size_t first,
+                     const plan::Plan& plan, const Watch& watch, const std::function<void(models::ImageRows)>& take) {
+  if (first == pictures.size()) return;
+  const models::Vision& vision = model.seeing();
+  const auto layers = static_cast<int64_t>(vision.tower.blocks.size()), count = static_cast<int64_t>(pictures.size());
+  PictureWorkers workers(model, 1);
+  ComingPicture coming = workers.begin(pictures[first], count);
+  for (size_t i = first; i < pictures.size(); ++i) {
+    watch.check();
+    models::PreparedImage picture = coming.take();
+    if (i + 1 < pictures.size()) coming = workers.begin(pictures[i + 1], count);
+    take(vision.encode(std::move(picture), &plan, watch.tower(layers, static_cast<int64_t>(i), count)));
+  }
+}
+
 PromptRows build_prompt(const models::Model& model, const Request& request, const Watch& watch) {
   const std::shared_ptr<const plan::Plan> plan = plan_of(model, request);
   std::vector<int64_t> ids = prompt_ids(model, request, request.images.size());
   PromptLength length(model, ids);
   std::vector<models::ImageRows> pictures;
-  const auto count = static_cast<int64_t>(request.images.size());
-  for (const image::Source& picture : request.images) {
-    watch.check();
-    const routing::Observer observer = watch.tower(static_cast<int64_t>(model.seeing().tower.blocks.size()),
-                                                   static_cast<int64_t>(pictures.size()), count);
-    pictures.push_back(model.encode_image(*picture.decode(), {count, plan.get(), observer}));
-    length.add(pictures.back());
-  }
+  encode_pictures(model, request.images, 0, *plan, watch, [&](models::ImageRows picture) {
+    length.add(picture);
+    pictures.push_back(std::move(picture));
+  });
   PromptRows prompt = merge(model, std::move(ids), pictures);
   prompt.images = std::move(pictures);
   return prompt;

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -56,16 +57,23 @@ class PromptLength {
   void add(const models::ImageRows& picture);
 
  private:
-  const models::Model& model_;
+  const models::Model* model_;
   int64_t rows_;
 };
 
 /// Fewest rows that a picture takes.
 int64_t least_rows(const models::Model& model);
+/// Most rows that a picture takes; an upper bound.
+int64_t most_rows(const models::Model& model);
 
 /// Renders, tokenises, encodes pictures under the request's plan, merges. Throws Error{bad_request} when marks and
 /// pictures differ in number or the plan does not fit this model, PromptTooLong, and Cancelled as `watch` says.
 PromptRows build_prompt(const models::Model& model, const Request& request, const Watch& watch = {});
+
+/// Encodes the pictures of a prompt from number `first` on, one after another, under one plan, and hands each to
+/// `take`. A worker prepares the next while one is in the tower. Throws Error, and Cancelled as `watch` says.
+void encode_pictures(const models::Model& model, std::span<const image::Source> pictures, size_t first,
+                     const plan::Plan& plan, const Watch& watch, const std::function<void(models::ImageRows)>& take);
 
 /// The tokens of a request with this many pictures; its own are not looked at. Throws Error{bad_request} as above.
 std::vector<int64_t> prompt_ids(const models::Model& model, const Request& request, size_t pictures);

@@ -37,7 +37,7 @@ struct Request {
   std::vector<text::Message> messages;
   std::string text;
   bool raw = false;
-  std::vector<image::Source> images;  ///< In the order of their marks; decoded one at a time, while they are encoded.
+  std::vector<image::Source> images;  ///< In the order of their marks; decoded when the request runs.
   std::optional<plan::Plan> plan;     ///< Absent: the model's own.
 };
 

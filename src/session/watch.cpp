@@ -6,20 +6,20 @@ void Watch::check() const {
   if (cancel_.stop_requested()) throw Cancelled();
 }
 
-void Watch::tell(const Progress& progress) const {
-  if (!on_progress_) return;
+void Watch::layer(int64_t done, int64_t layers, int64_t item, int64_t items) const {
   try {
-    on_progress_(progress);
+    if (on_progress_) {
+      on_progress_({.stage = Progress::Stage::pictures, .done = done, .total = layers, .item = item, .items = items});
+    }
   } catch (...) {
     throw Cancelled{std::current_exception()};
   }
+  check();
 }
 
 routing::Observer Watch::tower(int64_t layers, int64_t item, int64_t items) const {
-  return [this, layers, item, items](const routing::LayerReport& report) {
-    tell({.stage = Progress::Stage::pictures, .done = report.layer + 1, .total = layers, .item = item, .items = items});
-    check();
-  };
+  return
+      [this, layers, item, items](const routing::LayerReport& report) { layer(report.layer + 1, layers, item, items); };
 }
 
 }  // namespace lithe::session

@@ -24,12 +24,12 @@ class Watch {
 
   /// For the vision tower of `layers` layers, over picture `item` of `items`. Throws Cancelled.
   routing::Observer tower(int64_t layers, int64_t item, int64_t items) const;
+  /// The same after `done` of its layers. Throws Cancelled.
+  void layer(int64_t done, int64_t layers, int64_t item, int64_t items) const;
   /// Throws Cancelled.
   void check() const;
 
  private:
-  void tell(const Progress& progress) const;
-
   std::stop_token cancel_;
   std::function<void(const Progress&)> on_progress_;
 };

@@ -134,6 +134,27 @@ TEST_F(CApi, ABatchHasAnOutcomePerQuestion) {
   EXPECT_EQ(lithe_ask_all(model_.get(), hole, 1, nullptr, &ended), LITHE_BAD_REQUEST);
 }
 
+TEST_F(CApi, EachQuestionOfABatchMayBeCancelledAlone) {
+  lithe_cancel* made = nullptr;
+  ASSERT_EQ(lithe_cancel_new(&made), LITHE_OK);
+  const Handle<lithe_cancel> cancel(made, lithe_cancel_free);
+  lithe_cancel_request(made);
+  const lithe_question* const questions[] = {question_.get(), question_.get()};
+  lithe_cancel* const cancels[] = {nullptr, made};
+  lithe_batch_options options = LITHE_BATCH_OPTIONS_INIT;
+  options.cancels = cancels;
+  lithe_outcomes* ended = nullptr;
+  ASSERT_EQ(lithe_ask_all(model_.get(), questions, 2, &options, &ended), LITHE_OK) << lithe_last_error();
+  const Handle<lithe_outcomes> outcomes(ended, lithe_outcomes_free);
+  EXPECT_STREQ(lithe_answer_text(lithe_outcome_answer(ended, 0)), "Blue.");
+  EXPECT_EQ(lithe_answer_stop_reason(lithe_outcome_answer(ended, 1)), LITHE_STOP_CANCELLED);
+  // A program that was built before the member was there.
+  options.size = offsetof(lithe_batch_options, cancels);
+  ASSERT_EQ(lithe_ask_all(model_.get(), questions, 2, &options, &ended), LITHE_OK) << lithe_last_error();
+  const Handle<lithe_outcomes> older(ended, lithe_outcomes_free);
+  EXPECT_STREQ(lithe_answer_text(lithe_outcome_answer(ended, 1)), "Blue.");
+}
+
 // A member that the size cuts is not looked at: half a pointer points anywhere.
 TEST_F(CApi, ASizeInsideAMemberLeavesTheMemberOut) {
   lithe_load_options options = LITHE_LOAD_OPTIONS_INIT;

@@ -223,6 +223,28 @@ TEST(Batch, EachQuestionHasItsOutcome) {
   EXPECT_EQ(ended.at(0).value().stop, StopReason::cancelled);
 }
 
+TEST(Batch, EachQuestionMayBeCancelledAlone) {
+  std::vector<std::stop_source> sources(3);
+  sources[0].request_stop();
+  BatchOptions options;
+  for (const std::stop_source& source : sources) options.cancels.push_back(source.get_token());
+  options.on_text = [&](std::size_t index, std::string_view) {
+    if (index == 2) std::thread([&] { sources[1].request_stop(); }).join();
+    return true;
+  };
+  Question longer = question();
+  longer.prompt = "what shape is in the image?";
+  const std::vector<Outcome> outcomes = demo().ask_all({question(), longer, question()}, options);
+  EXPECT_EQ(outcomes.at(0).value().stop, StopReason::cancelled);
+  EXPECT_TRUE(outcomes.at(0).value().tokens.empty());
+  EXPECT_EQ(outcomes.at(1).value().stop, StopReason::cancelled);
+  EXPECT_EQ(outcomes.at(2).value().text, "Blue.");
+  options.cancels.pop_back();
+  expect_failure(Cause::bad_request, "2 cancels for 3 questions", [&] {
+    demo().ask_all({question(), longer, question()}, options);
+  });
+}
+
 TEST(Model, OptionsAreTaken) {
   Question asked = question();
   asked.stop = {"."};

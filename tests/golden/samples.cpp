@@ -25,14 +25,14 @@ class Comparer {
     if (rest == "projected") return floats(name, expected, values_of(encoded->projected), kFeatures);
     if (rest == "packed_features") return floats(name, expected, values_of(encoded->rows), kFeatures);
     if (rest == "grid_wh") {
-      const image::Size grid = run_.encoded(file).views.grid;
+      const image::Size grid = run_.encoded(file).views().grid;
       return check_.integers(name, integers_of(expected), {grid.width, grid.height});
     }
     if (rest == "best_resolution") {
-      const image::Size size = run_.encoded(file).views.canvas.size();
+      const image::Size size = run_.encoded(file).views().canvas.size();
       return check_.integers(name, integers_of(expected), {size.width, size.height});
     }
-    if (rest == "resized_padded_rgb") return bytes(name, expected, run_.encoded(file).views.canvas);
+    if (rest == "resized_padded_rgb") return bytes(name, expected, run_.encoded(file).views().canvas);
     check_.skip("img." + rest);
   }
 
@@ -162,7 +162,7 @@ class Comparer {
     } else if (rest == "image_sizes") {
       std::vector<int64_t> sizes;
       for (const std::string& picture : pictures) {
-        const image::Size size = run_.encoded(picture).views.original;
+        const image::Size size = run_.encoded(picture).views().original;
         sizes.insert(sizes.end(), {size.height, size.width});
       }
       check_.integers(name, integers_of(expected), sizes);

@@ -257,13 +257,13 @@ TEST(Batch, MemoryIsAdmittedBeforeItIsUsed) {
   }
 }
 
-/// Fails one allocation of LibTorch's while it lives.
+/// Fails two allocations of LibTorch's in a row while it lives: of a pass, and of the first that runs alone after it.
 class FailingAllocator : public c10::Allocator {
  public:
   explicit FailingAllocator(int64_t good) : good_(good) { c10::SetCPUAllocator(this, 100); }
   ~FailingAllocator() override { c10::SetCPUAllocator(usual_, 100); }
   c10::DataPtr allocate(size_t bytes) override {
-    if (good_-- == 0) throw std::bad_alloc();
+    if (good_ > -2 && good_-- <= 0) throw std::bad_alloc();
     return usual_->allocate(bytes);
   }
   c10::DeleterFnPtr raw_deleter() const override { return usual_->raw_deleter(); }

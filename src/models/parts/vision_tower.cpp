@@ -56,11 +56,11 @@ void visit_block(const std::string& name, routing::Block& block, const VisionTow
 }
 
 /// Every tile is a sequence; every row of it is a vision row that sees every other.
-routing::Batch batch_of_tiles(int64_t tiles, int64_t rows_per_tile, const plan::Plan* plan) {
+routing::Batch batch_of_tiles(std::span<const plan::Plan* const> plans, int64_t rows_per_tile) {
   routing::Batch batch;
-  batch.sequences.assign(static_cast<size_t>(tiles), routing::Sequence{.plan = plan});
   batch.offsets.push_back(0);
-  for (int64_t tile = 0; tile < tiles; ++tile) {
+  for (const plan::Plan* plan : plans) {
+    batch.sequences.push_back({.plan = plan});
     for (int64_t row = 0; row < rows_per_tile; ++row) batch.positions.push_back(row);
     batch.offsets.push_back(batch.rows());
   }
@@ -88,6 +88,11 @@ Tensor VisionTower::embed(const Tensor& pixels) const {
 }
 
 Tensor VisionTower::features(const Tensor& pixels, const plan::Plan* plan, const routing::Observer& observer) const {
+  return features(pixels, std::vector<const plan::Plan*>(static_cast<size_t>(pixels.size(0)), plan), observer);
+}
+
+Tensor VisionTower::features(const Tensor& pixels, std::span<const plan::Plan* const> plans,
+                             const routing::Observer& observer) const {
   require(pixels.dim() == 4 && pixels.size(1) == config.channels && pixels.size(2) == config.image_px &&
               pixels.size(3) == config.image_px,
           Fault::bad_file, "the vision tower takes tiles of ", config.channels, " x ", config.image_px, " x ",
@@ -95,7 +100,7 @@ Tensor VisionTower::features(const Tensor& pixels, const plan::Plan* plan, const
           " pixels; preprocessor_config.json does not belong to this tower");
   const int64_t tiles = pixels.size(0), rows = config.patches() + 1;
   Tensor x = pre_norm(embed(pixels).view({tiles * rows, config.width}));
-  routing::Executor executor(batch_of_tiles(tiles, rows, plan), "vision_tower", static_cast<int64_t>(blocks.size()));
+  routing::Executor executor(batch_of_tiles(plans, rows), "vision_tower", static_cast<int64_t>(blocks.size()));
   if (observer) executor.observe(observer);
   for (size_t layer = 0; layer < blocks.size(); ++layer)
     x = executor.run(blocks[layer], static_cast<int64_t>(layer), std::move(x));

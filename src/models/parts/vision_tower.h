@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "models/parts/adapters.h"
@@ -45,6 +46,9 @@ struct VisionTower {
   /// pixels: [tiles, 3, S, S] float32 -> [tiles, tokens, width] float32. `plan` governs the stream `vision_tower`;
   /// null: dense. Throws Error{bad_request} for a plan that drops rows for good here.
   Tensor features(const Tensor& pixels, const plan::Plan* plan = nullptr, const routing::Observer& observer = {}) const;
+  /// The same with a plan for each tile.
+  Tensor features(const Tensor& pixels, std::span<const plan::Plan* const> plans,
+                  const routing::Observer& observer) const;
 
  private:
   Tensor embed(const Tensor& pixels) const;

@@ -1,0 +1,79 @@
+#include "session/picture_workers.h"
+
+#include <chrono>
+#include <utility>
+
+#include "session/batch_memory.h"
+
+namespace lithe::session {
+
+ComingPicture::ComingPicture(std::future<models::PreparedImage> made, std::shared_ptr<std::atomic<State>> state,
+                             int64_t decoding_bytes, int64_t prepared_bytes)
+    : made_(std::move(made)),
+      state_(std::move(state)),
+      decoding_bytes_(decoding_bytes),
+      prepared_bytes_(prepared_bytes) {}
+
+ComingPicture::~ComingPicture() {
+  give_up();
+}
+
+ComingPicture& ComingPicture::operator=(ComingPicture&& other) noexcept {
+  give_up();
+  made_ = std::move(other.made_);
+  state_ = std::move(other.state_);
+  decoding_bytes_ = other.decoding_bytes_;
+  prepared_bytes_ = other.prepared_bytes_;
+  return *this;
+}
+
+void ComingPicture::give_up() {
+  if (made_.valid() && state_->exchange(State::given_up) == State::begun) made_.wait();
+}
+
+int64_t ComingPicture::bytes() const {
+  const bool ready = made_.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+  return prepared_bytes_ + (ready ? 0 : decoding_bytes_);
+}
+
+PictureWorkers::PictureWorkers(const models::Model& model, int64_t threads)
+    : model_(model), threads_(threads), prepared_bytes_(prepared_bytes(model)) {}
+
+PictureWorkers::~PictureWorkers() {
+  for (std::jthread& worker : workers_) worker.request_stop();
+}
+
+ComingPicture PictureWorkers::begin(const image::Source& picture, int64_t pictures) {
+  const models::Vision& vision = model_.seeing();
+  auto state = std::make_shared<std::atomic<ComingPicture::State>>(ComingPicture::State::waits);
+  Task task([&vision, picture, pictures, state] {
+    if (state->exchange(ComingPicture::State::begun) == ComingPicture::State::given_up) return models::PreparedImage();
+    return vision.prepare(*picture.decode(), pictures);
+  });
+  ComingPicture coming(task.get_future(), state, picture.header().decoding_bytes, prepared_bytes_);
+  {
+    const std::lock_guard lock(mutex_);
+    tasks_.push_back(std::move(task));
+  }
+  more_.notify_one();
+  if (static_cast<int64_t>(workers_.size()) < threads_)
+    workers_.emplace_back([this](const std::stop_token& end) { work(end); });
+  return coming;
+}
+
+int64_t PictureWorkers::bytes_of(const image::Source& picture) const {
+  return picture.header().decoding_bytes + prepared_bytes_;
+}
+
+void PictureWorkers::work(const std::stop_token& end) {
+  while (true) {
+    std::unique_lock lock(mutex_);
+    if (!more_.wait(lock, end, [this] { return !tasks_.empty(); }) || end.stop_requested()) return;
+    Task task = std::move(tasks_.front());
+    tasks_.pop_front();
+    lock.unlock();
+    task();
+  }
+}
+
+}  // namespace lithe::session

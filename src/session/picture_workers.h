@@ -1,0 +1,71 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <stop_token>
+#include <thread>
+#include <vector>
+
+#include "image/source.h"
+#include "models/model.h"
+
+namespace lithe::session {
+
+/// A picture that a worker makes ready for the tower. If nobody takes it, it is given up: skipped if it has not begun,
+/// else waited for, so that its memory is free afterwards.
+class ComingPicture {
+ public:
+  enum class State { waits, begun, given_up };
+
+  ComingPicture(std::future<models::PreparedImage> made, std::shared_ptr<std::atomic<State>> state,
+                int64_t decoding_bytes, int64_t prepared_bytes);
+  ComingPicture(ComingPicture&&) noexcept = default;
+  ComingPicture& operator=(ComingPicture&&) noexcept;
+  ~ComingPicture();
+
+  /// Waits for it. Throws what decoding and preparing threw. Once.
+  models::PreparedImage take() { return made_.get(); }
+  /// Most memory that it takes from now on.
+  int64_t bytes() const;
+
+ private:
+  void give_up();
+
+  std::future<models::PreparedImage> made_;
+  std::shared_ptr<std::atomic<State>> state_;
+  int64_t decoding_bytes_, prepared_bytes_;
+};
+
+/// Threads that decode pictures, cut them into views and normalise them. They touch no tensor. One thread owns them,
+/// and the model while they live.
+class PictureWorkers {
+ public:
+  /// No thread starts before the first picture.
+  PictureWorkers(const models::Model& model, int64_t threads);
+  ~PictureWorkers();
+  PictureWorkers(const PictureWorkers&) = delete;
+  PictureWorkers& operator=(const PictureWorkers&) = delete;
+
+  /// Begins a picture of a prompt with `pictures` of them. Throws Error{bad_request} if the model has no tower.
+  ComingPicture begin(const image::Source& picture, int64_t pictures);
+  /// Most memory that such a picture takes until it is taken.
+  int64_t bytes_of(const image::Source& picture) const;
+
+ private:
+  using Task = std::packaged_task<models::PreparedImage()>;
+  void work(const std::stop_token& end);
+
+  const models::Model& model_;
+  const int64_t threads_, prepared_bytes_;
+  std::mutex mutex_;
+  std::condition_variable_any more_;
+  std::deque<Task> tasks_;
+  std::vector<std::jthread> workers_;
+};
+
+}  // namespace lithe::session

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "models/model.h"
+#include "session/picture_workers.h"
+#include "session/prompt_rows.h"
+#include "session/session.h"
+
+namespace lithe::session {
+
+/// A request of a batch before its pictures are encoded.
+struct WaitingRequest {
+  int64_t ticket = 0;
+  Request request;
+  AnswerOptions options;
+
+  std::shared_ptr<const plan::Plan> plan;
+  std::vector<int64_t> ids;
+  std::optional<PromptLength> length;
+  std::exception_ptr refused;  ///< In place of these three.
+
+  std::deque<ComingPicture> coming;  ///< Pictures that were begun and not taken.
+  size_t begun = 0;                  ///< How many were begun.
+
+  size_t pictures() const { return request.images.size(); }
+};
+
+/// The requests that wait, in the order in which they came. Workers prepare the pictures of the first ahead of their
+/// turn. How many are ahead changes no answer: a picture that was given up is prepared again.
+class WaitingRequests {
+ public:
+  explicit WaitingRequests(const models::Model& model);
+
+  void push(WaitingRequest request) { requests_.push_back(std::move(request)); }
+  size_t size() const { return requests_.size(); }
+  bool empty() const { return requests_.empty(); }
+  /// The request at this place of the queue; what its prompt says is read first.
+  const WaitingRequest& at(size_t place);
+  WaitingRequest pop();
+  /// Takes those out whose caller wants no answer any more. -> their tickets
+  std::vector<int64_t> remove_cancelled();
+
+  /// Most memory of all pictures that were begun and not taken.
+  int64_t picture_bytes() const;
+  /// Begins pictures in their order while all of them take at most `most_bytes`.
+  void prepare_ahead(int64_t most_bytes);
+  /// Gives up pictures, the last begun first, until all of them take at most `most_bytes`.
+  void give_up(int64_t most_bytes);
+  /// The next picture of the request at this place; waits until it is ready. Meanwhile the workers go on with those
+  /// after it, as in prepare_ahead. Throws what the picture is refused for.
+  models::PreparedImage take_picture(size_t place, int64_t most_bytes);
+  /// No more pictures of this request are wanted.
+  void abandon_pictures(size_t place);
+
+ private:
+  void read(WaitingRequest& request) const;
+  void begin_next(WaitingRequest& request);
+
+  const models::Model& model_;
+  PictureWorkers workers_;
+  std::deque<WaitingRequest> requests_;
+};
+
+}  // namespace lithe::session
