@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <numeric>
 
 #include "base/error.h"
 #include "ops/plain.h"
@@ -44,18 +45,19 @@ double yarn_frequency(const RopeConfig& config, double frequency, int64_t pair) 
   return frequency / config.factor * ramp + frequency * (1 - ramp);
 }
 
-std::vector<float> frequencies(const RopeConfig& config, int64_t longest) {
+/// The frequencies of a head of this width.
+std::vector<float> ladder(const RopeConfig& config, int64_t head_dim, int64_t longest) {
   double theta = config.theta;
-  const double width = static_cast<double>(config.head_dim);
+  const double width = static_cast<double>(head_dim);
   if (config.scaling == Scaling::dynamic && longest > config.original_positions) {
     const double stretch =
         config.factor * static_cast<double>(longest) / static_cast<double>(config.original_positions);
     theta *= std::pow(stretch - (config.factor - 1), width / (width - 2));
   }
-  std::vector<float> result(static_cast<size_t>(config.head_dim / 2));
-  for (int64_t pair = 0; pair < config.head_dim / 2; ++pair) {
+  std::vector<float> result(static_cast<size_t>(head_dim / 2));
+  for (int64_t pair = 0; pair < head_dim / 2; ++pair) {
     // The reference forms the exponent and the power in float32.
-    const float exponent = static_cast<float>(2 * pair) / static_cast<float>(config.head_dim);
+    const float exponent = static_cast<float>(2 * pair) / static_cast<float>(head_dim);
     double frequency = 1.0f / std::pow(static_cast<float>(theta), exponent);
     if (config.scaling == Scaling::linear) frequency /= config.factor;
     if (config.scaling == Scaling::llama3) frequency = llama3_frequency(config, frequency);
@@ -63,6 +65,45 @@ std::vector<float> frequencies(const RopeConfig& config, int64_t longest) {
     result[static_cast<size_t>(pair)] = static_cast<float>(frequency);
   }
   return result;
+}
+
+std::vector<float> frequencies(const RopeConfig& config, int64_t longest) {
+  if (config.layout != RopeConfig::Layout::own_ladder) return ladder(config, config.head_dim, longest);
+  std::vector<float> result;
+  for (const int64_t pairs : config.sections) {
+    const std::vector<float> own = ladder(config, 2 * pairs, longest);
+    result.insert(result.end(), own.begin(), own.end());
+  }
+  return result;
+}
+
+/// The axis that turns each pair.
+std::vector<size_t> axes_of(const RopeConfig& config) {
+  const size_t pairs = static_cast<size_t>(config.head_dim / 2), axes = config.sections.size();
+  std::vector<size_t> turned_by;
+  if (config.layout != RopeConfig::Layout::interleaved) {
+    for (size_t axis = 0; axis < axes; ++axis)
+      turned_by.insert(turned_by.end(), static_cast<size_t>(config.sections[axis]), axis);
+  }
+  turned_by.resize(pairs, 0);
+  if (config.layout != RopeConfig::Layout::interleaved) return turned_by;
+  for (size_t pair = 0; pair < pairs && axes > 0; ++pair) {
+    const size_t axis = pair % axes;
+    if (pair < axes * static_cast<size_t>(config.sections[axis])) turned_by[pair] = axis;
+  }
+  return turned_by;
+}
+
+void check(const RopeConfig& config, size_t axes) {
+  require(config.head_dim > 0 && config.head_dim % 2 == 0, Fault::bad_file, "rope: the head dimension is ",
+          config.head_dim, ", it must be even");
+  if (config.sections.empty()) return;
+  const bool positive = std::all_of(config.sections.begin(), config.sections.end(), [](int64_t n) { return n > 0; });
+  const int64_t sum = std::accumulate(config.sections.begin(), config.sections.end(), int64_t{0});
+  require(positive && sum == config.head_dim / 2, Fault::bad_file, "rope: the sections have ", sum,
+          " pairs in all, a head has ", config.head_dim / 2);
+  require(axes == 1 || axes == config.sections.size(), Fault::internal, "rope: places on ", axes, " axes, ",
+          config.sections.size(), " sections");
 }
 
 float amplitude(const RopeConfig& config) {
@@ -82,25 +123,32 @@ RopeAngles RopeAngles::to(const Tensor& like) const {
   return {cosine.to(like.device(), type), sine.to(like.device(), type)};
 }
 
-RopeAngles rope_angles(const RopeConfig& config, std::span<const int64_t> positions) {
-  require(config.head_dim > 0 && config.head_dim % 2 == 0, Fault::bad_file, "rope: the head dimension is ",
-          config.head_dim, ", it must be even");
-  const int64_t rows = static_cast<int64_t>(positions.size()), half = config.head_dim / 2;
-  const int64_t longest = positions.empty() ? 0 : *std::max_element(positions.begin(), positions.end()) + 1;
+RopeAngles rope_angles(const RopeConfig& config, const Places& places) {
+  check(config, places.size());
+  const int64_t rows = places.empty() ? 0 : static_cast<int64_t>(places.front().size()), half = config.head_dim / 2;
+  int64_t longest = 0;
+  for (const std::vector<int64_t>& axis : places)
+    longest = axis.empty() ? longest : std::max(longest, *std::max_element(axis.begin(), axis.end()) + 1);
   const std::vector<float> frequency = frequencies(config, longest);
+  const std::vector<size_t> axis =
+      places.size() > 1 ? axes_of(config) : std::vector<size_t>(static_cast<size_t>(half), 0);
   const float scale = amplitude(config);
   RopeAngles angles{at::empty({rows, half}, at::kFloat), at::empty({rows, half}, at::kFloat)};
   float *cosine = angles.cosine.mutable_data_ptr<float>(), *sine = angles.sine.mutable_data_ptr<float>();
   at::parallel_for(0, rows, 64, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
-      for (int64_t i = 0; i < half; ++i) {
-        const float angle = static_cast<float>(positions[static_cast<size_t>(row)]) * frequency[static_cast<size_t>(i)];
-        cosine[row * half + i] = std::cos(angle) * scale;
-        sine[row * half + i] = std::sin(angle) * scale;
+      for (size_t i = 0; i < axis.size(); ++i) {
+        const float angle = static_cast<float>(places[axis[i]][static_cast<size_t>(row)]) * frequency[i];
+        cosine[row * half + static_cast<int64_t>(i)] = std::cos(angle) * scale;
+        sine[row * half + static_cast<int64_t>(i)] = std::sin(angle) * scale;
       }
     }
   });
   return angles;
+}
+
+RopeAngles rope_angles(const RopeConfig& config, std::span<const int64_t> places) {
+  return rope_angles(config, Places{{places.begin(), places.end()}});
 }
 
 Tensor rotate(Tensor x, const RopeAngles& angles) {

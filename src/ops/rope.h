@@ -11,6 +11,9 @@ namespace lithe::ops {
 
 using at::Tensor;
 
+/// Where rows stand for rotary embedding, on one axis or several.  [axes][rows]
+using Places = std::vector<std::vector<int64_t>>;
+
 /// Rotary position embedding (arXiv 2104.09864) with the scalings of transformers' `rope_scaling`.
 struct RopeConfig {
   enum class Scaling { none, linear, dynamic, llama3, yarn };
@@ -20,6 +23,14 @@ struct RopeConfig {
   double factor = 1.0;
   int64_t original_positions = 0;                        ///< dynamic, llama3, yarn: positions of the pre-training.
   double low_freq_factor = 1.0, high_freq_factor = 4.0;  ///< llama3
+  /// M-RoPE (arXiv 2409.12191), places on several axes: how many pairs each axis turns. Empty: the first turns all.
+  std::vector<int64_t> sections;
+  enum class Layout {
+    blocks,       ///< First the pairs of axis 0, then those of axis 1, .. (Qwen2-VL's decoder).
+    interleaved,  ///< Pair by pair, axis after axis; axis 0 takes what the others leave (Qwen3-VL's decoder).
+    own_ladder,   ///< Blocks, each with the frequencies of a head of twice its pairs (Qwen2-VL's tower: rows, columns).
+  };
+  Layout layout = Layout::blocks;
   double beta_fast = 32.0, beta_slow = 1.0, attention_factor = 0.0;  ///< yarn; attention_factor 0: 0.1 ln(factor) + 1
 };
 
@@ -27,13 +38,16 @@ struct RopeConfig {
 struct RopeAngles {
   Tensor cosine, sine;
   RopeAngles rows(const Tensor& index) const;  ///< index: [chosen] int64.
-  RopeAngles to(const Tensor& like) const;     ///< On the device of `like`, in its floating type where that is float64.
+  RopeAngles to(const Tensor& like) const;     ///< On the device of `like`, in its floating type if that is float64.
 };
 
-/// Angles for original positions. `dynamic` reads the longest sequence as max(position) + 1.
-RopeAngles rope_angles(const RopeConfig& config, std::span<const int64_t> positions);
+/// Angles for places. One axis may stand for all: text of a model with M-RoPE. `dynamic` reads the longest sequence as
+/// the largest place + 1. Throws Error{bad_file} for sections that do not fit the head.
+RopeAngles rope_angles(const RopeConfig& config, const Places& places);
+/// On one axis.
+RopeAngles rope_angles(const RopeConfig& config, std::span<const int64_t> places);
 
-/// Rotates pairs (i, i + head_dim / 2).  x: [rows, heads, head_dim] -> same; may reuse x's memory where no gradient is
+/// Rotates pairs (i, i + head_dim / 2).  x: [rows, heads, head_dim] -> same; may reuse x's memory if no gradient is
 /// taken.
 Tensor rotate(Tensor x, const RopeAngles& angles);
 

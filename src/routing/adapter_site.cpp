@@ -12,7 +12,7 @@ namespace {
 /// Where a layer's state holds what an adapter froze.
 using Slot = std::optional<Tensor> nn::LayerState::*;
 
-/// The mean of rows `first` to `end`; zeros where there are none.  -> [width]
+/// The mean of rows `first` to `end`; zeros if there are none.  -> [width]
 Tensor mean_row(const Tensor& x, int64_t first, int64_t end) {
   const int64_t count = std::max<int64_t>(end - first, 0);
   return x.narrow(0, std::min(first, x.size(0)), count).sum(0) / static_cast<double>(std::max<int64_t>(count, 1));
@@ -44,12 +44,13 @@ nn::LayerState* state_of(SiteContext& context, size_t sequence) {
 /// What `compute` makes of the mean row of each sequence. Prompts compute it and freeze it; decoded rows take what the
 /// prompt froze.  x: [rows, hidden] -> [sequences, width].  `left_out` rows at a sequence's start are not in the mean.
 template <class Compute>
-Tensor frozen(const Tensor& x, const std::vector<int64_t>& offsets, SiteContext& context, Slot slot, int64_t left_out,
+Tensor frozen(const Tensor& x, const Stretch& sequences, SiteContext& context, Slot slot, int64_t left_out,
               const Compute& compute) {
+  const std::vector<int64_t>& offsets = sequences.offsets;
   std::vector<Tensor> rows;
-  for (size_t i = 0; i < context.batch.sequences.size(); ++i) {
-    nn::LayerState* state = state_of(context, i);
-    const bool prompt = context.batch.sequences[i].prompt;
+  for (size_t i = 0; i + 1 < offsets.size(); ++i) {
+    nn::LayerState* state = state_of(context, sequences.first + i);
+    const bool prompt = context.batch.sequences[sequences.first + i].prompt;
     if (state && !prompt && state->*slot) {
       rows.push_back(*(state->*slot));
       continue;
@@ -60,11 +61,11 @@ Tensor frozen(const Tensor& x, const std::vector<int64_t>& offsets, SiteContext&
   return at::stack(rows);
 }
 
-/// -> [sequences, 2], or absent where there is no gate.
-std::optional<Tensor> gate_of(const std::optional<nn::AdapterGate>& gate, const Tensor& x,
-                              const std::vector<int64_t>& offsets, SiteContext& context, Slot slot) {
+/// -> [sequences, 2], or absent if there is no gate.
+std::optional<Tensor> gate_of(const std::optional<nn::AdapterGate>& gate, const Tensor& x, const Stretch& sequences,
+                              SiteContext& context, Slot slot) {
   if (!gate) return std::nullopt;
-  return frozen(x, offsets, context, slot, gate->left_out, *gate);
+  return frozen(x, sequences, context, slot, gate->left_out, *gate);
 }
 
 Slot gate_slot(Site::Kind kind) {
@@ -72,30 +73,34 @@ Slot gate_slot(Site::Kind kind) {
 }
 
 /// The mean of A x + a is A (mean of x) + a: one row a sequence goes through A.  -> [sequences, rank]
-Tensor mean_of(const nn::Pia& pia, const Tensor& x, const std::vector<int64_t>& offsets, SiteContext& context) {
-  return frozen(x, offsets, context, &nn::LayerState::pia_mean, 0, pia.shared);
+Tensor mean_of(const nn::Pia& pia, const Tensor& x, const Stretch& sequences, SiteContext& context) {
+  return frozen(x, sequences, context, &nn::LayerState::pia_mean, 0, pia.shared);
 }
 
 }  // namespace
 
-Tensor apply_rep_adapter(const nn::RepAdapter& adapter, const Tensor& x, const std::vector<int64_t>& offsets,
-                         SiteContext& context, Site::Kind kind) {
-  return x + adapter.up(adapter.down(x), gate_of(adapter.gate, x, offsets, context, gate_slot(kind)), offsets);
+Tensor apply_rep_adapter(const nn::RepAdapter& adapter, const Tensor& x, const Stretch& sequences, SiteContext& context,
+                         Site::Kind kind) {
+  return x +
+         adapter.up(adapter.down(x), gate_of(adapter.gate, x, sequences, context, gate_slot(kind)), sequences.offsets);
 }
 
-Tensor apply_pia(const nn::Pia& pia, const Tensor& x, const std::vector<int64_t>& offsets, SiteContext& context) {
-  const Tensor mean = mean_of(pia, x, offsets, context);
-  const Tensor u = 0.5 * (pia.own(x) + spread(mean, offsets));
-  Tensor y = x + pia.up(u, gate_of(pia.gate, x, offsets, context, &nn::LayerState::pia_gate), offsets);
+Tensor apply_pia(const nn::Pia& pia, const Tensor& x, const Stretch& sequences, SiteContext& context) {
+  const Tensor mean = mean_of(pia, x, sequences, context);
+  const Tensor u = 0.5 * (pia.own(x) + spread(mean, sequences.offsets));
+  Tensor y = x + pia.up(u, gate_of(pia.gate, x, sequences, context, &nn::LayerState::pia_gate), sequences.offsets);
   if (pia.gain) y = y * *pia.gain;
   return pia.shift ? y + *pia.shift : y;
 }
 
-void freeze_idle(const Site& site, const Tensor& x, const std::vector<int64_t>& offsets, SiteContext& context) {
-  if (site.adapter) gate_of(site.adapter->gate, x, offsets, context, gate_slot(site.kind));
-  if (!site.pia) return;
-  mean_of(*site.pia, x, offsets, context);
-  gate_of(site.pia->gate, x, offsets, context, &nn::LayerState::pia_gate);
+void freeze_idle(const nn::RepAdapter& adapter, const Tensor& x, const Stretch& sequences, SiteContext& context,
+                 Site::Kind kind) {
+  gate_of(adapter.gate, x, sequences, context, gate_slot(kind));
+}
+
+void freeze_idle(const nn::Pia& pia, const Tensor& x, const Stretch& sequences, SiteContext& context) {
+  mean_of(pia, x, sequences, context);
+  gate_of(pia.gate, x, sequences, context, &nn::LayerState::pia_gate);
 }
 
 Tensor pia_branch(const nn::Pia& pia, const Tensor& x, const std::vector<int64_t>& offsets, const OtherStream& read) {

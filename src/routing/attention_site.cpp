@@ -19,15 +19,6 @@
 namespace lithe::routing {
 namespace {
 
-/// The values of `all` at these rows, on the host.
-std::vector<int64_t> at_rows(const std::vector<int64_t>& all, const Rows& rows) {
-  if (!rows.index) return all;
-  std::vector<int64_t> some;
-  some.reserve(rows.list.size());
-  for (const int64_t row : rows.list) some.push_back(all[static_cast<size_t>(row)]);
-  return some;
-}
-
 /// Keys, values and positions of the rows that offer them in this pass; lists are relative to the active rows.
 struct Offered {
   Tensor keys, values;  // [key/value rows, kv_heads, head_dim]
@@ -39,7 +30,7 @@ Offered offer(const nn::Attention& attention, const Tensor& x, const SiteContext
   const Tensor input = rows.of(x);
   Tensor keys = attention.keys(input);
   if (attention.rotary) keys = ops::rotate(keys, rows.index ? context.angles->rows(*rows.index) : *context.angles);
-  return {keys, attention.values(input), at_rows(context.positions, rows)};
+  return {keys, attention.values(input), rows.of(context.positions)};
 }
 
 /// Of one sequence's offered rows, those that are cached: indices into the sequence's stretch.
@@ -159,16 +150,17 @@ Tensor self_attention(const nn::Attention& attention, const Tensor& x, SiteConte
   Tensor queries = attention.queries(rows.of(x));
   if (attention.rotary)
     queries = ops::rotate(queries, rows.index ? context.angles->rows(*rows.index) : *context.angles);
-  const std::vector<int64_t> positions = at_rows(context.positions, rows);
+  const std::vector<int64_t> positions = rows.of(context.positions);
   std::vector<ops::KeyValueSpan> spans;
   for (size_t i = 0; i < context.batch.sequences.size(); ++i) {
     spans.push_back(span_of(offered, context, i));
-    const bool watched = context.watched[i][static_cast<size_t>(context.layer)] && context.batch.sequences[i].prompt;
+    const bool watched =
+        context.scores && !context.sets.watched.empty() && context.sets.watched[i] && context.batch.sequences[i].prompt;
     if (!watched || rows.offsets[i + 1] == rows.offsets[i]) continue;
     const int64_t last = rows.offsets[i + 1] - 1;
     const Asking asking{queries.select(0, last), positions[static_cast<size_t>(last)]};
-    context.scores[i] = scores_of(attention, asking, spans.back(),
-                                  context.batch.positions[static_cast<size_t>(context.batch.offsets[i + 1] - 1)] + 1);
+    (*context.scores)[i] = scores_of(attention, asking, spans.back(),
+                                     context.batch.order[static_cast<size_t>(context.batch.offsets[i + 1] - 1)] + 1);
   }
   Tensor attended =
       ops::attend_packed(queries, rows.offsets, positions, spans,
@@ -188,7 +180,7 @@ Tensor cross_attention(const nn::Attention& attention, const Tensor& x, SiteCont
     std::iota(positions.begin(), positions.end(), 0);
     spans.push_back({keys.narrow(0, begin, count), values.narrow(0, begin, count), std::move(positions)});
   }
-  return attention.merge(ops::attend_packed(queries, rows.offsets, at_rows(context.positions, rows), spans,
+  return attention.merge(ops::attend_packed(queries, rows.offsets, rows.of(context.positions), spans,
                                             {.scale = attention.scale(), .causal = false}));
 }
 

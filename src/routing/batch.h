@@ -26,39 +26,73 @@ struct Sequence {
   bool prompt = true;  ///< Rules choose among prompt rows only; decoded rows run everything that the plan leaves on.
 };
 
-/// Rows of several sequences one after another, without padding between them.
-struct Batch {
-  std::vector<Sequence> sequences;
-  std::vector<int64_t> offsets;           ///< [sequences + 1]
-  std::vector<int64_t> positions;         ///< [rows] original positions, ascending within a sequence
-  std::vector<RowKind> kinds;             ///< [rows]
-  std::optional<ops::RopeAngles> angles;  ///< [rows, head_dim / 2]; absent where nothing rotates
+using ops::Places;
 
-  int64_t rows() const { return static_cast<int64_t>(positions.size()); }
-};
-
-/// Some rows of a packed batch: ascending; absent index: every row. Offsets lie on the host.
+/// Some rows of a packed batch: ascending; without an index: every row. Offsets lie on the host.
 struct Rows {
   std::optional<Tensor> index;   ///< [count] int64, rows of what the set is relative to
-  std::vector<int64_t> list;     ///< The same on the host; empty where index is absent
+  std::vector<int64_t> list;     ///< The same on the host; empty if every row
   std::vector<int64_t> offsets;  ///< [sequences + 1]
   int64_t count() const { return offsets.back(); }
   bool empty() const { return count() == 0; }
 
   /// x: [all, ...] -> [count, ...]
   Tensor of(const Tensor& x) const { return index ? x.index_select(0, *index) : x; }
+  /// The same of values on the host.
+  template <class T>
+  std::vector<T> of(const std::vector<T>& all) const {
+    if (!index) return all;
+    std::vector<T> some;
+    some.reserve(list.size());
+    for (const int64_t row : list) some.push_back(all[static_cast<size_t>(row)]);
+    return some;
+  }
 };
 
-/// What one layer computes for which rows, as a plan says and as far as the block has a site for it. All but `active`
-/// and `survivors` are relative to `active`.
+/// Rows of several sequences one after another, without padding between them. Where a row stands in its sequence and
+/// where it stands for rotary embedding are two things: the patches of a picture follow each other in the first and lie
+/// on a grid in the second.
+struct Batch {
+  std::vector<Sequence> sequences;
+  std::vector<int64_t> offsets;  ///< [sequences + 1]
+  /// [rows] ascending within a sequence, counted over its whole prompt: masks, windows and caches go by this.
+  std::vector<int64_t> order;
+  std::vector<RowKind> kinds;  ///< [rows]
+  Places places;               ///< [axes][rows] rotary places, from whoever builds the prompt; empty: the order
+  /// [cuts][rows] other ways to cut the sequences: the part of its sequence that a row belongs to. A site may attend
+  /// within the parts of one cut (Site::cut): window attention of a tower.
+  std::vector<std::vector<int64_t>> cuts;
+  std::optional<ops::RopeAngles> angles;  ///< [rows, head_dim / 2]; absent if nothing rotates
+
+  int64_t rows() const { return static_cast<int64_t>(order.size()); }
+  /// Adds a sequence whose rows follow each other from `first` on. own: [axes][rows] their rotary places, or empty.
+  void add(const Sequence& sequence, std::span<const RowKind> row_kinds, int64_t first = 0, const Places& own = {});
+  /// The rotary places of rows [begin, end): their order if none were given.
+  Places places_of(int64_t begin, int64_t end) const;
+  /// Only these rows go on.
+  void keep(const Rows& rows);
+};
+
+/// Rows of one sequence that a gate weighs by the router.
+struct GatedRows {
+  plan::Gate gate;
+  Tensor index;  ///< [group] int64, rows of the layer's input
+};
+
+/// What one layer computes for which rows, as the plans say and as far as the block has a site for it. All but `active`
+/// and `survivors` are relative to `active`. With these a block needs no plan: it may run again as it ran.
 struct RowSets {
   Rows active;       ///< Of the layer's input: rows that run anything.
   Rows query;        ///< Rows that the site `self` updates: its attention, or the PIA that stands there.
   Rows cross_query;  ///< The same of the site `cross`.
   Rows key_value, cache, feed_forward;
-  Rows survivors;                                    ///< Of the layer's input: rows that go on to the next layer.
-  std::optional<Tensor> weight;                      ///< [rows of the input] w; rows outside gated rules have 1
+  Rows self_stand_in, cross_stand_in;  ///< Rows of sequences whose stand-in runs as the branch of these sites.
+  std::vector<bool> self_off;          ///< [sequences] the plan has the self-attention off
+  Rows survivors;                      ///< Of the layer's input: rows that go on to the next layer.
+  std::optional<Tensor> weight;        ///< [rows of the input] w; rows outside gated rules have 1
+  std::vector<GatedRows> gated;        ///< The rows that have a weight of their own.
   std::vector<std::optional<Tensor>> router_weight;  ///< Per sequence: w of the rows that the router scored, in order
+  std::vector<bool> watched;  ///< [sequences] a later rule reads this layer's attention; empty: of no sequence
 };
 
 /// What one layer did, for traces and counters.

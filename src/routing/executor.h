@@ -11,17 +11,9 @@
 
 namespace lithe::routing {
 
-/// The rows that a cross-attention or a METER PIA reads: the other stream's values at this layer's entry.
-struct OtherStream {
-  Tensor hidden;                 ///< [rows, hidden]
-  std::vector<int64_t> offsets;  ///< [sequences + 1]
-  std::vector<RowKind>
-      kinds;  ///< [rows], or empty: all real. Padding offers no keys, but a PIA's mean counts it, as published
-};
-
 /// Runs the blocks of one stream, one after another, over a packed batch under each sequence's plan. It is the only
-/// code that runs a block: a vision tower, a decoder's prefill, decode and training, a stream of METER. Which rows are
-/// alive may shrink from layer to layer; positions stay the original ones.
+/// loop over blocks: a vision tower, a decoder's prefill, decode and training, a stream of METER. Rows may leave from
+/// layer to layer; those that stay keep their order and places.
 class Executor {
  public:
   /// `stream` names the plan's stream ("decoder"). `layers`: how many blocks will run, to know where attention must be
@@ -37,9 +29,7 @@ class Executor {
   void observe(Observer observer) { observer_ = std::move(observer); }
 
  private:
-  Tensor run_sites(const Block& block, int64_t layer, const Tensor& x, const RowSets& sets,
-                   const std::optional<OtherStream>& other);
-  void keep_survivors(const Rows& survivors);
+  std::vector<bool> watched_at(int64_t layer) const;
 
   Batch batch_;
   std::string stream_;

@@ -18,9 +18,18 @@ namespace lithe::routing {
 namespace {
 
 /// What one row runs, as bits.
-enum : uint8_t { kQuery = 1, kKeyValue = 2, kCache = 4, kFeedForward = 8, kGone = 16, kCrossQuery = 32 };
-constexpr uint8_t kActive = kQuery | kCrossQuery | kKeyValue | kFeedForward;
-constexpr uint8_t kEverything = kActive | kCache;
+enum : uint8_t {
+  kQuery = 1,
+  kKeyValue = 2,
+  kCache = 4,
+  kFeedForward = 8,
+  kGone = 16,
+  kCrossQuery = 32,
+  kStandIn = 64,        // of `self`
+  kCrossStandIn = 128,  // of `cross`
+};
+constexpr uint8_t kEverything = kQuery | kCrossQuery | kKeyValue | kCache | kFeedForward;
+constexpr uint8_t kActive = kQuery | kCrossQuery | kKeyValue | kFeedForward | kStandIn | kCrossStandIn;
 
 uint8_t bits_of(const plan::Switches& switches) {
   return static_cast<uint8_t>((switches.query ? kQuery | kCrossQuery : 0) | (switches.key_value ? kKeyValue : 0) |
@@ -29,6 +38,12 @@ uint8_t bits_of(const plan::Switches& switches) {
 
 Tensor index_tensor(const std::vector<int64_t>& list, const Tensor& like) {
   return at::tensor(at::ArrayRef<int64_t>(list), at::kLong).to(like.device());
+}
+
+/// w of the rows at `index`; other rows have 1 until they get one.
+void put_weight(RowSets& sets, int64_t rows, const Tensor& index, const Tensor& weight) {
+  if (!sets.weight) sets.weight = at::ones({rows}, weight.options().requires_grad(false));
+  sets.weight = at::index_copy(*sets.weight, 0, index, weight);
 }
 
 /// Builds one layer's sets. Host flags first, tensors last.
@@ -43,6 +58,7 @@ class Resolver {
         flags_(static_cast<size_t>(batch.rows())) {
     for (size_t row = 0; row < flags_.size(); ++row) flags_[row] = bits_of(plan::ungoverned(batch.kinds[row]));
     sets_.router_weight.resize(batch.sequences.size());
+    sets_.self_off.resize(batch.sequences.size());
   }
 
   void apply(size_t sequence, const plan::LayerPlan& layer) {
@@ -50,18 +66,18 @@ class Resolver {
     if (batch_.sequences[sequence].prompt) {
       for (const plan::Rule& rule : layer.rules) apply_rule(sequence, layer, rule);
     }
-    uint8_t off = 0;
-    if (!layer.self_attention) off |= kKeyValue | kCache | (stands_in(Site::Kind::self) ? 0 : kQuery);
-    if (!layer.cross_attention && !stands_in(Site::Kind::cross)) off |= kCrossQuery;
-    switch_off(begin, end, off);
+    sets_.self_off[sequence] = !layer.self_attention;
+    if (!layer.self_attention) switch_off(begin, end, kKeyValue | kCache);
+    if (!layer.self_attention) stand_in(begin, end, Site::Kind::self, kQuery, kStandIn);
+    if (!layer.cross_attention) stand_in(begin, end, Site::Kind::cross, kCrossQuery, kCrossStandIn);
   }
 
   RowSets finish() {
-    // What the block has no site for, no row runs, whatever the plan leaves on.
+    // No row runs what the block has no site for, whatever the plan leaves on.
     const Site* self = block_.find(Site::Kind::self);
     uint8_t absent = 0;
     if (!self) absent |= kQuery;
-    if (!self || stands_in(Site::Kind::self)) absent |= kKeyValue | kCache;
+    if (!self || has_pia(*self)) absent |= kKeyValue | kCache;
     if (!block_.find(Site::Kind::cross)) absent |= kCrossQuery;
     if (!block_.find(Site::Kind::feed_forward)) absent |= kFeedForward;
     if (absent) switch_off(0, batch_.rows(), absent);
@@ -72,6 +88,8 @@ class Resolver {
     sets_.active = pick(flags_, batch_.offsets, kActive);
     sets_.query = pick(kept, sets_.active.offsets, kQuery);
     sets_.cross_query = pick(kept, sets_.active.offsets, kCrossQuery);
+    sets_.self_stand_in = pick(kept, sets_.active.offsets, kStandIn);
+    sets_.cross_stand_in = pick(kept, sets_.active.offsets, kCrossStandIn);
     sets_.key_value = pick(kept, sets_.active.offsets, kKeyValue);
     sets_.cache = pick(kept, sets_.active.offsets, kCache);
     sets_.feed_forward = pick(kept, sets_.active.offsets, kFeedForward);
@@ -81,10 +99,19 @@ class Resolver {
   }
 
  private:
-  /// A PIA stands in the attention's place; it runs whether or not the plan has the attention on.
-  bool stands_in(Site::Kind kind) const {
+  /// A PIA is the branch, for good; it runs whether or not the plan has the attention on.
+  static bool has_pia(const Site& site) { return std::holds_alternative<nn::Pia>(site.branch); }
+
+  /// The attention of these rows is off. Their queries go to what stands in its place, if the site has one.
+  void stand_in(int64_t begin, int64_t end, Site::Kind kind, uint8_t query, uint8_t instead) {
     const Site* site = block_.find(kind);
-    return site && std::holds_alternative<nn::Pia>(site->branch);
+    if (site && has_pia(*site)) return;
+    const bool has_one = site && site->stand_in && site->stand_in->pia;
+    for (int64_t row = begin; row < end; ++row) {
+      uint8_t& flags = flags_[static_cast<size_t>(row)];
+      if (has_one && (flags & query)) flags |= instead;
+      flags &= static_cast<uint8_t>(~query);
+    }
   }
 
   void switch_off(int64_t begin, int64_t end, uint8_t bits) {
@@ -113,7 +140,7 @@ class Resolver {
     if (rule.gate || rule.by == "router") candidates.weight = weigh(sequence, rule, rows);
     if (scores_[sequence]) {
       std::vector<int64_t> positions;
-      for (const int64_t row : rows) positions.push_back(batch_.positions[static_cast<size_t>(row)]);
+      for (const int64_t row : rows) positions.push_back(batch_.order[static_cast<size_t>(row)]);
       candidates.attention = scores_[sequence]->index_select(0, index_tensor(positions, *scores_[sequence]));
     }
     return selector->choose(candidates);
@@ -131,8 +158,8 @@ class Resolver {
     }
     const Tensor weight = gate_weights(*rule.gate, logits);
     sets_.router_weight[sequence] = weight;
-    if (!sets_.weight) sets_.weight = at::ones({batch_.rows()}, logits.options().requires_grad(false));
-    sets_.weight = at::index_copy(*sets_.weight, 0, index, weight);
+    sets_.gated.push_back({*rule.gate, index});
+    put_weight(sets_, batch_.rows(), index, weight);
     return weight;
   }
 
@@ -181,6 +208,14 @@ Tensor gate_weights(const plan::Gate& gate, const Tensor& logits) {
       break;
   }
   return normed * gate.scale + gate.bias;
+}
+
+void weigh_again(const Block& block, const Tensor& hidden, RowSets& sets) {
+  sets.weight.reset();
+  for (const GatedRows& rows : sets.gated) {
+    const Tensor logits = (*block.router)(hidden.index_select(0, rows.index));
+    put_weight(sets, hidden.size(0), rows.index, gate_weights(rows.gate, logits));
+  }
 }
 
 RowSets resolve(const Batch& batch, const Block& block, const std::string& stream, int64_t layer, const Tensor& hidden,

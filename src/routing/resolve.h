@@ -2,18 +2,19 @@
 
 #include "routing/batch.h"
 #include "routing/block.h"
+#include "routing/run_block.h"
 
 namespace lithe::routing {
-
-/// What a plan's rules need besides the rows: for each sequence, what its last prompt row gave to each position in the
-/// last attention that was watched.  [positions of the sequence] or absent.
-using AttentionScores = std::vector<std::optional<Tensor>>;
 
 /// Turns the plan of every sequence into row sets for one layer.  hidden: [rows, hidden], the layer's input.
 /// What a rule means for rows is in plan/rows.h. Throws Error{bad_request} with the layer's number for a rule that
 /// cannot be met.
 RowSets resolve(const Batch& batch, const Block& block, const std::string& stream, int64_t layer, const Tensor& hidden,
                 const AttentionScores& scores);
+
+/// The weights of gated rows, computed anew from the layer's input: a block that runs again takes these, so that
+/// gradients reach the router.  hidden: [rows, hidden]
+void weigh_again(const Block& block, const Tensor& hidden, RowSets& sets);
 
 /// The raw router logits as weights: scale * norm(z) + bias.  z: [group] -> [group]
 Tensor gate_weights(const plan::Gate& gate, const Tensor& logits);

@@ -108,7 +108,8 @@ Tensor Answering::enter(routing::Batch& batch) {
     clock_ = {};
     recorder_.restart();
     const int64_t held = generation_.next_position();
-    generation_.enter_prompt(batch, std::span(prompt_->kinds).subspan(static_cast<size_t>(held)));
+    generation_.enter_prompt(batch, std::span(prompt_->kinds).subspan(static_cast<size_t>(held)),
+                             prompt_->places_from(held));
     return prompt_->embeddings.narrow(0, held, prompt_->rows() - held);
   }
   generation_.enter_token(batch);

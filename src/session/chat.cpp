@@ -160,11 +160,12 @@ class Chat::Impl {
   }
 
   Generation cut_back(const PromptRows& prompt) {
-    const plan::Turns turns{.held = held_->kinds,
-                            .held_prompt = held_->prompt_rows,
-                            .prompt = prompt.kinds,
-                            .equal = equal_rows(held_->ids, prompt.ids, encoded_),
-                            .adapters_read_prompt = routing::read_whole_prompt(model_.decoder.blocks)};
+    const plan::Turns turns{
+        .held = held_->kinds,
+        .held_prompt = held_->prompt_rows,
+        .prompt = prompt.kinds,
+        .equal = equal_rows(held_->ids, prompt.ids, encoded_),
+        .adapters_read_prompt = routing::read_whole_prompt(model_.decoder.blocks, *plan_, "decoder")};
     Generation generation = std::move(held_->generation);
     generation.keep(turned_by_length(turns) ? 0 : plan::reusable_rows(*plan_, model_.facts, turns));
     held_.reset();

@@ -25,7 +25,7 @@ class Side {
       : model_(model), generation_(model, plan_of(model, request)) {
     const PromptRows prompt = build_prompt(model, request);
     prompt_rows_ = prompt.rows();
-    hidden_ = generation_.prefill(prompt.embeddings, prompt.kinds);
+    hidden_ = generation_.prefill(prompt.embeddings, prompt.kinds, {}, prompt.places);
   }
 
   const std::vector<nn::LayerState>& states() const { return generation_.states(); }

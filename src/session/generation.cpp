@@ -10,27 +10,25 @@ namespace lithe::session {
 Generation::Generation(const models::Model& model, std::shared_ptr<const plan::Plan> plan)
     : model_(&model), plan_(std::move(plan)), states_(model.decoder.blocks.size()) {}
 
-void Generation::enter_prompt(routing::Batch& batch, std::span<const routing::RowKind> kinds) {
-  const auto rows = static_cast<int64_t>(kinds.size());
-  if (batch.offsets.empty()) batch.offsets.push_back(0);
-  batch.sequences.push_back({.plan = plan_.get(), .states = states_, .prompt = true});
-  batch.offsets.push_back(batch.offsets.back() + rows);
-  for (int64_t row = 0; row < rows; ++row) batch.positions.push_back(position_++);
-  batch.kinds.insert(batch.kinds.end(), kinds.begin(), kinds.end());
+void Generation::enter_prompt(routing::Batch& batch, std::span<const routing::RowKind> kinds,
+                              const routing::Places& places) {
+  batch.add({.plan = plan_.get(), .states = states_, .prompt = true}, kinds, position_, places);
+  position_ += static_cast<int64_t>(kinds.size());
+  place_ = {.axes = places.size(), .next = places.empty() ? position_ : 0};
+  for (const std::vector<int64_t>& axis : places)
+    place_.next = axis.empty() ? place_.next : std::max(place_.next, *std::max_element(axis.begin(), axis.end()) + 1);
 }
 
 void Generation::enter_token(routing::Batch& batch) {
-  if (batch.offsets.empty()) batch.offsets.push_back(0);
-  batch.sequences.push_back({.plan = plan_.get(), .states = states_, .prompt = false});
-  batch.offsets.push_back(batch.offsets.back() + 1);
-  batch.positions.push_back(position_++);
-  batch.kinds.push_back(routing::RowKind::text);
+  constexpr routing::RowKind kText[] = {routing::RowKind::text};
+  const routing::Places place(place_.axes, {place_.next++});
+  batch.add({.plan = plan_.get(), .states = states_, .prompt = false}, kText, position_++, place);
 }
 
-Tensor Generation::prefill(const Tensor& x, std::span<const routing::RowKind> kinds,
-                           const routing::Observer& observer) {
+Tensor Generation::prefill(const Tensor& x, std::span<const routing::RowKind> kinds, const routing::Observer& observer,
+                           const routing::Places& places) {
   routing::Batch batch;
-  enter_prompt(batch, kinds);
+  enter_prompt(batch, kinds, places);
   return model_->decoder.forward(std::move(batch), x, observer);
 }
 
@@ -47,6 +45,7 @@ void Generation::reserve(int64_t rows) {
 
 void Generation::rewind(const Mark& mark) {
   position_ = mark.position;
+  place_ = mark.place;
   if (position_ == 0) return states_.assign(states_.size(), {});  // gives their memory back too
   for (size_t layer = 0; layer < states_.size(); ++layer) states_[layer].truncate(mark.rows[layer]);
 }
@@ -80,7 +79,7 @@ std::vector<int64_t> positions_in(const routing::Rows& set, const routing::Layer
   for (int64_t i = set.offsets[sequence]; i < set.offsets[sequence + 1]; ++i) {
     const int64_t in_active = set.index ? set.list[static_cast<size_t>(i)] : i;
     const int64_t row = active.index ? active.list[static_cast<size_t>(in_active)] : in_active;
-    positions.push_back(report.batch->positions[static_cast<size_t>(row)]);
+    positions.push_back(report.batch->order[static_cast<size_t>(row)]);
   }
   return positions;
 }

@@ -21,28 +21,36 @@ class Generation {
  public:
   Generation(const models::Model& model, std::shared_ptr<const plan::Plan> plan);
 
-  /// Puts the rows of a prompt, behind those that are held, behind the sequences of a batch that is about to run.
-  void enter_prompt(routing::Batch& batch, std::span<const routing::RowKind> kinds);
-  /// Puts the next token behind the sequences of a batch that is about to run.
+  /// Adds the rows of a prompt, after those that are held, to a batch that is about to run. places: their rotary
+  /// places; empty: their order.
+  void enter_prompt(routing::Batch& batch, std::span<const routing::RowKind> kinds, const routing::Places& places = {});
+  /// Adds the next token to a batch that is about to run. Its rotary place comes after all those of the prompt.
   void enter_token(routing::Batch& batch);
 
-  /// x: [rows, hidden], a prompt behind the rows that are held -> [rows alive, hidden] after the last block.
-  Tensor prefill(const Tensor& x, std::span<const routing::RowKind> kinds, const routing::Observer& observer = {});
+  /// x: [rows, hidden], a prompt after the rows that are held -> [rows alive, hidden] after the last block.
+  Tensor prefill(const Tensor& x, std::span<const routing::RowKind> kinds, const routing::Observer& observer = {},
+                 const routing::Places& places = {});
   /// Runs one token -> [1, hidden] after the last block.
   Tensor step(int64_t id);
 
   /// Room for this many more rows in every layer's cache.
   void reserve(int64_t rows);
-  /// Where a sequence stands: rows held per layer, and the position of the next row.
+  /// The rotary place of the next token, the same on all axes. Without axes it is its order.
+  struct NextPlace {
+    size_t axes = 0;
+    int64_t next = 0;
+  };
+  /// Where a sequence stands: rows held per layer, and the position and place of the next row.
   struct Mark {
     std::vector<int64_t> rows;
     int64_t position = 0;
+    NextPlace place;
   };
-  Mark mark() const { return {rows_held(), position_}; }
+  Mark mark() const { return {rows_held(), position_, place_}; }
   /// Forgets all rows behind a mark: a pass that failed, or that is to be timed again.
   void rewind(const Mark& mark);
-  /// Forgets all rows from this position on, in every layer. What a rule or adapter may look at is the caller's
-  /// business (plan/reuse.h).
+  /// Forgets all rows from this position on, in every layer; a prompt comes next. What a rule or adapter may look at is
+  /// the caller's business (plan/reuse.h).
   void keep(int64_t rows);
 
   /// What every layer holds, and froze over the prompt.
@@ -56,6 +64,7 @@ class Generation {
   std::shared_ptr<const plan::Plan> plan_;
   std::vector<nn::LayerState> states_;
   int64_t position_ = 0;
+  NextPlace place_;
 };
 
 /// The rows of a batch that a layer ran in full, as original positions: those that ran the feed-forward network.

@@ -64,6 +64,12 @@ int64_t PromptRows::vision_rows() const {
                        [](routing::RowKind kind) { return plan::belongs(kind, plan::Group::vision); });
 }
 
+routing::Places PromptRows::places_from(int64_t row) const {
+  routing::Places rest;
+  for (const std::vector<int64_t>& axis : places) rest.emplace_back(axis.begin() + row, axis.end());
+  return rest;
+}
+
 PromptTooLong::PromptTooLong(int64_t rows, int64_t longest)
     : Error(Fault::bad_request,
             concat("the prompt has at least ", rows, " tokens with its pictures, and the model takes ", longest,

@@ -21,11 +21,14 @@ struct PromptRows {
   std::vector<int64_t> ids;             ///< Tokens; kImageId at each picture.
   Tensor embeddings;                    ///< [rows, hidden]
   std::vector<routing::RowKind> kinds;  ///< [rows]
+  routing::Places places;               ///< [axes][rows] rotary places; empty: their order
   std::vector<models::ImageRows> images;
   std::vector<int64_t> image_first_row;  ///< Per picture.
 
   int64_t rows() const { return static_cast<int64_t>(kinds.size()); }
   int64_t vision_rows() const;
+  /// The rotary places of the rows from this one on.
+  routing::Places places_from(int64_t row) const;
 };
 
 /// A prompt that leaves no room for an answer.

@@ -56,7 +56,7 @@ class LayerRecorder {
     const routing::Rows& survivors = report.rows->survivors;
     for (int64_t i = 0; i < survivors.count(); ++i) {
       alive.push_back(
-          report.batch->positions[static_cast<size_t>(survivors.index ? survivors.list[static_cast<size_t>(i)] : i)]);
+          report.batch->order[static_cast<size_t>(survivors.index ? survivors.list[static_cast<size_t>(i)] : i)]);
     }
     const Tensor index = at::tensor(at::ArrayRef<int64_t>(alive), at::kLong).to(hidden_.device());
     hidden_ = at::index_copy(hidden_, 0, index, report.hidden);
@@ -111,13 +111,14 @@ void write_trace(const Session& session, const Request& request, const TraceOpti
   record_prompt(recording, *plan, prompt);
   Generation generation(model, plan);
   LayerRecorder layers(recording, prompt.embeddings);
-  const Tensor hidden = generation.prefill(prompt.embeddings, prompt.kinds, [&](const routing::LayerReport& report) {
+  const auto observe = [&](const routing::LayerReport& report) {
     layers(report);
     tell({.stage = Progress::Stage::prefill,
           .done = report.layer + 1,
           .total = model.decoder.config.layers,
           .rows = prompt.rows()});
-  });
+  };
+  const Tensor hidden = generation.prefill(prompt.embeddings, prompt.kinds, observe, prompt.places);
   const Tensor logits = model.decoder.logits(hidden);
   require_finite(model, logits, "the logits of the prompt");
   recording.add("logits", logits);

@@ -28,20 +28,12 @@ PackedRun::PackedRun(const models::Model& model, std::vector<PackedSequence> seq
 }
 
 routing::Batch PackedRun::batch(bool prompt) {
+  const std::vector<routing::RowKind> token{routing::RowKind::text};
   routing::Batch batch;
-  batch.offsets = {0};
   for (std::size_t s = 0; s < sequences_.size(); ++s) {
-    const auto length = static_cast<int64_t>(sequences_[s].kinds.size());
-    batch.sequences.push_back({.plan = &model_.plan, .states = states_[s], .prompt = prompt});
-    for (int64_t row = 0; prompt && row < length; ++row) {
-      batch.positions.push_back(row);
-      batch.kinds.push_back(sequences_[s].kinds[static_cast<std::size_t>(row)]);
-    }
-    if (!prompt) {
-      batch.positions.push_back(length + decoded_);
-      batch.kinds.push_back(routing::RowKind::text);
-    }
-    batch.offsets.push_back(batch.rows());
+    const std::vector<routing::RowKind>& kinds = sequences_[s].kinds;
+    const int64_t first = prompt ? 0 : static_cast<int64_t>(kinds.size()) + decoded_;
+    batch.add({.plan = &model_.plan, .states = states_[s], .prompt = prompt}, prompt ? kinds : token, first);
   }
   return batch;
 }

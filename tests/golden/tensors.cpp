@@ -1,7 +1,5 @@
 #include "golden/tensors.h"
 
-#include <numeric>
-
 #include "models/weights.h"
 
 namespace lithe::golden {
@@ -21,10 +19,8 @@ nn::GatedUp TensorFile::up(const std::string& name, int64_t groups, double scale
 }
 
 routing::Batch batch_of(const routing::Sequence& sequence, std::vector<routing::RowKind> kinds) {
-  routing::Batch batch{.sequences = {sequence}, .offsets = {0, static_cast<int64_t>(kinds.size())}};
-  batch.positions.resize(kinds.size());
-  std::iota(batch.positions.begin(), batch.positions.end(), 0);
-  batch.kinds = std::move(kinds);
+  routing::Batch batch;
+  batch.add(sequence, kinds);
   return batch;
 }
 

@@ -3,7 +3,6 @@
 #include <ATen/ops/cat.h>
 
 #include <cmath>
-#include <numeric>
 
 #include "ops/tensor_support.h"
 #include "support.h"
@@ -58,12 +57,8 @@ TEST(DynamicRope, TakesTheBaseThatTheLengthGives) {
 TEST(DynamicRope, ASequenceOfABatchKeepsItsOwnLength) {
   const auto model = dynamic_model();
   const Tensor long_rows = rows_of(*model, 30, 4), short_rows = rows_of(*model, 7, 5);
-  routing::Batch batch{.sequences = {{.plan = &model->plan}, {.plan = &model->plan}},
-                       .offsets = {0, 30, 37},
-                       .kinds = std::vector(37, routing::RowKind::text)};
-  batch.positions.resize(37);
-  std::iota(batch.positions.begin(), batch.positions.begin() + 30, 0);
-  std::iota(batch.positions.begin() + 30, batch.positions.end(), 0);
+  routing::Batch batch;
+  for (const size_t rows : {30, 7}) batch.add({.plan = &model->plan}, std::vector(rows, routing::RowKind::text));
   const Tensor both = model->decoder.logits(model->decoder.forward(batch, at::cat({long_rows, short_rows})));
   EXPECT_TRUE(close(both.narrow(0, 0, 30), logits_of(*model, long_rows), 1e-5, 1e-5));
   EXPECT_TRUE(close(both.narrow(0, 30, 7), logits_of(*model, short_rows), 1e-5, 1e-5));

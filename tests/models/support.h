@@ -86,12 +86,12 @@ struct Prefill {
 };
 
 inline Prefill prefill(const Model& model, const Tensor& rows, const std::vector<routing::RowKind>& kinds) {
-  routing::Batch batch{.sequences = {{.plan = &model.plan}}, .offsets = {0, rows.size(0)}, .kinds = kinds};
-  for (int64_t row = 0; row < rows.size(0); ++row) batch.positions.push_back(row);
+  routing::Batch batch;
+  batch.add({.plan = &model.plan}, kinds);
   Prefill seen;
   const Tensor out = model.decoder.forward(batch, rows, [&](const routing::LayerReport& report) {
     std::vector<int64_t> kept = report.rows->active.list;
-    if (!report.rows->active.index) kept = report.batch->positions;
+    if (!report.rows->active.index) kept = report.batch->order;
     seen.kept.push_back(std::move(kept));
     seen.router_weight.push_back(report.rows->router_weight.empty() ? std::nullopt
                                                                     : report.rows->router_weight.front());

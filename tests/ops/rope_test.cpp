@@ -92,6 +92,61 @@ TEST(Rope, TakesAGivenAttentionFactor) {
   EXPECT_FLOAT_EQ(rope_angles(config, std::vector<int64_t>{0}).cosine[0][0].item<float>(), 2.5f);
 }
 
+/// The angles of three rows against a table: which axis turns each pair, and at which frequency.
+void expect_turned_by(const RopeConfig& config, const std::vector<size_t>& axes,
+                      const std::vector<double>& frequencies) {
+  const Places places{{4, 4, 9}, {4, 5, 11}, {4, 7, 3}};
+  const RopeAngles angles = rope_angles(config, places);
+  for (size_t pair = 0; pair < axes.size(); ++pair) {
+    for (size_t row = 0; row < 3; ++row) {
+      const double angle = static_cast<double>(places[axes[pair]][row]) * frequencies[pair];
+      const auto at = [&](const Tensor& t) {
+        return t[static_cast<int64_t>(row)][static_cast<int64_t>(pair)].item<double>();
+      };
+      EXPECT_NEAR(at(angles.cosine), std::cos(angle), 1e-5) << "row " << row << " pair " << pair;
+      EXPECT_NEAR(at(angles.sine), std::sin(angle), 1e-5) << "row " << row << " pair " << pair;
+    }
+  }
+}
+
+std::vector<double> ladder(double theta, int64_t head_dim) {
+  std::vector<double> frequencies;
+  for (int64_t pair = 0; pair < head_dim / 2; ++pair)
+    frequencies.push_back(std::pow(theta, -2.0 * static_cast<double>(pair) / static_cast<double>(head_dim)));
+  return frequencies;
+}
+
+TEST(Rope, SectionsGoByTheirAxis) {
+  using Layout = RopeConfig::Layout;
+  // Qwen2-VL: mrope_section [2, 3, 3], one block after another.
+  expect_turned_by({.theta = 1e6, .head_dim = 16, .sections = {2, 3, 3}}, {0, 0, 1, 1, 1, 2, 2, 2}, ladder(1e6, 16));
+  // Qwen3-VL: every third pair goes by h (from 1) and by w (from 2), as long as they have pairs left.
+  expect_turned_by({.theta = 1e6, .head_dim = 16, .sections = {4, 2, 2}, .layout = Layout::interleaved},
+                   {0, 1, 2, 0, 1, 2, 0, 0}, ladder(1e6, 16));
+  // Qwen2-VL's tower, with a third axis: each block is a head of its own width.
+  std::vector<double> own = ladder(1e4, 4);
+  for (const double frequency : ladder(1e4, 6)) own.push_back(frequency);
+  for (const double frequency : ladder(1e4, 6)) own.push_back(frequency);
+  expect_turned_by({.head_dim = 16, .sections = {2, 3, 3}, .layout = Layout::own_ladder}, {0, 0, 1, 1, 1, 2, 2, 2},
+                   own);
+}
+
+TEST(Rope, OneAxisStandsForAll) {
+  const std::vector<int64_t> order{0, 1, 7, 200};
+  for (const RopeConfig::Layout layout : {RopeConfig::Layout::blocks, RopeConfig::Layout::interleaved}) {
+    const RopeConfig plain{.head_dim = 16}, sections{.head_dim = 16, .sections = {4, 2, 2}, .layout = layout};
+    for (const RopeAngles& angles : {rope_angles(sections, order), rope_angles(sections, {order, order, order})})
+      expect_close(angles.cosine, rope_angles(plain, order).cosine, 0.0, "equal places");
+  }
+}
+
+TEST(Rope, RefusesSectionsThatDoNotFillTheHead) {
+  const Places places(3, {0, 1});
+  EXPECT_THROW(rope_angles({.head_dim = 16, .sections = {2, 3, 2}}, places), Error);
+  EXPECT_THROW(rope_angles({.head_dim = 16, .sections = {9, -4, 3}}, places), Error);
+  EXPECT_THROW(rope_angles({.head_dim = 16, .sections = {4, 4}}, places), Error);
+}
+
 TEST(Rope, RefusesAnOddHead) {
   EXPECT_THROW(rope_angles({.head_dim = 7}, std::vector<int64_t>{0}), Error);
   EXPECT_THROW(rope_angles({.head_dim = 0}, std::vector<int64_t>{0}), Error);

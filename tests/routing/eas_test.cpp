@@ -85,6 +85,52 @@ TEST(Eas, APromptThatTheLayerDoesNotRunFreezesTheMeanOfNoRows) {
   for (int times = 0; times < 4; ++times) expect_served_together_equals_twin(blocks, kShape, all, dice, "together");
 }
 
+TEST(Eas, ThePlanOfEachRequestPicksAttentionOrStandIn) {
+  for (const bool gated : {false, true}) {
+    Dice dice(37);
+    std::vector<Block> both = random_blocks(dice, kShape), plain = both, replaced = both;
+    for (const size_t layer : {0, 2}) {
+      add_stand_in(dice, both[layer], gated);
+      replaced[layer] = without_attention(both[layer]);
+    }
+    std::vector<Prompt> all = prompts(dice, off({0, 2}));
+    all.push_back(random_prompt(dice, kShape, kinds_of(1, 5, 3)));
+    all.push_back(random_prompt(dice, kShape, kinds_of(2, 3, 2)));
+    all[3].plan = off({0, 2});
+    check(both, all, "some on, some off");
+
+    const at::NoGradGuard no_gradient;
+    const Outcome together = run_all(both, kShape, all);
+    for (size_t i = 0; i < all.size(); ++i) {
+      const Tensor alone = run_all(i == 2 ? plain : replaced, kShape, {all[i]}).hidden;
+      const int64_t first = together.batch.offsets[i];
+      test::expect_close(together.hidden.narrow(0, first, alone.size(0)), alone, 1e-12, concat("request ", i));
+    }
+  }
+}
+
+TEST(Eas, AStandInThatIsFoldedIsANormAlone) {
+  Dice dice(38);
+  std::vector<Block> both = random_blocks(dice, kShape);
+  both[1].sites[1].stand_in = StandIn{both[1].sites[0].norm, std::nullopt};
+  std::vector<Block> folded = both;
+  folded[1] = without_attention(both[1]);
+  const std::vector<Prompt> all = prompts(dice, off({1}));
+  check(both, all, "folded stand-in");
+  test::expect_close(run_all(both, kShape, all).hidden, run_all(folded, kShape, all).hidden, 1e-12, "folded");
+}
+
+TEST(Eas, OnlyAStandInThatRunsReadsTheWholePrompt) {
+  Dice dice(39);
+  std::vector<Block> blocks = random_blocks(dice, kShape);
+  add_stand_in(dice, blocks[1], false);
+  EXPECT_FALSE(read_whole_prompt(blocks, {}, "decoder"));
+  EXPECT_FALSE(read_whole_prompt(blocks, off({0, 2}), "decoder"));
+  EXPECT_TRUE(read_whole_prompt(blocks, off({1}), "decoder"));
+  blocks[1].sites[1].stand_in->pia.reset();
+  EXPECT_FALSE(read_whole_prompt(blocks, off({1}), "decoder"));
+}
+
 /// B as the dense matrix it stands for: two blocks on the diagonal.  [hidden, rank]
 Tensor written_out(const Tensor& weight) {
   const int64_t half = weight.size(0) / 2, rank = weight.size(1);

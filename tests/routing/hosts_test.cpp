@@ -133,12 +133,12 @@ class Meter : public ::testing::Test {
     const Positions text_offsets{0, 5, 10}, image_offsets{0, 4, 7};
     Executor text({.sequences = {{.plan = &text_plan}, {.plan = &text_plan}},
                    .offsets = text_offsets,
-                   .positions = {0, 1, 2, 3, 4, 0, 1, 2, 3, 4},
+                   .order = {0, 1, 2, 3, 4, 0, 1, 2, 3, 4},
                    .kinds = kinds_},
                   "text", 2);
     Executor image({.sequences = {{.plan = &image_plan}, {.plan = &image_plan}},
                     .offsets = image_offsets,
-                    .positions = {0, 1, 2, 3, 0, 1, 2},
+                    .order = {0, 1, 2, 3, 0, 1, 2},
                     .kinds = std::vector<RowKind>(7, RowKind::vision)},
                    "image", 2);
     for (int64_t layer = 0; layer < 2; ++layer) {
@@ -210,6 +210,34 @@ TEST_F(Meter, PiasStandForSelfAndCrossAttention) {
                       plan_of({{.stream = "image", .layer = 0, .self_attention = false, .cross_attention = false}}));
 }
 
+TEST_F(Meter, ThePlanOfEachSequencePicksAttentionOrPia) {
+  Dice dice(56);
+  Block both = image_[0], pias = image_[0];
+  for (const size_t site : {0, 1}) {
+    both.sites[site].stand_in = StandIn{std::nullopt, random_pia(dice, 16, 4, false)};
+    both.sites[site].stand_in->pia->residual = false;
+    pias.sites[site].branch = *both.sites[site].stand_in->pia;
+    pias.sites[site].adapter.reset();
+  }
+  const plan::Plan on,
+      off = plan_of({{.stream = "image", .layer = 0, .self_attention = false, .cross_attention = false}});
+  const Tensor x = dice.normal({9, 16}), read = dice.normal({7, 16});
+  const auto run = [](const Block& block, const std::vector<const plan::Plan*>& plans, const Tensor& rows,
+                      const OtherStream& other, int64_t each) {
+    Batch batch;
+    for (const plan::Plan* plan : plans)
+      batch.add({.plan = plan}, std::vector(static_cast<size_t>(each), RowKind::vision));
+    Executor executor(std::move(batch), "image", 1);
+    return executor.run(block, 0, rows, other);
+  };
+  const Tensor together = run(both, {&off, &on, &off}, x, {read, {0, 3, 5, 7}, {}}, 3);
+  const auto alone = [&](const Block& block, int64_t i, int64_t first, int64_t count) {
+    return run(block, {i == 1 ? &on : &off}, x.narrow(0, 3 * i, 3), {read.narrow(0, first, count), {0, count}, {}}, 3);
+  };
+  const Tensor expected = at::cat({alone(pias, 0, 0, 3), alone(image_[0], 1, 3, 2), alone(pias, 2, 5, 2)});
+  expect_close(together, expected, 1e-12, "attention and PIAs in one batch");
+}
+
 TEST_F(Meter, ASiteThatIsOffLeavesTheOthersOn) {
   // Off without anything in its place: the same block without the site.
   const plan::Plan no_self = plan_of({{.stream = "image", .layer = 0, .self_attention = false}}),
@@ -220,7 +248,7 @@ TEST_F(Meter, ASiteThatIsOffLeavesTheOthersOn) {
   const auto run = [&](const Block& block, const plan::Plan* plan) {
     Executor executor({.sequences = {{.plan = plan}},
                        .offsets = offsets,
-                       .positions = range(0, 4),
+                       .order = range(0, 4),
                        .kinds = std::vector<RowKind>(4, RowKind::vision)},
                       "image", 1);
     return executor.run(block, 0, x, OtherStream{read, {0, 3}, {}});
@@ -242,7 +270,7 @@ TEST(Lavin, TheModalityTokenIsASequenceOfItsOwn) {
   const Tensor token = dice.normal({1, 16}), text = dice.normal({6, 16}), next = dice.normal({1, 16});
   std::vector<nn::LayerState> beside(3), main(3);
   const auto pass = [&](const Tensor& rows, Batch batch) {
-    batch.angles = ops::rope_angles({.head_dim = 4}, batch.positions);
+    batch.angles = ops::rope_angles({.head_dim = 4}, batch.order);
     Executor executor(std::move(batch), "decoder", 3);
     Tensor x = rows;
     for (int64_t layer = 0; layer < 3; ++layer) x = executor.run(blocks[static_cast<size_t>(layer)], layer, x);
@@ -250,12 +278,11 @@ TEST(Lavin, TheModalityTokenIsASequenceOfItsOwn) {
   };
   const Tensor prompt = pass(at::cat({token, text}), {.sequences = {{.states = beside}, {.states = main}},
                                                       .offsets = {0, 1, 7},
-                                                      .positions = range(0, 7),
+                                                      .order = range(0, 7),
                                                       .kinds = std::vector<RowKind>(7, RowKind::text)});
-  const Tensor decoded = pass(next, {.sequences = {{.states = main, .prompt = false}},
-                                     .offsets = {0, 1},
-                                     .positions = {6},
-                                     .kinds = {RowKind::text}});
+  const Tensor decoded = pass(
+      next,
+      {.sequences = {{.states = main, .prompt = false}}, .offsets = {0, 1}, .order = {6}, .kinds = {RowKind::text}});
   for (const nn::LayerState& state : main) EXPECT_EQ(state.positions(), (Positions{1, 2, 3, 4, 5, 6, 6}));
 
   // The same with the published mask over all eight rows.
@@ -292,11 +319,10 @@ TEST(Lavin, TapsOfTheTowerAreAnObserver) {
     blocks.push_back(std::move(block));
   }
   const Tensor pictures = dice.normal({10, 16});  // two of five rows
-  const auto run = [&](const Tensor& x, Positions offsets, Positions positions, int64_t layers,
-                       std::vector<Tensor>* taps) {
-    Batch batch{.offsets = std::move(offsets), .positions = std::move(positions)};
+  const auto run = [&](const Tensor& x, Positions offsets, Positions order, int64_t layers, std::vector<Tensor>* taps) {
+    Batch batch{.offsets = std::move(offsets), .order = std::move(order)};
     batch.sequences.resize(batch.offsets.size() - 1);
-    batch.kinds.assign(batch.positions.size(), RowKind::vision);
+    batch.kinds.assign(batch.order.size(), RowKind::vision);
     Executor executor(std::move(batch), "vision_tower", layers);
     if (taps) {
       executor.observe([&](const LayerReport& report) {

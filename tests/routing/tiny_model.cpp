@@ -82,7 +82,23 @@ void replace_attention(Dice& dice, Block& block, bool gated) {
   feed.pia = random_pia(dice, feed.norm.gain.numel(), 4, gated);
   feed.pia->gain = feed.norm.gain;
   feed.norm = block.sites[0].norm;
+  feed.stand_in.reset();
   block.sites = {feed};
+}
+
+void add_stand_in(Dice& dice, Block& block, bool gated) {
+  Site& feed = block.sites[1];
+  feed.stand_in = StandIn{block.sites[0].norm, random_pia(dice, feed.norm.gain.numel(), 4, gated)};
+  feed.stand_in->pia->gain = feed.norm.gain;
+}
+
+Block without_attention(Block block) {
+  Site feed = block.sites[1];
+  feed.norm = *feed.stand_in->norm;
+  feed.pia = feed.stand_in->pia;
+  feed.stand_in.reset();
+  block.sites = {feed};
+  return block;
 }
 
 Prompt random_prompt(Dice& dice, const TinyShape& shape, const std::vector<RowKind>& kinds, bool gaps) {
@@ -147,6 +163,7 @@ void visit(std::vector<Block>& blocks, const Visit& visit) {
       if (site.norm.bias) visit(*site.norm.bias);
       visit_branch(site, visit);
       if (site.pia) visit_pia(*site.pia, visit);
+      if (site.stand_in && site.stand_in->pia) visit_pia(*site.stand_in->pia, visit);
       if (site.adapter) {
         visit_linear(site.adapter->down, visit);
         visit_up(site.adapter->up, visit);
@@ -164,15 +181,13 @@ namespace {
 /// Appends rows [begin, end) of a prompt as one more sequence.
 void append(Batch& batch, const Prompt& prompt, int64_t begin, int64_t end, std::span<nn::LayerState> states,
             bool is_prompt) {
-  if (batch.offsets.empty()) batch.offsets.push_back(0);
-  batch.positions.insert(batch.positions.end(), prompt.positions.begin() + begin, prompt.positions.begin() + end);
-  batch.kinds.insert(batch.kinds.end(), prompt.kinds.begin() + begin, prompt.kinds.begin() + end);
-  batch.offsets.push_back(batch.rows());
-  batch.sequences.push_back({.plan = &prompt.plan, .states = states, .prompt = is_prompt});
+  batch.add({.plan = &prompt.plan, .states = states, .prompt = is_prompt},
+            std::span(prompt.kinds).subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)));
+  std::copy(prompt.positions.begin() + begin, prompt.positions.begin() + end, batch.order.end() - (end - begin));
 }
 
 Outcome run(const std::vector<Block>& blocks, const TinyShape& shape, Batch batch, Tensor x) {
-  batch.angles = ops::rope_angles({.head_dim = shape.head_dim}, batch.positions);
+  batch.angles = ops::rope_angles({.head_dim = shape.head_dim}, batch.order);
   Executor executor(std::move(batch), "decoder", static_cast<int64_t>(blocks.size()));
   for (size_t layer = 0; layer < blocks.size(); ++layer)
     x = executor.run(blocks[layer], static_cast<int64_t>(layer), x);
@@ -211,7 +226,7 @@ Batch batch_of(const std::vector<Prompt>& prompts, const TinyShape& shape, int64
     append(batch, prompts[i], begin, std::min(end, prompts[i].rows()),
            states.empty() ? std::span<nn::LayerState>() : std::span<nn::LayerState>(states[i]), prompt);
   }
-  batch.angles = ops::rope_angles({.head_dim = shape.head_dim}, batch.positions);
+  batch.angles = ops::rope_angles({.head_dim = shape.head_dim}, batch.order);
   return batch;
 }
 

@@ -41,6 +41,12 @@ std::vector<Block> random_blocks(Dice& dice, const TinyShape& shape);
 /// EAS: takes the attention out; the feed-forward network reads norm1 through a PIA whose gain is that of norm2.
 void replace_attention(Dice& dice, Block& block, bool gated);
 
+/// EAS while it searches: the block keeps its attention, and a PIA may stand in its place.
+void add_stand_in(Dice& dice, Block& block, bool gated);
+
+/// What is left of such a block if its attention is taken out: the PIA for good.
+Block without_attention(Block block);
+
 /// Rows of these kinds. Positions ascend with gaps where `gaps`, so that no test mistakes a row for a position.
 Prompt random_prompt(Dice& dice, const TinyShape& shape, const std::vector<RowKind>& kinds, bool gaps = false);
 

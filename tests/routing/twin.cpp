@@ -80,14 +80,16 @@ class Twin {
       for (const plan::Rule& rule : entry->rules) apply(rule, block, layer);
     }
     const bool attends = block.sites.size() == 2 && (!entry || entry->self_attention);
+    const bool stands_in = !attends && block.sites.back().stand_in;
     if (!attends) {
       for (RowPlan& row : rows_) row.runs.query = row.runs.key_value = row.runs.cache = false;
     }
     note(attends);
     const Tensor h = attends ? x_ + column(&plan::Switches::query) * attention(block.sites[0]) : x_;
     const Site& feed = block.sites.back();
-    const Tensor normed = plain_norm(feed.norm, h),
-                 m = plain_mlp(std::get<nn::Mlp>(feed.branch), feed.pia ? pia(*feed.pia, normed) : normed);
+    const std::optional<nn::Pia>& before = stands_in ? feed.stand_in->pia : feed.pia;
+    const Tensor normed = plain_norm(stands_in ? *feed.stand_in->norm : feed.norm, h),
+                 m = plain_mlp(std::get<nn::Mlp>(feed.branch), before ? pia(*before, normed) : normed);
     const Tensor fed = column(&plan::Switches::feed_forward), w = weight_.unsqueeze(1);
     x_ = fed * (h + w * m) + (1.0 - fed) * (w * h);
     for (size_t i = 0; i < count(); ++i) alive_[i] = alive_[i] && !rows_[i].leaves;
@@ -344,7 +346,7 @@ void expect_equals_twin(std::vector<Block> blocks, const TinyShape& shape, std::
     for (const int64_t row : expected.alive) positions.push_back(prompt.positions[static_cast<size_t>(row)]);
   }
   const Tensor expected = at::cat(rows);
-  EXPECT_EQ(outcome.batch.positions, positions) << what;
+  EXPECT_EQ(outcome.batch.order, positions) << what;
   expect_close(outcome.hidden, expected, kAllowed, what + ": values");
   if (::testing::Test::HasFailure()) return;
   (expected * cotangent).sum().backward();

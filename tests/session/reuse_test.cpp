@@ -42,11 +42,14 @@ TEST(Reuse, GatedAdaptersAndPiasReadTheWholePrompt) {
   const models::AdapterShape shape{.rank = 4};
   const std::map<int64_t, models::EasLayer> pia{{1, {.attention = false, .pia = shape}}};
   const std::map<int64_t, models::EasLayer> gated{{1, {.adapter = shape}}};
-  EXPECT_TRUE(routing::read_whole_prompt(tiny_model(1, {}, pia).decoder.blocks));
+  const auto reads = [](const models::Model& model) {
+    return routing::read_whole_prompt(model.decoder.blocks, plan::Plan{}, "decoder");
+  };
+  EXPECT_TRUE(reads(tiny_model(1, {}, pia)));
   models::Model model = tiny_model(1, {}, gated);
-  EXPECT_TRUE(routing::read_whole_prompt(model.decoder.blocks));
+  EXPECT_TRUE(reads(model));
   model.decoder.blocks[1].sites[0].adapter->gate.reset();
-  EXPECT_FALSE(routing::read_whole_prompt(model.decoder.blocks));
+  EXPECT_FALSE(reads(model));
 }
 
 /// A conversation without text: rows of numbers, and which kind each is.
@@ -94,13 +97,13 @@ int64_t expect_turns_equal_fresh_runs(const models::Model& model, const plan::Pl
       rows.add(dice, RowKind::vision_high_res, dice.below(6));
     }
     rows.add(dice, RowKind::text, 1 + dice.below(3));
-    const int64_t keep =
-        plan::reusable_rows(plan, model.facts,
-                            {.held = held,
-                             .held_prompt = held_prompt,
-                             .prompt = rows.kinds,
-                             .equal = equal,
-                             .adapters_read_prompt = routing::read_whole_prompt(model.decoder.blocks)});
+    const int64_t keep = plan::reusable_rows(
+        plan, model.facts,
+        {.held = held,
+         .held_prompt = held_prompt,
+         .prompt = rows.kinds,
+         .equal = equal,
+         .adapters_read_prompt = routing::read_whole_prompt(model.decoder.blocks, plan, "decoder")});
     stayed += keep;
     chat.keep(keep);
     Generation fresh(model, owned);

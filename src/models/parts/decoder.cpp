@@ -4,7 +4,6 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/index_select.h>
 
-#include <span>
 #include <vector>
 
 #include "base/error.h"
@@ -65,11 +64,11 @@ void visit_block(const std::string& name, routing::Block& block, const DecoderCo
 
 /// Angles of a packed batch. `dynamic` scales by the length of each sequence, so its sequences come one by one.
 ops::RopeAngles angles_of(const ops::RopeConfig& rope, const routing::Batch& batch) {
-  if (rope.scaling != ops::RopeConfig::Scaling::dynamic) return ops::rope_angles(rope, batch.positions);
+  if (rope.scaling != ops::RopeConfig::Scaling::dynamic)
+    return ops::rope_angles(rope, batch.places_of(0, batch.rows()));
   std::vector<Tensor> cosines, sines;
   for (size_t i = 0; i + 1 < batch.offsets.size(); ++i) {
-    const auto begin = static_cast<size_t>(batch.offsets[i]), end = static_cast<size_t>(batch.offsets[i + 1]);
-    const ops::RopeAngles angles = ops::rope_angles(rope, std::span(batch.positions).subspan(begin, end - begin));
+    const ops::RopeAngles angles = ops::rope_angles(rope, batch.places_of(batch.offsets[i], batch.offsets[i + 1]));
     cosines.push_back(angles.cosine);
     sines.push_back(angles.sine);
   }

@@ -58,13 +58,8 @@ void visit_block(const std::string& name, routing::Block& block, const VisionTow
 /// Every tile is a sequence; every row of it is a vision row that sees every other.
 routing::Batch batch_of_tiles(std::span<const plan::Plan* const> plans, int64_t rows_per_tile) {
   routing::Batch batch;
-  batch.offsets.push_back(0);
-  for (const plan::Plan* plan : plans) {
-    batch.sequences.push_back({.plan = plan});
-    for (int64_t row = 0; row < rows_per_tile; ++row) batch.positions.push_back(row);
-    batch.offsets.push_back(batch.rows());
-  }
-  batch.kinds.assign(batch.positions.size(), routing::RowKind::vision);
+  const std::vector<routing::RowKind> kinds(static_cast<size_t>(rows_per_tile), routing::RowKind::vision);
+  for (const plan::Plan* plan : plans) batch.add({.plan = plan}, kinds);
   return batch;
 }
 

@@ -1,0 +1,105 @@
+#include "routing/cut_attention.h"
+
+#include <ATen/ops/tensor.h>
+
+#include <algorithm>
+#include <map>
+
+#include "base/error.h"
+
+namespace lithe::routing {
+namespace {
+
+/// The parts of all sequences, numbered one after another, and the part of each active row.
+struct Parts {
+  int64_t count = 0;
+  std::vector<int64_t> of_row;  // [active]
+};
+
+Parts parts_of(const SiteContext& context, size_t cut) {
+  const std::vector<int64_t> given = context.sets.active.of(context.batch.cuts[cut]);
+  const std::vector<int64_t>& offsets = context.sets.active.offsets;
+  Parts parts;
+  for (size_t sequence = 0; sequence + 1 < offsets.size(); ++sequence) {
+    std::map<int64_t, int64_t> number;
+    for (int64_t row = offsets[sequence]; row < offsets[sequence + 1]; ++row) {
+      const auto [entry, fresh] = number.try_emplace(given[static_cast<size_t>(row)], parts.count);
+      parts.count += fresh;
+      parts.of_row.push_back(entry->second);
+    }
+  }
+  return parts;
+}
+
+Tensor index_tensor(const std::vector<int64_t>& list, const Tensor& like) {
+  return at::tensor(at::ArrayRef<int64_t>(list), at::kLong).to(like.device());
+}
+
+/// The rows of a set part by part, not ascending then; its offsets are those of the parts.
+Rows by_part(const Rows& set, const Parts& parts, const Tensor& x) {
+  std::vector<std::vector<int64_t>> rows(static_cast<size_t>(parts.count));
+  for (int64_t i = 0; i < set.count(); ++i) {
+    const int64_t row = set.index ? set.list[static_cast<size_t>(i)] : i;
+    rows[static_cast<size_t>(parts.of_row[static_cast<size_t>(row)])].push_back(row);
+  }
+  Rows sorted{.offsets = {0}};
+  for (const std::vector<int64_t>& part : rows) {
+    sorted.list.insert(sorted.list.end(), part.begin(), part.end());
+    sorted.offsets.push_back(static_cast<int64_t>(sorted.list.size()));
+  }
+  if (set.index || !std::is_sorted(sorted.list.begin(), sorted.list.end()))
+    sorted.index = index_tensor(sorted.list, x);
+  else
+    sorted.list.clear();
+  return sorted;
+}
+
+/// Puts what belongs to the rows of `sorted` in ascending order.
+Tensor ascending(const Tensor& values, const Rows& sorted) {
+  if (std::is_sorted(sorted.list.begin(), sorted.list.end())) return values;
+  std::vector<std::pair<int64_t, int64_t>> places;
+  for (size_t i = 0; i < sorted.list.size(); ++i) places.emplace_back(sorted.list[i], static_cast<int64_t>(i));
+  std::sort(places.begin(), places.end());
+  std::vector<int64_t> from;
+  for (const auto& [row, place] : places) from.push_back(place);
+  return values.index_select(0, index_tensor(from, values));
+}
+
+Tensor turned(const nn::Attention& attention, const Tensor& x, const Rows& rows, const SiteContext& context) {
+  if (!attention.rotary) return x;
+  return ops::rotate(x, rows.index ? context.angles->rows(*rows.index) : *context.angles);
+}
+
+void check(const SiteContext& context, size_t cut) {
+  require(cut < context.batch.cuts.size(), Fault::internal, "layer ", context.layer, " attends within cut ", cut,
+          " of a batch that has ", context.batch.cuts.size());
+  const std::vector<bool>& watched = context.sets.watched;
+  require(std::find(watched.begin(), watched.end(), true) == watched.end(), Fault::bad_request, "layer ", context.layer,
+          " attends within parts of its rows, so no rule can choose by its attention");
+  for (const Sequence& sequence : context.batch.sequences)
+    require(sequence.states.empty(), Fault::internal, "layer ", context.layer, " attends within parts and caches");
+}
+
+}  // namespace
+
+Tensor cut_attention(const nn::Attention& attention, const Tensor& x, const SiteContext& context, size_t cut) {
+  check(context, cut);
+  const Parts parts = parts_of(context, cut);
+  const Rows asking = by_part(context.sets.query, parts, x), offered = by_part(context.sets.key_value, parts, x);
+  const Tensor queries = turned(attention, attention.queries(asking.of(x)), asking, context);
+  const Tensor input = offered.of(x), keys = turned(attention, attention.keys(input), offered, context),
+               values = attention.values(input);
+  const std::vector<int64_t> key_order = offered.of(context.positions), query_order = asking.of(context.positions);
+  std::vector<ops::KeyValueSpan> spans;
+  for (size_t part = 0; part + 1 < offered.offsets.size(); ++part) {
+    const int64_t begin = offered.offsets[part], count = offered.offsets[part + 1] - begin;
+    const auto first = key_order.begin() + begin;
+    spans.push_back({keys.narrow(0, begin, count), values.narrow(0, begin, count), {first, first + count}});
+  }
+  const Tensor attended =
+      ops::attend_packed(queries, asking.offsets, query_order, spans,
+                         {.scale = attention.scale(), .causal = attention.causal, .window = attention.window});
+  return ascending(attention.merge(attended), asking);
+}
+
+}  // namespace lithe::routing

@@ -1,0 +1,62 @@
+#include "routing/feed_forward_site.h"
+
+#include <ATen/ops/cat.h>
+
+#include "routing/adapter_site.h"
+
+namespace lithe::routing {
+namespace {
+
+/// What goes into the branch or its adapter: the site's norm and PIA, or those of the stand-in.
+class Reading {
+ public:
+  Reading(const Site& site, SiteContext& context) : site_(site), context_(context) {}
+
+  /// x: [rows, hidden] -> same
+  Tensor run(const Tensor& x) {
+    const std::vector<int64_t>& offsets = context_.sets.feed_forward.offsets;
+    std::vector<Tensor> parts;
+    for (size_t first = 0, end = 0; first + 1 < offsets.size(); first = end) {
+      while (end + 1 < offsets.size() && off(end) == off(first)) ++end;
+      Stretch stretch{first, {}};
+      for (size_t i = first; i <= end; ++i) stretch.offsets.push_back(offsets[i] - offsets[first]);
+      parts.push_back(read(x.narrow(0, offsets[first], stretch.offsets.back()), stretch));
+    }
+    return parts.size() == 1 ? parts.front() : at::cat(parts);
+  }
+
+ private:
+  bool off(size_t sequence) const { return site_.stand_in && context_.sets.self_off[sequence]; }
+
+  /// Of sequences that read the same.
+  Tensor read(const Tensor& x, const Stretch& stretch) {
+    const bool stands_in = off(stretch.first);
+    const nn::Norm& norm = stands_in && site_.stand_in->norm ? *site_.stand_in->norm : site_.norm;
+    const std::optional<nn::Pia>& pia = stands_in ? site_.stand_in->pia : site_.pia;
+    const Tensor input = site_.join == Site::Join::pre_norm ? norm(x) : x;
+    if (!pia) return input;
+    if (x.size(0) > 0) return apply_pia(*pia, input, stretch, context_);
+    freeze_idle(*pia, input, stretch, context_);
+    return input;
+  }
+
+  const Site& site_;
+  SiteContext& context_;
+};
+
+}  // namespace
+
+std::optional<Tensor> feed_forward(const Site& site, const Tensor& x, SiteContext& context) {
+  const Stretch all{0, context.sets.feed_forward.offsets};
+  const bool idle = x.size(0) == 0;
+  if (idle && !site.pia && !site.adapter && !site.stand_in) return std::nullopt;
+  Tensor input = Reading(site, context).run(x);
+  if (idle) {
+    if (site.adapter) freeze_idle(*site.adapter, input, all, context, site.kind);
+    return std::nullopt;
+  }
+  if (site.adapter) input = apply_rep_adapter(*site.adapter, input, all, context, site.kind);
+  return std::get<nn::Mlp>(site.branch)(input);
+}
+
+}  // namespace lithe::routing

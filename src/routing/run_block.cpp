@@ -1,0 +1,122 @@
+#include "routing/run_block.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/index_add.h>
+#include <ATen/ops/index_copy.h>
+#include <ATen/ops/ones_like.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "routing/adapter_site.h"
+#include "routing/attention_site.h"
+#include "routing/cut_attention.h"
+#include "routing/feed_forward_site.h"
+
+namespace lithe::routing {
+namespace {
+
+/// x with `branch` joined at `rows`.  x: [active, hidden], branch: [rows, hidden], weight: [active] or absent.
+Tensor join(const Site& site, const Tensor& x, const Rows& rows, const Tensor& branch,
+            const std::optional<Tensor>& weight = std::nullopt) {
+  if (rows.empty()) return x;
+  const Tensor b = weight ? branch * rows.of(*weight).unsqueeze(1).to(branch.scalar_type()) : branch;
+  if (site.join == Site::Join::post_norm) {
+    const Tensor y = site.norm(rows.of(x) + b);
+    return rows.index ? at::index_copy(x, 0, *rows.index, y) : y;
+  }
+  return rows.index ? at::index_add(x, 0, *rows.index, b) : x + b;
+}
+
+/// Rows that did not run the feed-forward network leave a gated layer as w x'.
+Tensor weigh_bystanders(const Tensor& x, const Rows& fed, const Tensor& weight) {
+  Tensor factor = weight.to(x.scalar_type());
+  if (!fed.index) return x;
+  const Tensor ones = at::ones_like(fed.of(factor));
+  return x * at::index_copy(factor, 0, *fed.index, ones).unsqueeze(1);
+}
+
+bool has_adapter(const Block& block) {
+  return std::any_of(block.sites.begin(), block.sites.end(),
+                     [](const Site& site) { return site.pia || site.adapter || site.stand_in; });
+}
+
+/// A site `self` or `cross`.  h: [active, hidden] what the sites before made of x, the layer's input -> same
+class AttentionSite {
+ public:
+  AttentionSite(const Site& site, const Tensor& x, SiteContext& context)
+      : site_(site), self_(site.kind == Site::Kind::self), x_(x), context_(context) {
+    require(self_ || context.other, Fault::internal, "layer ", context.layer, ": a cross site without another stream");
+  }
+
+  Tensor run(Tensor h) const {
+    const RowSets& sets = context_.sets;
+    if (site_.stand_in && site_.stand_in->pia)
+      h = stand_in(*site_.stand_in->pia, self_ ? sets.self_stand_in : sets.cross_stand_in, h);
+    const Rows& rows = self_ ? sets.query : sets.cross_query;
+    const auto* pia = std::get_if<nn::Pia>(&site_.branch);
+    return pia ? stand_in(*pia, rows, h) : attend(std::get<nn::Attention>(site_.branch), rows, h);
+  }
+
+ private:
+  Stretch all_active() const { return {0, context_.sets.active.offsets}; }
+  Tensor normed(const Tensor& x) const { return site_.join == Site::Join::pre_norm ? site_.norm(x) : x; }
+
+  /// METER: also the PIA in place of the cross-attention reads the layer's input, not what the self site made of it.
+  Tensor stand_in(const nn::Pia& pia, const Rows& rows, const Tensor& h) const {
+    if (rows.empty()) return h;
+    const Tensor entry = normed(x_);
+    const OtherStream own{entry, context_.sets.active.offsets, {}};
+    return join(site_, h, rows, pia_branch(pia, rows.of(entry), rows.offsets, self_ ? own : *context_.other));
+  }
+
+  Tensor attend(const nn::Attention& attention, const Rows& rows, const Tensor& h) const {
+    if (rows.empty() && !(self_ && !context_.sets.key_value.empty())) {
+      if (site_.adapter) freeze_idle(*site_.adapter, normed(h), all_active(), context_, site_.kind);
+      return h;
+    }
+    Tensor input = normed(h);
+    if (site_.adapter) input = apply_rep_adapter(*site_.adapter, input, all_active(), context_, site_.kind);
+    if (!self_) return join(site_, h, rows, cross_attention(attention, input, context_));
+    return join(
+        site_, h, rows,
+        site_.cut ? cut_attention(attention, input, context_, *site_.cut) : self_attention(attention, input, context_));
+  }
+
+  const Site& site_;
+  const bool self_;
+  const Tensor& x_;
+  SiteContext& context_;
+};
+
+/// x: [active, hidden] -> same
+Tensor run_sites(const Block& block, const RowSets& sets, const Tensor& x, const LayerInput& input) {
+  const Batch& batch = input.batch;
+  SiteContext context{batch, sets, input.layer, input.other, input.scores, sets.active.of(batch.order), {}};
+  if (batch.angles) context.angles = sets.active.index ? batch.angles->rows(*sets.active.index) : *batch.angles;
+  const std::optional<Tensor> weight = sets.weight ? std::optional<Tensor>(sets.active.of(*sets.weight)) : std::nullopt;
+  Tensor h = x;
+  for (const Site& site : block.sites) {
+    if (site.kind != Site::Kind::feed_forward) {
+      h = AttentionSite(site, x, context).run(h);
+    } else if (const std::optional<Tensor> fed = feed_forward(site, sets.feed_forward.of(h), context)) {
+      h = join(site, h, sets.feed_forward, *fed, weight);
+    }
+  }
+  return weight ? weigh_bystanders(h, sets.feed_forward, *weight) : h;
+}
+
+}  // namespace
+
+Tensor run_block(const Block& block, const RowSets& sets, const Tensor& x, const LayerInput& input) {
+  const Tensor active = sets.active.of(x);
+  const bool idle = sets.active.empty() && !has_adapter(block);
+  const Tensor y = idle ? active : run_sites(block, sets, active, input);
+  const bool only_active_go_on = sets.survivors.list == sets.active.list && !sets.survivors.index == !sets.active.index;
+  if (only_active_go_on) return y;
+  if (!sets.active.index) return sets.survivors.of(y);
+  const Tensor passed = sets.weight ? x * sets.weight->unsqueeze(1).to(x.scalar_type()) : x;
+  return sets.survivors.of(at::index_copy(passed, 0, *sets.active.index, y));
+}
+
+}  // namespace lithe::routing

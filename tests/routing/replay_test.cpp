@@ -1,0 +1,132 @@
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/zeros.h>
+
+#include "base/error.h"
+#include "routing/random_case.h"
+
+// A block runs again with the row sets it had, as activation checkpointing does: no plan, no choice of rows.
+namespace lithe::routing {
+namespace {
+
+using test::expect_close;
+using test::leaf;
+
+/// One layer of a pass: what went in, which rows ran what, what came out.
+struct Passed {
+  Tensor x, y;
+  Batch batch;
+  RowSets sets;
+};
+
+std::vector<Passed> passed_layers(const std::vector<Block>& blocks, const TinyShape& shape,
+                                  const std::vector<Prompt>& prompts) {
+  std::vector<std::vector<nn::LayerState>> no_states;
+  std::vector<Tensor> inputs;
+  for (const Prompt& prompt : prompts) inputs.push_back(prompt.x);
+  std::vector<Passed> layers;
+  Executor executor(batch_of(prompts, shape, 0, INT64_MAX, no_states, true), "decoder",
+                    static_cast<int64_t>(blocks.size()));
+  executor.observe([&](const LayerReport& report) {
+    layers.back().batch = *report.batch;
+    layers.back().sets = *report.rows;
+  });
+  Tensor x = at::cat(inputs);
+  for (size_t layer = 0; layer < blocks.size(); ++layer) {
+    layers.push_back({.x = x});
+    x = layers.back().y = executor.run(blocks[layer], static_cast<int64_t>(layer), x);
+  }
+  return layers;
+}
+
+Tensor again(const Block& block, const Passed& passed, int64_t layer, const RowSets& sets, const Tensor& x) {
+  return run_block(block, sets, x, {passed.batch, layer, std::nullopt});
+}
+
+struct Case {
+  TinyShape shape;
+  std::vector<Block> blocks;
+  std::vector<Prompt> prompts;
+};
+
+Case random_training(uint64_t seed, bool adapters) {
+  Dice dice(seed);
+  Case one{.shape = random_shape(dice)};
+  one.blocks = random_blocks(dice, one.shape);
+  for (int64_t i = dice.below(3); i >= 0; --i) one.prompts.push_back(random_case(dice, one.shape, false));
+  if (adapters) draw_adapters(dice, one.shape, one.blocks, one.prompts);
+  return one;
+}
+
+void expect_same_bits(const Case& one, const std::string& what) {
+  const std::vector<Passed> layers = passed_layers(one.blocks, one.shape, one.prompts);
+  for (size_t layer = 0; layer < layers.size(); ++layer) {
+    const Passed& passed = layers[layer];
+    const Tensor y = again(one.blocks[layer], passed, static_cast<int64_t>(layer), passed.sets, passed.x);
+    EXPECT_TRUE(at::equal(y, passed.y)) << what << ", layer " << layer;
+  }
+}
+
+TEST(Replay, EveryLayerGivesTheSameBits) {
+  const at::NoGradGuard no_gradient;
+  for (uint64_t trial = 0; trial < 200 && !HasFailure(); ++trial)
+    expect_same_bits(random_training(20000 + trial, true), concat("trial ", trial));
+}
+
+TEST(Replay, EveryLayerGivesTheSameBitsThroughOurOwnKernels) {
+  const at::NoGradGuard no_gradient;
+  for (uint64_t trial = 0; trial < 100 && !HasFailure(); ++trial) {
+    Case one = random_training(21000 + trial, false);
+    visit(one.blocks, [](Tensor& t) { t = t.to(at::kFloat); });
+    for (Prompt& prompt : one.prompts) prompt.x = prompt.x.to(at::kFloat);
+    expect_same_bits(one, concat("trial ", trial));
+  }
+}
+
+/// The gradients of x and of every weight; forgets them.
+std::vector<Tensor> take_gradients(std::vector<Block>& blocks) {
+  std::vector<Tensor> gradients;
+  visit(blocks, [&](Tensor& t) {
+    gradients.push_back(t.grad().defined() ? t.grad().clone() : at::zeros(t.sizes(), at::kDouble));
+    t.mutable_grad().reset();
+  });
+  return gradients;
+}
+
+TEST(Replay, CheckpointedGradientsEqualThoseOfTheDirectRun) {
+  for (uint64_t trial = 0; trial < 200 && !HasFailure(); ++trial) {
+    Case one = random_training(22000 + trial, true);
+    visit(one.blocks, [](Tensor& t) { t = leaf(t); });
+    std::vector<Tensor> inputs;
+    for (Prompt& prompt : one.prompts) inputs.push_back(prompt.x = leaf(prompt.x));
+    const Tensor y = passed_layers(one.blocks, one.shape, one.prompts).back().y;
+    const Tensor cotangent = Dice(7).normal(y.sizes());
+    (y * cotangent).sum().backward();
+    std::vector<Tensor> wanted = take_gradients(one.blocks), of_inputs;
+    for (const Tensor& x : inputs) of_inputs.push_back(x.grad());
+    wanted.push_back(at::cat(of_inputs));
+
+    std::vector<Passed> kept;  // a forward pass that keeps the inputs of layers and no graph
+    {
+      const at::NoGradGuard no_gradient;
+      kept = passed_layers(one.blocks, one.shape, one.prompts);
+    }
+    Tensor gradient = cotangent;
+    for (size_t layer = kept.size(); layer-- > 0;) {
+      const Tensor x = leaf(kept[layer].x);
+      RowSets sets = kept[layer].sets;
+      weigh_again(one.blocks[layer], x, sets);
+      const Tensor out = again(one.blocks[layer], kept[layer], static_cast<int64_t>(layer), sets, x);
+      if (out.requires_grad()) (out * gradient).sum().backward();
+      gradient = x.grad().defined() ? x.grad() : at::zeros(x.sizes(), at::kDouble);
+    }
+    std::vector<Tensor> actual = take_gradients(one.blocks);
+    actual.push_back(gradient);
+    for (size_t i = 0; i < wanted.size(); ++i)
+      expect_close(actual[i], wanted[i], 1e-9, concat("trial ", trial, ", gradient ", i));
+  }
+}
+
+}  // namespace
+}  // namespace lithe::routing
