@@ -133,7 +133,9 @@ void add_adapter(const AdapterFacts& adapter, const CostTable& table, const Mode
   const std::vector<LayerCost>& layers = in_tower ? table.tower : table.layers;
   if (layers.empty()) return;  // no picture
   const BlockShape block = in_tower ? tower_block(*model.tower) : decoder_block(model);
-  const RowCount& rows = layers.at(static_cast<std::size_t>(adapter.site.layer)).rows;
+  const LayerCost& layer = layers.at(static_cast<std::size_t>(adapter.site.layer));
+  if (adapter.in_place == layer.self_attention) return;  // the plan picked what it stands for, or took that out
+  const RowCount& rows = layer.rows;
   const double times = in_tower ? double(table.prompt.tiles) : 1.0;
   if (adapter.in_place) {
     cost.in_place += times * adapter_flops(adapter, block.hidden, rows.feed_forward);
