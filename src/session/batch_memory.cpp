@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ops/key_value_kind.h"
 #include "plan/cache_bound.h"
 
 namespace lithe::session {
@@ -20,17 +21,14 @@ int64_t embedding_bytes(const models::Model& model, int64_t joining_rows, int64_
 
 int64_t cache_bytes(const models::Model& model, const plan::Plan& plan, const PromptRows& prompt, int64_t new_tokens) {
   const models::DecoderConfig& config = model.decoder.config;
-  const int64_t row_bytes = 2 * config.kv_heads * config.head_dim * kFloat;
-  int64_t total = 0, largest = 0;
+  const int64_t block_bytes = 2 * config.kv_heads * config.head_dim * ops::kBlockRows * kFloat;
+  int64_t blocks = 0;
   const std::vector<int64_t> rows = plan::most_rows_cached(plan, config.layers, prompt.kinds);
   for (int64_t layer = 0; layer < config.layers; ++layer) {
     const plan::LayerPlan* entry = plan.find("decoder", layer);
-    if (entry && !entry->self_attention) continue;
-    const int64_t bytes = (rows[static_cast<size_t>(layer)] + new_tokens) * row_bytes;
-    total += bytes;
-    largest = std::max(largest, bytes);
+    if (!entry || entry->self_attention) blocks += ops::blocks_for(rows[static_cast<size_t>(layer)] + new_tokens);
   }
-  return total + largest;
+  return blocks * block_bytes;
 }
 
 int64_t pass_bytes(const models::Model& model, int64_t rows, int64_t sequences) {
