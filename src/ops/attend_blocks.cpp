@@ -14,10 +14,7 @@
 namespace lithe::ops {
 namespace {
 
-/// Query rows of one kv head that go through the keys together, about.
-constexpr int64_t kTileRows = 48;
-/// Blocks that one piece of work covers if a sequence has queries for one tile only.
-constexpr size_t kStretchBlocks = 8;
+constexpr size_t kStretchBlocks = kStretchRows / kBlockRows;
 /// Multiplications that a thread should at least get.
 constexpr int64_t kGrain = 1 << 16;
 

@@ -45,6 +45,8 @@ class Generation {
   /// business (plan/reuse.h).
   void keep(int64_t rows);
 
+  const models::Model& model() const { return *model_; }
+  const plan::Plan& plan() const { return *plan_; }
   /// What every layer holds, and froze over the prompt.
   const std::vector<nn::LayerState>& states() const { return states_; }
   int64_t next_position() const { return position_; }
