@@ -37,10 +37,10 @@ Offered offer(const nn::Attention& attention, const Tensor& x, const SiteContext
   return {keys, attention.values(input), at_rows(context.positions, rows)};
 }
 
-/// Of one sequence's offered rows, those that are cached: indices into the sequence's stretch.
+/// Of one sequence's offered rows, those that are cached: indices into the sequence's stretch. Absent: all of them.
 std::optional<std::vector<int64_t>> cached_among(const RowSets& sets, size_t sequence) {
-  if (sets.cache.count() == sets.key_value.count())
-    return std::nullopt;  // all of them, as cache is a subset of key_value
+  const auto count = [sequence](const Rows& rows) { return rows.offsets[sequence + 1] - rows.offsets[sequence]; };
+  if (count(sets.cache) == count(sets.key_value)) return std::nullopt;  // cache is a subset of key_value
   std::vector<int64_t> indices;
   int64_t c = sets.cache.offsets[sequence];
   for (int64_t i = sets.key_value.offsets[sequence]; i < sets.key_value.offsets[sequence + 1]; ++i) {
