@@ -51,9 +51,10 @@ typedef struct lithe_load_options {
   int64_t threads;            /* 0: as many as there are cores */
   lithe_on_progress progress; /* may be NULL */
   void* user;                 /* given to progress */
+  const char* kv;             /* how keys and values are cached: float32 (NULL), bfloat16 */
 } lithe_load_options;
 #define LITHE_LOAD_OPTIONS_INIT \
-  { sizeof(lithe_load_options), NULL, NULL, NULL, 0, NULL, NULL }
+  { sizeof(lithe_load_options), NULL, NULL, NULL, 0, NULL, NULL, NULL }
 
 /* Opens a model: a folder, a name on the Hugging Face hub whose files are in the local cache, "demo" or "demo-dense".
  * options may be NULL. One thread at a time may use a model. */

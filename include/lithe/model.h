@@ -22,6 +22,7 @@ namespace lithe {
 struct LoadOptions {
   std::string lora;              ///< A PEFT folder whose LoRA goes over the model; empty: none.
   std::string weights = "auto";  ///< How weights are held: auto (as in the file), float32, bfloat16, float16.
+  std::string kv = "float32";    ///< How keys and values are cached: float32, bfloat16.
   std::string device = "cpu";    ///< cpu, cuda or cuda:N.
   std::int64_t threads = 0;      ///< Of the whole process's arithmetic; 0: as many as it has cores.
   std::function<void(std::int64_t bytes_done, std::int64_t bytes_total)> progress;  ///< May be empty.

@@ -86,6 +86,7 @@ lithe_status lithe_model_load(const char* name, const lithe_load_options* option
     lithe::LoadOptions how{.threads = wanted.threads};
     if (wanted.lora != nullptr) how.lora = wanted.lora;
     if (wanted.weights != nullptr) how.weights = wanted.weights;
+    if (wanted.kv != nullptr) how.kv = wanted.kv;
     if (wanted.device != nullptr) how.device = wanted.device;
     if (wanted.progress != nullptr)
       how.progress = [&](int64_t done, int64_t total) { wanted.progress(done, total, wanted.user); };

@@ -28,8 +28,11 @@ Model Model::load(const std::string& name, const LoadOptions& options) {
     session::prepare_device(options.device);
     (void)vector_set();  // a wrong LITHE_CPU is refused here
     const std::filesystem::path path = models::model_folder(name);
-    const session::OpenOptions how{
-        .lora = options.lora, .weights = options.weights, .device = options.device, .progress = options.progress};
+    const session::OpenOptions how{.lora = options.lora,
+                                   .weights = options.weights,
+                                   .kv = options.kv,
+                                   .device = options.device,
+                                   .progress = options.progress};
     return Model(std::make_shared<Impl>(Impl{session::Session::open(path, how), io::name_of_folder(path)}));
   });
 }

@@ -282,6 +282,7 @@ Action declare_batch(CLI::App& app) {
   add_json(app, options->common, "Print a JSON summary to stdout instead of a line to stderr");
   add_sampling(app, options->question);
   add_common(app, options->common);
+  add_kv(app, options->common);
   return [options] { return run(*options); };
 }
 

@@ -67,8 +67,12 @@ session::Session open_subject(const BenchOptions& options) {
   apply(options.common);
   Progress progress("making random weights");
   progress.show(*options.shape);
-  return session::random_session(*options.shape, options.layers, options.tower_layers, options.common.weights,
-                                 options.common.seed);
+  return session::random_session({.shape = *options.shape,
+                                  .layers = options.layers,
+                                  .tower_layers = options.tower_layers,
+                                  .weights = options.common.weights,
+                                  .kv = options.common.kv,
+                                  .seed = options.common.seed});
 }
 
 std::string label_of(const BenchOptions& options, const session::Session& session) {
@@ -208,6 +212,7 @@ Action declare_bench(CLI::App& app) {
   app.add_option("-o,--output", options->output, "md (default), csv or json")->type_name("FORMAT");
   add_json(app, options->common, "The same as --output json");
   add_common(app, options->common);
+  add_kv(app, options->common);
   return [options] { return run(*options); };
 }
 

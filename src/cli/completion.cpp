@@ -26,6 +26,7 @@ _lithe() {
 // After a flag with a fixed set of values, and for MODEL, these names are offered; some together with files.
 constexpr const char* kTail = R"(  case $before in
     --weights) names="@weights@" ;;
+    --kv) names="@kv@" ;;
     --device) names="cpu cuda" ;;
     --to) names="hf original same" ;;
     --shape) names="@shapes@" ;;
@@ -71,6 +72,7 @@ std::string bash_script(const CLI::App& program) {
   for (const CLI::App* command : program.get_subcommands([](const CLI::App*) { return true; }))
     cases += "    " + command->get_name() + ") flags=\"" + joined(flags_of(*command)) + "\" ;;\n";
   fill_in(tail, "@weights@", joined(session::weight_types()));
+  fill_in(tail, "@kv@", joined(session::kv_types()));
   fill_in(tail, "@shapes@", joined(plan::shape_names()));
   fill_in(tail, "@plans@", joined(plan::builtin_plan_names()));
   fill_in(tail, "@commands@", joined(commands_of(program)) + " " + joined(flags_of(program)));

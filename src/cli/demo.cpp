@@ -135,8 +135,8 @@ Json small_json(const std::vector<Asked>& all) {
 Comparison compare_wide(const DemoOptions& options) {
   Progress progress("7B width");
   progress.show("making random weights");
-  const session::Session session =
-      session::random_session("llava-1.5-7b", 2, 2, options.common.weights, options.common.seed);
+  const session::Session session = session::random_session(
+      {.shape = "llava-1.5-7b", .weights = options.common.weights, .seed = options.common.seed});
   const CompareOptions how{.rounds = options.rounds, .tiles = 0, .on_progress = [&progress](const std::string& state) {
                              progress.show(state);
                            }};

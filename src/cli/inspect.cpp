@@ -35,7 +35,7 @@ struct InspectOptions {
   CommonOptions common;
   std::optional<std::string> model, shape, plan;
   PromptShapeOptions prompt;
-  int64_t kv_bytes_per_value = 4;
+  std::optional<int64_t> kv_bytes_per_value;
 };
 
 /// What is inspected: facts and a plan; a model also has a description.
@@ -113,11 +113,12 @@ Json to_json(const Subject& subject, const plan::CostTable& table) {
 }
 
 int run(const InspectOptions& options) {
-  require(options.kv_bytes_per_value != 3, Fault::bad_request,
+  require(options.kv_bytes_per_value != std::optional<int64_t>(3), Fault::bad_request,
           "--kv-bytes-per-value is 3; give 4 (float32) or 2 (bfloat16, float16).");
   const Subject subject = subject_of(options);
+  const int64_t kv_bytes = options.common.kv == "float32" ? 4 : 2;
   const plan::PromptShape prompt = prompt_shape(options.prompt, subject.facts);
-  const plan::CostOptions counting{.kv_bytes_per_value = options.kv_bytes_per_value};
+  const plan::CostOptions counting{.kv_bytes_per_value = options.kv_bytes_per_value.value_or(kv_bytes)};
   if (options.common.json) {
     write_json(to_json(subject, plan::cost(subject.plan, subject.facts, prompt, counting)));
     return 0;
@@ -146,11 +147,12 @@ Action declare_inspect(CLI::App& app) {
   add_prompt_shape(app, options->prompt);
   add_count(app, options->kv_bytes_per_value,
             {.names = "--kv-bytes-per-value",
-             .what = "Bytes of a cached value: 4 (default, float32: as lithe stores keys and values) or 2 (16-bit)",
+             .what = "Bytes of a cached value: 4 or 2 (default: those of --kv)",
              .lowest = 2,
              .highest = 4});
   add_json(app, options->common, "Print JSON: architecture, parameters, the expanded plan, the cost of every layer");
   add_common(app, options->common);
+  add_kv(app, options->common);
   return [options] { return run(*options); };
 }
 

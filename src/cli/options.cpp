@@ -16,16 +16,16 @@
 namespace lithe::cli {
 namespace {
 
-void check_weights(const std::string& weights) {
-  const std::vector<std::string> types = session::weight_types();
-  require(std::find(types.begin(), types.end(), weights) != types.end(), Fault::bad_request, "--weights is ",
-          in_quotes(weights), "; give ", fmt::format("{}", fmt::join(types, ", ")), ".");
+constexpr const char* kMachine = "Machine";
+
+void check_type(const char* flag, const std::string& type, const std::vector<std::string>& types) {
+  require(std::find(types.begin(), types.end(), type) != types.end(), Fault::bad_request, flag, " is ", in_quotes(type),
+          "; give ", fmt::format("{}", fmt::join(types, ", ")), ".");
 }
 
 }  // namespace
 
 void add_common(CLI::App& app, CommonOptions& options) {
-  const std::string group = "Machine";
   const WholeFlag<int64_t> threads{.names = "--threads",
                                    .what = "Number of threads (default: the cores this process may use)",
                                    .lowest = 1,
@@ -34,14 +34,14 @@ void add_common(CLI::App& app, CommonOptions& options) {
                                  .what = "Seed of the random numbers: same seed, same result (default: 0)",
                                  .lowest = 0,
                                  .highest = UINT64_MAX};
-  add_count(app, options.threads, threads)->group(group);
-  app.add_option("--device", options.device, "cpu, cuda or cuda:N (default: cpu)")->type_name("NAME")->group(group);
-  add_whole(app, options.seed, seed)->group(group);
+  add_count(app, options.threads, threads)->group(kMachine);
+  app.add_option("--device", options.device, "cpu, cuda or cuda:N (default: cpu)")->type_name("NAME")->group(kMachine);
+  add_whole(app, options.seed, seed)->group(kMachine);
   app.add_option(
          "--weights", options.weights,
          "How weights are stored: auto (as in the file), float32, bfloat16 or float16. The arithmetic is float32")
       ->type_name("TYPE")
-      ->group(group);
+      ->group(kMachine);
   app.add_option_function<std::string>(
          "--lora",
          [&options](const std::string& folder) {
@@ -50,7 +50,14 @@ void add_common(CLI::App& app, CommonOptions& options) {
          },
          "A PEFT folder with LoRA for the model; the weights stay unchanged")
       ->type_name("DIR")
-      ->group(group);
+      ->group(kMachine);
+}
+
+void add_kv(CLI::App& app, CommonOptions& options) {
+  app.add_option("--kv", options.kv,
+                 "How keys and values are cached: float32 (default) or bfloat16. The arithmetic is float32")
+      ->type_name("TYPE")
+      ->group(kMachine);
 }
 
 void add_json(CLI::App& app, CommonOptions& options, const std::string& what) {
@@ -67,7 +74,8 @@ int64_t threads_of(const CommonOptions& options) {
 }
 
 void apply(const CommonOptions& options) {
-  check_weights(options.weights);
+  check_type("--weights", options.weights, session::weight_types());
+  check_type("--kv", options.kv, session::kv_types());
   session::set_threads(threads_of(options));
   session::prepare_device(options.device);
 }
@@ -79,6 +87,7 @@ session::Session open_session(const std::string& model, const CommonOptions& opt
   session::Session session = session::Session::open(
       folder, {.lora = options.lora,
                .weights = options.weights,
+               .kv = options.kv,
                .device = options.device,
                .progress = [&](int64_t done, int64_t total) { progress->update_bytes(done, total); }});
   progress.reset();

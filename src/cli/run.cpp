@@ -148,6 +148,7 @@ Action declare_run(CLI::App& app) {
   app.add_flag("-v,--verbose", options->verbose, "Print times and KV cache to stderr");
   add_sampling(app, options->question);
   add_common(app, options->common);
+  add_kv(app, options->common);
   return [options] { return run(*options); };
 }
 

@@ -81,6 +81,7 @@ Action declare_trace(CLI::App& app) {
   app.add_flag("--ignore-eos", flags->trace.ignore_eos, "Go on after the end-of-sequence token");
   app.add_option("-o,--output", flags->out, "The file to write")->type_name("FILE")->required();
   add_common(app, flags->common);
+  add_kv(app, flags->common);
   return [flags] { return run(*flags); };
 }
 

@@ -1,26 +1,40 @@
 #include "nn/layer_state.h"
 
-#include <ATen/ops/cat.h>
-#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 
 #include <algorithm>
 
 #include "base/error.h"
 
 namespace lithe::nn {
-namespace {
 
-Tensor grown(const Tensor& old, const Tensor& like, int64_t held, int64_t capacity) {
-  Tensor bigger = at::empty({capacity, like.size(1), like.size(2)}, like.options().requires_grad(false));
-  if (held > 0) bigger.narrow(0, 0, held).copy_(old.narrow(0, 0, held));
-  return bigger;
-}
-
-}  // namespace
+using ops::blocks_for;
+using ops::kBlockRows;
 
 int64_t LayerState::bytes() const {
-  if (!keys_.defined()) return 0;
-  return 2 * length() * keys_.size(1) * keys_.size(2) * static_cast<int64_t>(keys_.element_size());
+  return blocks_.empty() ? 0 : length() * static_cast<int64_t>(blocks_.front().nbytes()) / kBlockRows;
+}
+
+void LayerState::reserve(int64_t rows) {
+  reserved_rows_ = rows;
+  while (!blocks_.empty() && static_cast<int64_t>(blocks_.size()) < blocks_for(rows))
+    blocks_.push_back(at::empty_like(blocks_.front()));
+}
+
+/// Room for `rows` rows, and for those that are reserved.
+void LayerState::allocate(int64_t rows, const Tensor& like) {
+  const int64_t wanted = blocks_for(blocks_.empty() ? std::max(rows, reserved_rows_) : rows);
+  while (static_cast<int64_t>(blocks_.size()) < wanted) blocks_.push_back(ops::empty_block(like, kind_));
+}
+
+/// A block that nobody else sees. Rows behind those held are not worth a copy.
+const Tensor& LayerState::writable_block(size_t block, const Tensor& like) {
+  Tensor& own = blocks_[block];
+  if (own.use_count() > 1) {
+    const bool holds_rows = static_cast<int64_t>(block) < blocks_for(length());
+    own = holds_rows ? own.clone() : ops::empty_block(like, kind_);
+  }
+  return own;
 }
 
 void LayerState::append(const Tensor& keys, const Tensor& values, std::span<const int64_t> positions) {
@@ -28,25 +42,26 @@ void LayerState::append(const Tensor& keys, const Tensor& values, std::span<cons
   require(rows == static_cast<int64_t>(positions.size()), Fault::internal, "LayerState::append: ", rows, " rows, ",
           positions.size(), " positions");
   if (rows == 0) return;
-  const int64_t capacity = keys_.defined() ? keys_.size(0) : 0;
-  if (held + rows > capacity) {
-    const int64_t wanted = std::max({held + rows, reserve_rows_, capacity + capacity / 4});
-    Tensor more_keys = grown(keys_, keys, held, wanted), more_values = grown(values_, values, held, wanted);
-    keys_ = std::move(more_keys);  // both or none, as memory may run out between them
-    values_ = std::move(more_values);
+  allocate(held + rows, keys);
+  for (int64_t done = 0; done < rows;) {
+    const int64_t first = (held + done) % kBlockRows, count = std::min(kBlockRows - first, rows - done);
+    const Tensor& block = writable_block(static_cast<size_t>((held + done) / kBlockRows), keys);
+    ops::store_rows(block, first, keys.narrow(0, done, count), values.narrow(0, done, count));
+    done += count;
   }
-  keys_.narrow(0, held, rows).copy_(keys.detach());
-  values_.narrow(0, held, rows).copy_(values.detach());
   positions_.insert(positions_.end(), positions.begin(), positions.end());
 }
 
-ops::KeyValueSpan LayerState::span() const {
-  require(keys_.defined(), Fault::internal, "LayerState::span: no rows are held");
-  return {keys_.narrow(0, 0, length()), values_.narrow(0, 0, length()), positions_};
+ops::BlockedRows LayerState::rows(int64_t count) const {
+  return {std::span(blocks_).first(static_cast<size_t>(blocks_for(count))),
+          std::span(positions_).first(static_cast<size_t>(count))};
 }
 
 void LayerState::truncate(int64_t length) {
-  if (length < this->length()) positions_.resize(static_cast<size_t>(length));
+  if (length >= this->length()) return;
+  positions_.resize(static_cast<size_t>(length));
+  const auto kept = static_cast<size_t>(blocks_for(std::max(length, reserved_rows_)));
+  if (kept < blocks_.size()) blocks_.resize(kept);
 }
 
 }  // namespace lithe::nn

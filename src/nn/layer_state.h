@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "ops/attend.h"
+#include "ops/key_values.h"
 
 namespace lithe::nn {
 
@@ -15,22 +15,28 @@ using at::Tensor;
 
 /// What one layer remembers of one sequence: the keys and values of the rows that it caches, with their original
 /// positions, and what a PIA froze after the prompt. Layers of one sequence may hold different numbers of rows.
+/// Keys and values lie in blocks with counted references. A copy of a state shares its blocks; whoever adds rows to a
+/// block that is shared copies this block first.
 class LayerState {
  public:
+  LayerState() = default;
+  explicit LayerState(ops::KeyValueKind kind) : kind_(kind) {}
+
   int64_t length() const { return static_cast<int64_t>(positions_.size()); }
   const std::vector<int64_t>& positions() const { return positions_; }
   int64_t bytes() const;  ///< Of the rows held, keys and values.
 
-  /// Room for this many rows in all; more rows still fit, at the price of a copy.
-  void reserve(int64_t rows) { reserve_rows_ = rows; }
+  /// Allocates room for this many rows in all, at once or, if the state is empty, with its first row. Blocks of more
+  /// rows are allocated one by one.
+  void reserve(int64_t rows);
 
-  /// Adds rows.  keys, values: [rows, kv_heads, head_dim]; positions ascend and lie behind those held.
+  /// Adds rows.  keys, values: [rows, kv_heads, head_dim]; positions ascend and are larger than those held.
   void append(const Tensor& keys, const Tensor& values, std::span<const int64_t> positions);
 
-  /// The rows held.  keys, values: [length, kv_heads, head_dim]
-  ops::KeyValueSpan span() const;
+  /// The first `count` rows, valid until rows are added or dropped.
+  ops::BlockedRows rows(int64_t count) const;
 
-  /// Forgets rows from `length` on: a cached prefix is what remains.
+  /// Drops the rows from `length` on, and the blocks that hold nothing then and are not reserved.
   void truncate(int64_t length);
 
   /// What adapters froze after the prompt, a slot for each place of a layer where one can stand.
@@ -40,9 +46,13 @@ class LayerState {
   std::optional<Tensor> feed_forward_gate;  ///< [2] of the adapter before the feed-forward network
 
  private:
-  Tensor keys_, values_;  // [capacity, kv_heads, head_dim]; undefined until the first row
+  void allocate(int64_t rows, const Tensor& like);
+  const Tensor& writable_block(size_t block, const Tensor& like);
+
+  ops::KeyValueKind kind_ = ops::KeyValueKind::float32;
+  std::vector<Tensor> blocks_;  // those behind the last row are reserved
   std::vector<int64_t> positions_;
-  int64_t reserve_rows_ = 0;
+  int64_t reserved_rows_ = 0;
 };
 
 }  // namespace lithe::nn

@@ -13,31 +13,14 @@
 #include <limits>
 
 #include "base/error.h"
+#include "ops/attend_blocks.h"
+#include "ops/plain.h"
 
 namespace lithe::ops {
 namespace {
 
 /// Queries that share one mask where plain causal attention does not fit: the mask is at most this many rows high.
 constexpr int64_t kMaskRows = 256;
-
-/// Keys [begin, end) that one query sees.
-struct Visible {
-  int64_t begin = 0, end = 0;
-};
-
-std::vector<Visible> visible_keys(std::span<const int64_t> queries, const std::vector<int64_t>& keys,
-                                  const AttendOptions& options) {
-  std::vector<Visible> result(queries.size(), {0, static_cast<int64_t>(keys.size())});
-  if (!options.causal && !options.window) return result;
-  for (size_t i = 0; i < queries.size(); ++i) {
-    if (options.causal) result[i].end = std::upper_bound(keys.begin(), keys.end(), queries[i]) - keys.begin();
-    if (options.window) {
-      result[i].begin = std::upper_bound(keys.begin(), keys.end(), queries[i] - *options.window) - keys.begin();
-      result[i].begin = std::min(result[i].begin, result[i].end);
-    }
-  }
-  return result;
-}
 
 /// Grouped-query attention without repeating keys: kv heads become the batch, the heads of a group share them by stride
 /// 0. queries: [rows, heads, d], keys and values: [length, kv_heads, d] -> [rows, heads, d].
@@ -74,7 +57,7 @@ Tensor block_mask(std::span<const Visible> visible, int64_t first, int64_t last,
   float* data = mask.mutable_data_ptr<float>();
   for (size_t i = 0; i < visible.size(); ++i) {
     float* row = data + static_cast<int64_t>(i) * (last - first);
-    const bool blind = visible[i].begin == visible[i].end;
+    const bool blind = visible[i].none();
     std::fill(row + (blind ? 0 : visible[i].begin - first), row + (blind ? last - first : visible[i].end - first),
               0.0f);
   }
@@ -85,61 +68,85 @@ Tensor block_mask(std::span<const Visible> visible, int64_t first, int64_t last,
 Tensor sighted(std::span<const Visible> visible, const Tensor& like) {
   Tensor flags = at::empty({static_cast<int64_t>(visible.size()), 1, 1}, at::kFloat);
   float* data = flags.mutable_data_ptr<float>();
-  for (size_t i = 0; i < visible.size(); ++i) data[i] = visible[i].begin < visible[i].end ? 1.0f : 0.0f;
+  for (size_t i = 0; i < visible.size(); ++i) data[i] = visible[i].none() ? 0.0f : 1.0f;
   return flags.to(like.options());
 }
 
-Tensor attend_block(const Tensor& queries, const KeyValueSpan& span, std::span<const Visible> visible, double scale) {
-  int64_t first = std::numeric_limits<int64_t>::max(), last = 0;
+/// Keys and values of one sequence in one piece: [length, kv_heads, head_dim].
+struct WholeKeys {
+  Tensor keys, values;
+};
+
+Tensor attend_some(const Tensor& queries, const WholeKeys& all, std::span<const Visible> visible, double scale) {
+  Visible any{std::numeric_limits<int64_t>::max(), 0};
   bool any_blind = false, all_alike = true;
   for (const Visible& v : visible) {
-    if (v.begin == v.end) {
-      any_blind = true;
-      continue;
-    }
-    first = std::min(first, v.begin);
-    last = std::max(last, v.end);
+    any_blind = any_blind || v.none();
+    if (!v.none()) any = {std::min(any.begin, v.begin), std::max(any.end, v.end)};
   }
-  if (last == 0) return at::zeros_like(queries);
-  for (const Visible& v : visible) all_alike = all_alike && v.begin == first && v.end == last;
-  const Tensor keys = span.keys.narrow(0, first, last - first), values = span.values.narrow(0, first, last - first);
+  if (any.end == 0) return at::zeros_like(queries);
+  for (const Visible& v : visible) all_alike = all_alike && v.begin == any.begin && v.end == any.end;
+  const Tensor keys = all.keys.narrow(0, any.begin, any.end - any.begin),
+               values = all.values.narrow(0, any.begin, any.end - any.begin);
   if (all_alike) return attend(queries, keys, values, std::nullopt, false, scale);
-  const Tensor out = attend(queries, keys, values, block_mask(visible, first, last, queries), false, scale);
+  const Tensor out = attend(queries, keys, values, block_mask(visible, any.begin, any.end, queries), false, scale);
   return any_blind ? out * sighted(visible, queries) : out;
 }
 
-Tensor attend_sequence(const Tensor& queries, std::span<const int64_t> positions, const KeyValueSpan& span,
+/// By LibTorch's operations, which are differentiable and run on any device in any type.
+Tensor attend_sequence(const Tensor& queries, std::span<const int64_t> positions, const KeyValueView& view,
                        const AttendOptions& options) {
   const int64_t rows = queries.size(0);
-  if (span.positions.empty()) return at::zeros_like(queries);
-  const std::vector<Visible> visible = visible_keys(positions, span.positions, options);
-  if (rows > 1 && is_square_causal(visible, static_cast<int64_t>(span.positions.size()))) {
-    return attend(queries, span.keys, span.values, std::nullopt, true, options.scale);
-  }
-  std::vector<Tensor> blocks;
+  if (view.rows() == 0) return at::zeros_like(queries);
+  const std::vector<Visible> visible = visible_keys(positions, view, options);
+  const WholeKeys all{all_keys(view, queries), all_values(view, queries)};
+  if (rows > 1 && is_square_causal(visible, view.rows()))
+    return attend(queries, all.keys, all.values, std::nullopt, true, options.scale);
+  std::vector<Tensor> parts;
   const int64_t step = options.causal || options.window ? kMaskRows : rows;
   for (int64_t begin = 0; begin < rows; begin += step) {
     const int64_t count = std::min(step, rows - begin);
     const std::span<const Visible> part(visible.data() + begin, static_cast<size_t>(count));
-    blocks.push_back(attend_block(queries.narrow(0, begin, count), span, part, options.scale));
+    parts.push_back(attend_some(queries.narrow(0, begin, count), all, part, options.scale));
   }
-  return blocks.size() == 1 ? blocks.front() : at::cat(blocks, 0);
+  return parts.size() == 1 ? parts.front() : at::cat(parts, 0);
+}
+
+bool is_float(const Tensor& x) {
+  return x.scalar_type() == at::kFloat && !(at::GradMode::is_enabled() && x.requires_grad());
+}
+
+bool runs_in_blocks(const Tensor& queries, const std::vector<KeyValueView>& views) {
+  return runs_plain(queries) && std::all_of(views.begin(), views.end(), [](const KeyValueView& view) {
+           return view.fresh.rows() == 0 || (is_float(view.fresh.keys) && is_float(view.fresh.values));
+         });
 }
 
 }  // namespace
 
-Tensor attend_packed(const Tensor& queries, std::span<const int64_t> offsets, std::span<const int64_t> query_positions,
-                     const std::vector<KeyValueSpan>& spans, const AttendOptions& options) {
-  require(offsets.size() == spans.size() + 1, Fault::internal, "attend_packed: ", spans.size(), " spans for ",
-          offsets.size(), " offsets");
-  if (queries.size(0) == 0) return queries;
+std::vector<Visible> visible_keys(std::span<const int64_t> queries, const KeyValueView& view,
+                                  const AttendOptions& options) {
+  std::vector<Visible> result(queries.size(), {0, view.rows()});
+  for (size_t i = 0; i < queries.size(); ++i) {
+    if (options.causal) result[i].end = view.rows_up_to(queries[i]);
+    if (options.window) result[i].begin = std::min(view.rows_up_to(queries[i] - *options.window), result[i].end);
+  }
+  return result;
+}
+
+Tensor attend_packed(const PackedQueries& queries, const std::vector<KeyValueView>& views,
+                     const AttendOptions& options) {
+  require(queries.offsets.size() == views.size() + 1, Fault::internal, "attend_packed: ", views.size(), " views for ",
+          queries.offsets.size(), " offsets");
+  if (queries.rows.size(0) == 0) return queries.rows;
+  if (runs_in_blocks(queries.rows, views)) return attend_blocks(queries, views, options);
   std::vector<Tensor> parts;
-  for (size_t i = 0; i < spans.size(); ++i) {
-    const int64_t begin = offsets[i], count = offsets[i + 1] - begin;
+  for (size_t i = 0; i < views.size(); ++i) {
+    const int64_t begin = queries.offsets[i], count = queries.offsets[i + 1] - begin;
     if (count == 0) continue;
-    parts.push_back(attend_sequence(queries.narrow(0, begin, count),
-                                    query_positions.subspan(static_cast<size_t>(begin), static_cast<size_t>(count)),
-                                    spans[i], options));
+    const auto first = static_cast<size_t>(begin), rows = static_cast<size_t>(count);
+    parts.push_back(attend_sequence(queries.rows.narrow(0, begin, count), queries.positions.subspan(first, rows),
+                                    views[i], options));
   }
   return parts.size() == 1 ? parts.front() : at::cat(parts, 0);
 }

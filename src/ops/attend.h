@@ -7,15 +7,12 @@
 #include <span>
 #include <vector>
 
+#include "ops/key_values.h"
+#include "ops/visible.h"
+
 namespace lithe::ops {
 
 using at::Tensor;
-
-/// The keys and values that the rows of one sequence may attend to, ascending by original position.
-struct KeyValueSpan {
-  Tensor keys, values;             ///< [length, kv_heads, head_dim]
-  std::vector<int64_t> positions;  ///< [length], original positions
-};
 
 struct AttendOptions {
   double scale = 1.0;
@@ -23,12 +20,21 @@ struct AttendOptions {
   std::optional<int64_t> window;  ///< Sliding window: a query at p sees keys at positions > p - window (Mistral).
 };
 
-/// Scaled dot-product attention over packed rows. Sequence i owns the query rows offsets[i] .. offsets[i + 1] and
-/// spans[i]. Masks go by original position; a query that sees no key gets 0. kv_heads may divide heads (grouped-query
-/// attention). queries: [rows, heads, head_dim] -> [rows, heads, head_dim]. This function alone knows how keys and
-/// values lie in memory.
-Tensor attend_packed(const Tensor& queries, std::span<const int64_t> offsets, std::span<const int64_t> query_positions,
-                     const std::vector<KeyValueSpan>& spans, const AttendOptions& options);
+/// Queries of several sequences: sequence i has the rows offsets[i] .. offsets[i + 1].
+struct PackedQueries {
+  Tensor rows;                         ///< [rows, heads, head_dim]
+  std::span<const int64_t> offsets;    ///< [sequences + 1]
+  std::span<const int64_t> positions;  ///< [rows], original positions
+};
+
+/// What each query sees of the view's keys. Masks go by original position.
+std::vector<Visible> visible_keys(std::span<const int64_t> queries, const KeyValueView& view,
+                                  const AttendOptions& options);
+
+/// Scaled dot-product attention of each sequence's queries over its keys, views[i]. Masks go by original position; a
+/// query that sees no key gets 0. kv_heads may divide heads (grouped-query attention).  -> [rows, heads, head_dim]
+Tensor attend_packed(const PackedQueries& queries, const std::vector<KeyValueView>& views,
+                     const AttendOptions& options);
 
 /// What one query gives to each key, averaged over heads; nothing else of the attention matrix is formed.
 /// query: [heads, head_dim], keys: [length, kv_heads, head_dim] -> [length] float32, sums to 1.

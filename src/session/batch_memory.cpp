@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "ops/attend_blocks.h"
+#include "ops/key_value_kind.h"
 #include "plan/cache_bound.h"
 
 namespace lithe::session {
@@ -20,17 +22,15 @@ int64_t embedding_bytes(const models::Model& model, int64_t joining_rows, int64_
 
 int64_t cache_bytes(const models::Model& model, const plan::Plan& plan, const PromptRows& prompt, int64_t new_tokens) {
   const models::DecoderConfig& config = model.decoder.config;
-  const int64_t row_bytes = 2 * config.kv_heads * config.head_dim * kFloat;
-  int64_t total = 0, largest = 0;
+  const int64_t block_bytes =
+      2 * config.kv_heads * config.head_dim * ops::kBlockRows * ops::bytes_of(model.decoder.cache);
+  int64_t blocks = 0;
   const std::vector<int64_t> rows = plan::most_rows_cached(plan, config.layers, prompt.kinds);
   for (int64_t layer = 0; layer < config.layers; ++layer) {
     const plan::LayerPlan* entry = plan.find("decoder", layer);
-    if (entry && !entry->self_attention) continue;
-    const int64_t bytes = (rows[static_cast<size_t>(layer)] + new_tokens) * row_bytes;
-    total += bytes;
-    largest = std::max(largest, bytes);
+    if (!entry || entry->self_attention) blocks += ops::blocks_for(rows[static_cast<size_t>(layer)] + new_tokens);
   }
-  return total + largest;
+  return blocks * block_bytes;
 }
 
 int64_t pass_bytes(const models::Model& model, int64_t rows, int64_t sequences) {
@@ -38,10 +38,13 @@ int64_t pass_bytes(const models::Model& model, int64_t rows, int64_t sequences) 
   const int64_t heads = config.heads + 2 * config.kv_heads;
   // What enters, the active rows, the sum so far and its norm, each before and after a join; queries, keys and values
   // before and after rotation with what comes out of the attention; or the three inner rows of the feed-forward
-  // network.
+  // network. Attention of few rows keeps sums for each stretch of keys.
   const int64_t branch = std::max(3 * heads * config.head_dim, 3 * config.intermediate);
+  const int64_t stretches = longest_sequence(model) / ops::kStretchRows + 1;
+  const int64_t sums = std::min(rows, sequences * ops::kTileRows) * config.heads * (config.head_dim + 2) * stretches;
   const int64_t indices = 64 * static_cast<int64_t>(sizeof(int64_t));
-  return rows * ((8 * config.hidden + branch) * kFloat + indices) + 3 * sequences * config.vocab * kFloat + kWorkspace;
+  return rows * ((8 * config.hidden + branch) * kFloat + indices) + sums * kFloat +
+         3 * sequences * config.vocab * kFloat + kWorkspace;
 }
 
 int64_t most_tiles(const models::Model& model) {

@@ -9,7 +9,7 @@
 namespace lithe::session {
 
 /// Most bytes of keys and values that one sequence holds at its end, counted from the plan: what its layers may cache
-/// of the prompt, whichever rows are chosen, and every token of the answer. Holds a layer's move into its larger place.
+/// of the prompt, whichever rows are chosen, and every token of the answer, in whole blocks.
 int64_t cache_bytes(const models::Model& model, const plan::Plan& plan, const PromptRows& prompt, int64_t new_tokens);
 
 /// Most bytes that a forward pass over `rows` rows of `sequences` sequences holds beside the layer states. An upper

@@ -190,9 +190,12 @@ double Bench::feed_forward_decode_ms(int64_t steps) {
   return clock.elapsed_ms() / static_cast<double>(steps);
 }
 
-Session random_session(const std::string& shape, int64_t layers, int64_t tower_layers, const std::string& weights,
-                       uint64_t seed) {
-  return Session(models::random_model(shape, layers, tower_layers, storage_named(weights), seed));
+Session random_session(const RandomModel& what) {
+  const ops::KeyValueKind cache = kv_named(what.kv);
+  std::unique_ptr<models::Model> model =
+      models::random_model(what.shape, what.layers, what.tower_layers, storage_named(what.weights), what.seed);
+  model->decoder.cache = cache;
+  return Session(std::move(model));
 }
 
 }  // namespace lithe::session

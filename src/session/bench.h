@@ -57,9 +57,15 @@ class Bench {
   std::unique_ptr<State> state_;
 };
 
-/// A model of a named shape with random weights ("llava-1.5-7b", few layers), for `bench` and the demo's comparison at
-/// 7B width.
-Session random_session(const std::string& shape, int64_t layers, int64_t tower_layers, const std::string& weights,
-                       uint64_t seed);
+/// A model of a named shape with random weights.
+struct RandomModel {
+  std::string shape;  ///< "llava-1.5-7b"
+  int64_t layers = 2, tower_layers = 2;
+  std::string weights = "auto", kv = "float32";  ///< As OpenOptions.
+  uint64_t seed = 0;
+};
+
+/// For `bench` and the demo's comparison at 7B width.
+Session random_session(const RandomModel& what);
 
 }  // namespace lithe::session

@@ -53,6 +53,8 @@ class Generation {
   /// the caller's business (plan/reuse.h).
   void keep(int64_t rows);
 
+  const models::Model& model() const { return *model_; }
+  const plan::Plan& plan() const { return *plan_; }
   /// What every layer holds, and froze over the prompt.
   const std::vector<nn::LayerState>& states() const { return states_; }
   int64_t next_position() const { return position_; }

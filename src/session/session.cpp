@@ -16,21 +16,43 @@ constexpr std::pair<const char*, models::WeightStorage> kStorages[] = {
     {"float16", models::WeightStorage::float16},
 };
 
+constexpr std::pair<const char*, ops::KeyValueKind> kCaches[] = {
+    {"float32", ops::KeyValueKind::float32},
+    {"bfloat16", ops::KeyValueKind::bfloat16},
+};
+
+std::vector<std::string> names_of(const auto& table) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : table) names.emplace_back(name);
+  return names;
+}
+
+/// The value of a name. Throws Error{bad_request}.
+auto value_named(const auto& table, const std::string& name, const char* what) {
+  for (const auto& [known, value] : table) {
+    if (name == known) return value;
+  }
+  std::string known;
+  for (const std::string& type : names_of(table)) known += (known.empty() ? "" : ", ") + type;
+  fail(Fault::bad_request, what, " can't be held as '", name, "'; use one of ", known);
+}
+
 }  // namespace
 
 models::WeightStorage storage_named(const std::string& name) {
-  for (const auto& [known, storage] : kStorages) {
-    if (name == known) return storage;
-  }
-  std::string known;
-  for (const std::string& type : weight_types()) known += (known.empty() ? "" : ", ") + type;
-  fail(Fault::bad_request, "weights can't be held as '", name, "'; use one of ", known);
+  return value_named(kStorages, name, "weights");
+}
+
+ops::KeyValueKind kv_named(const std::string& name) {
+  return value_named(kCaches, name, "keys and values");
 }
 
 std::vector<std::string> weight_types() {
-  std::vector<std::string> names;
-  for (const auto& [name, storage] : kStorages) names.emplace_back(name);
-  return names;
+  return names_of(kStorages);
+}
+
+std::vector<std::string> kv_types() {
+  return names_of(kCaches);
 }
 
 const char* name_of(StopReason reason) {
@@ -48,10 +70,13 @@ const char* name_of(StopReason reason) {
 }
 
 Session Session::open(const std::filesystem::path& folder, const OpenOptions& options) {
-  return Session(models::open_model(folder, {.lora = options.lora,
-                                             .weights = storage_named(options.weights),
-                                             .device = options.device,
-                                             .progress = options.progress}));
+  const ops::KeyValueKind cache = kv_named(options.kv);
+  Session session(models::open_model(folder, {.lora = options.lora,
+                                              .weights = storage_named(options.weights),
+                                              .device = options.device,
+                                              .progress = options.progress}));
+  session.model_->decoder.cache = cache;
+  return session;
 }
 
 Session::Session(std::unique_ptr<models::Model> model) : model_(std::move(model)) {}
@@ -93,6 +118,9 @@ const std::string& Session::family() const {
 }
 int64_t Session::weight_bytes() const {
   return model_->loaded.bytes;
+}
+int64_t Session::kv_bytes_per_value() const {
+  return ops::bytes_of(model_->decoder.cache);
 }
 
 Json Session::describe() const {

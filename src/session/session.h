@@ -27,6 +27,7 @@ namespace lithe::session {
 struct OpenOptions {
   std::filesystem::path lora;    ///< A PEFT folder whose LoRA goes over the model; empty: none
   std::string weights = "auto";  ///< auto, float32, bfloat16, float16: how weights are held
+  std::string kv = "float32";    ///< float32, bfloat16: how keys and values are cached
   std::string device = "cpu";
   std::function<void(int64_t bytes_done, int64_t bytes_total)> progress;
 };
@@ -72,6 +73,8 @@ struct AnswerOptions {
 
 /// What OpenOptions::weights may be.
 std::vector<std::string> weight_types();
+/// What OpenOptions::kv may be.
+std::vector<std::string> kv_types();
 
 enum class StopReason { eos, stop_string, length, cancelled };
 const char* name_of(StopReason reason);  ///< "eos", "stop", "length", "cancelled"
@@ -141,7 +144,8 @@ class Session {
   const plan::ModelFacts& facts() const;
   const plan::Plan& plan() const;  ///< The model's own plan.
   const std::string& family() const;
-  int64_t weight_bytes() const;  ///< As held.
+  int64_t weight_bytes() const;        ///< As held.
+  int64_t kv_bytes_per_value() const;  ///< Of a cached key or value.
   /// What was assumed of the folder, and what of it is not obeyed: sentences that a front end shows once.
   const std::vector<std::string>& notes() const;
   Json describe() const;  ///< Architecture, layout, types: what `inspect` prints.

@@ -9,4 +9,7 @@ namespace lithe::session {
 /// How weights are held, as OpenOptions::weights says it. Throws Error{bad_request}.
 models::WeightStorage storage_named(const std::string& name);
 
+/// How keys and values are cached, as OpenOptions::kv says it. Throws Error{bad_request}.
+ops::KeyValueKind kv_named(const std::string& name);
+
 }  // namespace lithe::session

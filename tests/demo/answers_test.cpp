@@ -58,6 +58,29 @@ TEST(DemoAnswers, PMod) {
   expect_answers("easyvqa-pmod", "pmod");
 }
 
+// With a bfloat16 cache: the same tokens on at least 99.5 % of the lines. Every fifth line here, as all of them give the
+// same share (docs/performance.md).
+TEST(DemoAnswers, WithABfloat16Cache) {
+  for (const auto& [folder, key] : {std::pair("easyvqa-dense", "dense"), std::pair("easyvqa-pmod", "pmod")}) {
+    Session session = Session::open(kModels / folder, {.kv = "bfloat16"});
+    Session wide = Session::open(kModels / folder);
+    const std::vector<Json> lines = lines_of("answers.jsonl");
+    std::size_t asked = 0, same = 0;
+    for (std::size_t i = 0; i < lines.size(); i += 5) {
+      const Request request = ask(session, lines[i].at("image"), lines[i].at("question"));
+      const Answer answer = session.answer(request, {.max_new_tokens = 16});
+      ++asked;
+      same += answer.tokens == lines[i].at(key).at("token_ids").get<std::vector<int64_t>>() ? 1 : 0;
+      if (i > 0) continue;
+      const Answer exact = wide.answer(request, {.max_new_tokens = 16});
+      EXPECT_EQ(answer.cache.rows_after_prefill, exact.cache.rows_after_prefill);
+      EXPECT_EQ(2 * answer.cache.bytes_after_prefill, exact.cache.bytes_after_prefill);
+      EXPECT_NE(answer.token_logits, exact.token_logits) << "nothing was rounded";
+    }
+    EXPECT_GE(static_cast<double>(same), 0.995 * static_cast<double>(asked)) << folder;
+  }
+}
+
 /// The smallest routing margin of each picture, as the reference saw it.
 std::map<std::string, double> margins() {
   std::map<std::string, double> margins;

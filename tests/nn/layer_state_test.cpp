@@ -1,7 +1,11 @@
 #include "nn/layer_state.h"
 
 #include <ATen/ops/cat.h>
+#include <ATen/ops/zeros.h>
 
+#include <memory>
+
+#include "allocation_meter.h"
 #include "base/error.h"
 #include "ops/tensor_support.h"
 
@@ -27,21 +31,29 @@ void append(LayerState& state, Expected& expected, Dice& dice, const Positions& 
   expected.positions.insert(expected.positions.end(), positions.begin(), positions.end());
 }
 
-void expect_holds(const LayerState& state, const Expected& expected) {
-  ASSERT_EQ(state.positions(), expected.positions);
-  EXPECT_EQ(state.length(), static_cast<int64_t>(expected.positions.size()));
-  EXPECT_EQ(state.bytes(), 2 * state.length() * 2 * 3 * 4);
-  const ops::KeyValueSpan span = state.span();
-  EXPECT_EQ(span.positions, expected.positions);
-  expect_close(span.keys, at::cat(expected.keys), 0.0, "keys");
-  expect_close(span.values, at::cat(expected.values), 0.0, "values");
+void expect_holds(const LayerState& state, const Expected& expected, const std::string& what = {}) {
+  ASSERT_EQ(state.positions(), expected.positions) << what;
+  EXPECT_EQ(state.length(), static_cast<int64_t>(expected.positions.size())) << what;
+  EXPECT_EQ(state.bytes(), 2 * state.length() * 2 * 3 * 4) << what;
+  const ops::BlockedRows rows = state.rows(state.length());
+  ASSERT_EQ(static_cast<int64_t>(rows.blocks.size()), ops::blocks_for(state.length())) << what;
+  if (state.length() == 0) return;
+  const Tensor like = expected.keys.front();
+  expect_close(ops::all_keys({rows, {}}, like), at::cat(expected.keys), 0.0, what + " keys");
+  expect_close(ops::all_values({rows, {}}, like), at::cat(expected.values), 0.0, what + " values");
+}
+
+Positions range(int64_t begin, int64_t end) {
+  Positions positions;
+  for (int64_t p = begin; p < end; ++p) positions.push_back(p);
+  return positions;
 }
 
 TEST(LayerState, StartsEmpty) {
   LayerState state;
   EXPECT_EQ(state.length(), 0);
   EXPECT_EQ(state.bytes(), 0);
-  EXPECT_THROW(state.span(), Error);
+  EXPECT_TRUE(state.rows(0).blocks.empty());
   state.truncate(0);
   EXPECT_EQ(state.length(), 0);
 }
@@ -51,23 +63,79 @@ TEST(LayerState, GrowsRowByRow) {
   LayerState state;
   Expected expected;
   append(state, expected, dice, {0, 2, 3, 9});
-  for (int64_t position = 10; position < 60; ++position) {
+  for (int64_t position = 10; position < 150; ++position) {
     append(state, expected, dice, {position});
     expect_holds(state, expected);
   }
 }
 
-TEST(LayerState, ReservedRoomIsNotMovedAndMayBeExceeded) {
-  Dice dice(2);
+TEST(LayerState, GrowsByStretchesThatCrossBlocks) {
+  Dice dice(7);
   LayerState state;
-  state.reserve(8);
   Expected expected;
-  append(state, expected, dice, {0, 1, 2});
-  const void* where = state.span().keys.data_ptr();
-  append(state, expected, dice, {3, 4, 5, 6, 7});
-  EXPECT_EQ(state.span().keys.data_ptr(), where);
-  append(state, expected, dice, {8});
-  expect_holds(state, expected);
+  for (int64_t begin = 0; const int64_t rows : {1, 63, 64, 65, 200, 1}) {
+    append(state, expected, dice, range(begin, begin + rows));
+    expect_holds(state, expected, concat(rows, " rows from ", begin));
+    begin += rows;
+  }
+}
+
+TEST(LayerState, ReservedRoomNeedsNoFurtherMemoryAndMayBeExceeded) {
+  Dice dice(2);
+  const Tensor row = at::zeros({1, 2, 3}, at::kFloat);
+  for (const bool reserved_first : {true, false}) {
+    LayerState state;
+    Expected expected;
+    if (reserved_first) state.reserve(200);
+    append(state, expected, dice, range(0, 3));
+    if (!reserved_first) state.reserve(200);
+    const auto meter = std::make_shared<test::AllocationMeter>();
+    {
+      const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, meter);
+      for (int64_t p = 3; p < 200; ++p) state.append(row, row, range(p, p + 1));
+      EXPECT_EQ(meter->peak(), 0);
+      state.truncate(3);
+      for (int64_t p = 3; p < 200; ++p) state.append(row, row, range(p, p + 1));
+      EXPECT_EQ(meter->peak(), 0);
+    }
+    expected.keys.push_back(at::zeros({197, 2, 3}, at::kFloat));
+    expected.values.push_back(expected.keys.back());
+    for (const int64_t p : range(3, 200)) expected.positions.push_back(p);
+    append(state, expected, dice, range(200, 300));
+    expect_holds(state, expected);
+  }
+}
+
+// Copies go their own ways from a full block, from a part of one, and after rows were dropped.
+TEST(LayerState, CopiesShareBlocksUntilTheyDiffer) {
+  Dice dice(9);
+  for (const int64_t shared : {1, 63, 64, 65, 130}) {
+    for (const int64_t kept : {shared, shared / 2}) {
+      LayerState first;
+      Expected prefix;
+      append(first, prefix, dice, range(0, shared));
+      LayerState second = first;
+      EXPECT_EQ(first.rows(shared).blocks[0].data_ptr(), second.rows(shared).blocks[0].data_ptr());
+      Expected cut{{prefix.keys[0].narrow(0, 0, kept)}, {prefix.values[0].narrow(0, 0, kept)}, range(0, kept)};
+      second.truncate(kept);
+      append(second, cut, dice, range(kept, kept + 70));
+      expect_holds(first, prefix, "the first after the second grew");
+      append(first, prefix, dice, range(shared, shared + 3));
+      expect_holds(first, prefix, "the first");
+      expect_holds(second, cut, "the second");
+    }
+  }
+}
+
+TEST(LayerState, StoresBfloat16InHalfTheBytes) {
+  Dice dice(10);
+  LayerState state(ops::KeyValueKind::bfloat16);
+  const Tensor keys = dice.normal({70, 2, 3}).to(at::kFloat), values = dice.normal({70, 2, 3}).to(at::kFloat);
+  state.append(keys, values, range(0, 70));
+  EXPECT_EQ(state.bytes(), 2 * 70 * 2 * 3 * 2);
+  const ops::KeyValueView view{state.rows(70), {}};
+  expect_close(ops::all_keys(view, keys), keys.to(at::kBFloat16).to(at::kFloat), 0.0, "keys");
+  expect_close(ops::all_values(view, keys), values.to(at::kBFloat16).to(at::kFloat), 0.0, "values");
 }
 
 TEST(LayerState, AppendsNothing) {
@@ -94,6 +162,12 @@ TEST(LayerState, TruncatesToAPrefix) {
   expect_holds(state, prefix);
   append(state, prefix, dice, {2, 3});
   expect_holds(state, prefix);
+  expected = prefix;
+  append(state, expected, dice, range(4, 300));
+  expect_holds(state, expected);
+  state.truncate(4);
+  EXPECT_EQ(state.rows(4).blocks.size(), 1u);
+  expect_holds(state, prefix);
 }
 
 TEST(LayerState, HoldsNoGradient) {
@@ -101,7 +175,7 @@ TEST(LayerState, HoldsNoGradient) {
   LayerState state;
   const Tensor keys = test::leaf(dice.normal({2, 2, 3}));
   state.append(keys, keys, Positions{0, 1});
-  EXPECT_FALSE(state.span().keys.requires_grad());
+  EXPECT_FALSE(state.rows(2).blocks[0].requires_grad());
 }
 
 TEST(LayerState, RefusesPositionsThatDoNotFit) {

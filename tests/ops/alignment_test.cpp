@@ -89,8 +89,9 @@ TEST_F(Alignment, ChangesNoAttention) {
         std::vector<int64_t> positions(static_cast<size_t>(length));
         std::iota(positions.begin(), positions.end(), 0);
         const auto run = [&, rows = rows, length = length](const Tensor& q, const Tensor& k, const Tensor& v) {
-          return attend_packed(q, std::vector<int64_t>{0, rows}, std::span(positions).last(static_cast<size_t>(rows)),
-                               {{k, v, positions}}, {.scale = 0.4});
+          const std::vector<int64_t> offsets{0, rows};
+          return attend_packed({q, offsets, std::span(positions).last(static_cast<size_t>(rows))},
+                               {{{}, {k, v, positions}}}, {.scale = 0.4});
         };
         const std::string what = concat(rows, " of ", length, ", ", kv_heads, " x ", width);
         expect_same_everywhere(

@@ -13,7 +13,7 @@
 #include "io/safetensors.h"
 #include "models/model.h"
 #include "plan/parse.h"
-#include "session/allocation_meter.h"
+#include "allocation_meter.h"
 #include "session/answering.h"
 #include "session/errors.h"
 #include "session/memory.h"

@@ -9,6 +9,7 @@
 #include "models/parts/decoder.h"
 #include "ops/tensor_support.h"
 #include "plan/random_plan.h"
+#include "session/chunks.h"
 #include "session/generation.h"
 
 namespace lithe::session {
@@ -141,6 +142,98 @@ TEST(Reuse, EveryTurnEqualsAFreshRunUnderRandomPlans) {
     stayed += expect_turns_equal_fresh_runs(tiny[which], plan, dice, concat("plan ", i));
   }
   EXPECT_GT(stayed, 300);
+}
+
+plan::Plan plan_with(plan::Group group, double share, const std::string& by) {
+  const plan::Rule rule{.group = group, .keep_share = share, .by = by, .others = {false, false, false, false}};
+  return {.name = "one rule", .layers = {{.layer = 2, .rules = {rule}}}};
+}
+
+/// The rows before which a prompt may be cut: "ttvv|tt" if before row 4 only.
+std::string cuts(const models::Model& model, const plan::Plan& plan, const std::string& letters) {
+  Kinds rows;
+  for (const char letter : letters) rows.push_back(letter == 'v' ? RowKind::vision : RowKind::text);
+  std::string marked = letters.substr(0, 1);
+  for (int64_t row = 1; row < static_cast<int64_t>(rows.size()); ++row)
+    marked += (may_cut(model, plan, rows, row) ? "|" : "") + letters.substr(static_cast<size_t>(row), 1);
+  return marked;
+}
+
+TEST(Chunks, ACutPartsNoScope) {
+  const models::AdapterShape shape{.rank = 4};
+  models::Model bare = tiny_model(1, {}, {});
+  const models::Model adapted = tiny_model(3, {}, {{2, {.attention = false, .pia = shape}}});
+  using plan::Group;
+  EXPECT_EQ(cuts(bare, {}, "ttvvtt"), "t|t|v|v|t|t");
+  EXPECT_EQ(cuts(bare, plan_with(Group::vision, 0.5, "router"), "ttvvvtt"), "t|t|vvv|t|t");
+  EXPECT_EQ(cuts(bare, plan_with(Group::vision, 0.5, "router"), "ttvvttvvtt"), "t|t|vvttvv|t|t");
+  EXPECT_EQ(cuts(bare, plan_with(Group::vision, 0.5, "attention"), "ttvvvtt"), "t|t|vvvtt");
+  EXPECT_EQ(cuts(bare, plan_with(Group::vision, 0.0, "uniform"), "ttvvvtt"), "t|t|v|v|v|t|t");
+  EXPECT_EQ(cuts(adapted, {}, "ttvvtt"), "ttvvtt");
+  bare.decoder.config.rope.scaling = ops::RopeConfig::Scaling::dynamic;
+  bare.decoder.config.rope.original_positions = 6;
+  EXPECT_EQ(cuts(bare, {}, "tttttt"), "t|t|t|t|t|t");
+  EXPECT_EQ(cuts(bare, {}, "ttttttt"), "ttttttt");
+}
+
+TEST(Chunks, EqualOnePassUnderRandomPlans) {
+  const c10::InferenceMode no_gradients;
+  const models::Model tiny[] = {tiny_model(1, {}, {}), tiny_model(2, 5, {})};
+  plan::RandomPlans plans(17);
+  Dice dice(18);
+  int64_t cut = 0;
+  for (int i = 0; i < 200 && !::testing::Test::HasFailure(); ++i) {
+    const models::Model& model = tiny[i % 2];
+    plan::Plan plan = i % 10 == 0 ? plan::Plan{} : plans.plan(kLayers);
+    for (plan::LayerPlan& layer : plan.layers) {
+      while (layer.rules.size() > 1 || (!layer.rules.empty() && dice.below(3) == 0)) layer.rules.pop_back();
+    }
+    Rows rows;
+    rows.add(dice, RowKind::text, 1 + dice.below(6));
+    rows.add(dice, RowKind::vision, dice.below(8));
+    rows.add(dice, RowKind::vision_high_res, dice.below(6));
+    rows.add(dice, RowKind::text, 1 + dice.below(6));
+    std::vector<int64_t> chosen;
+    for (int64_t row = 1; row < rows.count(); ++row) {
+      if (may_cut(model, plan, rows.kinds, row) && dice.below(3) == 0) chosen.push_back(row);
+    }
+    cut += static_cast<int64_t>(chosen.size());
+    const auto owned = std::make_shared<const plan::Plan>(plan);
+    Generation whole(model, owned), parts(model, owned);
+    const Tensor expected = prefill(model, whole, rows),
+                 hidden = prefill_in_chunks(parts, {.rows = rows.x, .kinds = rows.kinds, .cuts = chosen});
+    expect_close(hidden.narrow(0, hidden.size(0) - 1, 1), expected, 1e-9, concat("plan ", i));
+    EXPECT_EQ(parts.rows_held(), whole.rows_held()) << i;
+    const Tensor x = dice.normal({1, 16});
+    expect_close(decode(model, parts, x), decode(model, whole, x), 1e-9, concat("plan ", i, ", decoding"));
+  }
+  EXPECT_GT(cut, 200);
+}
+
+TEST(Chunks, ACutElsewhereIsASentence) {
+  const c10::InferenceMode no_gradients;
+  const models::Model model = tiny_model(1, {}, {});
+  Dice dice(19);
+  Rows rows;
+  rows.add(dice, RowKind::text, 2);
+  rows.add(dice, RowKind::vision, 4);
+  rows.add(dice, RowKind::text, 2);
+  const auto plan = std::make_shared<const plan::Plan>(plan_with(plan::Group::vision, 0.5, "router"));
+  const auto expect_refusal = [&](const std::vector<int64_t>& where, const std::string& words) {
+    Generation generation(model, plan);
+    try {
+      prefill_in_chunks(generation, {.rows = rows.x, .kinds = rows.kinds, .cuts = where});
+      ADD_FAILURE() << words;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.fault(), Fault::bad_request);
+      EXPECT_NE(std::string(error.what()).find(words), std::string::npos) << error.what();
+    }
+    EXPECT_EQ(generation.next_position(), 0);
+  };
+  expect_refusal({1, 4}, "cannot be cut before row 4: the plan \"one rule\"");
+  expect_refusal({0}, "cut before row 0; cuts ascend from 1 to 7");
+  expect_refusal({2, 2}, "cut before row 2");
+  expect_refusal({8}, "cut before row 8");
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "models/parts/adapters.h"
 #include "models/parts/weight_slot.h"
 #include "ops/activation.h"
+#include "ops/key_value_kind.h"
 #include "ops/rope.h"
 #include "routing/block.h"
 #include "routing/executor.h"
@@ -40,6 +41,7 @@ struct Decoder {
   std::vector<routing::Block> blocks;
   nn::Norm norm;
   nn::Linear head;
+  ops::KeyValueKind cache = ops::KeyValueKind::float32;  ///< How keys and values are cached.
 
   /// ids: [rows] int64 -> [rows, hidden] float32
   Tensor embed(const Tensor& ids) const;
