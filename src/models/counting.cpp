@@ -1,20 +1,15 @@
 #include "models/counting.h"
 
-#include <algorithm>
-#include <string_view>
-
 namespace lithe::models {
 namespace {
 
-/// The count that a weight belongs to, by the name that `visit` gives it.
-int64_t& count_of(std::string_view name, plan::ParameterCount& count) {
-  const auto holds = [name](std::string_view part) { return name.find(part) != name.npos; };
-  if (holds("adapter_attn.") || holds("replaced_adapter.") || holds(".lora_")) return count.adapters;
-  if (name.starts_with("embed_tokens.")) return count.embeddings;
-  if (name.starts_with("lm_head.")) return count.head;
-  if (name.starts_with("layers.") || name.starts_with("norm.")) return count.decoder;
-  if (name == "image_newline") return count.projector;
-  return name.front() >= '0' && name.front() <= '9' ? count.projector : count.tower;
+int64_t& count_of(const WeightName& name, plan::ParameterCount& count) {
+  if (name.adapter != Adapter::none || name.kind == Kind::factor_a || name.kind == Kind::factor_b)
+    return count.adapters;
+  if (name.role == Role::embeddings) return count.embeddings;
+  if (name.role == Role::head) return count.head;
+  if (name.part == Part::decoder) return count.decoder;
+  return name.part == Part::tower ? count.tower : count.projector;
 }
 
 /// Collects LoRA product by product.
@@ -24,7 +19,7 @@ class Collector {
 
   void add(const plan::SiteName& site, Rows rows, const nn::Linear& linear) {
     if (!linear.low_rank) return;
-    facts_.push_back({site, rows, linear.low_rank->a.numel() + linear.low_rank->b.numel()});
+    facts_.push_back({site, rows, linear.low_rank->count()});
   }
 
   void add(const std::string& stream, const std::vector<routing::Block>& blocks) {
@@ -56,7 +51,7 @@ class Collector {
 
 plan::ParameterCount count_parameters(const Model& model) {
   plan::ParameterCount count;
-  visit(model, [&](const WeightView& weight) { count_of(weight.name, count) += weight.tensor.numel(); });
+  visit(model, [&](const HeldWeight& held) { count_of(held.name, count) += held.weight.count(); });
   return count;
 }
 

@@ -60,53 +60,54 @@ plan::Plan choose_plan(const Model& model, const std::optional<plan::Plan>& publ
 }  // namespace
 
 void take_decoder(WeightLoader& loader, const io::Checkpoint& checkpoint, Decoder& decoder, const Layout& layout) {
-  visit(decoder,
-        [&](const WeightSlot& slot) { loader.take(checkpoint, name_in(layout, Part::decoder, slot.name), slot); });
-  if (decoder.config.tied_embeddings) loader.ignore(checkpoint, layout.head + "lm_head.weight");
+  visit(decoder, [&](const WeightSlot& slot) { loader.take(checkpoint, name_in(layout, slot.name), slot); });
+  if (decoder.config.tied_embeddings)
+    loader.ignore(checkpoint, name_in(layout, WeightName{.part = Part::decoder, .role = Role::head}));
 }
 
 void take_projector(WeightLoader& loader, const io::Checkpoint& checkpoint, Projector& projector,
                     const Layout& layout) {
-  visit(projector,
-        [&](const WeightSlot& slot) { loader.take(checkpoint, name_in(layout, Part::projector, slot.name), slot); });
+  visit(projector, [&](const WeightSlot& slot) { loader.take(checkpoint, name_in(layout, slot.name), slot); });
 }
 
 void take_newline(WeightLoader& loader, const io::Checkpoint& checkpoint, Vision& vision, const Layout& layout) {
   if (!vision.newline) return;
-  const std::string slot = "image_newline";
-  loader.take(checkpoint, name_in(layout, Part::newline, slot), {slot, *vision.newline, {vision.hidden()}});
+  loader.take(checkpoint, name_in(layout, kNewline), {kNewline, &*vision.newline, {vision.hidden()}});
 }
 
-const TowerFiles::Place& TowerFiles::place_of(const std::string& slot) const {
-  const auto holds = [&](const Place& place) { return place.checkpoint->contains(place.prefix + slot); };
+const TowerFiles::Place& TowerFiles::place_of(const WeightName& name) const {
+  const auto holds = [&](const Place& place) { return place.checkpoint->contains(place.prefix + text_of(name)); };
   const auto found = std::find_if(places.begin(), places.end(), holds);
   return found == places.end() ? places.back() : *found;
 }
 
 EasPart tower_part(const TowerFiles& files, int64_t layers) {
-  return {"vision_tower", layers, "encoder.layers.", "layer_norm2", [files](const std::string& slot) {
-            const TowerFiles::Place& place = files.place_of(slot);
-            return place.checkpoint->find(place.prefix + slot);
+  return {Part::tower, layers, [files](const WeightName& name) {
+            const TowerFiles::Place& place = files.place_of(name);
+            return place.checkpoint->find(place.prefix + text_of(name));
           }};
 }
 
 void take_tower(WeightLoader& loader, const TowerFiles& files, VisionTower& tower) {
-  const auto ignore = [&](const std::string& slot) {
-    for (const TowerFiles::Place& place : files.places) loader.ignore(*place.checkpoint, place.prefix + slot);
+  const auto ignore = [&](const WeightName& name) {
+    const std::string text = text_of(name) + (name.role == Role::all ? "." : "");
+    for (const TowerFiles::Place& place : files.places) loader.ignore(*place.checkpoint, place.prefix + text);
   };
   visit(tower, [&](const WeightSlot& slot) {
     const TowerFiles::Place& place = files.place_of(slot.name);
-    loader.take(*place.checkpoint, place.prefix + slot.name, slot);
+    loader.take(*place.checkpoint, place.prefix + text_of(slot.name), slot);
     if (files.places.size() > 1) ignore(slot.name);
   });
   // LLaVA reads hidden_states[-2]: the last block of the checkpoint is not needed.
   for (int64_t layer = tower.config.layers_run; layer < tower.config.layers; ++layer)
-    ignore(concat("encoder.layers.", layer, "."));
+    ignore({.part = Part::tower, .layer = layer});
   // A published tower has the attentions and norms that a PIA beside it replaces.
   for (const auto& [layer, eas] : tower.config.eas) {
     if (eas.attention) continue;
-    ignore(concat("encoder.layers.", layer, ".self_attn."));
-    ignore(concat("encoder.layers.", layer, ".layer_norm2."));
+    const WeightName name{.part = Part::tower, .layer = layer};
+    for (const Role role : {Role::query, Role::key, Role::value, Role::output, Role::norm2}) {
+      for (const Kind kind : {Kind::weight, Kind::bias}) ignore(name.with(role).with(kind));
+    }
   }
 }
 

@@ -51,8 +51,8 @@ struct TowerFiles {
   };
   std::vector<Place> places;
 
-  /// The first place that holds what `visit` calls `slot`; the last if none does.
-  const Place& place_of(const std::string& slot) const;
+  /// The first place that holds the weight; the last if none does.
+  const Place& place_of(const WeightName& name) const;
 };
 EasPart tower_part(const TowerFiles& files, int64_t layers);
 

@@ -2,11 +2,10 @@
 
 #include <functional>
 #include <map>
-#include <string>
+#include <set>
 #include <vector>
 
 #include "models/folding.h"
-#include "models/name_set.h"
 #include "nn/adapters/fold.h"
 
 namespace lithe::models {
@@ -18,31 +17,33 @@ struct MadeWeight {
   std::function<Tensor()> make;  ///< In float64, unrounded.
 };
 
-/// What folding does to the weights of a model, whatever they are called on disk: names are those of `visit`.
+/// What folding does to the weights of a model, whatever they are called on disk.
 class FoldedWeights {
  public:
   /// The model must outlive this; `frozen` as in write_folded.
   FoldedWeights(const Model& model, const std::vector<nn::LayerState>* frozen);
 
-  const std::map<std::string, MadeWeight>& made() const { return made_; }
+  const std::map<WeightName, MadeWeight>& made() const { return made_; }
   /// The weight has gone into others.
-  bool drops(const std::string& name) const { return dropped_.holds(name); }
+  bool drops(const WeightName& name) const {
+    return dropped_.contains(name) || dropped_.contains(name.with(Role::all).with(Kind::weight));
+  }
   const FoldCount& count() const { return count_; }
 
  private:
   void fold_layer(int64_t layer, const EasLayer& eas);
   void fold_attention(int64_t layer, const routing::Site& site);
   void fold_tower_layer(int64_t layer, const EasLayer& eas);
-  void fold_gain(const std::string& product, const nn::Linear& linear, const nn::Pia& pia);
+  void fold_gain(const WeightName& product, const nn::Linear& linear, const nn::Pia& pia);
   void fold_low_rank();
-  void replace(const std::string& product, const nn::Linear& linear, const nn::AdapterMap& map);
+  void replace(const WeightName& product, const nn::Linear& linear, const nn::AdapterMap& map);
   void add_biases();
-  void add_bias(const std::string& product, const nn::Linear& linear);
+  void add_bias(const WeightName& product, const nn::Linear& linear);
 
   const Model& model_;
   const std::vector<nn::LayerState>* frozen_;
-  std::map<std::string, MadeWeight> made_;
-  NameSet dropped_;
+  std::map<WeightName, MadeWeight> made_;
+  std::set<WeightName> dropped_;  ///< Without a role: a whole adapter.
   FoldCount count_;
 };
 

@@ -40,7 +40,7 @@ class FoldedFile {
       const bool ties = asks_for_tied_head(JsonView(config, model.config_file.string()));
       LoraFolder::open(model.loaded.lora->folder).put_whole(checkpoint_, ties);
     }
-    std::map<std::string, std::string> slots;  // by name in the file
+    std::map<std::string, WeightName> slots;  // by name in the file
     for (const auto& [slot, origin] : model.loaded.origins) {
       if (origin.checkpoint == checkpoint) slots[origin.in_file] = slot;
     }
@@ -88,20 +88,18 @@ class FoldedFile {
     copied_.emplace_back(name, in_file);
   }
 
-  void make(const std::string& name, const std::string& slot, const io::TensorView* old) {
+  void make(const std::string& name, const WeightName& slot, const io::TensorView* old) {
     const MadeWeight& weight = weights_.made().at(slot);
     entries_.push_back({name, dtype_of(weight.type), old ? old->shape : weight.shape});
     made_.push_back({name, &weight, old});
   }
 
-  /// Biases of products that had none stand beside their weights.
+  /// Biases of products that had none stand beside their weights, and are called as those are.
   void add_new(const Model& model, const fs::path& checkpoint) {
     for (const auto& [slot, weight] : weights_.made()) {
       if (model.loaded.origins.contains(slot)) continue;
-      const std::string product = slot.substr(0, slot.rfind('.'));
-      const WeightOrigin& beside = model.loaded.origins.at(product + ".weight");
-      if (beside.checkpoint != checkpoint) continue;
-      make(beside.name.substr(0, beside.name.rfind('.')) + slot.substr(product.size()), slot, nullptr);
+      const WeightOrigin& beside = model.loaded.origins.at(slot.with(Kind::weight));
+      if (beside.checkpoint == checkpoint) make(beside.name.substr(0, beside.name.rfind('.')) + ".bias", slot, nullptr);
     }
   }
 

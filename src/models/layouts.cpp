@@ -72,8 +72,13 @@ std::optional<std::string> projector_slot(Layout::ProjectorNames names, const st
 
 }  // namespace
 
-std::string name_in(const Layout& layout, Part part, const std::string& slot) {
-  switch (part) {
+std::string name_in(const Layout& layout, const WeightName& name) {
+  return name_in(layout, PartName{name.part, text_of(name)});
+}
+
+std::string name_in(const Layout& layout, const PartName& name) {
+  const std::string& slot = name.text;
+  switch (name.part) {
     case Part::decoder:
       return decoder_name(layout, slot);
     case Part::tower:
@@ -86,19 +91,19 @@ std::string name_in(const Layout& layout, Part part, const std::string& slot) {
   fail(Fault::internal, "a part of a model has no names");
 }
 
-std::optional<SlotName> slot_of(const Layout& layout, const std::string& name) {
+std::optional<PartName> part_of(const Layout& layout, const std::string& name) {
   const auto below = [&](const std::string& prefix) { return name.substr(prefix.size()); };
-  if (name == layout.newline + "image_newline") return SlotName{Part::newline, "image_newline"};
-  if (name.starts_with(layout.head + "lm_head.")) return SlotName{Part::decoder, below(layout.head)};
+  if (name == layout.newline + text_of(kNewline)) return PartName{Part::newline, text_of(kNewline)};
+  if (name.starts_with(layout.head + "lm_head.")) return PartName{Part::decoder, below(layout.head)};
   // The decoder's prefix may be the beginning of the others'.
   if (name.starts_with(layout.projector)) {
     const auto slot = projector_slot(layout.projector_names, below(layout.projector));
-    return slot ? std::optional(SlotName{Part::projector, *slot}) : std::nullopt;
+    return slot ? std::optional(PartName{Part::projector, *slot}) : std::nullopt;
   }
-  if (name.starts_with(layout.tower)) return SlotName{Part::tower, below(layout.tower)};
+  if (name.starts_with(layout.tower)) return PartName{Part::tower, below(layout.tower)};
   if (!name.starts_with(layout.decoder)) return std::nullopt;
   const auto slot = decoder_slot(layout, below(layout.decoder));
-  return slot ? std::optional(SlotName{Part::decoder, *slot}) : std::nullopt;
+  return slot ? std::optional(PartName{Part::decoder, *slot}) : std::nullopt;
 }
 
 std::vector<int64_t> layers_with_router(const io::Checkpoint& checkpoint, const std::string& decoder, int64_t layers) {

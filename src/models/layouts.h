@@ -8,13 +8,11 @@
 
 #include "base/json.h"
 #include "io/checkpoint.h"
+#include "models/parts/weight_name.h"
 
 namespace lithe::models {
 
-/// The parts of a model that a checkpoint holds.
-enum class Part { decoder, tower, projector, newline };
-
-/// Where a checkpoint keeps each part: what precedes the names that `visit` gives its weights. Readers take weights by
+/// Where a checkpoint keeps each part: what precedes its weights' names as text_of spells them. Readers take weights by
 /// this table; `convert` renames by two of them, from one to slots and from slots to the other.
 struct Layout {
   enum class ProjectorNames {
@@ -33,17 +31,18 @@ struct Layout {
   std::vector<int64_t> wrapped;
 };
 
-/// The name in a checkpoint of what `visit` calls `slot` (a newline's is "image_newline"). For a decoder also the
-/// beginning of names: "layers.7." -> "model.layers.7.decoder_layer."
-std::string name_in(const Layout& layout, Part part, const std::string& slot);
+/// The name of a weight in a checkpoint.
+std::string name_in(const Layout& layout, const WeightName& name);
 
-struct SlotName {
+/// A tensor of a part, as its name in a checkpoint shows it. `text` is as text_of spells it, also if no weight of a
+/// model is called so: `convert` keeps what Lithe does not read.
+struct PartName {
   Part part;
-  std::string slot;
+  std::string text;
 };
-/// The inverse of name_in; absent for names that belong to no part. Also of weights that no slot of a model stands for:
-/// the tower's last block, its last norm.
-std::optional<SlotName> slot_of(const Layout& layout, const std::string& name);
+std::string name_in(const Layout& layout, const PartName& name);
+/// The inverse; absent for names that belong to no part.
+std::optional<PartName> part_of(const Layout& layout, const std::string& name);
 
 /// Layers below `layers` for which `checkpoint` holds a router in one of the two ways of writing it.
 std::vector<int64_t> layers_with_router(const io::Checkpoint& checkpoint, const std::string& decoder, int64_t layers);

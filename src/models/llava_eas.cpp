@@ -21,12 +21,13 @@ AdapterShape published_shape(const JsonView& config) {
   return shape;
 }
 
-/// The adapter under `name` ("layers.2.replaced_adapter."), absent where there is none.
-std::optional<AdapterShape> adapter_at(const EasPart& part, const std::string& name, const AdapterShape& published) {
-  const io::TensorView* down = part.find(name + "conv_A.weight");
-  const io::TensorView* up = part.find(name + "conv_B.weight");
+/// Of an adapter of a layer; absent if there is none.
+std::optional<AdapterShape> adapter_at(const EasPart& part, const WeightName& name, const AdapterShape& published) {
+  const io::TensorView* down = part.find(name.with(Role::shared));
+  const io::TensorView* up = part.find(name.with(Role::path1));
   if (!down && !up) return std::nullopt;
-  const std::string where = concat((down ? down : up)->file, ": the ", part.stream, "'s adapter ", name, "*");
+  const std::string where =
+      concat((down ? down : up)->file, ": the ", part.stream(), "'s adapter ", text_of(name), ".*");
   require(down && up, Fault::bad_file, where, " has no ", down ? "conv_B.weight" : "conv_A.weight");
   const bool matrices = down->shape.size() >= 2 && up->shape.size() >= 2 && up->shape[1] > 0;
   AdapterShape shape = published;
@@ -37,7 +38,7 @@ std::optional<AdapterShape> adapter_at(const EasPart& part, const std::string& n
   shape.groups = shape.rank / up->shape[1];
   require(up->shape[0] % shape.groups == 0, Fault::bad_file, where, " has ", shape.groups,
           " groups, which do not divide ", up->shape[0], " rows of conv_B");
-  shape.router_bias = part.find(name + "expert_weights.bias") != nullptr;
+  shape.router_bias = part.find(name.with(Role::adapter_gate).with(Kind::bias)) != nullptr;
   return shape;
 }
 
@@ -60,9 +61,10 @@ std::vector<int64_t> declared_layers(const JsonView& config, const EasPart& part
           config.source(), ": '", kFixedSites, "' must be a list of sites, no longer than a model has layers");
   for (const Json& entry : sites) {
     const plan::SiteName site = site_of(entry, config.source());
-    if (site.stream != part.stream) continue;
+    if (site.stream != part.stream()) continue;
     require(site.layer >= 0 && site.layer < part.layers, Fault::bad_file, config.source(), ": '", kFixedSites,
-            "' names layer ", site.layer, " of the stream ", part.stream, ", which has layers 0 to ", part.layers - 1);
+            "' names layer ", site.layer, " of the stream ", part.stream(), ", which has layers 0 to ",
+            part.layers - 1);
     declared.push_back(site.layer);
   }
   return declared;
@@ -88,8 +90,7 @@ bool has_all_attentions(const EasLayers& eas) {
 }  // namespace
 
 EasPart decoder_part(const io::Checkpoint& checkpoint, const Layout& layout, int64_t layers) {
-  return {"decoder", layers, "layers.", "post_attention_layernorm",
-          [&](const std::string& slot) { return checkpoint.find(name_in(layout, Part::decoder, slot)); }};
+  return {Part::decoder, layers, [&](const WeightName& name) { return checkpoint.find(name_in(layout, name)); }};
 }
 
 EasLayers read_eas(const JsonView& config, const EasPart& part) {
@@ -97,11 +98,11 @@ EasLayers read_eas(const JsonView& config, const EasPart& part) {
   EasLayers eas;
   for (const int64_t layer : declared_layers(config, part)) eas[layer].attention = false;
   for (int64_t layer = 0; layer < part.layers; ++layer) {
-    const std::string name = concat(part.block, layer, ".");
-    const auto pia = adapter_at(part, name + "replaced_adapter.", published);
-    const auto adapter = eas.contains(layer) ? std::nullopt : adapter_at(part, name + "adapter_attn.", published);
+    const WeightName name{.part = part.part, .layer = layer};
+    const auto pia = adapter_at(part, name.with(Adapter::pia), published);
+    const auto adapter = eas.contains(layer) ? std::nullopt : adapter_at(part, name.with(Adapter::rep), published);
     if (pia) {
-      const bool gain = part.find(name + part.second_norm + ".weight") != nullptr;
+      const bool gain = part.find(name.with(Role::norm2)) != nullptr;
       eas[layer] = {.attention = false, .pia = pia, .gain = gain};
     } else if (adapter) {
       eas[layer].adapter = adapter;

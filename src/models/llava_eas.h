@@ -18,12 +18,11 @@ constexpr const char* kFixedSites = "fixed_sites";
 
 /// A part's blocks, and where its weights are.
 struct EasPart {
-  std::string stream;  ///< `decoder` or `vision_tower`
+  Part part;  ///< Decoder or tower.
   int64_t layers = 0;
-  std::string block;        ///< What `visit` calls block N: "layers.", "encoder.layers." and then N
-  std::string second_norm;  ///< Its name in a block: "post_attention_layernorm", "layer_norm2"
-  /// The tensor that `visit` calls so; null where there is none.
-  std::function<const io::TensorView*(const std::string& slot)> find;
+  std::function<const io::TensorView*(const WeightName&)> find;  ///< Null if there is none.
+
+  std::string stream() const { return part == Part::decoder ? "decoder" : "vision_tower"; }
 };
 EasPart decoder_part(const io::Checkpoint& checkpoint, const Layout& layout, int64_t layers);
 

@@ -77,9 +77,9 @@ void find_additions(const Source& source, const io::Checkpoint& checkpoint, cons
                     DecoderConfig& decoder) {
   if (fs::exists(source.folder / "plan.json")) {
     decoder.routers = layers_with_router(checkpoint, layout.decoder, decoder.layers);
-    decoder.router_bias =
-        !decoder.routers.empty() &&
-        checkpoint.contains(name_in(layout, Part::decoder, concat("layers.", decoder.routers.front(), ".router.bias")));
+    decoder.router_bias = !decoder.routers.empty() &&
+                          checkpoint.contains(name_in(layout, WeightName{Part::decoder, decoder.routers.front(),
+                                                                         Adapter::none, Role::router, Kind::bias}));
   }
   decoder.eas = read_eas(source.config, decoder_part(checkpoint, layout, decoder.layers));
 }
@@ -96,10 +96,9 @@ void take_weights(WeightLoader& loader, const io::Checkpoint& checkpoint, const 
 /// Rows after `vocab` were added so that transformers finds an embedding for "<image>"; no answer may hold them.
 void drop_added_rows(const JsonView& conventions, Decoder& decoder) {
   decoder.config.vocab = size_in(conventions, "vocab_size", decoder.config.vocab, decoder.config.vocab);
-  decoder.embeddings = decoder.embeddings.narrow(0, 0, decoder.config.vocab);
-  decoder.head.weight = decoder.head.weight.narrow(0, 0, decoder.config.vocab);
-  if (!decoder.head.low_rank) return;
-  decoder.head.low_rank->b = decoder.head.low_rank->b.narrow(0, 0, decoder.config.vocab);
+  decoder.embeddings = decoder.embeddings.first_rows(decoder.config.vocab);
+  if (!decoder.config.tied_embeddings) decoder.head.weight = decoder.head.weight.first_rows(decoder.config.vocab);
+  if (decoder.head.low_rank) decoder.head.low_rank->b = decoder.head.low_rank->b.first_rows(decoder.config.vocab);
 }
 
 }  // namespace
@@ -150,8 +149,8 @@ std::unique_ptr<Model> open_llava_hf(const Source& source) {
   }
   take_weights(loader, checkpoint, layout, tower_files, *model);
   model->loaded = loader.load();
-  tie(model->decoder);
   if (conventions) drop_added_rows(*conventions, model->decoder);
+  tie(model->decoder);
   complete(*model, source, std::nullopt);
   return model;
 }

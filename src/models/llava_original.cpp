@@ -151,7 +151,7 @@ void read_vision(const Source& source, const Layout& layout, WeightLoader& loade
   take_tower(loader, files, vision.tower);
   if (files.places.size() > 1) loader.refuse_others(*files.places.back().checkpoint);
   take_newline(loader, checkpoint, vision, layout);
-  loader.ignore(checkpoint, name_in(layout, Part::newline, "image_newline"));  // some carry it and never read it
+  loader.ignore(checkpoint, name_in(layout, kNewline));  // some carry it and never read it
 }
 
 }  // namespace

@@ -7,6 +7,8 @@
 #include <optional>
 #include <string>
 
+#include "models/parts/weight_name.h"
+
 // How weights are loaded, and what is known of those that were.
 namespace lithe::models {
 
@@ -17,6 +19,8 @@ struct LoadOptions {
   std::filesystem::path lora;  ///< A PEFT folder whose LoRA goes over the model (models/lora.h); empty: none.
   WeightStorage weights = WeightStorage::as_in_file;
   std::string device = "cpu";
+  /// Which weights learn: they are opened as float32 in memory of their own, and ask for gradients. Empty: none.
+  std::function<bool(const WeightName&)> learns;
   std::function<void(int64_t bytes_done, int64_t bytes_total)> progress;  ///< May be empty.
 };
 
@@ -37,8 +41,8 @@ struct LoraUse {
 
 /// What a loader filled a model's weights with.
 struct Loaded {
-  int64_t bytes = 0;                            ///< As held.
-  std::map<std::string, WeightOrigin> origins;  ///< By the names that `visit` gives; empty for random models.
+  int64_t bytes = 0;                           ///< As held.
+  std::map<WeightName, WeightOrigin> origins;  ///< Empty for random models.
   std::optional<LoraUse> lora;
 };
 

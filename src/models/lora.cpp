@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -19,9 +20,9 @@ namespace fs = std::filesystem;
 
 constexpr const char* kConfig = "adapter_config.json";
 constexpr std::array kWeights{"adapter_model.safetensors", "adapter_model.bin"};
-constexpr const char* kWhole = "non_lora_trainables.bin";   // beside the factors, in LLaVA's own folders
-constexpr const char* kEmbeddings = "embed_tokens.weight";  // plain names
-constexpr const char* kHead = "lm_head.weight";
+constexpr const char* kWhole = "non_lora_trainables.bin";  // beside the factors, in LLaVA's own folders
+const std::string kEmbeddings = text_of({.part = Part::decoder, .role = Role::embeddings});
+const std::string kHead = text_of({.part = Part::decoder, .role = Role::head});
 constexpr std::size_t kMaxConfigBytes = std::size_t{16} << 20;
 
 bool is_there(const fs::path& path) {
@@ -41,6 +42,13 @@ bool take_end(std::string& name, std::string_view end) {
   return true;
 }
 
+bool take_number(std::string& name, int64_t& number) {
+  const auto [end, code] = std::from_chars(name.data(), name.data() + name.size(), number);
+  if (code != std::errc()) return false;
+  name.erase(0, static_cast<size_t>(end - name.data()));
+  return true;
+}
+
 void take_out(std::string& name, std::string_view part, std::string_view instead) {
   const size_t at = name.find(part);
   if (at != name.npos) name.replace(at, part.size(), instead);
@@ -51,6 +59,19 @@ std::string head_beside(const std::string& embeddings) {
   constexpr std::string_view kBeforeHead = ".model.embed_tokens.weight";
   std::string prefix = embeddings;
   return take_end(prefix, kBeforeHead) ? prefix + "." + kHead : kHead;
+}
+
+/// A projector's layer, which layouts number in three ways, by its number: "multi_modal_projector.linear_2.bias" is
+/// "1.bias", "mm_projector.2.bias" too, and "mm_projector.bias" of a single layer is "0.bias".
+std::string projector_name(std::string name) {
+  int64_t number = 0;
+  if (take_front(name, "multi_modal_projector.linear_")) {
+    if (take_number(name, number) && number > 0) return concat(number - 1, name);
+    return concat("multi_modal_projector.linear_", name);
+  }
+  if (!take_front(name, "mm_projector.")) return name;
+  if (!take_number(name, number)) return "0." + name;
+  return number % 2 == 0 ? concat(number / 2, name) : concat("mm_projector.", number, name);
 }
 
 LoraConfig read_config(const fs::path& folder) {
@@ -74,9 +95,7 @@ std::string plain_name(const std::string& name) {
     take_out(plain, ".decoder_layer.", ".");
     take_out(plain, ".router.router.", ".router.");
   }
-  if (take_front(plain, "multi_modal_projector.linear_1")) return "mm_projector.0" + plain;
-  if (take_front(plain, "multi_modal_projector.linear_2")) return "mm_projector.2" + plain;
-  return plain;
+  return projector_name(std::move(plain));
 }
 
 bool is_lora_folder(const fs::path& folder) {
@@ -133,7 +152,7 @@ void LoraFolder::sort_tensor(const io::Checkpoint& file, const std::string& name
     refuse(!whole_.emplace(module, &tensor).second, "stands twice");
     return;
   }
-  Pair& pair = pairs_.emplace(plain_name(module), Pair{module, nullptr, nullptr, 0, 0}).first->second;
+  Pair& pair = pairs_.emplace(plain_name(module + ".weight"), Pair{module, nullptr, nullptr, 0, 0}).first->second;
   const io::TensorView*& place = is_a ? pair.a : pair.b;
   refuse(place != nullptr, "stands twice");
   place = &tensor;
@@ -178,7 +197,7 @@ void LoraFolder::check_whole() const {
 /// over it. Returns whether the head then stands alone.
 bool LoraFolder::split_tied_head(io::Checkpoint& base, const std::string& embeddings, const std::string& head) const {
   io::TensorView shared = base.at(embeddings);
-  bool alone = pairs_.contains("lm_head");
+  bool alone = pairs_.contains(kHead);
   for (const auto& [name, tensor] : whole_) {
     const std::string plain = plain_name(name);
     if (plain != kEmbeddings && plain != kHead) continue;

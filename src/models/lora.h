@@ -29,7 +29,7 @@ class LoraFolder {
   static LoraFolder open(const std::filesystem::path& folder);
 
   const std::filesystem::path& path() const { return path_; }
-  const std::map<std::string, Pair>& pairs() const { return pairs_; }  ///< By plain name.
+  const std::map<std::string, Pair>& pairs() const { return pairs_; }  ///< By the plain name of the weight.
   int64_t whole() const { return static_cast<int64_t>(whole_.size()); }
 
   /// Puts the whole tensors into the base model's, in place of those of the same plain name. `ties`: the base model's
@@ -50,8 +50,9 @@ class LoraFolder {
   std::map<std::string, const io::TensorView*> whole_;  ///< By name without PEFT's prefix.
 };
 
-/// A tensor's or module's name without what layouts differ in: "language_model.model.layers.0.self_attn.q_proj" and
-/// "model.layers.0.decoder_layer.self_attn.q_proj" are "layers.0.self_attn.q_proj".
+/// A tensor's name without what layouts differ in, as text_of spells it if a weight is called so:
+/// "language_model.model.layers.0.self_attn.q_proj.weight" and "model.layers.0.decoder_layer.self_attn.q_proj.weight"
+/// are "layers.0.self_attn.q_proj.weight".
 std::string plain_name(const std::string& name);
 
 /// The folder holds an adapter and not a model.

@@ -4,10 +4,10 @@
 
 namespace lithe::models {
 
-void visit(const Model& model, const std::function<void(const WeightView&)>& visitor) {
+void visit(const Model& model, const std::function<void(const HeldWeight&)>& visitor) {
   // The parts' own visits hand out places to fill; this one lets them be read only.
   auto& parts = const_cast<Model&>(model);
-  const WeightVisitor read = [&](const WeightSlot& slot) { visitor({slot.name, slot.tensor, slot.linear}); };
+  const WeightVisitor read = [&](const WeightSlot& slot) { visitor({slot.name, held_at(slot.place), slot.linear}); };
   visit(parts.decoder, read);
   if (parts.vision) visit(*parts.vision, read);
 }

@@ -49,15 +49,15 @@ struct Model {
   ImageRows encode_image(const image::Image& picture, const EncodeOptions& options = {}) const;
 };
 
-/// A weight of a model that is only read: as WeightSlot.
-struct WeightView {
-  std::string name;
-  const Tensor& tensor;
-  const nn::Linear* linear;  ///< Null if the weight is not a Linear's.
+/// A weight of a model that is only read.
+struct HeldWeight {
+  WeightName name;
+  nn::Weight weight;         ///< What is not a matrix is one row here.
+  const nn::Linear* linear;  ///< Null if the weight is not that of a Linear.
 };
 
-/// Every weight of decoder, tower and projector, and the newline row. Names are unique over all parts.
-void visit(const Model& model, const std::function<void(const WeightView&)>& visitor);
+/// Every weight of decoder, tower and projector, and the newline row.
+void visit(const Model& model, const std::function<void(const HeldWeight&)>& visitor);
 
 /// Opens a model folder of any supported layout, or a PEFT folder over the base model that it names. Weights are
 /// mapped, not copied, if their type is kept. Compares tensor names as sets and reports all faults at once. An

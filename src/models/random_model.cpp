@@ -43,13 +43,16 @@ class RandomWeights {
   RandomWeights(WeightStorage storage, uint64_t seed) : storage_(storage), seed_(seed) {}
 
   void operator()(const WeightSlot& slot) {
-    slot.tensor = slot.matrix || slot.name.ends_with("router.weight") ? noisy(slot) : plain(slot);
-    bytes_ += static_cast<int64_t>(slot.tensor.nbytes());
+    const Tensor values = slot.matrix || is_router(slot.name) ? noisy(slot) : plain(slot);
+    bytes_ += static_cast<int64_t>(values.nbytes());
+    put(slot.place, values);
   }
 
   int64_t bytes() const { return bytes_; }
 
  private:
+  static bool is_router(const WeightName& name) { return name.role == Role::router && name.kind == Kind::weight; }
+
   Tensor noisy(const WeightSlot& slot) {
     const int64_t out = slot.shape.front();
     Tensor tensor = at::empty(slot.shape, slot.matrix ? type_of(storage_) : at::kFloat);
@@ -66,7 +69,7 @@ class RandomWeights {
 
   /// Gains are 1, biases and embeddings of positions and classes 0.
   static Tensor plain(const WeightSlot& slot) {
-    const bool is_gain = slot.name.find("norm") != std::string::npos && slot.name.ends_with("weight");
+    const bool is_gain = is_norm(slot.name.role) && slot.name.kind == Kind::weight;
     return at::full(slot.shape, is_gain ? 1.0 : 0.0, at::kFloat);
   }
 

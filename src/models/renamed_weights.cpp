@@ -15,8 +15,9 @@ Layout layout_of(const Model& model, const JsonView& config, const io::Checkpoin
   return llava_original_layout(&checkpoint, config.text("mm_projector_type", "linear"), model.decoder.config.routers);
 }
 
-bool has_a_row_per_token(const SlotName& slot) {
-  return slot.part == Part::decoder && (slot.slot == "embed_tokens.weight" || slot.slot == "lm_head.weight");
+bool has_a_row_per_token(const PartName& read) {
+  const std::optional<WeightName> name = weight_named(read.text);
+  return name && (name->role == Role::embeddings || name->role == Role::head);
 }
 
 }  // namespace
@@ -34,14 +35,14 @@ RenamedWeights::RenamedWeights(const Model& model, const JsonView& config)
 
 void RenamedWeights::list(const io::Checkpoint& checkpoint, const Layout& layout, bool tower_only) {
   for (const std::string& name : checkpoint.names()) {
-    std::optional<SlotName> slot = slot_of(layout, name);
+    std::optional<PartName> read = part_of(layout, name);
     if (tower_only) {
-      slot.reset();
-      if (name.starts_with(layout.tower)) slot = SlotName{Part::tower, name.substr(layout.tower.size())};
+      read.reset();
+      if (name.starts_with(layout.tower)) read = PartName{Part::tower, name.substr(layout.tower.size())};
     }
     // Some checkpoints carry a newline that they never read.
-    if (!slot || (slot->part == Part::newline && !(model_.vision && model_.vision->newline))) continue;
-    entries_.push_back({*slot, &checkpoint.at(name)});
+    if (!read || (read->part == Part::newline && !(model_.vision && model_.vision->newline))) continue;
+    entries_.push_back({*read, &checkpoint.at(name)});
   }
 }
 
@@ -49,9 +50,9 @@ std::vector<RenamedWeights::Renamed> RenamedWeights::renamed(const Layout& layou
                                                              std::optional<bool> of_tower) const {
   std::vector<Renamed> out;
   for (const Entry& entry : entries_) {
-    if (of_tower && *of_tower != (entry.slot.part == Part::tower)) continue;
-    Renamed tensor{name_in(layout, entry.slot.part, entry.slot.slot), entry.view, entry.view->shape};
-    if (has_a_row_per_token(entry.slot)) tensor.shape[0] = rows;
+    if (of_tower && *of_tower != (entry.name.part == Part::tower)) continue;
+    Renamed tensor{name_in(layout, entry.name), entry.view, entry.view->shape};
+    if (has_a_row_per_token(entry.name)) tensor.shape[0] = rows;
     out.push_back(std::move(tensor));
   }
   return out;

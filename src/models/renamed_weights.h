@@ -35,7 +35,7 @@ class RenamedWeights {
 
  private:
   struct Entry {
-    SlotName slot;
+    PartName name;
     const io::TensorView* view;
   };
   struct Renamed {

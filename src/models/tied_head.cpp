@@ -24,8 +24,9 @@ bool has_own_head(const io::Checkpoint& checkpoint, const std::string& embedding
 }
 
 bool ties_head(const JsonView& config, const io::Checkpoint& checkpoint, const Layout& layout) {
-  return asks_for_tied_head(config) && !has_own_head(checkpoint, name_in(layout, Part::decoder, "embed_tokens.weight"),
-                                                     name_in(layout, Part::decoder, "lm_head.weight"));
+  const WeightName name{.part = Part::decoder};
+  return asks_for_tied_head(config) && !has_own_head(checkpoint, name_in(layout, name.with(Role::embeddings)),
+                                                     name_in(layout, name.with(Role::head)));
 }
 
 }  // namespace lithe::models

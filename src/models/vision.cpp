@@ -57,7 +57,7 @@ std::vector<ImageRows> Vision::encode(std::span<const TowerInput> pictures, cons
 void visit(Vision& vision, const WeightVisitor& visitor) {
   visit(vision.tower, visitor);
   visit(vision.projector, visitor);
-  if (vision.newline) visitor({"image_newline", *vision.newline, {vision.hidden()}});
+  if (vision.newline) visitor({kNewline, &*vision.newline, {vision.hidden()}});
 }
 
 }  // namespace lithe::models

@@ -59,7 +59,7 @@ struct Vision {
   std::vector<ImageRows> encode(std::span<const TowerInput> pictures, const routing::Observer& observer = {}) const;
 };
 
-/// Every weight of the parts, by the names that their own visits give, and "image_newline".
+/// Every weight of the parts, and the newline row.
 void visit(Vision& vision, const WeightVisitor& visitor);
 
 }  // namespace lithe::models

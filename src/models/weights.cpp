@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/aminmax.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <c10/core/Device.h>
 
@@ -122,14 +123,14 @@ void WeightLoader::take(const io::Checkpoint& checkpoint, const std::string& nam
   }
   taken_[&checkpoint].insert(in_file);
   origins_[slot.name] = {checkpoint.path(), name, in_file};
-  if (claim({name, view, &slot.tensor, slot.shape, slot.matrix}) && lora_ && slot.linear) add_low_rank(name, slot);
+  if (claim({slot.name, name, view, slot.place, slot.shape, slot.matrix}) && lora_ && slot.linear) add_low_rank(slot);
 }
 
 bool WeightLoader::claim(Claim claim) {
   const io::TensorView& view = *claim.view;
   const std::string& name = claim.name;
   if (!fits(view.shape, claim.shape)) {
-    const bool is_factor = name.ends_with(".lora_A.weight") || name.ends_with(".lora_B.weight");
+    const bool is_factor = claim.slot.kind == Kind::factor_a || claim.slot.kind == Kind::factor_b;
     (is_factor ? misshapen_factors_ : misshapen_)
         .push_back(concat(name, " file ", io::text_of(view.shape), ", model ", io::text_of(claim.shape)));
     return false;
@@ -142,16 +143,24 @@ bool WeightLoader::claim(Claim claim) {
   return true;
 }
 
-void WeightLoader::add_low_rank(const std::string& name, const WeightSlot& slot) {
-  std::string module = plain_name(name);
-  module.erase(module.rfind('.'));  // ".weight"
-  const auto found = lora_->pairs().find(module);
+void WeightLoader::add_low_rank(const WeightSlot& slot) {
+  const auto found = lora_->pairs().find(text_of(slot.name));
   if (found == lora_->pairs().end()) return;
   const LoraFolder::Pair& pair = found->second;
-  added_.insert(module);
-  Addition& addition = additions_.emplace_back(Addition{slot.linear, {at::Tensor(), at::Tensor(), pair.scale}});
-  claim({pair.module + ".lora_A.weight", pair.a, &addition.low_rank.a, {pair.rank, slot.shape[1]}, true});
-  claim({pair.module + ".lora_B.weight", pair.b, &addition.low_rank.b, {slot.shape[0], pair.rank}, true});
+  added_.insert(found->first);
+  Addition& addition = additions_.emplace_back(Addition{slot.linear, {{}, {}, pair.scale}});
+  claim({slot.name.with(Kind::factor_a),
+         pair.module + ".lora_A.weight",
+         pair.a,
+         &addition.low_rank.a,
+         {pair.rank, slot.shape[1]},
+         true});
+  claim({slot.name.with(Kind::factor_b),
+         pair.module + ".lora_B.weight",
+         pair.b,
+         &addition.low_rank.b,
+         {slot.shape[0], pair.rank},
+         true});
 }
 
 void WeightLoader::ignore(const io::Checkpoint& checkpoint, const std::string& name) {
@@ -195,7 +204,7 @@ void WeightLoader::check_low_rank() const {
   }
   std::vector<std::string> unknown;
   for (const auto& [plain, pair] : lora_->pairs())
-    if (!added_.contains(plain) && !not_run.contains(plain + ".weight")) unknown.push_back(pair.module);
+    if (!added_.contains(plain) && !not_run.contains(plain)) unknown.push_back(pair.module);
   require(unknown.empty(), Fault::bad_file, lora_->path().string(),
           ": adapts layers that the model does not have: ", part("modules", unknown), other);
 }
@@ -228,8 +237,17 @@ void require_held(const at::Tensor& held, const at::Tensor& mapped, const std::s
 
 }  // namespace
 
+/// A leaf in memory of its own, never the file's.
+at::Tensor WeightLoader::learning(const at::Tensor& mapped, const Claim& claim) const {
+  const at::Device device(options_.device);
+  const at::Tensor copy = at::empty(claim.shape, at::TensorOptions(at::kFloat).device(device)).copy_(mapped);
+  io::need_no_more(claim.view->bytes);
+  return copy.set_requires_grad(true);
+}
+
 at::Tensor WeightLoader::held(const Claim& claim) const {
   const at::Tensor mapped = tensor_over(*claim.view).view(claim.shape);
+  if (options_.learns && options_.learns(claim.slot)) return learning(mapped, claim);
   at::Tensor held = mapped.to(held_type(options_.weights, claim.matrix, mapped.scalar_type()));
   if (held.scalar_type() == at::kHalf && mapped.scalar_type() != at::kHalf) require_held(held, mapped, claim.name);
   if (options_.device != "cpu") held = held.to(at::Device(options_.device));
@@ -245,8 +263,8 @@ Loaded WeightLoader::load() {
   for (const Claim& claim : claims_) total += static_cast<int64_t>(claim.view->bytes.size());
   if (options_.progress) options_.progress(0, total);
   for (const Claim& claim : claims_) {
-    *claim.tensor = held(claim);
-    loaded.bytes += static_cast<int64_t>(claim.tensor->nbytes());
+    put(claim.place, held(claim));
+    loaded.bytes += held_at(claim.place).bytes();
     done += static_cast<int64_t>(claim.view->bytes.size());
     if (options_.progress) options_.progress(done, total);
   }

@@ -32,7 +32,9 @@ class WeightLoader {
   const io::Checkpoint& open(const std::filesystem::path& path);
 
   /// Whether there is LoRA on the head, which then stands beside the embeddings even if both are the same tensor.
-  bool adapts_head() const { return lora_ && lora_->pairs().contains("lm_head"); }
+  bool adapts_head() const {
+    return lora_ && lora_->pairs().contains(text_of({.part = Part::decoder, .role = Role::head}));
+  }
 
   /// Notes that `slot` is `name` in `checkpoint`; a matrix may be stored as a convolution of width 1. The slot's tensor
   /// must stay where it is until load().
@@ -49,9 +51,10 @@ class WeightLoader {
 
  private:
   struct Claim {
-    std::string name;
+    WeightName slot;
+    std::string name;  ///< In the checkpoint.
     const io::TensorView* view;
-    at::Tensor* tensor;
+    WeightPlace place;
     std::vector<int64_t> shape;
     bool matrix;
   };
@@ -61,13 +64,14 @@ class WeightLoader {
     nn::LowRank low_rank;
   };
   std::string held_name(const io::Checkpoint& checkpoint, const std::string& name) const;
-  void add_low_rank(const std::string& name, const WeightSlot& slot);
+  void add_low_rank(const WeightSlot& slot);
   bool claim(Claim claim);  ///< Whether shape and type fit; else that is noted.
   bool is_ignored(const io::Checkpoint& checkpoint, const std::string& name) const;
   void check() const;
   void check_low_rank() const;
   std::optional<LoraUse> lora_use() const;
   at::Tensor held(const Claim& claim) const;
+  at::Tensor learning(const at::Tensor& mapped, const Claim& claim) const;
 
   LoadOptions options_;
   bool ties_;
@@ -76,11 +80,11 @@ class WeightLoader {
   std::map<const io::Checkpoint*, std::set<std::string>> taken_;
   std::map<const io::Checkpoint*, NameSet> ignored_;
   std::vector<std::string> missing_, unexpected_, misshapen_, misshapen_factors_;
-  std::map<std::string, WeightOrigin> origins_;
+  std::map<WeightName, WeightOrigin> origins_;
   std::optional<LoraFolder> lora_;
   std::map<std::string, std::string> plain_names_;  ///< Of the model's own checkpoint, where there is LoRA.
   std::list<Addition> additions_;                   ///< A list: claims point into it.
-  std::set<std::string> added_;                     ///< By plain name.
+  std::set<std::string> added_;                     ///< By the plain name of the weight.
 };
 
 /// A tensor over the memory of the view, which stays alive as long as the tensor. Throws Error{bad_file} for types that

@@ -6,8 +6,8 @@ namespace lithe::nn {
 
 Tensor LowRank::added_to(Tensor y, const Tensor& x) const {
   // The scale goes to the thin rows. No gradient needs y as it was.
-  const Tensor u = scale * ops::linear(x, a, std::nullopt);  // [rows, rank]
-  return y.add_(ops::linear(u, b, std::nullopt));
+  const Tensor u = scale * a.product(x, std::nullopt);  // [rows, rank]
+  return y.add_(b.product(u, std::nullopt));
 }
 
 }  // namespace lithe::nn

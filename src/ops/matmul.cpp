@@ -7,8 +7,10 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
+#include <ATen/ops/zeros.h>
 
 #include "base/error.h"
+#include "ops/frozen_linear.h"
 #include "ops/product.h"
 #include "ops/row_gemm.h"
 #include "ops/tile_gemm.h"
@@ -33,13 +35,18 @@ void few_rows(const Tensor& x, const WeightView& weight, Tensor& y) {
                    [&](int64_t begin, int64_t end) { dot_rows(weight, begin, end, in, x.size(0), out); });
 }
 
+/// Rows of the weight that are widened together.
+int64_t panel_outs(int64_t outs, int64_t width) {
+  return std::clamp<int64_t>(kPanelFloats / std::max<int64_t>(width, 1), std::min<int64_t>(16, outs), outs);
+}
+
 /// Many rows of 16-bit weights: a panel is widened once and multiplied with all rows.
 void many_rows(const Tensor& x, const WeightView& weight, Tensor& y) {
-  const int64_t panel_outs = std::clamp<int64_t>(kPanelFloats / weight.width, 16, std::max<int64_t>(16, weight.outs));
-  Tensor panel = at::empty({std::min(panel_outs, weight.outs), weight.width}, x.options());
+  const int64_t most = panel_outs(weight.outs, weight.width);
+  Tensor panel = at::empty({most, weight.width}, x.options());
   float* wide = panel.mutable_data_ptr<float>();
-  for (int64_t first = 0; first < weight.outs; first += panel_outs) {
-    const int64_t count = std::min(panel_outs, weight.outs - first);
+  for (int64_t first = 0; first < weight.outs; first += most) {
+    const int64_t count = std::min(most, weight.outs - first);
     at::parallel_for(0, count, std::max<int64_t>(1, 32768 / weight.width), [&](int64_t begin, int64_t end) {
       widen(weight.kind, weight.at(first + begin, 0), (end - begin) * weight.width, wide + begin * weight.width);
     });
@@ -48,13 +55,19 @@ void many_rows(const Tensor& x, const WeightView& weight, Tensor& y) {
   }
 }
 
+bool learns(const Tensor& tensor) {
+  return at::GradMode::is_enabled() && tensor.requires_grad();
+}
+
 }  // namespace
 
 Tensor linear(const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias) {
   require(x.dim() == 2 && x.size(1) == weight.size(1), Fault::internal, "linear: x is ", x.size(-1),
           " wide, the weight takes ", weight.size(1));
-  const bool plain =
-      x.device().is_cpu() && x.scalar_type() == at::kFloat && weight.is_contiguous() && !at::GradMode::is_enabled();
+  const bool has_gradient = learns(x) || (bias && learns(*bias));
+  if (has_gradient && !learns(weight) && weight.scalar_type() != x.scalar_type()) return frozen_linear(x, weight, bias);
+  const bool plain = x.device().is_cpu() && x.scalar_type() == at::kFloat && weight.is_contiguous() && !has_gradient &&
+                     !learns(weight);
   const bool as_stored = plain && (weight.scalar_type() == at::kFloat || is_half(weight));
   const Product product = as_stored ? product_for(x.size(0), view_of(weight).kind, weight.numel()) : Product::library;
   if (product == Product::library) {
@@ -76,6 +89,22 @@ Tensor linear(const Tensor& x, const Tensor& weight, const std::optional<Tensor>
   }
   if (bias) y.add_(bias->to(at::kFloat));
   return y;
+}
+
+Tensor transposed_linear(const Tensor& y, const Tensor& weight) {
+  require(y.dim() == 2 && y.size(1) == weight.size(0), Fault::internal, "transposed_linear: y is ", y.size(-1),
+          " wide, the weight gives ", weight.size(0));
+  require(!learns(y), Fault::internal, "transposed_linear: the gradient of a stored weight's product has no gradient");
+  if (y.scalar_type() == weight.scalar_type()) return at::mm(y, weight);
+  const int64_t outs = weight.size(0), most = panel_outs(outs, weight.size(1));
+  Tensor x = at::zeros({y.size(0), weight.size(1)}, y.options());
+  const Tensor buffer = at::empty({most, weight.size(1)}, y.options());
+  for (int64_t first = 0; first < outs; first += most) {
+    const int64_t count = std::min(most, outs - first);
+    const Tensor panel = buffer.narrow(0, 0, count).copy_(weight.narrow(0, first, count));
+    x.addmm_(y.narrow(1, first, count), panel);
+  }
+  return x;
 }
 
 }  // namespace lithe::ops

@@ -113,8 +113,7 @@ Tensor Answering::enter(routing::Batch& batch) {
     return prompt_->embeddings.narrow(0, held, prompt_->rows() - held);
   }
   generation_.enter_token(batch);
-  const Tensor& table = model_.decoder.embeddings;
-  return model_.decoder.embed(at::tensor(answer_.tokens.back(), at::kLong).view({1}).to(table.device()));
+  return model_.decoder.embed(at::tensor(answer_.tokens.back(), at::kLong).view({1}));
 }
 
 void Answering::record(const routing::LayerReport& report, size_t sequence) {

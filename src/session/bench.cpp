@@ -9,7 +9,6 @@
 #include <numeric>
 #include <span>
 #include <string>
-#include <string_view>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -61,13 +60,12 @@ namespace {
 
 /// Bytes of the weights that a decoded row goes through: of the layers what the plan leaves, and the head.
 int64_t weights_read(const models::Model& model, const plan::Plan& plan) {
-  auto bytes = static_cast<int64_t>(model.decoder.head.weight.nbytes());
-  visit(model, [&](const models::WeightView& weight) {
-    if (!weight.name.starts_with("layers.")) return;
-    const int64_t layer = std::stoll(weight.name.substr(std::string_view("layers.").size()));
-    const plan::LayerPlan* entry = plan.find("decoder", layer);
-    const bool off = entry && !entry->self_attention && weight.name.find(".self_attn.") != std::string::npos;
-    if (!off) bytes += static_cast<int64_t>(weight.tensor.nbytes());
+  int64_t bytes = model.decoder.head.weight.bytes();
+  visit(model, [&](const models::HeldWeight& held) {
+    if (held.name.part != models::Part::decoder || !held.name.in_layer()) return;
+    const plan::LayerPlan* entry = plan.find("decoder", held.name.layer);
+    const bool off = entry && !entry->self_attention && is_attention(held.name.role);
+    if (!off) bytes += held.weight.bytes();
   });
   return bytes;
 }

@@ -9,14 +9,18 @@
 namespace lithe::session {
 namespace {
 
+std::optional<double> bad_value(const std::pair<double, double>& extremes) {
+  for (const double value : {extremes.first, extremes.second}) {
+    if (!std::isfinite(value)) return value;
+  }
+  return std::nullopt;
+}
+
 /// A value that is not finite, if the tensor holds one. Makes no copy of it.
 std::optional<double> bad_value(const at::Tensor& values) {
   if (values.numel() == 0) return std::nullopt;
   const auto [least, most] = at::aminmax(values);  // NaN if any value is NaN
-  for (const double value : {least.item<double>(), most.item<double>()}) {
-    if (!std::isfinite(value)) return value;
-  }
-  return std::nullopt;
+  return bad_value({least.item<double>(), most.item<double>()});
 }
 
 }  // namespace
@@ -28,12 +32,12 @@ bool all_finite(std::span<const float> values) {
 Error not_finite(const models::Model& model, const std::string& what) {
   const std::string where = model.folder.empty() ? model.name : model.folder.string();
   std::optional<Error> error;
-  models::visit(model, [&](const models::WeightView& weight) {
-    if (error || !weight.tensor.defined() || !weight.tensor.is_floating_point()) return;
-    const std::optional<double> value = bad_value(weight.tensor);
+  models::visit(model, [&](const models::HeldWeight& held) {
+    if (error || !held.weight.defined()) return;
+    const std::optional<double> value = bad_value(held.weight.extremes());
     if (!value) return;
-    const auto origin = model.loaded.origins.find(weight.name);
-    const std::string& name = origin == model.loaded.origins.end() ? weight.name : origin->second.in_file;
+    const auto origin = model.loaded.origins.find(held.name);
+    const std::string name = origin == model.loaded.origins.end() ? text_of(held.name) : origin->second.in_file;
     error.emplace(Fault::bad_file, concat(where, ": ", what, " are not finite numbers, because the weight ", name,
                                           " holds ", std::isnan(*value) ? "NaN" : "infinity",
                                           "; the file is damaged, so fetch or export the model again."));

@@ -35,7 +35,7 @@ Tensor Generation::prefill(const Tensor& x, std::span<const routing::RowKind> ki
 }
 
 Tensor Generation::step(int64_t id) {
-  const Tensor ids = at::tensor(id, at::kLong).view({1}).to(model_->decoder.embeddings.device());
+  const Tensor ids = at::tensor(id, at::kLong).view({1});
   routing::Batch batch;
   enter_token(batch);
   return model_->decoder.forward(std::move(batch), model_->decoder.embed(ids));

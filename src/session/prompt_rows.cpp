@@ -51,7 +51,7 @@ void check_ids(const models::Model& model, const std::vector<int64_t>& ids, size
 void flush_text(const models::Model& model, std::vector<int64_t>& pending, PromptRows& prompt,
                 std::vector<Tensor>& parts) {
   if (pending.empty()) return;
-  const Tensor ids = at::tensor(at::ArrayRef<int64_t>(pending), at::kLong).to(model.decoder.embeddings.device());
+  const Tensor ids = at::tensor(at::ArrayRef<int64_t>(pending), at::kLong);
   parts.push_back(model.decoder.embed(ids));
   prompt.kinds.insert(prompt.kinds.end(), pending.size(), routing::RowKind::text);
   pending.clear();

@@ -126,8 +126,8 @@ int64_t Session::kv_bytes_per_value() const {
 Json Session::describe() const {
   const models::DecoderConfig& decoder = model_->decoder.config;
   // The words of OpenOptions::weights.
-  const auto type_of = [](const at::Tensor& t) -> std::string {
-    switch (t.scalar_type()) {
+  const auto type_of = [](const nn::Weight& weight) -> std::string {
+    switch (weight.type()) {
       case at::kFloat:
         return "float32";
       case at::kBFloat16:

@@ -63,7 +63,7 @@ class FoldRun {
     scaled.up.groups = settings_.at("groups").get<int64_t>();
     const nn::Linear dense =
         nn::folded({input("meter.dense.weight"), input("meter.dense.bias")}, nn::map_of(scaled, std::nullopt));
-    compare("meter.folded.weight", dense.weight);
+    compare("meter.folded.weight", dense.weight.widened(at::kDouble));
     compare("meter.folded.bias", *dense.bias);
     compare("meter.y", dense(input("meter.x")));
   }
@@ -117,7 +117,7 @@ class FoldRun {
   }
   nn::Linear folded(const std::string& run, const std::string& name, const nn::AdapterMap& map) {
     const nn::Linear result = nn::folded(linear(name), map);
-    compare(run + ".folded." + name + ".weight", result.weight);
+    compare(run + ".folded." + name + ".weight", result.weight.widened(at::kDouble));
     compare(run + ".folded." + name + ".bias", *result.bias);
     return result;
   }

@@ -15,7 +15,8 @@ nn::Linear TensorFile::linear(const std::string& name) const {
 
 nn::GatedUp TensorFile::up(const std::string& name, int64_t groups, double scale) const {
   const nn::Linear b = linear(name + ".conv_B"), d = linear(name + ".conv_D");
-  return {b.weight, b.bias, d.weight, d.bias, groups, scale};
+  const auto matrix = [](const nn::Linear& part) { return part.weight.widened(part.weight.type()); };
+  return {matrix(b), b.bias, matrix(d), d.bias, groups, scale};
 }
 
 routing::Batch batch_of(const routing::Sequence& sequence, std::vector<routing::RowKind> kinds) {

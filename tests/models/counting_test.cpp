@@ -30,7 +30,7 @@ TEST(Counting, CountsWhatIsThere) {
   EXPECT_EQ(count.head, numbers(file, "lm_head"));
   EXPECT_EQ(count.projector, numbers(file, "mm_projector"));
   int64_t whole = 0;
-  visit(*model, [&](const WeightView& weight) { whole += weight.tensor.numel(); });
+  visit(*model, [&](const HeldWeight& held) { whole += held.weight.count(); });
   EXPECT_EQ(count.total(), whole);
 }
 

@@ -33,8 +33,8 @@ Tensor logits_of(const Golden& golden, const Model& model) {
 
 TEST(Loading, WeightsAreMappedWhereTheTypeIsKept) {
   const auto model = open_model(golden_folder("pmod_llava15") / "checkpoint");
-  EXPECT_NE(file_at(model->decoder.embeddings.data_ptr()).find("model.safetensors"), std::string::npos);
-  EXPECT_NE(file_at(model->decoder.head.weight.data_ptr()).find("model.safetensors"), std::string::npos);
+  EXPECT_NE(file_at(model->decoder.embeddings.address()).find("model.safetensors"), std::string::npos);
+  EXPECT_NE(file_at(model->decoder.head.weight.address()).find("model.safetensors"), std::string::npos);
   EXPECT_EQ(model->facts.routers.size(), 7u);
   EXPECT_EQ(model->plan.layers.size(), 7u);
   EXPECT_EQ(model->family, "llava_original");
@@ -62,7 +62,7 @@ TEST(Loading, StorageTypes) {
   for (const auto& [storage, type, tolerance] : cases) {
     const auto model = open_model(golden.folder / "checkpoint", {.weights = storage});
     const auto& attention = std::get<nn::Attention>(model->decoder.blocks[0].sites[0].branch);
-    EXPECT_EQ(attention.query.weight.scalar_type(), type);
+    EXPECT_EQ(attention.query.weight.type(), type);
     EXPECT_EQ(model->decoder.norm.gain.scalar_type(), at::kFloat);
     EXPECT_EQ(model->vision->tower.class_embedding.scalar_type(), at::kFloat);
     const Tensor logits = logits_of(golden, *model);
@@ -219,11 +219,11 @@ TEST(Config, RopeInBothForms) {
 
 TEST(RandomModel, HasTheShapeAndRoutersAndASampledPlan) {
   const auto model = random_model("llava-next-7b", 1, 1, WeightStorage::bfloat16, 7);
-  EXPECT_EQ(model->decoder.embeddings.scalar_type(), at::kBFloat16);
+  EXPECT_EQ(model->decoder.embeddings.type(), at::kBFloat16);
   EXPECT_EQ(model->decoder.config.hidden, 4096);
   ASSERT_EQ(model->plan.layers.size(), 1u);
   EXPECT_NEAR(*model->plan.layers[0].rules[0].keep_share, 0.4747, 1e-4);  // layer 16 of 32
-  const Tensor first = model->decoder.embeddings.flatten().narrow(0, 0, 1 << 20).to(at::kFloat);
+  const Tensor first = model->decoder.embeddings.first_rows(256).widened(at::kFloat);
   EXPECT_NEAR(first.mean().item<double>(), 0, 1e-3);
   EXPECT_NEAR(first.var().item<double>(), 1.0 / 4096, 1e-5);
   const Tensor rows = prefill(*model, model->decoder.embed(at::arange(4)), std::vector<RowKind>(4)).logits;

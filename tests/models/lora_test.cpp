@@ -91,7 +91,8 @@ std::unique_ptr<Model> added_up(const fs::path& folder, const test::PeftFolder& 
       const std::string module = name.substr(0, name.size() - end.size());
       if (plain_name(module.substr(std::string("base_model.model.").size())) + ".weight" != product) continue;
       const Tensor a = tensor_over(view), b = tensor_over(adapter.tensors.at(module + ".lora_B.weight"));
-      slot.tensor = (slot.tensor.to(at::kDouble) + scale * b.to(at::kDouble).matmul(a.to(at::kDouble))).to(at::kFloat);
+      const Tensor term = scale * b.to(at::kDouble).matmul(a.to(at::kDouble));
+      put(slot.place, (held_at(slot.place).widened(at::kDouble) + term).to(at::kFloat));
       ++changed;
     }
   };

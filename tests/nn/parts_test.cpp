@@ -16,7 +16,7 @@ using test::Dice;
 using test::expect_close;
 
 Tensor plain(const Linear& linear, const Tensor& x) {
-  const Tensor y = x.matmul(linear.weight.to(at::kDouble).t());
+  const Tensor y = x.matmul(linear.weight.widened(at::kDouble).t());
   return linear.bias ? y + linear.bias->to(at::kDouble) : y;
 }
 

@@ -143,9 +143,11 @@ Tensor written_out(const Tensor& weight) {
 /// + c0).
 nn::Linear folded(const nn::Linear& linear, const nn::Pia& pia, const Tensor& mean) {
   const Tensor m = pia.up.scale * written_out(pia.up.b_weight), c0 = pia.up.scale * *pia.up.b_bias;
-  const Tensor matrix = pia.gain->unsqueeze(1) * (at::eye(m.size(0), m.options()) + 0.5 * m.matmul(pia.own.weight));
+  const Tensor matrix =
+      pia.gain->unsqueeze(1) * (at::eye(m.size(0), m.options()) + 0.5 * m.matmul(pia.own.weight.widened(at::kDouble)));
   const Tensor offset = *pia.gain * (0.5 * m.matmul(*pia.own.bias + mean) + c0);
-  return {linear.weight.matmul(matrix), linear.weight.matmul(offset)};
+  const Tensor weight = linear.weight.widened(at::kDouble);
+  return {weight.matmul(matrix), weight.matmul(offset)};
 }
 
 TEST(Eas, TheFoldedBranchTakesTheFirstNorm) {
@@ -180,8 +182,9 @@ TEST(Eas, AdaptersStandBeforeTheBranch) {
   const Tensor m = site.adapter->up.scale * written_out(site.adapter->up.b_weight),
                c0 = site.adapter->up.scale * *site.adapter->up.b_bias;
   for (nn::Linear* linear : {&attention.query, &attention.key, &attention.value}) {
-    linear->bias = linear->weight.matmul(m.matmul(*site.adapter->down.bias) + c0);
-    linear->weight = linear->weight.matmul(at::eye(kShape.hidden, at::kDouble) + m.matmul(site.adapter->down.weight));
+    const Tensor weight = linear->weight.widened(at::kDouble), a = site.adapter->down.weight.widened(at::kDouble);
+    linear->bias = weight.matmul(m.matmul(*site.adapter->down.bias) + c0);
+    linear->weight = weight.matmul(at::eye(kShape.hidden, at::kDouble) + m.matmul(a));
   }
   merged[2].sites[0].adapter.reset();
   const std::vector<Prompt> all = prompts(dice, {});

@@ -67,7 +67,7 @@ struct MeterSide {
 };
 
 Tensor plain_linear(const nn::Linear& linear, const Tensor& x) {
-  const Tensor y = x.matmul(linear.weight.t());
+  const Tensor y = x.matmul(linear.weight.widened(at::kDouble).t());
   return linear.bias ? y + *linear.bias : y;
 }
 

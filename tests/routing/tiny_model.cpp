@@ -122,8 +122,14 @@ namespace {
 
 using Visit = std::function<void(Tensor&)>;
 
+void visit_weight(nn::Weight& weight, const Visit& visit) {
+  Tensor stored = weight.widened(weight.type());
+  visit(stored);
+  weight = stored;
+}
+
 void visit_linear(nn::Linear& linear, const Visit& visit) {
-  visit(linear.weight);
+  visit_weight(linear.weight, visit);
   if (linear.bias) visit(*linear.bias);
 }
 
@@ -170,7 +176,7 @@ void visit(std::vector<Block>& blocks, const Visit& visit) {
       }
     }
     if (block.router) {
-      visit(block.router->weight);
+      visit_weight(block.router->weight, visit);
       visit(*block.router->bias);
     }
   }

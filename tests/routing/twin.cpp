@@ -31,7 +31,7 @@ Tensor plain_norm(const nn::Norm& norm, const Tensor& x) {
 }
 
 Tensor plain_linear(const nn::Linear& linear, const Tensor& x) {
-  const Tensor y = x.matmul(linear.weight.t());
+  const Tensor y = x.matmul(linear.weight.widened(at::kDouble).t());
   return linear.bias ? y + *linear.bias : y;
 }
 
@@ -144,7 +144,7 @@ class Twin {
     const Tensor index = at::tensor(at::ArrayRef<int64_t>(group), at::kLong), own = x_.index_select(0, index);
     std::vector<double> score(group.size(), 0.0);
     if (rule.gate || rule.by == "router") {
-      Tensor z = own.matmul(block.router->weight.t()).squeeze(-1) + *block.router->bias;
+      Tensor z = own.matmul(block.router->weight.widened(at::kDouble).t()).squeeze(-1) + *block.router->bias;
       if (rule.gate) {
         z = weigh(*rule.gate, z);
         weight_ = weight_.index_copy(0, index, z);

@@ -222,8 +222,9 @@ TEST(Ending, AnAnswerSaysWhatEachLayerRanAndWhatThatCosts) {
 TEST(Ending, NumbersThatAreNotFiniteAreAnErrorOfTheirRequest) {
   auto model = models::open_model(kModels / "easyvqa-dense");
   const auto circle = model->prompting.tokenizer->encode_with_images("circle", model->prompting.dialect).back();
-  model->decoder.embeddings = model->decoder.embeddings.to(at::kFloat).clone();
-  model->decoder.embeddings[circle].fill_(std::numeric_limits<float>::quiet_NaN());
+  const at::Tensor embeddings = model->decoder.embeddings.widened(at::kFloat).clone();
+  embeddings[circle].fill_(std::numeric_limits<float>::quiet_NaN());
+  model->decoder.embeddings = embeddings;
   const Session session(std::move(model));
   const AnswerOptions options{.max_new_tokens = 3};
   const Request good = ask("is there a blue shape?"), bad = ask("is there a circle?");
@@ -256,9 +257,10 @@ TEST(Ending, NaNInAQueryOrKeyReachesTheLogitsOfShortPrompts) {
   for (const bool of_key : {false, true}) {
     auto model = models::open_model(LITHE_TEST_DATA "/golden/hf_llava15/checkpoint");
     auto& attention = std::get<nn::Attention>(model->decoder.blocks.front().sites.front().branch);
-    at::Tensor& weight = of_key ? attention.key.weight : attention.query.weight;
-    weight = weight.to(at::kFloat).clone();
-    weight.view(-1)[0].fill_(std::numeric_limits<float>::quiet_NaN());
+    nn::Weight& weight = of_key ? attention.key.weight : attention.query.weight;
+    const at::Tensor numbers = weight.widened(at::kFloat).clone();
+    numbers.view(-1)[0].fill_(std::numeric_limits<float>::quiet_NaN());
+    weight = numbers;
     const Session session(std::move(model));
     for (const char* prompt : {"x ", "hi", "USER: hi there, how are you today my friend? ASSISTANT:"}) {
       Request request;
@@ -271,8 +273,8 @@ TEST(Ending, NaNInAQueryOrKeyReachesTheLogitsOfShortPrompts) {
 
 TEST(Ending, AWeightThatIsInfiniteIsNamed) {
   auto model = models::open_model(kModels / "easyvqa-dense");
-  at::Tensor& head = model->decoder.head.weight;
-  head = at::full_like(head.to(at::kHalf), std::numeric_limits<float>::infinity());
+  nn::Weight& head = model->decoder.head.weight;
+  head = at::full_like(head.widened(at::kHalf), std::numeric_limits<float>::infinity());
   const Session session(std::move(model));
   try {
     session.answer(ask("is there a circle?"), {.max_new_tokens = 3});

@@ -15,18 +15,23 @@ nn::AdapterGate shaped_gate(const AdapterShape& shape) {
   return {shaped_linear(shape.router_bias), shape.temperature};
 }
 
-/// B, b, D, d.
-void visit_up(const std::string& name, nn::GatedUp& up, int64_t hidden, int64_t rank, const WeightVisitor& visitor) {
-  const int64_t columns = rank / up.groups;
-  visitor({name + "conv_B.weight", up.b_weight, {hidden, columns}});
-  visitor({name + "conv_B.bias", *up.b_bias, {hidden}});
-  visitor({name + "conv_D.weight", *up.d_weight, {hidden, columns}});
-  visitor({name + "conv_D.bias", *up.d_bias, {hidden}});
+/// A tensor that is no Linear's, with its bias.
+void visit_pair(const WeightName& name, const WeightPlace& weight, std::vector<int64_t> shape,
+                std::optional<Tensor>& bias, const WeightVisitor& visitor) {
+  const int64_t out = shape.front();
+  visitor({name.with(Kind::weight), weight, std::move(shape)});
+  if (bias) visitor({name.with(Kind::bias), &*bias, {out}});
 }
 
-void visit_gate(const std::string& name, nn::AdapterGate& gate, int64_t hidden, const WeightVisitor& visitor) {
-  visitor({name + "expert_weights.weight", gate.router.weight, {2, hidden}});
-  if (gate.router.bias) visitor({name + "expert_weights.bias", *gate.router.bias, {2}});
+/// B, b, D, d.
+void visit_up(const WeightName& name, nn::GatedUp& up, int64_t hidden, int64_t rank, const WeightVisitor& visitor) {
+  const int64_t columns = rank / up.groups;
+  visit_pair(name.with(Role::path1), &up.b_weight, {hidden, columns}, up.b_bias, visitor);
+  visit_pair(name.with(Role::path2), &*up.d_weight, {hidden, columns}, up.d_bias, visitor);
+}
+
+void visit_gate(const WeightName& name, nn::AdapterGate& gate, int64_t hidden, const WeightVisitor& visitor) {
+  visit_pair(name.with(Role::adapter_gate), &gate.router.weight, {2, hidden}, gate.router.bias, visitor);
 }
 
 }  // namespace
@@ -44,16 +49,18 @@ nn::Pia shaped_pia(const AdapterShape& shape) {
   return {shaped_linear(true), shaped_linear(true), shaped_up(shape), shaped_gate(shape), std::nullopt, std::nullopt};
 }
 
-void visit_adapter(const std::string& name, nn::RepAdapter& adapter, int64_t rank, int64_t hidden,
+void visit_adapter(const WeightName& layer, nn::RepAdapter& adapter, int64_t rank, int64_t hidden,
                    const WeightVisitor& visitor) {
-  visit(name + "conv_A", adapter.down, rank, hidden, visitor);
+  const WeightName name = layer.with(Adapter::rep);
+  visit(name.with(Role::shared), adapter.down, rank, hidden, visitor);
   visit_up(name, adapter.up, hidden, rank, visitor);
   visit_gate(name, *adapter.gate, hidden, visitor);
 }
 
-void visit_pia(const std::string& name, nn::Pia& pia, int64_t rank, int64_t hidden, const WeightVisitor& visitor) {
-  visit(name + "conv_A", pia.shared, rank, hidden, visitor);
-  visit(name + "conv_C", pia.own, rank, hidden, visitor);
+void visit_pia(const WeightName& layer, nn::Pia& pia, int64_t rank, int64_t hidden, const WeightVisitor& visitor) {
+  const WeightName name = layer.with(Adapter::pia);
+  visit(name.with(Role::shared), pia.shared, rank, hidden, visitor);
+  visit(name.with(Role::own), pia.own, rank, hidden, visitor);
   visit_up(name, pia.up, hidden, rank, visitor);
   visit_gate(name, *pia.gate, hidden, visitor);
 }

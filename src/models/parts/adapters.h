@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <string>
 
 #include "models/parts/weight_slot.h"
 #include "nn/adapters/low_rank.h"
@@ -36,10 +35,9 @@ EasLayer eas_of(const EasLayers& eas, int64_t layer);
 nn::RepAdapter shaped_adapter(const AdapterShape& shape);
 nn::Pia shaped_pia(const AdapterShape& shape);
 
-/// Every weight under `name` ("layers.2.replaced_adapter."), as LLaVA-EAS calls them: "conv_A.weight",
-/// "expert_weights.weight". What stands for the second norm is not among them.
-void visit_adapter(const std::string& name, nn::RepAdapter& adapter, int64_t rank, int64_t hidden,
+/// Every weight of an adapter in `layer`, the name of a layer. What stands for the second norm is not among them.
+void visit_adapter(const WeightName& layer, nn::RepAdapter& adapter, int64_t rank, int64_t hidden,
                    const WeightVisitor& visitor);
-void visit_pia(const std::string& name, nn::Pia& pia, int64_t rank, int64_t hidden, const WeightVisitor& visitor);
+void visit_pia(const WeightName& layer, nn::Pia& pia, int64_t rank, int64_t hidden, const WeightVisitor& visitor);
 
 }  // namespace lithe::models

@@ -2,7 +2,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/index_select.h>
 
 #include <vector>
 
@@ -36,30 +35,30 @@ routing::Block shaped_block(const DecoderConfig& config, const EasLayer& eas) {
   return block;
 }
 
-void visit_block(const std::string& name, routing::Block& block, const DecoderConfig& config, const EasLayer& eas,
+void visit_block(const WeightName& name, routing::Block& block, const DecoderConfig& config, const EasLayer& eas,
                  const WeightVisitor& visitor) {
   const int64_t hidden = config.hidden, wide = config.heads * config.head_dim,
                 narrow = config.kv_heads * config.head_dim;
   for (routing::Site& site : block.sites) {
     if (auto* attention = std::get_if<nn::Attention>(&site.branch)) {
-      visit(name + "input_layernorm", site.norm, hidden, visitor);
-      visit(name + "self_attn.q_proj", attention->query, wide, hidden, visitor);
-      visit(name + "self_attn.k_proj", attention->key, narrow, hidden, visitor);
-      visit(name + "self_attn.v_proj", attention->value, narrow, hidden, visitor);
-      visit(name + "self_attn.o_proj", attention->output, hidden, wide, visitor);
-      if (site.adapter) visit_adapter(name + "adapter_attn.", *site.adapter, eas.adapter->rank, hidden, visitor);
+      visit(name.with(Role::norm1), site.norm, hidden, visitor);
+      visit(name.with(Role::query), attention->query, wide, hidden, visitor);
+      visit(name.with(Role::key), attention->key, narrow, hidden, visitor);
+      visit(name.with(Role::value), attention->value, narrow, hidden, visitor);
+      visit(name.with(Role::output), attention->output, hidden, wide, visitor);
+      if (site.adapter) visit_adapter(name, *site.adapter, eas.adapter->rank, hidden, visitor);
     } else if (auto* mlp = std::get_if<nn::Mlp>(&site.branch)) {
-      visit(name + (eas.attention ? "post_attention_layernorm" : "input_layernorm"), site.norm, hidden, visitor);
-      visit(name + "mlp.gate_proj", *mlp->gate, config.intermediate, hidden, visitor);
-      visit(name + "mlp.up_proj", mlp->up, config.intermediate, hidden, visitor);
-      visit(name + "mlp.down_proj", mlp->down, hidden, config.intermediate, visitor);
-      if (site.pia) visit_pia(name + "replaced_adapter.", *site.pia, eas.pia->rank, hidden, visitor);
-      if (site.pia && site.pia->gain) visitor({name + "post_attention_layernorm.weight", *site.pia->gain, {hidden}});
+      visit(name.with(eas.attention ? Role::norm2 : Role::norm1), site.norm, hidden, visitor);
+      visit(name.with(Role::gate), *mlp->gate, config.intermediate, hidden, visitor);
+      visit(name.with(Role::up), mlp->up, config.intermediate, hidden, visitor);
+      visit(name.with(Role::down), mlp->down, hidden, config.intermediate, visitor);
+      if (site.pia) visit_pia(name, *site.pia, eas.pia->rank, hidden, visitor);
+      if (site.pia && site.pia->gain) visitor({name.with(Role::norm2), &*site.pia->gain, {hidden}});
     }
   }
   if (!block.router) return;
-  visitor({name + "router.weight", block.router->weight, {1, hidden}});
-  if (block.router->bias) visitor({name + "router.bias", *block.router->bias, {1}});
+  visitor({name.with(Role::router), &block.router->weight, {1, hidden}});
+  if (block.router->bias) visitor({name.with(Role::router).with(Kind::bias), &*block.router->bias, {1}});
 }
 
 /// Angles of a packed batch. `dynamic` scales by the length of each sequence, so its sequences come one by one.
@@ -78,7 +77,7 @@ ops::RopeAngles angles_of(const ops::RopeConfig& rope, const routing::Batch& bat
 }  // namespace
 
 Tensor Decoder::embed(const Tensor& ids) const {
-  return embeddings.index_select(0, ids).to(at::kFloat);
+  return embeddings.rows(ids);
 }
 
 Tensor Decoder::forward(routing::Batch batch, Tensor x, const routing::Observer& observer,
@@ -102,20 +101,21 @@ Decoder shaped_decoder(const DecoderConfig& config) {
     decoder.blocks.push_back(shaped_block(config, eas_of(config.eas, layer)));
   for (const int64_t layer : config.routers) {
     decoder.blocks[static_cast<size_t>(layer)].router =
-        nn::Router{Tensor(), config.router_bias ? std::optional<Tensor>(Tensor()) : std::nullopt};
+        nn::Router{{}, config.router_bias ? std::optional<Tensor>(Tensor()) : std::nullopt};
   }
   return decoder;
 }
 
 void visit(Decoder& decoder, const WeightVisitor& visitor) {
   const DecoderConfig& config = decoder.config;
-  visitor({"embed_tokens.weight", decoder.embeddings, {config.vocab, config.hidden}, true});
-  for (size_t layer = 0; layer < decoder.blocks.size(); ++layer) {
-    visit_block("layers." + std::to_string(layer) + ".", decoder.blocks[layer], config,
-                eas_of(config.eas, static_cast<int64_t>(layer)), visitor);
+  const WeightName name{.part = Part::decoder};
+  visitor({name.with(Role::embeddings), &decoder.embeddings, {config.vocab, config.hidden}, true});
+  for (int64_t layer = 0; layer < static_cast<int64_t>(decoder.blocks.size()); ++layer) {
+    visit_block({.part = Part::decoder, .layer = layer}, decoder.blocks[static_cast<size_t>(layer)], config,
+                eas_of(config.eas, layer), visitor);
   }
-  visit("norm", decoder.norm, config.hidden, visitor);
-  if (!config.tied_embeddings) visit("lm_head", decoder.head, config.vocab, config.hidden, visitor);
+  visit(name.with(Role::last_norm), decoder.norm, config.hidden, visitor);
+  if (!config.tied_embeddings) visit(name.with(Role::head), decoder.head, config.vocab, config.hidden, visitor);
 }
 
 void tie(Decoder& decoder) {

@@ -37,7 +37,7 @@ struct DecoderConfig {
 /// Token embeddings, blocks, last norm and head.
 struct Decoder {
   DecoderConfig config;
-  Tensor embeddings;  ///< [vocab, hidden], as stored
+  nn::Weight embeddings;  ///< [vocab, hidden]
   std::vector<routing::Block> blocks;
   nn::Norm norm;
   nn::Linear head;
@@ -58,10 +58,7 @@ struct Decoder {
 /// A decoder of this shape whose tensors are still to be filled.
 Decoder shaped_decoder(const DecoderConfig& config);
 
-/// Every weight, by its name in LLaMA checkpoints behind "model.": "layers.0.self_attn.q_proj.weight";
-/// "layers.0.router.weight" and "lm_head.weight" beside them; EAS's adapters as LLaVA-EAS names them,
-/// "layers.0.adapter_attn.conv_A.weight", "layers.2.replaced_adapter.conv_C.weight". Tied embeddings come once, as
-/// "embed_tokens.weight".
+/// Every weight. Tied embeddings come once, as embeddings.
 void visit(Decoder& decoder, const WeightVisitor& visitor);
 
 /// Lets the head use the embeddings where they are tied; to be called when the tensors are filled.

@@ -18,7 +18,8 @@ Projector shaped_projector(const std::vector<int64_t>& widths, bool bias, ops::A
 
 void visit(Projector& projector, const WeightVisitor& visitor) {
   for (size_t i = 0; i < projector.layers.size(); ++i) {
-    visit(std::to_string(i), projector.layers[i], projector.widths[i + 1], projector.widths[i], visitor);
+    const WeightName name{.part = Part::projector, .layer = static_cast<int64_t>(i), .role = Role::product};
+    visit(name, projector.layers[i], projector.widths[i + 1], projector.widths[i], visitor);
   }
 }
 

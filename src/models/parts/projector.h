@@ -23,7 +23,7 @@ struct Projector {
 /// A projector of these widths whose tensors are still to be filled.
 Projector shaped_projector(const std::vector<int64_t>& widths, bool bias, ops::Activation activation);
 
-/// Every weight: "0.weight", "0.bias", "1.weight", ..
+/// Every weight.
 void visit(Projector& projector, const WeightVisitor& visitor);
 
 }  // namespace lithe::models

@@ -34,23 +34,24 @@ routing::Block shaped_block(const VisionTowerConfig& config, const EasLayer& eas
   return block;
 }
 
-void visit_block(const std::string& name, routing::Block& block, const VisionTowerConfig& config, const EasLayer& eas,
+void visit_block(const WeightName& name, routing::Block& block, const VisionTowerConfig& config, const EasLayer& eas,
                  const WeightVisitor& visitor) {
   for (routing::Site& site : block.sites) {
     if (auto* attention = std::get_if<nn::Attention>(&site.branch)) {
-      visit(name + "layer_norm1", site.norm, config.width, visitor);
-      visit(name + "self_attn.q_proj", attention->query, config.width, config.width, visitor);
-      visit(name + "self_attn.k_proj", attention->key, config.width, config.width, visitor);
-      visit(name + "self_attn.v_proj", attention->value, config.width, config.width, visitor);
-      visit(name + "self_attn.out_proj", attention->output, config.width, config.width, visitor);
-      if (site.adapter) visit_adapter(name + "adapter_attn.", *site.adapter, eas.adapter->rank, config.width, visitor);
+      visit(name.with(Role::norm1), site.norm, config.width, visitor);
+      visit(name.with(Role::query), attention->query, config.width, config.width, visitor);
+      visit(name.with(Role::key), attention->key, config.width, config.width, visitor);
+      visit(name.with(Role::value), attention->value, config.width, config.width, visitor);
+      visit(name.with(Role::output), attention->output, config.width, config.width, visitor);
+      if (site.adapter) visit_adapter(name, *site.adapter, eas.adapter->rank, config.width, visitor);
     } else if (auto* mlp = std::get_if<nn::Mlp>(&site.branch)) {
-      visit(name + (eas.attention ? "layer_norm2" : "layer_norm1"), site.norm, config.width, visitor);
-      visit(name + "mlp.fc1", mlp->up, config.mlp, config.width, visitor);
-      visit(name + "mlp.fc2", mlp->down, config.width, config.mlp, visitor);
-      if (site.pia) visit_pia(name + "replaced_adapter.", *site.pia, eas.pia->rank, config.width, visitor);
-      if (site.pia && site.pia->gain) visitor({name + "layer_norm2.weight", *site.pia->gain, {config.width}});
-      if (site.pia && site.pia->shift) visitor({name + "layer_norm2.bias", *site.pia->shift, {config.width}});
+      visit(name.with(eas.attention ? Role::norm2 : Role::norm1), site.norm, config.width, visitor);
+      visit(name.with(Role::up), mlp->up, config.mlp, config.width, visitor);
+      visit(name.with(Role::down), mlp->down, config.width, config.mlp, visitor);
+      if (site.pia) visit_pia(name, *site.pia, eas.pia->rank, config.width, visitor);
+      if (site.pia && site.pia->gain) visitor({name.with(Role::norm2), &*site.pia->gain, {config.width}});
+      if (site.pia && site.pia->shift)
+        visitor({name.with(Role::norm2).with(Kind::bias), &*site.pia->shift, {config.width}});
     }
   }
 }
@@ -70,13 +71,12 @@ Tensor VisionTower::embed(const Tensor& pixels) const {
   const int64_t tiles = pixels.size(0), grid = config.grid(), side = config.patch_px, used = grid * side;
   // A convolution whose stride is its size is one product over patches; a rest of the picture at the right or below is
   // unused.
-  const Tensor patches = pixels.narrow(2, 0, used)
-                             .narrow(3, 0, used)
-                             .reshape({tiles, config.channels, grid, side, grid, side})
-                             .permute({0, 2, 4, 1, 3, 5})
-                             .reshape({tiles * grid * grid, config.channels * side * side});
-  const Tensor rows =
-      ops::linear(patches, patch_weight.view({config.width, config.channels * side * side}), std::nullopt);
+  const Tensor flat = pixels.narrow(2, 0, used)
+                          .narrow(3, 0, used)
+                          .reshape({tiles, config.channels, grid, side, grid, side})
+                          .permute({0, 2, 4, 1, 3, 5})
+                          .reshape({tiles * grid * grid, config.channels * side * side});
+  const Tensor rows = patches(flat);
   const Tensor classes =
       class_embedding.to(rows.scalar_type()).view({1, 1, config.width}).expand({tiles, 1, config.width});
   return at::cat({classes, rows.view({tiles, grid * grid, config.width})}, 1) + positions;
@@ -114,16 +114,17 @@ VisionTower shaped_tower(const VisionTowerConfig& config) {
 
 void visit(VisionTower& tower, const WeightVisitor& visitor) {
   const VisionTowerConfig& config = tower.config;
-  visitor({"embeddings.class_embedding", tower.class_embedding, {config.width}});
-  visitor({"embeddings.patch_embedding.weight",
-           tower.patch_weight,
+  const WeightName name{.part = Part::tower};
+  visitor({name.with(Role::class_embedding), &tower.class_embedding, {config.width}});
+  visitor({name.with(Role::patches),
+           &tower.patches.weight,
            {config.width, config.channels, config.patch_px, config.patch_px},
            true});
-  visitor({"embeddings.position_embedding.weight", tower.positions, {config.patches() + 1, config.width}});
-  visit("pre_layrnorm", tower.pre_norm, config.width, visitor);  // spelt so in every CLIP checkpoint
-  for (size_t layer = 0; layer < tower.blocks.size(); ++layer) {
-    visit_block("encoder.layers." + std::to_string(layer) + ".", tower.blocks[layer], config,
-                eas_of(config.eas, static_cast<int64_t>(layer)), visitor);
+  visitor({name.with(Role::positions), &tower.positions, {config.patches() + 1, config.width}});
+  visit(name.with(Role::first_norm), tower.pre_norm, config.width, visitor);
+  for (int64_t layer = 0; layer < static_cast<int64_t>(tower.blocks.size()); ++layer) {
+    visit_block({.part = Part::tower, .layer = layer}, tower.blocks[static_cast<size_t>(layer)], config,
+                eas_of(config.eas, layer), visitor);
   }
 }
 

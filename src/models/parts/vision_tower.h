@@ -37,7 +37,7 @@ struct VisionTowerConfig {
 /// `vision_tower`).
 struct VisionTower {
   VisionTowerConfig config;
-  Tensor patch_weight;     ///< [width, channels, patch_px, patch_px]
+  nn::Linear patches;      ///< [width, channels * patch_px * patch_px]
   Tensor class_embedding;  ///< [width]
   Tensor positions;        ///< [patches + 1, width]
   nn::Norm pre_norm;
@@ -57,8 +57,7 @@ struct VisionTower {
 /// A tower of this shape whose tensors are still to be filled.
 VisionTower shaped_tower(const VisionTowerConfig& config);
 
-/// Every weight, by its name in CLIP checkpoints behind "vision_model.": "encoder.layers.0.self_attn.q_proj.weight";
-/// EAS's adapters are named as in the decoder, "encoder.layers.0.adapter_attn.conv_A.weight".
+/// Every weight.
 void visit(VisionTower& tower, const WeightVisitor& visitor);
 
 }  // namespace lithe::models

@@ -11,6 +11,10 @@ Tensor wide(const Tensor& x) {
   return x.to(at::kDouble);
 }
 
+Tensor wide(const Weight& weight) {
+  return weight.widened(at::kDouble);
+}
+
 /// A block-diagonal matrix with its zeros.  [hidden, rank / groups] -> [hidden, rank]
 Tensor written_out(const Tensor& weight, int64_t groups) {
   const int64_t rows = weight.size(0) / groups, columns = weight.size(1);

@@ -1,0 +1,38 @@
+#include "nn/weight.h"
+
+#include <ATen/ops/aminmax.h>
+#include <ATen/ops/index_select.h>
+
+#include "ops/matmul.h"
+
+namespace lithe::nn {
+
+Weight::Weight(const Tensor& stored) : stored_(stored.defined() && stored.dim() > 2 ? stored.flatten(1) : stored) {}
+
+Tensor Weight::product(const Tensor& x, const std::optional<Tensor>& bias) const {
+  return ops::linear(x, stored_, bias);
+}
+
+Tensor Weight::transposed_product(const Tensor& y) const {
+  return ops::transposed_linear(y, stored_);
+}
+
+Tensor Weight::rows(const Tensor& ids) const {
+  return stored_.index_select(0, ids.to(stored_.device())).to(at::kFloat);
+}
+
+Weight Weight::first_rows(int64_t count) const {
+  // Detached, so that the rows of a weight that learns are what an optimiser holds, and not something made of it.
+  return stored_.detach().narrow(0, 0, count).set_requires_grad(stored_.requires_grad());
+}
+
+std::pair<double, double> Weight::extremes() const {
+  const auto [least, most] = at::aminmax(stored_);
+  return {least.item<double>(), most.item<double>()};
+}
+
+std::optional<Tensor> Weight::learning() const {
+  return stored_.requires_grad() ? std::optional(stored_) : std::nullopt;
+}
+
+}  // namespace lithe::nn
