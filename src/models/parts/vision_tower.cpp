@@ -70,21 +70,24 @@ routing::Batch batch_of_tiles(std::span<const plan::Plan* const> plans, int64_t 
 
 }  // namespace
 
-/// Patch embedding, class token, positions.  pixels: [tiles, 3, S, S] -> [tiles, patches + 1, width]
+/// Patch embedding, class token, positions.  pixels: [tiles, 3, height, width] -> [tiles, rows, width]
 Tensor VisionTower::embed(const Tensor& pixels) const {
-  const int64_t tiles = pixels.size(0), grid = config.grid(), side = config.patch_px, used = grid * side;
+  const int64_t tiles = pixels.size(0), side = config.patch_px;
+  const auto [across, down] = config.grid();
   // A convolution whose stride is its size is one product over patches; a rest of the picture at the right or below is
   // unused.
-  const Tensor patches = pixels.narrow(2, 0, used)
-                             .narrow(3, 0, used)
-                             .reshape({tiles, config.channels, grid, side, grid, side})
+  const Tensor patches = pixels.narrow(2, 0, down * side)
+                             .narrow(3, 0, across * side)
+                             .reshape({tiles, config.channels, down, side, across, side})
                              .permute({0, 2, 4, 1, 3, 5})
-                             .reshape({tiles * grid * grid, config.channels * side * side});
-  const Tensor rows =
-      ops::linear(patches, patch_weight.view({config.width, config.channels * side * side}), std::nullopt);
-  const Tensor classes =
-      class_embedding.to(rows.scalar_type()).view({1, 1, config.width}).expand({tiles, 1, config.width});
-  return at::cat({classes, rows.view({tiles, grid * grid, config.width})}, 1) + positions;
+                             .reshape({tiles * config.patches(), config.channels * side * side});
+  Tensor rows = ops::linear(patches, patch_weight.view({config.width, config.channels * side * side}), patch_bias)
+                    .view({tiles, config.patches(), config.width});
+  if (class_embedding) {
+    const Tensor row = class_embedding->to(rows.scalar_type()).view({1, 1, config.width});
+    rows = at::cat({row.expand({tiles, 1, config.width}), rows}, 1);
+  }
+  return rows + positions;
 }
 
 Tensor VisionTower::features(const Tensor& pixels, const plan::Plan* plan, const routing::Observer& observer) const {
@@ -93,13 +96,14 @@ Tensor VisionTower::features(const Tensor& pixels, const plan::Plan* plan, const
 
 Tensor VisionTower::features(const Tensor& pixels, std::span<const plan::Plan* const> plans,
                              const routing::Observer& observer) const {
-  require(pixels.dim() == 4 && pixels.size(1) == config.channels && pixels.size(2) == config.image_px &&
-              pixels.size(3) == config.image_px,
-          Fault::bad_file, "the vision tower takes tiles of ", config.channels, " x ", config.image_px, " x ",
-          config.image_px, ", preprocessing gives ", pixels.dim() == 4 ? pixels.size(2) : 0,
-          " pixels; preprocessor_config.json does not belong to this tower");
-  const int64_t tiles = pixels.size(0), rows = config.patches() + 1;
-  Tensor x = pre_norm(embed(pixels).view({tiles * rows, config.width}));
+  require(pixels.dim() == 4 && pixels.size(1) == config.channels, Fault::internal, "the vision tower got no tiles");
+  require(pixels.size(2) == config.image.height && pixels.size(3) == config.image.width, Fault::bad_file,
+          "the vision tower takes tiles of ", config.image.width, " x ", config.image.height,
+          " pixels, preprocessing gives ", pixels.size(3), " x ", pixels.size(2),
+          "; preprocessor_config.json does not belong to this tower");
+  const int64_t tiles = pixels.size(0), rows = config.rows();
+  Tensor x = embed(pixels).view({tiles * rows, config.width});
+  if (pre_norm) x = (*pre_norm)(x);
   routing::Executor executor(batch_of_tiles(plans, rows), "vision_tower", static_cast<int64_t>(blocks.size()));
   if (observer) executor.observe(observer);
   for (size_t layer = 0; layer < blocks.size(); ++layer)
@@ -107,11 +111,14 @@ Tensor VisionTower::features(const Tensor& pixels, std::span<const plan::Plan* c
   require(x.size(0) == tiles * rows, Fault::bad_request,
           "the plan drops tokens of the vision tower for good; the projector needs all of them");
   x = x.view({tiles, rows, config.width});
-  return config.keep_class_token ? x : x.narrow(1, 1, rows - 1).contiguous();
+  return rows == config.tokens() ? x : x.narrow(1, 1, rows - 1).contiguous();
 }
 
 VisionTower shaped_tower(const VisionTowerConfig& config) {
-  VisionTower tower{.config = config, .pre_norm = shaped_norm(config)};
+  VisionTower tower{.config = config};
+  if (config.patch_bias) tower.patch_bias = Tensor();
+  if (config.class_token) tower.class_embedding = Tensor();
+  if (config.pre_norm) tower.pre_norm = shaped_norm(config);
   for (int64_t layer = 0; layer < config.layers_run; ++layer)
     tower.blocks.push_back(shaped_block(config, eas_of(config.eas, layer)));
   return tower;
@@ -119,13 +126,15 @@ VisionTower shaped_tower(const VisionTowerConfig& config) {
 
 void visit(VisionTower& tower, const WeightVisitor& visitor) {
   const VisionTowerConfig& config = tower.config;
-  visitor({"embeddings.class_embedding", tower.class_embedding, {config.width}});
+  if (tower.class_embedding) visitor({"embeddings.class_embedding", *tower.class_embedding, {config.width}});
   visitor({"embeddings.patch_embedding.weight",
            tower.patch_weight,
            {config.width, config.channels, config.patch_px, config.patch_px},
            true});
-  visitor({"embeddings.position_embedding.weight", tower.positions, {config.patches() + 1, config.width}});
-  visit("pre_layrnorm", tower.pre_norm, config.width, visitor);  // spelt so in every CLIP checkpoint
+  if (tower.patch_bias) visitor({"embeddings.patch_embedding.bias", *tower.patch_bias, {config.width}});
+  visitor({"embeddings.position_embedding.weight", tower.positions, {config.rows(), config.width}});
+  if (tower.pre_norm) visit("pre_layrnorm", *tower.pre_norm, config.width,
+                            visitor);  // spelt so in CLIP checkpoints
   for (size_t layer = 0; layer < tower.blocks.size(); ++layer) {
     visit_block("encoder.layers." + std::to_string(layer) + ".", tower.blocks[layer], config,
                 eas_of(config.eas, static_cast<int64_t>(layer)), visitor);
