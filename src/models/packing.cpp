@@ -22,15 +22,20 @@ Tensor map_of_tiles(const Tensor& projected, image::Size grid, image::Size tile)
       .reshape({grid.height * tile.height, grid.width * tile.width, hidden});
 }
 
+/// Python's x // y of positive floats: below floor(x / y) if the exact quotient is just under a whole number, as 20 //
+/// y for the y that is nearest to 5 / 3 from above.
+int64_t floor_divide(double x, double y) {
+  return std::llround((x - std::fmod(x, y)) / y);
+}
+
 /// map: [rows, columns, hidden], scaled down if it has too many patches.
 Tensor shrunk(const Packing& packing, const Tensor& map, int64_t patches) {
   if (!packing.max_patches) return map;
   const double height = static_cast<double>(map.size(0)), width = static_cast<double>(map.size(1));
   const double times = std::sqrt(height * width / static_cast<double>(*packing.max_patches * patches));
   if (times <= packing.shrink_above) return map;
-  // Python's // floors the quotient.
-  const int64_t rows = std::max<int64_t>(1, static_cast<int64_t>(std::floor(height / times)));
-  const int64_t columns = std::max<int64_t>(1, static_cast<int64_t>(std::floor(width / times)));
+  const int64_t rows = std::max<int64_t>(1, floor_divide(height, times));
+  const int64_t columns = std::max<int64_t>(1, floor_divide(width, times));
   return at::upsample_bilinear2d(map.permute({2, 0, 1}).unsqueeze(0), {rows, columns}, false)
       .squeeze(0)
       .permute({1, 2, 0});
