@@ -18,7 +18,10 @@ void add_prompt_shape(CLI::App& app, PromptShapeOptions& options) {
 }
 
 plan::PromptShape prompt_shape(const PromptShapeOptions& options, const plan::ModelFacts& facts) {
-  const int64_t one_picture = facts.tower ? facts.tower->patches * facts.tower->max_tiles : 0;
+  const auto patches_of = [](const plan::TowerFacts& tower) {
+    return tower.patches * tower.kept_tiles.value_or(tower.max_tiles);
+  };
+  const int64_t one_picture = facts.tower ? patches_of(*facts.tower) : 0;
   plan::PromptShape prompt = plan::prompt_of(facts, options.vision_tokens.value_or(one_picture), options.text_tokens);
   prompt.high_res_tokens = options.high_res_tokens.value_or(prompt.high_res_tokens);
   return prompt;

@@ -35,7 +35,7 @@ Image crop(const Image& picture, Rect rect) {
 }
 
 Rect centre_rect(Size picture, Size size) {
-  // Where the picture is smaller, transformers pads by ceil(missing / 2) first: floor of the negative half.
+  // If the picture is smaller, transformers pads by ceil(missing / 2) first: floor of the negative half.
   return {floor_half(picture.width - size.width), floor_half(picture.height - size.height), size.width, size.height};
 }
 
@@ -91,13 +91,14 @@ Image resize_and_pad(const Image& picture, Size canvas, Resample resample) {
   return out;
 }
 
-std::vector<Image> cut_tiles(const Image& canvas, int64_t side) {
-  require(side > 0 && canvas.width % side == 0 && canvas.height % side == 0, Fault::bad_file, "a pinpoint of ",
-          canvas.width, " x ", canvas.height, " pixels can't be cut into tiles of ", side,
-          "; its sides must be multiples of the crop size");
+std::vector<Image> cut_tiles(const Image& canvas, Size tile) {
+  require(tile.width > 0 && tile.height > 0 && canvas.width % tile.width == 0 && canvas.height % tile.height == 0,
+          Fault::bad_file, "a pinpoint of ", canvas.width, " x ", canvas.height, " pixels can't be cut into tiles of ",
+          tile.width, " x ", tile.height, "; its sides must be multiples of the crop size");
   std::vector<Image> tiles;
-  for (int64_t y = 0; y < canvas.height; y += side) {
-    for (int64_t x = 0; x < canvas.width; x += side) tiles.push_back(crop(canvas, {x, y, side, side}));
+  for (int64_t y = 0; y < canvas.height; y += tile.height) {
+    for (int64_t x = 0; x < canvas.width; x += tile.width)
+      tiles.push_back(crop(canvas, {x, y, tile.width, tile.height}));
   }
   return tiles;
 }

@@ -10,7 +10,7 @@
 namespace lithe::image {
 
 /// The picture in the middle of a square of its longer side (LLaVA's expand2square: the smaller half of an odd margin
-/// comes first). Throws Error{bad_request} when the square would have more than 2^28 pixels.
+/// comes first). Throws Error{bad_request} if the square would have more than 2^28 pixels.
 Image pad_to_square(const Image& picture, std::array<uint8_t, 3> background);
 
 /// A rectangle of the picture; parts outside of it are black.
@@ -32,7 +32,7 @@ Rect fit_rect(Size picture, Size canvas);
 /// The picture scaled to fit_rect on a black canvas.
 Image resize_and_pad(const Image& picture, Size canvas, Resample resample);
 
-/// Cuts a canvas into squares, row by row. Its sides must be multiples of `side`; throws Error{bad_file} otherwise.
-std::vector<Image> cut_tiles(const Image& canvas, int64_t side);
+/// Cuts a canvas into tiles, row by row. Its sides must be multiples of a tile's; throws Error{bad_file} otherwise.
+std::vector<Image> cut_tiles(const Image& canvas, Size tile);
 
 }  // namespace lithe::image

@@ -16,7 +16,7 @@ struct HeatView {
   int64_t grid_h = 0;
   int64_t first_token = 0;
   int64_t row_stride = 0;   ///< grid_w, or grid_w + 1 when a newline token ends each row. 0 means grid_w.
-  int64_t tile_side = 0;    ///< Patches across a square tile whose tokens are together, tiles row by row. 0: no tiles.
+  Size tile;                ///< Patches of a tile whose tokens are together, tiles row by row. 0 x 0: no tiles.
   int64_t tile_stride = 0;  ///< Tokens from one tile to the next.
 
   int64_t token_at(int64_t column, int64_t row) const;

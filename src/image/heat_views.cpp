@@ -24,10 +24,11 @@ bool fits(const HeatView& view, int64_t total) {
   if (view.picture.width <= 0 || view.picture.height <= 0 || !sane(view.grid_w) || !sane(view.grid_h)) return false;
   if (view.first_token < 0 || view.first_token >= total || view.row_stride < 0 || view.row_stride > 2 * kMaxGrid)
     return false;
-  if (view.tile_side == 0) {
+  if (view.tile == Size{}) {
     if (view.row_stride != 0 && view.row_stride < view.grid_w) return false;
-  } else if (!sane(view.tile_side) || view.grid_w % view.tile_side != 0 || view.grid_h % view.tile_side != 0 ||
-             view.tile_stride < view.tile_side * view.tile_side || view.tile_stride > total) {
+  } else if (!sane(view.tile.width) || !sane(view.tile.height) || view.grid_w % view.tile.width != 0 ||
+             view.grid_h % view.tile.height != 0 || view.tile_stride < view.tile.width * view.tile.height ||
+             view.tile_stride > total) {
     return false;
   }
   return view.token_at(view.grid_w - 1, view.grid_h - 1) < total;
@@ -64,9 +65,9 @@ int lightness(const uint8_t* pixel) {
 }  // namespace
 
 int64_t HeatView::token_at(int64_t column, int64_t row) const {
-  if (tile_side == 0) return first_token + row * (row_stride == 0 ? grid_w : row_stride) + column;
-  const int64_t tile = row / tile_side * (grid_w / tile_side) + column / tile_side;
-  return first_token + tile * tile_stride + row % tile_side * tile_side + column % tile_side;
+  if (tile == Size{}) return first_token + row * (row_stride == 0 ? grid_w : row_stride) + column;
+  const int64_t number = row / tile.height * (grid_w / tile.width) + column / tile.width;
+  return first_token + number * tile_stride + row % tile.height * tile.width + column % tile.width;
 }
 
 void check_heat_map(const std::vector<HeatView>& views, const std::vector<LayerKept>& layers) {

@@ -55,7 +55,7 @@ std::optional<TileCount> count_at(std::string_view text) {
 }
 
 /// LLaVA-NeXT's range: from the first "(AxB)" of the text to the last, in every combination.
-Json pairs_of_range(const std::string& text, const JsonView& config, int64_t side) {
+Json pairs_of_range(const std::string& text, const JsonView& config, Size tile) {
   std::optional<TileCount> first, last;
   for (std::size_t at = text.find('('); at != text.npos; at = text.find('(', at + 1)) {
     const std::optional<TileCount> count = count_at(std::string_view(text).substr(at));
@@ -74,23 +74,24 @@ Json pairs_of_range(const std::string& text, const JsonView& config, int64_t sid
           in_quotes(text), ", which are ", pairs, " pairs; at most ", kMaxPinpoints, " are read");
   Json list = Json::array();
   for (int64_t across = first->across; across <= last->across; ++across) {
-    for (int64_t down = first->down; down <= last->down; ++down) list.push_back({across * side, down * side});
+    for (int64_t down = first->down; down <= last->down; ++down)
+      list.push_back({across * tile.width, down * tile.height});
   }
   return list;
 }
 
-Json list_of(const JsonView& config, int64_t side) {
+Json list_of(const JsonView& config, Size tile) {
   const Json& value = config.json()[kKey];
   if (!value.is_string()) return value;
   const std::string text = value.get<std::string>();
-  if (text.find('x') != text.npos) return pairs_of_range(text, config, side);
+  if (text.find('x') != text.npos) return pairs_of_range(text, config, tile);
   return parse_json(json_of_literal(is_bare_tuple(text) ? "[" + text + "]" : text), config.source() + ": " + kKey);
 }
 
 }  // namespace
 
-std::vector<Size> read_pinpoints(const JsonView& config, Dialect dialect, int64_t side) {
-  const Json list = list_of(config, side);
+std::vector<Size> read_pinpoints(const JsonView& config, Dialect dialect, Size tile) {
+  const Json list = list_of(config, tile);
   require(list.is_array() && !list.empty() && list.size() <= kMaxPinpoints, Fault::bad_file, config.source(), ": '",
           kKey, "' must be a list of 1 to ", kMaxPinpoints, " pairs of pixels");
   std::vector<Size> pinpoints;

@@ -48,18 +48,17 @@ Image padded_view(const Image& picture, const PreprocessConfig& config) {
 void anyres_views(const Image& picture, const PreprocessConfig& config, Views& views) {
   // The original calls Image.resize without a filter: PIL's default is bicubic, whatever the file says.
   const Resample resample = config.dialect == Dialect::original ? Resample::bicubic : config.resample;
-  const int64_t side = config.crop.height;
   const Size best = select_best_resolution(picture.size(), config.pinpoints);
-  views.grid = {best.width / side, best.height / side};
+  views.grid = {best.width / config.crop.width, best.height / config.crop.height};
   require(views.grid.width * views.grid.height < kMaxTiles, Fault::bad_file, "the pinpoint ", best.width, " x ",
-          best.height, " makes ", views.grid.width * views.grid.height, " tiles of ", side, " pixels; at most ",
-          kMaxTiles - 1, " are read");
+          best.height, " makes ", views.grid.width * views.grid.height, " tiles of ", config.crop.width, " x ",
+          config.crop.height, " pixels; at most ", kMaxTiles - 1, " are read");
   views.content = fit_rect(picture.size(), best);
   views.canvas = resize_and_pad(picture, best, resample);
   Size whole = config.do_resize ? config.exact_size : config.crop;
   if (config.shortest_edge) whole = {*config.shortest_edge, *config.shortest_edge};
   views.tiles.push_back(plain_view(resize(picture, whole, resample), config));
-  for (const Image& tile : cut_tiles(views.canvas, side)) views.tiles.push_back(plain_view(tile, config));
+  for (const Image& tile : cut_tiles(views.canvas, config.crop)) views.tiles.push_back(plain_view(tile, config));
 }
 
 }  // namespace
@@ -91,7 +90,7 @@ Views make_views(const Image& picture, const PreprocessConfig& config, int64_t p
 
 PixelValues normalise(const Views& views, const PreprocessConfig& config) {
   PixelValues out{.tiles = static_cast<int64_t>(views.tiles.size()),
-                  .side = config.side(),
+                  .size = config.crop,
                   .original_width = views.original.width,
                   .original_height = views.original.height,
                   .grid_w = views.grid.width,
@@ -104,7 +103,7 @@ PixelValues normalise(const Views& views, const PreprocessConfig& config) {
       table[c][value] = (static_cast<float>(value * config.rescale_factor) - mean) / deviation;
     }
   }
-  const int64_t area = out.side * out.side;
+  const int64_t area = out.size.width * out.size.height;
   out.values.resize(static_cast<std::size_t>(out.tiles * 3 * area));
   float* plane = out.values.data();
   for (const Image& tile : views.tiles) {

@@ -18,12 +18,12 @@ enum class Dialect {
   transformers,  ///< llava-hf: pinpoints are (height, width), alpha is composited on white.
 };
 
-/// How a picture of any shape becomes squares.
+/// How a picture of any shape becomes tiles of the size that the vision tower takes.
 enum class Aspect {
   squash,       ///< Resized to the exact size of the file's `size`.
   centre_crop,  ///< Short side to `shortest_edge`, then the centre.
   pad,          ///< Padded to a square with the mean colour, then as centre_crop.
-  anyres,       ///< The whole squashed to one square, then the squares of a padded larger picture, row by row.
+  anyres,       ///< The whole squashed to one tile, then the tiles of a padded larger picture, row by row.
 };
 
 /// What preprocessor_config.json says. Sizes in pixels.
@@ -35,9 +35,9 @@ struct PreprocessConfig {
   bool do_centre_crop = true;
   bool do_rescale = true;
   bool do_normalise = true;
-  std::optional<int64_t> shortest_edge;  ///< Absent when the file gives an exact size.
-  Size exact_size;                       ///< Used when shortest_edge is absent.
-  Size crop;
+  std::optional<int64_t> shortest_edge;  ///< Absent if the file gives an exact size.
+  Size exact_size;                       ///< Used if shortest_edge is absent.
+  Size crop;                             ///< Of the tiles that the vision tower sees.
   Resample resample = Resample::bicubic;
   double rescale_factor = 0;
   std::array<double, 3> mean{};
@@ -54,10 +54,9 @@ struct PreprocessConfig {
   void take_model_config(const JsonView& config);
 
   DecodeOptions decode_options() const { return {.alpha = alpha}; }
-  int64_t side() const { return crop.width; }  ///< Of the squares that the vision tower sees.
 };
 
-/// The squares that the vision tower sees, still as 8-bit pictures.
+/// The tiles that the vision tower sees, still as 8-bit pictures.
 struct Views {
   std::vector<Image> tiles;  ///< Tile 0 is the whole picture; with anyres the tiles of `canvas` follow, row by row.
   Size original;             ///< The size of the decoded picture.
@@ -70,8 +69,8 @@ struct Views {
 struct PixelValues {
   int64_t tiles = 0;
   int64_t channels = 3;
-  int64_t side = 0;
-  std::vector<float> values;  ///< [tiles, 3, side, side]
+  Size size;                  ///< Of a tile.
+  std::vector<float> values;  ///< [tiles, 3, height, width]
   int64_t original_width = 0;
   int64_t original_height = 0;
   int64_t grid_w = 0;  ///< anyres: tiles across (tiles = 1 + grid_w * grid_h); otherwise 0.

@@ -43,9 +43,9 @@ void read_crop_size(const JsonView& file, PreprocessConfig& config) {
   } else {
     config.crop = read_sides(file.object("crop_size"), "crop_size");
   }
-  require(config.crop.width == config.crop.height && config.crop.width > 0, Fault::bad_file, file.source(),
-          ": pictures would become ", config.crop.width, " x ", config.crop.height,
-          " pixels; vision towers take squares");
+  require(config.crop.width > 0 && config.crop.height > 0, Fault::bad_file, file.source(),
+          ": neither 'size' nor 'crop_size' says how large the vision tower's "
+          "pictures are");
 }
 
 std::array<double, 3> read_triple(const JsonView& file, const char* key) {
@@ -98,7 +98,7 @@ PreprocessConfig PreprocessConfig::from_json(const JsonView& whole, Dialect dial
   read_size(file, config);
   read_crop_size(file, config);
   read_normalisation(file, config);
-  if (file.has("image_grid_pinpoints")) config.pinpoints = read_pinpoints(file, dialect, config.side());
+  if (file.has("image_grid_pinpoints")) config.pinpoints = read_pinpoints(file, dialect, config.crop);
   config.alpha = dialect == Dialect::transformers ? Alpha::on_white : Alpha::drop;
   config.aspect = dialect == Dialect::transformers ? aspect_of_processor(file, config) : Aspect::centre_crop;
   if (config.aspect == Aspect::anyres && config.pinpoints.empty()) config.pinpoints = default_pinpoints();
@@ -106,7 +106,7 @@ PreprocessConfig PreprocessConfig::from_json(const JsonView& whole, Dialect dial
 }
 
 void PreprocessConfig::take_model_config(const JsonView& config) {
-  if (config.has("image_grid_pinpoints")) pinpoints = read_pinpoints(config, dialect, side());
+  if (config.has("image_grid_pinpoints")) pinpoints = read_pinpoints(config, dialect, crop);
   if (dialect == Dialect::transformers) return;
   const std::string ratio = config.text("image_aspect_ratio", "square");
   require(ratio == "square" || ratio == "pad" || ratio == "anyres", Fault::bad_file, config.source(),

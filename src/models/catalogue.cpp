@@ -35,7 +35,9 @@ std::string known_types() {
   const bool only_text = kLanguageModels.contains(type);
   fail(Fault::bad_file, config.source(), ": the model_type ", in_quotes(type),
        only_text ? " is a language model without a vision tower" : " is not supported", "; supported are ",
-       known_types(), " (LLaVA-1.5, LLaVA-NeXT and p-MoD over LLaMA, Vicuna or Mistral)");
+       known_types(),
+       " (LLaVA-1.5, LLaVA-NeXT, LLaVA-OneVision and p-MoD over LLaMA, Vicuna, "
+       "Mistral or Qwen2)");
 }
 
 }  // namespace
@@ -44,6 +46,7 @@ const std::vector<Family>& families() {
   static const std::vector<Family> kFamilies{
       {"llava", open_llava},
       {"llava_next", open_llava_hf},
+      {"llava_onevision", open_llava_onevision},
       {"llava_llama", open_llava_original},
       {"llava_mistral", open_llava_original},
       {"pmod_llava_llama", open_llava_original},

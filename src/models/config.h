@@ -23,13 +23,13 @@ std::filesystem::path named_folder(const std::filesystem::path& folder, const st
 /// The last part of a path or hub id, which may end with a slash.
 std::filesystem::path last_part(const std::filesystem::path& named);
 
-/// The decoder of a config of transformers: LLaMA's or Mistral's (`mistral`) defaults stand in for keys that are left
-/// out, as public configs leave most of them out. Whether the head is tied is left to the weights (models/tied_head.h).
-/// `config` is text_config, or all of config.json in the original
-/// layout. Throws Error{bad_file}.
-DecoderConfig read_decoder_config(const JsonView& config, bool mistral);
+/// The decoder of a config of transformers. `kind` is its model_type there (llama, mistral, qwen2), whose defaults
+/// stand in for keys that are left out, as public configs leave most of them out. Whether the head is tied is left to
+/// the weights (models/tied_head.h). `config` is text_config, or all of config.json in the original layout. Throws
+/// Error{bad_file}.
+DecoderConfig read_decoder_config(const JsonView& config, const std::string& kind);
 
-/// A CLIP vision config: of its own, or nested under "vision_config". `feature_layer` counts transformers'
+/// A vision config of CLIP or SigLIP: of its own, or nested under "vision_config". `feature_layer` counts transformers'
 /// hidden_states, negative from the end. Throws Error{bad_file}.
 VisionTowerConfig read_tower_config(const JsonView& config, int64_t feature_layer);
 

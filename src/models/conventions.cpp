@@ -11,18 +11,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// "anyres_max_9" -> 9
-std::optional<int64_t> most_patches(const std::string& aspect, const JsonView& config) {
-  constexpr std::string_view kPrefix = "anyres_max_";
-  if (!aspect.starts_with(kPrefix)) return std::nullopt;
-  int64_t most = 0;
-  const char* end = aspect.data() + aspect.size();
-  const auto [stop, code] = std::from_chars(aspect.data() + kPrefix.size(), end, most);
-  require(code == std::errc() && stop == end && most >= 1 && most <= 4096, Fault::bad_file, config.source(),
-          ": 'image_aspect_ratio' is '", aspect, "', expected anyres_max_N with N from 1 to 4096");
-  return most;
-}
-
 void read_packing(const JsonView& config, Vision& vision) {
   const std::string type = config.text("mm_patch_merge_type", "flat");
   if (type == "flat") return;
@@ -32,18 +20,11 @@ void read_packing(const JsonView& config, Vision& vision) {
   if (type == "spatial") return;
   vision.newline = Tensor();
   constexpr double kShrinkOfAnyresMax = 1.1;  // LLaVA-NeXT; p-MoD's own key has 1.01
-  vision.packing.max_patches = most_patches(config.text("image_aspect_ratio", ""), config);
+  vision.packing.max_patches = most_patches(config, "image_aspect_ratio");
   if (vision.packing.max_patches)
     vision.packing.shrink_above = kShrinkOfAnyresMax;
   else if (config.has("max_num_patches"))
     vision.packing.max_patches = size_in(config, "max_num_patches", 1, 4096);
-}
-
-image::PreprocessConfig read_processor(const fs::path& folder) {
-  const std::optional<ImageProcessorFile> found = find_image_processor(folder);
-  require(found.has_value(), Fault::bad_file, folder.string(),
-          ": preprocessor_config.json is missing; it comes with the published model");
-  return image::PreprocessConfig::from_json(JsonView(found->settings, found->file), image::Dialect::transformers);
 }
 
 std::string assumption(const std::string& conversation, const std::string& source) {
@@ -107,13 +88,36 @@ void follow_llava(const JsonView& keys, Model& model) {
   model.prompting.dialect = text::Dialect::original;
 }
 
-void follow_transformers(const JsonView& config, bool next, Model& model) {
-  Vision& vision = *model.vision;
-  vision.preprocess = read_processor(model.folder);
-  if (next) {
-    vision.newline = Tensor();
-    vision.packing = {.order = Packing::Order::spatial_unpad, .rounds = true};
+std::optional<int64_t> most_patches(const JsonView& config, const char* key, const std::string& fallback) {
+  constexpr std::string_view kPrefix = "anyres_max_";
+  const std::string aspect = config.text(key, fallback);
+  if (!aspect.starts_with(kPrefix)) return std::nullopt;
+  int64_t most = 0;
+  const char* end = aspect.data() + aspect.size();
+  const auto [stop, code] = std::from_chars(aspect.data() + kPrefix.size(), end, most);
+  require(code == std::errc() && stop == end && most >= 1 && most <= 4096, Fault::bad_file, config.source(), ": '", key,
+          "' is '", aspect, "', expected anyres_max_N with N from 1 to 4096");
+  return most;
+}
+
+image::PreprocessConfig read_processor(const fs::path& folder, Json defaults) {
+  const std::optional<ImageProcessorFile> found = find_image_processor(folder);
+  require(found.has_value(), Fault::bad_file, folder.string(),
+          ": preprocessor_config.json is missing; it comes with the published "
+          "model");
+  const JsonView settings(found->settings, found->file);
+  for (const auto& [key, value] : settings.json().items()) {
+    if (!value.is_null()) defaults[key] = value;
   }
+  return image::PreprocessConfig::from_json(JsonView(defaults, found->file), image::Dialect::transformers);
+}
+
+void pack_like_next(Vision& vision) {
+  vision.newline = Tensor();
+  vision.packing = {.order = Packing::Order::spatial_unpad, .rounds = true};
+}
+
+void follow_template(const JsonView& config, Model& model) {
   model.prompting.dialect = text::Dialect::hf;
   model.prompting.chat_template = text::ChatTemplate::open(model.folder);
   if (!model.prompting.chat_template)

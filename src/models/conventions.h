@@ -43,10 +43,20 @@ void follow_conversation(const ConversationChoice& choice, const std::string& so
 /// model has its `vision`, whose `preprocess` holds what preprocessor_config.json says. Throws Error{bad_file}.
 void follow_llava(const JsonView& keys, Model& model);
 
-/// transformers' rules: the folder's chat template, the whole prompt through tokenizer.json, its image processor.
-/// The model has its `vision`. `next`: pictures become tiles, a map and newlines. A folder without a template follows a
-/// conversation (choose_conversation). Throws Error{bad_file}.
-void follow_transformers(const JsonView& config, bool next, Model& model);
+/// "anyres_max_9" under `key` -> 9: how many tiles' worth of patches a picture keeps; absent if the key says something
+/// else. Throws Error{bad_file} for a number that cannot be one.
+std::optional<int64_t> most_patches(const JsonView& config, const char* key, const std::string& fallback = {});
+
+/// The rules of transformers for prompts: the folder's chat template, the whole prompt through tokenizer.json. A folder
+/// without a template follows a conversation (choose_conversation). Throws Error{bad_file}.
+void follow_template(const JsonView& config, Model& model);
+
+/// What the folder's image processor does by the rules of transformers. `defaults`: what its class takes for keys that
+/// the file leaves out. Throws Error{bad_file}.
+image::PreprocessConfig read_processor(const std::filesystem::path& folder, Json defaults = Json::object());
+
+/// Pictures become rows as in LLaVA-NeXT of transformers: a map without margins, a newline after each of its rows.
+void pack_like_next(Vision& vision);
 
 /// The settings of a folder's image processor, as transformers looks for them: "image_processor" of
 /// processor_config.json, else preprocessor_config.json. Absent if there is none.

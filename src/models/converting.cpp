@@ -58,6 +58,8 @@ class Conversion {
   }
 
   Converted to_original() {
+    require(model_.family == "llava" || model_.family == "llava_next", Fault::bad_request, model_.name,
+            ": LLaVA's own layout has no form for ", model_.family, "; written anew as it lies, it keeps its own");
     require(model_.vision->projector.activation == ops::Activation::gelu &&
                 view_.boolean("multimodal_projector_bias", true),
             Fault::bad_request, model_.name, ": the original layout knows projectors with GELU and biases only");

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "models/config.h"
+#include "models/config_keys.h"
 #include "models/counting.h"
 #include "plan/parse.h"
 #include "plan/validate.h"
@@ -40,6 +41,8 @@ std::vector<int64_t> stop_ids(const Model& model) {
   }
   return ids;
 }
+
+constexpr auto kToFacts = [](const char*, const int64_t& config, int64_t& facts) { facts = config; };
 
 void add_eas(const std::string& stream, const EasLayers& eas, plan::ModelFacts& facts) {
   for (const auto& [layer, made] : eas) {
@@ -98,6 +101,7 @@ void take_tower(WeightLoader& loader, const TowerFiles& files, VisionTower& towe
     loader.take(*place.checkpoint, place.prefix + text_of(slot.name), slot);
     if (files.places.size() > 1) ignore(slot.name);
   });
+  ignore("head.");  // SigLIP's pooling, which LLaVA does not read
   // LLaVA reads hidden_states[-2]: the last block of the checkpoint is not needed.
   for (int64_t layer = tower.config.layers_run; layer < tower.config.layers; ++layer)
     ignore({.part = Part::tower, .layer = layer});
@@ -115,13 +119,7 @@ plan::ModelFacts facts_of(const Model& model) {
   const DecoderConfig& decoder = model.decoder.config;
   plan::ModelFacts facts;
   facts.name = model.name;
-  facts.layers = decoder.layers;
-  facts.hidden = decoder.hidden;
-  facts.intermediate = decoder.intermediate;
-  facts.heads = decoder.heads;
-  facts.kv_heads = decoder.kv_heads;
-  facts.head_dim = decoder.head_dim;
-  facts.vocab = decoder.vocab;
+  decoder_facts(decoder, facts, kToFacts);
   for (const int64_t layer : decoder.routers) facts.routers.push_back({"decoder", layer});
   add_eas("decoder", decoder.eas, facts);
   facts.selectors = routing::selector_facts();
@@ -130,22 +128,18 @@ plan::ModelFacts facts_of(const Model& model) {
   if (!model.vision) return facts;
   const VisionTowerConfig& tower = model.vision->tower.config;
   facts.projector.widths = model.vision->projector.widths;
-  facts.tower = plan::TowerFacts{.layers = tower.layers_run,
-                                 .width = tower.width,
-                                 .mlp = tower.mlp,
-                                 .heads = tower.heads,
-                                 .tokens = tower.patches() + 1,
-                                 .patches = tower.patches(),
-                                 .image = tower.image_px,
-                                 .patch = tower.patch_px,
-                                 .channels = tower.channels};
+  plan::TowerFacts& seen = facts.tower.emplace();
+  tower_facts(tower, seen, kToFacts);
+  seen.tokens = tower.rows();
+  seen.patches = tower.patches();
+  seen.image = std::max(tower.image.width, tower.image.height);
   add_eas("vision_tower", tower.eas, facts);
-  if (model.vision->preprocess.aspect == image::Aspect::anyres) {
-    for (const image::Size& size : model.vision->preprocess.pinpoints) {
-      const int64_t tiles = 1 + (size.width / tower.image_px) * (size.height / tower.image_px);
-      facts.tower->max_tiles = std::max(facts.tower->max_tiles, tiles);
-    }
+  if (model.vision->preprocess.aspect != image::Aspect::anyres) return facts;
+  for (const image::Size& size : model.vision->preprocess.pinpoints) {
+    const int64_t tiles = 1 + (size.width / tower.image.width) * (size.height / tower.image.height);
+    seen.max_tiles = std::max(seen.max_tiles, tiles);
   }
+  if (const auto most = model.vision->packing.max_patches) seen.kept_tiles = std::min(seen.max_tiles, 1 + *most);
   return facts;
 }
 

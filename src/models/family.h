@@ -31,8 +31,9 @@ struct Family {
 /// Every family, in catalogue.cpp.
 const std::vector<Family>& families();
 
-// llava_hf.cpp, llava_original.cpp
+// Each in a file of its name.
 std::unique_ptr<Model> open_llava_hf(const Source& source);
+std::unique_ptr<Model> open_llava_onevision(const Source& source);
 std::unique_ptr<Model> open_llava_original(const Source& source);
 
 /// Takes every weight of the decoder, and of the projector, by the names of the layout.

@@ -3,30 +3,15 @@
 #include <array>
 
 #include "base/error.h"
+#include "models/config_keys.h"
 #include "models/conventions.h"
 #include "models/llava_eas.h"
 
 namespace lithe::models {
 namespace {
 
-const char* name_of(ops::Activation kind) {
-  switch (kind) {
-    case ops::Activation::silu:
-      return "silu";
-    case ops::Activation::gelu:
-      return "gelu";
-    case ops::Activation::gelu_tanh:
-      return "gelu_pytorch_tanh";
-    case ops::Activation::quick_gelu:
-      return "quick_gelu";
-    case ops::Activation::relu:
-      return "relu";
-  }
-  fail(Fault::internal, "an activation has no name");
-}
-
-/// The view of a decoder's keys: text_config, or the whole file in LLaVA's layout.
-JsonView decoder_keys(const JsonView& config) {
+/// Where a decoder's keys are: text_config, or the whole file in LLaVA's layout.
+JsonView decoder_part_of(const JsonView& config) {
   return config.has("text_config") ? config.object("text_config") : config;
 }
 
@@ -52,28 +37,20 @@ Json rope_scaling(const JsonView& keys) {
 }
 
 bool is_mistral(const JsonView& config) {
-  const std::string type = decoder_keys(config).text("model_type", "llama");
+  const std::string type = decoder_part_of(config).text("model_type", "llama");
   return type == "mistral" || type == "llava_mistral";
 }
 
 Json decoder_config(const Model& model, const JsonView& config, int64_t rows) {
   const DecoderConfig& decoder = model.decoder.config;
-  const JsonView keys = decoder_keys(config);
-  Json json = {{"vocab_size", rows},
-               {"hidden_size", decoder.hidden},
-               {"intermediate_size", decoder.intermediate},
-               {"num_hidden_layers", decoder.layers},
-               {"num_attention_heads", decoder.heads},
-               {"num_key_value_heads", decoder.kv_heads},
-               {"hidden_act", name_of(decoder.activation)},
-               {"max_position_embeddings", decoder.max_positions},
-               {"rms_norm_eps", decoder.norm_eps},
-               {"rope_theta", decoder.rope.theta},
-               {"rope_scaling", rope_scaling(keys)},
-               {"attention_bias", decoder.attention_bias},
-               {"mlp_bias", decoder.mlp_bias},
-               {"tie_word_embeddings", decoder.tied_embeddings}};
-  if (decoder.head_dim * decoder.heads != decoder.hidden) json["head_dim"] = decoder.head_dim;
+  const JsonView keys = decoder_part_of(config);
+  Json json;
+  models::decoder_keys(decoder, KeyWriter(json));
+  json["vocab_size"] = rows;
+  json["rope_theta"] = decoder.rope.theta;
+  json["rope_scaling"] = rope_scaling(keys);
+  json["tie_word_embeddings"] = decoder.tied_embeddings;
+  if (decoder.head_dim * decoder.heads == decoder.hidden) json.erase("head_dim");
   if (is_mistral(config)) json["sliding_window"] = decoder.window ? Json(*decoder.window) : Json(nullptr);
   copy_keys(keys.json(),
             {"bos_token_id", "eos_token_id", "pad_token_id", "initializer_range", "attention_dropout", "use_cache"},
@@ -147,12 +124,9 @@ bool follows_llava(const Model& model) {
 }
 
 Json tower_config(const VisionTowerConfig& tower) {
-  return {{"architectures", {"CLIPVisionModel"}}, {"model_type", "clip_vision_model"},
-          {"hidden_size", tower.width},           {"intermediate_size", tower.mlp},
-          {"num_hidden_layers", tower.layers},    {"num_attention_heads", tower.heads},
-          {"num_channels", tower.channels},       {"image_size", tower.image_px},
-          {"patch_size", tower.patch_px},         {"hidden_act", name_of(tower.activation)},
-          {"layer_norm_eps", tower.norm_eps}};
+  Json json = {{"architectures", {"CLIPVisionModel"}}, {"model_type", "clip_vision_model"}};
+  tower_keys(tower, KeyWriter(json));
+  return json;
 }
 
 Json hf_config(const Model& model, const JsonView& config, const ImageMark& mark, bool tower_inside) {

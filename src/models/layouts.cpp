@@ -10,8 +10,6 @@
 namespace lithe::models {
 namespace {
 
-const std::string kTowerProbe = "embeddings.class_embedding";
-
 /// "layers.7.mlp.." -> 7 and "mlp.."; absent for other names.
 std::optional<std::pair<int64_t, std::string>> split_layer(std::string_view name) {
   constexpr std::string_view kLayers = "layers.";

@@ -47,7 +47,10 @@ std::optional<PartName> part_of(const Layout& layout, const std::string& name);
 /// Layers below `layers` for which `checkpoint` holds a router in one of the two ways of writing it.
 std::vector<int64_t> layers_with_router(const io::Checkpoint& checkpoint, const std::string& decoder, int64_t layers);
 
-/// Names of Hugging Face folders, as `checkpoint` has them; null: as they are written.  (llava_hf.cpp)
+/// A weight that every tower has.
+inline constexpr const char* kTowerProbe = "embeddings.patch_embedding.weight";
+
+/// Names of Hugging Face folders, as `checkpoint` has them; null: as they are written.  (hf_folder.cpp)
 Layout llava_hf_layout(const io::Checkpoint* checkpoint);
 
 /// Names of LLaVA's own layout, of a tower that is inside the checkpoint too. `projector_type`: mm_projector_type.

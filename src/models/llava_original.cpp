@@ -67,6 +67,9 @@ TowerSource find_tower(const Source& source) {
 VisionTowerConfig read_tower(const TowerSource& tower, const JsonView& config) {
   VisionTowerConfig read =
       read_tower_config(JsonView(tower.config, tower.config_name), config.integer("mm_vision_select_layer", -2));
+  require(read.class_token, Fault::bad_file, tower.config_name,
+          ": LLaVA's own layout is read with towers of CLIP only, which this "
+          "is not");
   const std::string select = config.text("mm_vision_select_feature", "patch");
   require(select == "patch" || select == "cls_patch", Fault::bad_file, config.source(),
           ": 'mm_vision_select_feature' is '", select, "'; known are patch and cls_patch");
@@ -111,7 +114,8 @@ DecoderConfig read_decoder(const Source& source, const io::Checkpoint& checkpoin
                            const std::optional<plan::Plan>& published) {
   const JsonView& config = source.config;
   const std::string type = config.text("model_type");
-  DecoderConfig decoder = read_decoder_config(config, type == "llava_mistral" || type == "mistral");
+  const bool mistral = type == "llava_mistral" || type == "mistral";
+  DecoderConfig decoder = read_decoder_config(config, mistral ? "mistral" : "llama");
   if (published) {
     for (const plan::LayerPlan& layer : published->layers) decoder.routers.push_back(layer.layer);
   } else if (fs::exists(source.folder / "plan.json")) {
@@ -140,7 +144,9 @@ void read_vision(const Source& source, const Layout& layout, WeightLoader& loade
   vision.projector =
       shaped_projector(projector_widths(config, shape.width, model.decoder.config.hidden), true, ops::Activation::gelu);
   if (read_conventions(config, "transformers")) {
-    follow_transformers(config, config.text("mm_patch_merge_type", "flat") == "spatial_unpad", model);
+    vision.preprocess = read_processor(source.folder);
+    if (config.text("mm_patch_merge_type", "flat") == "spatial_unpad") pack_like_next(vision);
+    follow_template(config, model);
   } else {
     vision.preprocess = image::PreprocessConfig::from_json(JsonView(tower.preprocessing, tower.preprocessing_name),
                                                            image::Dialect::original);
@@ -161,8 +167,7 @@ Layout llava_original_layout(const io::Checkpoint* checkpoint, std::string_view 
   using Names = Layout::ProjectorNames;
   return {.decoder = kDecoderPrefix,
           .head = "",
-          .tower = checkpoint ? prefix_of(*checkpoint, kInnerTowerPrefixes, "embeddings.class_embedding")
-                              : kInnerTowerPrefixes.front(),
+          .tower = checkpoint ? prefix_of(*checkpoint, kInnerTowerPrefixes, kTowerProbe) : kInnerTowerPrefixes.front(),
           .projector = "model.mm_projector.",
           .newline = "model.",
           .projector_names = projector_type == "linear" ? Names::single : Names::sequential,

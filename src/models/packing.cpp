@@ -14,23 +14,28 @@ namespace lithe::models {
 namespace {
 
 /// The tiles after the first as one map.  projected: [1 + tiles, patches, hidden] -> [rows, columns, hidden]
-Tensor map_of_tiles(const Tensor& projected, image::Size grid, int64_t side) {
+Tensor map_of_tiles(const Tensor& projected, image::Size grid, image::Size tile) {
   const int64_t hidden = projected.size(2);
   return projected.narrow(0, 1, projected.size(0) - 1)
-      .reshape({grid.height, grid.width, side, side, hidden})
+      .reshape({grid.height, grid.width, tile.height, tile.width, hidden})
       .permute({0, 2, 1, 3, 4})
-      .reshape({grid.height * side, grid.width * side, hidden});
+      .reshape({grid.height * tile.height, grid.width * tile.width, hidden});
+}
+
+/// Python's x // y of positive floats: below floor(x / y) if the exact quotient is just under a whole number, as 20 //
+/// y for the y that is nearest to 5 / 3 from above.
+int64_t floor_divide(double x, double y) {
+  return std::llround((x - std::fmod(x, y)) / y);
 }
 
 /// map: [rows, columns, hidden], scaled down if it has too many patches.
-Tensor shrunk(const Packing& packing, const Tensor& map, int64_t side) {
+Tensor shrunk(const Packing& packing, const Tensor& map, int64_t patches) {
   if (!packing.max_patches) return map;
   const double height = static_cast<double>(map.size(0)), width = static_cast<double>(map.size(1));
-  const double times = std::sqrt(height * width / static_cast<double>(*packing.max_patches * side * side));
+  const double times = std::sqrt(height * width / static_cast<double>(*packing.max_patches * patches));
   if (times <= packing.shrink_above) return map;
-  // Python's // floors the quotient.
-  const int64_t rows = std::max<int64_t>(1, static_cast<int64_t>(std::floor(height / times)));
-  const int64_t columns = std::max<int64_t>(1, static_cast<int64_t>(std::floor(width / times)));
+  const int64_t rows = std::max<int64_t>(1, floor_divide(height, times));
+  const int64_t columns = std::max<int64_t>(1, floor_divide(width, times));
   return at::upsample_bilinear2d(map.permute({2, 0, 1}).unsqueeze(0), {rows, columns}, false)
       .squeeze(0)
       .permute({1, 2, 0});
@@ -49,15 +54,16 @@ PackedRows pack_flat(const VisionTowerConfig& tower, const image::Views& views, 
   PackedRows packed{.rows = projected.reshape({tiles * tokens, projected.size(2)}), .kinds = {}, .heat_views = {}};
   packed.kinds.assign(static_cast<size_t>(tiles * tokens), routing::RowKind::vision_high_res);
   std::fill_n(packed.kinds.begin(), tokens, routing::RowKind::vision);
-  const int64_t class_tokens = tokens - tower.patches(), side = tower.grid();
-  packed.heat_views.push_back({views.tiles.front(), side, side, class_tokens, 0});
+  const int64_t class_tokens = tokens - tower.patches();
+  const image::Size tile = tower.grid();
+  packed.heat_views.push_back({views.tiles.front(), tile.width, tile.height, class_tokens, 0});
   const image::Size grid = views.grid;
   if (tiles == 1 || grid.width * grid.height != tiles - 1) return packed;
   packed.heat_views.push_back({.picture = views.canvas,
-                               .grid_w = grid.width * side,
-                               .grid_h = grid.height * side,
+                               .grid_w = grid.width * tile.width,
+                               .grid_h = grid.height * tile.height,
                                .first_token = tokens + class_tokens,
-                               .tile_side = side,
+                               .tile = tile,
                                .tile_stride = tokens});
   return packed;
 }
@@ -88,26 +94,28 @@ PackedRows pack(const Packing& packing, const VisionTowerConfig& tower, const st
     packed.kinds.push_back(routing::RowKind::vision);
     return packed;
   }
-  const int64_t side = tower.grid(), base = tower.patches();
+  const int64_t base = tower.patches();
+  const image::Size tile = tower.grid();
   require(projected.size(1) == base, Fault::bad_file,
           "features with the class token cannot be laid out as a map; take the 'patch' features");
   require(projected.size(0) == 1 + grid.width * grid.height, Fault::internal, "pack: ", projected.size(0),
           " tiles for a grid of ", grid.width, " x ", grid.height);
-  Tensor map = map_of_tiles(projected, grid, side);
+  Tensor map = map_of_tiles(projected, grid, tile);
   const bool unpads = packing.order == Packing::Order::spatial_unpad;
   image::Rect part{0, 0, map.size(1), map.size(0)};
   if (unpads) part = unpadded({map.size(1), map.size(0)}, views.original, packing.rounds);
   const image::Image& canvas = views.canvas;
   const int64_t patch_w = canvas.width / map.size(1), patch_h = canvas.height / map.size(0);
   map = map.narrow(0, part.y, part.height).narrow(1, part.x, part.width);
-  if (unpads) map = shrunk(packing, map, side);
+  if (unpads) map = shrunk(packing, map, base);
   const int64_t rows = map.size(0), columns = map.size(1);
   const Tensor tail = unpads ? with_newlines(map, *newline) : map.reshape({rows * columns, map.size(2)});
   PackedRows packed{.rows = at::cat({projected.select(0, 0), tail}), .kinds = {}, .heat_views = {}};
   packed.kinds.assign(static_cast<size_t>(base), routing::RowKind::vision);
   packed.kinds.insert(packed.kinds.end(), static_cast<size_t>(tail.size(0)), routing::RowKind::vision_high_res);
-  packed.heat_views.push_back({views.tiles.front(), side, side, 0, 0});
-  if (rows == 0 || columns == 0) return packed;  // Of a strip thinner than a patch, only the whole picture is left.
+  packed.heat_views.push_back({views.tiles.front(), tile.width, tile.height, 0, 0});
+  // Of a strip thinner than a patch, only the whole picture is left.
+  if (rows == 0 || columns == 0) return packed;
   image::Image shown =
       image::crop(canvas, {part.x * patch_w, part.y * patch_h, part.width * patch_w, part.height * patch_h});
   packed.heat_views.push_back({std::move(shown), columns, rows, base, columns + (unpads ? 1 : 0)});

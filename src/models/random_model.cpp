@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "models/config_keys.h"
 #include "models/family.h"
 #include "models/known_towers.h"
 #include "plan/parse.h"
@@ -78,28 +79,22 @@ class RandomWeights {
   int64_t bytes_ = 0;
 };
 
+constexpr auto kFromFacts = [](const char*, int64_t& config, const int64_t& facts) { config = facts; };
+
 DecoderConfig decoder_of(const plan::ModelFacts& facts, int64_t layers) {
-  DecoderConfig config{.layers = layers,
-                       .hidden = facts.hidden,
-                       .intermediate = facts.intermediate,
-                       .heads = facts.heads,
-                       .kv_heads = facts.kv_heads,
-                       .head_dim = facts.head_dim,
-                       .vocab = facts.vocab,
-                       .max_positions = 4096};
+  DecoderConfig config{.max_positions = 4096};
+  decoder_facts(config, facts, kFromFacts);
+  config.layers = layers;
   config.rope.head_dim = facts.head_dim;
   for (int64_t layer = 0; layer < layers; ++layer) config.routers.push_back(layer);
   return config;
 }
 
 VisionTowerConfig tower_of(const plan::TowerFacts& facts, int64_t layers) {
-  return {.layers = layers,
-          .layers_run = layers,
-          .width = facts.width,
-          .mlp = facts.mlp,
-          .heads = facts.heads,
-          .image_px = facts.image,
-          .patch_px = facts.patch};
+  VisionTowerConfig config{.image = {facts.image, facts.image}};
+  tower_facts(config, facts, kFromFacts);
+  config.layers = config.layers_run = layers;
+  return config;
 }
 
 /// p-MoD's published plan for the whole depth, of which a shallower model takes evenly spaced layers.

@@ -12,7 +12,7 @@ namespace {
 Tensor tensor_of(const std::shared_ptr<const PreparedImage>& image) {
   const image::PixelValues& pixels = image->pixels;
   return at::from_blob(
-      const_cast<float*>(pixels.values.data()), {pixels.tiles, pixels.channels, pixels.side, pixels.side},
+      const_cast<float*>(pixels.values.data()), {pixels.tiles, pixels.channels, pixels.size.height, pixels.size.width},
       [image](void*) {}, at::TensorOptions(at::kFloat));
 }
 

@@ -53,6 +53,11 @@ struct Vision {
   /// pictures that cannot be resized.
   PreparedImage prepare(const image::Image& picture, int64_t pictures = 1) const;
 
+  /// Whether a picture comes out of `prepare` the same among so many pictures.
+  bool prepares_alike(int64_t pictures, int64_t others) const {
+    return !preprocess.aspect_among_several || (pictures > 1) == (others > 1);
+  }
+
   /// Tower, projector, packing. `plan` governs the tower; null: dense. `observer` is called after each layer.
   ImageRows encode(PreparedImage image, const plan::Plan* plan = nullptr, const routing::Observer& observer = {}) const;
   /// The same of several pictures in one pass. Each gives the rows that it gives alone, up to rounding.

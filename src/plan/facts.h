@@ -9,7 +9,7 @@
 namespace lithe::plan {
 
 /// A vision tower as far as its cost goes: a patch embedding and `layers` blocks with full attention and an MLP of two
-/// products. The counts are per tile (one square picture).
+/// products. The counts are per tile (what the tower takes at once).
 struct TowerFacts {
   int64_t layers = 0;     ///< Blocks that run: CLIP ViT-L has 24, LLaVA reads hidden_states[-2], so 23.
   int64_t width = 0;      ///< Hidden size.
@@ -17,10 +17,12 @@ struct TowerFacts {
   int64_t heads = 0;      ///< Attention heads.
   int64_t tokens = 0;     ///< Rows of a tile: patches + class token.
   int64_t patches = 0;    ///< Patches of a tile.
-  int64_t image = 0;      ///< Side of a tile in pixels.
+  int64_t image = 0;      ///< Longer side of a tile in pixels.
   int64_t patch = 0;      ///< Side of a patch in pixels.
   int64_t channels = 3;   ///< Colours per pixel.
   int64_t max_tiles = 1;  ///< Most tiles of one picture: 1, or 5 for LLaVA-NeXT (4 and the whole picture).
+  /// Most tiles' worth of patches that become rows: fewer if the map is scaled down (LLaVA-OneVision: 10 of 37 tiles).
+  std::optional<int64_t> kept_tiles;
 };
 
 /// A chain of Linear layers by their widths: LLaVA-1.5-7B is {1024, 4096, 4096}, two products. Empty: none.

@@ -91,12 +91,13 @@ Bench::~Bench() = default;
 
 double Bench::encode_ms(int64_t tiles) {
   const c10::InferenceMode no_gradients;
-  const int64_t side = state_->model.vision->tower.config.image_px;
-  const Tensor pixels =
-      at::randn({tiles, 3, side, side}, state_->generator, at::TensorOptions(at::kFloat)).to(state_->rows.device());
+  const models::Vision& vision = state_->model.seeing();
+  const image::Size size = vision.tower.config.image;
+  const Tensor pixels = at::randn({tiles, 3, size.height, size.width}, state_->generator, at::TensorOptions(at::kFloat))
+                            .to(state_->rows.device());
   const Stopwatch clock;
-  const Tensor features = state_->model.vision->tower.features(pixels);
-  state_->model.vision->projector(features.flatten(0, 1));
+  const Tensor features = vision.tower.features(pixels);
+  vision.projector(features.flatten(0, 1));
   return clock.elapsed_ms();
 }
 

@@ -23,7 +23,7 @@ struct Held {
   int64_t prompt_rows = 0;
 };
 
-/// How many leading rows are the same in both. The i-th picture of a conversation is always the same.
+/// How many leading rows are the same in both. The i-th picture of a conversation gives the same rows in both.
 int64_t equal_rows(const std::vector<int64_t>& a, const std::vector<int64_t>& b,
                    const std::vector<models::ImageRows>& pictures) {
   const auto end = std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first;
@@ -137,6 +137,7 @@ class Chat::Impl {
   void encode(const std::vector<int64_t>& ids, const Watch& watch) {
     try {
       PromptLength length(model_, ids);
+      forget_other_preparation();
       for (const models::ImageRows& known : encoded_) length.add(known);
       encode_pictures(model_, pictures_, encoded_.size(), *plan_, watch, [&](models::ImageRows picture) {
         models::ImageRows kept;  // the rows of a prompt, and nothing else of the picture
@@ -150,6 +151,17 @@ class Chat::Impl {
                                        " tokens with its pictures, and the model takes ", longest_sequence(model_),
                                        " with the answer"));
     }
+  }
+
+  /// Some families prepare a picture that is alone in its conversation in another way: with the second, the rows of the
+  /// first change.
+  void forget_other_preparation() {
+    const auto count = static_cast<int64_t>(pictures_.size());
+    if (!encoded_.empty() && !model_.seeing().prepares_alike(encoded_among_, count)) {
+      encoded_.clear();
+      held_.reset();
+    }
+    encoded_among_ = count;
   }
 
   /// `dynamic` turns all keys of a prompt by an angle that depends on its length, once that is past the pre-training.
@@ -187,6 +199,7 @@ class Chat::Impl {
   std::vector<text::Message> messages_;
   std::vector<image::Source> pictures_;
   std::vector<models::ImageRows> encoded_;  // the first of pictures_ under plan_, rows and kinds alone
+  int64_t encoded_among_ = 0;               // how many pictures there were then
   std::optional<Held> held_;
 };
 

@@ -1,6 +1,7 @@
 #include "session/session.h"
 
 #include "base/error.h"
+#include "models/config_keys.h"
 #include "models/model.h"
 #include "session/answer.h"
 #include "session/prompt_rows.h"
@@ -141,20 +142,18 @@ Json Session::describe() const {
   Json json;
   json["name"] = model_->name;
   json["family"] = model_->family;
-  json["decoder"] = {{"layers", decoder.layers},
-                     {"hidden", decoder.hidden},
-                     {"intermediate", decoder.intermediate},
-                     {"heads", decoder.heads},
-                     {"kv_heads", decoder.kv_heads},
-                     {"head_dim", decoder.head_dim},
-                     {"vocab", decoder.vocab},
-                     {"max_positions", decoder.max_positions}};
+  const auto told_in = [](Json& part) {
+    return [&part](const char* key, int64_t value, int64_t) { part[key] = value; };
+  };
+  models::decoder_facts(decoder, model_->facts, told_in(json["decoder"]));
+  json["decoder"]["max_positions"] = decoder.max_positions;
   if (decoder.window) json["decoder"]["sliding_window"] = *decoder.window;
   if (model_->vision) {
     const models::VisionTowerConfig& tower = model_->vision->tower.config;
-    json["vision_tower"] = {{"layers", tower.layers},    {"layers_run", tower.layers_run}, {"width", tower.width},
-                            {"heads", tower.heads},      {"image_px", tower.image_px},     {"patch_px", tower.patch_px},
-                            {"patches", tower.patches()}};
+    json["vision_tower"]["layers"] = tower.layers;
+    models::tower_facts(tower, *model_->facts.tower, told_in(json["vision_tower"]));
+    json["vision_tower"]["image_px"] = model_->facts.tower->image;
+    json["vision_tower"]["patches"] = tower.patches();
   }
   json["weights"] = {{"type", type_of(model_->decoder.embeddings)}, {"bytes", model_->loaded.bytes}};
   json["plan"] = model_->plan.name;

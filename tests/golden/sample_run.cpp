@@ -44,11 +44,12 @@ fs::path SampleRun::path_of(const std::string& picture) const {
   return fs::exists(direct) ? direct : golden_.folder / "inputs" / picture;
 }
 
-const models::ImageRows& SampleRun::encoded(const std::string& picture) {
-  const auto found = encoded_.find(picture);
+const models::ImageRows& SampleRun::encoded(const std::string& picture, std::size_t pictures) {
+  const auto found = encoded_.find({picture, pictures});
   if (found != encoded_.end()) return found->second;
   const image::Image image = image::read_image(path_of(picture), session_.decode_options());
-  return encoded_.emplace(picture, model().encode_image(image)).first->second;
+  const models::EncodeOptions options{.pictures = static_cast<int64_t>(pictures)};
+  return encoded_.emplace(std::pair(picture, pictures), model().encode_image(image, options)).first->second;
 }
 
 session::Request SampleRun::request(std::size_t i) {

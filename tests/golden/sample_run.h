@@ -3,6 +3,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "golden/cases.h"
@@ -27,8 +28,8 @@ class SampleRun {
   const std::vector<std::string>& pictures() const { return pictures_; }
   std::filesystem::path path_of(const std::string& picture) const;
 
-  /// A picture of the case as this model encodes it.
-  const models::ImageRows& encoded(const std::string& picture);
+  /// A picture of the case as this model encodes it in a prompt with so many pictures.
+  const models::ImageRows& encoded(const std::string& picture, std::size_t pictures = 1);
   session::Request request(std::size_t i);
   /// What `lithe trace` writes for sample i: greedy, past the end of the answer, as many tokens as the case has.
   const io::SafetensorsFile& trace(std::size_t i);
@@ -46,7 +47,7 @@ class SampleRun {
   TempFolder temp_;
   session::Session session_;
   std::vector<std::string> pictures_;
-  std::map<std::string, models::ImageRows> encoded_;
+  std::map<std::pair<std::string, std::size_t>, models::ImageRows> encoded_;
   std::map<std::size_t, io::SafetensorsFile> traces_;
 };
 

@@ -41,8 +41,9 @@ class Comparer {
     std::smatch match;
     if (std::regex_match(rest, match, layer)) return in_layer(name, i, match[1], match[2], expected);
     if (std::regex_match(rest, match, packed)) {
-      const std::string file = run_.pictures_of(i).at(std::stoul(match[1]));
-      return floats(name, expected, values_of(run_.encoded(file).rows), kFeatures);
+      const std::vector<std::string> pictures = run_.pictures_of(i);
+      const std::string file = pictures.at(std::stoul(match[1]));
+      return floats(name, expected, values_of(run_.encoded(file, pictures.size()).rows), kFeatures);
     }
     if (of_prompt(name, i, rest, expected) || of_answer(name, i, rest, expected) || of_tiles(name, i, rest, expected)) {
       return;
@@ -119,7 +120,7 @@ class Comparer {
       if (id != text::kImageId) {
         expanded.push_back(id);
       } else {
-        const int64_t rows = run_.encoded(pictures.at(picture++)).rows.size(0);
+        const int64_t rows = run_.encoded(pictures.at(picture++), pictures.size()).rows.size(0);
         expanded.insert(expanded.end(), static_cast<std::size_t>(rows), image_id);
       }
     }
@@ -135,6 +136,13 @@ class Comparer {
       floats(name, expected, run_.traced(i, rest).values<float>(), {"logits"});
     } else if (rest == "greedy_tokens") {
       check_.integers(name, integers_of(expected), integers_of(run_.traced(i, "tokens")));
+    } else if (rest == "hidden_states") {
+      floats(name, expected, entries_and_exit(i, expected.shape.front() - 1), {"hidden"});
+    } else if (rest == "kv_lengths") {
+      std::vector<int64_t> lengths = integers_of(run_.traced(i, "kv_lengths.prefill"));
+      const std::vector<int64_t> end = integers_of(run_.traced(i, "kv_lengths.end"));
+      lengths.insert(lengths.end(), end.begin(), end.end());
+      check_.integers(name, integers_of(expected), lengths);
     } else if (rest == "cache_len_prefill") {
       check_.integers(name, integers_of(expected), integers_of(run_.traced(i, "kv_lengths.prefill")));
     } else if (rest == "cache_len_end") {
@@ -143,6 +151,18 @@ class Comparer {
       return false;
     }
     return true;
+  }
+
+  /// What enters each layer of the decoder, and what leaves the last.  -> [layers + 1, rows, hidden]
+  std::vector<float> entries_and_exit(std::size_t i, int64_t layers) {
+    std::vector<float> all;
+    const auto add = [&](const std::string& traced) {
+      const std::span<const float> values = run_.traced(i, traced).values<float>();
+      all.insert(all.end(), values.begin(), values.end());
+    };
+    add("inputs_embeds");
+    for (int64_t layer = 0; layer < layers; ++layer) add(fmt::format("layers.{}.hidden", layer));
+    return all;
   }
 
   /// Tensors over the tiles of all pictures of a sample.
@@ -159,6 +179,8 @@ class Comparer {
     } else if (rest == "pixel_values_alpha_dropped") {
       const image::Image opaque = image::read_image(run_.path_of(pictures.at(0)), {.alpha = image::Alpha::drop});
       floats(name, expected, values_of(run_.model().encode_image(opaque).pixels), {"pixel_values"});
+    } else if (rest == "batch_num_images") {
+      check_.integers(name, integers_of(expected), {static_cast<int64_t>(pictures.size())});
     } else if (rest == "image_sizes") {
       std::vector<int64_t> sizes;
       for (const std::string& picture : pictures) {

@@ -65,7 +65,7 @@ TEST(HeatMap, PatchesHaveTheirTokensWithNewlinesAndInTiles) {
   // Two tiles across, one down, of 2 x 2 patches behind a class token each.
   HeatView tiles = view_of(4, 2);
   tiles.first_token = 6;
-  tiles.tile_side = 2;
+  tiles.tile = {2, 2};
   tiles.tile_stride = 5;
   const std::vector<std::vector<int64_t>> expected = {{6, 7, 11, 12}, {8, 9, 13, 14}};
   for (int64_t row = 0; row < 2; ++row) {
@@ -144,7 +144,7 @@ TEST(HeatMap, RefusesWhatDoesNotFit) {
   EXPECT_THROW(heat_map({view_of(0, 2)}, {{0, {0}, 4}}), Error);
   EXPECT_THROW(heat_map({view_of(int64_t{1} << 62, 2)}, {{0, {0}, 4}}), Error);
   HeatView tiles = view_of(3, 2);
-  tiles.tile_side = 2;
+  tiles.tile = {2, 2};
   tiles.tile_stride = 4;
   EXPECT_THROW(heat_map({tiles}, {{0, {0}, 100}}), Error);
 }

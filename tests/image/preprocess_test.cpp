@@ -42,7 +42,7 @@ Image picture_of(const io::TensorView& tensor) {
 void expect_close(const PixelValues& got, const io::TensorView& expected, const std::string& what) {
   const auto values = expected.values<float>();
   ASSERT_EQ(got.values.size(), values.size()) << what;
-  ASSERT_EQ(got.tiles * got.channels * got.side * got.side, static_cast<int64_t>(values.size())) << what;
+  ASSERT_EQ(got.tiles * got.channels * got.size.width * got.size.height, static_cast<int64_t>(values.size())) << what;
   float largest = 0;
   for (std::size_t i = 0; i < values.size(); ++i) largest = std::max(largest, std::abs(got.values[i] - values[i]));
   EXPECT_LE(largest, 1e-5f) << what;
@@ -112,7 +112,7 @@ TEST(Preprocess, CountsTilesAndRemembersTheGeometry) {
   EXPECT_EQ(views.tiles.at(2), crop(views.canvas, {56, 0, 56, 56}));
   const PixelValues values = normalise(views, config);
   EXPECT_EQ(values.tiles, 4);
-  EXPECT_EQ(values.side, 56);
+  EXPECT_EQ(values.size, (Size{56, 56}));
   EXPECT_EQ(values.grid_w, 3);
   EXPECT_EQ(values.grid_h, 1);
   EXPECT_EQ(values.original_width, 150);

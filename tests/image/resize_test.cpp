@@ -95,11 +95,11 @@ TEST(Geometry, FitsWithCeilAndCutsRowByRow) {
   EXPECT_EQ(fit_rect({150, 71}, {168, 56}), (Rect{24, 0, 119, 56}));   // 118.3
   EXPECT_EQ(fit_rect({100, 33}, {112, 112}), (Rect{0, 37, 112, 37}));  // 36.96
   const Image canvas = noise(6, 4);
-  const std::vector<Image> tiles = cut_tiles(canvas, 2);
+  const std::vector<Image> tiles = cut_tiles(canvas, {2, 2});
   ASSERT_EQ(tiles.size(), 6u);
   EXPECT_EQ(tiles[1], crop(canvas, {2, 0, 2, 2}));
   EXPECT_EQ(tiles[3], crop(canvas, {0, 2, 2, 2}));
-  EXPECT_THROW(cut_tiles(canvas, 4), Error);
+  EXPECT_THROW(cut_tiles(canvas, {4, 4}), Error);
 }
 
 }  // namespace

@@ -160,15 +160,20 @@ TEST_F(BrokenFolder, UnknownTypesAreNamedWithTheKnown) {
   take("hf_llava15");
   set("model_type", "idefics");
   expect(
-      "the model_type \"idefics\" is not supported; supported are llava, llava_next, llava_llama, llava_mistral, "
-      "pmod_llava_llama");
+      "the model_type \"idefics\" is not supported; supported are llava, "
+      "llava_next, llava_onevision, "
+      "llava_llama, llava_mistral, pmod_llava_llama");
   set("model_type", "llava");
-  edit_json(folder() / "config.json", [](Json& json) { json["text_config"]["model_type"] = "qwen2"; });
-  expect("the decoder 'qwen2' is not supported; supported are llama and mistral");
+  edit_json(folder() / "config.json", [](Json& json) { json["text_config"]["model_type"] = "gemma"; });
+  expect(
+      "the decoder \"gemma\" is not supported; supported are llama, mistral "
+      "and qwen2");
   edit_json(folder() / "config.json", [](Json& json) {
-    json["text_config"]["model_type"] = "llama", json["vision_config"]["model_type"] = "siglip";
+    json["text_config"]["model_type"] = "llama", json["vision_config"]["model_type"] = "vit";
   });
-  expect("the vision tower 'siglip' is not supported");
+  expect(
+      "the vision tower \"vit\" is not supported; supported are "
+      "clip_vision_model and siglip_vision_model");
   edit_json(folder() / "config.json", [](Json& json) {
     json["vision_config"]["model_type"] = "clip_vision_model", json["vision_feature_layer"] = {-2, -3};
   });

@@ -33,7 +33,8 @@ class BrokenLora : public ::testing::Test {
 
 TEST_F(BrokenLora, Opens) {
   EXPECT_NO_THROW(adapter_.write(folder()));
-  EXPECT_EQ(open_model(golden_folder("liuhaotian_llava15") / "checkpoint", {.lora = folder()})->loaded.lora->products, 1);
+  EXPECT_EQ(open_model(golden_folder("liuhaotian_llava15") / "checkpoint", {.lora = folder()})->loaded.lora->products,
+            1);
 }
 
 TEST_F(BrokenLora, KeysOfTheConfig) {

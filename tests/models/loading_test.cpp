@@ -64,7 +64,7 @@ TEST(Loading, StorageTypes) {
     const auto& attention = std::get<nn::Attention>(model->decoder.blocks[0].sites[0].branch);
     EXPECT_EQ(attention.query.weight.type(), type);
     EXPECT_EQ(model->decoder.norm.gain.scalar_type(), at::kFloat);
-    EXPECT_EQ(model->vision->tower.class_embedding.scalar_type(), at::kFloat);
+    EXPECT_EQ(model->vision->tower.class_embedding->scalar_type(), at::kFloat);
     const Tensor logits = logits_of(golden, *model);
     EXPECT_TRUE(close(logits.narrow(0, logits.size(0) - 8, 8), expected, tolerance, tolerance));
   }
@@ -158,29 +158,68 @@ TEST(Loading, PromptsAreWrittenByTheFamily) {
   EXPECT_EQ(original->prompting.render({question}), expected);
 }
 
-DecoderConfig decoder_of(const char* json, bool mistral) {
+DecoderConfig decoder_of(const char* json, const char* kind) {
   const Json config = parse_json(json, "config");
-  return read_decoder_config(JsonView(config, "config"), mistral);
+  return read_decoder_config(JsonView(config, "config"), kind);
 }
 
 TEST(Config, SparseConfigsTakeTheDefaultsOfTransformers) {
   // text_config of llava-hf/llava-1.5-7b-hf
   const DecoderConfig vicuna = decoder_of(
-      R"({"max_position_embeddings": 4096, "model_type": "llama", "rms_norm_eps": 1e-05, "vocab_size": 32064})", false);
+      R"({"max_position_embeddings": 4096, "model_type": "llama", "rms_norm_eps": 1e-05, "vocab_size": 32064})",
+      "llama");
   EXPECT_EQ(vicuna.layers, 32);
   EXPECT_EQ(vicuna.hidden, 4096);
   EXPECT_EQ(vicuna.intermediate, 11008);
   EXPECT_EQ(vicuna.kv_heads, 32);
   EXPECT_EQ(vicuna.head_dim, 128);
   EXPECT_FALSE(vicuna.window.has_value());
-  EXPECT_EQ(decoder_of("{}", false).norm_eps, 1e-6);
-  const DecoderConfig mistral = decoder_of("{}", true);
+  EXPECT_EQ(decoder_of("{}", "llama").norm_eps, 1e-6);
+  const DecoderConfig mistral = decoder_of("{}", "mistral");
   EXPECT_EQ(mistral.intermediate, 14336);
   EXPECT_EQ(mistral.kv_heads, 8);
   EXPECT_EQ(mistral.max_positions, 131072);
   EXPECT_EQ(mistral.window, 4096);
-  EXPECT_FALSE(decoder_of(R"({"sliding_window": null})", true).window.has_value());
-  EXPECT_EQ(decoder_of(R"({"head_dim": 64})", true).head_dim, 64);
+  EXPECT_FALSE(decoder_of(R"({"sliding_window": null})", "mistral").window.has_value());
+  EXPECT_EQ(decoder_of(R"({"head_dim": 64})", "mistral").head_dim, 64);
+}
+
+TEST(Config, Qwen2HasBiasesOnQueriesKeysAndValuesAndWindowsInLaterLayers) {
+  const DecoderConfig sparse = decoder_of(R"({"attention_bias": false, "mlp_bias": true})", "qwen2");
+  EXPECT_EQ(sparse.intermediate, 22016);
+  EXPECT_EQ(sparse.kv_heads, 32);
+  EXPECT_EQ(sparse.vocab, 151936);
+  EXPECT_EQ(sparse.max_positions, 32768);
+  EXPECT_EQ(sparse.norm_eps, 1e-6);
+  EXPECT_TRUE(sparse.attention_bias);
+  EXPECT_FALSE(sparse.output_bias || sparse.mlp_bias);
+  // the window is there in every published config, and not used
+  EXPECT_FALSE(decoder_of(R"({"sliding_window": 7, "use_sliding_window": false})", "qwen2").window);
+  EXPECT_FALSE(decoder_of(R"({"use_sliding_window": true, "max_window_layers": 32})", "qwen2").window);
+  const Decoder windowed = shaped_decoder(decoder_of(
+      R"({"sliding_window": 7, "use_sliding_window": true, "max_window_layers": 2, "num_hidden_layers": 4})", "qwen2"));
+  const auto window_of = [&](size_t layer) {
+    return std::get<nn::Attention>(windowed.blocks[layer].find(routing::Site::Kind::self)->branch).window;
+  };
+  EXPECT_FALSE(window_of(0) || window_of(1));
+  EXPECT_EQ(window_of(2), 7);
+  EXPECT_EQ(window_of(3), 7);
+}
+
+TEST(Config, TilesMayBeRectangles) {
+  const auto tower_of = [](const char* json) {
+    const Json config = parse_json(json, "config");
+    return read_tower_config(JsonView(config, "config"), -1);
+  };
+  const VisionTowerConfig wide = tower_of(R"({"model_type": "siglip", "image_size": [32, 50], "patch_size": 16})");
+  EXPECT_EQ(wide.grid(), (image::Size{3, 2}));
+  EXPECT_EQ(wide.tokens(), 6);
+  EXPECT_EQ(wide.rows(), 6);
+  EXPECT_EQ(tower_of(R"({"image_size": 32, "patch_size": 16})").rows(), 5);
+  for (const char* sides : {"[32]", "[32, 0]", "[32, \"a\"]", "[32, 99999]"}) {
+    const std::string json = concat(R"({"image_size": )", sides, "}");
+    EXPECT_NE(refusal([&] { tower_of(json.c_str()); }).find("must be a side or [height, width]"), std::string::npos);
+  }
 }
 
 TEST(Config, RopeInBothForms) {
@@ -189,13 +228,13 @@ TEST(Config, RopeInBothForms) {
       decoder_of(
           R"({"rope_theta": 500000.0, "rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
       "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}})",
-          false)
+          "llama")
           .rope;
   const auto young =
       decoder_of(
           R"({"rope_parameters": {"rope_theta": 500000.0, "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
       "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}})",
-          false)
+          "llama")
           .rope;
   for (const ops::RopeConfig& rope : {old, young}) {
     EXPECT_EQ(rope.scaling, Scaling::llama3);
@@ -204,13 +243,14 @@ TEST(Config, RopeInBothForms) {
     EXPECT_EQ(rope.factor, 8.0);
   }
   const auto dynamic =
-      decoder_of(R"({"max_position_embeddings": 512, "rope_scaling": {"type": "dynamic", "factor": 2.0}})", false).rope;
+      decoder_of(R"({"max_position_embeddings": 512, "rope_scaling": {"type": "dynamic", "factor": 2.0}})", "llama")
+          .rope;
   EXPECT_EQ(dynamic.scaling, Scaling::dynamic);
   EXPECT_EQ(dynamic.original_positions, 512);
   const auto yarn =
       decoder_of(
           R"({"rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 512, "beta_fast": 16}})",
-          false)
+          "llama")
           .rope;
   EXPECT_EQ(yarn.scaling, Scaling::yarn);
   EXPECT_EQ(yarn.beta_fast, 16.0);

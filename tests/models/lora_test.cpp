@@ -33,7 +33,7 @@ struct Outputs {
 };
 Outputs outputs_of(const Model& model) {
   test::Dice dice(11);
-  const int64_t rows = 24, side = model.vision->tower.config.image_px;
+  const int64_t rows = 24, side = model.vision->tower.config.image.width;
   const Tensor x = dice.normal({rows, model.decoder.config.hidden}).to(at::kFloat);
   const Tensor pixels = dice.normal({1, 3, side, side}).to(at::kFloat);
   return {prefill(model, x, kinds_of(rows)).logits,

@@ -134,6 +134,18 @@ constexpr const char* kHalfOfAll =
         "others": {"query": true, "key_value": true, "cache": true, "feed_forward": false}}]}]})";
 constexpr const char* kSkipped = R"({"format": "lithe-plan/1", "name": "eas", "method": "eas", "layers": [3, 7]})";
 
+TEST(Chat, ASecondPictureMayChangeTheRowsOfTheFirst) {
+  // LLaVA-OneVision tiles a picture only if it is alone in its conversation.
+  Session& session = model(kGolden / "llava_onevision/checkpoint");
+  Twin twin(session, "");
+  EXPECT_EQ(twin.ask(kTurns[0], {.max_new_tokens = 6, .ignore_eos = true}, "one picture"), 0);
+  const int64_t alone = twin.last().timings.prompt_rows;
+  EXPECT_GT(twin.ask(kTurns[1], {.max_new_tokens = 6, .ignore_eos = true}, "the same picture"), alone);
+  EXPECT_EQ(twin.ask(kTurns[2], {.max_new_tokens = 6, .ignore_eos = true}, "three pictures"), 0);
+  EXPECT_LT(twin.last().timings.prompt_rows, alone);
+  EXPECT_GT(twin.ask(kTurns[3], {.max_new_tokens = 6, .ignore_eos = true}, "the same three"), 0);
+}
+
 TEST(Chat, EveryTurnEqualsAFreshRun) {
   expect_reach("easyvqa-pmod", {"", Reach::answer, Reach::picture});
   expect_reach("easyvqa-pmod", {"dense", Reach::answer, Reach::answer});

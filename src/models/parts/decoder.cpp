@@ -15,13 +15,15 @@ nn::Norm shaped_norm(const DecoderConfig& config) {
   return {nn::Norm::Kind::rms, Tensor(), std::nullopt, config.norm_eps};
 }
 
-routing::Block shaped_block(const DecoderConfig& config, const EasLayer& eas) {
+routing::Block shaped_block(const DecoderConfig& config, int64_t layer) {
+  const EasLayer eas = eas_of(config.eas, layer);
   using routing::Site;
   routing::Block block;
   if (eas.attention) {
     const auto product = [&] { return shaped_linear(config.attention_bias); };
-    nn::Attention attention{product(), product(), product(), product(), config.heads, config.kv_heads, config.head_dim};
-    attention.window = config.window;
+    nn::Attention attention{product(),    product(),       product(),      shaped_linear(config.output_bias),
+                            config.heads, config.kv_heads, config.head_dim};
+    if (layer >= config.window_from) attention.window = config.window;
     Site& site = block.sites.emplace_back(
         Site{Site::Kind::self, Site::Join::pre_norm, shaped_norm(config), std::move(attention)});
     if (eas.adapter) site.adapter = shaped_adapter(*eas.adapter);
@@ -97,8 +99,7 @@ Tensor Decoder::logits(const Tensor& x) const {
 
 Decoder shaped_decoder(const DecoderConfig& config) {
   Decoder decoder{.config = config, .norm = shaped_norm(config)};
-  for (int64_t layer = 0; layer < config.layers; ++layer)
-    decoder.blocks.push_back(shaped_block(config, eas_of(config.eas, layer)));
+  for (int64_t layer = 0; layer < config.layers; ++layer) decoder.blocks.push_back(shaped_block(config, layer));
   for (const int64_t layer : config.routers) {
     decoder.blocks[static_cast<size_t>(layer)].router =
         nn::Router{{}, config.router_bias ? std::optional<Tensor>(Tensor()) : std::nullopt};

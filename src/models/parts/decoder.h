@@ -19,16 +19,19 @@ namespace lithe::models {
 
 using at::Tensor;
 
-/// The shape of a LLaMA-like decoder (LLaMA, Vicuna, Mistral), as config.json gives it.
+/// The shape of a LLaMA-like decoder (LLaMA, Vicuna, Mistral, Qwen2), as config.json gives it.
 struct DecoderConfig {
   int64_t layers = 0, hidden = 0, intermediate = 0, heads = 0, kv_heads = 0, head_dim = 0, vocab = 0;
   int64_t max_positions = 0;
   double norm_eps = 1e-5;
   ops::Activation activation = ops::Activation::silu;
   ops::RopeConfig rope;
-  std::optional<int64_t> window;  ///< Sliding window (Mistral).
+  std::optional<int64_t> window;  ///< Sliding window (Mistral, Qwen2).
+  int64_t window_from = 0;        ///< Of the layers from this one on.
   bool tied_embeddings = false;
-  bool attention_bias = false, mlp_bias = false;
+  bool attention_bias = false;  ///< Of queries, keys and values.
+  bool output_bias = false;     ///< Of the attention's output.
+  bool mlp_bias = false;
   std::vector<int64_t> routers;  ///< Layers with a router, ascending.
   bool router_bias = true;
   EasLayers eas;
@@ -47,7 +50,7 @@ struct Decoder {
   Tensor embed(const Tensor& ids) const;
 
   /// Runs every block. The batch's angles are filled in here.  x: [rows, hidden] -> [rows alive at the end, hidden]
-  /// `alive`, where given, receives the batch as it leaves the last layer.
+  /// `alive`, if given, receives the batch as it leaves the last layer.
   Tensor forward(routing::Batch batch, Tensor x, const routing::Observer& observer = {},
                  routing::Batch* alive = nullptr) const;
 
@@ -61,7 +64,7 @@ Decoder shaped_decoder(const DecoderConfig& config);
 /// Every weight. Tied embeddings come once, as embeddings.
 void visit(Decoder& decoder, const WeightVisitor& visitor);
 
-/// Lets the head use the embeddings where they are tied; to be called when the tensors are filled.
+/// Lets the head use the embeddings if they are tied; to be called when the tensors are filled.
 void tie(Decoder& decoder);
 
 }  // namespace lithe::models

@@ -66,20 +66,23 @@ routing::Batch batch_of_tiles(std::span<const plan::Plan* const> plans, int64_t 
 
 }  // namespace
 
-/// Patch embedding, class token, positions.  pixels: [tiles, 3, S, S] -> [tiles, patches + 1, width]
+/// Patch embedding, class token, positions.  pixels: [tiles, 3, height, width] -> [tiles, rows, width]
 Tensor VisionTower::embed(const Tensor& pixels) const {
-  const int64_t tiles = pixels.size(0), grid = config.grid(), side = config.patch_px, used = grid * side;
+  const int64_t tiles = pixels.size(0), side = config.patch_px;
+  const auto [across, down] = config.grid();
   // A convolution whose stride is its size is one product over patches; a rest of the picture at the right or below is
   // unused.
-  const Tensor flat = pixels.narrow(2, 0, used)
-                          .narrow(3, 0, used)
-                          .reshape({tiles, config.channels, grid, side, grid, side})
+  const Tensor flat = pixels.narrow(2, 0, down * side)
+                          .narrow(3, 0, across * side)
+                          .reshape({tiles, config.channels, down, side, across, side})
                           .permute({0, 2, 4, 1, 3, 5})
-                          .reshape({tiles * grid * grid, config.channels * side * side});
-  const Tensor rows = patches(flat);
-  const Tensor classes =
-      class_embedding.to(rows.scalar_type()).view({1, 1, config.width}).expand({tiles, 1, config.width});
-  return at::cat({classes, rows.view({tiles, grid * grid, config.width})}, 1) + positions;
+                          .reshape({tiles * config.patches(), config.channels * side * side});
+  Tensor rows = patches(flat).view({tiles, config.patches(), config.width});
+  if (class_embedding) {
+    const Tensor row = class_embedding->to(rows.scalar_type()).view({1, 1, config.width});
+    rows = at::cat({row.expand({tiles, 1, config.width}), rows}, 1);
+  }
+  return rows + positions;
 }
 
 Tensor VisionTower::features(const Tensor& pixels, const plan::Plan* plan, const routing::Observer& observer) const {
@@ -88,13 +91,14 @@ Tensor VisionTower::features(const Tensor& pixels, const plan::Plan* plan, const
 
 Tensor VisionTower::features(const Tensor& pixels, std::span<const plan::Plan* const> plans,
                              const routing::Observer& observer) const {
-  require(pixels.dim() == 4 && pixels.size(1) == config.channels && pixels.size(2) == config.image_px &&
-              pixels.size(3) == config.image_px,
-          Fault::bad_file, "the vision tower takes tiles of ", config.channels, " x ", config.image_px, " x ",
-          config.image_px, ", preprocessing gives ", pixels.dim() == 4 ? pixels.size(2) : 0,
-          " pixels; preprocessor_config.json does not belong to this tower");
-  const int64_t tiles = pixels.size(0), rows = config.patches() + 1;
-  Tensor x = pre_norm(embed(pixels).view({tiles * rows, config.width}));
+  require(pixels.dim() == 4 && pixels.size(1) == config.channels, Fault::internal, "the vision tower got no tiles");
+  require(pixels.size(2) == config.image.height && pixels.size(3) == config.image.width, Fault::bad_file,
+          "the vision tower takes tiles of ", config.image.width, " x ", config.image.height,
+          " pixels, preprocessing gives ", pixels.size(3), " x ", pixels.size(2),
+          "; preprocessor_config.json does not belong to this tower");
+  const int64_t tiles = pixels.size(0), rows = config.rows();
+  Tensor x = embed(pixels).view({tiles * rows, config.width});
+  if (pre_norm) x = (*pre_norm)(x);
   routing::Executor executor(batch_of_tiles(plans, rows), "vision_tower", static_cast<int64_t>(blocks.size()));
   if (observer) executor.observe(observer);
   for (size_t layer = 0; layer < blocks.size(); ++layer)
@@ -102,11 +106,14 @@ Tensor VisionTower::features(const Tensor& pixels, std::span<const plan::Plan* c
   require(x.size(0) == tiles * rows, Fault::bad_request,
           "the plan drops tokens of the vision tower for good; the projector needs all of them");
   x = x.view({tiles, rows, config.width});
-  return config.keep_class_token ? x : x.narrow(1, 1, rows - 1).contiguous();
+  return rows == config.tokens() ? x : x.narrow(1, 1, rows - 1).contiguous();
 }
 
 VisionTower shaped_tower(const VisionTowerConfig& config) {
-  VisionTower tower{.config = config, .pre_norm = shaped_norm(config)};
+  VisionTower tower{.config = config};
+  tower.patches = shaped_linear(config.patch_bias);
+  if (config.class_token) tower.class_embedding = Tensor();
+  if (config.pre_norm) tower.pre_norm = shaped_norm(config);
   for (int64_t layer = 0; layer < config.layers_run; ++layer)
     tower.blocks.push_back(shaped_block(config, eas_of(config.eas, layer)));
   return tower;
@@ -115,13 +122,14 @@ VisionTower shaped_tower(const VisionTowerConfig& config) {
 void visit(VisionTower& tower, const WeightVisitor& visitor) {
   const VisionTowerConfig& config = tower.config;
   const WeightName name{.part = Part::tower};
-  visitor({name.with(Role::class_embedding), &tower.class_embedding, {config.width}});
+  if (tower.class_embedding) visitor({name.with(Role::class_embedding), &*tower.class_embedding, {config.width}});
   visitor({name.with(Role::patches),
            &tower.patches.weight,
            {config.width, config.channels, config.patch_px, config.patch_px},
            true});
-  visitor({name.with(Role::positions), &tower.positions, {config.patches() + 1, config.width}});
-  visit(name.with(Role::first_norm), tower.pre_norm, config.width, visitor);
+  if (tower.patches.bias) visitor({name.with(Role::patches).with(Kind::bias), &*tower.patches.bias, {config.width}});
+  visitor({name.with(Role::positions), &tower.positions, {config.rows(), config.width}});
+  if (tower.pre_norm) visit(name.with(Role::first_norm), *tower.pre_norm, config.width, visitor);
   for (int64_t layer = 0; layer < static_cast<int64_t>(tower.blocks.size()); ++layer) {
     visit_block({.part = Part::tower, .layer = layer}, tower.blocks[static_cast<size_t>(layer)], config,
                 eas_of(config.eas, layer), visitor);
