@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <memory>
+#include <optional>
 
 #include "base/error.h"
 #include "base/printable.h"
@@ -10,6 +11,7 @@
 #include "cli/folder_writer.h"
 #include "cli/model_path.h"
 #include "cli/options.h"
+#include "cli/progress.h"
 #include "cli/question.h"
 #include "cli/standard_output.h"
 
@@ -98,7 +100,10 @@ int fold(FoldFlags flags) {
   const session::Session session = open_session(flags.model, flags.common);
   add_shipped_picture(flags.question, session);
   const session::Request request = session::RequestBuilder(session).request(flags.question);
+  std::optional<Progress> progress("folding");
+  flags.fold.on_step = [&](const char* step) { progress->show(step); };
   const session::FoldReport report = session::fold_model(session, request, flags.fold, flags.out);
+  progress.reset();
   if (flags.common.json)
     write_json(to_json(flags, report));
   else

@@ -91,8 +91,13 @@ FoldReport fold_model(const Session& session, const Request& request, const Fold
                       const std::filesystem::path& out) {
   const c10::InferenceMode no_gradients;
   const models::Model& model = session.model();
+  const auto begin = [&](const char* step) {
+    if (options.on_step) options.on_step(step);
+  };
   io::NewFolder folder(model.folder, out);
+  begin("running the prompt");
   Side whole(model, request);
+  begin("writing the folded weights");
   const models::FoldCount count =
       models::write_folded(model, options.freeze ? &whole.states() : nullptr, folder.part());
   FoldReport report{.gains = count.gains,
@@ -101,6 +106,7 @@ FoldReport fold_model(const Session& session, const Request& request, const Fold
                     .low_rank = count.low_rank,
                     .whole = count.whole,
                     .rounding = count.rounding};
+  begin("comparing the folded model");
   compare_with_folded(whole, request, options, folder, report);
   report.bytes_before = model.loaded.bytes;
   folder.commit();

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 
 #include "session/session.h"
 
@@ -9,7 +10,8 @@ namespace lithe::session {
 
 struct FoldOptions {
   bool freeze = false;      ///< Fold with the gate and mean of the request's prompt, so that no adapter is left.
-  int64_t new_tokens = 16;  ///< Compared behind the prompt, greedily chosen by the unfolded model.
+  int64_t new_tokens = 16;  ///< Compared after the prompt, greedily chosen by the unfolded model.
+  std::function<void(const char* step)> on_step;  ///< Called when a step begins, with its name. May be empty.
 };
 
 /// What was folded, and how far the folded model is from the unfolded one on the request: every prompt row and every

@@ -31,9 +31,19 @@ TEST(Terminal, AnAnswerShowsItsProgressAndCtrlCEndsIt) {
 
 TEST(Terminal, CtrlCEndsABenchmark) {
   Terminal bench({"bench", kTiny, "--rounds", "1000000"}, scratch() / "state", "xterm");
-  bench.until("timing: round 3 of 1000000");
+  for (const char* const timed : {"vision tower", "dense", "dense again"})
+    bench.until(concat("timing: round 3 of 1000000, ", timed));
   bench.type(kCtrlC);
   EXPECT_EQ(bench.exit_code(), 130);
+}
+
+TEST(Terminal, FoldSaysWhichStepItIsAt) {
+  const std::filesystem::path folded = scratch() / "folded";
+  std::filesystem::remove_all(folded);
+  Terminal fold({"fold", LITHE_TEST_DATA "/golden/llava_eas/checkpoint", "-o", folded}, scratch() / "state", "xterm");
+  for (const char* const step : {"running the prompt", "writing the folded weights", "comparing the folded model"})
+    fold.until(concat("folding: ", step));
+  EXPECT_EQ(fold.exit_code(), 0);
 }
 
 TEST(Terminal, PastedLinesAreOneMessage) {
