@@ -101,7 +101,8 @@ void take_tower(WeightLoader& loader, const TowerFiles& files, VisionTower& towe
     loader.take(*place.checkpoint, place.prefix + text_of(slot.name), slot);
     if (files.places.size() > 1) ignore(slot.name);
   });
-  ignore("head.");  // SigLIP's pooling, which LLaVA does not read
+  // SigLIP's pooling, which LLaVA does not read.
+  for (const TowerFiles::Place& place : files.places) loader.ignore(*place.checkpoint, place.prefix + "head.");
   // LLaVA reads hidden_states[-2]: the last block of the checkpoint is not needed.
   for (int64_t layer = tower.config.layers_run; layer < tower.config.layers; ++layer)
     ignore({.part = Part::tower, .layer = layer});

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "ops/attend.h"
 
 namespace lithe::routing {
 namespace {
@@ -90,14 +91,15 @@ Tensor cut_attention(const nn::Attention& attention, const Tensor& x, const Site
   const Tensor input = offered.of(x), keys = turned(attention, attention.keys(input), offered, context),
                values = attention.values(input);
   const std::vector<int64_t> key_order = offered.of(context.positions), query_order = asking.of(context.positions);
-  std::vector<ops::KeyValueSpan> spans;
+  std::vector<ops::KeyValueView> views;
   for (size_t part = 0; part + 1 < offered.offsets.size(); ++part) {
     const int64_t begin = offered.offsets[part], count = offered.offsets[part + 1] - begin;
-    const auto first = key_order.begin() + begin;
-    spans.push_back({keys.narrow(0, begin, count), values.narrow(0, begin, count), {first, first + count}});
+    views.push_back({{},
+                     {keys.narrow(0, begin, count), values.narrow(0, begin, count),
+                      std::span(key_order).subspan(static_cast<size_t>(begin), static_cast<size_t>(count))}});
   }
   const Tensor attended =
-      ops::attend_packed(queries, asking.offsets, query_order, spans,
+      ops::attend_packed({queries, asking.offsets, query_order}, views,
                          {.scale = attention.scale(), .causal = attention.causal, .window = attention.window});
   return ascending(attention.merge(attended), asking);
 }

@@ -18,7 +18,7 @@ bool may_cut(const models::Model& model, const plan::Plan& plan, std::span<const
                           .held_prompt = row,
                           .prompt = kinds,
                           .equal = row,
-                          .adapters_read_prompt = routing::read_whole_prompt(model.decoder.blocks)};
+                          .adapters_read_prompt = routing::read_whole_prompt(model.decoder.blocks, plan, "decoder")};
   return plan::reusable_rows(plan, model.facts, turns) == row;
 }
 

@@ -136,7 +136,7 @@ Json Session::describe() const {
       case at::kHalf:
         return "float16";
       default:
-        return c10::toString(t.scalar_type());
+        return c10::toString(weight.type());
     }
   };
   Json json;

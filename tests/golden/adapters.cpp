@@ -27,9 +27,9 @@ struct Pass {
       batch.offsets.push_back((i + 1) * x.size(1));
     }
   }
-  Tensor pia(const nn::Pia& pia) { return apply_pia(pia, rows, batch.offsets, context); }
+  Tensor pia(const nn::Pia& pia) { return apply_pia(pia, rows, {0, batch.offsets}, context); }
   Tensor rep(const nn::RepAdapter& adapter) {
-    return apply_rep_adapter(adapter, rows, batch.offsets, context, routing::Site::Kind::self);
+    return apply_rep_adapter(adapter, rows, {0, batch.offsets}, context, routing::Site::Kind::self);
   }
   routing::OtherStream stream() const { return {rows, batch.offsets, {}}; }
 
@@ -37,9 +37,7 @@ struct Pass {
   routing::Batch batch{.offsets = {0}};
   routing::RowSets sets;
   std::optional<routing::OtherStream> other;
-  std::vector<std::vector<bool>> watched;
-  routing::AttentionScores scores;
-  routing::SiteContext context{batch, sets, 0, other, watched, scores, {}, std::nullopt};
+  routing::SiteContext context{batch, sets, 0, other, nullptr, {}, std::nullopt};
 };
 
 /// One setting ("s0") of a case: its adapters with weights that ask for gradients.

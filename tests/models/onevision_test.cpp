@@ -85,11 +85,13 @@ TEST(VisionTower, TakesRectanglesWithoutClassTokenAndNorm) {
   config.class_token = config.pre_norm = false;
   config.patch_bias = true;
   VisionTower tower = shaped_tower(config);
-  visit(tower, [](const WeightSlot& slot) { slot.tensor = at::randn(slot.shape, at::TensorOptions(at::kFloat)); });
+  visit(tower, [](const WeightSlot& slot) { put(slot.place, at::randn(slot.shape, at::TensorOptions(at::kFloat))); });
   const Tensor pixels = at::randn({2, 3, 33, 50}, at::TensorOptions(at::kFloat));
   const Tensor features = tower.features(pixels);
-  const Tensor expected =
-      at::conv2d(pixels, tower.patch_weight, *tower.patch_bias, {16, 16}).flatten(2).transpose(1, 2);
+  const Tensor expected = at::conv2d(pixels, tower.patches.weight.widened(at::kFloat).view({config.width, 3, 16, 16}),
+                                     *tower.patches.bias, {16, 16})
+                              .flatten(2)
+                              .transpose(1, 2);
   EXPECT_EQ(features.sizes(), (std::vector<int64_t>{2, 6, 6}));
   EXPECT_TRUE(close(features, expected + tower.positions, 1e-5, 1e-5));
   EXPECT_NE(refusal([&] { tower.features(pixels.transpose(2, 3)); }).find("takes tiles of 50 x 33"), std::string::npos);

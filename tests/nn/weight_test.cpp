@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "nn/linear.h"
 #include "ops/tensor_support.h"
-#include "session/allocation_meter.h"
+#include "allocation_meter.h"
 
 namespace lithe::nn {
 namespace {

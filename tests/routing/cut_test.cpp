@@ -85,7 +85,9 @@ Tensor turned(const Tensor& x, const Places& places) {  // [rows, 8]
 /// One layer with an S x S mask; rows that are not kept skip it.
 Tensor plain_layer(const Block& block, const Batch& batch, const Tensor& x, const std::vector<bool>& kept) {
   const auto& attention = std::get<nn::Attention>(block.sites[0].branch);
-  const auto product = [](const nn::Linear& linear, const Tensor& t) { return t.matmul(linear.weight.t()); };
+  const auto product = [](const nn::Linear& linear, const Tensor& t) {
+    return t.matmul(linear.weight.widened(at::kDouble).t());
+  };
   const size_t rows = kept.size();
   std::vector<double> seen, ran;
   const auto sequence = [&](size_t row) { return static_cast<int64_t>(row) >= batch.offsets[1]; };
