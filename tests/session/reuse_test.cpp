@@ -34,7 +34,7 @@ models::Model tiny_model(uint64_t seed, std::optional<int64_t> window, const std
   models::Model model;
   model.decoder = models::shaped_decoder(config);
   visit(model.decoder, [&](const models::WeightSlot& slot) {
-    put(slot.place, dice.normal(slot.shape, slot.shape.size() == 2 ? 0.3 : 1.0));
+    models::put(slot.place, dice.normal(slot.shape, slot.shape.size() == 2 ? 0.3 : 1.0));
   });
   return model;
 }
