@@ -186,7 +186,7 @@ TEST(Preprocess, RefusesBrokenFiles) {
                                                                    {"size", "null"},
                                                                    {"size", "{}"},
                                                                    {"size", "\"x\""},
-                                                                   {"crop_size", "{\"height\": 8, \"width\": 9}"},
+                                                                   {"crop_size", "{\"height\": 0, \"width\": 9}"},
                                                                    {"crop_size", "null"},
                                                                    {"image_mean", "[1, 2]"},
                                                                    {"image_mean", "[1, 2, \"x\"]"},

@@ -6,10 +6,10 @@
 #include <cmath>
 #include <limits>
 
+#include "allocation_meter.h"
 #include "base/error.h"
 #include "nn/linear.h"
 #include "ops/tensor_support.h"
-#include "allocation_meter.h"
 
 namespace lithe::nn {
 namespace {

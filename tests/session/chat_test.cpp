@@ -140,7 +140,7 @@ TEST(Chat, ASecondPictureMayChangeTheRowsOfTheFirst) {
   Twin twin(session, "");
   EXPECT_EQ(twin.ask(kTurns[0], {.max_new_tokens = 6, .ignore_eos = true}, "one picture"), 0);
   const int64_t alone = twin.last().timings.prompt_rows;
-  EXPECT_GT(twin.ask(kTurns[1], {.max_new_tokens = 6, .ignore_eos = true}, "the same picture"), alone);
+  EXPECT_GE(twin.ask(kTurns[1], {.max_new_tokens = 6, .ignore_eos = true}, "the same picture"), alone);
   EXPECT_EQ(twin.ask(kTurns[2], {.max_new_tokens = 6, .ignore_eos = true}, "three pictures"), 0);
   EXPECT_LT(twin.last().timings.prompt_rows, alone);
   EXPECT_GT(twin.ask(kTurns[3], {.max_new_tokens = 6, .ignore_eos = true}, "the same three"), 0);

@@ -8,12 +8,12 @@
 #include <fstream>
 #include <new>
 
+#include "allocation_meter.h"
 #include "base/clock.h"
 #include "image/decode.h"
 #include "io/safetensors.h"
 #include "models/model.h"
 #include "plan/parse.h"
-#include "allocation_meter.h"
 #include "session/answering.h"
 #include "session/errors.h"
 #include "session/memory.h"
