@@ -183,7 +183,7 @@ TEST(Program, HelpNamesWhatThereIs) {
 
 TEST(Program, LitheCpuChoosesTheVectorSet) {
   const auto run = [](const std::string& set, const std::string& rest) {
-    return shell("LITHE_CPU=" + set + " lithe " + rest, LITHE_SOURCE_DIR);
+    return shell("LITHE_PRODUCT=auto LITHE_CPU=" + set + " lithe " + rest, LITHE_SOURCE_DIR);
   };
   const std::string question = "run demo --image models/images/901.png 'what is the color of the rectangle?'";
   for (const VectorSet set : processor_vector_sets()) {
