@@ -1,4 +1,4 @@
 #pragma once
 
-/// Marks what the shared library shows.
+/// Exports a symbol from the shared library.
 #define LITHE_API __attribute__((visibility("default")))

@@ -65,9 +65,9 @@ LITHE_API void lithe_model_free(lithe_model* model);
 LITHE_API const char* lithe_model_name(const lithe_model* model);
 LITHE_API const char* lithe_model_family(const lithe_model* model);
 LITHE_API const char* lithe_model_plan(const lithe_model* model);
-/* What was assumed of the folder, and what of it is not obeyed, as sentences; NULL after the last. */
+/* What was assumed about the folder, and which of its settings are ignored, as sentences; NULL after the last. */
 LITHE_API const char* lithe_model_note(const lithe_model* model, size_t index);
-/* As held. */
+/* Bytes of the weights in memory. */
 LITHE_API int64_t lithe_model_weight_bytes(const lithe_model* model);
 
 /* A picture by its file, by the bytes of such a file, or by width * height * 3 bytes of RGB. Bytes are copied; files
@@ -114,7 +114,7 @@ typedef int (*lithe_on_text)(const char* piece, size_t size, void* user);
 LITHE_API lithe_status lithe_ask(lithe_model* model, const lithe_question* question, lithe_on_text on_text, void* user,
                                  lithe_answer** answer);
 
-/* Ends an answer from any thread: after the layer at hand, or the token at hand. One handle may end several answers;
+/* Ends an answer from any thread: after the current layer or token. One handle may end several answers;
  * once requested it stays so. Free it after the answers that it is given to. */
 LITHE_API lithe_status lithe_cancel_new(lithe_cancel** cancel);
 LITHE_API void lithe_cancel_request(lithe_cancel* cancel);
@@ -132,7 +132,7 @@ typedef struct lithe_progress {
   int64_t rows;
 } lithe_progress;
 
-/* Who hears of an answer while it is made; begin with LITHE_LISTENER_INIT. Every member may be NULL. */
+/* Callbacks while an answer is made; begin with LITHE_LISTENER_INIT. Every member may be NULL. */
 typedef struct lithe_listener {
   size_t size; /* sizeof this struct */
   lithe_on_text on_text;
@@ -172,7 +172,7 @@ LITHE_API const int64_t* lithe_answer_layer_cache_rows(const lithe_answer* answe
 /* Operations of the whole prompt through the decoder, counted from the plan; the same without a plan. */
 LITHE_API double lithe_answer_prefill_flops(const lithe_answer* answer);
 LITHE_API double lithe_answer_dense_prefill_flops(const lithe_answer* answer);
-/* What the key-value cache held in the end. */
+/* Size of the key-value cache at the end, in bytes. */
 LITHE_API int64_t lithe_answer_cache_bytes(const lithe_answer* answer);
 /* Wall-clock: pictures to rows; until the first token was chosen; the tokens after it. */
 LITHE_API double lithe_answer_image_ms(const lithe_answer* answer);
@@ -180,7 +180,7 @@ LITHE_API double lithe_answer_prefill_ms(const lithe_answer* answer);
 LITHE_API double lithe_answer_decode_ms(const lithe_answer* answer);
 LITHE_API void lithe_answer_free(lithe_answer* answer);
 
-/* Several turns with one model. Each answer is the one that the whole conversation gives when it runs anew; rows that
+/* Several turns with one model. Each answer equals the one that a fresh run of the whole conversation gives; rows that
  * would come out the same are not computed again. The model may be freed before it. `system` may be NULL: the model's
  * own system message. */
 LITHE_API lithe_status lithe_conversation_new(lithe_model* model, const char* system,
@@ -209,8 +209,8 @@ typedef struct lithe_batch_options {
 #define LITHE_BATCH_OPTIONS_INIT \
   { sizeof(lithe_batch_options), 16, 4096, 0, NULL, NULL, NULL, NULL }
 
-/* Answers several questions together, which is faster than one after another. What is wrong with one question is its
- * own outcome. options may be NULL. */
+/* Answers several questions together, which is faster than one after another. An error in one question is
+ * its outcome and does not affect the others. options may be NULL. */
 LITHE_API lithe_status lithe_ask_all(lithe_model* model, const lithe_question* const* questions, size_t count,
                                      const lithe_batch_options* options, lithe_outcomes** outcomes);
 /* Of the question of this index: its status; its sentence, "" if it was answered; its answer, NULL if not. They belong

@@ -16,7 +16,7 @@
 #include "lithe/picture.h"
 
 /// Lithe in a program of yours (C++20): load a model folder, ask about pictures, read the answer as it comes.
-/// Nothing here needs LibTorch's headers. Every function that says so throws Failure, and nothing else.
+/// Nothing here needs LibTorch's headers. A function whose comment says so throws Failure, and nothing else.
 namespace lithe {
 
 struct LoadOptions {
@@ -24,7 +24,7 @@ struct LoadOptions {
   std::string weights = "auto";  ///< How weights are held: auto (as in the file), float32, bfloat16, float16.
   std::string kv = "float32";    ///< How keys and values are cached: float32, bfloat16.
   std::string device = "cpu";    ///< cpu, cuda or cuda:N.
-  std::int64_t threads = 0;      ///< Of the whole process's arithmetic; 0: as many as it has cores.
+  std::int64_t threads = 0;      ///< For the arithmetic of the whole process; 0: one per core.
   std::function<void(std::int64_t bytes_done, std::int64_t bytes_total)> progress;  ///< May be empty.
 };
 
@@ -65,10 +65,10 @@ struct Progress {
   std::int64_t rows = 0;
 };
 
-/// Who hears of an answer while it is made, and who may end it; everything may be empty.
+/// Callbacks while an answer is made, and a way to end it; every member may be empty.
 struct Listener {
   OnText on_text;
-  /// Ends the answer from any thread: after the layer at hand, or the token at hand. StopReason::cancelled says so.
+  /// Ends the answer from any thread: after the current layer or token. StopReason::cancelled says so.
   std::stop_token cancel;
   std::function<void(const Progress&)> on_progress;  ///< What it throws reaches the caller, as from on_text.
 };
@@ -93,7 +93,7 @@ struct Answer {
   std::vector<std::int64_t> layer_cache_rows;  ///< Per decoder layer: rows in the key-value cache after the prompt.
   double prefill_flops = 0;        ///< Operations of the whole prompt through the decoder, counted from the plan.
   double dense_prefill_flops = 0;  ///< The same without a plan.
-  std::int64_t cache_bytes = 0;    ///< What the key-value cache held in the end.
+  std::int64_t cache_bytes = 0;    ///< Size of the key-value cache at the end.
   double image_ms = 0;             ///< Wall-clock: pictures to rows,
   double prefill_ms = 0;           ///< until the first token was chosen,
   double decode_ms = 0;            ///< the tokens after it.
@@ -104,17 +104,17 @@ struct Answer {
 
 /// How questions run together.
 struct BatchOptions {
-  std::int64_t at_a_time = 16;        ///< Answers at a time, at most.
-  std::int64_t prefill_rows = 4096;   ///< Rows of prompts that join at a time, at most; one prompt may be longer.
-  std::optional<std::int64_t> bytes;  ///< Of memory beside the weights; absent: half of what is free.
-  std::stop_token cancel;             ///< Ends all that is not answered yet.
+  std::int64_t at_a_time = 16;        ///< Most answers at a time.
+  std::int64_t prefill_rows = 4096;   ///< Most rows of prompts that join at a time; one prompt may be longer.
+  std::optional<std::int64_t> bytes;  ///< Memory to use besides the weights; absent: half of what is free.
+  std::stop_token cancel;             ///< Ends all answers that are not done.
   /// One for each question, or none at all: each ends its own answer, from any thread, and the others go on.
   std::vector<std::stop_token> cancels;
   /// As OnText, with the index of the question.
   std::function<bool(std::size_t question, std::string_view piece)> on_text;
 };
 
-/// What became of one of several questions: an answer, or why there is none.
+/// The outcome of one of several questions: an answer, or the failure in its place.
 struct Outcome {
   std::optional<Answer> answer;
   std::exception_ptr failure;  ///< A Failure, or what the callback threw.
@@ -152,8 +152,8 @@ class LITHE_API Model {
   Answer ask(const Question& question, const OnText& on_text = {});
   Answer ask(const Question& question, const Listener& listener);
 
-  /// Answers several questions together, which is faster than one after another; their order stays. What is wrong with
-  /// one is its own outcome. Throws Failure{bad_request} for options out of range.
+  /// Answers several questions together, which is faster than one after another; their order stays. An error in one
+  /// question is its outcome and does not affect the others. Throws Failure{bad_request} for options out of range.
   std::vector<Outcome> ask_all(const std::vector<Question>& questions, const BatchOptions& options = {});
 
   /// What the vision tower and the projector make of a picture under the model's own plan. Throws Failure.
@@ -162,8 +162,8 @@ class LITHE_API Model {
   std::string name() const;           ///< The folder's name.
   std::string family() const;         ///< "llava", "llava_next", "llava_original", ...
   std::string plan() const;           ///< The name of the model's own plan.
-  std::int64_t weight_bytes() const;  ///< As held.
-  /// What was assumed of the folder, and what of it is not obeyed, as sentences; often none.
+  std::int64_t weight_bytes() const;  ///< In memory.
+  /// What was assumed about the folder, and which of its settings are ignored, as sentences; often empty.
   const std::vector<std::string>& notes() const;
 
  private:
@@ -173,7 +173,7 @@ class LITHE_API Model {
   std::shared_ptr<Impl> impl_;
 };
 
-/// Several turns with one model. Each answer is the one that the whole conversation gives when it runs anew; rows that
+/// Several turns with one model. Each answer equals the one that a fresh run of the whole conversation gives; rows that
 /// would come out the same are not computed again. Keeps its model alive; the same thread uses both.
 class LITHE_API Conversation {
  public:

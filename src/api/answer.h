@@ -8,11 +8,11 @@
 
 namespace lithe::api {
 
-/// The answer as the public face has it.
+/// The answer in the public form.
 Answer public_answer(session::Answer&& answer);
 
-/// Runs `ask` with the options of an answer that `listener` hears of. What the listener's callbacks throw ends the
-/// answer and leaves as it is; everything else leaves as Failure.
+/// Runs `ask` with the options that call `listener`. What the listener's callbacks throw ends the answer and is thrown
+/// unchanged; everything else is thrown as Failure.
 Answer ask_heard(const Listener& listener, session::AnswerOptions options,
                  const std::function<session::Answer(const session::AnswerOptions&)>& ask);
 

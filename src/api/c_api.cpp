@@ -33,17 +33,17 @@ void put_picture(lithe::Picture picture, lithe_picture** out) {
   given(out, "picture") = new lithe_picture{std::move(picture)};
 }
 
-/// A value of lithe_sampling; below 0, or NaN, it is the model's.
+/// A value of lithe_sampling; below 0 or NaN: the model's value.
 template <class Value>
 std::optional<Value> unless_negative(Value value) {
   return value >= 0 ? std::optional<Value>(value) : std::nullopt;
 }
 
-/// Bounded before anything of that size is read.
+/// The size is checked before that many bytes are read.
 std::size_t rgb_bytes(int64_t width, int64_t height) {
   lithe::require(width >= 1 && height >= 1 && width <= lithe::image::kMaxPixels / height, lithe::Fault::bad_request,
-                 "A picture of ", width, " x ", height, " pixels can't be; give 1 to ", lithe::image::kMaxPixels,
-                 " in all.");
+                 "A picture of ", width, " x ", height, " pixels is not possible; give 1 to ", lithe::image::kMaxPixels,
+                 " pixels in all.");
   return static_cast<std::size_t>(width * height * 3);
 }
 
@@ -51,7 +51,7 @@ std::size_t rgb_bytes(int64_t width, int64_t height) {
 
 namespace lithe::api {
 
-/// If memory is so short that not even the sentence fits, the status alone has to say it.
+/// If memory is too short even for the sentence, only the status reports the failure.
 lithe_status report(Cause cause, const char* sentence) noexcept {
   try {
     last_error = sentence;

@@ -11,7 +11,7 @@ using lithe::api::options_of;
 
 namespace {
 
-/// What became of one question.
+/// The outcome of one question.
 struct Ended {
   lithe_status status = LITHE_OK;
   std::string sentence;

@@ -48,7 +48,7 @@ lithe_status call(const Work& work) noexcept {
   } catch (const Failure& failure) {
     return report(failure.cause(), failure.what());
   } catch (...) {
-    return report(Cause::internal, "A failure could not be told, for want of memory.");
+    return report(Cause::internal, "A failure could not be described, because memory is short.");
   }
 }
 
@@ -62,8 +62,8 @@ inline std::string text(const char* string, const char* what) {
   return &given(string, what);
 }
 
-/// What a program has filled of a struct whose first member is its size; the rest is as in `initial`. Every member of
-/// such a struct takes eight bytes, and a member that the size cuts counts as absent.
+/// The part that a program has filled of a struct whose first member is its size; the rest is as in `initial`. Every
+/// member of such a struct takes eight bytes, and a member that the size cuts counts as absent.
 template <class Options>
 Options options_of(const Options* options, const Options& initial, const char* type) {
   constexpr size_t kMember = 8;

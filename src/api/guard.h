@@ -6,11 +6,11 @@
 
 namespace lithe::api {
 
-/// Called in a catch block: throws what is under way as the public exception. A library below may write its own stack
-/// of lines; the first says what is wrong.
+/// Called in a catch block: throws the current exception as the public exception. A library below may write its own
+/// stack of lines; the first says what is wrong.
 [[noreturn]] void rethrow_as_failure();
 
-/// Runs `work`; what it throws leaves as Failure.
+/// Runs `work`; throws its exceptions as Failure.
 template <class Work>
 decltype(auto) guarded(Work&& work) {
   try {

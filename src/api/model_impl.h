@@ -15,7 +15,7 @@ struct Model::Impl {
 
 namespace api {
 
-/// A model that was moved away has nothing left.
+/// A model that was moved away has no Impl.
 template <class Pointer>
 auto& held(const Pointer& impl, const char* what) {
   if (!impl) {

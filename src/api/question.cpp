@@ -22,7 +22,7 @@ image::Given given_picture(const Picture& picture) {
       return pixels;
     }
   }
-  fail(Fault::bad_request, "A picture is of no known kind; make it by Picture::from_file, from_memory or from_rgb.");
+  fail(Fault::bad_request, "A picture is not of a known kind; make it by Picture::from_file, from_memory or from_rgb.");
 }
 
 session::Question given_question(const Question& question) {

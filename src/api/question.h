@@ -6,7 +6,7 @@
 
 namespace lithe::api {
 
-/// A picture as the session takes it. Throws Error{bad_request} if it is of no known kind.
+/// A picture as the session takes it. Throws Error{bad_request} if it is not of a known kind.
 image::Given given_picture(const Picture& picture);
 
 /// A question as the session takes it. Throws as given_picture.

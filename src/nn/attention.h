@@ -7,7 +7,7 @@
 
 namespace lithe::nn {
 
-/// The four products of multi-head attention and its shape; how rows attend is ops::attend_packed's business.
+/// The four projections of multi-head attention and its shape. ops::attend_packed computes the attention itself.
 struct Attention {
   Linear query, key, value, output;
   int64_t heads = 0;

@@ -27,7 +27,7 @@ void LayerState::allocate(int64_t rows, const Tensor& like) {
   while (static_cast<int64_t>(blocks_.size()) < wanted) blocks_.push_back(ops::empty_block(like, kind_));
 }
 
-/// A block that nobody else sees. Rows behind those held are not worth a copy.
+/// A block that no other state shares. A shared block is copied only if it holds rows.
 const Tensor& LayerState::writable_block(size_t block, const Tensor& like) {
   Tensor& own = blocks_[block];
   if (own.use_count() > 1) {

@@ -13,10 +13,10 @@ namespace lithe::nn {
 
 using at::Tensor;
 
-/// What one layer remembers of one sequence: the keys and values of the rows that it caches, with their original
+/// What one layer keeps of one sequence: the keys and values of the cached rows (the KV cache), with their original
 /// positions, and what a PIA froze after the prompt. Layers of one sequence may hold different numbers of rows.
-/// Keys and values lie in blocks with counted references. A copy of a state shares its blocks; whoever adds rows to a
-/// block that is shared copies this block first.
+/// Keys and values lie in reference-counted blocks. A copy of a state shares its blocks; a shared block is copied
+/// before rows are added to it.
 class LayerState {
  public:
   LayerState() = default;
@@ -39,7 +39,7 @@ class LayerState {
   /// Drops the rows from `length` on, and the blocks that hold nothing then and are not reserved.
   void truncate(int64_t length);
 
-  /// What adapters froze after the prompt, a slot for each place of a layer where one can stand.
+  /// What adapters froze after the prompt: one slot for each place in a layer that can have an adapter.
   std::optional<Tensor> pia_mean;           ///< [rank] mean of A x + a over the prompt rows
   std::optional<Tensor> pia_gate;           ///< [2]
   std::optional<Tensor> attention_gate;     ///< [2] of the adapter before an attention
@@ -50,7 +50,7 @@ class LayerState {
   const Tensor& writable_block(size_t block, const Tensor& like);
 
   ops::KeyValueKind kind_ = ops::KeyValueKind::float32;
-  std::vector<Tensor> blocks_;  // those behind the last row are reserved
+  std::vector<Tensor> blocks_;  // those after the last row are reserved
   std::vector<int64_t> positions_;
   int64_t reserved_rows_ = 0;
 };

@@ -5,7 +5,7 @@
 namespace lithe::nn {
 
 Tensor LowRank::added_to(Tensor y, const Tensor& x) const {
-  // The scale goes to the thin rows. No gradient needs y as it was.
+  // The scale is applied to the thin rows. No gradient needs the old y.
   const Tensor u = scale * a.product(x, std::nullopt);  // [rows, rank]
   return y.add_(b.product(u, std::nullopt));
 }

@@ -9,7 +9,7 @@
 
 namespace lithe::nn {
 
-/// What LoRA (arXiv 2106.09685) adds to a linear map: scale B A x, A and B as thin as the rank.
+/// What LoRA (arXiv 2106.09685) adds to a linear map: scale B A x, with thin matrices A and B.
 struct LowRank {
   Weight a;  ///< [rank, in]
   Weight b;  ///< [out, rank]

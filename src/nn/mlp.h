@@ -7,7 +7,7 @@
 
 namespace lithe::nn {
 
-/// The feed-forward network: down(act(gate x) * up x) where there is a gate (LLaMA), else down(act(up x)) (CLIP,
+/// The feed-forward network: down(act(gate x) * up x) if it has a gate (LLaMA), else down(act(up x)) (CLIP,
 /// projectors).
 struct Mlp {
   std::optional<Linear> gate;

@@ -22,7 +22,7 @@ Tensor Weight::rows(const Tensor& ids) const {
 }
 
 Weight Weight::first_rows(int64_t count) const {
-  // Detached, so that the rows of a weight that learns are what an optimiser holds, and not something made of it.
+  // Detached, so that the rows of a trainable weight are a leaf of autograd, which an optimiser can change.
   return stored_.detach().narrow(0, 0, count).set_requires_grad(stored_.requires_grad());
 }
 

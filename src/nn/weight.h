@@ -11,12 +11,12 @@ namespace lithe::nn {
 using at::Tensor;
 
 /// The weight of a product, or a table of embeddings: a matrix [out, in]. It alone knows how its numbers are stored:
-/// as float32, bfloat16 or float16. A copy shares the memory, and a weight that does not learn is never written.
+/// as float32, bfloat16 or float16. A copy shares the memory, and a frozen weight is never written.
 class Weight {
  public:
-  Weight() = default;  ///< Not there yet: a model's shape is made before its weights are read.
-  /// [out, ..]: a convolution whose stride is its size is a matrix too. The weight learns if the tensor asks for a
-  /// gradient. Implicit, so that a Linear is written as {tensor, bias}.
+  Weight() = default;  ///< Still without numbers: a model's shape is made before its weights are read.
+  /// [out, ..]: a convolution whose stride is its size is a matrix too. The weight is trainable if the tensor requires
+  /// a gradient, else frozen. Implicit, so that a Linear is written as {tensor, bias}.
   Weight(const Tensor& stored);
 
   bool defined() const { return stored_.defined(); }
@@ -24,26 +24,26 @@ class Weight {
   int64_t in() const { return stored_.size(1); }
   int64_t count() const { return stored_.numel(); }  ///< Numbers.
   int64_t bytes() const { return static_cast<int64_t>(stored_.nbytes()); }
-  at::ScalarType type() const { return stored_.scalar_type(); }  ///< That a changed weight is rounded to.
+  at::ScalarType type() const { return stored_.scalar_type(); }  ///< A changed weight is rounded to it.
   at::Device device() const { return stored_.device(); }
   const void* address() const { return stored_.const_data_ptr(); }
 
-  /// x w^T + bias.  x: [rows, in], bias: [out] -> [rows, out]. Differentiable; if the weight does not learn, no copy of
-  /// it is kept for the backward pass.
+  /// x w^T + bias.  x: [rows, in], bias: [out] -> [rows, out]. Differentiable; no copy of a frozen weight is kept for
+  /// the backward pass.
   Tensor product(const Tensor& x, const std::optional<Tensor>& bias) const;
-  /// y w, the gradient of a product for x.  y: [rows, out] -> [rows, in]. Not differentiable.
+  /// y w, the gradient of a product with respect to x.  y: [rows, out] -> [rows, in]. Not differentiable.
   Tensor transposed_product(const Tensor& y) const;
   /// Embeddings.  ids: [n] int64, on any device -> [n, in] float32
   Tensor rows(const Tensor& ids) const;
 
-  /// A view of the first `count` rows. It learns if this weight does.
+  /// A view of the first `count` rows. It is trainable if this weight is.
   Weight first_rows(int64_t count) const;
   /// The numbers in a type that holds them; not a copy if they are stored in it.  -> [out, in]
   Tensor widened(at::ScalarType type) const { return stored_.to(type); }
   /// The least and the greatest number; NaN if any number is.
   std::pair<double, double> extremes() const;
 
-  /// What an optimiser changes, [out, in]; absent if the weight does not learn.
+  /// What an optimiser changes, [out, in]; absent if the weight is frozen.
   std::optional<Tensor> learning() const;
 
  private:

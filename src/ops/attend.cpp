@@ -19,7 +19,7 @@
 namespace lithe::ops {
 namespace {
 
-/// Queries that share one mask where plain causal attention does not fit: the mask is at most this many rows high.
+/// If plain causal attention does not apply, at most this many queries share one mask.
 constexpr int64_t kMaskRows = 256;
 
 /// Grouped-query attention without repeating keys: kv heads become the batch, the heads of a group share them by stride
@@ -49,8 +49,8 @@ bool is_square_causal(const std::vector<Visible>& visible, int64_t length) {
   return true;
 }
 
-/// Additive mask over keys [first, last) for some queries: 0 where visible, -inf elsewhere; a blind query gets a row of
-/// zeros.
+/// Additive mask over keys [first, last) for some queries: 0 for visible keys, -inf for the others; a blind query gets
+/// a row of zeros.
 Tensor block_mask(std::span<const Visible> visible, int64_t first, int64_t last, const Tensor& like) {
   Tensor mask = at::full({static_cast<int64_t>(visible.size()), last - first}, -std::numeric_limits<float>::infinity(),
                          at::kFloat);

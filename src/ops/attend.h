@@ -36,7 +36,7 @@ std::vector<Visible> visible_keys(std::span<const int64_t> queries, const KeyVal
 Tensor attend_packed(const PackedQueries& queries, const std::vector<KeyValueView>& views,
                      const AttendOptions& options);
 
-/// What one query gives to each key, averaged over heads; nothing else of the attention matrix is formed.
+/// The attention weights of one query, averaged over heads; the rest of the attention matrix is not computed.
 /// query: [heads, head_dim], keys: [length, kv_heads, head_dim] -> [length] float32, sums to 1.
 Tensor attention_of_row(const Tensor& query, const Tensor& keys, double scale);
 

@@ -15,7 +15,7 @@ namespace lithe::ops {
 namespace {
 
 constexpr size_t kStretchBlocks = kStretchRows / kBlockRows;
-/// Multiplications that a thread should at least get.
+/// Least multiplications per thread.
 constexpr int64_t kGrain = 1 << 16;
 
 /// A block, and which of the sequence's keys it holds.
@@ -83,7 +83,7 @@ class Run {
         width_(queries.rows.size(2)),
         scale_(static_cast<float>(options.scale)),
         out_(out) {
-    blocks_.reserve(views.size());  // as tasks point to them
+    blocks_.reserve(views.size());  // because tasks point to them
     for (size_t i = 0; i < views.size(); ++i) {
       const int64_t begin = queries.offsets[i], count = queries.offsets[i + 1] - begin;
       const std::vector<Visible> seen = visible_keys(
@@ -108,7 +108,7 @@ class Run {
   }
 
  private:
-  /// What a thread works in.
+  /// Scratch memory of one thread.
   struct Scratch {
     Scratch(int64_t rows, int64_t width)
         : queries(static_cast<size_t>(rows * width)),
@@ -121,7 +121,7 @@ class Run {
     std::vector<Visible> visible;
   };
 
-  /// The blocks of which the queries see something: [first, last).
+  /// The blocks with keys that the queries see: [first, last).
   std::pair<size_t, size_t> seen_blocks(const std::vector<PlacedBlock>& blocks, int64_t first_query,
                                         int64_t queries) const {
     Visible all{std::numeric_limits<int64_t>::max(), 0};
@@ -170,8 +170,8 @@ class Run {
     }
   }
 
-  /// Head after head, so that its keys stay near. Under a causal mask late tiles see more keys than early ones: they
-  /// alternate, so that threads get as much work as each other.
+  /// Head after head, so that a head's keys stay in the caches. Under a causal mask late tiles see more keys than early
+  /// ones: they alternate, so that all threads get equal work.
   void add_pieces(size_t first_task) {
     const size_t count = tasks_.size() - first_task;
     for (int64_t head = 0; head < kv_heads_; ++head) {
@@ -195,7 +195,7 @@ class Run {
     const int64_t rows = task.queries * group_;
     const Sums sums = task.partial < 0 ? sums_at(scratch.sums.data(), rows) : partial_of(task, piece.kv_head);
     std::fill_n(sums.peak, rows, -std::numeric_limits<float>::infinity());
-    std::fill_n(sums.sum, rows * (width_ + 1), 0.0f);  // and out
+    std::fill_n(sums.sum, rows * (width_ + 1), 0.0f);  // `out` too, which follows
     for (int64_t row = 0; row < rows; ++row) {
       const int64_t query = task.first_query + row / group_, head = piece.kv_head * group_ + row % group_;
       const float* from = queries_ + (query * heads_ + head) * width_;

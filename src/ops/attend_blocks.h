@@ -8,13 +8,13 @@
 
 namespace lithe::ops {
 
-/// Query rows of one kv head that go through the keys together, about.
+/// About how many query rows of one kv head go through the keys together.
 constexpr int64_t kTileRows = 48;
 /// Keys that one piece of work covers if a sequence has queries for one tile only. Each stretch then keeps its own sums
 /// until they are merged.
 constexpr int64_t kStretchRows = 512;
 
-/// attend_packed by kernels of our own that read keys and values in their blocks: float32 rows on the CPU, without
+/// attend_packed by our own kernels, which read keys and values in their blocks: float32 rows on the CPU, without
 /// gradients. One parallel loop runs over all sequences, heads and stretches of keys. How the work of a sequence is cut
 /// depends on this sequence alone, so neither the number of threads nor the rest of the batch changes its bits.
 /// -> [rows, heads, head_dim]

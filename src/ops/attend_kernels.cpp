@@ -9,9 +9,10 @@ namespace lithe::ops {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-/// Query rows that share each load of keys and values: with the vectors below, what the registers hold.
+/// Query rows that share each load of keys and values: as many as the registers hold, with the vectors below.
 constexpr int kMostRows = 6;
-/// Few rows wait for memory, which is asked for ahead, as the processor's own prefetching ends at every page.
+/// With few rows, memory is the limit, so keys and values are prefetched: the processor's own prefetching ends at every
+/// page.
 constexpr int kFewRows = 2;
 constexpr int64_t kAheadBytes = 2048;
 

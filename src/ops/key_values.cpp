@@ -15,7 +15,8 @@ namespace {
 
 enum Part : int64_t { kKeys, kValues };
 
-/// One part of a block, its rows where the products put them.  -> [kBlockRows, kv_heads, head_dim]
+/// The keys or the values of a block, with their axes in the order in which the products give them.  -> [kBlockRows,
+/// kv_heads, head_dim]
 Tensor rows_of(const Tensor& block, Part part) {
   const int64_t heads = block.size(0), width = block.size(2) / kBlockRows;
   const Tensor half = block.select(1, part);  // [kv_heads, kBlockRows * head_dim]

@@ -22,7 +22,7 @@ struct BlockedRows {
   int64_t rows() const { return static_cast<int64_t>(positions.size()); }
 };
 
-/// Rows of the pass at hand, as the products give them.
+/// Rows of the current pass, as the products give them.
 struct FreshRows {
   Tensor keys, values;                 ///< [rows, kv_heads, head_dim]
   std::span<const int64_t> positions;  ///< [rows], original positions

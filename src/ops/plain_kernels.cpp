@@ -29,7 +29,7 @@ LITHE_VECTORISED float exp_vectorised(float x) {
   return p * scale.value;
 }
 
-/// The sum of squares by stretches, so that rounding does not grow with the width where no vectors split the sum.
+/// The sum of squares in stretches, so that rounding does not grow with the width if no vectors split the sum.
 LITHE_VECTORISED double sum_of_squares(const float* x, int64_t width) {
   constexpr int64_t kStretch = 256;
   double total = 0;

@@ -26,15 +26,15 @@ std::optional<Product> asked_for() {
   return Product::row_gemm;
 }
 
-/// What every product is; `library` stands for none in particular.
+/// The kind of every product, if LITHE_PRODUCT or a test asks for one; `library`: the fastest.
 std::atomic<Product>& forced() {
   static std::atomic<Product> product{asked_for().value_or(Product::library)};
   return product;
 }
 
-/// The limits are measured (docs/performance.md): row_gemm is made for weights too large for the caches; a general
-/// product has the better kernel once its rearranging of the weights is paid for. Tiles are best for bfloat16, and for
-/// float16, whose weights have two terms there, with many rows.
+/// The limits are measured (docs/performance.md): row_gemm is made for weights too large for the caches. With enough
+/// rows a general product is faster, although it rearranges the weights. Tiles are best for bfloat16, and with many
+/// rows also for float16, whose weights take two terms.
 Product fastest(int64_t rows, WeightKind kind, int64_t weights) {
   constexpr int64_t kLargeWeights = int64_t{4} << 20, kMostRows = 160, kMostRowsWidened = 256;
   constexpr int64_t kLeastTiled = int64_t{1} << 20, kLeastRowsTwoTerms = 128;

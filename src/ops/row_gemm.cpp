@@ -13,17 +13,17 @@
 namespace lithe::ops {
 namespace {
 
-/// Depth of a block: a panel of x (32 columns) is then 128 KB, a block of weights 224 KB, both at home in the
+/// Depth of a block: a panel of x (32 columns) is then 128 KB, a block of weights 224 KB, which both fit into the
 /// second-level cache.
 constexpr int64_t kDepth = 1024;
-/// Register blocks of weight rows that share a panel of x while it is near.
+/// Register blocks of weight rows that share a panel of x while it is in the caches.
 constexpr int64_t kBlocksAtOnce = 4;
 
 constexpr int64_t whole_chunks(int64_t columns) {
   return (columns + kChunk - 1) / kChunk * kChunk;
 }
 
-/// x as the kernel wants it: block by block of depth, panel by panel, k by k, the panel's rows side by side. Missing
+/// x in the kernel's order: block by block of depth, panel by panel, k by k, the panel's rows side by side. Missing
 /// rows, and what is missing of the last chunk, are 0.
 class PackedRows {
  public:
@@ -56,7 +56,7 @@ class PackedRows {
     }
   }
 
-  /// A chunk at a time, so that what is written stays near until it is whole.
+  /// A chunk at a time, so that it stays in the caches until it is complete.
   void pack_block(const float* x, int64_t depth, int64_t columns, float* out) const {
     for (int64_t k = 0; k < depth; k += kChunk, out += kChunk * panel_) {
       const int64_t count = std::min(kChunk, depth - k);
@@ -119,7 +119,7 @@ class Stripe {
       copy_block(weight_, first_out + o, std::min(kernel_.max_outs, outs - o), first_k, depth,
                  block_.data() + o * whole);
     }
-    Ahead next = behind(first_out, outs, first_k);
+    Ahead next = block_after(first_out, outs, first_k);
     const int64_t calls = x_.panels() * ((outs + kernel_.max_outs - 1) / kernel_.max_outs);
     const int64_t rows_a_call = (next.rows + calls - 1) / calls;
     next.lines = lines_a_chunk(rows_a_call * next.row_bytes, whole / kChunk);
@@ -132,8 +132,8 @@ class Stripe {
     }
   }
 
-  /// The weights that are copied after a block.
-  Ahead behind(int64_t first_out, int64_t outs, int64_t first_k) const {
+  /// The weights that are copied after this block.
+  Ahead block_after(int64_t first_out, int64_t outs, int64_t first_k) const {
     first_k += kDepth;
     if (first_k >= weight_.width) {
       first_k = 0;
@@ -146,7 +146,8 @@ class Stripe {
             weight_.width * bytes};
   }
 
-  /// Lines to ask for with every chunk, so that a call gets through its bytes; a power of two, as rows are cut into.
+  /// Cache lines to prefetch with every chunk, so that one call covers its bytes; a power of two, because rows are cut
+  /// into such parts.
   static int64_t lines_a_chunk(int64_t bytes, int64_t chunks) {
     constexpr int64_t kLineBytes = 64, kMost = 32;
     int64_t lines = 1;

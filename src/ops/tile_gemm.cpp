@@ -15,9 +15,9 @@
 namespace lithe::ops {
 namespace {
 
-/// Tiles deep: a panel of x is then 64 KB, a pair of out tiles 32 KB (a term): the nearer caches hold both.
+/// Tiles deep: a panel of x is then 64 KB, a pair of out tiles 32 KB (a term): the first two caches hold both.
 constexpr int64_t kSteps = 16, kDepth = kSteps * kTileDepth;
-/// Out tiles that share a panel of x while it is near.
+/// Out tiles that share a panel of x while it is in the caches.
 constexpr int64_t kOutTiles = 16;
 constexpr int64_t kPanelRows = kMostTiles * kTileSide;
 
@@ -41,7 +41,7 @@ inline uint16_t rounded(float value) {
   return value == value ? static_cast<uint16_t>((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16) : kNotANumber;
 }
 
-/// first + second = value, but for what is under 2^-16 of it. An infinity has no second.
+/// first + second = value, with an error under 2^-16 of it. The second term of an infinity is 0.
 LITHE_VECTORISED void split_loop(const float* values, int64_t count, uint16_t* first, uint16_t* second) {
   for (int64_t i = 0; i < count; ++i) {
     first[i] = rounded(values[i]);
@@ -180,7 +180,7 @@ class TileStripe {
     }
   }
 
-  /// Sums are out by row, y is row by out.
+  /// Sums are [outs, rows], y is [rows, outs].
   void write(int64_t first_out, int64_t outs) {
     for (int64_t row = 0; row < rows_; ++row) {
       const float* in = sums() + row / kTileSide * kTileSums + row % kTileSide;

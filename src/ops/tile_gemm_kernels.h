@@ -15,7 +15,7 @@ constexpr int64_t kMostTiles = 2;
 /// Operands of one call: `steps` tiles deep.
 struct TileBlock {
   const uint16_t* weights = nullptr;  ///< Of out tile o, term t, step s: at ((o * terms + t) * steps + s) tiles.
-  int64_t weight_terms = 1;           ///< 1, or 2 where a weight is the sum of two bfloat16.
+  int64_t weight_terms = 1;           ///< 1, or 2 if a weight is the sum of two bfloat16.
   const uint16_t* x = nullptr;        ///< Of step s, term t (always two), row tile r: at ((s * 2 + t) * 2 + r) tiles.
   int64_t steps = 0;
   float* sums = nullptr;    ///< Of out tile o, row tile r: at o * sums_stride + r * kTileSums.

@@ -30,7 +30,7 @@ float widen_float16(uint16_t bits) {
   return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
 }
 
-/// Weight i of those at an address.
+/// Weight number i at an address.
 template <WeightKind kind>
 float weight_at(const void* weights, int64_t i) {
   if constexpr (kind == WeightKind::float32) {
@@ -123,7 +123,7 @@ LITHE_AVX512 void widen_avx512(const void* weights, int64_t count, float* out) {
   widen_plain<kind>(skip<kind>(weights, i), count - i, out + i);
 }
 
-/// As dot_avx2. Memory is asked for ahead, as the processor's own prefetching ends at every page.
+/// As dot_avx2. Memory is prefetched, because the processor's own prefetching ends at every page.
 template <WeightKind kind, int kRows, int kOuts>
 LITHE_AVX512 void dot_avx512(const void* weights, const float* x, int64_t width, float* out, int64_t stride) {
   constexpr int64_t kAheadBytes = 1024;
@@ -179,7 +179,7 @@ Dots dots_of(VectorSet set) {
   return set >= VectorSet::avx512 ? Dots{8, kOne512.data(), kTwo512.data()} : Dots{4, kOne2.data(), kTwo2.data()};
 }
 
-/// Two weight rows at a time, all rows of x before the next two, while the weights are near.
+/// Two weight rows at a time, all rows of x before the next two, while the weights are in the caches.
 template <WeightKind kind>
 void dot_fast(const WeightView& weight, int64_t first, int64_t last, const float* x, int64_t rows, float* y,
               const Dots& dots) {

@@ -21,7 +21,7 @@ struct Alive {
   int64_t vision = 0;
 };
 
-/// What it takes to pass: rows that a rule did not keep, and rows that no rule governs.
+/// Which rows pass besides the kept ones: rows that a rule did not keep, and rows that no rule governs.
 struct Gateway {
   bool (*lets_others)(const Rule&);
   bool (*lets_ungoverned)(RowKind);
@@ -30,7 +30,7 @@ constexpr Gateway kIntoCache = {[](const Rule& rule) { return rule.others.cache;
                                 [](RowKind kind) { return ungoverned(kind).cache; }};
 constexpr Gateway kToNextLayer = {[](const Rule& rule) { return rule.others_return; }, [](RowKind) { return true; }};
 
-/// The rows that pass a layer: those that its rules keep, and of the others those that the gateway lets.
+/// How many rows pass a layer: those that its rules keep, and the others that the gateway lets through.
 int64_t passing(const LayerPlan& layer, const Counts& rows, const Gateway& gateway) {
   int64_t sum = 0;
   for (const Rule& rule : layer.rules) {

@@ -16,7 +16,7 @@ struct BlockShape {
   double hidden = 0;
   double query_width = 0;      ///< heads * head_dim
   double key_value_width = 0;  ///< kv_heads * head_dim, of keys and of values
-  double feed_forward = 0;     ///< inner width times number of products: 3 where gated, 2 in a tower
+  double feed_forward = 0;     ///< inner width times number of products: 3 if gated, 2 in a tower
 };
 
 BlockShape decoder_block(const ModelFacts& model) {
@@ -134,7 +134,7 @@ void add_adapter(const AdapterFacts& adapter, const CostTable& table, const Mode
   if (layers.empty()) return;  // no picture
   const BlockShape block = in_tower ? tower_block(*model.tower) : decoder_block(model);
   const LayerCost& layer = layers.at(static_cast<std::size_t>(adapter.site.layer));
-  if (adapter.in_place == layer.self_attention) return;  // the plan picked what it stands for, or took that out
+  if (adapter.in_place == layer.self_attention) return;  // a PIA runs if its attention is off, others if it is on
   const RowCount& rows = layer.rows;
   const double times = in_tower ? double(table.prompt.tiles) : 1.0;
   if (adapter.in_place) {

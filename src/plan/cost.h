@@ -15,7 +15,7 @@ namespace lithe::plan {
 constexpr int64_t kMaxRows = int64_t{1} << 20;
 
 /// A prompt by its rows, in this order: text_before, vision (low resolution), vision (high resolution), the rest of the
-/// text. Where the text stands changes the count only where queries and keys of a layer differ.
+/// text. The place of the text changes the count only if queries and keys of a layer differ.
 struct PromptShape {
   int64_t vision_tokens = 0;    ///< Every vision row, high_res_tokens among them.
   int64_t high_res_tokens = 0;  ///< Rows of LLaVA-NeXT's tiles.
@@ -24,8 +24,9 @@ struct PromptShape {
   int64_t tiles = 1;        ///< Squares that the vision tower encodes; 0 without a picture.
 };
 
-/// The prompt of one picture, or of several where a picture is one tile: tiles = vision tokens / patches, rounded up,
-/// at most max_tiles where a picture has several; what the first tile does not hold is then high resolution.
+/// The prompt of one picture, or of several if each picture is one tile: tiles = vision tokens / patches, rounded up.
+/// If a picture has several tiles, there are at most max_tiles, and all tokens after the first tile are high
+/// resolution.
 PromptShape prompt_of(const ModelFacts& model, int64_t vision_tokens, int64_t text_tokens);
 
 struct CostOptions {
@@ -37,7 +38,7 @@ struct CostOptions {
 struct RowCount {
   int64_t alive = 0;  ///< Rows that enter the layer.
   int64_t run = 0;    ///< Rows that run anything.
-  int64_t query = 0;  ///< 0 where the attention is off, as for key_value, cache and pairs.
+  int64_t query = 0;  ///< 0 if the attention is off, as are key_value, cache and pairs.
   int64_t key_value = 0;
   int64_t cache = 0;
   int64_t feed_forward = 0;
@@ -73,13 +74,13 @@ struct CostTotal {
   int64_t vision_kv_rows = 0;  ///< Of these, vision rows.
 };
 
-/// Operations of the adapters, which no total holds: they belong to the weights, not to the plan. `beside` are those of
-/// what they stand before, in the same layers.
+/// Operations of the adapters. They are in no total, because they belong to the weights, not to the plan. `.._beside`:
+/// the operations of what an adapter runs before, in the same layers.
 struct AdapterCost {
   double in_place = 0;         ///< PIAs.
-  double in_place_beside = 0;  ///< ... the feed-forward networks behind them.
+  double in_place_beside = 0;  ///< ... the feed-forward networks after them.
   double before = 0;           ///< RepAdapters.
-  double before_beside = 0;    ///< ... the projections of the attentions behind them.
+  double before_beside = 0;    ///< ... the projections of the attentions after them.
   double low_rank = 0;         ///< LoRA.
   double low_rank_beside = 0;  ///< ... the whole model.
 };

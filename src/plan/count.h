@@ -10,8 +10,8 @@
 namespace lithe::plan {
 
 /// Walks the rows of one sequence through the layers of a stream, one flag per row. Which rows a selector would choose
-/// is not known here; those it chooses are taken evenly spread (spread_rows), which changes the number of products only
-/// where queries and keys of a layer differ.
+/// is not known here; the count assumes evenly spread rows (spread_rows), which changes the number of products only if
+/// queries and keys of a layer differ.
 class RowWalk {
  public:
   /// The rows of a prompt, in the order that PromptShape states. causal: a row sees the keys up to its own.
@@ -19,7 +19,7 @@ class RowWalk {
   /// `rows` vision rows, each of which sees every key.
   static RowWalk of_tile(int64_t rows);
 
-  /// Counts the next layer and lets the rows go that do not return. `entry` may be null: dense.
+  /// Counts the next layer and drops the rows that do not return. `entry` may be null: dense.
   RowCount next(const LayerPlan* entry);
 
  private:

@@ -37,7 +37,7 @@ struct SiteName {
   auto operator<=>(const SiteName&) const = default;
 };
 
-/// An attention without weights (skipped and folded, or never trained): a plan must have it off.
+/// An attention without weights (skipped and folded, or never trained): a plan must turn it off.
 struct FixedSite {
   SiteName site;
   std::string attention = "self";  ///< `self` or `cross`.
@@ -48,12 +48,12 @@ struct FixedSite {
 struct AdapterFacts {
   SiteName site;
   bool in_place =
-      false;  ///< It stands for an attention (PIA), before the feed-forward network; else before q, k and v.
+      false;  ///< A PIA: it replaces an attention and runs before the feed-forward network. False: before q, k and v.
   int64_t rank = 0;
-  int64_t groups = 2;  ///< Blocks of its way back up.
+  int64_t groups = 2;  ///< Blocks of its up-projection.
 };
 
-/// LoRA beside products that is not folded into them, as far as its cost goes.
+/// LoRA that is not folded into its products, as far as its cost goes.
 struct LowRankFacts {
   /// Which rows go through it.
   enum class Rows {
@@ -121,7 +121,7 @@ struct ModelFacts {
   std::vector<AdapterFacts> adapters;        ///< Of decoder and tower.
   std::vector<LowRankFacts> low_rank;        ///< LoRA anywhere.
   std::optional<ParameterCount> parameters;  ///< As the weights have them; absent for a shape without weights.
-  /// Whoever has a catalogue of selectors (routing) puts it here.
+  /// The catalogue of selectors; routing, which owns it, sets this.
   std::vector<SelectorFacts> selectors{
       {"router"}, {"random"}, {"uniform"}, {"attention", Scope::prompt}, {"similarity"}};
 

@@ -31,8 +31,8 @@ uint64_t read_seed(const JsonView& view);
 /// "keep_share" and "keep_count" into `rule`, as far as they are there.
 void read_keep(const JsonView& view, Rule& rule);
 
-/// Layers from "layers" ([3, 5] or "all") or "from" (that layer to the last); `fallback_from` when both are absent: -1
-/// means that one must be there.
+/// Layers from "layers" ([3, 5] or "all") or "from" (that layer to the last); `fallback_from` when both are absent; -1
+/// if one of the two is required.
 std::vector<int64_t> read_layers(const JsonView& view, int64_t layers, int64_t fallback_from);
 
 }  // namespace lithe::plan

@@ -71,7 +71,7 @@ Rule read_rule(const Json& json, const std::string& source) {
   rule.gate = read_gate(view, std::nullopt);
   rule.others = read_others(view);
   rule.others_return = view.boolean("others_return", true);
-  // Where all rows or none are kept there is nothing to choose.
+  // If all rows or none are kept, there is nothing to choose.
   const bool no_choice = rule.keep_count == 0 || rule.keep_share == 0.0 || rule.keep_share == 1.0;
   require(view.has("by") || no_choice, Fault::bad_file, source,
           ": the key 'by' is missing; it says how tokens are chosen");

@@ -7,8 +7,8 @@
 #include "plan/facts.h"
 #include "plan/plan.h"
 
-/// From JSON to a plan and back. What is no plan at all (unknown keys, wrong types, too many entries) is
-/// Fault::bad_file; what no model could run, or not this one, is Fault::bad_request (validate.h).
+/// From JSON to a plan and back. Text that is not a plan (unknown keys, wrong types, too many entries) is
+/// Fault::bad_file; a plan that this model, or any model, cannot run is Fault::bad_request (validate.h).
 namespace lithe::plan {
 
 /// Reads a plan: the expanded form {"format": "lithe-plan/1", "layers": [..]}, a shorthand {"method": "p-mod", ..},

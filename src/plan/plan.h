@@ -45,7 +45,7 @@ struct Rule {
   uint64_t seed = 0;          ///< Of the selector `random`.
   std::optional<Gate> gate;   ///< Absent: rows are not reweighted.
   Switches others{false, false, false, false};
-  bool others_return = true;  ///< false: rows that were not chosen are gone for the layers after.
+  bool others_return = true;  ///< false: rows that were not chosen are dropped for all later layers.
   bool operator==(const Rule&) const = default;
 };
 

@@ -27,7 +27,7 @@ struct Turns {
 ///   moves k and the choice, from the group's first row on. (Decoded rows are never governed, prompt rows are.) If all
 ///   of the group is in the rows that stay, nothing changes, whether its rows return or are gone for good: later layers
 ///   then hold fewer rows, as they would in a fresh run.
-/// - A selector that looks at the prompt (`attention`: at its last row) chooses anew, from the group's first row on.
+/// - A selector that looks at the prompt (`attention`: at its last row) chooses again, from the group's first row on.
 /// - A rule that treats all rows of its group alike (keep 0, or a gate alone) only separates decoded rows from prompt
 ///   rows.
 /// - Rows with a key that is not cached are seen by the prompt they came with and by no later one: they run again.

@@ -6,7 +6,7 @@
 
 #include "plan/plan.h"
 
-/// What a rule means for rows. Whoever runs, counts, bounds or reuses rows asks here.
+/// What a rule means for rows. All code that runs, counts, bounds or reuses rows uses these functions.
 namespace lithe::plan {
 
 /// What a row holds.
@@ -17,16 +17,17 @@ constexpr std::array<RowKind, 4> kRowKinds = {RowKind::text, RowKind::vision, Ro
 /// Whether a group holds rows of this kind. `all` means every real row: padding is only in `padding`.
 bool belongs(RowKind kind, Group group);
 
-/// The rule that governs the prompt rows of this kind in a layer: the first whose group holds them. Null: none does.
+/// The rule that governs the prompt rows of this kind in a layer: the first whose group holds them; null if no group
+/// does.
 const Rule* governing_rule(const LayerPlan& layer, RowKind kind);
 
-/// What a row computes that no rule governs: everything. Padding offers no key and is not cached.
+/// What a row computes if no rule governs it: everything. Padding offers no key and is not cached.
 Switches ungoverned(RowKind kind);
 
 /// k = trunc(float32(n) * float32(share)), both and the product in float32 as in the published code; clamped to [0, n].
 int64_t kept_rows(const Rule& rule, int64_t rows_in_group);
 
-/// Every row that the rule governs is kept, however many there are; or none is.
+/// Whether the rule keeps every row that it governs, however many there are; whether it keeps no row.
 bool keeps_all(const Rule& rule);
 bool keeps_none(const Rule& rule);
 

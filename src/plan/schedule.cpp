@@ -18,7 +18,8 @@ bool all_digits(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
-/// Digits, with a decimal point and digits after it where there is a point; a point is asked for with `need_point`.
+/// A number in digits, with or without a decimal point; `need_point` requires the point, which needs digits on both
+/// sides.
 std::optional<double> plain_number(std::string_view text, bool need_point) {
   const std::size_t point = text.find('.');
   const bool shaped = point == std::string_view::npos

@@ -45,7 +45,7 @@ bool is_public_pmod(const JsonView& config);
 
 /// The plan in the `mod_*` keys of a public p-MoD config.json: num_hidden_layers, mod_target_layers, mod_router_factor,
 /// mod_weight_norm, mod_target_token_type (vision_all, vision_hr, all). The divisor is 31. `mod_target_layer_indices`
-/// must agree where it is present. Throws Error{bad_file}; validate() the result against the model.
+/// must agree if it is present. Throws Error{bad_file}; validate() the result against the model.
 Plan from_public_pmod_config(const JsonView& config);
 
 }  // namespace lithe::plan

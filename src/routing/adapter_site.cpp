@@ -41,8 +41,9 @@ nn::LayerState* state_of(SiteContext& context, size_t sequence) {
   return states.empty() ? nullptr : &states[static_cast<size_t>(context.layer)];
 }
 
-/// What `compute` makes of the mean row of each sequence. Prompts compute it and freeze it; decoded rows take what the
-/// prompt froze.  x: [rows, hidden] -> [sequences, width].  `left_out` rows at a sequence's start are not in the mean.
+/// What `compute` returns for the mean row of each sequence. Prompts compute it and freeze it; decoded rows take what
+/// the prompt froze.  x: [rows, hidden] -> [sequences, width].  `left_out` rows at a sequence's start are not in the
+/// mean.
 template <class Compute>
 Tensor frozen(const Tensor& x, const Stretch& sequences, SiteContext& context, Slot slot, int64_t left_out,
               const Compute& compute) {

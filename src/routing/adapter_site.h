@@ -15,16 +15,16 @@ struct Stretch {
 Tensor apply_rep_adapter(const nn::RepAdapter& adapter, const Tensor& x, const Stretch& sequences, SiteContext& context,
                          Site::Kind kind);
 
-/// What stands in the place of an attention. The token mean and the gate are taken over the rows of the prompt that the
-/// layer runs and frozen in the layer's state; decoded rows use what was frozen.  x: [rows, hidden] -> same
+/// The PIA in place of an attention. The token mean and the gate are taken over the rows of the prompt that the layer
+/// runs and frozen in the layer's state; decoded rows use what was frozen.  x: [rows, hidden] -> same
 Tensor apply_pia(const nn::Pia& pia, const Tensor& x, const Stretch& sequences, SiteContext& context);
 
-/// Freezes what an adapter takes of prompts if no row of this pass goes through it: decoded rows may.
+/// If no row of this pass goes through the adapter: freezes what it takes of prompts, as decoded rows may need it.
 void freeze_idle(const nn::RepAdapter& adapter, const Tensor& x, const Stretch& sequences, SiteContext& context,
                  Site::Kind kind);
 void freeze_idle(const nn::Pia& pia, const Tensor& x, const Stretch& sequences, SiteContext& context);
 
-/// METER's: the mean runs over the other stream's rows (cross) or its own (self); no residual of its own.
+/// METER's PIA: the mean is taken over the other stream's rows (cross) or its own (self); without its own residual.
 /// x: [rows, hidden], cut into sequences by `offsets` -> same
 Tensor pia_branch(const nn::Pia& pia, const Tensor& x, const std::vector<int64_t>& offsets, const OtherStream& read);
 

@@ -76,27 +76,27 @@ ops::KeyValueView view_of(const Offered& offered, SiteContext& context, size_t s
   return {state.rows(state.length()), {}};
 }
 
-/// One query row and where it stands.
-struct Asking {
+/// One query row and its position.
+struct QueryRow {
   Tensor query;  // [heads, head_dim]
   int64_t position = 0;
 };
 
-/// Spreads what one query row gave to each key that it sees over the sequence's `positions` positions; the others got
-/// nothing.
-Tensor scores_of(const nn::Attention& attention, const Asking& asking, const ops::KeyValueView& view,
+/// The attention weights of one query row, by position in the sequence of `positions` positions; 0 for keys that it
+/// does not see.
+Tensor scores_of(const nn::Attention& attention, const QueryRow& query_row, const ops::KeyValueView& view,
                  int64_t positions) {
-  const int64_t begin = attention.window ? view.rows_up_to(asking.position - *attention.window) : 0;
-  const int64_t end = attention.causal ? view.rows_up_to(asking.position) : view.rows();
-  const Tensor query = asking.query.detach();
+  const int64_t begin = attention.window ? view.rows_up_to(query_row.position - *attention.window) : 0;
+  const int64_t end = attention.causal ? view.rows_up_to(query_row.position) : view.rows();
+  const Tensor query = query_row.query.detach();
   const Tensor nothing = at::zeros({positions}, query.options().dtype(at::kFloat));
   if (begin >= end) return nothing;
   const Tensor keys = ops::all_keys(view, query).detach().narrow(0, begin, end - begin);
-  const Tensor given = ops::attention_of_row(query, keys, attention.scale());
+  const Tensor weights = ops::attention_of_row(query, keys, attention.scale());
   std::vector<int64_t> seen;
   for (int64_t row = begin; row < end; ++row) seen.push_back(view.position(row));
-  const Tensor index = at::tensor(at::ArrayRef<int64_t>(seen), at::kLong).to(given.device());
-  return at::index_copy(nothing, 0, index, given);
+  const Tensor index = at::tensor(at::ArrayRef<int64_t>(seen), at::kLong).to(weights.device());
+  return at::index_copy(nothing, 0, index, weights);
 }
 
 /// The rows of the other stream that offer keys.
@@ -130,8 +130,8 @@ Tensor self_attention(const nn::Attention& attention, const Tensor& x, SiteConte
         context.scores && !context.sets.watched.empty() && context.sets.watched[i] && context.batch.sequences[i].prompt;
     if (!watched || rows.offsets[i + 1] == rows.offsets[i]) continue;
     const int64_t last = rows.offsets[i + 1] - 1;
-    const Asking asking{queries.select(0, last), positions[static_cast<size_t>(last)]};
-    (*context.scores)[i] = scores_of(attention, asking, views.back(),
+    const QueryRow query_row{queries.select(0, last), positions[static_cast<size_t>(last)]};
+    (*context.scores)[i] = scores_of(attention, query_row, views.back(),
                                      context.batch.order[static_cast<size_t>(context.batch.offsets[i + 1] - 1)] + 1);
   }
   return attention.merge(

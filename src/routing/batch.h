@@ -22,7 +22,7 @@ using plan::RowKind;
 /// One sequence of a packed batch.
 struct Sequence {
   const plan::Plan* plan = nullptr;  ///< Null: dense.
-  std::span<nn::LayerState> states;  ///< One per layer, or empty when nothing is remembered (training).
+  std::span<nn::LayerState> states;  ///< One per layer, or empty if nothing is cached (training).
   bool prompt = true;  ///< Rules choose among prompt rows only; decoded rows run everything that the plan leaves on.
 };
 
@@ -58,7 +58,7 @@ struct Batch {
   /// [rows] ascending within a sequence, counted over its whole prompt: masks, windows and caches go by this.
   std::vector<int64_t> order;
   std::vector<RowKind> kinds;  ///< [rows]
-  Places places;               ///< [axes][rows] rotary places, from whoever builds the prompt; empty: the order
+  Places places;               ///< [axes][rows] rotary places, from the code that builds the prompt; empty: the order
   /// [cuts][rows] other ways to cut the sequences: the part of its sequence that a row belongs to. A site may attend
   /// within the parts of one cut (Site::cut): window attention of a tower.
   std::vector<std::vector<int64_t>> cuts;
@@ -69,7 +69,7 @@ struct Batch {
   void add(const Sequence& sequence, std::span<const RowKind> row_kinds, int64_t first = 0, const Places& own = {});
   /// The rotary places of rows [begin, end): their order if none were given.
   Places places_of(int64_t begin, int64_t end) const;
-  /// Only these rows go on.
+  /// Keeps only these rows.
   void keep(const Rows& rows);
 };
 

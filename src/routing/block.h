@@ -25,7 +25,7 @@ struct StandIn {
 };
 
 /// One branch of a block and how it joins. Which attentions and stand-ins there are is up to the weights: if a layer
-/// lost its attention for good (EAS), it has one site less, and its feed-forward site has norm1 and the PIA (or,
+/// lost its attention permanently (EAS), it has one site less, and its feed-forward site has norm1 and the PIA (or,
 /// folded, norm1 alone).
 struct Site {
   enum class Kind { self, cross, feed_forward };

@@ -73,7 +73,7 @@ Tensor turned(const nn::Attention& attention, const Tensor& x, const Rows& rows,
 
 void check(const SiteContext& context, size_t cut) {
   require(cut < context.batch.cuts.size(), Fault::internal, "layer ", context.layer, " attends within cut ", cut,
-          " of a batch that has ", context.batch.cuts.size());
+          ", but the batch has ", context.batch.cuts.size(), " cuts");
   const std::vector<bool>& watched = context.sets.watched;
   require(std::find(watched.begin(), watched.end(), true) == watched.end(), Fault::bad_request, "layer ", context.layer,
           " attends within parts of its rows, so no rule can choose by its attention");

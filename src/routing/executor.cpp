@@ -38,7 +38,7 @@ Executor::Executor(Batch batch, std::string stream, int64_t layers)
 
 Tensor Executor::run(const Block& block, int64_t layer, Tensor x, const std::optional<OtherStream>& other) {
   require(x.size(0) == batch_.rows() && layer >= 0 && layer < layers_, Fault::internal, "Executor: layer ", layer,
-          " of ", layers_, ", ", x.size(0), " rows where ", batch_.rows(), " are alive");
+          " of ", layers_, ", ", x.size(0), " rows, but ", batch_.rows(), " are alive");
   RowSets sets = resolve(batch_, block, stream_, layer, x, scores_);
   sets.watched = watched_at(layer);
   const Tensor y = run_block(block, sets, x, {batch_, layer, other, &scores_});

@@ -16,8 +16,8 @@ namespace lithe::routing {
 /// layer to layer; those that stay keep their order and places.
 class Executor {
  public:
-  /// `stream` names the plan's stream ("decoder"). `layers`: how many blocks will run, to know where attention must be
-  /// watched.
+  /// `stream` names the plan's stream ("decoder"). `layers`: how many blocks will run, to know which layers must record
+  /// their attention scores.
   Executor(Batch batch, std::string stream, int64_t layers);
 
   /// x: [alive rows, hidden] -> [rows alive after, hidden].  `layer` counts up from call to call.

@@ -73,7 +73,7 @@ class Resolver {
   }
 
   RowSets finish() {
-    // No row runs what the block has no site for, whatever the plan leaves on.
+    // No row runs what the block has no site for, even if the plan leaves it on.
     const Site* self = block_.find(Site::Kind::self);
     uint8_t absent = 0;
     if (!self) absent |= kQuery;
@@ -99,10 +99,10 @@ class Resolver {
   }
 
  private:
-  /// A PIA is the branch, for good; it runs whether or not the plan has the attention on.
+  /// The branch is always a PIA; it runs whether or not the plan has the attention on.
   static bool has_pia(const Site& site) { return std::holds_alternative<nn::Pia>(site.branch); }
 
-  /// The attention of these rows is off. Their queries go to what stands in its place, if the site has one.
+  /// The attention of these rows is off. Their queries go to its stand-in, if the site has one.
   void stand_in(int64_t begin, int64_t end, Site::Kind kind, uint8_t query, uint8_t instead) {
     const Site* site = block_.find(kind);
     if (site && has_pia(*site)) return;
@@ -146,7 +146,7 @@ class Resolver {
     return selector->choose(candidates);
   }
 
-  /// The rows' weights; written into the layer's weights where the rule is gated.
+  /// The rows' weights; written into the layer's weights if the rule has a gate.
   Tensor weigh(size_t sequence, const plan::Rule& rule, const std::vector<int64_t>& rows) {
     require(block_.router.has_value(), Fault::bad_request, "layer ", layer_,
             ": the plan asks for a router, but this layer has none");

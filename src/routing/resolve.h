@@ -7,12 +7,12 @@
 namespace lithe::routing {
 
 /// Turns the plan of every sequence into row sets for one layer.  hidden: [rows, hidden], the layer's input.
-/// What a rule means for rows is in plan/rows.h. Throws Error{bad_request} with the layer's number for a rule that
-/// cannot be met.
+/// What a rule means for rows is in plan/rows.h. Throws Error{bad_request} with the layer's number for a rule that it
+/// cannot apply.
 RowSets resolve(const Batch& batch, const Block& block, const std::string& stream, int64_t layer, const Tensor& hidden,
                 const AttentionScores& scores);
 
-/// The weights of gated rows, computed anew from the layer's input: a block that runs again takes these, so that
+/// The weights of gated rows, computed again from the layer's input: a block that runs again takes these, so that
 /// gradients reach the router.  hidden: [rows, hidden]
 void weigh_again(const Block& block, const Tensor& hidden, RowSets& sets);
 

@@ -13,7 +13,8 @@ struct OtherStream {
       kinds;  ///< [rows], or empty: all real. Padding offers no keys, but a PIA's mean counts it, as published
 };
 
-/// For each sequence, what its last prompt row gave to each position in the last attention that was watched.
+/// For each sequence, the attention weights of its last prompt row, by position, in the last attention that was
+/// recorded.
 /// [positions of the sequence] or absent.
 using AttentionScores = std::vector<std::optional<Tensor>>;
 
@@ -25,7 +26,7 @@ struct LayerInput {
   AttentionScores* scores = nullptr;  ///< Receives those of the sequences that `RowSets::watched` names.
 };
 
-/// Runs one block over the rows that `sets` names. It remembers nothing but what sequences with layer states cache and
+/// Runs one block over the rows that `sets` names. It keeps nothing but what sequences with layer states cache and
 /// freeze. So a block that ran without states can run again with the row sets it had (activation checkpointing).
 /// x: [rows, hidden] -> [rows that go on, hidden]
 Tensor run_block(const Block& block, const RowSets& sets, const Tensor& x, const LayerInput& input);

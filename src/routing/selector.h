@@ -21,8 +21,9 @@ struct Candidates {
   int64_t keep = 0;               ///< How many to choose, at most rows.size()
   int64_t layer = 0;
   uint64_t seed = 0;
-  std::optional<Tensor> weight;     ///< [group] router weights
-  std::optional<Tensor> attention;  ///< [group] what the last prompt row gave to these rows in the attention before
+  std::optional<Tensor> weight;  ///< [group] router weights
+  std::optional<Tensor>
+      attention;  ///< [group] attention weights of the last prompt row on these rows, in the attention before
 };
 
 struct Selector {
@@ -32,8 +33,8 @@ struct Selector {
   std::vector<int64_t> (*choose)(const Candidates&);
 };
 
-/// By name; null if there is none. The catalogue is a plain table in selector.cpp: a new selector is one file and one
-/// line there.
+/// By name; null if no selector has it. The catalogue is a plain table in selector.cpp: a new selector is one file and
+/// one line there.
 const Selector* find_selector(const std::string& name);
 /// The catalogue without its functions.
 std::vector<plan::SelectorFacts> selector_facts();

@@ -28,7 +28,7 @@ int64_t budget_of(const models::Model& model, int64_t prompt_rows, const AnswerO
   if (!defaults.max_new_tokens && left > 0) usual = std::min(usual, left);
   const int64_t wanted = options.max_new_tokens.value_or(usual);
   require(wanted >= 1, Fault::bad_request, "the number of new tokens is ", wanted, ", it must be at least 1");
-  return std::min(wanted, room_behind(model, prompt_rows));
+  return std::min(wanted, room_after(model, prompt_rows));
 }
 
 std::vector<std::string> stops(const models::Model& model, const AnswerOptions& options) {
@@ -140,39 +140,39 @@ void Answering::after_prompt() {
   generation_.reserve(budget_);
 }
 
-int64_t Answering::choose(std::span<const float> scores) {
+int64_t Answering::choose(std::span<const float> logits) {
   const models::TokenRules& rules = model_.prompting.generation.rules;
-  if (!rules.any()) return sample(scores, seen_, policy_, random_);
-  std::vector<float> logits(scores.begin(), scores.end());
+  if (!rules.any()) return sample(logits, seen_, policy_, random_);
+  std::vector<float> allowed(logits.begin(), logits.end());
   const AnswerSoFar so_far{.ids = seen_,
                            .prompt_rows = answer_.timings.prompt_rows,
                            .made = static_cast<int64_t>(answer_.tokens.size()),
                            .most = budget_,
                            .eos_ids = model_.prompting.eos_ids};
-  apply_rules(rules, so_far, policy_.repetition_penalty, logits);
-  const bool any = std::any_of(logits.begin(), logits.end(), [](float logit) { return std::isfinite(logit); });
+  apply_rules(rules, so_far, policy_.repetition_penalty, allowed);
+  const bool any = std::any_of(allowed.begin(), allowed.end(), [](float logit) { return std::isfinite(logit); });
   require(any, Fault::bad_file, model_.name, ": generation_config.json leaves no token to choose as new token ",
           so_far.made + 1, "; take suppress_tokens or bad_words_ids out of it");
   SamplingPolicy policy = policy_;
-  policy.repetition_penalty = 1;  // is among what was applied
-  return sample(logits, seen_, policy, random_);
+  policy.repetition_penalty = 1;  // already applied
+  return sample(allowed, seen_, policy, random_);
 }
 
-void Answering::accept(std::span<const float> scores) {
+void Answering::accept(std::span<const float> logits) {
   const bool first = !prefilled();
   mark_.reset();
-  if (!all_finite(scores)) {
+  if (!all_finite(logits)) {
     const Error error = not_finite(model_, concat("the logits of new token ", answer_.tokens.size() + 1));
     return fail(std::make_exception_ptr(error));
   }
   if (first) after_prompt();
-  const int64_t id = choose(scores);
+  const int64_t id = choose(logits);
   if (first) {
     answer_.timings.prefill_ms = clock_.elapsed_ms();
     clock_ = {};
   }
   answer_.tokens.push_back(id);
-  answer_.token_logits.push_back(scores[static_cast<size_t>(id)]);
+  answer_.token_logits.push_back(logits[static_cast<size_t>(id)]);
   seen_.push_back(id);
   if (!options_.ignore_eos && model_.prompting.ends(id)) {
     answer_.stop = StopReason::eos;
@@ -251,10 +251,10 @@ bool run_pass(const models::Model& model, std::span<Answering* const> answers) {
     throw FailedPass{error_of(failure)};
   }
   const auto vocab = static_cast<size_t>(logits.size(1));
-  const float* scores = logits.const_data_ptr<float>();
+  const float* rows = logits.const_data_ptr<float>();
   for (size_t i = 0; i < answers.size(); ++i) {
     try {
-      answers[i]->accept({scores + i * vocab, vocab});
+      answers[i]->accept({rows + i * vocab, vocab});
     } catch (...) {
       answers[i]->fail(std::current_exception());
     }

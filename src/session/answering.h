@@ -32,14 +32,14 @@ struct ReadyRequest {
   double image_ms = 0;                   ///< What it took to get here.
 };
 
-/// One request on its way to an answer: its prompt, its layer states, its sampling, its text. run_pass() moves it on,
-/// alone or together with others; the answer does not depend on the company.
+/// The state of one request until its answer is done: its prompt, layer states, sampling and text. run_pass() advances
+/// it, alone or together with others; the answer does not depend on the others.
 class Answering {
  public:
   /// Renders, tokenises and encodes pictures. Throws Error{bad_request} for a request that the model cannot run, and
   /// Cancelled.
   Answering(const models::Model& model, const Request& request, AnswerOptions options);
-  /// Goes on from where the request's generation stands.
+  /// Continues from the rows that the request's generation holds.
   Answering(const models::Model& model, ReadyRequest ready, AnswerOptions options);
   Answering(const Answering&) = delete;
   Answering& operator=(const Answering&) = delete;
@@ -56,26 +56,26 @@ class Answering {
   /// Most tokens that will be made.
   int64_t token_budget() const { return budget_; }
 
-  /// Appends what runs next to a batch, the whole prompt (what of it is not held) or one token.  -> [rows, hidden]
+  /// Appends what runs next to a batch: the prompt without the rows already held, or one token.  -> [rows, hidden]
   Tensor enter(routing::Batch& batch);
   /// Takes what a layer did with its rows, which are sequence `sequence` of the batch.
   void record(const routing::LayerReport& report, size_t sequence);
-  /// Chooses the next token and emits its text.  scores: [vocab]
-  void accept(std::span<const float> scores);
-  /// Forgets the pass that it entered, if it did, as that failed.
+  /// Chooses the next token and emits its text.  logits: [vocab]
+  void accept(std::span<const float> logits);
+  /// Undoes the pass that it entered, if it did, because the pass failed.
   void back_out();
-  /// Ends it where it is.
+  /// Ends the answer with the tokens it has.
   void cancel();
   /// The same, with a failure in place of an answer.
   void fail(const std::exception_ptr& failure);
-  /// The answer; once, when done. Throws the failure.
+  /// The answer. Call it once, when done. Throws the failure.
   Answer take();
-  /// The layer states behind the answer, whose last token has not run; once, when done.
+  /// The layer states after the answer. Its last token has not run. Call it once, when done.
   Generation take_generation() { return std::move(generation_); }
 
  private:
   void after_prompt();
-  int64_t choose(std::span<const float> scores);
+  int64_t choose(std::span<const float> logits);
   void emit(const std::string& piece);
   /// Calls one of the caller's callbacks; what it throws becomes the failure.
   template <class Call>
@@ -91,7 +91,7 @@ class Answering {
   std::vector<int64_t> seen_;         // tokens of prompt and answer
   KeptRecorder recorder_;
   Generation generation_;
-  std::optional<Generation::Mark> mark_;  // before the pass at hand
+  std::optional<Generation::Mark> mark_;  // before the current pass
   int64_t budget_ = 0;
   SamplingPolicy policy_;
   std::mt19937_64 random_;

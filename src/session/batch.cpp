@@ -210,8 +210,8 @@ class BatchRun::Impl {
 
   void note_peak(int64_t bytes) { state_.peak_bytes_admitted = std::max(state_.peak_bytes_admitted, bytes); }
 
-  /// One pass over all. If it fails, those that just joined run alone, so that nobody fails for another's plan. If none
-  /// joined, memory ran out, so everyone runs alone.
+  /// One pass over all. If it fails, those that just joined run alone, so that no request fails because of another's
+  /// plan. If none joined, memory ran out, so every request runs alone.
   void run(size_t before, std::vector<Outcome>& outcomes) {
     try {
       return pass(running_);
@@ -267,7 +267,7 @@ class BatchRun::Impl {
   const int64_t bytes_;
   Tickets tickets_;
   WaitingRequests waiting_;
-  std::deque<Member> ready_;  // their prompts are ready, and there was no room yet
+  std::deque<Member> ready_;  // their prompts are ready; they wait for room
   std::vector<Member> running_;
   BatchState state_;
 };

@@ -19,7 +19,7 @@ struct BatchLimits {
   std::optional<int64_t> bytes;
 };
 
-/// What became of a request: an answer, or the reason why there is none.
+/// The outcome of a request: an answer, or the error in its place.
 struct Outcome {
   int64_t ticket = 0;
   Answer answer;  ///< If there is no error.
@@ -48,10 +48,10 @@ class BatchRun {
   BatchRun(BatchRun&&) noexcept;
   ~BatchRun();
 
-  /// Takes a request; its outcome carries `ticket`. Its `options.cancel` and cancel() end it after the layer at hand;
+  /// Takes a request; its outcome carries `ticket`. Its `options.cancel` and cancel() end it after the current layer;
   /// the others then run that pass again.
   void submit(int64_t ticket, Request request, AnswerOptions options = {});
-  /// Ends the request of this ticket, if it waits or runs, and no other; the step() at hand, or the next, returns its
+  /// Ends the request of this ticket, if it waits or runs, and no other; the current step(), or the next, returns its
   /// outcome. Any thread may call it.
   void cancel(int64_t ticket);
   /// True while places are free, or too few requests wait to keep the threads that prepare pictures busy.

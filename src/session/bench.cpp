@@ -20,7 +20,7 @@
 namespace lithe::session {
 namespace {
 
-/// Half of the text in front of the picture, as a system prompt stands; the question behind it.
+/// Half of the text before the picture, as a system prompt; the other half after it, as the question.
 std::vector<routing::RowKind> kinds_of(const BenchPrompt& prompt) {
   using routing::RowKind;
   std::vector<RowKind> kinds(static_cast<size_t>(prompt.text_tokens / 2), RowKind::text);
@@ -41,7 +41,7 @@ struct Bench::State {
   std::vector<Generation> generations;
   const plan::Plan* prefilled = nullptr;
 
-  /// x: [rows, hidden] -> the same, behind every feed-forward network
+  /// x: [rows, hidden] -> the same, after every feed-forward network
   Tensor feed_forward(Tensor x) const {
     for (const routing::Block& block : model.decoder.blocks) {
       const routing::Site& site = *block.find(routing::Site::Kind::feed_forward);

@@ -11,8 +11,8 @@
 
 namespace lithe::session {
 
-/// A made-up prompt of random rows, for timing: content does not change what dense layers cost, and routers choose by
-/// it as ever.
+/// A made-up prompt of random rows, for timing: content does not change the cost of dense layers, and routers choose by
+/// it as usual.
 struct BenchPrompt {
   int64_t vision_tokens = 576;
   int64_t high_res_tokens = 0;  ///< Of vision_tokens, how many belong to LLaVA-NeXT's tiles.
@@ -22,10 +22,10 @@ struct BenchPrompt {
 };
 
 struct PrefillResult {
-  double ms = 0;                   ///< 0 where the cache is made up.
+  double ms = 0;                   ///< 0 if the cache is made up.
   std::vector<int64_t> rows_held;  ///< Per layer, in the KV cache of one sequence
   int64_t bytes_held = 0;          ///< Of all sequences.
-  int64_t bytes_read = 0;  ///< That a decode step behind it reads: the weights that run, and all keys and values.
+  int64_t bytes_read = 0;  ///< What a decode step after it reads: the weights that run, and all keys and values.
 };
 
 /// Phases of one model on one made-up prompt, each call timed once. Weights are shared between plans.
@@ -38,15 +38,15 @@ class Bench {
   double encode_ms(int64_t tiles);
   /// Prefill of all sequences under a plan; the cache that results serves decode_ms with the same plan.
   PrefillResult prefill(const plan::Plan& plan);
-  /// In place of prefill: a cache of random keys and values, `rows` of them per layer, for decoding behind long
+  /// In place of prefill: a cache of random keys and values, `rows` of them per layer, to time decoding after long
   /// prompts.
   PrefillResult make_up_cache(const plan::Plan& plan, const std::vector<int64_t>& rows);
-  /// Mean of `steps` decode steps of all sequences behind the last prefill; milliseconds per step. The cache is put
-  /// back to where it was.
+  /// Mean of `steps` decode steps of all sequences after the last prefill; milliseconds per step. The cache is reset
+  /// afterwards.
   double decode_ms(const plan::Plan& plan, int64_t steps);
 
   // The decoder's feed-forward networks with their norms, called one after another on the same rows, and the head: what
-  // is left where no layer attends, without anything that the engine does around it.
+  // is left if no layer attends, without the engine's work around it.
   double feed_forward_prefill_ms();
   double feed_forward_decode_ms(int64_t steps);  ///< Mean per step.
 

@@ -35,7 +35,7 @@ int64_t equal_rows(const std::vector<int64_t>& a, const std::vector<int64_t>& b,
   return rows;
 }
 
-/// What of a plan governs the vision tower.
+/// The layers of a plan that are for the vision tower.
 std::vector<plan::LayerPlan> tower_layers(const plan::Plan& plan) {
   std::vector<plan::LayerPlan> layers;
   std::copy_if(plan.layers.begin(), plan.layers.end(), std::back_inserter(layers),
@@ -43,7 +43,8 @@ std::vector<plan::LayerPlan> tower_layers(const plan::Plan& plan) {
   return layers;
 }
 
-/// An image mark that the model wrote stands for no picture, nor does one that comes together when others are gone.
+/// Image marks that the model wrote do not stand for pictures. Taking one out may join the text around it to another,
+/// which is taken out too.
 std::string without_any_mark(std::string text) {
   while (text.find(text::kImageMark) != std::string::npos) text = text::without_marks(text);
   return text;
@@ -133,7 +134,7 @@ class Chat::Impl {
     return ready;
   }
 
-  /// Encodes the pictures that are not yet, or no longer.
+  /// Encodes the pictures that are not encoded yet, or no longer.
   void encode(const std::vector<int64_t>& ids, const Watch& watch) {
     try {
       PromptLength length(model_, ids);
@@ -198,7 +199,7 @@ class Chat::Impl {
   std::shared_ptr<const plan::Plan> plan_;
   std::vector<text::Message> messages_;
   std::vector<image::Source> pictures_;
-  std::vector<models::ImageRows> encoded_;  // the first of pictures_ under plan_, rows and kinds alone
+  std::vector<models::ImageRows> encoded_;  // the first of pictures_ under plan_, rows and kinds only
   int64_t encoded_among_ = 0;               // how many pictures there were then
   std::optional<Held> held_;
 };

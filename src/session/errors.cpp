@@ -31,7 +31,7 @@ Error error_of(const std::exception& failure) {
     return {Fault::bad_file, concat(files->path1().string(), ": ", files->code().message())};
   }
   const std::string text = failure.what();
-  return {Fault::internal, text.substr(0, text.find('\n'))};  // LibTorch writes its own stack behind the first line
+  return {Fault::internal, text.substr(0, text.find('\n'))};  // LibTorch writes its stack trace after the first line
 }
 
 Error error_of(const std::exception_ptr& failure) {

@@ -30,8 +30,8 @@ class Side {
 
   const std::vector<nn::LayerState>& states() const { return generation_.states(); }
   int64_t rows() const { return hidden_.size(0); }
-  /// How many tokens fit behind the prompt.
-  int64_t room() const { return room_behind(model_, prompt_rows_); }
+  /// How many tokens fit after the prompt.
+  int64_t room() const { return room_after(model_, prompt_rows_); }
   /// Of some rows of the prompt.  -> [count, vocab]
   Tensor logits(int64_t first, int64_t count) const { return finite(hidden_.narrow(0, first, count)); }
   /// Of the next token.  -> [1, vocab]

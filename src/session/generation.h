@@ -15,8 +15,8 @@ namespace lithe::session {
 
 using at::Tensor;
 
-/// One sequence under one plan: a prompt, then a row at a time; the next prompt of a chat behind what is kept. Knows
-/// nothing of text.
+/// One sequence under one plan: a prompt, then one token at a time; in a chat the next prompt follows the rows that are
+/// kept. It knows nothing of text.
 class Generation {
  public:
   Generation(const models::Model& model, std::shared_ptr<const plan::Plan> plan);
@@ -47,10 +47,10 @@ class Generation {
     NextPlace place;
   };
   Mark mark() const { return {rows_held(), position_, place_}; }
-  /// Forgets all rows behind a mark: a pass that failed, or that is to be timed again.
+  /// Forgets all rows after a mark, if a pass failed or is to be timed again.
   void rewind(const Mark& mark);
-  /// Forgets all rows from this position on, in every layer; a prompt comes next. What a rule or adapter may look at is
-  /// the caller's business (plan/reuse.h).
+  /// Forgets all rows from this position on, in every layer; a prompt comes next. The caller checks that no rule or
+  /// adapter loses rows that it looks at (plan/reuse.h).
   void keep(int64_t rows);
 
   const models::Model& model() const { return *model_; }

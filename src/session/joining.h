@@ -11,7 +11,7 @@
 
 namespace lithe::session {
 
-/// A request that waited, ready to run; or why it will not.
+/// A request that waited: ready to run, or the failure that keeps it from running.
 struct JoiningRequest {
   int64_t ticket = 0;
   AnswerOptions options;

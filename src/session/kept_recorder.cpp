@@ -8,7 +8,7 @@
 namespace lithe::session {
 namespace {
 
-/// Positions whose keys and values a layer computed (without which none are cached), but which it did not run in full.
+/// Positions whose keys and values a layer computed (without them nothing is cached), but which it did not run in full.
 std::vector<int64_t> offered_only(const routing::LayerReport& report, size_t sequence,
                                   const std::vector<int64_t>& ran) {
   const std::vector<int64_t> computed = positions_in(report.rows->key_value, report, sequence);

@@ -11,15 +11,15 @@ namespace {
 
 constexpr int64_t kUnknown = std::numeric_limits<int64_t>::max();
 
-/// A number alone in a file; kUnknown where there is none ("max").
+/// A number alone in a file; kUnknown if it is not a number ("max").
 int64_t number_in(const std::filesystem::path& path) {
   std::ifstream file(path);
   int64_t value = 0;
   return file >> value ? value : kUnknown;
 }
 
-/// The number behind a name, in a file of such lines; absent where there is none.
-std::optional<int64_t> number_behind(const std::string& wanted, const std::filesystem::path& path) {
+/// The number after a name, in a file of such lines; absent if no line has the name.
+std::optional<int64_t> number_after(const std::string& wanted, const std::filesystem::path& path) {
   std::ifstream file(path);
   int64_t value = 0;
   for (std::string name, rest; file >> name >> value; std::getline(file, rest)) {
@@ -29,7 +29,7 @@ std::optional<int64_t> number_behind(const std::string& wanted, const std::files
 }
 
 int64_t machine_free() {
-  const std::optional<int64_t> kib = number_behind("MemAvailable:", "/proc/meminfo");
+  const std::optional<int64_t> kib = number_after("MemAvailable:", "/proc/meminfo");
   return kib ? *kib * 1024 : kUnknown;
 }
 
@@ -42,8 +42,8 @@ int64_t memory_available() {
 int64_t free_in_group(const std::filesystem::path& group) {
   const int64_t limit = number_in(group / "memory.max"), used = number_in(group / "memory.current");
   if (limit == kUnknown || used == kUnknown) return kUnknown;
-  const int64_t cache = number_behind("inactive_file", group / "memory.stat").value_or(0) +
-                        number_behind("active_file", group / "memory.stat").value_or(0);
+  const int64_t cache = number_after("inactive_file", group / "memory.stat").value_or(0) +
+                        number_after("active_file", group / "memory.stat").value_or(0);
   return std::clamp<int64_t>(limit - used + cache, 0, limit);
 }
 

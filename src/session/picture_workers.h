@@ -16,8 +16,8 @@
 
 namespace lithe::session {
 
-/// A picture that a worker makes ready for the tower. If nobody takes it, it is given up: skipped if it has not begun,
-/// else waited for, so that its memory is free afterwards.
+/// A picture that a worker makes ready for the tower. If nobody takes it, it is given up: work that has not begun is
+/// skipped, else it is waited for, so that its memory is free afterwards.
 class ComingPicture {
  public:
   enum class State { waits, begun, given_up };
@@ -28,7 +28,7 @@ class ComingPicture {
   ComingPicture& operator=(ComingPicture&&) noexcept;
   ~ComingPicture();
 
-  /// Waits for it. Throws what decoding and preparing threw. Once.
+  /// Waits for it. Throws what decoding and preparing threw. Call it once.
   models::PreparedImage take() { return made_.get(); }
   /// Most memory that it takes from now on.
   int64_t bytes() const;

@@ -95,12 +95,12 @@ int64_t longest_sequence(const models::Model& model) {
   return config.max_positions;
 }
 
-int64_t room_behind(const models::Model& model, int64_t prompt_rows) {
+int64_t room_after(const models::Model& model, int64_t prompt_rows) {
   return longest_sequence(model) - prompt_rows;
 }
 
 void require_room(const models::Model& model, int64_t prompt_rows) {
-  if (room_behind(model, prompt_rows) < 1) throw PromptTooLong(prompt_rows, longest_sequence(model));
+  if (room_after(model, prompt_rows) < 1) throw PromptTooLong(prompt_rows, longest_sequence(model));
 }
 
 int64_t least_rows(const models::Model& model) {

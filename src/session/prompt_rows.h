@@ -35,7 +35,7 @@ struct PromptRows {
 class PromptTooLong : public Error {
  public:
   PromptTooLong(int64_t rows, int64_t longest);
-  int64_t rows() const { return rows_; }  ///< At least: known as far as was needed.
+  int64_t rows() const { return rows_; }  ///< A lower bound: counting stops when the prompt is too long.
 
  private:
   int64_t rows_;
@@ -45,10 +45,10 @@ class PromptTooLong : public Error {
 /// scaling that stretches it.
 int64_t longest_sequence(const models::Model& model);
 
-/// How many tokens the model takes after a prompt of this many rows; none if it is 0 or less.
-int64_t room_behind(const models::Model& model, int64_t prompt_rows);
+/// How many tokens the model takes after a prompt of this many rows. 0 or less: the prompt leaves no room.
+int64_t room_after(const models::Model& model, int64_t prompt_rows);
 
-/// Throws PromptTooLong where that is none.
+/// Throws PromptTooLong if the prompt leaves no room.
 void require_room(const models::Model& model, int64_t prompt_rows);
 
 /// Counts a prompt's rows as they become known, so that nothing is made of a prompt that does not fit.

@@ -64,7 +64,7 @@ struct AnswerOptions {
   /// Called with each settled piece of text (whole UTF-8 characters). If it returns false or throws, the answer ends
   /// and it is not called again; what it throws reaches the caller of the answer.
   std::function<bool(const std::string& piece)> on_text;
-  /// Ends the answer after the layer at hand (tower and decoder) or the token at hand; StopReason::cancelled says so.
+  /// Ends the answer after the current layer (tower and decoder) or token; StopReason::cancelled says so.
   std::stop_token cancel;
   /// Called after each layer of a picture and of the prompt, and after each token. What it throws ends the answer as
   /// on_text does.
@@ -109,7 +109,7 @@ struct CountedCost {
 
 struct Answer {
   std::string text;
-  std::vector<int64_t> tokens;      ///< With the closing EOS where there was one.
+  std::vector<int64_t> tokens;      ///< With the closing EOS if there was one.
   std::vector<float> token_logits;  ///< The raw logit of each token.
   StopReason stop = StopReason::length;
   Timings timings;
@@ -136,7 +136,7 @@ class Session {
   /// Throws Error{bad_request} for more pictures than a prompt of this model has room for, before they are decoded.
   void check_pictures(size_t count) const;
 
-  /// The decoding policy of the folder's generation_config.json (greedy where it says nothing).
+  /// The decoding policy of the folder's generation_config.json (greedy if it sets nothing).
   SamplingPolicy default_sampling() const;
   /// How pictures are to be decoded for this model.
   image::DecodeOptions decode_options() const;
@@ -146,7 +146,7 @@ class Session {
   const std::string& family() const;
   int64_t weight_bytes() const;        ///< As held.
   int64_t kv_bytes_per_value() const;  ///< Of a cached key or value.
-  /// What was assumed of the folder, and what of it is not obeyed: sentences that a front end shows once.
+  /// What was assumed about the folder, and which of its settings are ignored: sentences that a front end shows once.
   const std::vector<std::string>& notes() const;
   Json describe() const;  ///< Architecture, layout, types: what `inspect` prints.
 

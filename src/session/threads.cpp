@@ -61,11 +61,11 @@ void prepare_device(const std::string& device) {
   void* const library = dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL);
   if (library == nullptr) {
     const char* const reason = dlerror();
-    fail(Fault::bad_request, "Device '", device, "' can't be used, as CUDA's libraries don't load (",
+    fail(Fault::bad_request, "Device '", device, "' can't be used, because CUDA's libraries don't load (",
          reason == nullptr ? "no reason given" : reason, "); run `make setup GPU=1`, or take the device cpu.");
   }
   const int64_t devices = at::detail::getCUDAHooks().deviceCount();
-  require(index < devices, Fault::bad_request, "Device '", device, "' is not there, as CUDA sees ", devices,
+  require(index < devices, Fault::bad_request, "Device '", device, "' does not exist: CUDA sees ", devices,
           " devices; take another number or the device cpu.");
 }
 

@@ -12,9 +12,9 @@ namespace lithe::session {
 /// The requests of a batch by their tickets, so that any thread may end one of them.
 class Tickets {
  public:
-  /// A token that asks for an end when cancel() does, or the caller's own.
+  /// A token that stops when cancel() or the caller's own token asks for it.
   std::stop_token open(int64_t ticket, const std::stop_token& callers);
-  /// Asks every open request of this ticket to end; nothing if there is none. From any thread.
+  /// Asks every open request of this ticket to end; does nothing if no such request is open. From any thread.
   void cancel(int64_t ticket);
   void close(int64_t ticket);
 

@@ -18,7 +18,7 @@ void TowerPasses::run() {
   run(std::exchange(pictures_, {}));
 }
 
-/// If a pass fails, its pictures run alone, so that no request fails for another's.
+/// If a pass fails, its pictures run alone, so that no request fails because of another's picture.
 void TowerPasses::run(std::vector<Picture> pictures) {
   while (true) {
     std::erase_if(pictures, [](const Picture& picture) { return picture.request->failure != nullptr; });

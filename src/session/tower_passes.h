@@ -18,12 +18,12 @@ struct PicturesInTower {
   PromptLength length;
   int64_t pictures = 0;                 ///< Of the request.
   int64_t added = 0;                    ///< To the passes, so far.
-  std::vector<models::ImageRows> rows;  ///< Of those that are through: rows, kinds and heat views alone.
+  std::vector<models::ImageRows> rows;  ///< Of those that are through: rows, kinds and heat views only.
   std::exception_ptr failure;           ///< What ended it: an Error, Cancelled. The others go on.
 };
 
-/// Runs the vision tower over pictures of several requests at once, each under its own plan. A picture gives what it
-/// gives alone, up to rounding.
+/// Runs the vision tower over pictures of several requests at once, each under its own plan. A picture gives the same
+/// rows as alone, up to rounding.
 class TowerPasses {
  public:
   /// A pass holds at most `most_tiles` tiles, or one picture of more.

@@ -99,7 +99,7 @@ void write_trace(const Session& session, const Request& request, const TraceOpti
   require(options.max_tokens >= 0, Fault::bad_request, "trace: the number of tokens is ", options.max_tokens,
           ", it must be 0 or more");
   const PromptRows prompt = build_prompt(model, request, Watch({.on_progress = options.on_progress}));
-  const int64_t room = room_behind(model, prompt.rows());
+  const int64_t room = room_after(model, prompt.rows());
   require(options.max_tokens <= room, Fault::bad_request, "trace: ", prompt.rows(), " prompt tokens and ",
           options.max_tokens, " new ones don't fit into the model's ", longest_sequence(model), "; ask for ", room,
           " or fewer");

@@ -44,7 +44,7 @@ class WaitingRequests {
   /// The request at this place of the queue; what its prompt says is read first.
   const WaitingRequest& at(size_t place);
   WaitingRequest pop();
-  /// Takes those out whose caller wants no answer any more. -> their tickets
+  /// Removes requests whose caller no longer wants an answer. -> their tickets
   std::vector<int64_t> remove_cancelled();
 
   /// Most memory of all pictures that were begun and not taken.
@@ -54,7 +54,7 @@ class WaitingRequests {
   /// Gives up pictures, the last begun first, until all of them take at most `most_bytes`.
   void give_up(int64_t most_bytes);
   /// The next picture of the request at this place; waits until it is ready. Meanwhile the workers go on with those
-  /// after it, as in prepare_ahead. Throws what the picture is refused for.
+  /// after it, as in prepare_ahead. Throws the picture's error if it is refused.
   models::PreparedImage take_picture(size_t place, int64_t most_bytes);
   /// No more pictures of this request are wanted.
   void abandon_pictures(size_t place);

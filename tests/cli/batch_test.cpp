@@ -14,7 +14,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A fresh folder with two pictures, so that paths are relative to the questions and not to where the program runs.
+/// A fresh folder with two pictures, so that paths are relative to the file of questions and not to the working
+/// directory.
 fs::path folder(const std::string& name) {
   const fs::path path = scratch() / name;
   fs::create_directories(path / "pictures");
@@ -205,7 +206,7 @@ TEST(Batch, TakesAPipe) {
   EXPECT_NE(folder_in.err.find("The input \".\" is a folder"), std::string::npos) << folder_in.err;
 }
 
-// What failed runs again when the batch is continued, and its error gives way to the new line.
+// What failed runs again when the batch is continued, and the new line replaces its error.
 TEST(Batch, AMendedLineIsAnswered) {
   const fs::path at = folder("batch-mended"), out = at / "out.jsonl";
   const std::vector<std::string> command = {"batch", "demo", (at / "in.jsonl").string(), "-o", out.string()};

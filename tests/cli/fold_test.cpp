@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
 const std::string kModel = LITHE_TEST_DATA "/golden/llava_eas/checkpoint";
 const std::string kPicture = LITHE_TEST_DATA "/golden/llava_eas/inputs/image0.png";
 
-/// A folder that is not there yet.
+/// A folder that does not exist yet.
 fs::path fresh(const std::string& name) {
   fs::remove_all(scratch() / name);
   return scratch() / name;
@@ -108,7 +108,7 @@ TEST(Fold, InspectPrintsWhatAdaptersCost) {
   EXPECT_NE(ran.out.find("of their feed-forward networks (not in the total)"), std::string::npos) << ran.out;
 }
 
-/// A PEFT folder over the demo model, beside which it has no base.
+/// A PEFT folder over the demo model, without a base model beside it.
 fs::path demo_adapter() {
   const fs::path folder = scratch() / "demo-adapter";
   const Json config = read_json_file(LITHE_SOURCE_DIR "/models/easyvqa-pmod/config.json");

@@ -73,7 +73,7 @@ int ended_after_commit(const fs::path& folder, int signal) {
   });
 }
 
-// What the program says must be true: the folder is there.
+// What the program says must be true: the folder exists.
 TEST(FolderWriter, AWriterThatEndsAfterTheFolderIsInPlace) {
   for (const int signal : {SIGINT, SIGKILL}) {
     const fs::path folder = fresh("late-" + std::to_string(signal));

@@ -45,7 +45,7 @@ TEST(Output, AFileNeverTakesThePlaceOfAClosedStream) {
   EXPECT_EQ(contents(file), contents(expected));
 }
 
-// As other programs do: killed by SIGPIPE, without a word; where that is ignored, an error.
+// As other programs do: killed by SIGPIPE, without a message; if SIGPIPE is ignored, an error.
 TEST(Output, AReaderThatLeavesEndsTheProgramQuietly) {
   const Ran ran = bash("lithe help run > >(exec true); exit $?");
   EXPECT_TRUE(ran.code == 0 || ran.code == 141) << ran.code;

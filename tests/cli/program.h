@@ -6,7 +6,7 @@
 
 namespace lithe::cli {
 
-/// What a run of the program left behind.
+/// The result of a run of the program.
 struct Ran {
   int code = -1;
   std::string out, err;
@@ -15,7 +15,7 @@ struct Ran {
 /// Runs the built binary with these arguments, in the root of the project; `input` is its stdin.
 Ran lithe(const std::vector<std::string>& arguments, const std::string& input = {});
 
-/// Runs a line of shell in `folder`, where `lithe` is the built binary.
+/// Runs a line of shell in `folder`; `lithe` is the built binary.
 Ran shell(const std::string& line, const std::filesystem::path& folder);
 
 /// A folder of this process for files that tests write.

@@ -18,7 +18,7 @@ namespace {
 const std::string kPicture = LITHE_SOURCE_DIR "/models/images/901.png";
 const std::string kQuestion = "what is the color of the rectangle?";
 
-// Every error is one sentence behind the program's name.
+// Every error is one sentence after the program's name.
 void expect_refusal(const Ran& ran, int code, const std::string& words) {
   EXPECT_EQ(ran.code, code) << ran.err;
   EXPECT_EQ(ran.out, "");

@@ -81,7 +81,7 @@ TEST(DemoAnswers, WithABfloat16Cache) {
   }
 }
 
-/// The smallest routing margin of each picture, as the reference saw it.
+/// The smallest routing margin of each picture, in the reference.
 std::map<std::string, double> margins() {
   std::map<std::string, double> margins;
   for (const Json& line : lines_of("answers.jsonl")) {
@@ -122,7 +122,7 @@ void expect_tied(const Choice& ours, const std::set<int64_t>& expected) {
   for (const int64_t row : difference) EXPECT_NEAR(ours.weight[static_cast<std::size_t>(row)], boundary, 1e-5) << row;
 }
 
-// The kept sets depend on the picture only: the text stands behind it or carries no image.
+// The kept sets depend on the picture only: the text comes after it or carries no image.
 TEST(DemoAnswers, KeptSets) {
   Session session = Session::open(kModels / "easyvqa-pmod");
   const std::map<std::string, double> margin = margins();

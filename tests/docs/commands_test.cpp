@@ -36,7 +36,7 @@ std::vector<std::string> examples_of(const fs::path& page) {
   return lines;
 }
 
-/// The words that begin the lines of a list, or the lines themselves, from behind `head` to the next empty line.
+/// The words that begin the lines of a list, or the lines themselves, after `head` up to the next empty line.
 std::vector<std::string> listed(const std::string& text, const std::string& head, bool whole_lines) {
   std::vector<std::string> lines;
   std::istringstream in(text.substr(std::min(text.find(head), text.size())));
@@ -110,7 +110,7 @@ TEST(Tutorial, RunsAsPrinted) {
   EXPECT_GE(count, 10);
 }
 
-// `make demo`, `make test` and what they need are run where the project is built.
+// `make demo`, `make test` and what they need are run when the project is built.
 TEST(Commands, ExamplesOfReadmeAndHelpRunAsPrinted) {
   const fs::path folder = root_in("help");
   make_own_models(folder);

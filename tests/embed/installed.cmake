@@ -52,7 +52,7 @@ cc "$1/examples/embed/main.c" -o "$2/ask_pc" $(pkg-config --cflags --libs lithe)
 expect("${CMAKE_COMMAND}" -E env "PKG_CONFIG_PATH=${pc}" sh "${SCRATCH}/pkg_config.sh" "${SOURCE}" "${SCRATCH}" "${picture}" "${question}")
 
 # What docs/embedding.md prints, built and run as printed: its commands, and its C++ and C in programs of its CMake.
-# shown(LANGUAGE RESULT): the page's blocks of a language, one behind the other.
+# shown(LANGUAGE RESULT): the page's blocks of a language, one after the other.
 file(READ "${prefix}/share/doc/lithe/embedding.md" page)
 function(shown language result)
   string(REGEX MATCHALL "```${language}\n[^`]*```" blocks "${page}")

@@ -82,7 +82,7 @@ class Setting {
     check_.skip("means over the question alone (training)");
   }
 
-  /// No gate, no residual; the mean over the other stream.
+  /// No gate and no residual; the mean is over the other stream.
   void meter() {
     const auto ungated = [&] {
       nn::Pia pia{linear("pia.conv_A"), linear("pia.conv_C"), up("pia", false)};
@@ -143,7 +143,7 @@ class Setting {
   }
   nn::RepAdapter rep(int64_t left_out) { return {linear("rep.conv_A"), up("rep", true), gate("rep", left_out)}; }
 
-  /// "NAME.y", and "NAME.grad*" of sum(y * gy), where the case has them.
+  /// "NAME.y", and "NAME.grad*" of sum(y * gy), if the case has them.
   template <class Run>
   void values(const std::string& name, const Run& run) {
     if (!has(name + ".y")) return;

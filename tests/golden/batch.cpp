@@ -51,7 +51,7 @@ PackedSequence sequence_of(SampleRun& run, const std::vector<int64_t>& ids) {
     return {prompt.embeddings, prompt.kinds};
   }
   require(std::find(ids.begin(), ids.end(), text::kImageId) == ids.end(), Fault::bad_file,
-          "A row of the batch holds a picture and is none of the samples.");
+          "A row of the batch holds a picture and is not one of the samples.");
   return {run.model().decoder.embed(at::tensor(at::ArrayRef<int64_t>(ids), at::kLong)),
           std::vector<routing::RowKind>(ids.size(), routing::RowKind::text)};
 }

@@ -30,7 +30,7 @@ Check run_llava_eas(const Case& golden);
 /// PIA and RepAdapter alone ("formula", "settings" s0, s1, ..): values and gradients.
 Check run_adapters(const Case& golden);
 
-/// Adapters folded into the weights behind them ("formula" with "kept" and "skipped"), in float64.
+/// Adapters folded into the weights after them ("formula" with "kept" and "skipped"), in float64.
 Check run_fold(const Case& golden);
 
 /// Layer schedules of p-MoD ("schedules").

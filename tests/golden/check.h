@@ -22,8 +22,8 @@ class Tolerances {
  public:
   /// Every tolerance counts `times`: products of two terms of bfloat16 round more than float32.
   Tolerances(const Json& case_json, double times);
-  /// Of the first of `kinds` that a key names ("pixel_values", "features", "hidden", "logits", "router"); where none
-  /// does, the project's float32 tolerance, 1e-5.
+  /// Of the first of `kinds` that a key names ("pixel_values", "features", "hidden", "logits", "router"); if no key
+  /// names one, the project's float32 tolerance, 1e-5.
   Tolerance of(std::initializer_list<const char*> kinds) const;
 
  private:

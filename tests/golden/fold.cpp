@@ -69,13 +69,13 @@ class FoldRun {
   }
 
  private:
-  /// The PIA as it is served: gate and mean taken over the prompt, frozen for the rows behind it.
+  /// The PIA as it is served: gate and mean taken over the prompt, frozen for the rows after it.
   void unfolded(const nn::Pia& pia) {
     Site site{.branch = mlp(std::nullopt)};
     site.pia = pia;
     served("unfolded", site);
   }
-  /// What serving keeps of the PIA where gate and mean are the request's: its gain is in the weights.
+  /// The PIA in serving, if gate and mean depend on the request: its gain is in the weights.
   void half_folded(const nn::Pia& pia) {
     Site site{.branch = mlp(pia.gain)};
     site.pia = pia;
@@ -96,7 +96,7 @@ class FoldRun {
             {weight("feed_forward.w2.weight"), std::nullopt}};
   }
 
-  /// x through a layer of this one site behind norm1.  x: [1, rows, hidden]
+  /// x through norm1 and a layer of this one site.  x: [1, rows, hidden]
   Tensor layer(Site site, const Tensor& x, std::vector<nn::LayerState>* states, bool prompt) {
     site.kind = Site::Kind::feed_forward;
     site.norm = norm();

@@ -21,8 +21,7 @@ class TempFolder {
   std::filesystem::path path_;
 };
 
-/// One way to open a case's weights: a checkpoint folder of the case, with another config.json where `config` names
-/// one.
+/// One way to open a case's weights: a checkpoint folder of the case, with another config.json if `config` names one.
 struct CheckpointForm {
   std::string name;              ///< "checkpoint", "checkpoint_sharded", "checkpoint/config.v5.json"
   std::filesystem::path folder;  ///< Of the case.

@@ -58,10 +58,10 @@ bool has_prompts(const Json& json) {
 
 using Run = Check (*)(const Case&);
 
-/// What runs a case that is neither prompts nor variants; null where nothing does.
+/// What runs a case that is neither prompts nor variants; null if nothing does.
 Run find_run(const Json& json, const fs::path& folder) {
   const bool trains = json.contains("generation") && json.contains("trainable");
-  const bool opens = fs::exists(folder / "checkpoint/config.json");  // LaVIN's checkpoints are no model folders
+  const bool opens = fs::exists(folder / "checkpoint/config.json");  // LaVIN's checkpoints are not model folders
   if (trains && opens && json.value("config", Json()).contains("skip")) return run_llava_eas;
   const Json settings = json.value("settings", Json());
   const Json formula = json.value("formula", Json());

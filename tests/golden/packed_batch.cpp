@@ -10,7 +10,7 @@
 namespace lithe::golden {
 namespace {
 
-/// Positions of several sequences one after another, each ascending, cut where the next one begins.
+/// Positions of several sequences one after another, each ascending, cut at the start of the next one.
 std::vector<std::vector<int64_t>> cut(const std::vector<int64_t>& positions, const routing::LayerReport& report) {
   const std::vector<int64_t>& offsets = report.rows->active.offsets;
   std::vector<std::vector<int64_t>> all;

@@ -28,7 +28,7 @@ class PackedRun {
  public:
   PackedRun(const models::Model& model, std::vector<PackedSequence> sequences);
   PackedResult prefill();
-  /// `steps` greedy tokens per sequence behind the prefill, all sequences in one batch.
+  /// `steps` greedy tokens per sequence after the prefill, all sequences in one batch.
   std::vector<std::vector<int64_t>> decode(int64_t steps);
 
  private:

@@ -28,7 +28,7 @@ class SampleRun {
   const std::vector<std::string>& pictures() const { return pictures_; }
   std::filesystem::path path_of(const std::string& picture) const;
 
-  /// A picture of the case as this model encodes it in a prompt with so many pictures.
+  /// A picture of the case as this model encodes it in a prompt with this many pictures.
   const models::ImageRows& encoded(const std::string& picture, std::size_t pictures = 1);
   session::Request request(std::size_t i);
   /// What `lithe trace` writes for sample i: greedy, past the end of the answer, as many tokens as the case has.
@@ -36,7 +36,7 @@ class SampleRun {
   /// The same checkpoint with other keys in its config.json.
   session::Session with_config(const Json& changes) { return open(changes); }
 
-  /// The tensor of that name in the trace of sample i. Throws Error{bad_file} where it is missing.
+  /// The tensor of that name in the trace of sample i. Throws Error{bad_file} if it is missing.
   const io::TensorView& traced(std::size_t i, const std::string& name);
 
  private:

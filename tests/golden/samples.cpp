@@ -11,7 +11,7 @@
 namespace lithe::golden {
 namespace {
 
-/// Compares one expected tensor; `rest` is its name behind "img1." or "s1.".
+/// Compares one expected tensor; `rest` is its name after "img1." or "s1.".
 class Comparer {
  public:
   Comparer(SampleRun& run, Check& check) : run_(run), check_(check), tolerances_(run.golden().tolerances) {}
@@ -194,7 +194,7 @@ class Comparer {
     return true;
   }
 
-  /// The tiles of picture k in a tensor [pictures * tiles of the largest, ..]: those behind `tiles` are made of zeros.
+  /// The tiles of picture k in a tensor [pictures * tiles of the largest, ..]: those after the first `tiles` are zeros.
   static io::TensorView tiles_of(io::TensorView tensor, std::size_t k, std::size_t pictures, int64_t tiles) {
     const auto room = tensor.shape.front() / static_cast<int64_t>(pictures);
     const std::size_t tile_bytes = tensor.bytes.size() / static_cast<std::size_t>(tensor.shape.front());
@@ -205,7 +205,7 @@ class Comparer {
     return tensor;
   }
 
-  /// [pictures, tiles, 3, S, S] with zeros behind the tiles of smaller pictures; without tiles just stacked.
+  /// [pictures, tiles, 3, S, S] with zeros after the tiles of smaller pictures; without tiles just stacked.
   std::vector<float> stacked(std::size_t i, std::size_t pictures, const io::TensorView& expected) {
     std::vector<float> all;
     const auto room = pictures == 0 ? 0 : static_cast<std::size_t>(expected.count()) / pictures;

@@ -10,8 +10,7 @@
 namespace lithe::golden {
 namespace {
 
-/// The rows of the given batch that are no padding, each a vision row where the variant's mask says that it is a
-/// target.
+/// The rows of the given batch that are not padding; a row is a vision row if the variant's mask marks it as a target.
 std::vector<PackedSequence> sequences_of(const Case& golden, const std::string& mask_name, bool all_are_targets) {
   const io::TensorView& embeddings = golden.expected.tensors.at("inputs_embeds");
   const std::vector<int64_t> real = integers_of(golden.expected.tensors.at("attention_mask"));

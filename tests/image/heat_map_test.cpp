@@ -62,7 +62,7 @@ TEST(HeatMap, PatchesHaveTheirTokensWithNewlinesAndInTiles) {
   map.row_stride = 3;
   EXPECT_EQ(map.token_at(1, 0), 5);
   EXPECT_EQ(map.token_at(0, 1), 7);
-  // Two tiles across, one down, of 2 x 2 patches behind a class token each.
+  // Two tiles side by side, each with a class token and then 2 x 2 patches.
   HeatView tiles = view_of(4, 2);
   tiles.first_token = 6;
   tiles.tile = {2, 2};

@@ -100,7 +100,7 @@ TEST_F(HubCache, UnfinishedDownloadsAreNamed) {
       << refusal(name_);
   put("model-2.safetensors", "x");
   EXPECT_EQ(refusal(name_), "");
-  fs::remove(model() / "blobs" / "model-2.safetensors");  // the link leads nowhere
+  fs::remove(model() / "blobs" / "model-2.safetensors");  // the link is now dangling
   EXPECT_NE(refusal(name_).find("model-2.safetensors is missing"), std::string::npos);
   fs::remove(snapshot() / "config.json");
   EXPECT_NE(refusal(name_).find("config.json is missing"), std::string::npos);

@@ -17,7 +17,7 @@
 
 namespace lithe::io {
 
-/// A folder that is there for one test.
+/// A folder that exists for one test.
 class TemporaryFolder {
  public:
   TemporaryFolder() {

@@ -392,7 +392,7 @@ class BrokenSource : public ::testing::Test {
     folder_ = changed(temp_, "source", "pmod_llava15", "use_cache", true);
     convert_folder(folder_, hf_, TargetLayout::hf);
   }
-  /// The sentence of the refusal; nothing may be left behind.
+  /// The sentence of the refusal; no file may remain.
   std::string why(const fs::path& folder, TargetLayout layout) {
     const fs::path out = temp_.path / "out" / "model";
     const std::string sentence = refusal([&] { convert_folder(folder, out, layout); });

@@ -129,7 +129,7 @@ TEST(Loading, QuantisedWeightsAreNamed) {
   }
 }
 
-/// A config that was left behind says nothing about weights that are there as ever.
+/// A leftover quantisation config says nothing about weights that are not quantised.
 TEST(Loading, AQuantisedConfigOverPlainWeightsOpens) {
   TempFolder temp;
   fs::copy(golden_folder("hf_llava15") / "checkpoint", temp.path, fs::copy_options::recursive);

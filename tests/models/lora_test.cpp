@@ -40,14 +40,14 @@ Outputs outputs_of(const Model& model) {
           model.vision->projector(model.vision->tower.features(pixels).flatten(0, 1))};
 }
 
-/// A layout's names: what stands before "layers.0...", and where its projector, tower and head are.
+/// A layout's names: the prefix of "layers.0...", and the names of its projector, tower and head.
 struct Names {
   const char* golden;
   const char* decoder;
   const char* projector;  // Of the first product.
   const char* tower;
   const char* head;
-  const char* wrapped = "";  // Behind the number of layer `routed`.
+  const char* wrapped = "";  // After the number of layer `routed`.
   int64_t routed = -1;
 };
 

@@ -1,4 +1,4 @@
-// What a user may give in a model's place, and what is said of what cannot be opened.
+// What a user may give as a model, and the errors for what cannot be opened.
 #include "models/model_folder.h"
 
 #include <cstdlib>

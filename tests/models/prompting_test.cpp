@@ -1,4 +1,4 @@
-// Which prompt a folder's model gets, and what is said where nothing tells.
+// Which prompt template a folder's model gets, and the error if no file names one.
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -64,7 +64,7 @@ class Golden {
   io::SafetensorsFile file_;
 };
 
-/// Passes where |actual - expected| <= abs + rel |expected| everywhere; the goldens' tolerance is 2e-4 + 1e-4.
+/// Passes if |actual - expected| <= abs + rel |expected| for every element; the goldens' tolerance is 2e-4 + 1e-4.
 inline ::testing::AssertionResult close(const Tensor& actual, const Tensor& expected, double abs = 2e-4,
                                         double rel = 1e-4) {
   if (actual.numel() != expected.numel())

@@ -1,4 +1,4 @@
-// Whose head counts: the file's own, the embeddings, or what an adapter brings, in every way PEFT has of bringing it.
+// Which head is used: the file's own, the embeddings, or what an adapter brings, in every way PEFT has of bringing it.
 #include "models/tied_head.h"
 
 #include <c10/core/InferenceMode.h>

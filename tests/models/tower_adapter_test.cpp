@@ -30,7 +30,7 @@ class PlainTower {
   PlainTower(const fs::path& file, std::string prefix, const VisionTowerConfig& config)
       : file_(io::open_safetensors(file)), prefix_(std::move(prefix)), config_(config) {}
 
-  /// x: [tokens, width], behind the first norm -> the same, behind the last block that runs
+  /// x: [tokens, width], after the first norm -> the same, after the last block that runs
   Tensor blocks(Tensor x) const {
     for (int64_t layer = 0; layer < config_.layers_run; ++layer) {
       const std::string name = concat("encoder.layers.", layer, ".");

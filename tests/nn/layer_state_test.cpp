@@ -16,7 +16,7 @@ using test::Dice;
 using test::expect_close;
 using Positions = std::vector<int64_t>;
 
-/// What a state should hold, kept the plain way.
+/// What a state should hold, kept in the simplest way.
 struct Expected {
   std::vector<Tensor> keys, values;
   Positions positions;
@@ -106,7 +106,7 @@ TEST(LayerState, ReservedRoomNeedsNoFurtherMemoryAndMayBeExceeded) {
   }
 }
 
-// Copies go their own ways from a full block, from a part of one, and after rows were dropped.
+// Copies change independently of each other: from a full block, from a part of one, and after rows were dropped.
 TEST(LayerState, CopiesShareBlocksUntilTheyDiffer) {
   Dice dice(9);
   for (const int64_t shared : {1, 63, 64, 65, 130}) {

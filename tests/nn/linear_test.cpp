@@ -53,10 +53,10 @@ TEST(Linear, FoldsItsLowRankTermToo) {
   const Linear linear = drawn.linear();
   const Tensor whole = drawn.weight + drawn.scale * drawn.b.matmul(drawn.a), gain = drawn.dice.normal({6});
   expect_close(whole_weight(linear), whole, 1e-12, "W + s B A");
-  expect_close(folded(linear, gain).weight.widened(at::kDouble), whole * gain, 1e-12, "behind a gain");
+  expect_close(folded(linear, gain).weight.widened(at::kDouble), whole * gain, 1e-12, "after a gain");
   const AdapterMap map{gain, drawn.dice.normal({6, 3}), drawn.dice.normal({3, 6}), drawn.dice.normal({6})};
   const Linear both = folded(linear, map);
-  expect_close(both.weight.widened(at::kDouble), whole.matmul(map.matrix()), 1e-12, "behind an adapter");
+  expect_close(both.weight.widened(at::kDouble), whole.matmul(map.matrix()), 1e-12, "after an adapter");
   expect_close(*both.bias, whole.matmul(map.offset) + drawn.bias, 1e-12, "its bias");
 }
 

@@ -71,7 +71,7 @@ TEST_F(Alignment, OfSmallWeightsChangesNoProduct) {
   }
 }
 
-// Large weights take the other kernels: few rows, row_gemm, tiles where there are any, panels, the library.
+// Large weights take the other kernels: few rows, row_gemm, tiles if the processor has them, panels, the library.
 TEST_F(Alignment, OfLargeWeightsChangesNoProduct) {
   for (const at::ScalarType type : kStored) {
     for (const int64_t rows : {3, 20, 257}) expect_product(dice_, rows, 4096, 1025, type);

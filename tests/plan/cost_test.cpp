@@ -225,7 +225,7 @@ TEST(Cost, OfAPromptWithoutAPicture) {
   EXPECT_EQ(table.total.tower + table.total.projector, 0);
   EXPECT_EQ(cost({}, model, prompt_of(model, 0, 0)).total.flops, 0);
   EXPECT_EQ(prompt_of(model, 1152, 1).tiles, 2) << "two pictures";
-  EXPECT_EQ(prompt_of(shape_named("llava-next-7b"), 2928, 1).tiles, 5) << "newline rows are no sixth tile";
+  EXPECT_EQ(prompt_of(shape_named("llava-next-7b"), 2928, 1).tiles, 5) << "newline rows are not a sixth tile";
 }
 
 TEST(Cost, RefusesImpossiblePrompts) {

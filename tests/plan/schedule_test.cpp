@@ -43,7 +43,7 @@ TEST(Schedule, EqualsThePublishedRatiosAndCounts) {
       EXPECT_DOUBLE_EQ(*kept[layer], ratio.get<double>()) << layer;
       const Rule rule{.keep_share = kept[layer]};
       for (const auto& [n, k] : entry["k"].items()) {
-        // The reference asks top-k for more rows than there are where a ratio is above 1; such plans are refused.
+        // If a ratio is above 1, the reference asks top-k for more rows than exist; such plans are refused.
         if (*kept[layer] > 1) continue;
         EXPECT_EQ(kept_rows(rule, std::stoll(n)), k[layer].get<int64_t>()) << n;
       }

@@ -58,14 +58,15 @@ TEST(Eas, ALayerWithoutAttentionHoldsNoRows) {
   Dice dice(33);
   std::vector<Block> blocks = random_blocks(dice, kShape);
   replace_attention(dice, blocks[1], false);
-  const Prompt prompt = prompts(dice, {}).front();  // even where the plan forgets to say so
+  const Prompt prompt = prompts(dice, {}).front();  // dense: the plan does not turn layer 1's attention off
   const Served served = serve(blocks, kShape, prompt);
   EXPECT_EQ(served.states[1].length(), 0);
   EXPECT_EQ(served.states[1].bytes(), 0);
   EXPECT_EQ(served.states[2].length(), prompt.rows());
 }
 
-/// Alone the site has nothing to do, beside others it has: what later rows find frozen must not depend on that.
+/// Alone in its batch, the site has no rows to run; with other sequences it has. What is frozen for later rows must not
+/// depend on that.
 TEST(Eas, APromptThatTheLayerDoesNotRunFreezesTheMeanOfNoRows) {
   Dice dice(36);
   std::vector<Block> blocks = random_blocks(dice, kShape);

@@ -61,7 +61,7 @@ void stand_in(Dice& dice, Site& site) {
   site.adapter.reset();
 }
 
-// One pair of samples in METER, written down plainly: [rows, hidden] each, `real` marks rows that are no padding.
+// One pair of samples in METER, written down plainly: [rows, hidden] each, `real` marks rows that are not padding.
 struct MeterSide {
   Tensor x, real;
 };
@@ -87,7 +87,7 @@ Tensor adapted(const Site& site, const Tensor& x) {
   return site.adapter ? x + plain_up(site.adapter->up, plain_linear(site.adapter->down, x)) : x;
 }
 
-/// x: what asks, entry: the layer's input, read: what is read.
+/// x: the rows that form queries, entry: the layer's input, read: the rows that offer keys and values.
 Tensor meter_branch(const Site& site, const Tensor& x, const Tensor& entry, const MeterSide& read) {
   if (const auto* pia = std::get_if<nn::Pia>(&site.branch)) {
     return plain_up(pia->up, 0.5 * (plain_linear(pia->own, entry) + plain_linear(pia->shared, read.x).mean(0, true)));

@@ -14,7 +14,7 @@ Switches random_switches(Dice& dice) {
   return s;
 }
 
-/// With `spares_text` every text row asks in every attention.
+/// With `spares_text` every text row forms a query in every attention.
 Rule random_rule(Dice& dice, bool spares_text, bool attention) {
   Rule r = rule(static_cast<double>(dice.below(11)) / 10.0,
                 dice.one_of<std::string>({"router", "random", "uniform", "similarity"}), random_switches(dice),
@@ -37,7 +37,7 @@ Rule random_rule(Dice& dice, bool spares_text, bool attention) {
   return r;
 }
 
-/// Scores of an attention exist from layer 1 on where text rows always ask and every attention is on.
+/// Attention scores exist from layer 1 on if text rows always form queries and every attention is on.
 Plan random_plan(Dice& dice, int64_t layers, bool decodes) {
   const bool may_score = decodes && dice.coin();
   std::vector<plan::LayerPlan> entries;

@@ -44,10 +44,10 @@ void replace_attention(Dice& dice, Block& block, bool gated);
 /// EAS while it searches: the block keeps its attention, and a PIA may stand in its place.
 void add_stand_in(Dice& dice, Block& block, bool gated);
 
-/// What is left of such a block if its attention is taken out: the PIA for good.
+/// Such a block after its attention is taken out: only the PIA is left.
 Block without_attention(Block block);
 
-/// Rows of these kinds. Positions ascend with gaps where `gaps`, so that no test mistakes a row for a position.
+/// Rows of these kinds. Positions ascend, with gaps if `gaps`, so that no test mistakes a row for a position.
 Prompt random_prompt(Dice& dice, const TinyShape& shape, const std::vector<RowKind>& kinds, bool gaps = false);
 
 /// `before` text rows, `vision` vision rows of which the last `high_res` are of tiles, `after` text rows.

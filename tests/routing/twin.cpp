@@ -250,7 +250,7 @@ class Twin {
     return plain_linear(attention.output, at::cat(heads, 1));
   }
 
-  /// What the last prompt row that asked gave to every row.
+  /// The attention weights of the last prompt row that formed a query, on every row.
   void remember_scores(const Tensor& mean) {
     for (int64_t row = prompt_.prompt_rows - 1; row >= 0; --row) {
       if (!alive_[static_cast<size_t>(row)] || !rows_[static_cast<size_t>(row)].runs.query) continue;

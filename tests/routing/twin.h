@@ -4,9 +4,9 @@
 
 namespace lithe::routing {
 
-/// What a plan means, computed the plain way: every row goes through every layer, S x S masks and switches per row
-/// decide what counts. Shares no code with the executor but the structs that hold the weights and the table of rotary
-/// angles.
+/// The meaning of a plan, computed in the simplest way: every row goes through every layer, S x S masks and switches
+/// per row decide what counts. Shares no code with the executor but the structs that hold the weights and the table of
+/// rotary angles.
 struct TwinOutcome {
   Tensor hidden;                             // [rows, hidden] of all rows; those of dead rows mean nothing
   std::vector<int64_t> alive;                // rows that are alive at the end, ascending

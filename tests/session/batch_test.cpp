@@ -211,7 +211,7 @@ TEST(Answering, ACallbackThatEndedTheAnswerIsNotCalledAgain) {
   }
 }
 
-// A request that is wrong, or whose plan the model refuses, takes nobody along.
+// A request that is wrong, or whose plan the model refuses, fails alone.
 TEST(Batch, WrongRequestsFailAlone) {
   Session& session = model("easyvqa-dense");
   const Question good{ask(session, {"901.png"}, "is there a circle?"), {.max_new_tokens = 6, .ignore_eos = true}};
@@ -275,7 +275,7 @@ class FailingAllocator : public c10::Allocator {
   int64_t good_;
 };
 
-// Wherever memory runs out, a request ends with that as its outcome, and the others with their answers.
+// If memory runs out at any point, a request ends with that as its outcome, and the others with their answers.
 void expect_outcomes_without_memory(int64_t tokens, const std::vector<Fault>& faults) {
   Session& session = model("easyvqa-pmod");
   std::vector<Question> questions;
@@ -320,7 +320,7 @@ TEST(Batch, RefusesWhatNeverFits) {
   EXPECT_THROW(BatchRun(session, {.bytes = 0}), Error);
 }
 
-// The worst case of the cache is what the cache comes to if every token is made, the last one run too.
+// The worst case of the cache is its size if every token is made and the last one is run too.
 TEST(Batch, CountsTheCacheAsItIsHeld) {
   Session& session = model("easyvqa-pmod");
   for (const char* plan : {"p-mod", "dense", "fastv", "shortv", "kv-compression", "pyramiddrop"}) {

@@ -36,7 +36,7 @@ const std::vector<Turn> kTurns = {{{"901.png"}, "what is the color of the rectan
                                   {{"506.png", "100.png"}, "what shape is in the image?"},
                                   {{}, "does the image not contain a circle?"}};
 
-/// A chat beside the same conversation run anew, turn by turn.
+/// A chat beside a fresh run of the same conversation, turn by turn.
 class Twin {
  public:
   Twin(Session& session, const std::string& plan) : session_(session), chat_(session) {
@@ -204,7 +204,7 @@ TEST(Chat, DynamicRopeRunsAGrowingConversationAnew) {
   EXPECT_THROW(session.answer(request, options), PromptTooLong);  // 8 x 64 are the most
 }
 
-// The tokens behind an EOS that was passed over don't come back as they were written.
+// The tokens after an EOS that was ignored do not come back as they were written.
 TEST(Chat, GoesBackToWhereAnAnswerReadsDifferently) {
   Twin twin(model(kModels / "easyvqa-pmod"), "dense");
   for (size_t i = 0; i < kTurns.size(); ++i) {
@@ -253,7 +253,7 @@ TEST(Chat, ChangesItsPlanBetweenTurns) {
   EXPECT_EQ(chat.plan(), session.plan());
 }
 
-// Pictures of earlier turns are encoded anew under a plan that skips another part of the tower.
+// Pictures of earlier turns are encoded again under a plan that skips another part of the tower.
 TEST(Chat, ChangesWhatTheTowerRunsBetweenTurns) {
   Session& session = model(kModels / "easyvqa-dense");
   const image::Image picture = image::read_image(kModels / "images/901.png", session.decode_options());

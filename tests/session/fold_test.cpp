@@ -117,7 +117,7 @@ class Fold : public ::testing::Test {
     return fold_model(session, request_of(session, prompt), {.freeze = freeze, .new_tokens = 12}, out());
   }
 
-  /// Writes LoRA for every product of these layers, and a projector's and a tower's, beside nothing.
+  /// Writes LoRA for every product of these layers, and a projector's and a tower's, without a base beside it.
   fs::path adapter(const models::Model& base, const std::string& decoder, const std::string& projector,
                    const std::string& tower, const std::vector<int64_t>& layers) {
     const models::DecoderConfig& config = base.decoder.config;
@@ -292,7 +292,7 @@ TEST_F(Fold, EasUnderPMod) {
   freeze_and_ask(Session::open(both), eas_prompts());
 }
 
-/// Tiles have gates of their own, so a tower's adapters stay; the second norm behind a PIA folds.
+/// Tiles have gates of their own, so a tower's adapters stay; the second norm after a PIA folds.
 TEST_F(Fold, AdaptersInTheTower) {
   const fs::path base = temp_ / "tower";
   fs::copy(golden("hf_llavanext") / "checkpoint", base);

@@ -35,7 +35,7 @@ TEST(OneVision, PlansWithoutTrainedWeightsRun) {
     const Answer answer = session.answer(request, options);
     EXPECT_EQ(answer.tokens.size(), 6u);
     EXPECT_EQ(answer.timings.prompt_rows, dense.timings.prompt_rows);
-    // Of three layers, ShortV changes the last: nothing reads what vision rows come to there.
+    // Of three layers, ShortV changes the last: nothing reads its output for vision rows.
     if (name != "shortv") {
       EXPECT_NE(answer.token_logits, dense.token_logits);
     }

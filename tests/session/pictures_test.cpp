@@ -1,4 +1,4 @@
-// Pictures are prepared by threads of their own and go through the tower together; nobody's answer depends on that.
+// Pictures are prepared by threads of their own and go through the tower together; no answer depends on that.
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/equal.h>
 #include <c10/core/InferenceMode.h>
@@ -110,7 +110,7 @@ TEST(PictureWorkers, PicturesThatNobodyTakesAreGivenUp) {
   EXPECT_FALSE(left.back().take().pixels.values.empty());
 }
 
-/// A request on its way through the tower.
+/// A request whose pictures go through the tower.
 PicturesInTower in_tower(const Session& session, const plan::Plan& plan, int64_t pictures,
                          const AnswerOptions& options = {}) {
   return {.plan = &plan,

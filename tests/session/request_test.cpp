@@ -1,4 +1,4 @@
-// What a front end is asked becomes one request, wherever it comes from.
+// What a front end is asked becomes the same request in every front end.
 #include "session/request.h"
 
 #include <gtest/gtest.h>

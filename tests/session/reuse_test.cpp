@@ -67,7 +67,7 @@ struct Rows {
   int64_t count() const { return static_cast<int64_t>(kinds.size()); }
 };
 
-/// A prompt pass over the rows behind those that are held -> [1, hidden], the last row.
+/// A prompt pass over the rows after those that are held -> [1, hidden], the last row.
 Tensor prefill(const models::Model& model, Generation& generation, const Rows& rows) {
   const int64_t held = generation.next_position();
   routing::Batch batch;
@@ -82,7 +82,8 @@ Tensor decode(const models::Model& model, Generation& generation, const Tensor& 
   return model.decoder.forward(std::move(batch), x);
 }
 
-/// Three turns: every one runs behind what may stay of the turn before, and anew. Returns the rows that stayed.
+/// Three turns: every one runs after the rows that may stay of the turn before, and also from the start. Returns the
+/// rows that stayed.
 int64_t expect_turns_equal_fresh_runs(const models::Model& model, const plan::Plan& plan, Dice& dice,
                                       const std::string& where) {
   Rows rows;
@@ -219,10 +220,10 @@ TEST(Chunks, ACutElsewhereIsASentence) {
   rows.add(dice, RowKind::vision, 4);
   rows.add(dice, RowKind::text, 2);
   const auto plan = std::make_shared<const plan::Plan>(plan_with(plan::Group::vision, 0.5, "router"));
-  const auto expect_refusal = [&](const std::vector<int64_t>& where, const std::string& words) {
+  const auto expect_refusal = [&](const std::vector<int64_t>& cuts, const std::string& words) {
     Generation generation(model, plan);
     try {
-      prefill_in_chunks(generation, {.rows = rows.x, .kinds = rows.kinds, .cuts = where});
+      prefill_in_chunks(generation, {.rows = rows.x, .kinds = rows.kinds, .cuts = cuts});
       ADD_FAILURE() << words;
     } catch (const Error& error) {
       EXPECT_EQ(error.fault(), Fault::bad_request);

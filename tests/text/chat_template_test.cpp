@@ -151,7 +151,7 @@ TEST(ChatTemplate, ContentsComeInTheFormThatTheTemplateReads) {
            "}}" +
            end,
        in_parts},
-      // A system message must be there.
+      // A system message is required.
       {"{% if messages[0].role != 'system' %}{{ raise_exception('no system message') }}{% endif %}" + each +
            "{{ m.content.strip() }}" + end,
        in_texts},

@@ -22,7 +22,7 @@ inline const Json& conversations() {
   return kJson;
 }
 
-/// A folder that is gone when the test is.
+/// A folder that is removed when the test ends.
 class TemporaryFolder {
  public:
   TemporaryFolder() {

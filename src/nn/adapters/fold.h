@@ -4,8 +4,8 @@
 
 namespace lithe::nn {
 
-/// What an adapter is once its gate and token mean are known: the affine map y = diag(gain) (x + left (right x)) +
-/// offset in front of a Linear, kept as factors.
+/// An adapter whose gate and token mean are known: the affine map y = diag(gain) (x + left (right x)) + offset before a
+/// Linear, kept as factors.
 struct AdapterMap {
   std::optional<Tensor> gain;  ///< [hidden]; absent: 1
   Tensor left, right;          ///< [hidden, rank], [rank, hidden]
@@ -22,19 +22,19 @@ AdapterMap map_of(const RepAdapter& adapter, const std::optional<Tensor>& gate);
 /// R = diag(g2) (I + M C / 2), r = g2 (M (c + mean) / 2 + c0).  mean: [rank] of A x + a over the prompt.
 AdapterMap map_of(const Pia& pia, const std::optional<Tensor>& gate, const Tensor& mean);
 
-/// W + s B A in float64: the weight with the LoRA beside it, where there is one.  [out, in]
+/// W + s B A in float64: the weight with its LoRA, if it has one.  [out, in]
 Tensor whole_weight(const Linear& linear);
 
-// What a Linear becomes with its LoRA and with what stood before it. Computed in float64 and left in it, so that who
-// writes it rounds once.
+// A Linear with its LoRA, and what ran before it, folded in. The result stays in float64, so that it is rounded only
+// once, when it is written.
 
-/// The Linear that does map and `linear` in one: W' = W R, b' = W r + b.
+/// `map` and `linear` as one Linear: W' = W R, b' = W r + b.
 Linear folded(const Linear& linear, const AdapterMap& map);
 
-/// b + W offset: the bias, where something in front of the Linear adds `offset`.  [out]
+/// b + W offset: the bias if `offset` is added before the Linear.  [out]
 Tensor folded_bias(const Linear& linear, const Tensor& offset);
 
-/// W diag(gain): what a gain in front of a Linear folds into.
+/// W diag(gain): the weight with the gain before the Linear folded in.
 Linear folded(const Linear& linear, const Tensor& gain);
 
 }  // namespace lithe::nn

@@ -8,7 +8,7 @@
 namespace lithe::nn {
 namespace {
 
-/// Rows per sequence from which mixing B and D once is cheaper than two products a row.
+/// From this many rows per sequence on, mixing B and D once is cheaper than two products per row.
 constexpr int64_t kRowsWorthMixing = 8;
 
 /// Block-diagonal product.  u: [rows, rank], weight: [hidden, rank / groups] -> [rows, hidden]

@@ -10,7 +10,7 @@
 
 namespace lithe::nn {
 
-/// The way back up that RepAdapter and PIA share: s [w0 (B u + b) + w1 (D u + d)], B and D block-diagonal (grouped
+/// The up-projection that RepAdapter and PIA share: s [w0 (B u + b) + w1 (D u + d)], B and D block-diagonal (grouped
 /// convolutions of width 1 in the published code). METER's has no D and no gate.
 struct GatedUp {
   Tensor b_weight;               ///< [hidden, rank / groups]
@@ -20,7 +20,7 @@ struct GatedUp {
   double scale = 1.0;
 
   /// u: [rows, rank], cut into sequences by `offsets`; gate: [sequences, 2] or absent (w0 = w1 = 1) -> [rows, hidden].
-  /// Long sequences pay for one block-diagonal product: hidden * rank operations a row with two groups.
+  /// For long sequences the cost is one block-diagonal product: hidden * rank operations per row with two groups.
   Tensor operator()(const Tensor& u, const std::optional<Tensor>& gate, const std::vector<int64_t>& offsets) const;
 };
 
@@ -43,14 +43,14 @@ struct RepAdapter {
 /// EAS's propagation-of-information adapter (arXiv 2403.15226): y = x + up(0.5 (C x + c + mean over tokens of (A x +
 /// a))).
 struct Pia {
-  Linear shared;  ///< A, a: its token mean carries what attention would have carried
+  Linear shared;  ///< A, a: its token mean carries information between tokens, as attention would
   Linear own;     ///< C, c
   GatedUp up;
   std::optional<AdapterGate> gate;
-  /// g2 of the norm whose place the PIA took: the FFN then reads gain * PIA(norm1(x)). Absent where it is folded into
-  /// the FFN's weights.
+  /// g2 of the norm whose place the PIA took: the FFN then reads gain * PIA(norm1(x)). Absent if it is folded into the
+  /// FFN's weights.
   std::optional<Tensor> gain;
-  std::optional<Tensor> shift;  ///< b2 of that norm, where it has one: the FFN reads gain * PIA(norm1(x)) + shift.
+  std::optional<Tensor> shift;  ///< b2 of that norm, if it has one: the FFN reads gain * PIA(norm1(x)) + shift.
   bool residual = true;         ///< METER's PIA leaves the residual to the site
 };
 
