@@ -1,6 +1,7 @@
 #include "ops/attend_kernels.h"
 
 #include <algorithm>
+#include <bit>
 #include <limits>
 
 #include "base/vector_set.h"
@@ -45,7 +46,7 @@ LITHE_VECTORISED float load_one(const float* at) {
   return *at;
 }
 LITHE_VECTORISED float load_one(const uint16_t* at) {
-  return load<4>(at)[0];
+  return std::bit_cast<float>(uint32_t{*at} << 16);
 }
 
 template <int kLanes>

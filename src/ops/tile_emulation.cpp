@@ -1,14 +1,16 @@
 #include "ops/tile_emulation.h"
 
+#include <array>
 #include <bit>
+#include <cstring>
 
 #include "base/vector_set.h"
 
 namespace lithe::ops {
 namespace {
 
-LITHE_VECTORISED float widened(uint16_t bits) {
-  return std::bit_cast<float>(uint32_t{bits} << 16);
+LITHE_VECTORISED float widened(uint32_t bits) {
+  return std::bit_cast<float>(bits << 16);
 }
 
 /// One instruction: sums[out][row] += the products of 16 pairs of columns.
@@ -17,9 +19,10 @@ LITHE_VECTORISED void multiply_loop(const uint16_t* weights, const uint16_t* x, 
     const uint16_t* const columns = weights + out * kTileDepth;
     for (int64_t k = 0; k < kTileDepth; k += 2) {
       const float first = widened(columns[k]), second = widened(columns[k + 1]);
-      const uint16_t* const pair = x + k * kTileSide;
-      for (int64_t row = 0; row < kTileSide; ++row)
-        sums[row] += first * widened(pair[2 * row]) + second * widened(pair[2 * row + 1]);
+      std::array<uint32_t, kTileSide> pairs;  // of each row, the two columns as one word
+      std::memcpy(pairs.data(), x + k * kTileSide, sizeof(pairs));
+      for (size_t row = 0; row < pairs.size(); ++row)
+        sums[row] += first * widened(pairs[row] & 0xFFFF) + second * widened(pairs[row] >> 16);
     }
   }
 }
