@@ -1,7 +1,10 @@
-# lithe_module(NAME [ATEN] [DEPS folder...] [LIBS target...]): one static library per folder of src/.
+# lithe_module(FOLDER [ATEN] [DEPS folder...] [LIBS target...]): one static library per folder of src/, lithe_FOLDER with
+# "_" for "/".
 # ATEN: the folder sees LibTorch. DEPS: the folders that it may include (checked by tools/check_includes.py).
-function(lithe_module name)
+function(lithe_module folder)
   cmake_parse_arguments(ARG "ATEN" "" "DEPS;LIBS" ${ARGN})
+  string(REPLACE "/" "_" name "${folder}")
+  string(REPLACE "/" "_" ARG_DEPS "${ARG_DEPS}")
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*.cpp")
   list(REMOVE_ITEM sources "${CMAKE_CURRENT_SOURCE_DIR}/main.cpp")  # a program's, not the library's
   if(NOT sources)

@@ -8,8 +8,8 @@
 #include "api/question.h"
 #include "base/error.h"
 #include "base/vector_set.h"
+#include "checkpoints/read/model_folder.h"
 #include "io/hub_cache.h"
-#include "models/model_folder.h"
 #include "plan/parse.h"
 #include "session/threads.h"
 

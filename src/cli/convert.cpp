@@ -5,12 +5,12 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/printable.h"
+#include "checkpoints/write/converting.h"
 #include "cli/command.h"
 #include "cli/folder_writer.h"
 #include "cli/model_path.h"
 #include "cli/options.h"
 #include "cli/standard_output.h"
-#include "models/converting.h"
 
 namespace lithe::cli {
 namespace {

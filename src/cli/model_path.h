@@ -1,6 +1,6 @@
 #pragma once
 
-#include "models/model_folder.h"
+#include "checkpoints/read/model_folder.h"
 
 namespace lithe::cli {
 

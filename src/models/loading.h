@@ -16,7 +16,7 @@ namespace lithe::models {
 enum class WeightStorage { as_in_file, float32, bfloat16, float16 };
 
 struct LoadOptions {
-  std::filesystem::path lora;  ///< A PEFT folder whose LoRA goes over the model (models/lora.h); empty: none.
+  std::filesystem::path lora;  ///< A PEFT folder whose LoRA goes over the model (checkpoints/read/lora.h); empty: none.
   WeightStorage weights = WeightStorage::as_in_file;
   std::string device = "cpu";
   /// Which weights learn: they are opened as float32 in memory of their own, and ask for gradients. Empty: none.
@@ -24,7 +24,7 @@ struct LoadOptions {
   std::function<void(int64_t bytes_done, int64_t bytes_total)> progress;  ///< May be empty.
 };
 
-/// Where a weight lies on disk, so that it can be written anew.
+/// Where a weight is on disk, so that it can be written anew.
 struct WeightOrigin {
   std::filesystem::path checkpoint;  ///< The folder.
   std::string name;                  ///< As the model's layout calls it.

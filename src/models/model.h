@@ -59,11 +59,6 @@ struct HeldWeight {
 /// Every weight of decoder, tower and projector, and the newline row.
 void visit(const Model& model, const std::function<void(const HeldWeight&)>& visitor);
 
-/// Opens a model folder of any supported layout, or a PEFT folder over the base model that it names. Weights are
-/// mapped, not copied, if their type is kept. Compares tensor names as sets and reports all faults at once. An
-/// original config without `mm_vision_tower` opens as a decoder alone: no tower, no projector. Throws Error{bad_file}.
-std::unique_ptr<Model> open_model(const std::filesystem::path& folder, const LoadOptions& options = {});
-
 /// A model of a named shape ("llava-1.5-7b", "llava-next-7b", "llava-1.5-13b") with random weights, `layers` decoder
 /// layers and `tower_layers` tower layers, for benchmarks: no tokenizer text makes sense.  Routers in every layer; the
 /// plan is p-MoD's published schedule sampled at evenly spaced depths when layers < 32.

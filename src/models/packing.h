@@ -32,7 +32,7 @@ struct Packing {
 struct PackedRows {
   Tensor rows;                              ///< [vision rows, hidden], newline rows included
   std::vector<routing::RowKind> kinds;      ///< [vision rows] vision or vision_high_res
-  std::vector<image::HeatView> heat_views;  ///< Where the patches of each view stand among the rows.
+  std::vector<image::HeatView> heat_views;  ///< Places of each view's patches among the rows.
 };
 
 /// The patches of a map that hold the picture and not its black margins. Unit: patches.

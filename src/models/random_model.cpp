@@ -6,8 +6,7 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "models/config_keys.h"
-#include "models/family.h"
+#include "models/facts.h"
 #include "models/known_towers.h"
 #include "plan/parse.h"
 #include "plan/rows.h"

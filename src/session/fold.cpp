@@ -6,8 +6,9 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "checkpoints/read/catalogue.h"
+#include "checkpoints/write/folding.h"
 #include "io/new_folder.h"
-#include "models/folding.h"
 #include "session/answer.h"
 #include "session/finite.h"
 #include "session/generation.h"

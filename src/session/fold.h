@@ -28,9 +28,9 @@ struct FoldReport {
   int64_t bytes_before = 0, bytes_after = 0;  ///< Weights as held.
 };
 
-/// Folds a model into a new folder (models/folding.h says what and how), opens that and compares; `out` appears, whole,
-/// only after that. Throws Error, also if a logit of either is not finite, as when weights overflow the type that they
-/// are held in.
+/// Folds a model into a new folder (checkpoints/write/folding.h says what and how), opens that and compares; `out`
+/// appears, whole, only after that. Throws Error, also if a logit of either is not finite, as when weights overflow the
+/// type that they are held in.
 FoldReport fold_model(const Session& session, const Request& request, const FoldOptions& options,
                       const std::filesystem::path& out);
 

@@ -1,7 +1,8 @@
 #include "session/session.h"
 
 #include "base/error.h"
-#include "models/config_keys.h"
+#include "checkpoints/read/catalogue.h"
+#include "models/facts.h"
 #include "models/model.h"
 #include "session/answer.h"
 #include "session/prompt_rows.h"

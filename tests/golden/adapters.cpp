@@ -4,9 +4,9 @@
 #include <map>
 
 #include "base/error.h"
+#include "checkpoints/read/weights.h"
 #include "golden/cases.h"
 #include "golden/sample_run.h"
-#include "models/weights.h"
 #include "routing/adapter_site.h"
 
 namespace lithe::golden {

@@ -6,11 +6,11 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "checkpoints/read/weights.h"
 #include "golden/cases.h"
 #include "golden/sample_run.h"
 #include "golden/tensors.h"
 #include "image/decode.h"
-#include "models/weights.h"
 #include "session/trace.h"
 
 namespace lithe::golden {

@@ -1,6 +1,6 @@
 #include "golden/tensors.h"
 
-#include "models/weights.h"
+#include "checkpoints/read/weights.h"
 
 namespace lithe::golden {
 

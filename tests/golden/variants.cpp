@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "checkpoints/read/catalogue.h"
 #include "golden/packed_batch.h"
 #include "golden/sample_run.h"
 

@@ -20,16 +20,34 @@ class CheckIncludes(unittest.TestCase):
 
     def test_transitive_rows_are_allowed(self):
         clean = {
-            "src/models/llava.cpp": '#include "nn/linear.h"\n#include "base/error.h"\n#include <ATen/ops/add.h>\n',
+            "src/models/vision.cpp": '#include "nn/linear.h"\n#include "base/error.h"\n#include <ATen/ops/add.h>\n',
             "src/nn/linear.h": "#include <ATen/core/Tensor.h>\n",
             "src/base/error.h": "#include <string>\n",
-            "src/models/CMakeLists.txt": "lithe_module(models ATEN DEPS routing io LIBS x::y)\n",
+            "src/models/CMakeLists.txt": "lithe_module(models ATEN DEPS routing text LIBS x::y)\n",
         }
         self.assertEqual(self.faults(clean), [])
 
     def test_folder_outside_its_row(self):
         found = self.faults({"src/plan/cost.cpp": '#include "base/error.h"\n#include "nn/linear.h"\n'})
         self.assertEqual(found, ["src/plan/cost.cpp:2: plan may not include nn (nn/linear.h)"])
+
+    def test_two_levels(self):
+        reader = {"src/checkpoints/read/a.cpp": '#include "checkpoints/read/a.h"\n#include "models/model.h"\n'}
+        self.assertEqual(self.faults(reader), [])
+        found = self.faults({"src/checkpoints/read/a.cpp": '#include "checkpoints/write/a.h"\n#include "checkpoints/a.h"\n'})
+        self.assertEqual(
+            found,
+            [
+                "src/checkpoints/read/a.cpp:1: checkpoints/read may not include checkpoints/write (checkpoints/write/a.h)",
+                'src/checkpoints/read/a.cpp:2: checkpoints/read includes "checkpoints/a.h": no such folder in the table; '
+                'write "folder/file.h", or <...> for a library',
+            ],
+        )
+        found = self.faults({"src/models/a.cpp": '#include "checkpoints/read/a.h"\n'})
+        self.assertEqual(found, ["src/models/a.cpp:1: models may not include checkpoints/read (checkpoints/read/a.h)"])
+        linked = {"src/checkpoints/read/CMakeLists.txt": "lithe_module(checkpoints/read ATEN DEPS checkpoints/write)\n"}
+        self.assertEqual(len(self.faults(linked)), 1)
+        self.assertEqual(len(self.faults({"src/checkpoints/other/a.h": ""})), 1)
 
     def test_sideways(self):
         found = self.faults({"src/text/a.cpp": '#include "image/image.h"\n'})

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <tuple>
 
+#include "checkpoints/read/catalogue.h"
 #include "support.h"
 
 namespace lithe::models {

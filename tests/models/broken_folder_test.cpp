@@ -1,5 +1,6 @@
 #include <sys/stat.h>
 
+#include "checkpoints/read/catalogue.h"
 #include "support.h"
 
 namespace lithe::models {

@@ -1,5 +1,6 @@
 // Every fault of a PEFT folder is one sentence that names the file.
-#include "models/lora.h"
+#include "checkpoints/read/catalogue.h"
+#include "checkpoints/read/lora.h"
 #include "models/peft_folder.h"
 #include "support.h"
 
@@ -90,7 +91,7 @@ TEST_F(BrokenLora, Tensors) {
   broken("is LoRA on embeddings", [&] {
     adapter_.put("base_model.model.model.embed_tokens.lora_embedding_A", {4, 400}, 1);
   });
-  broken("is no factor of LoRA", [&] { adapter_.put(kFirst + ".lora_C.weight", {4, 32}, 1); });
+  broken("is not a LoRA factor", [&] { adapter_.put(kFirst + ".lora_C.weight", {4, 32}, 1); });
   broken("stands twice", [&] { adapter_.put(kFirst + ".lora_A.default.weight", {4, 32}, 1); });
   broken("lora_A.weight file [4, 16], model [4, 32]", [&] { adapter_.put(kFirst + ".lora_A.weight", {4, 16}, 1); });
   broken("lora_A [4]", [&] { adapter_.put(kFirst + ".lora_A.weight", {4}, 1); });

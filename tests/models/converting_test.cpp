@@ -1,12 +1,13 @@
-#include "models/converting.h"
+#include "checkpoints/write/converting.h"
 
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 
 #include <algorithm>
 
-#include "models/conversation_template.h"
-#include "models/pmod_keys.h"
+#include "checkpoints/read/catalogue.h"
+#include "checkpoints/write/conversation_template.h"
+#include "checkpoints/write/pmod_keys.h"
 #include "plan/schedule.h"
 #include "support.h"
 #include "text/conversation.h"

@@ -2,6 +2,7 @@
 
 #include <ATen/ops/zeros.h>
 
+#include "checkpoints/read/catalogue.h"
 #include "plan/cost.h"
 #include "support.h"
 

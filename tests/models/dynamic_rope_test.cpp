@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "checkpoints/read/catalogue.h"
 #include "ops/tensor_support.h"
 #include "support.h"
 

@@ -24,7 +24,7 @@ TEST(LoraConfigFuzz, OnlyErrorsEscape) {
   std::vector<std::filesystem::path> files{LITHE_TEST_DATA "/lora/hf/adapter_config.json",
                                            LITHE_TEST_DATA "/lora/original/adapter_config.json"};
   for (const auto& entry :
-       std::filesystem::directory_iterator(LITHE_SOURCE_DIR "/tests/fuzz/corpus/models_lora_config"))
+       std::filesystem::directory_iterator(LITHE_SOURCE_DIR "/tests/fuzz/corpus/checkpoints_lora_config"))
     files.push_back(entry.path());
   std::sort(files.begin(), files.end());
   ASSERT_GE(files.size(), 10u);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "checkpoints/read/generation_file.h"
 #include "models/support.h"
 
 namespace lithe::models {

@@ -1,3 +1,4 @@
+#include "checkpoints/read/catalogue.h"
 #include "support.h"
 
 #include <ATen/ops/cat.h>

@@ -1,5 +1,6 @@
 #include "support.h"
 
+#include "checkpoints/read/catalogue.h"
 #include "image/decode.h"
 
 namespace lithe::models {

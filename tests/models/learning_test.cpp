@@ -1,4 +1,5 @@
 // Weights that learn: copies of the file's, which autograd reaches and an optimiser may change.
+#include "checkpoints/read/catalogue.h"
 #include "models/peft_folder.h"
 #include "ops/tensor_support.h"
 #include "support.h"

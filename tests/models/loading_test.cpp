@@ -4,7 +4,8 @@
 
 #include <sstream>
 
-#include "models/config.h"
+#include "checkpoints/read/catalogue.h"
+#include "checkpoints/read/config.h"
 
 namespace lithe::models {
 namespace {

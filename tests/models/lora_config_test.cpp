@@ -1,5 +1,5 @@
 // Which modules an adapter_config.json means, as PEFT's check_target_module_exists and get_pattern_key have it.
-#include "models/lora_config.h"
+#include "checkpoints/read/lora_config.h"
 
 #include "support.h"
 

@@ -1,11 +1,12 @@
 // LoRA applied and folded, over every layout: against PEFT's own numbers (tests/data/lora), and against products whose
 // weights were added up by hand.
-#include "models/lora.h"
+#include "checkpoints/read/lora.h"
 
 #include <ATen/ops/empty.h>
 #include <c10/core/InferenceMode.h>
 
-#include "models/folding.h"
+#include "checkpoints/read/catalogue.h"
+#include "checkpoints/write/folding.h"
 #include "models/peft_folder.h"
 #include "ops/tensor_support.h"
 #include "support.h"

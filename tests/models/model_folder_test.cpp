@@ -1,9 +1,10 @@
 // What a user may give as a model, and the errors for what cannot be opened.
-#include "models/model_folder.h"
+#include "checkpoints/read/model_folder.h"
 
 #include <cstdlib>
 
-#include "models/converting.h"
+#include "checkpoints/read/catalogue.h"
+#include "checkpoints/write/converting.h"
 #include "models/peft_folder.h"
 #include "support.h"
 

@@ -1,7 +1,8 @@
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/randn.h>
 
-#include "models/converting.h"
+#include "checkpoints/read/catalogue.h"
+#include "checkpoints/write/converting.h"
 #include "models/parts/vision_tower.h"
 #include "support.h"
 

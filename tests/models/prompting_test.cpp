@@ -3,8 +3,9 @@
 
 #include <algorithm>
 
-#include "models/conventions.h"
-#include "models/converting.h"
+#include "checkpoints/read/catalogue.h"
+#include "checkpoints/read/conventions.h"
+#include "checkpoints/write/converting.h"
 #include "models/support.h"
 
 namespace lithe::models {

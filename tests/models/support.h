@@ -14,9 +14,9 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "checkpoints/read/weights.h"
 #include "io/safetensors.h"
 #include "models/model.h"
-#include "models/weights.h"
 
 namespace lithe::models {
 

@@ -1,10 +1,11 @@
 // Which head is used: the file's own, the embeddings, or what an adapter brings, in every way PEFT has of bringing it.
-#include "models/tied_head.h"
+#include "checkpoints/read/tied_head.h"
 
 #include <c10/core/InferenceMode.h>
 
-#include "models/converting.h"
-#include "models/folding.h"
+#include "checkpoints/read/catalogue.h"
+#include "checkpoints/write/converting.h"
+#include "checkpoints/write/folding.h"
 #include "models/peft_folder.h"
 #include "nn/adapters/fold.h"
 #include "support.h"

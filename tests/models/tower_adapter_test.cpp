@@ -7,7 +7,8 @@
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 
-#include "models/converting.h"
+#include "checkpoints/read/catalogue.h"
+#include "checkpoints/write/converting.h"
 #include "models/tower_adapters.h"
 #include "support.h"
 

@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "checkpoints/read/catalogue.h"
 #include "support.h"
 
 namespace lithe::models {

@@ -8,6 +8,7 @@
 #include <map>
 #include <stdexcept>
 
+#include "checkpoints/read/catalogue.h"
 #include "image/decode.h"
 #include "models/model.h"
 #include "session/answering.h"

@@ -11,9 +11,10 @@
 #include <iterator>
 
 #include "base/error.h"
+#include "checkpoints/read/catalogue.h"
+#include "checkpoints/write/converting.h"
 #include "image/decode.h"
 #include "io/safetensors.h"
-#include "models/converting.h"
 #include "models/model.h"
 #include "models/peft_folder.h"
 #include "models/tower_adapters.h"

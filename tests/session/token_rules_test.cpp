@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "base/json.h"
+#include "checkpoints/read/generation_file.h"
 #include "models/support.h"
 
 namespace lithe::session {

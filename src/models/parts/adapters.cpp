@@ -15,7 +15,7 @@ nn::AdapterGate shaped_gate(const AdapterShape& shape) {
   return {shaped_linear(shape.router_bias), shape.temperature};
 }
 
-/// A tensor that is no Linear's, with its bias.
+/// A tensor that is not a Linear's, with its bias.
 void visit_pair(const WeightName& name, const WeightPlace& weight, std::vector<int64_t> shape,
                 std::optional<Tensor>& bias, const WeightVisitor& visitor) {
   const int64_t out = shape.front();

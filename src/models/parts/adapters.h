@@ -22,13 +22,13 @@ struct EasLayer {
   bool attention = true;                ///< False: the layer has no attention, and its feed-forward site reads norm1.
   std::optional<AdapterShape> adapter;  ///< A RepAdapter before q, k, v.
   std::optional<AdapterShape> pia;      ///< In the attention's place.
-  bool gain = false;  ///< The second norm's affine part stands beside the PIA, not folded into the FFN.
+  bool gain = false;                    ///< The second norm's affine part is beside the PIA, not folded into the FFN.
 };
 
 /// By layer; layers that are not listed are plain.
 using EasLayers = std::map<int64_t, EasLayer>;
 
-/// Plain where the layer is not listed.
+/// Plain if the layer is not listed.
 EasLayer eas_of(const EasLayers& eas, int64_t layer);
 
 // Adapters whose tensors are still to be filled.

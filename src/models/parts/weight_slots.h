@@ -6,7 +6,7 @@
 
 namespace lithe::models {
 
-/// A Linear without values, with room for a bias where it has one.
+/// A Linear without values, with room for a bias if it has one.
 inline nn::Linear shaped_linear(bool bias) {
   return {{}, bias ? std::optional<at::Tensor>(at::Tensor()) : std::nullopt};
 }

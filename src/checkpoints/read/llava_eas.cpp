@@ -1,0 +1,128 @@
+// LLaVA with EAS (DoubtedSteam/EAS): LLaVA's own layout, adapters beside and in the place of attentions.
+#include "checkpoints/read/llava_eas.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "plan/facts.h"
+
+namespace lithe::models {
+namespace {
+
+/// An adapter's numbers that no tensor shows; the defaults are those of every published setting.
+AdapterShape published_shape(const JsonView& config) {
+  AdapterShape shape;
+  if (!config.has("eas")) return shape;
+  const JsonView eas = config.object("eas");
+  shape.scale = eas.number("scale", shape.scale);
+  shape.temperature = eas.number("temperature", shape.temperature);
+  require(shape.temperature > 0, Fault::bad_file, eas.source(), ": 'temperature' is ", shape.temperature,
+          ", it must be more than 0");
+  return shape;
+}
+
+/// Of an adapter of a layer; absent if there is none.
+std::optional<AdapterShape> adapter_at(const EasPart& part, const WeightName& name, const AdapterShape& published) {
+  const io::TensorView* down = part.find(name.with(Role::shared));
+  const io::TensorView* up = part.find(name.with(Role::path1));
+  if (!down && !up) return std::nullopt;
+  const std::string where =
+      concat((down ? down : up)->file, ": the ", part.stream(), "'s adapter ", text_of(name), ".*");
+  require(down && up, Fault::bad_file, where, " has no ", down ? "conv_B.weight" : "conv_A.weight");
+  const bool matrices = down->shape.size() >= 2 && up->shape.size() >= 2 && up->shape[1] > 0;
+  AdapterShape shape = published;
+  shape.rank = matrices ? down->shape[0] : 0;
+  require(matrices && shape.rank > 0 && shape.rank % up->shape[1] == 0, Fault::bad_file, where, " has conv_A ",
+          io::text_of(down->shape), " and conv_B ", io::text_of(up->shape),
+          ", expected [rank, hidden] and [hidden, rank / groups]");
+  shape.groups = shape.rank / up->shape[1];
+  require(up->shape[0] % shape.groups == 0, Fault::bad_file, where, " has ", shape.groups,
+          " groups, which do not divide ", up->shape[0], " rows of conv_B");
+  shape.router_bias = part.find(name.with(Role::adapter_gate).with(Kind::bias)) != nullptr;
+  return shape;
+}
+
+/// A line of "fixed_sites". Throws Error{bad_file} if it cannot be a site of a decoder or a tower.
+plan::SiteName site_of(const Json& entry, const std::string& source) {
+  const JsonView site(entry, concat(source, ": '", kFixedSites, "'"));
+  plan::SiteName name{site.text("stream", "decoder"), site.integer("layer")};
+  const bool known = name.stream == "decoder" || name.stream == "vision_tower";
+  require(known && site.text("attention", "self") == "self", Fault::bad_file, site.source(), " names ",
+          entry.dump().substr(0, 120), ", expected self-attentions of the decoder or the vision tower");
+  return name;
+}
+
+/// The layers of a stream in "fixed_sites".
+std::vector<int64_t> declared_layers(const JsonView& config, const EasPart& part) {
+  std::vector<int64_t> declared;
+  if (!config.has(kFixedSites)) return declared;
+  const Json& sites = config.json()[kFixedSites];
+  require(sites.is_array() && sites.size() <= 2 * static_cast<size_t>(plan::kMaxLayers), Fault::bad_file,
+          config.source(), ": '", kFixedSites, "' must be a list of sites, no longer than a model has layers");
+  for (const Json& entry : sites) {
+    const plan::SiteName site = site_of(entry, config.source());
+    if (site.stream != part.stream()) continue;
+    require(site.layer >= 0 && site.layer < part.layers, Fault::bad_file, config.source(), ": '", kFixedSites,
+            "' names layer ", site.layer, " of the stream ", part.stream(), ", which has layers 0 to ",
+            part.layers - 1);
+    declared.push_back(site.layer);
+  }
+  return declared;
+}
+
+void turn_off(const std::string& stream, const EasLayers& eas, plan::Plan& plan) {
+  for (const auto& [layer, made] : eas) {
+    if (made.attention) continue;
+    const auto found = std::find_if(plan.layers.begin(), plan.layers.end(), [&](const plan::LayerPlan& entry) {
+      return entry.stream == stream && entry.layer == layer;
+    });
+    if (found != plan.layers.end())
+      found->self_attention = false;
+    else
+      plan.layers.push_back({.stream = stream, .layer = layer, .self_attention = false});
+  }
+}
+
+bool has_all_attentions(const EasLayers& eas) {
+  return std::all_of(eas.begin(), eas.end(), [](const auto& entry) { return entry.second.attention; });
+}
+
+}  // namespace
+
+EasPart decoder_part(const io::Checkpoint& checkpoint, const Layout& layout, int64_t layers) {
+  return {Part::decoder, layers, [&](const WeightName& name) { return checkpoint.find(name_in(layout, name)); }};
+}
+
+EasLayers read_eas(const JsonView& config, const EasPart& part) {
+  const AdapterShape published = published_shape(config);
+  EasLayers eas;
+  for (const int64_t layer : declared_layers(config, part)) eas[layer].attention = false;
+  for (int64_t layer = 0; layer < part.layers; ++layer) {
+    const WeightName name{.part = part.part, .layer = layer};
+    const auto pia = adapter_at(part, name.with(Adapter::pia), published);
+    const auto adapter = eas.contains(layer) ? std::nullopt : adapter_at(part, name.with(Adapter::rep), published);
+    if (pia) {
+      const bool gain = part.find(name.with(Role::norm2)) != nullptr;
+      eas[layer] = {.attention = false, .pia = pia, .gain = gain};
+    } else if (adapter) {
+      eas[layer].adapter = adapter;
+    }
+  }
+  return eas;
+}
+
+std::optional<plan::Plan> without_attention(std::optional<plan::Plan> plan, const Model& model) {
+  const EasLayers& decoder = model.decoder.config.eas;
+  const EasLayers tower = model.vision ? model.vision->tower.config.eas : EasLayers{};
+  if (has_all_attentions(decoder) && has_all_attentions(tower)) return plan;
+  plan::Plan result = plan.value_or(plan::Plan{});
+  turn_off("decoder", decoder, result);
+  turn_off("vision_tower", tower, result);
+  std::sort(result.layers.begin(), result.layers.end(), [](const plan::LayerPlan& a, const plan::LayerPlan& b) {
+    return std::pair(a.stream, a.layer) < std::pair(b.stream, b.layer);
+  });
+  result.name = plan ? plan->name + "+eas" : "eas";
+  return result;
+}
+
+}  // namespace lithe::models

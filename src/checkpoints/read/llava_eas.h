@@ -1,0 +1,39 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "base/json.h"
+#include "checkpoints/read/layouts.h"
+#include "io/checkpoint.h"
+#include "models/model.h"
+#include "plan/plan.h"
+
+namespace lithe::models {
+
+/// config.json's key for the attentions without weights: [{"stream": "decoder", "layer": 2, "attention": "self"}, ..];
+/// the stream may be `vision_tower`.
+constexpr const char* kFixedSites = "fixed_sites";
+
+/// A part's blocks, and where its weights are.
+struct EasPart {
+  Part part;  ///< Decoder or tower.
+  int64_t layers = 0;
+  std::function<const io::TensorView*(const WeightName&)> find;  ///< Null if there is none.
+
+  std::string stream() const { return part == Part::decoder ? "decoder" : "vision_tower"; }
+};
+EasPart decoder_part(const io::Checkpoint& checkpoint, const Layout& layout, int64_t layers);
+
+/// What EAS made of the layers, as LLaVA-EAS checkpoints show it: "replaced_adapter" for a PIA in place of the
+/// attention, "adapter_attn" for an adapter before one. Ranks and
+/// groups are those of the tensors; the config may have "eas": {"scale": 1, "temperature": 10}. Layers named by
+/// "fixed_sites" have no attention, with or without a PIA. Throws Error{bad_file}.
+EasLayers read_eas(const JsonView& config, const EasPart& part);
+
+/// The plan that the parts demand: `plan`, or dense if there is none, without the attentions that they lack. Absent
+/// if there is no plan and no attention is missing.
+std::optional<plan::Plan> without_attention(std::optional<plan::Plan> plan, const Model& model);
+
+}  // namespace lithe::models

@@ -1,0 +1,277 @@
+#include "checkpoints/read/weights.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/aminmax.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+#include <c10/core/Device.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <optional>
+#include <set>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/printable.h"
+#include "checkpoints/read/quantised.h"
+#include "io/mapped_file.h"
+
+namespace lithe::models {
+namespace {
+
+constexpr size_t kNamesShown = 8;
+
+std::optional<at::ScalarType> float_type(io::Dtype dtype) {
+  switch (dtype) {
+    case io::Dtype::float64:
+      return at::kDouble;
+    case io::Dtype::float32:
+      return at::kFloat;
+    case io::Dtype::float16:
+      return at::kHalf;
+    case io::Dtype::bfloat16:
+      return at::kBFloat16;
+    default:
+      return std::nullopt;
+  }
+}
+
+/// The type in which a weight of the file's type is held. float64 is not: the arithmetic is float32.
+at::ScalarType held_type(WeightStorage storage, bool matrix, at::ScalarType file) {
+  if (!matrix || storage == WeightStorage::float32) return at::kFloat;
+  if (storage == WeightStorage::bfloat16) return at::kBFloat16;
+  if (storage == WeightStorage::float16) return at::kHalf;
+  return file == at::kDouble ? at::kFloat : file;
+}
+
+/// Tensors that published checkpoints carry and LLaVA does not read.
+bool is_useless(std::string_view name) {
+  static constexpr std::array<std::string_view, 10> kParts{
+      "rotary_emb.inv_freq", "post_layernorm.",    "position_ids", "logit_scale", "text_model.",
+      "text_projection.",    "visual_projection.", "masked_bias",  "mask_token",  "num_batches_tracked"};
+  return std::any_of(kParts.begin(), kParts.end(), [&](std::string_view part) { return name.find(part) != name.npos; });
+}
+
+std::string listed(const std::vector<std::string>& names) {
+  std::string text;
+  for (size_t i = 0; i < std::min(names.size(), kNamesShown); ++i) text += (i == 0 ? " " : ", ") + names[i];
+  return names.size() > kNamesShown ? text + " and " + std::to_string(names.size() - kNamesShown) + " more" : text;
+}
+
+std::string part(const char* what, const std::vector<std::string>& names) {
+  return concat(what, " ", names.size(), names.empty() ? "" : ":", listed(names));
+}
+
+}  // namespace
+
+at::Tensor tensor_over(const io::TensorView& view) {
+  const std::optional<at::ScalarType> type = float_type(view.dtype);
+  require(type.has_value(), Fault::bad_file, view.file, ": a weight is ", io::name_of(view.dtype),
+          ", weights must be F64, F32, F16 or BF16");
+  // LibTorch knows no read-only memory; nothing in this engine writes to weights that it did not allocate.
+  void* data = const_cast<void*>(static_cast<const void*>(view.bytes.data()));
+  return at::from_blob(
+      data, view.shape, [owner = view.owner](void*) {}, at::TensorOptions(*type));
+}
+
+std::string prefix_of(const io::Checkpoint& checkpoint, const std::vector<std::string>& prefixes,
+                      const std::string& name) {
+  const auto found = std::find_if(prefixes.begin(), prefixes.end(),
+                                  [&](const std::string& prefix) { return checkpoint.contains(prefix + name); });
+  return found != prefixes.end() ? *found : prefixes.front();
+}
+
+namespace {
+
+/// A convolution of width 1, as published adapters are stored, is a matrix.
+bool fits(std::vector<int64_t> file, const std::vector<int64_t>& shape) {
+  if (file.size() == 3 && shape.size() == 2 && file.back() == 1) file.pop_back();
+  return file == shape;
+}
+
+}  // namespace
+
+WeightLoader::WeightLoader(const LoadOptions& options, bool ties) : options_(options), ties_(ties) {
+  if (!options.lora.empty()) lora_ = LoraFolder::open(options.lora);
+}
+
+const io::Checkpoint& WeightLoader::open(const std::filesystem::path& path) {
+  io::Checkpoint& opened = *checkpoints_.emplace_back(std::make_unique<io::Checkpoint>(io::Checkpoint::open(path)));
+  if (const auto method = quantisation_in(opened)) fail_quantised(path.string(), *method);
+  if (!lora_ || checkpoints_.size() > 1) return opened;
+  lora_->put_whole(opened, ties_);
+  for (const std::string& name : opened.names()) plain_names_[plain_name(name)] = name;
+  return opened;
+}
+
+/// The name under which a checkpoint has what the layout calls `name`: a base model under LoRA may lack the names that
+/// training gave it ("decoder_layer.").
+std::string WeightLoader::held_name(const io::Checkpoint& checkpoint, const std::string& name) const {
+  if (!lora_ || &checkpoint != checkpoints_.front().get() || checkpoint.contains(name)) return name;
+  const auto found = plain_names_.find(plain_name(name));
+  return found == plain_names_.end() ? name : found->second;
+}
+
+void WeightLoader::take(const io::Checkpoint& checkpoint, const std::string& name, const WeightSlot& slot) {
+  const std::string in_file = held_name(checkpoint, name);
+  const io::TensorView* view = checkpoint.find(in_file);
+  if (!view) {
+    missing_.push_back(name);
+    return;
+  }
+  taken_[&checkpoint].insert(in_file);
+  origins_[slot.name] = {checkpoint.path(), name, in_file};
+  if (claim({slot.name, name, view, slot.place, slot.shape, slot.matrix}) && lora_ && slot.linear) add_low_rank(slot);
+}
+
+bool WeightLoader::claim(Claim claim) {
+  const io::TensorView& view = *claim.view;
+  const std::string& name = claim.name;
+  if (!fits(view.shape, claim.shape)) {
+    const bool is_factor = claim.slot.kind == Kind::factor_a || claim.slot.kind == Kind::factor_b;
+    (is_factor ? misshapen_factors_ : misshapen_)
+        .push_back(concat(name, " file ", io::text_of(view.shape), ", model ", io::text_of(claim.shape)));
+    return false;
+  }
+  if (!float_type(view.dtype)) {
+    misshapen_.push_back(concat(name, " file ", io::name_of(view.dtype), ", model F32, F16 or BF16"));
+    return false;
+  }
+  claims_.push_back(std::move(claim));
+  return true;
+}
+
+void WeightLoader::add_low_rank(const WeightSlot& slot) {
+  const auto found = lora_->pairs().find(text_of(slot.name));
+  if (found == lora_->pairs().end()) return;
+  const LoraFolder::Pair& pair = found->second;
+  added_.insert(found->first);
+  Addition& addition = additions_.emplace_back(Addition{slot.linear, {{}, {}, pair.scale}});
+  claim({slot.name.with(Kind::factor_a),
+         pair.module + ".lora_A.weight",
+         pair.a,
+         &addition.low_rank.a,
+         {pair.rank, slot.shape[1]},
+         true});
+  claim({slot.name.with(Kind::factor_b),
+         pair.module + ".lora_B.weight",
+         pair.b,
+         &addition.low_rank.b,
+         {slot.shape[0], pair.rank},
+         true});
+}
+
+void WeightLoader::ignore(const io::Checkpoint& checkpoint, const std::string& name) {
+  ignored_[&checkpoint].insert(name);
+}
+
+bool WeightLoader::is_ignored(const io::Checkpoint& checkpoint, const std::string& name) const {
+  const auto found = ignored_.find(&checkpoint);
+  return found != ignored_.end() && found->second.holds(name);
+}
+
+void WeightLoader::refuse_others(const io::Checkpoint& checkpoint) {
+  const std::set<std::string>& taken = taken_[&checkpoint];
+  for (const std::string& name : checkpoint.names()) {
+    if (!taken.contains(name) && !is_useless(name) && !is_ignored(checkpoint, name)) unexpected_.push_back(name);
+  }
+}
+
+void WeightLoader::check() const {
+  if (missing_.empty() && unexpected_.empty() && misshapen_.empty()) return check_low_rank();
+  std::string where;
+  for (const auto& checkpoint : checkpoints_) where += (where.empty() ? "" : " and ") + checkpoint->path().string();
+  if (lora_) where += " and " + lora_->path().string();
+  fail(Fault::bad_file, where, ": the weights do not fit config.json: ", part("missing", missing_), "; ",
+       part("unexpected", unexpected_), "; ", part("misshapen", misshapen_));
+}
+
+/// Every pair of factors must have found its product and fit it. PEFT adapts every layer that a name fits, also those
+/// that LLaVA does not run: their weights are ignored, and so is their LoRA.
+void WeightLoader::check_low_rank() const {
+  if (!lora_) return;
+  const std::string other =
+      "; the adapter was trained over another model than " + checkpoints_.front()->path().string();
+  require(misshapen_factors_.empty(), Fault::bad_file, lora_->path().string(),
+          ": its factors do not fit the model: ", part("misshapen", misshapen_factors_), other);
+  if (added_.size() == lora_->pairs().size()) return;
+  std::set<std::string> not_run;
+  for (const auto& checkpoint : checkpoints_) {
+    for (const std::string& name : checkpoint->names())
+      if (is_ignored(*checkpoint, name)) not_run.insert(plain_name(name));
+  }
+  std::vector<std::string> unknown;
+  for (const auto& [plain, pair] : lora_->pairs())
+    if (!added_.contains(plain) && !not_run.contains(plain)) unknown.push_back(pair.module);
+  require(unknown.empty(), Fault::bad_file, lora_->path().string(),
+          ": adapts layers that the model does not have: ", part("modules", unknown), other);
+}
+
+std::optional<LoraUse> WeightLoader::lora_use() const {
+  if (!lora_) return std::nullopt;
+  LoraUse use{.folder = lora_->path(), .whole = lora_->whole()};
+  for (const Addition& addition : additions_) {
+    const int64_t rank = addition.low_rank.rank();
+    use.lowest_rank = use.products == 0 ? rank : std::min(use.lowest_rank, rank);
+    use.highest_rank = std::max(use.highest_rank, rank);
+    ++use.products;
+  }
+  return use;
+}
+
+namespace {
+
+/// Throws Error{bad_request} if numbers that the file has became infinite.
+void require_held(const at::Tensor& held, const at::Tensor& mapped, const std::string& name) {
+  const auto largest = [](const at::Tensor& tensor) {
+    const auto [low, high] = at::aminmax(tensor);
+    return std::max(-low.item<double>(), high.item<double>());
+  };
+  if (held.numel() == 0 || !std::isinf(largest(held))) return;
+  const double in_file = largest(mapped);
+  require(std::isinf(in_file), Fault::bad_request, "the weight ", in_quotes(name), " reaches ", in_file,
+          ", which float16 cannot hold; use --weights bfloat16 or float32");
+}
+
+}  // namespace
+
+/// A leaf in memory of its own, never the file's.
+at::Tensor WeightLoader::learning(const at::Tensor& mapped, const Claim& claim) const {
+  const at::Device device(options_.device);
+  const at::Tensor copy = at::empty(claim.shape, at::TensorOptions(at::kFloat).device(device)).copy_(mapped);
+  io::need_no_more(claim.view->bytes);
+  return copy.set_requires_grad(true);
+}
+
+at::Tensor WeightLoader::held(const Claim& claim) const {
+  const at::Tensor mapped = tensor_over(*claim.view).view(claim.shape);
+  if (options_.learns && options_.learns(claim.slot)) return learning(mapped, claim);
+  at::Tensor held = mapped.to(held_type(options_.weights, claim.matrix, mapped.scalar_type()));
+  if (held.scalar_type() == at::kHalf && mapped.scalar_type() != at::kHalf) require_held(held, mapped, claim.name);
+  if (options_.device != "cpu") held = held.to(at::Device(options_.device));
+  // A copy was made: the file's pages need not stay in memory beside it.
+  if (held.data_ptr() != mapped.data_ptr()) io::need_no_more(claim.view->bytes);
+  return held;
+}
+
+Loaded WeightLoader::load() {
+  check();
+  Loaded loaded;
+  int64_t total = 0, done = 0;
+  for (const Claim& claim : claims_) total += static_cast<int64_t>(claim.view->bytes.size());
+  if (options_.progress) options_.progress(0, total);
+  for (const Claim& claim : claims_) {
+    put(claim.place, held(claim));
+    loaded.bytes += held_at(claim.place).bytes();
+    done += static_cast<int64_t>(claim.view->bytes.size());
+    if (options_.progress) options_.progress(done, total);
+  }
+  loaded.lora = lora_use();
+  loaded.origins = std::move(origins_);
+  for (Addition& addition : additions_) addition.linear->low_rank = std::move(addition.low_rank);
+  return loaded;
+}
+
+}  // namespace lithe::models

@@ -1,0 +1,99 @@
+#pragma once
+
+#include <filesystem>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "checkpoints/read/lora.h"
+#include "checkpoints/read/name_set.h"
+#include "io/checkpoint.h"
+#include "models/loading.h"
+#include "models/parts/weight_slot.h"
+#include "nn/linear.h"
+
+namespace lithe::models {
+
+/// Fills the weights of a model from one or more checkpoints. First every weight is taken by name, then `load` reports
+/// all faults at once, or maps and converts. Views of the files' mappings are used as they are if the type is kept.
+/// LoRA of the options is added to the products that are taken, whatever layout it was trained in.
+class WeightLoader {
+ public:
+  /// `ties`: config.json ties the head to the embeddings. Throws Error{bad_file} if the options name a folder of LoRA
+  /// that cannot be read.
+  WeightLoader(const LoadOptions& options, bool ties);
+
+  /// Opens a file or folder; the checkpoint lives as long as the loader. The first is the model's own: whole tensors of
+  /// a LoRA folder take their places in it. Throws Error{bad_file}.
+  const io::Checkpoint& open(const std::filesystem::path& path);
+
+  /// Whether there is LoRA on the head, which is then held beside the embeddings even if both are the same tensor.
+  bool adapts_head() const {
+    return lora_ && lora_->pairs().contains(text_of({.part = Part::decoder, .role = Role::head}));
+  }
+
+  /// Notes that `slot` is `name` in `checkpoint`; a matrix may be stored as a convolution of width 1. The slot's tensor
+  /// must stay where it is until load().
+  void take(const io::Checkpoint& checkpoint, const std::string& name, const WeightSlot& slot);
+
+  /// Tensors of this name, or under this prefix if it ends with a point, may be there and are not read.
+  void ignore(const io::Checkpoint& checkpoint, const std::string& name);
+
+  /// Notes every tensor of `checkpoint` that was not taken and is not a known useless one.
+  void refuse_others(const io::Checkpoint& checkpoint);
+
+  /// Fills the slots. Throws Error{bad_file}: missing, unexpected and misshapen names, all at once.
+  Loaded load();
+
+ private:
+  struct Claim {
+    WeightName slot;
+    std::string name;  ///< In the checkpoint.
+    const io::TensorView* view;
+    WeightPlace place;
+    std::vector<int64_t> shape;
+    bool matrix;
+  };
+  /// LoRA of a product until its tensors are there.
+  struct Addition {
+    nn::Linear* linear;
+    nn::LowRank low_rank;
+  };
+  std::string held_name(const io::Checkpoint& checkpoint, const std::string& name) const;
+  void add_low_rank(const WeightSlot& slot);
+  bool claim(Claim claim);  ///< Whether shape and type fit; else that is noted.
+  bool is_ignored(const io::Checkpoint& checkpoint, const std::string& name) const;
+  void check() const;
+  void check_low_rank() const;
+  std::optional<LoraUse> lora_use() const;
+  at::Tensor held(const Claim& claim) const;
+  at::Tensor learning(const at::Tensor& mapped, const Claim& claim) const;
+
+  LoadOptions options_;
+  bool ties_;
+  std::vector<std::unique_ptr<io::Checkpoint>> checkpoints_;
+  std::vector<Claim> claims_;
+  std::map<const io::Checkpoint*, std::set<std::string>> taken_;
+  std::map<const io::Checkpoint*, NameSet> ignored_;
+  std::vector<std::string> missing_, unexpected_, misshapen_, misshapen_factors_;
+  std::map<WeightName, WeightOrigin> origins_;
+  std::optional<LoraFolder> lora_;
+  std::map<std::string, std::string> plain_names_;  ///< Of the model's own checkpoint, if there is LoRA.
+  std::list<Addition> additions_;                   ///< A list: claims point into it.
+  std::set<std::string> added_;                     ///< By the plain name of the weight.
+};
+
+/// A tensor over the memory of the view, which stays alive as long as the tensor. Throws Error{bad_file} for types that
+/// are not floating point.
+at::Tensor tensor_over(const io::TensorView& view);
+
+/// The first prefix under which `name` is in the checkpoint; the first of all if it is nowhere, so that errors name
+/// that.
+std::string prefix_of(const io::Checkpoint& checkpoint, const std::vector<std::string>& prefixes,
+                      const std::string& name);
+
+}  // namespace lithe::models

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <set>
+#include <vector>
+
+#include "checkpoints/write/folding.h"
+#include "nn/adapters/fold.h"
+
+namespace lithe::models {
+
+/// A weight that is made when it is written, so that a model's folded weights need not be in memory at once.
+struct MadeWeight {
+  at::ScalarType type;  ///< To be written in.
+  std::vector<int64_t> shape;
+  std::function<Tensor()> make;  ///< In float64, unrounded.
+};
+
+/// What folding does to the weights of a model, whatever they are called on disk.
+class FoldedWeights {
+ public:
+  /// The model must outlive this; `frozen` as in write_folded.
+  FoldedWeights(const Model& model, const std::vector<nn::LayerState>* frozen);
+
+  const std::map<WeightName, MadeWeight>& made() const { return made_; }
+  /// The weight has gone into others.
+  bool drops(const WeightName& name) const {
+    return dropped_.contains(name) || dropped_.contains(name.with(Role::all).with(Kind::weight));
+  }
+  const FoldCount& count() const { return count_; }
+
+ private:
+  void fold_layer(int64_t layer, const EasLayer& eas);
+  void fold_attention(int64_t layer, const routing::Site& site);
+  void fold_tower_layer(int64_t layer, const EasLayer& eas);
+  void fold_gain(const WeightName& product, const nn::Linear& linear, const nn::Pia& pia);
+  void fold_low_rank();
+  void replace(const WeightName& product, const nn::Linear& linear, const nn::AdapterMap& map);
+  void add_biases();
+  void add_bias(const WeightName& product, const nn::Linear& linear);
+
+  const Model& model_;
+  const std::vector<nn::LayerState>* frozen_;
+  std::map<WeightName, MadeWeight> made_;
+  std::set<WeightName> dropped_;  ///< Without a role: a whole adapter.
+  FoldCount count_;
+};
+
+}  // namespace lithe::models

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+#include "models/model.h"
+#include "nn/layer_state.h"
+
+namespace lithe::models {
+
+/// What was folded, and what was left.
+struct FoldCount {
+  int64_t gains = 0;     ///< Second norms' gains that went into the feed-forward network.
+  int64_t adapters = 0;  ///< PIAs and RepAdapters that are gone.
+  int64_t left = 0;      ///< Adapters that stay, because their gate and mean are each request's own.
+  int64_t low_rank = 0;  ///< Products whose LoRA is gone.
+  int64_t whole = 0;     ///< Tensors that a LoRA folder brought whole.
+  double rounding = 0;   ///< By which a folded 16-bit weight moved at most, relative to the largest of its product.
+};
+
+/// Writes `model` as an ordinary folder of its own layout without what can be folded: safetensors, a config.json that
+/// declares the attentions without weights ("fixed_sites"), and every other file as it is. LoRA is folded in any case.
+/// Without `frozen` this is exact for every request: gains are folded, and what depends on the request stays a low-rank
+/// term. With `frozen` (one state per layer, after a prompt) every adapter of the decoder is folded with that prompt's
+/// gate and mean, and none is left there; a tower's stay, as each tile has its own. Weights are folded in float64 and
+/// rounded once to the type that they are held in. `folder` is new or empty; to make it appear whole or not at all,
+/// give the part of an io::NewFolder. Throws Error{bad_request} if there is nothing to fold, Error{bad_file}.
+FoldCount write_folded(const Model& model, const std::vector<nn::LayerState>* frozen,
+                       const std::filesystem::path& folder);
+
+}  // namespace lithe::models
