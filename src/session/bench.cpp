@@ -97,8 +97,10 @@ double Bench::encode_ms(int64_t tiles) {
                             .to(state_->rows.device());
   const Stopwatch clock;
   const Tensor features = vision.tower.features(pixels);
-  vision.projector(features.flatten(0, 1));
-  return clock.elapsed_ms();
+  const Tensor rows = vision.projector(features.flatten(0, 1));
+  const double ms = clock.elapsed_ms();
+  require_finite(state_->model, rows, "the projected features of a picture");
+  return ms;
 }
 
 PrefillResult Bench::prefill(const plan::Plan& plan) {

@@ -52,6 +52,12 @@ TEST(NotFinite, NaNIsASentenceInEveryCommand) {
   expect_sentence(lithe({"bench", model, "--rounds", "1"}), 3, "the file is damaged");
 }
 
+TEST(NotFinite, BenchLooksAtPicturesToo) {
+  const fs::path model =
+      changed_model("nan-tower", "multi_modal_projector.linear_1.weight", 7, std::numeric_limits<float>::quiet_NaN());
+  expect_sentence(lithe({"bench", model, "--rounds", "1"}), 3, "linear_1.weight holds NaN");
+}
+
 TEST(NotFinite, OnlyTheRequestThatItConcernsFails) {
   const fs::path tiny = LITHE_TEST_DATA "/golden/hf_llava15/checkpoint";
   const Json vocabulary = parse_json(contents(tiny / "tokenizer.json"), "tokenizer.json").at("model").at("vocab");
