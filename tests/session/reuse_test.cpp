@@ -155,8 +155,10 @@ std::string cuts(const models::Model& model, const plan::Plan& plan, const std::
   Kinds rows;
   for (const char letter : letters) rows.push_back(letter == 'v' ? RowKind::vision : RowKind::text);
   std::string marked = letters.substr(0, 1);
-  for (int64_t row = 1; row < static_cast<int64_t>(rows.size()); ++row)
-    marked += (may_cut(model, plan, rows, row) ? "|" : "") + letters.substr(static_cast<size_t>(row), 1);
+  for (int64_t row = 1; row < static_cast<int64_t>(rows.size()); ++row) {
+    if (may_cut(model, plan, rows, row)) marked += '|';
+    marked += letters[static_cast<size_t>(row)];
+  }
   return marked;
 }
 
