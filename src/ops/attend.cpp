@@ -78,14 +78,11 @@ struct WholeKeys {
 };
 
 Tensor attend_some(const Tensor& queries, const WholeKeys& all, std::span<const Visible> visible, double scale) {
-  Visible any{std::numeric_limits<int64_t>::max(), 0};
-  bool any_blind = false, all_alike = true;
-  for (const Visible& v : visible) {
-    any_blind = any_blind || v.none();
-    if (!v.none()) any = {std::min(any.begin, v.begin), std::max(any.end, v.end)};
-  }
+  const Visible any = seen_by_any(visible);
   if (any.end == 0) return at::zeros_like(queries);
-  for (const Visible& v : visible) all_alike = all_alike && v.begin == any.begin && v.end == any.end;
+  const bool all_alike = std::all_of(visible.begin(), visible.end(),
+                                     [&](const Visible& v) { return v.begin == any.begin && v.end == any.end; });
+  const bool any_blind = std::any_of(visible.begin(), visible.end(), [](const Visible& v) { return v.none(); });
   const Tensor keys = all.keys.narrow(0, any.begin, any.end - any.begin),
                values = all.values.narrow(0, any.begin, any.end - any.begin);
   if (all_alike) return attend(queries, keys, values, std::nullopt, false, scale);

@@ -124,12 +124,8 @@ class Run {
   /// The blocks with keys that the queries see: [first, last).
   std::pair<size_t, size_t> seen_blocks(const std::vector<PlacedBlock>& blocks, int64_t first_query,
                                         int64_t queries) const {
-    Visible all{std::numeric_limits<int64_t>::max(), 0};
-    for (int64_t i = first_query; i < first_query + queries; ++i) {
-      const Visible& one = visible_[static_cast<size_t>(i)];
-      if (one.begin == one.end) continue;
-      all = {std::min(all.begin, one.begin), std::max(all.end, one.end)};
-    }
+    const Visible all =
+        seen_by_any(std::span(visible_).subspan(static_cast<size_t>(first_query), static_cast<size_t>(queries)));
     size_t first = 0, last = blocks.size();
     while (first < last && blocks[first].end <= all.begin) ++first;
     while (first < last && blocks[last - 1].first >= all.end) --last;

@@ -1,10 +1,10 @@
 #include "ops/attend_kernels.h"
 
 #include <algorithm>
-#include <bit>
 #include <limits>
 
 #include "base/vector_set.h"
+#include "ops/bfloat16.h"
 
 namespace lithe::ops {
 namespace {
@@ -46,7 +46,7 @@ LITHE_VECTORISED float load_one(const float* at) {
   return *at;
 }
 LITHE_VECTORISED float load_one(const uint16_t* at) {
-  return std::bit_cast<float>(uint32_t{*at} << 16);
+  return widen_bfloat16(*at);
 }
 
 template <int kLanes>

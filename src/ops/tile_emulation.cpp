@@ -1,28 +1,24 @@
 #include "ops/tile_emulation.h"
 
 #include <array>
-#include <bit>
 #include <cstring>
 
 #include "base/vector_set.h"
+#include "ops/bfloat16.h"
 
 namespace lithe::ops {
 namespace {
-
-LITHE_VECTORISED float widened(uint32_t bits) {
-  return std::bit_cast<float>(bits << 16);
-}
 
 /// One instruction: sums[out][row] += the products of 16 pairs of columns.
 LITHE_VECTORISED void multiply_loop(const uint16_t* weights, const uint16_t* x, float* sums) {
   for (int64_t out = 0; out < kTileSide; ++out, sums += kTileSide) {
     const uint16_t* const columns = weights + out * kTileDepth;
     for (int64_t k = 0; k < kTileDepth; k += 2) {
-      const float first = widened(columns[k]), second = widened(columns[k + 1]);
+      const float first = widen_bfloat16(columns[k]), second = widen_bfloat16(columns[k + 1]);
       std::array<uint32_t, kTileSide> pairs;  // of each row, the two columns as one word
       std::memcpy(pairs.data(), x + k * kTileSide, sizeof(pairs));
       for (size_t row = 0; row < pairs.size(); ++row)
-        sums[row] += first * widened(pairs[row] & 0xFFFF) + second * widened(pairs[row] >> 16);
+        sums[row] += first * widen_bfloat16(pairs[row] & 0xFFFF) + second * widen_bfloat16(pairs[row] >> 16);
     }
   }
 }

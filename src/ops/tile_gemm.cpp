@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "base/vector_set.h"
+#include "ops/bfloat16.h"
 #include "ops/tile_gemm_kernels.h"
 #include "ops/weight_kernels.h"
 
@@ -30,10 +31,6 @@ at::Tensor room(int64_t count, at::ScalarType type) {
   return at::empty({count}, type);
 }
 
-inline float widened(uint16_t bits) {
-  return std::bit_cast<float>(uint32_t{bits} << 16);
-}
-
 /// Nearest, ties to even; NaN stays NaN.
 inline uint16_t rounded(float value) {
   constexpr uint16_t kNotANumber = 0x7FC0;
@@ -45,7 +42,7 @@ inline uint16_t rounded(float value) {
 LITHE_VECTORISED void split_loop(const float* values, int64_t count, uint16_t* first, uint16_t* second) {
   for (int64_t i = 0; i < count; ++i) {
     first[i] = rounded(values[i]);
-    const float rest = values[i] - widened(first[i]);
+    const float rest = values[i] - widen_bfloat16(first[i]);
     second[i] = rest == rest ? rounded(rest) : uint16_t{0};
   }
 }

@@ -10,13 +10,10 @@
 #endif
 
 #include "base/vector_set.h"
+#include "ops/bfloat16.h"
 
 namespace lithe::ops {
 namespace {
-
-float widen_bfloat16(uint16_t bits) {
-  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
-}
 
 /// IEEE 754 binary16, subnormals and infinities included.
 float widen_float16(uint16_t bits) {

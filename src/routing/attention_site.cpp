@@ -2,7 +2,6 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/index_copy.h>
-#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 
 #include "base/error.h"
 #include "ops/attend.h"
+#include "routing/index_tensor.h"
 
 namespace lithe::routing {
 namespace {
@@ -23,9 +23,8 @@ struct Offered {
 Offered offer(const nn::Attention& attention, const Tensor& x, const SiteContext& context) {
   const Rows& rows = context.sets.key_value;
   const Tensor input = rows.of(x);
-  Tensor keys = attention.keys(input);
-  if (attention.rotary) keys = ops::rotate(keys, rows.index ? context.angles->rows(*rows.index) : *context.angles);
-  return {keys, attention.values(input), rows.of(context.positions)};
+  return {rotated(attention, attention.keys(input), rows, context), attention.values(input),
+          rows.of(context.positions)};
 }
 
 /// Of one sequence's offered rows, those that are cached: indices into the sequence's stretch. Absent: all of them.
@@ -47,7 +46,7 @@ std::optional<std::vector<int64_t>> cached_among(const RowSets& sets, size_t seq
 void remember(nn::LayerState& state, const ops::FreshRows& fresh, const std::vector<int64_t>& cached) {
   std::vector<int64_t> positions;
   for (const int64_t i : cached) positions.push_back(fresh.positions[static_cast<size_t>(i)]);
-  const Tensor index = at::tensor(at::ArrayRef<int64_t>(cached), at::kLong).to(fresh.keys.device());
+  const Tensor index = index_tensor(cached, fresh.keys);
   state.append(fresh.keys.index_select(0, index), fresh.values.index_select(0, index), positions);
 }
 
@@ -95,7 +94,7 @@ Tensor scores_of(const nn::Attention& attention, const QueryRow& query_row, cons
   const Tensor weights = ops::attention_of_row(query, keys, attention.scale());
   std::vector<int64_t> seen;
   for (int64_t row = begin; row < end; ++row) seen.push_back(view.position(row));
-  const Tensor index = at::tensor(at::ArrayRef<int64_t>(seen), at::kLong).to(weights.device());
+  const Tensor index = index_tensor(seen, weights);
   return at::index_copy(nothing, 0, index, weights);
 }
 
@@ -110,18 +109,21 @@ OtherStream without_padding(const OtherStream& other) {
     }
     offsets.push_back(static_cast<int64_t>(real.size()));
   }
-  const Tensor index = at::tensor(at::ArrayRef<int64_t>(real), at::kLong).to(other.hidden.device());
+  const Tensor index = index_tensor(real, other.hidden);
   return {other.hidden.index_select(0, index), std::move(offsets), {}};
 }
 
 }  // namespace
 
+Tensor rotated(const nn::Attention& attention, const Tensor& x, const Rows& rows, const SiteContext& context) {
+  if (!attention.rotary) return x;
+  return ops::rotate(x, rows.index ? context.angles->rows(*rows.index) : *context.angles);
+}
+
 Tensor self_attention(const nn::Attention& attention, const Tensor& x, SiteContext& context) {
   const Rows& rows = context.sets.query;
   const Offered offered = offer(attention, x, context);
-  Tensor queries = attention.queries(rows.of(x));
-  if (attention.rotary)
-    queries = ops::rotate(queries, rows.index ? context.angles->rows(*rows.index) : *context.angles);
+  const Tensor queries = rotated(attention, attention.queries(rows.of(x)), rows, context);
   const std::vector<int64_t> positions = rows.of(context.positions);
   std::vector<ops::KeyValueView> views;
   for (size_t i = 0; i < context.batch.sequences.size(); ++i) {

@@ -15,6 +15,10 @@ struct SiteContext {
   std::optional<ops::RopeAngles> angles;  ///< Of the active rows.
 };
 
+/// The queries or keys of some active rows, turned by the angles of these rows if the attention is rotary.
+/// x: [rows, heads, head_dim] -> same
+Tensor rotated(const nn::Attention& attention, const Tensor& x, const Rows& rows, const SiteContext& context);
+
 /// Self-attention of the active rows: queries of sets.query over the cache and sets.key_value; caches sets.cache.
 /// x: [active, hidden], normed if the site is pre-norm -> [query rows, hidden]
 Tensor self_attention(const nn::Attention& attention, const Tensor& x, SiteContext& context);

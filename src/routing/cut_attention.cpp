@@ -1,12 +1,11 @@
 #include "routing/cut_attention.h"
 
-#include <ATen/ops/tensor.h>
-
 #include <algorithm>
 #include <map>
 
 #include "base/error.h"
 #include "ops/attend.h"
+#include "routing/index_tensor.h"
 
 namespace lithe::routing {
 namespace {
@@ -30,10 +29,6 @@ Parts parts_of(const SiteContext& context, size_t cut) {
     }
   }
   return parts;
-}
-
-Tensor index_tensor(const std::vector<int64_t>& list, const Tensor& like) {
-  return at::tensor(at::ArrayRef<int64_t>(list), at::kLong).to(like.device());
 }
 
 /// The rows of a set part by part, not ascending then; its offsets are those of the parts.
@@ -66,11 +61,6 @@ Tensor ascending(const Tensor& values, const Rows& sorted) {
   return values.index_select(0, index_tensor(from, values));
 }
 
-Tensor turned(const nn::Attention& attention, const Tensor& x, const Rows& rows, const SiteContext& context) {
-  if (!attention.rotary) return x;
-  return ops::rotate(x, rows.index ? context.angles->rows(*rows.index) : *context.angles);
-}
-
 void check(const SiteContext& context, size_t cut) {
   require(cut < context.batch.cuts.size(), Fault::internal, "layer ", context.layer, " attends within cut ", cut,
           ", but the batch has ", context.batch.cuts.size(), " cuts");
@@ -87,8 +77,8 @@ Tensor cut_attention(const nn::Attention& attention, const Tensor& x, const Site
   check(context, cut);
   const Parts parts = parts_of(context, cut);
   const Rows asking = by_part(context.sets.query, parts, x), offered = by_part(context.sets.key_value, parts, x);
-  const Tensor queries = turned(attention, attention.queries(asking.of(x)), asking, context);
-  const Tensor input = offered.of(x), keys = turned(attention, attention.keys(input), offered, context),
+  const Tensor queries = rotated(attention, attention.queries(asking.of(x)), asking, context);
+  const Tensor input = offered.of(x), keys = rotated(attention, attention.keys(input), offered, context),
                values = attention.values(input);
   const std::vector<int64_t> key_order = offered.of(context.positions), query_order = asking.of(context.positions);
   std::vector<ops::KeyValueView> views;

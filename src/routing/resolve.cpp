@@ -6,12 +6,12 @@
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/tanh.h>
-#include <ATen/ops/tensor.h>
 
 #include <algorithm>
 
 #include "base/error.h"
 #include "plan/rows.h"
+#include "routing/index_tensor.h"
 #include "routing/selector.h"
 
 namespace lithe::routing {
@@ -34,10 +34,6 @@ constexpr uint8_t kActive = kQuery | kCrossQuery | kKeyValue | kFeedForward | kS
 uint8_t bits_of(const plan::Switches& switches) {
   return static_cast<uint8_t>((switches.query ? kQuery | kCrossQuery : 0) | (switches.key_value ? kKeyValue : 0) |
                               (switches.cache ? kCache : 0) | (switches.feed_forward ? kFeedForward : 0));
-}
-
-Tensor index_tensor(const std::vector<int64_t>& list, const Tensor& like) {
-  return at::tensor(at::ArrayRef<int64_t>(list), at::kLong).to(like.device());
 }
 
 /// w of the rows at `index`; other rows have 1 until they get one.
