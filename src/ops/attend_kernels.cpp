@@ -73,6 +73,19 @@ LITHE_VECTORISED Floats<kLanes> exp_of(const Floats<kLanes>& x) {
   return x < lowest ? Floats<kLanes>{} : p * scale;
 }
 
+/// A row of keys or values for kRows queries; if these are few, what is read later is prefetched.
+template <int kLanes, int kRows, int kVectors, class Stored>
+LITHE_VECTORISED void load_ahead(const Stored* row, Floats<kLanes>* loaded) {
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v) {
+    if constexpr (kRows <= kFewRows) {
+      if (v * kLanes * sizeof(Stored) % 64 == 0)
+        __builtin_prefetch(reinterpret_cast<const char*>(row + v * kLanes) + kAheadBytes);
+    }
+    loaded[v] = load<kLanes>(row + v * kLanes);
+  }
+}
+
 /// scores[r][j] = dot(queries[r], key j) for kRows rows and all keys of a block.  keys: [width, kBlockRows]
 template <int kLanes, int kRows, class Key>
 LITHE_VECTORISED void score_rows(const float* queries, int64_t width, const Key* keys, float* scores) {
@@ -82,14 +95,7 @@ LITHE_VECTORISED void score_rows(const float* queries, int64_t width, const Key*
     for (int64_t i = 0; i < width; ++i) {
       const Key* row = keys + i * kBlockRows + first;
       Floats<kLanes> key[kVectors];
-#pragma GCC unroll 8
-      for (int v = 0; v < kVectors; ++v) {
-        if constexpr (kRows <= kFewRows) {
-          if (v * kLanes * sizeof(Key) % 64 == 0)
-            __builtin_prefetch(reinterpret_cast<const char*>(row + v * kLanes) + kAheadBytes);
-        }
-        key[v] = load<kLanes>(row + v * kLanes);
-      }
+      load_ahead<kLanes, kRows, kVectors>(row, key);
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
@@ -117,14 +123,7 @@ LITHE_VECTORISED void weigh_columns(const float* weights, int64_t begin, int64_t
   for (int64_t j = begin; j < end; ++j) {
     const Value* row = values + j * width;
     Floats<kLanes> value[kVectors];
-#pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) {
-      if constexpr (kRows <= kFewRows) {
-        if (v * kLanes * sizeof(Value) % 64 == 0)
-          __builtin_prefetch(reinterpret_cast<const char*>(row + v * kLanes) + kAheadBytes);
-      }
-      value[v] = load<kLanes>(row + v * kLanes);
-    }
+    load_ahead<kLanes, kRows, kVectors>(row, value);
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
