@@ -26,7 +26,7 @@ say() { printf '%s\n' "$*"; }
 die() { say "setup: $*" >&2; exit 1; }
 
 packages=(g++ cmake ninja-build pkg-config python3 python3-venv ca-certificates libfmt-dev nlohmann-json3-dev libcli11-dev
-  libjpeg-dev libpng-dev libwebp-dev libgif-dev zlib1g-dev libsentencepiece-dev libedit-dev)
+  libjpeg-dev libpng-dev libwebp-dev libgif-dev zlib1g-dev libsentencepiece-dev libedit-dev libyaml-cpp-dev)
 if [ "${TESTS:-1}" = 1 ]; then packages+=(libgtest-dev patchelf); fi
 if [ "${PACKAGE:-0}" = 1 ]; then packages+=(patchelf dpkg-dev); fi
 
