@@ -1,0 +1,62 @@
+#include "data/data_set.h"
+
+#include "base/error.h"
+#include "base/printable.h"
+#include "data/dataset_info.h"
+#include "data/dialect.h"
+#include "data/format.h"
+#include "data/pictures.h"
+#include "data/shards.h"
+
+namespace lithe::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Rows, what their fields mean, and where their pictures lie.
+class RecordSet final : public DataSet {
+ public:
+  RecordSet(std::unique_ptr<Rows> rows, Dialect dialect, Pictures pictures)
+      : rows_(std::move(rows)), dialect_(std::move(dialect)), pictures_(std::move(pictures)) {}
+
+  int64_t size() const override { return rows_->size(); }
+
+  Record read(int64_t i) const override {
+    require(i >= 0 && i < size(), Fault::internal, "Record ", i, " of a data set of ", size(), " was asked for.");
+    Record record{rows_->name(i)};
+    try {
+      const Json row = rows_->read(i);
+      if (const auto id = Dialect::id_of(row)) record.name += concat(", id ", in_quotes(*id));
+      Draft draft = dialect_.draft(row);
+      record.turns = std::move(draft.turns);
+      for (const Json& picture : draft.pictures) record.images.push_back(pictures_.find(picture));
+    } catch (const Error& error) {
+      throw Error(error.fault(), concat(record.name, ": ", error.what()));
+    }
+    return record;
+  }
+
+ private:
+  std::unique_ptr<Rows> rows_;
+  Dialect dialect_;
+  Pictures pictures_;
+};
+
+fs::path folder_of(const fs::path& file) {
+  const fs::path folder = file.parent_path();
+  return folder.empty() ? "." : folder;
+}
+
+}  // namespace
+
+std::unique_ptr<DataSet> DataSet::open(const SetOptions& options) {
+  if (is_dataset_info(options.path)) return open(resolve_dataset_info(options));
+  Dialect dialect(options.formatting, options.columns, options.tags);
+  const std::vector<fs::path> files = shards_of(options.path);
+  std::vector<std::unique_ptr<Rows>> parts;
+  for (const fs::path& file : files) parts.push_back(open_rows(file, dialect.wanted()));
+  Pictures pictures(options.images.empty() ? folder_of(files.front()) : options.images, options.decode);
+  return std::make_unique<RecordSet>(join(std::move(parts)), std::move(dialect), std::move(pictures));
+}
+
+}  // namespace lithe::data

@@ -1,0 +1,28 @@
+#include "data/format.h"
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/printable.h"
+#include "io/mapped_file.h"
+
+namespace lithe::data {
+
+const std::vector<Format>& formats() {
+  static const std::vector<Format> catalogue{
+      {"JSON", {".json", ".jsonl"}, is_json, open_json},
+  };
+  return catalogue;
+}
+
+std::unique_ptr<Rows> open_rows(const std::filesystem::path& path, const std::vector<std::string>& wanted) {
+  io::Bytes file = io::map_file(path);
+  refuse_lfs_pointer(io::as_text(file.span.first(std::min(file.span.size(), kLfsPointer.size()))), path);
+  for (const Format& format : formats()) {
+    if (format.recognises(file.span)) return format.open(std::move(file), wanted);
+  }
+  std::string names;
+  for (const Format& format : formats()) names.append(names.empty() ? "" : ", ").append(format.name);
+  fail(Fault::bad_file, path.string(), ": is not a data set of a known format (", names, ")");
+}
+
+}  // namespace lithe::data

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/rows.h"
+#include "io/bytes.h"
+
+namespace lithe::data {
+
+/// A file format. A new one is a file with this function and a line of the catalogue in format.cpp.
+struct Format {
+  const char* name;
+  std::vector<std::string> extensions;                  ///< Of its shards in a folder.
+  bool (*recognises)(std::span<const std::byte> file);  ///< By the first bytes, whatever the file is called.
+  /// `wanted`: the columns that may be looked at; a format that can leave the others unread does. Throws
+  /// Error{bad_file}.
+  std::unique_ptr<Rows> (*open)(io::Bytes file, const std::vector<std::string>& wanted);
+};
+
+/// The formats, those whose files are told most surely first.
+const std::vector<Format>& formats();
+
+/// Opens a file of any of them. Throws Error{bad_file}.
+std::unique_ptr<Rows> open_rows(const std::filesystem::path& file, const std::vector<std::string>& wanted);
+
+bool is_json(std::span<const std::byte> file);
+std::unique_ptr<Rows> open_json(io::Bytes file, const std::vector<std::string>& wanted);
+
+}  // namespace lithe::data

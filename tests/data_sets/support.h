@@ -1,0 +1,73 @@
+#pragma once
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <string>
+
+#include "base/error.h"
+#include "data/data_set.h"
+#include "image/png.h"
+
+namespace lithe::data {
+
+/// A folder that exists for one test.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "lithe-data-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
+    path_ = name;
+  }
+  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+
+  /// Writes a file, and the folders above it, and gives its path.
+  std::filesystem::path write(const std::string& name, const std::string& bytes) const {
+    std::filesystem::create_directories((path_ / name).parent_path());
+    std::ofstream(path_ / name, std::ios::binary) << bytes;
+    return path_ / name;
+  }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// A PNG file of one colour, told by its width.
+inline std::string png_of(int64_t width) {
+  const auto bytes = image::encode_png(image::Image(width, 2, 90, 90, 90));
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+/// The sentence of the Error that `work` throws; fails the test if it throws none.
+inline std::string sentence_of(const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  ADD_FAILURE() << "no Error";
+  return {};
+}
+
+/// "system: Be short.|user: What?|": the turns of a record.
+inline std::string talk(const Record& record) {
+  std::string text;
+  for (const Turn& turn : record.turns) text += turn.role + ": " + turn.text + "|";
+  return text;
+}
+
+/// The widths of a record's pictures, by which tests tell them apart.
+inline std::vector<int64_t> widths(const Record& record) {
+  std::vector<int64_t> all;
+  for (const image::Source& source : record.images) all.push_back(source.header().size.width);
+  return all;
+}
+
+}  // namespace lithe::data
