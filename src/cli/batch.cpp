@@ -42,8 +42,9 @@ differ from that of IN.
 If the output file exists, it is continued: requests that have an answer are skipped, by their id. Requests that failed run
 again, and the new line replaces the error. Ctrl-C ends the batch (exit code 130). The same command continues it.
 
-Each answer is the one that `lithe run` gives, up to the rounding of float32. --memory limits keys, values and activations. A
-request waits until the most that it can need fits into the memory that the running requests leave.)";
+Each answer is the one that `lithe run` gives, up to the rounding of float32. --memory limits keys, values, activations and
+decoded pictures. A request starts when its worst case (the longest possible answer) fits into the memory that the running
+requests leave.)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe batch demo questions.jsonl -o answers.jsonl
@@ -274,7 +275,7 @@ Action declare_batch(CLI::App& app) {
              .lowest = 1});
   add_decimal(app, options->memory_gib,
               {.names = "--memory",
-               .what = "GiB for keys, values and activations (default: half of the free memory)",
+               .what = "GiB for keys, values, activations and decoded pictures (default: half of the free memory)",
                .highest = 1e6,
                .above_lowest = true,
                .type_name = "GIB"});

@@ -38,7 +38,8 @@ tokens as the plan counts.
 --against feed-forward is for plans without attention. It compares them with the bare feed-forward networks and norms. The
 difference is the cost of the engine itself.
 --batch-sizes runs several prompts at a time, as `lithe batch` does.
---shape uses random weights and as few layers as you like. Its own plan is p-mod at evenly spaced layers of the full depth.
+--shape uses random weights and as few layers as you like. Its own plan is p-mod. With --layers N, the N layers have the
+rules of N evenly spaced layers of the full model.
 The shapes are llava-1.5-7b, llava-1.5-13b and llava-next-7b.)";
 
 constexpr const char* kFooter = R"(Examples:

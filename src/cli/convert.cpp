@@ -30,8 +30,9 @@ constexpr const char* kFooter = R"(Examples:
   lithe convert ~/llava-1.5-7b-hf --to original -o llava-v1.5-7b
   lithe convert demo --to same -o demo-again
 
-With --to hf the vision tower is written into the same file. With --to original it is written into DIR/vision_tower. With
---to same a tower beside SRC is not copied, so write DIR beside SRC in that case.
+With --to hf, the vision tower is written into the same file. With --to original, it is written into DIR/vision_tower, or
+into the same file if the model came from such a folder. With --to same, a tower next to SRC is not copied, so write DIR next
+to SRC.
 
 Exit codes: 0 done, 130 interrupted, 2 impossible request, 3 bad file, 1 anything else.)";
 

@@ -127,6 +127,7 @@ Action declare_fold(CLI::App& app) {
   app.add_flag("--raw-prompt", flags->question.raw, "Use the prompt as it is, without the chat template");
   add_json(app, flags->common, "Print JSON: what was merged, and the deviation");
   add_common(app, flags->common);
+  app.get_option("--lora")->description("A PEFT folder with LoRA for the model, to merge into the weights");
   return [flags] { return write_folder(flags->out, [&] { return fold(*flags); }); };
 }
 

@@ -20,8 +20,9 @@ constexpr const char* kDescription =
     R"(Writes every intermediate result of one request to a safetensors file.
 
 Decoding is greedy. The tensors are float32 and int64; n is the number of tokens of the prompt with its pictures:
-  images.I.pixel_values [tiles, 3, S, S]; images.I.vision_features and images.I.projected [tiles, tokens, width]
-  input_ids, with -200 for each picture; inputs_embeds [n, hidden]; vision_mask [n], 1 for tokens of a picture
+  images.I.pixel_values [tiles, 3, height, width]; images.I.vision_features and images.I.projected [tiles, tokens, width]
+  input_ids, with -200 for each picture; inputs_embeds [n, hidden]
+  vision_mask [n], 1 for tokens that a rule of the plan applies to in any layer; with the plan dense, all are 0
   layers.L.kept, the tokens that ran in layer L; layers.L.router_weight [weighed tokens]; layers.L.hidden [n, hidden]
   logits [n, vocab]; tokens [K]; step_logits [K, vocab], the logits that each token was chosen from
   kv_lengths.prefill and kv_lengths.end [layers], the cached tokens of each layer
