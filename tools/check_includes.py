@@ -27,7 +27,7 @@ ROWS = {
     "session": ["checkpoints/write"],
     "api": ["session"],
     "tasks": ["data", "text"],
-    "tune": ["checkpoints/write", "tasks"],
+    "tune": ["session", "tasks"],
     "eval": ["session", "tasks"],
     "serve": ["session"],
     "cli": ["eval", "serve", "tune"],  # everything

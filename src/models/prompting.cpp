@@ -4,9 +4,9 @@
 
 namespace lithe::models {
 
-std::string Prompting::render(const std::vector<text::Message>& messages) const {
-  if (!chat_template) return text::render_conversation(conversation, messages, true);
-  text::TemplateOptions options;
+std::string Prompting::render(const std::vector<text::Message>& messages, bool open) const {
+  if (!chat_template) return text::render_conversation(conversation, messages, open);
+  text::TemplateOptions options{.add_generation_prompt = open};
   const auto text_of = [&](const std::optional<int64_t>& id) { return id ? tokenizer->token_of(*id) : ""; };
   if (tokenizer) {
     options.bos_token = tokenizer->bos_text();

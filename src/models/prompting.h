@@ -28,9 +28,9 @@ struct Prompting {
   /// Whether an answer ends with this token.
   bool ends(int64_t id) const { return std::binary_search(eos_ids.begin(), eos_ids.end(), id); }
 
-  /// The prompt of a conversation: template or conversation style, up to the beginning of the answer. Throws
-  /// Error{bad_request}.
-  std::string render(const std::vector<text::Message>& messages) const;
+  /// The prompt of a conversation: template or conversation style. `open`: it ends where the next answer begins.
+  /// Throws Error{bad_request}.
+  std::string render(const std::vector<text::Message>& messages, bool open = true) const;
 };
 
 }  // namespace lithe::models

@@ -1,0 +1,33 @@
+#include "tune/loss.h"
+
+#include <ATen/ops/cross_entropy_loss.h>
+#include <ATen/ops/zeros.h>
+
+#include "base/error.h"
+#include "routing/index_tensor.h"
+#include "text/labels.h"
+
+namespace lithe::tune {
+
+Tensor summed_loss(const models::Decoder& decoder, const TrainingRows& rows, const routing::Observer& observer) {
+  routing::Batch alive;
+  const Tensor hidden = decoder.forward(rows.batch, rows.embeddings, observer, &alive);
+  std::vector<int64_t> learnt, targets;  // rows that are alive at the end, and what they are to predict
+  for (size_t sequence = 0; sequence + 1 < alive.offsets.size(); ++sequence) {
+    for (int64_t row = alive.offsets[sequence]; row < alive.offsets[sequence + 1]; ++row) {
+      const int64_t entered = rows.batch.offsets[sequence] + alive.order[static_cast<size_t>(row)];
+      const int64_t target = rows.targets[static_cast<size_t>(entered)];
+      if (target == text::kIgnored) continue;
+      learnt.push_back(row);
+      targets.push_back(target);
+    }
+  }
+  require(static_cast<int64_t>(learnt.size()) == rows.learnt(), Fault::bad_request, "the plan drops ",
+          rows.learnt() - static_cast<int64_t>(learnt.size()),
+          " rows for good that an answer is learnt from; training needs a plan that keeps all text");
+  if (learnt.empty()) return at::zeros({}, hidden.options());
+  const Tensor logits = decoder.logits(hidden.index_select(0, routing::index_tensor(learnt, hidden)));
+  return at::cross_entropy_loss(logits, routing::index_tensor(targets, hidden), std::nullopt, at::Reduction::Sum);
+}
+
+}  // namespace lithe::tune

@@ -1,0 +1,71 @@
+#include "tune/parameters.h"
+
+#include <algorithm>
+#include <array>
+#include <variant>
+
+namespace lithe::tune {
+namespace {
+
+using models::Part;
+using models::Role;
+using models::WeightName;
+
+bool decays(const WeightName& name) {
+  return name.kind != models::Kind::bias && !models::is_norm(name.role);
+}
+
+/// What a parameter belongs to as far as rates go.
+struct Family {
+  const char* name;
+  bool (*holds)(const WeightName&);
+  std::optional<double> Rates::*rate;
+};
+
+constexpr std::array<Family, 3> kFamilies{{
+    {"projector", [](const WeightName& name) { return name.part == Part::projector || name.part == Part::newline; },
+     &Rates::mm_projector_lr},
+    {"tower", [](const WeightName& name) { return name.part == Part::tower; }, &Rates::mm_vision_tower_lr},
+    {"routers", [](const WeightName& name) { return name.role == Role::router; }, &Rates::router_lr},
+}};
+
+ParameterGroup& group_of(const WeightName& name, const Rates& rates, std::vector<ParameterGroup>& groups) {
+  const bool decay = decays(name);
+  const auto* const family = std::find_if(kFamilies.begin(), kFamilies.end(), [&](const Family& one) {
+    return one.holds(name) && (rates.*one.rate).has_value();
+  });
+  const bool own = family != kFamilies.end();
+  const std::string label = (own ? std::string(family->name) + ", " : "") + (decay ? "decay" : "no decay");
+  const auto found = std::find_if(groups.begin(), groups.end(), [&](const auto& group) { return group.name == label; });
+  if (found != groups.end()) return *found;
+  return groups.emplace_back(ParameterGroup{.name = label,
+                                            .learning_rate = own ? *(rates.*family->rate) : rates.learning_rate,
+                                            .weight_decay = decay ? rates.weight_decay : 0});
+}
+
+}  // namespace
+
+std::vector<Parameter> learning_parameters(models::Model& model) {
+  std::vector<Parameter> parameters;
+  const models::WeightVisitor take = [&](const models::WeightSlot& slot) {
+    if (auto* const* matrix = std::get_if<nn::Weight*>(&slot.place)) {
+      if (const auto values = (*matrix)->learning()) parameters.push_back({slot.name, *values});
+    } else if (const Tensor& values = *std::get<Tensor*>(slot.place); values.requires_grad()) {
+      parameters.push_back({slot.name, values});
+    }
+  };
+  visit(model.decoder, take);
+  if (model.vision) visit(*model.vision, take);
+  return parameters;
+}
+
+std::vector<ParameterGroup> group_parameters(std::vector<Parameter> parameters, const Rates& rates) {
+  std::vector<ParameterGroup> groups;
+  for (Parameter& parameter : parameters) {
+    group_of(parameter.name, rates, groups).parameters.push_back(std::move(parameter));
+  }
+  std::sort(groups.begin(), groups.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  return groups;
+}
+
+}  // namespace lithe::tune

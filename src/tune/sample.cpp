@@ -1,0 +1,94 @@
+#include "tune/sample.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/printable.h"
+#include "text/conversation.h"
+#include "text/labels.h"
+
+namespace lithe::tune {
+namespace {
+
+bool has_mark(const text::Message& message) {
+  return text::flatten(message).find(text::kImageMark) != std::string::npos;
+}
+
+/// The conversation that training follows; empty: the chat template.
+std::string conversation_of(const models::Prompting& prompting, const SampleOptions& options) {
+  if (!options.conversation.empty()) return options.conversation;
+  return prompting.chat_template ? "" : prompting.conversation;
+}
+
+text::LabelledIds label_original(const models::Model& model, const std::string& conversation,
+                                 std::vector<text::Message>& messages, const SampleOptions& options) {
+  const bool has_image = std::any_of(messages.begin(), messages.end(), has_mark);
+  if (has_image) text::move_image_mark(conversation, messages);
+  return text::label_conversation(conversation, messages, *model.prompting.tokenizer, has_image, options.longest);
+}
+
+/// What the template writes of the first `count` messages; `open`: up to where the next answer begins.
+std::vector<int64_t> ids_of(const models::Prompting& prompting, std::span<const text::Message> messages, bool open) {
+  return prompting.tokenizer->encode_with_images(prompting.render({messages.begin(), messages.end()}, open),
+                                                 prompting.dialect);
+}
+
+bool begins_with(const std::vector<int64_t>& ids, const std::vector<int64_t>& head) {
+  return head.size() <= ids.size() && std::equal(head.begin(), head.end(), ids.begin());
+}
+
+text::LabelledIds label_by_template(const models::Model& model, std::span<const text::Message> messages) {
+  const models::Prompting& prompting = model.prompting;
+  text::LabelledIds result;
+  result.ids = ids_of(prompting, messages, false);
+  result.labels.assign(result.ids.size(), text::kIgnored);
+  for (size_t i = 0; i < messages.size(); ++i) {
+    if (messages[i].role != "assistant") continue;
+    const std::vector<int64_t> before = ids_of(prompting, messages.first(i), true),
+                               after = ids_of(prompting, messages.first(i + 1), false);
+    if (!begins_with(after, before) || !begins_with(result.ids, after)) {
+      result.mismatch = true;
+      return result;
+    }
+    std::copy(result.ids.begin() + static_cast<std::ptrdiff_t>(before.size()),
+              result.ids.begin() + static_cast<std::ptrdiff_t>(after.size()),
+              result.labels.begin() + static_cast<std::ptrdiff_t>(before.size()));
+  }
+  const std::optional<int64_t> eos = prompting.tokenizer->eos();
+  const bool ends = std::any_of(result.labels.begin(), result.labels.end(),
+                                [&](int64_t label) { return label != text::kIgnored && prompting.ends(label); });
+  if (!ends && eos) {
+    result.ids.push_back(*eos);
+    result.labels.push_back(*eos);
+  }
+  return result;
+}
+
+}  // namespace
+
+int64_t Sample::learnt() const {
+  return static_cast<int64_t>(labels.size()) - std::count(labels.begin(), labels.end(), text::kIgnored);
+}
+
+Sample make_sample(const models::Model& model, std::string name, std::vector<text::Message> messages,
+                   const SampleOptions& options) {
+  require(model.prompting.tokenizer.has_value(), Fault::bad_file, model.name, ": has no tokenizer, so it cannot learn");
+  require(!messages.empty() && messages.back().role == "assistant", Fault::bad_request, name,
+          ": the last message is not an answer (role \"assistant\" or \"gpt\")");
+  const std::string conversation = conversation_of(model.prompting, options);
+  Sample sample{.name = std::move(name)};
+  try {
+    text::LabelledIds labelled = conversation.empty() ? label_by_template(model, messages)
+                                                      : label_original(model, conversation, messages, options);
+    require(!labelled.mismatch, Fault::bad_request,
+            "its answers cannot be told from its questions in the tokens; an answer may be empty or hold a turn's head");
+    sample.ids = std::move(labelled.ids);
+    sample.labels = std::move(labelled.labels);
+  } catch (const Error& error) {
+    fail(error.fault(), sample.name, ": ", error.what());
+  }
+  require(sample.learnt() > 0, Fault::bad_request, sample.name, ": no token of it is learnt");
+  return sample;
+}
+
+}  // namespace lithe::tune

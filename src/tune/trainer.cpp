@@ -1,0 +1,62 @@
+#include "tune/trainer.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+
+namespace lithe::tune {
+namespace {
+
+AdamW optimiser_for(models::Model& model, const TrainerOptions& options) {
+  std::vector<Parameter> parameters = learning_parameters(model);
+  require(!parameters.empty(), Fault::bad_request, model.name, ": nothing learns; name the weights under `train`");
+  return {group_parameters(std::move(parameters), options.rates), options.adamw};
+}
+
+std::string names_of(MicroBatch samples) {
+  std::string names;
+  for (const Sample& sample : samples) names += (names.empty() ? "" : ", ") + sample.name;
+  return names;
+}
+
+}  // namespace
+
+Trainer::Trainer(models::Model& model, plan::Plan plan, const TrainerOptions& options)
+    : model_(model), plan_(std::move(plan)), options_(options), optimiser_(optimiser_for(model, options)) {}
+
+StepResult Trainer::step(std::span<const MicroBatch> batches, double factor) {
+  StepResult result;
+  optimiser_.forget_gradients();
+  double sum = 0;
+  for (const MicroBatch& samples : batches) {
+    const TrainingRows rows = pack_samples(model_, plan_, samples, options_.longest);
+    const Tensor loss = summed_loss(model_.decoder, rows);
+    const auto value = loss.item<double>();
+    if (!std::isfinite(value)) {
+      optimiser_.forget_gradients();
+      fail(Fault::bad_request, "the loss is not finite at ", names_of(samples),
+           "; lower learning_rate, or look at these samples");
+    }
+    sum += value;
+    result.rows += rows.rows();
+    result.labels += rows.learnt();
+    if (loss.requires_grad()) loss.backward();
+  }
+  optimiser_.scale_gradients(1.0 / static_cast<double>(std::max<int64_t>(result.labels, 1)));
+  result.loss = sum / static_cast<double>(std::max<int64_t>(result.labels, 1));
+  result.grad_norm = optimiser_.clip_gradients(options_.max_grad_norm);
+  optimiser_.step(factor);
+  return result;
+}
+
+double Trainer::loss(MicroBatch samples) const {
+  const at::NoGradGuard no_gradient;
+  const TrainingRows rows = pack_samples(model_, plan_, samples, options_.longest);
+  return summed_loss(model_.decoder, rows).item<double>() / static_cast<double>(std::max<int64_t>(rows.learnt(), 1));
+}
+
+}  // namespace lithe::tune
