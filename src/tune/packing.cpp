@@ -25,7 +25,8 @@ std::vector<int64_t> labels_of_rows(const Sample& sample, std::span<const models
   size_t next = 0;
   for (size_t i = 0; i < sample.ids.size(); ++i) {
     const bool picture = sample.ids[i] == text::kImageId;
-    labels.insert(labels.end(), picture ? pictures[next++].kinds.size() : 1, picture ? text::kIgnored : sample.labels[i]);
+    labels.insert(labels.end(), picture ? pictures[next++].kinds.size() : 1,
+                  picture ? text::kIgnored : sample.labels[i]);
   }
   return labels;
 }

@@ -35,7 +35,8 @@ ParameterGroup& group_of(const WeightName& name, const Rates& rates, std::vector
     return one.holds(name) && (rates.*one.rate).has_value();
   });
   const bool own = family != kFamilies.end();
-  const std::string label = (own ? std::string(family->name) + ", " : "") + (decay ? "decay" : "no decay");
+  const std::string of = own ? family->name : "weights";
+  const std::string label = rates.weight_decay == 0 ? of : of + (decay ? ", decay" : ", no decay");
   const auto found = std::find_if(groups.begin(), groups.end(), [&](const auto& group) { return group.name == label; });
   if (found != groups.end()) return *found;
   return groups.emplace_back(ParameterGroup{.name = label,
@@ -61,10 +62,13 @@ std::vector<Parameter> learning_parameters(models::Model& model) {
 
 std::vector<ParameterGroup> group_parameters(std::vector<Parameter> parameters, const Rates& rates) {
   std::vector<ParameterGroup> groups;
+  std::stable_partition(parameters.begin(), parameters.end(), [](const auto& one) { return decays(one.name); });
   for (Parameter& parameter : parameters) {
     group_of(parameter.name, rates, groups).parameters.push_back(std::move(parameter));
   }
-  std::sort(groups.begin(), groups.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  std::stable_sort(groups.begin(), groups.end(), [](const auto& a, const auto& b) {
+    return a.name.starts_with("weights") && !b.name.starts_with("weights");
+  });
   return groups;
 }
 

@@ -26,18 +26,18 @@ std::vector<Parameter> learning_parameters(models::Model& model);
 struct Rates {
   double learning_rate = 5e-5;
   std::optional<double> mm_projector_lr, mm_vision_tower_lr, router_lr;  ///< Absent: learning_rate.
-  double weight_decay = 0;  ///< Not of norms and biases.
+  double weight_decay = 0;                                               ///< Not of norms and biases.
 };
 
 /// Parameters that share a rate and a decay.
 struct ParameterGroup {
-  std::string name;  ///< "decay", "projector, no decay", ..
+  std::string name;  ///< "weights", "projector, no decay", ..
   double learning_rate = 0, weight_decay = 0;
   std::vector<Parameter> parameters;
 };
 
 /// The groups of LLaVA's create_optimizer: those that decay and those that do not (norms and biases), the projector and
-/// the tower apart if they have rates of their own. No group is empty.
+/// the tower apart if they have rates of their own. Without weight decay nothing is split by it. No group is empty.
 std::vector<ParameterGroup> group_parameters(std::vector<Parameter> parameters, const Rates& rates);
 
 }  // namespace lithe::tune

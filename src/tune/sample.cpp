@@ -1,11 +1,13 @@
 #include "tune/sample.h"
 
+#include <ATen/ops/zeros.h>
+
 #include <algorithm>
 
 #include "base/error.h"
-#include "base/printable.h"
 #include "text/conversation.h"
 #include "text/labels.h"
+#include "text/message.h"
 
 namespace lithe::tune {
 namespace {
@@ -21,7 +23,7 @@ std::string conversation_of(const models::Prompting& prompting, const SampleOpti
 }
 
 text::LabelledIds label_original(const models::Model& model, const std::string& conversation,
-                                 std::vector<text::Message>& messages, const SampleOptions& options) {
+                                 std::vector<text::Message> messages, const SampleOptions& options) {
   const bool has_image = std::any_of(messages.begin(), messages.end(), has_mark);
   if (has_image) text::move_image_mark(conversation, messages);
   return text::label_conversation(conversation, messages, *model.prompting.tokenizer, has_image, options.longest);
@@ -64,30 +66,55 @@ text::LabelledIds label_by_template(const models::Model& model, std::span<const 
   return result;
 }
 
+text::LabelledIds label(const models::Model& model, const data::Record& record, const SampleOptions& options) {
+  require(!record.turns.empty() && record.turns.back().role == "assistant", Fault::bad_request,
+          "its last message is not an answer (role \"assistant\" or \"gpt\")");
+  std::vector<text::Message> messages;
+  for (const data::Turn& turn : record.turns) messages.push_back(text::text_message(turn.role, turn.text));
+  const std::string conversation = conversation_of(model.prompting, options);
+  return conversation.empty() ? label_by_template(model, messages)
+                              : label_original(model, conversation, std::move(messages), options);
+}
+
+/// How many rows a picture takes. Packing is asked with features of one number.
+int64_t rows_of(const models::Vision& vision, const models::PreparedImage& picture) {
+  const at::Tensor features = at::zeros({picture.pixels.tiles, vision.tower.config.tokens(), 1});
+  const std::optional<at::Tensor> newline = vision.newline ? std::optional(at::zeros({1})) : std::nullopt;
+  return models::pack(vision.packing, vision.tower.config, newline, picture.views, features).rows.size(0);
+}
+
+void add_picture(const models::Model& model, const image::Source& picture, size_t pictures, Sample& sample) {
+  const models::Vision& vision = model.seeing();
+  auto prepared =
+      std::make_shared<const models::PreparedImage>(vision.prepare(*picture.decode(), static_cast<int64_t>(pictures)));
+  sample.rows += rows_of(vision, *prepared) - 1;
+  sample.pictures.push_back(std::move(prepared));
+}
+
 }  // namespace
 
 int64_t Sample::learnt() const {
   return static_cast<int64_t>(labels.size()) - std::count(labels.begin(), labels.end(), text::kIgnored);
 }
 
-Sample make_sample(const models::Model& model, std::string name, std::vector<text::Message> messages,
-                   const SampleOptions& options) {
+Sample make_sample(const models::Model& model, const data::Record& record, const SampleOptions& options) {
   require(model.prompting.tokenizer.has_value(), Fault::bad_file, model.name, ": has no tokenizer, so it cannot learn");
-  require(!messages.empty() && messages.back().role == "assistant", Fault::bad_request, name,
-          ": the last message is not an answer (role \"assistant\" or \"gpt\")");
-  const std::string conversation = conversation_of(model.prompting, options);
-  Sample sample{.name = std::move(name)};
+  Sample sample{.name = record.name};
   try {
-    text::LabelledIds labelled = conversation.empty() ? label_by_template(model, messages)
-                                                      : label_original(model, conversation, messages, options);
-    require(!labelled.mismatch, Fault::bad_request,
-            "its answers cannot be told from its questions in the tokens; an answer may be empty or hold a turn's head");
+    text::LabelledIds labelled = label(model, record, options);
+    require(
+        !labelled.mismatch, Fault::bad_request,
+        "its answers cannot be told from its questions in the tokens; an answer may be empty or hold a turn's head");
     sample.ids = std::move(labelled.ids);
     sample.labels = std::move(labelled.labels);
+    require(sample.learnt() > 0, Fault::bad_request, "no token of it is learnt");
+    sample.rows = static_cast<int64_t>(sample.ids.size());
+    for (const image::Source& picture : record.images) add_picture(model, picture, record.images.size(), sample);
+    require(options.cuts || sample.rows <= options.longest, Fault::bad_request, "it has ", sample.rows,
+            " tokens with its pictures, and model_max_length is ", options.longest);
   } catch (const Error& error) {
-    fail(error.fault(), sample.name, ": ", error.what());
+    fail(error.fault(), record.name, ": ", error.what());
   }
-  require(sample.learnt() > 0, Fault::bad_request, sample.name, ": no token of it is learnt");
   return sample;
 }
 

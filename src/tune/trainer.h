@@ -15,9 +15,9 @@ namespace lithe::tune {
 struct TrainerOptions {
   Rates rates;
   AdamWOptions adamw;
-  double max_grad_norm = 1.0;    ///< 0: gradients are not clipped.
-  int64_t longest = 2048;        ///< Rows of a sample.
-  bool checkpointing = false;    ///< Layers keep their input only, and run again for their gradients.
+  double max_grad_norm = 1.0;  ///< 0: gradients are not clipped.
+  int64_t longest = 2048;      ///< Rows of a sample.
+  bool checkpointing = false;  ///< Layers keep their input only, and run again for their gradients.
 };
 
 /// What one optimiser step did.

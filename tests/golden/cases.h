@@ -27,6 +27,9 @@ Check run_variants(const Case& golden);
 /// LLaVA with EAS ("generation" and "samples" with question and answer): features, published evaluation, generation.
 Check run_llava_eas(const Case& golden);
 
+/// Training of a p-MoD model ("hyper_parameters"): label masks, loss, gradients, optimiser steps.
+Check run_training(const Case& golden);
+
 /// PIA and RepAdapter alone ("formula", "settings" s0, s1, ..): values and gradients.
 Check run_adapters(const Case& golden);
 

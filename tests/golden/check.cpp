@@ -74,6 +74,13 @@ void Check::integers(const std::string& name, const std::vector<int64_t>& expect
   fault(fmt::format("{}[{}] is {}, expected {}", name, i, actual[i], expected[i]));
 }
 
+void Check::near(const std::string& name, double expected, double actual, double most) {
+  ++compared_;
+  if (!(std::abs(actual - expected) <= most)) {
+    fault(fmt::format("{} is {:.8g}, expected {:.8g} within {:.2g}", name, actual, expected, most));
+  }
+}
+
 void Check::texts(const std::string& name, const std::string& expected, const std::string& actual) {
   ++compared_;
   if (expected != actual) fault(fmt::format("{} is '{}', expected '{}'", name, actual, expected));

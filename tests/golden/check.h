@@ -40,6 +40,8 @@ class Check {
   /// The same of float64 tensors.
   void doubles(const std::string& name, const io::TensorView& expected, std::span<const double> actual, Tolerance);
   void integers(const std::string& name, const std::vector<int64_t>& expected, const std::vector<int64_t>& actual);
+  /// One number.
+  void near(const std::string& name, double expected, double actual, double most);
   void texts(const std::string& name, const std::string& expected, const std::string& actual);
   void fault(const std::string& what);
   /// A tensor that nothing here compares; the line says so.

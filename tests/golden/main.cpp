@@ -63,6 +63,7 @@ Run find_run(const Json& json, const fs::path& folder) {
   const bool trains = json.contains("generation") && json.contains("trainable");
   const bool opens = fs::exists(folder / "checkpoint/config.json");  // LaVIN's checkpoints are not model folders
   if (trains && opens && json.value("config", Json()).contains("skip")) return run_llava_eas;
+  if (json.contains("hyper_parameters") && json.contains("schedule")) return run_training;
   const Json settings = json.value("settings", Json());
   const Json formula = json.value("formula", Json());
   if (settings.contains("s0") && formula.is_string()) return run_adapters;
