@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/printable.h"
-#include "cli/suggestion.h"
+#include "base/suggestion.h"
 
 namespace lithe::cli {
 namespace {

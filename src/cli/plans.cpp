@@ -9,7 +9,7 @@
 #include "cli/command.h"
 #include "cli/prompt_shape.h"
 #include "cli/standard_output.h"
-#include "cli/suggestion.h"
+#include "base/suggestion.h"
 #include "cli/text_table.h"
 #include "plan/about.h"
 #include "plan/parse.h"

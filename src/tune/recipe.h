@@ -19,7 +19,8 @@ struct DataSet {
   std::string path;     ///< A file or a folder.
   std::string images;   ///< The folder or zip that the names of pictures are relative to; empty: beside `path`.
   double weight = 1;    ///< How often a sample is drawn per epoch.
-  std::string dataset;  ///< Its name in a dataset_info.json; empty: `path` is the records themselves.
+  std::string dataset;  ///< Its name in a dataset_info.json; empty: the only one, or `path` is the records themselves.
+  std::string formatting;                      ///< LLaMA-Factory's sharegpt or alpaca; empty: told by each record.
   std::map<std::string, std::string> columns;  ///< LLaMA-Factory's `columns`: what a field is, to its name in the file.
   std::map<std::string, std::string> tags;     ///< LLaMA-Factory's `tags`: role_tag, content_tag, user_tag, ..
 };
@@ -141,6 +142,9 @@ Recipe read_recipe(const std::filesystem::path& path);
 
 /// The same for the text of a recipe. `source` names it in errors.
 Recipe parse_recipe(std::string_view text, const std::string& source);
+
+/// The settings as a recipe that reads the same: what a run stores beside its checkpoints, and shows. JSON is YAML.
+Json settings_of(const Recipe& recipe);
 
 /// The plan that the recipe's methods ask for, as plan::parse_plan reads it; null if no method is in the recipe. EAS
 /// comes in only when its layers are known: `skipped` replaces skip_layers after a search.

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "io/atomic_file.h"
+#include "tune/append.h"
 
 namespace lithe::tune {
 namespace {
@@ -20,10 +21,6 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxFileBytes = std::size_t{1} << 30;
 constexpr const char* kKeys[] = {"step", "loss", "grad_norm", "lr", "tokens", "seconds"};
-
-[[noreturn]] void fail_to(const char* action, const fs::path& path) {
-  fail(Fault::bad_file, path.string(), ": can't be ", action, ": ", std::strerror(errno));
-}
 
 /// A number, or NaN for null: JSON has no other way to say it.
 double number_or_nan(const JsonView& view, const char* key) {
@@ -77,7 +74,7 @@ StepLog::StepLog(fs::path path, int64_t last_step) : path_(std::move(path)) {
   }
   io::write_text_atomic(path_, kept);
   descriptor_ = ::open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
-  if (descriptor_ < 0) fail_to("opened", path_);
+  require(descriptor_ >= 0, Fault::bad_file, path_.string(), ": can't be opened: ", std::strerror(errno));
 }
 
 StepLog::~StepLog() {
@@ -85,14 +82,7 @@ StepLog::~StepLog() {
 }
 
 void StepLog::write(const StepRecord& record) {
-  const std::string line = line_of(record) + "\n";
-  std::string_view rest = line;
-  while (!rest.empty()) {
-    const ssize_t written = ::write(descriptor_, rest.data(), rest.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) fail_to("written", path_);
-    rest.remove_prefix(static_cast<std::size_t>(written));
-  }
+  append_to(descriptor_, line_of(record) + "\n", path_);
 }
 
 }  // namespace lithe::tune

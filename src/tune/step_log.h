@@ -11,13 +11,15 @@
 namespace lithe::tune {
 
 struct StepRecord {
-  int64_t step = 0;            ///< From 1.
-  double loss = 0;             ///< Before the step; the mean over the labels that count.
-  double grad_norm = 0;        ///< Before clipping.
-  double lr = 0;               ///< Of the first group, in this step.
-  int64_t tokens = 0;          ///< Rows that the step computed.
-  double seconds = 0;          ///< That the step took.
-  Json more = Json::object();  ///< Further keys: kept_share, eval_loss, ..
+  int64_t step = 0;      ///< From 1.
+  double loss = 0;       ///< Before the step; the mean over the labels that count.
+  double grad_norm = 0;  ///< Before clipping.
+  double lr = 0;         ///< Of the first group, in this step.
+  int64_t tokens = 0;    ///< Rows that the step computed.
+  double seconds = 0;    ///< That the step took.
+  /// Further keys, which the report and TensorBoard show: kept_share (of all vision rows), kept_shares and
+  /// router_weights (objects by layer: {"12": 0.67}), eval_loss, eval_score.
+  Json more = Json::object();
 };
 
 /// The line of a record, without its end. Numbers keep every bit; what is not finite becomes null.

@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "cli/number.h"
 #include "cli/program.h"
-#include "cli/suggestion.h"
+#include "base/suggestion.h"
 
 namespace lithe::cli {
 namespace {

@@ -1,10 +1,10 @@
-#include "cli/suggestion.h"
+#include "base/suggestion.h"
 
 #include <algorithm>
 
 #include "base/edits.h"
 
-namespace lithe::cli {
+namespace lithe {
 namespace {
 
 constexpr std::size_t kLongestName = 64;
@@ -30,4 +30,4 @@ std::string closest_name(const std::string& word, const std::vector<std::string>
   return best;
 }
 
-}  // namespace lithe::cli
+}  // namespace lithe

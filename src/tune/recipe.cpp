@@ -1,0 +1,152 @@
+#include "tune/recipe.h"
+
+#include <utility>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "plan/methods.h"
+#include "plan/schedule.h"
+#include "tune/recipe_keys.h"
+
+namespace lithe::tune {
+namespace {
+
+constexpr std::size_t kMaxFileBytes = std::size_t{1} << 20;
+
+/// What the keys of a recipe say about each other.
+class Checks {
+ public:
+  Checks(const Recipe& recipe, const Reading& reading) : recipe_(recipe), reading_(reading) {}
+
+  void run() const {
+    check_required();
+    check_steps();
+    check_data();
+    check_eas();
+    check_p_mod();
+  }
+
+ private:
+  bool given(const char* key) const { return reading_.given.count(key) != 0; }
+
+  /// Says the line of `key`, which was given.
+  template <class... Parts>
+  void need(bool holds, const char* key, const Parts&... parts) const {
+    if (!holds) fail(Fault::bad_file, line_in(reading_.source, reading_.given.at(key)), parts...);
+  }
+
+  void exclude(const char* one, const char* other) const {
+    if (given(one) && given(other)) need(false, other, one, " and ", other, " exclude each other; leave one out.");
+  }
+
+  void check_required() const {
+    for (const char* key : {"model_name_or_path", "data", "output_dir"})
+      require(given(key), Fault::bad_file, reading_.source, ": has no ", key, ", which every recipe needs.");
+    need(!recipe_.data.empty(), "data", "data is empty; name at least one data set.");
+    std::error_code code;
+    const bool same = std::filesystem::path(recipe_.output_dir).lexically_normal() ==
+                          std::filesystem::path(recipe_.model_name_or_path).lexically_normal() ||
+                      std::filesystem::equivalent(recipe_.output_dir, recipe_.model_name_or_path, code);
+    need(!same, "output_dir", "output_dir is the folder of the model; write to another one.");
+  }
+
+  void check_steps() const {
+    exclude("max_steps", "num_train_epochs");
+    if (recipe_.warmup_ratio > 0 && recipe_.warmup_steps > 0) exclude("warmup_ratio", "warmup_steps");
+    if (recipe_.max_steps && recipe_.warmup_steps > 0)
+      need(recipe_.warmup_steps <= *recipe_.max_steps, "warmup_steps", "warmup_steps is ", recipe_.warmup_steps,
+           ", but max_steps is ", *recipe_.max_steps, "; the rate would never reach its height.");
+    if (recipe_.group_by_length && !recipe_.shuffle)
+      need(false, "group_by_length", "group_by_length orders the samples itself, so shuffle can't be false.");
+  }
+
+  void check_data() const {
+    if (!recipe_.eval_data.empty()) return;
+    for (const char* key : {"eval_steps", "metric_for_best_model"})
+      if (given(key) && (key != std::string_view("eval_steps") || recipe_.eval_steps > 0))
+        need(false, key, key, " needs eval_data; name what is to be evaluated.");
+  }
+
+  void check_eas() const {
+    if (!recipe_.eas) return;
+    const EasRecipe& eas = *recipe_.eas;
+    need(given("eas.skip"), "eas", "eas has no skip; list the layers, or say how many the search is to find.");
+    need(!given("eas.search") || eas.skip_count.has_value(), given("eas.search") ? "eas.search" : "eas",
+         "eas.skip lists the layers, so there is nothing to search; give a number there, or leave search out.");
+    if (recipe_.share_images)
+      need(false, "share_images", "share_images can't be used with eas: its adapters see the whole prompt.");
+    for (const auto& [name, width] : {std::pair("rep_dim", eas.rep_dim), std::pair("pia_dim", eas.pia_dim)})
+      need(width % eas.groups == 0, "eas", "eas.", name, " is ", width, ", which its ", eas.groups,
+           " groups don't divide.");
+    const EasSearchRecipe& search = eas.search;
+    if (search.steps && search.warmup_steps)
+      need(*search.warmup_steps < *search.steps, "eas.search.warmup_steps", "eas.search.warmup_steps is ",
+           *search.warmup_steps, " of ", *search.steps, " steps; the scores would never be updated.");
+  }
+
+  void check_p_mod() const {
+    if (!recipe_.p_mod) return;
+    if (recipe_.p_mod->by != "router" && recipe_.p_mod->router_lr)
+      need(false, "p_mod.router_lr", "p_mod.router_lr has no routers to learn, as by is ", recipe_.p_mod->by, ".");
+    // Any depth will do to see whether the schedule takes these keys.
+    plan::expand_method(plan_of(recipe_, {}), line_in(reading_.source, reading_.given.at("p_mod")) + "p_mod",
+                        {.layers = 32});
+  }
+
+  const Recipe& recipe_;
+  const Reading& reading_;
+};
+
+template <class Value>
+void put(Json& json, const char* key, const std::optional<Value>& value) {
+  if (value) json[key] = *value;
+}
+
+Json plan_of_p_mod(const PModRecipe& p_mod) {
+  Json json{{"method", "p-mod"}, {"schedule", p_mod.schedule}};
+  put(json, "shift", p_mod.shift);
+  put(json, "untouched_above", p_mod.untouched_above);
+  put(json, "floor", p_mod.floor);
+  put(json, "share", p_mod.share);
+  put(json, "divisor", p_mod.divisor);
+  json["group"] = p_mod.group;
+  json["by"] = p_mod.by;
+  if (p_mod.by == "random") json["seed"] = static_cast<uint64_t>(p_mod.seed);
+  if (p_mod.by == "router") {
+    const plan::Gate gate = plan::parse_weight_norm(p_mod.norm, "p_mod.norm");
+    json["gate"] = {{"norm", plan::to_string(gate.norm)}, {"scale", gate.scale}, {"bias", gate.bias}};
+  }
+  return json;
+}
+
+}  // namespace
+
+Recipe parse_recipe(std::string_view text, const std::string& source) {
+  const Yaml yaml = parse_yaml(text, source);
+  Reading reading{.source = source, .all = recipe_help()};
+  Recipe recipe;
+  read_block(recipe, yaml, recipe_keys(), {.reading = &reading});
+  Checks(recipe, reading).run();
+  return recipe;
+}
+
+Recipe read_recipe(const std::filesystem::path& path) {
+  Recipe recipe = parse_recipe(read_regular_file(path, kMaxFileBytes), path.string());
+  recipe.file = path;
+  return recipe;
+}
+
+Json settings_of(const Recipe& recipe) {
+  return shown(recipe, recipe_keys());
+}
+
+Json plan_of(const Recipe& recipe, const std::vector<int64_t>& skipped) {
+  Json parts = Json::array();
+  if (recipe.p_mod) parts.push_back(plan_of_p_mod(*recipe.p_mod));
+  const std::vector<int64_t>& layers = skipped.empty() && recipe.eas ? recipe.eas->skip_layers : skipped;
+  if (!layers.empty()) parts.push_back({{"method", "eas"}, {"layers", layers}});
+  if (parts.empty()) return nullptr;
+  return parts.size() == 1 ? parts[0] : Json{{"combine", parts}};
+}
+
+}  // namespace lithe::tune

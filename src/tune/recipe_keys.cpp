@@ -1,0 +1,418 @@
+#include "tune/recipe_keys.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "plan/schedule.h"
+
+namespace lithe::tune {
+namespace {
+
+const NumberRange kShare{.low = 0, .high = 1};
+const NumberRange kRate{.low = 0, .high = 10};
+const NumberRange kPositive{.low = 0, .high = 1e6, .above_low = true};
+constexpr int64_t kMaxLayers = 4096;
+
+/// LLaMA-Factory's, as far as they can be read: the names of fields, and the words in them.
+const std::vector<std::string> kColumns{"messages", "images", "system", "prompt", "query", "response", "history"};
+const std::vector<std::string> kTags{"role_tag",   "content_tag",     "user_tag",    "assistant_tag",
+                                     "system_tag", "observation_tag", "function_tag"};
+
+Field<DataSet> names_field(std::map<std::string, std::string> DataSet::*member, const std::vector<std::string>& keys) {
+  std::string list;
+  for (const std::string& key : keys) list += (list.empty() ? "" : ", ") + key;
+  Field<DataSet> result{.accepted = "names for any of " + list, .fallback = "the usual names"};
+  result.read = [member, keys](DataSet& set, const Yaml& yaml, const Place& place) {
+    set.*member = names(yaml, keys, place);
+  };
+  result.shown = [member](const DataSet& set) { return (set.*member).empty() ? Json() : Json(set.*member); };
+  return result;
+}
+
+/// A text that is empty if it is not given.
+template <class Block>
+Field<Block> optional_text(std::string Block::*member, const std::string& what, const std::string& fallback) {
+  Field<Block> result = text_field(member, what, fallback);
+  result.shown = [member](const Block& block) { return (block.*member).empty() ? Json() : Json(block.*member); };
+  return result;
+}
+
+Keys<DataSet> data_keys() {
+  return {
+      {"path", optional_text(&DataSet::path, "a file, a folder, or a pattern of files", "required"),
+       "The records: JSON, JSONL, Parquet, Arrow, WebDataset, or a dataset_info.json of LLaMA-Factory."},
+      {"images",
+       optional_text(&DataSet::images, "a folder or a zip file", "the folder of path"),
+       "What the names of pictures are relative to.",
+       {"image_folder", "media_dir"}},
+      {"weight", number_field(&DataSet::weight, kPositive),
+       "How often a sample of this set is drawn in an epoch: 2 takes each twice, 0.5 every other one."},
+      {"dataset", optional_text(&DataSet::dataset, "a name", "the only one"), "Which data set of a dataset_info.json."},
+      {"formatting", optional_text(&DataSet::formatting, "sharegpt or alpaca", "told by each record"),
+       "How records are written, as LLaMA-Factory calls it."},
+      {"columns", names_field(&DataSet::columns, kColumns),
+       "Which field of a record holds what, as in a dataset_info.json."},
+      {"tags", names_field(&DataSet::tags, kTags), "Names inside a message, as in a dataset_info.json."},
+  };
+}
+
+DataSet read_set(const Yaml& yaml, const Place& place) {
+  DataSet set;
+  if (yaml.kind == Yaml::Kind::text)
+    set.path = text(yaml, place);
+  else
+    read_block(set, yaml, data_keys(), place);
+  require(!set.path.empty(), Fault::bad_file, line_in(place.reading->source, yaml.line), place.key,
+          " has no path; say where its records are.");
+  return set;
+}
+
+Field<Recipe> data_field(std::vector<DataSet> Recipe::*member, const std::string& fallback) {
+  Field<Recipe> result{.accepted = "a path, or a list of paths and blocks with the keys below", .fallback = fallback};
+  result.read = [member](Recipe& recipe, const Yaml& yaml, const Place& place) {
+    if (yaml.kind != Yaml::Kind::list) {
+      recipe.*member = {read_set(yaml, place)};
+      return;
+    }
+    std::vector<DataSet> sets;
+    for (const Yaml& item : yaml.items) {
+      Place here = place;
+      here.key += "[" + std::to_string(sets.size() + 1) + "]";
+      here.line = item.line;
+      sets.push_back(read_set(item, here));
+    }
+    recipe.*member = std::move(sets);
+  };
+  result.shown = [member](const Recipe& recipe) {
+    Json list = Json::array();
+    for (const DataSet& set : recipe.*member) list.push_back(shown(set, data_keys()));
+    return list.empty() ? Json() : list;
+  };
+  return result;
+}
+
+Keys<LoraRecipe> lora_keys() {
+  return {
+      {"r", whole_field(&LoraRecipe::r, {.low = 1, .high = 65536}), "The rank.", {"rank", "lora_rank"}},
+      {"lora_alpha",
+       number_field(&LoraRecipe::lora_alpha, kPositive, "2 r"),
+       "The low-rank term is multiplied by lora_alpha / r. The default is LLaMA-Factory's; PEFT's is 8.",
+       {"alpha"}},
+      {"lora_dropout",
+       number_field(&LoraRecipe::lora_dropout, {.low = 0, .high = 1, .below_high = true}),
+       "The share of the term's input that is left out at random.",
+       {"dropout"}},
+      {"target_modules",
+       words_field(&LoraRecipe::target_modules, "a list of last parts of names, as [q_proj, v_proj], or all-linear",
+                   "all-linear"),
+       "Which products of the decoder get a term. The default is LLaMA-Factory's; PEFT asks for a list.",
+       {"lora_target"}},
+      {"use_rslora", flag_field(&LoraRecipe::use_rslora), "Divide lora_alpha by the root of r instead of by r."},
+      {"bias", choice_field(&LoraRecipe::bias, {{"none", "none"}}), "PEFT's key; to learn biases, name them in train."},
+  };
+}
+
+/// Read here, so that the line of a bad name is told.
+Field<PModRecipe> norm_field() {
+  Field<PModRecipe> result = text_field(&PModRecipe::norm, "tanh, softmax, sigmoid or none, as in tanh_SCALE_BIAS");
+  result.read = [](PModRecipe& block, const Yaml& yaml, const Place& place) {
+    block.norm = text(yaml, place);
+    plan::parse_weight_norm(block.norm, line_in(place.reading->source, place.line) + place.key);
+  };
+  return result;
+}
+
+Keys<PModRecipe> p_mod_keys() {
+  using Text = std::string;
+  return {
+      {"schedule",
+       text_field(&PModRecipe::schedule,
+                  "shiftedcos, shiftedlinear, interleave, deep_all, deep_all_include_last, or a "
+                  "published name as shiftedcos_decay_0.85_0.15"),
+       "How the share of vision tokens that a layer keeps falls with depth (docs/methods.md)."},
+      {"shift", number_field(&PModRecipe::shift, {.low = -1, .high = 2}, "0.5"),
+       "What a shifted schedule adds to its curve; R in the paper."},
+      {"untouched_above", number_field(&PModRecipe::untouched_above, kShare, "0.85"),
+       "Layers whose share would be larger keep every token."},
+      {"floor", number_field(&PModRecipe::floor, kShare, "0.15"), "The smallest share."},
+      {"share", number_field(&PModRecipe::share, kShare, "0.5"),
+       "The share of interleave, deep_all and deep_all_include_last."},
+      {"divisor", whole_field(&PModRecipe::divisor, {.low = 1, .high = kMaxLayers}, "the layers less one"),
+       "What the number of a layer is divided by; the published code takes 31 for any depth."},
+      {"norm", norm_field(), "How a router's result becomes a token's weight."},
+      {"group",
+       choice_field<PModRecipe, Text>(&PModRecipe::group,
+                                      {{"vision", "vision"}, {"vision_high_res", "vision_high_res"}, {"all", "all"}}),
+       "Which tokens a layer may skip."},
+      {"by",
+       choice_field<PModRecipe, Text>(&PModRecipe::by,
+                                      {{"router", "router"}, {"random", "random"}, {"uniform", "uniform"}}),
+       "What chooses. random and uniform are controls for comparison: they learn no router."},
+      {"seed", whole_field(&PModRecipe::seed, {}), "Of `by: random`."},
+      {"router_lr", number_field(&PModRecipe::router_lr, kRate, "learning_rate"), "The learning rate of the routers."},
+  };
+}
+
+Keys<EasSearchRecipe> search_keys() {
+  using Search = EasSearchRecipe;
+  return {
+      {"bandit",
+       choice_field(&Search::bandit, {{"sigmoid", Search::Bandit::sigmoid}, {"softmax", Search::Bandit::softmax}}),
+       "How scores s become chances to be skipped: sigmoid(s) as for LLaVA and METER, softmax(10 s) as for LaVIN."},
+      {"steps", whole_field(&Search::steps, {.low = 1}, "as many as the tuning"), "Optimiser steps of the search."},
+      {"warmup_steps", whole_field(&Search::warmup_steps, {}, "half of steps"),
+       "Steps before scores are updated for the first time."},
+      {"every_steps", whole_field(&Search::every_steps, {.low = 1}), "Steps between two updates of the scores."},
+      {"draws", whole_field(&Search::draws, {.low = 2, .high = 1000}), "Lists of layers that an update compares."},
+      {"rate", number_field(&Search::rate, kPositive, "1; softmax 2"), "How far an update moves the scores."},
+      {"ramp", flag_field(&Search::ramp),
+       "Skip few layers in the beginning of the warm-up and all of them from its half on, as the LLaVA code."},
+      {"learning_rate", number_field(&Search::learning_rate, kRate, "the recipe's"), "The rate during the search."},
+      {"held_out", whole_field(&Search::held_out, {.low = 1, .high = 65536}),
+       "Samples of the batch that draws are compared on: from eval_data, or kept out of data."},
+      {"evaluate_on",
+       choice_field(&Search::evaluate_on, {{"held_out", Search::EvaluateOn::held_out},
+                                           {"training_batch", Search::EvaluateOn::training_batch},
+                                           {"first_batch", Search::EvaluateOn::first_batch}}),
+       "What draws are compared on. The published code takes the step's own batch (LLaVA) or always the first one "
+       "(METER)."},
+      {"evaluate_with_dropout", flag_field(&Search::evaluate_with_dropout),
+       "Keep dropout on while draws are compared, as the LaVIN code."},
+  };
+}
+
+Field<EasRecipe> skip_field() {
+  Field<EasRecipe> result{.accepted = "a list of layers, or how many the search is to find", .fallback = "required"};
+  result.read = [](EasRecipe& eas, const Yaml& yaml, const Place& place) {
+    if (yaml.kind != Yaml::Kind::list) {
+      eas.skip_count = whole(yaml, {.low = 1, .high = kMaxLayers}, place);
+      return;
+    }
+    eas.skip_layers.clear();
+    for (const Yaml& item : yaml.items) eas.skip_layers.push_back(whole(item, {.high = kMaxLayers}, place));
+    std::sort(eas.skip_layers.begin(), eas.skip_layers.end());
+    const auto twice = std::adjacent_find(eas.skip_layers.begin(), eas.skip_layers.end());
+    if (twice != eas.skip_layers.end()) place.refuse(yaml, concat("each layer once: ", *twice, " is there twice"));
+    if (yaml.items.empty()) place.refuse(yaml, "at least one layer");
+  };
+  result.shown = [](const EasRecipe& eas) { return eas.skip_count ? Json(*eas.skip_count) : Json(eas.skip_layers); };
+  return result;
+}
+
+/// Always there, as a search has defaults; said only if there is something to search.
+Field<EasRecipe> search_field() {
+  Field<EasRecipe> result{.accepted = "the keys below", .fallback = "their defaults"};
+  result.read = [](EasRecipe& eas, const Yaml& yaml, const Place& place) {
+    read_block(eas.search, yaml, search_keys(), place);
+  };
+  result.shown = [](const EasRecipe& eas) { return eas.skip_count ? shown(eas.search, search_keys()) : Json(); };
+  result.help = [](const std::string& name) { return help_of(search_keys(), name + "."); };
+  return result;
+}
+
+Keys<EasRecipe> eas_keys() {
+  const WholeRange width{.low = 1, .high = 65536};
+  return {
+      {"skip", skip_field(), "The decoder layers whose attention is replaced by an adapter (PIA)."},
+      {"rep_dim",
+       whole_field(&EasRecipe::rep_dim, width),
+       "Width of the adapters before attentions that stay (RepAdapter).",
+       {"adapt_dim"}},
+      {"pia_dim",
+       whole_field(&EasRecipe::pia_dim, width),
+       "Width of the adapters in place of skipped attentions.",
+       {"replaced_dim"}},
+      {"groups", whole_field(&EasRecipe::groups, {.low = 1, .high = 1024}),
+       "Blocks of an adapter's second product; they divide rep_dim, pia_dim and the model's width."},
+      {"scale", number_field(&EasRecipe::scale, {.low = 0, .high = 1000, .above_low = true}),
+       "What the result of an adapter is multiplied by."},
+      {"temperature", number_field(&EasRecipe::temperature, {.low = 0, .high = 1e4, .above_low = true}),
+       "The gate is softmax(router / temperature)."},
+      {"dropout", number_field(&EasRecipe::dropout, {.low = 0, .high = 1, .below_high = true}),
+       "The share of an adapter's hidden values that is left out at random. The published recipes take 0.1."},
+      {"tower", flag_field(&EasRecipe::tower), "RepAdapters in the vision tower too."},
+      {"search", search_field(), "How layers are found if skip is a number."},
+  };
+}
+
+Field<Recipe> train_field() {
+  return words_field(&Recipe::train, "a list of patterns", "what the methods say");
+}
+
+/// TrainingArguments' true and false, or a folder.
+Field<Recipe> resume_field() {
+  Field<Recipe> result{.accepted = "true, false, or a checkpoint folder", .fallback = "false"};
+  result.read = [](Recipe& recipe, const Yaml& yaml, const Place& place) {
+    const std::string word = text(yaml, place);
+    if (word == "true" || word == "True")
+      recipe.resume_from_checkpoint = "";
+    else if (word != "false" && word != "False")
+      recipe.resume_from_checkpoint = word;
+  };
+  result.shown = [](const Recipe& recipe) {
+    if (!recipe.resume_from_checkpoint) return Json();
+    return recipe.resume_from_checkpoint->empty() ? Json(true) : Json(*recipe.resume_from_checkpoint);
+  };
+  return result;
+}
+
+Field<Recipe> report_field() {
+  Field<Recipe> result{.accepted = "tensorboard, html, both, or none", .fallback = "tensorboard, html"};
+  result.read = [](Recipe& recipe, const Yaml& yaml, const Place& place) {
+    const std::vector<std::string> words = tune::words(yaml, place);
+    const auto has = [&](const char* word) { return std::find(words.begin(), words.end(), word) != words.end(); };
+    const bool known = std::all_of(words.begin(), words.end(), [](const std::string& word) {
+      return word == "tensorboard" || word == "html" || word == "none" || word == "all" || word == "both";
+    });
+    if (!known || (has("none") && words.size() > 1)) place.refuse(yaml, "tensorboard, html, both, or none");
+    const bool both = has("all") || has("both");
+    recipe.tensorboard = both || has("tensorboard");
+    recipe.html = both || has("html");
+  };
+  result.shown = [](const Recipe& recipe) {
+    if (!recipe.tensorboard && !recipe.html) return Json("none");
+    return recipe.tensorboard && recipe.html ? Json("both") : Json(recipe.html ? "html" : "tensorboard");
+  };
+  return result;
+}
+
+/// Left out where another key says the same, so that the settings of a recipe are a recipe.
+Field<Recipe> unless(Field<Recipe> field, bool (*said)(const Recipe&)) {
+  field.shown = [shown = field.shown, said](const Recipe& recipe) { return said(recipe) ? Json() : shown(recipe); };
+  return field;
+}
+
+Keys<Recipe> model_keys() {
+  return {
+      {"model_name_or_path",
+       optional_text(&Recipe::model_name_or_path, "a model folder, a hub name or a demo model", "required"),
+       "The model to start from."},
+      {"output_dir", optional_text(&Recipe::output_dir, "a folder", "required"),
+       "Where the tuned model, its plan, checkpoints, log and report go."},
+      {"template", optional_text(&Recipe::template_name, "a conversation template", "the model's own"),
+       "How conversations become text, and which part of it is learned."},
+      {"model_max_length",
+       whole_field(&Recipe::model_max_length, {.low = 2, .high = 1 << 24}, "what the model can hold"),
+       "Longest sample in tokens, with those of its pictures.",
+       {"cutoff_len"}},
+  };
+}
+
+Keys<Recipe> data_set_keys() {
+  Field<Recipe> data = data_field(&Recipe::data, "required");
+  data.help = [](const std::string& name) { return help_of(data_keys(), name + "[]."); };
+  return {
+      {"data", data, "What is learned."},
+      {"eval_data", data_field(&Recipe::eval_data, "none"), "What is evaluated; blocks as in data."},
+      {"shuffle", flag_field(&Recipe::shuffle), "Draw the samples of an epoch in a random order."},
+      {"group_by_length", flag_field(&Recipe::group_by_length),
+       "Put samples of like length into a batch, in a random order of batches."},
+      {"share_images", flag_field(&Recipe::share_images),
+       "Compute the rows of a picture once for all questions about it in a batch. The result is the same."},
+      {"skip_bad_samples", whole_field(&Recipe::skip_bad_samples, {}),
+       "How many samples may be left out because they can't be read. One more ends the run."},
+  };
+}
+
+Keys<Recipe> method_keys() {
+  return {
+      {"train", train_field(),
+       "Names of weights that learn, after what the methods say; `*` is any text and `!` leaves out. The last pattern "
+       "that fits decides."},
+      {"lora", block_field(&Recipe::lora, lora_keys()), "Low-rank terms instead of the weights themselves (LoRA)."},
+      {"p_mod", block_field(&Recipe::p_mod, p_mod_keys()), "Layers that compute only some vision tokens (p-MoD)."},
+      {"eas", block_field(&Recipe::eas, eas_keys()), "Adapters in place of redundant attentions (EAS)."},
+      {"pia_mean", choice_field(&Recipe::pia_mean, {{"prompt", PiaMean::prompt}, {"published", PiaMean::published}}),
+       "Which rows an adapter's mean and gate see: those before the first label, as when it answers; or all, as the "
+       "published code, which lets answers leak into themselves."},
+  };
+}
+
+Keys<Recipe> step_keys() {
+  const auto has_steps = [](const Recipe& recipe) { return recipe.max_steps.has_value(); };
+  return {
+      {"per_device_train_batch_size", whole_field(&Recipe::per_device_train_batch_size, {.low = 1, .high = 65536}),
+       "Samples that a process computes at a time."},
+      {"gradient_accumulation_steps", whole_field(&Recipe::gradient_accumulation_steps, {.low = 1, .high = 65536}),
+       "Batches of an optimiser step."},
+      {"num_train_epochs",
+       unless(number_field(&Recipe::num_train_epochs, {.low = 0, .high = 1e6, .above_low = true}), has_steps),
+       "How often the data is gone through."},
+      {"max_steps", whole_field(&Recipe::max_steps, {.low = 1, .absent = -1}, "num_train_epochs decides"),
+       "Optimiser steps of the run."},
+      {"seed", whole_field(&Recipe::seed, {}),
+       "Of order, dropout, draws and new weights. The same seed, the same run."},
+  };
+}
+
+Keys<Recipe> optimiser_keys() {
+  const auto has_warmup = [](const Recipe& recipe) { return recipe.warmup_steps > 0; };
+  const NumberRange beta{.low = 0, .high = 1, .below_high = true};
+  return {
+      {"learning_rate", number_field(&Recipe::learning_rate, kRate), "The highest rate of the run."},
+      {"mm_projector_lr", number_field(&Recipe::mm_projector_lr, kRate, "learning_rate"), "The projector's."},
+      {"mm_vision_tower_lr", number_field(&Recipe::mm_vision_tower_lr, kRate, "learning_rate"), "The vision tower's."},
+      {"lr_scheduler_type",
+       choice_field(&Recipe::lr_scheduler_type, {{"linear", LrSchedule::linear},
+                                                 {"cosine", LrSchedule::cosine},
+                                                 {"constant", LrSchedule::constant},
+                                                 {"constant_with_warmup", LrSchedule::constant_with_warmup}}),
+       "How the rate falls after the warm-up."},
+      {"warmup_ratio", unless(number_field(&Recipe::warmup_ratio, kShare), has_warmup),
+       "The share of the steps in which the rate rises from 0."},
+      {"warmup_steps", whole_field(&Recipe::warmup_steps, {}), "The same as a number of steps."},
+      {"weight_decay", number_field(&Recipe::weight_decay, {.low = 0, .high = 10}),
+       "Of AdamW; not for biases and norms."},
+      {"adam_beta1", number_field(&Recipe::adam_beta1, beta), "Of AdamW."},
+      {"adam_beta2", number_field(&Recipe::adam_beta2, beta), "Of AdamW."},
+      {"adam_epsilon", number_field(&Recipe::adam_epsilon, {.low = 0, .high = 1}), "Of AdamW."},
+      {"max_grad_norm", number_field(&Recipe::max_grad_norm, {.low = 0, .high = 1e6}),
+       "Gradients with a larger norm are scaled down to it; 0 leaves them."},
+      {"bf16", flag_field(&Recipe::bf16), "Compute in bfloat16; what learns stays float32."},
+      {"gradient_checkpointing", flag_field(&Recipe::gradient_checkpointing),
+       "Compute each block again in the backward pass instead of keeping what it computed: less memory, more time."},
+  };
+}
+
+Keys<Recipe> output_keys() {
+  return {
+      {"logging_steps", whole_field(&Recipe::logging_steps, {.low = 1}),
+       "Steps between two points in TensorBoard. log.jsonl has every step. TrainingArguments' default of 500 would "
+       "leave a short run without a point."},
+      {"eval_steps", whole_field(&Recipe::eval_steps, {}),
+       "Steps between two evaluations; 0 evaluates at the end. TrainingArguments takes logging_steps, but an "
+       "evaluation "
+       "can cost more than the steps between."},
+      {"save_steps", whole_field(&Recipe::save_steps, {}), "Steps between two checkpoints; 0 saves only the result."},
+      {"save_total_limit", whole_field(&Recipe::save_total_limit, {.low = 1}, "all"),
+       "How many checkpoints stay; the best one always does."},
+      {"metric_for_best_model",
+       choice_field<Recipe, std::string>(&Recipe::metric_for_best_model,
+                                         {{"loss", "loss"}, {"exact_match", "exact_match"}}, "none"),
+       "Keep the best checkpoint by the loss or the score over eval_data, and end with it."},
+      {"resume_from_checkpoint", resume_field(), "Go on from the newest checkpoint in output_dir, or from this one."},
+      {"report_to", report_field(),
+       "Beside log.jsonl: TensorBoard event files, and a page that opens offline. TrainingArguments' `all` is taken "
+       "for "
+       "both."},
+  };
+}
+
+}  // namespace
+
+const Keys<Recipe>& recipe_keys() {
+  static const Keys<Recipe> kKeys = [] {
+    Keys<Recipe> all;
+    for (const auto& part :
+         {model_keys(), data_set_keys(), method_keys(), step_keys(), optimiser_keys(), output_keys()})
+      all.insert(all.end(), part.begin(), part.end());
+    return all;
+  }();
+  return kKeys;
+}
+
+std::vector<KeyHelp> recipe_help() {
+  return help_of(recipe_keys(), "");
+}
+
+}  // namespace lithe::tune

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/json.h"
+#include "tune/step_log.h"
+
+namespace lithe::tune {
+
+/// What the tuned model answered to a held-out sample.
+struct SampleAnswer {
+  std::string name;  ///< Of the sample.
+  std::string question, expected, answer;
+  std::optional<bool> right;  ///< Absent: the metric has no such verdict.
+};
+
+struct Report {
+  std::string title;
+  std::vector<std::pair<std::string, std::string>>
+      facts;                      ///< Above the charts: weights that learn, time, best step, ..
+  std::vector<StepRecord> steps;  ///< The whole log, that of the steps before a resume too.
+  std::vector<SampleAnswer> answers;
+  Json settings;  ///< settings_of() of the recipe.
+  /// Redundancy per layer, if layers were searched.
+  std::vector<double> scores;
+  std::vector<int64_t> skipped;
+};
+
+/// A page that opens offline: charts of the log, sample answers, settings. Text from files and models is escaped and
+/// cut, and long runs are thinned, so its size is bounded.
+std::string html_of(const Report& report);
+
+}  // namespace lithe::tune
