@@ -12,7 +12,7 @@ namespace lithe::tune {
 namespace {
 
 constexpr double kWidth = 800, kHeight = 320;
-constexpr double kLeft = 72, kRight = 784, kTop = 56, kBottom = 268;
+constexpr double kLeft = 72, kRight = 768, kTop = 62, kBottom = 268;
 constexpr std::size_t kBuckets = 600;  ///< About one per pixel of the plot.
 constexpr std::size_t kMostNames = 8;  ///< In a legend; more are told by the scale's ends.
 constexpr int kColours = 6;            ///< Of chart_style().
@@ -203,6 +203,8 @@ std::string svg_of(const LineChart& chart) {
     for (const double value : series.x) x.take(value);
     for (const double value : series.y) y.take(value);
   }
+  // The curves of a run begin at different steps; all its charts begin at 0.
+  if (x.low > 0 && x.low < x.high / 4) x.low = 0;
   const Plot plot{.x = tight_axis(x.low, x.high, 8), .y = value_axis(y, chart.low, chart.high)};
   std::string out = opened(chart.title) + labels(chart.x_label, chart.y_label) + y_grid(plot) + x_ticks(plot);
   for (std::size_t i = 0; i < chart.series.size(); ++i) out += curve(chart, i, plot);

@@ -14,6 +14,7 @@ constexpr std::size_t kMostAnswers = 48;
 constexpr std::size_t kMostTextBytes = 2000;  ///< Of a question or an answer.
 constexpr std::size_t kMostSettings = 400;
 constexpr std::size_t kMostLayers = 256;
+constexpr std::size_t kFewSteps = 50;  ///< No more are smoothed.
 
 constexpr const char* kStyle =
     R"(:root{color-scheme:light dark;--page:#f4f6f9;--card:#fff;--ink:#1c2430;--soft:#5b6675;--line:#e4e8ee;--good:#15803d;--bad:#b91c1c}
@@ -62,10 +63,10 @@ PointOf more(const char* key) {
   return [key](const StepRecord& step) { return number_in(step.more, key); };
 }
 
-/// A moving mean over about a fiftieth of the run, so that its way can be seen through the noise of batches.
+/// A moving mean over about a hundredth of the run, so that its way can be seen through the noise of batches.
 Series smoothed(const Series& series) {
   Series out{.name = "smoothed", .x = series.x};
-  const double keep = 1 - 1 / std::max(1.0, static_cast<double>(series.y.size()) / 50);
+  const double keep = 1 - 1 / std::max(1.0, static_cast<double>(series.y.size()) / 100);
   double mean = 0, weight = 0;
   for (const double value : series.y) {
     if (value == value) {  // NaN stays out of the mean
@@ -107,26 +108,27 @@ std::string figure(const std::string& svg) {
   return "<figure>" + svg + "</figure>\n";
 }
 
+/// A curve that jumps from batch to batch: faint, with a smooth one over it if it is long.
+std::vector<Series> noisy(Series raw) {
+  if (raw.x.size() <= kFewSteps) return {raw};
+  raw.faint = true;
+  Series smooth = smoothed(raw);
+  raw.name = "each step";
+  return {raw, smooth};
+}
+
 std::string loss_chart(const std::vector<StepRecord>& steps) {
-  Series raw = series_of(steps, "each step", [](const StepRecord& step) { return step.loss; });
   LineChart chart{.title = "Loss", .x_label = "optimiser step", .y_label = "nats per label"};
-  if (raw.x.size() > 50) {
-    raw.faint = true;
-    chart.series = {raw, smoothed(raw)};
-  } else {
-    raw.name = "training";
-    chart.series = {raw};
-  }
+  chart.series = noisy(series_of(steps, "training", [](const StepRecord& step) { return step.loss; }));
   if (Series held_out = series_of(steps, "held-out", more("eval_loss")); !held_out.x.empty())
     chart.series.push_back(std::move(held_out));
   return figure(svg_of(chart));
 }
 
-std::string one_curve(const std::string& title, const std::string& unit, Series series) {
-  if (series.x.empty()) return "";
-  LineChart chart{.title = title, .x_label = "optimiser step", .y_label = unit};
-  chart.series.push_back(std::move(series));
-  return figure(svg_of(chart));
+std::string step_chart(const std::string& title, const std::string& unit, std::vector<Series> series) {
+  if (series.front().x.empty()) return "";
+  return figure(
+      svg_of(LineChart{.title = title, .x_label = "optimiser step", .y_label = unit, .series = std::move(series)}));
 }
 
 std::string router_chart(const std::vector<StepRecord>& steps) {
@@ -155,11 +157,13 @@ std::string charts_of(const Report& report) {
   std::string out;
   if (!steps.empty()) {
     out += loss_chart(steps);
-    out += one_curve("Held-out score", "share of right answers", series_of(steps, "score", more("eval_score")));
-    out += one_curve("Learning rate", "of the first group",
-                     series_of(steps, "rate", [](const StepRecord& step) { return step.lr; }));
-    out += one_curve("Gradient norm", "before clipping",
-                     series_of(steps, "norm", [](const StepRecord& step) { return step.grad_norm; }));
+    out += step_chart("Held-out score", "share of right answers", {series_of(steps, "score", more("eval_score"))});
+    out += step_chart("Learning rate", "of the first group",
+                      {series_of(steps, "rate", [](const StepRecord& step) { return step.lr; })});
+    out += step_chart("Gradient norm", "before clipping",
+                      noisy(series_of(steps, "norm", [](const StepRecord& step) { return step.grad_norm; })));
+    out +=
+        step_chart("Kept share", "of the vision tokens of all layers", {series_of(steps, "kept", more("kept_share"))});
     out += router_chart(steps) + kept_chart(steps);
   }
   if (!report.scores.empty()) out += figure(svg_of(redundancy_chart(report.scores, report.skipped)));
