@@ -5,11 +5,11 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "base/suggestion.h"
 #include "cli/answer_report.h"
 #include "cli/command.h"
 #include "cli/prompt_shape.h"
 #include "cli/standard_output.h"
-#include "base/suggestion.h"
 #include "cli/text_table.h"
 #include "plan/about.h"
 #include "plan/parse.h"

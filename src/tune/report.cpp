@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "tune/chart.h"
+#include "tune/key_field.h"
 
 namespace lithe::tune {
 namespace {
@@ -207,8 +208,7 @@ void add_rows(const Json& value, const std::string& name, std::vector<std::strin
     }
     return;
   }
-  const std::string text =
-      value.is_string() ? value.get<std::string>() : value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  const std::string text = text_of(value);
   rows.push_back("<tr><td>" + cut(name) + "</td><td>" + cut(text) + "</td></tr>\n");
 }
 

@@ -3,9 +3,9 @@
 #include <regex>
 
 #include "base/error.h"
+#include "base/suggestion.h"
 #include "cli/number.h"
 #include "cli/program.h"
-#include "base/suggestion.h"
 
 namespace lithe::cli {
 namespace {

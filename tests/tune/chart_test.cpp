@@ -63,7 +63,7 @@ TEST(Chart, LinesGoWhereTheValuesAre) {
                                            .y_label = "loss",
                                            .series = {{.name = "a", .x = {0, 5, 10}, .y = {0, 1, 0.5}}}});
   EXPECT_EQ(test::fault_of_markup(svg), "");
-  EXPECT_NE(svg.find("d=\"M72 268L420 56L768 162\""), std::string::npos) << svg;
+  EXPECT_NE(svg.find("d=\"M72 268L420 62L768 165\""), std::string::npos) << svg;
   EXPECT_NE(svg.find(">step<"), std::string::npos);
   EXPECT_NE(svg.find(">loss<"), std::string::npos);
 }
