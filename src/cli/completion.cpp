@@ -42,7 +42,7 @@ constexpr const char* kTail = R"(  case $before in
       else
         if [ "$COMP_CWORD" -eq 2 ]; then
           case ${COMP_WORDS[1]} in
-            help) names="@commands@" ;;
+            help) names="@commands@ recipe" ;;
             plans) names="@plans@" ;;
             completion) names=bash ;;
             *) names="demo demo-dense" ;;

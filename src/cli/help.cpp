@@ -4,17 +4,24 @@
 #include "cli/command.h"
 #include "cli/command_line.h"
 #include "cli/standard_output.h"
+#include "tune/recipe_keys.h"
 
 namespace lithe::cli {
 namespace {
 
-constexpr const char* kDescription = "Prints the list of commands, or the description, flags and examples of one.";
+constexpr const char* kDescription =
+    "Prints the list of commands, the description, flags and examples of one, or the keys of a recipe.";
 
 constexpr const char* kFooter = R"(Examples:
   lithe help
-  lithe help run)";
+  lithe help run
+  lithe help recipe)";
 
 int help(CLI::App& program, const std::optional<std::string>& command) {
+  if (command == "recipe") {
+    write_out(tune::recipe_help_text());
+    return 0;
+  }
   // A program that is asked for its help prints that of the command that was given: `help` itself.
   write_out(command ? command_named(program, *command).help("lithe")
                     : program.get_formatter()->make_help(&program, "lithe", CLI::AppFormatMode::Normal));
@@ -27,7 +34,8 @@ Action declare_help(CLI::App& app) {
   const auto command = std::make_shared<std::optional<std::string>>();
   app.description(kDescription);
   app.footer(kFooter);
-  app.add_option("COMMAND", *command, "The command; without it, the list of all");
+  app.add_option("COMMAND", *command,
+                 "The command, or recipe for the keys of a recipe; without it, the list of all commands");
   return [&app, command] { return help(*app.get_parent(), *command); };
 }
 

@@ -66,7 +66,8 @@ std::string recipe_help_text() {
   for (const std::string& block : blocks_of(keys)) {
     out += block.empty() ? "Keys of a recipe:\n" : "\nKeys of " + block + ":\n";
     for_each_in(block, keys, [&](const KeyHelp& key) {
-      out += "  " + last_of(key.name) + "  (" + key.accepted + "; default: " + key.fallback + ")\n";
+      const std::string fallback = key.fallback == "required" ? key.fallback : "default: " + key.fallback;
+      out += "  " + last_of(key.name) + "  (" + key.accepted + "; " + fallback + ")\n";
       out += wrapped(key.doc + also(key, ""), "      ");
     });
   }

@@ -172,8 +172,9 @@ Keys<Recipe> data_set_keys() {
 Keys<Recipe> method_keys() {
   return {
       {"train", train_field(),
-       "Names of weights that learn, after what the methods say; `*` is any text and `!` leaves out. The last pattern "
-       "that fits decides."},
+       "Names of the model's weights that learn, instead of what the methods say; `*` is any text and `!` leaves out. "
+       "The "
+       "last pattern that fits decides. What the recipe adds (routers, adapters, LoRA) always learns."},
       {"lora", block_field(&Recipe::lora, lora_keys()), "Low-rank terms instead of the weights themselves (LoRA)."},
       {"p_mod", block_field(&Recipe::p_mod, p_mod_keys()), "Layers that compute only some vision tokens (p-MoD)."},
       {"eas", block_field(&Recipe::eas, eas_keys()), "Adapters in place of redundant attentions (EAS)."},

@@ -178,7 +178,7 @@ std::string facts_of(const Report& report) {
   return out.empty() ? "" : "<dl class=\"facts\">\n" + out + "</dl>\n";
 }
 
-std::string answer_card(const SampleAnswer& sample) {
+std::string answer_card(const ReportedAnswer& sample) {
   const char* const verdict = !sample.right ? "" : *sample.right ? " class=\"right\"" : " class=\"wrong\"";
   const char* const said = !sample.right ? "answer" : *sample.right ? "answer (right)" : "answer (wrong)";
   return concat("<div class=\"answer\"><dl><dt>", cut(sample.name), "</dt><dd>", cut(sample.question),

@@ -12,7 +12,7 @@
 namespace lithe::tune {
 
 /// What the tuned model answered to a held-out sample.
-struct SampleAnswer {
+struct ReportedAnswer {
   std::string name;  ///< Of the sample.
   std::string question, expected, answer;
   std::optional<bool> right;  ///< Absent: the metric has no such verdict.
@@ -23,7 +23,7 @@ struct Report {
   std::vector<std::pair<std::string, std::string>>
       facts;                      ///< Above the charts: weights that learn, time, best step, ..
   std::vector<StepRecord> steps;  ///< The whole log, that of the steps before a resume too.
-  std::vector<SampleAnswer> answers;
+  std::vector<ReportedAnswer> answers;
   Json settings;  ///< settings_of() of the recipe.
   /// Redundancy per layer, if layers were searched.
   std::vector<double> scores;

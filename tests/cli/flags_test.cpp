@@ -109,5 +109,13 @@ TEST(Help, OfACommandIsThatOfItsFlag) {
   }
 }
 
+TEST(Help, OfRecipesListsTheirKeys) {
+  const Ran ran = lithe({"help", "recipe"});
+  EXPECT_EQ(ran.code, 0);
+  for (const char* line :
+       {"Keys of a recipe:", "Keys of eas.search:", "\n  learning_rate  (a number from 0 to 10; default: 5e-05)"})
+    EXPECT_NE(ran.out.find(line), std::string::npos) << line;
+}
+
 }  // namespace
 }  // namespace lithe::cli
