@@ -18,7 +18,7 @@ compile = cmake --build --preset $(1) --parallel $(JOBS) $(2)
 without_tests = $(if $(wildcard build/release/CMakeCache.txt),,-DLITHE_TESTS=OFF)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build program build-tests test demo golden asan tsan dev fuzz check format bench bench-setup install package clean
+.PHONY: help setup build program build-tests test demo data golden asan tsan dev fuzz check format bench bench-setup install package clean
 
 help: ## list the targets
 	@echo "make TARGET [VENV=$(VENV)] [JOBS=$(JOBS)] [PREFIX=$(PREFIX)]"
@@ -50,6 +50,9 @@ demo: ## compile the program alone, and show the shipped models on the shipped p
 	@tools/demo_times.sh "$(VENV)" "$(JOBS)"
 	@$(MAKE) --no-print-directory program
 	@build/lithe demo $(ARGS)
+
+data: setup ## fetch a public data set, easy-VQA (3 MB), and write it as LLaVA data sets into data/easy-vqa
+	@"$(VENV)/bin/python" tools/make_easy_vqa.py data/easy-vqa
 
 golden: build-tests ## run the reference cases in GOLDEN=DIR, one line each (ARGS=--allow-unsupported: also if some are not known)
 	@test -n "$(GOLDEN)" || { echo "Say which folder: make golden GOLDEN=DIR" >&2; exit 2; }

@@ -34,7 +34,7 @@ impl Ids {
     }
 }
 
-/// Results of an extern function, as src/text/rust_boundary.h names them.
+/// Results of an extern function, as src/base/rust_bytes.h names them.
 pub const OK: i32 = 0;
 pub const FAILED: i32 = 1;
 pub const REFUSED: i32 = 2;

@@ -1,9 +1,11 @@
-//! Tokenizers and chat templates for src/text, behind the C boundary of src/text/rust_boundary.h.
+//! Tokenizers and chat templates for src/text, tables for src/data, behind the C boundaries of src/text/rust_boundary.h
+//! and src/data/table_boundary.h.
 
 mod boundary;
 mod json;
 mod meter;
 mod moment;
 mod pattern;
+mod table;
 mod template;
 mod tokenizer;

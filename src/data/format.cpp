@@ -2,13 +2,16 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/printable.h"
+#include "data/tar_index.h"
 #include "io/mapped_file.h"
 
 namespace lithe::data {
 
 const std::vector<Format>& formats() {
   static const std::vector<Format> catalogue{
+      {"Parquet", {".parquet"}, is_parquet, open_table},
+      {"Arrow", {".arrow"}, is_arrow, open_table},
+      {"WebDataset tar", {".tar"}, is_tar, open_web_dataset},
       {"JSON", {".json", ".jsonl"}, is_json, open_json},
   };
   return catalogue;

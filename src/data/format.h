@@ -29,5 +29,9 @@ std::unique_ptr<Rows> open_rows(const std::filesystem::path& file, const std::ve
 
 bool is_json(std::span<const std::byte> file);
 std::unique_ptr<Rows> open_json(io::Bytes file, const std::vector<std::string>& wanted);
+bool is_parquet(std::span<const std::byte> file);
+bool is_arrow(std::span<const std::byte> file);
+std::unique_ptr<Rows> open_table(io::Bytes file, const std::vector<std::string>& wanted);
+std::unique_ptr<Rows> open_web_dataset(io::Bytes file, const std::vector<std::string>& wanted);
 
 }  // namespace lithe::data

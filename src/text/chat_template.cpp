@@ -8,7 +8,7 @@
 #include "base/json.h"
 #include "base/printable.h"
 #include "base/utf8.h"
-#include "text/rust_error.h"
+#include "text/rust_boundary.h"
 #include "text/settings.h"
 
 namespace lithe::text {
@@ -63,11 +63,11 @@ std::string run(const std::string& source, const std::string& origin, const std:
   LitheBytes error{};
   const int code = lithe_template_render(source.data(), source.size(), variables ? variables->data() : nullptr,
                                          variables ? variables->size() : 0, false, &text, &error);
-  if (code == LITHE_TEXT_TOO_MUCH && variables && variables->size() > kLongMessages) {
+  if (code == LITHE_RUST_TOO_MUCH && variables && variables->size() > kLongMessages) {
     fail(Fault::bad_request, "the prompt has ", variables->size(),
          " bytes, which is too much for the chat template of ", origin, " (", take_rust(error), "); shorten it");
   }
-  const bool refused = code == LITHE_TEXT_REFUSED;
+  const bool refused = code == LITHE_RUST_REFUSED;
   check_rust(code, error, refused ? Fault::bad_request : Fault::bad_file,
              origin + (refused ? ": the chat template refuses the messages" : ": the chat template fails"));
   return take_rust(text);
@@ -94,7 +94,7 @@ std::optional<std::string> probe(const std::string& source, const Json& messages
   LitheBytes error{};
   const int code =
       lithe_template_render(source.data(), source.size(), variables.data(), variables.size(), true, &text, &error);
-  if (code == LITHE_TEXT_OK) return take_rust(text);
+  if (code == LITHE_RUST_OK) return take_rust(text);
   take_rust(error);
   return std::nullopt;
 }

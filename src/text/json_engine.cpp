@@ -5,7 +5,6 @@
 #include "base/json.h"
 #include "text/engine.h"
 #include "text/rust_boundary.h"
-#include "text/rust_error.h"
 
 namespace lithe::text {
 namespace {

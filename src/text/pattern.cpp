@@ -1,7 +1,7 @@
 #include "text/pattern.h"
 
 #include "base/printable.h"
-#include "text/rust_error.h"
+#include "text/rust_boundary.h"
 
 namespace lithe::text {
 

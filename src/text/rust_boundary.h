@@ -1,31 +1,22 @@
 #pragma once
 
-// The C boundary of the crate in rust/. Every function that can fail returns a code and, when it fails, fills `error`
-// with a sentence that the caller frees; `out` is then left alone. Nothing panics or throws through it.
+// The tokenizers, templates and patterns of the crate in rust/; base/rust_bytes.h says how failures come.
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#ifdef __cplusplus
-extern "C" {
-#endif
+#include "base/rust_bytes.h"
 
-enum { LITHE_TEXT_OK = 0, LITHE_TEXT_FAILED = 1, LITHE_TEXT_REFUSED = 2, LITHE_TEXT_TOO_MUCH = 3 };
+extern "C" {
 
 typedef struct LitheTokenizer LitheTokenizer;
-
-typedef struct LitheBytes {
-  char* data;
-  size_t size;
-} LitheBytes;
 
 typedef struct LitheIds {
   uint32_t* data;
   size_t size;
 } LitheIds;
 
-void lithe_bytes_free(LitheBytes bytes);
 void lithe_ids_free(LitheIds ids);
 
 /// Reads the text of a tokenizer.json.
@@ -41,8 +32,8 @@ int lithe_tokenizer_vocabulary(const LitheTokenizer* tokenizer, LitheBytes* out,
 
 /// Renders a chat template over a JSON object of variables; a null `variables` only compiles it. `probe`: over a few
 /// short messages, so that far less work is allowed.
-/// LITHE_TEXT_REFUSED: the template called raise_exception, `error` is its message.
-/// LITHE_TEXT_TOO_MUCH: it wanted more steps, bytes or time than it may have.
+/// LITHE_RUST_REFUSED: the template called raise_exception, `error` is its message.
+/// LITHE_RUST_TOO_MUCH: it wanted more steps, bytes or time than it may have.
 int lithe_template_render(const char* source, size_t source_size, const char* variables, size_t variables_size,
                           bool probe, LitheBytes* out, LitheBytes* error);
 
@@ -56,6 +47,4 @@ void lithe_pattern_close(LithePattern* pattern);
 int lithe_pattern_match(const LithePattern* pattern, const char* name, size_t size, bool* fits, LitheBytes* number,
                         LitheBytes* error);
 
-#ifdef __cplusplus
-}
-#endif
+}  // extern "C"

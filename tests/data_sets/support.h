@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <sstream>
 #include <string>
 
 #include "base/error.h"
@@ -43,6 +44,13 @@ class TemporaryFolder {
 inline std::string png_of(int64_t width) {
   const auto bytes = image::encode_png(image::Image(width, 2, 90, 90, 90));
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+/// The bytes of a file.
+inline std::string bytes_of(const std::filesystem::path& path) {
+  std::ostringstream all;
+  all << std::ifstream(path, std::ios::binary).rdbuf();
+  return all.str();
 }
 
 /// The sentence of the Error that `work` throws; fails the test if it throws none.
