@@ -10,6 +10,8 @@
 namespace lithe::data {
 namespace {
 
+constexpr std::size_t kMaxKeys = 16;  // of a message
+
 /// A name of LLaMA-Factory, and what columns or tags it stands for if it is not given.
 struct Name {
   const char* name;
@@ -72,6 +74,7 @@ std::string text_in(const Json& value, const char* what) {
 
 /// {"from": ["human", "gpt"], "value": [..]} as a list of messages: how a table stores a sequence of structures.
 Json transposed(const Json& columns) {
+  require(columns.size() <= kMaxKeys, Fault::bad_file, "the conversation is an object, not a list");
   Json rows = Json::array();
   for (const auto& [key, values] : columns.items()) {
     require(values.is_array() && (rows.empty() || rows.size() == values.size()), Fault::bad_file,

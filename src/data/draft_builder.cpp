@@ -99,8 +99,8 @@ Draft DraftBuilder::take(const Json* pictures) {
     marks_.resize(given.size());
   }
   const auto open = std::count_if(marks_.begin(), marks_.end(), [](const auto& mark) { return !mark; });
-  require(open == static_cast<int64_t>(given.size()), Fault::bad_file, "its text has ", open,
-          " <image> marks, but it has ", given.size(), " pictures");
+  require(open == static_cast<int64_t>(given.size()), Fault::bad_file, "the number of <image> marks in its text (",
+          open, ") is not that of its pictures (", given.size(), ")");
   Draft draft{std::move(turns_), {}};
   auto next = given.begin();
   for (std::optional<Json>& mark : marks_) draft.pictures.push_back(mark ? std::move(*mark) : *next++);

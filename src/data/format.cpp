@@ -23,6 +23,8 @@ std::unique_ptr<Rows> open_rows(const std::filesystem::path& path, const std::ve
   for (const Format& format : formats()) {
     if (format.recognises(file.span)) return format.open(std::move(file), wanted);
   }
+  require(!io::as_text(file.span).starts_with("\x1f\x8b"), Fault::bad_file, path.string(),
+          ": is packed with gzip; unpack it first");
   std::string names;
   for (const Format& format : formats()) names.append(names.empty() ? "" : ", ").append(format.name);
   fail(Fault::bad_file, path.string(), ": is not a data set of a known format (", names, ")");
