@@ -180,3 +180,67 @@ pub fn check_page(page: &[u8]) -> Checked<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{check_footer, check_page};
+
+    fn varint(mut value: u64) -> Vec<u8> {
+        let mut out = Vec::new();
+        while value >= 0x80 {
+            out.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        out.push(value as u8);
+        out
+    }
+
+    /// The header of a data page with these sizes.
+    fn page(unpacked: u64, packed: u64) -> Vec<u8> {
+        [vec![0x15, 0, 0x15], varint(unpacked * 2), vec![0x15], varint(packed * 2), vec![0]].concat()
+    }
+
+    fn file(metadata: &[u8]) -> Vec<u8> {
+        [b"PAR1", metadata, &(metadata.len() as u32).to_le_bytes(), b"PAR1"].concat()
+    }
+
+    #[test]
+    fn pages_may_unpack_to_64_mib_and_64_times_their_size() {
+        assert!(check_page(&page(64 << 20, 0)).is_ok());
+        assert!(check_page(&page((64 << 20) + 64_000, 1000)).is_ok());
+        assert!(check_page(&page((64 << 20) + 64_001, 1000)).is_err());
+        assert!(check_page(&page(i32::MAX as u64, 100)).is_err());
+        let whole = page(1000, 100);
+        assert!((0..whole.len()).all(|size| check_page(&whole[..size]).is_err()));
+    }
+
+    #[test]
+    fn lists_hold_what_they_claim() {
+        // Field 4, row groups: a list of structures.
+        let list = |size: u64| file(&[vec![0x49, 0xfc], varint(size), vec![0; 20], vec![0]].concat());
+        assert!(check_footer(&list(20)).is_ok());
+        for size in [50, 1 << 20, 1 << 31, u64::MAX] {
+            assert!(check_footer(&list(size)).is_err());
+        }
+    }
+
+    #[test]
+    fn schemas_are_not_nested_deeply() {
+        // Field 2, the schema: each element says in field 5 that it has one child, the last that it has none.
+        let schema = |depth: u64| {
+            let nodes = [0x55, 2, 0].repeat(depth as usize);
+            file(&[vec![0x29, 0xfc], varint(depth + 1), nodes, vec![0, 0]].concat())
+        };
+        assert!(check_footer(&schema(60)).is_ok());
+        assert!(check_footer(&schema(64)).is_err());
+        assert!(check_footer(&schema(9000)).is_err());
+    }
+
+    #[test]
+    fn metadata_are_not_nested_deeply() {
+        // Field 9, unknown: a list of a list of a list ..
+        let lists = |depth: usize| file(&[vec![0x99], vec![0x19; depth], vec![0x13, 7], vec![0]].concat());
+        assert!(check_footer(&lists(10)).is_ok());
+        assert!(check_footer(&lists(100_000)).is_err());
+    }
+}
