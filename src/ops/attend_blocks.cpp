@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "ops/attend_kernels.h"
+#include "ops/attend_pairs.h"
 
 namespace lithe::ops {
 namespace {
@@ -115,9 +116,11 @@ class Run {
           scores(static_cast<size_t>(rows * kBlockRows)),
           widened(static_cast<size_t>(2 * kBlockRows * width)),
           sums(static_cast<size_t>(rows * (width + 2))),
+          query_pairs(static_cast<size_t>(2 * rows * pairs_of(width))),
           visible(static_cast<size_t>(rows)) {}
 
     std::vector<float> queries, scores, widened, sums;
+    std::vector<uint32_t> query_pairs;
     std::vector<Visible> visible;
   };
 
@@ -135,7 +138,8 @@ class Run {
   /// Cuts one sequence into tasks: tiles of queries, or, if there is only one tile, stretches of keys.
   void plan(const std::vector<PlacedBlock>& blocks, int64_t begin, int64_t count) {
     const size_t first_task = tasks_.size();
-    const int64_t tile = std::max<int64_t>(1, kTileRows / group_);
+    const KeyValueKind kind = blocks.empty() ? KeyValueKind::float32 : blocks.front().kind;
+    const int64_t tile = std::max<int64_t>(1, tile_rows(kind) / group_);
     largest_tile_ = std::max(largest_tile_, std::min(tile, count));
     for (int64_t first = 0; first < count; first += tile) {
       const int64_t rows = std::min(tile, count - first);
@@ -201,12 +205,14 @@ class Run {
     const AttendTile tile{.rows = rows,
                           .width = width_,
                           .queries = scratch.queries.data(),
+                          .query_pairs = scratch.query_pairs.data(),
                           .visible = scratch.visible.data(),
                           .peak = sums.peak,
                           .sum = sums.sum,
                           .out = sums.out,
                           .scores = scratch.scores.data(),
                           .widened = scratch.widened.data()};
+    if (attends_in_pairs(rows)) split_queries(tile);
     for (size_t i = task.first_block; i < task.last_block; ++i) {
       const PlacedBlock& block = (*task.blocks)[i];
       const int64_t head_bytes = 2 * kBlockRows * width_ * bytes_of(block.kind);

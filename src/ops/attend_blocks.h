@@ -8,8 +8,11 @@
 
 namespace lithe::ops {
 
-/// About how many query rows of one kv head go through the keys together.
-constexpr int64_t kTileRows = 48;
+/// About how many query rows of one kv head go through the keys together. Each tile widens or pairs bfloat16 blocks
+/// again, so there more rows share that work.
+constexpr int64_t tile_rows(KeyValueKind kind) {
+  return kind == KeyValueKind::float32 ? 48 : 144;
+}
 /// Keys that one piece of work covers if a sequence has queries for one tile only. Each stretch then keeps its own sums
 /// until they are merged.
 constexpr int64_t kStretchRows = 512;

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/vector_set.h"
+#include "ops/attend_pairs.h"
 #include "ops/bfloat16.h"
 
 namespace lithe::ops {
@@ -269,6 +270,7 @@ LITHE_VECTORISED void attend(const AttendTile& tile, const HeadBlock& block) {
 }  // namespace
 
 void attend_to_block(const AttendTile& tile, const HeadBlock& block) {
+  if (block.kind == KeyValueKind::bfloat16 && attends_in_pairs(tile.rows)) return attend_to_pairs(tile, block);
 #if defined(__x86_64__)
   if (vector_set() >= VectorSet::avx512)
     return run_avx512<attend<16>, const AttendTile&, const HeadBlock&>(tile, block);

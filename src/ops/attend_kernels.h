@@ -13,6 +13,7 @@ namespace lithe::ops {
 struct AttendTile {
   int64_t rows = 0, width = 0;
   const float* queries = nullptr;    ///< [rows, width], scaled
+  uint32_t* query_pairs = nullptr;   ///< [rows, pairs_of(width), 2], scratch (ops/attend_pairs.h)
   const Visible* visible = nullptr;  ///< [rows], rows of the sequence's keys
   float* peak = nullptr;             ///< [rows] the largest score, -infinity at first
   float* sum = nullptr;              ///< [rows] of exp(score - peak), 0 at first

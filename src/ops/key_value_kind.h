@@ -4,7 +4,7 @@
 
 namespace lithe::ops {
 
-/// How cached keys and values are stored; the arithmetic is float32 in any case.
+/// How cached keys and values are stored. Sums are float32 in any case.
 enum class KeyValueKind { float32, bfloat16 };
 
 constexpr int64_t bytes_of(KeyValueKind kind) {

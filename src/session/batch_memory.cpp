@@ -41,7 +41,8 @@ int64_t pass_bytes(const models::Model& model, int64_t rows, int64_t sequences) 
   // network. Attention of few rows keeps sums for each stretch of keys.
   const int64_t branch = std::max(3 * heads * config.head_dim, 3 * config.intermediate);
   const int64_t stretches = longest_sequence(model) / ops::kStretchRows + 1;
-  const int64_t sums = std::min(rows, sequences * ops::kTileRows) * config.heads * (config.head_dim + 2) * stretches;
+  const int64_t tile = ops::tile_rows(model.decoder.cache);
+  const int64_t sums = std::min(rows, sequences * tile) * config.heads * (config.head_dim + 2) * stretches;
   const int64_t indices = 64 * static_cast<int64_t>(sizeof(int64_t));
   return rows * ((8 * config.hidden + branch) * kFloat + indices) + sums * kFloat +
          3 * sequences * config.vocab * kFloat + kWorkspace;

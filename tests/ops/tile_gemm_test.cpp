@@ -62,7 +62,7 @@ TEST_F(TileGemm, IsEmulatedAsTheProcessorComputesIt) {
   for (const at::ScalarType type : {at::kBFloat16, at::kHalf}) {
     const Tensor weight = at::randn({50, 700}, at::kFloat).to(type);
     const Tensor here = product(tile_gemm, x, weight);
-    use_vector_set(VectorSet::avx512);
+    use_vector_set(VectorSet::avx512_bf16);
     const Tensor emulated = product(tile_gemm, x, weight);
     use_vector_set(VectorSet::amx);
     EXPECT_LT((here - emulated).abs().max().item<double>() / std::sqrt(700.0), kFloatDeviation);
