@@ -13,9 +13,8 @@ constexpr auto kToFacts = [](const char*, const int64_t& config, int64_t& facts)
 void add_eas(const std::string& stream, const EasLayers& eas, plan::ModelFacts& facts) {
   for (const auto& [layer, made] : eas) {
     if (!made.attention) facts.fixed.push_back({{stream, layer}, "self"});
-    for (const auto& adapter : {made.adapter, made.pia}) {
-      if (adapter) facts.adapters.push_back({{stream, layer}, !made.attention, adapter->rank, adapter->groups});
-    }
+    if (made.adapter) facts.adapters.push_back({{stream, layer}, false, made.adapter->rank, made.adapter->groups});
+    if (made.pia) facts.adapters.push_back({{stream, layer}, true, made.pia->rank, made.pia->groups});
   }
 }
 

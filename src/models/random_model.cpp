@@ -1,4 +1,3 @@
-#include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
@@ -8,28 +7,13 @@
 #include "base/error.h"
 #include "models/facts.h"
 #include "models/known_towers.h"
+#include "models/parts/noise.h"
 #include "plan/parse.h"
 #include "plan/rows.h"
 #include "plan/validate.h"
 
 namespace lithe::models {
 namespace {
-
-/// The i-th number of a stream in [-1, 1): SplitMix64 of the counter, so that threads need not share a state.
-float noise(uint64_t seed, uint64_t i) {
-  uint64_t z = seed + (i + 1) * 0x9e3779b97f4a7c15ULL;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-  return static_cast<float>(static_cast<int32_t>((z ^ (z >> 31)) >> 32)) * 0x1p-31f;
-}
-
-template <class T>
-void fill(Tensor& tensor, uint64_t seed, float bound) {
-  T* data = tensor.mutable_data_ptr<T>();
-  at::parallel_for(0, tensor.numel(), 1 << 16, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) data[i] = static_cast<T>(bound * noise(seed, static_cast<uint64_t>(i)));
-  });
-}
 
 at::ScalarType type_of(WeightStorage storage) {
   if (storage == WeightStorage::bfloat16) return at::kBFloat16;
@@ -57,13 +41,8 @@ class RandomWeights {
     const int64_t out = slot.shape.front();
     Tensor tensor = at::empty(slot.shape, slot.matrix ? type_of(storage_) : at::kFloat);
     const float bound = std::sqrt(3.0f * static_cast<float>(out) / static_cast<float>(tensor.numel()));
-    seed_ += 0x632be59bd9b4e019ULL;
-    if (tensor.scalar_type() == at::kBFloat16)
-      fill<at::BFloat16>(tensor, seed_, bound);
-    else if (tensor.scalar_type() == at::kHalf)
-      fill<at::Half>(tensor, seed_, bound);
-    else
-      fill<float>(tensor, seed_, bound);
+    seed_ += kNextSeed;
+    fill_with_noise(tensor, bound, seed_);
     return tensor;
   }
 
@@ -144,6 +123,7 @@ std::unique_ptr<Model> random_model(const std::string& shape, int64_t layers, in
   visit(model->decoder, std::ref(fill));
   visit(vision.tower, std::ref(fill));
   visit(vision.projector, std::ref(fill));
+  tie(model->decoder);
   set_preprocessing(*model, *whole.tower);
   model->loaded.bytes = fill.bytes();
   model->facts = facts_of(*model);

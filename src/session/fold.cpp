@@ -23,13 +23,13 @@ constexpr int64_t kRowsAtATime = 256;  // of logits, which are as wide as the vo
 class Side {
  public:
   Side(const models::Model& model, const Request& request)
-      : model_(model), generation_(model, plan_of(model, request)) {
+      : model_(model), plan_(plan_of(model, request)), generation_(model, plan_) {
     const PromptRows prompt = build_prompt(model, request);
     prompt_rows_ = prompt.rows();
     hidden_ = generation_.prefill(prompt.embeddings, prompt.kinds, {}, prompt.places);
   }
 
-  const std::vector<nn::LayerState>& states() const { return generation_.states(); }
+  models::FrozenPrompt frozen() const { return {generation_.states(), *plan_}; }
   int64_t rows() const { return hidden_.size(0); }
   /// How many tokens fit after the prompt.
   int64_t room() const { return room_after(model_, prompt_rows_); }
@@ -46,6 +46,7 @@ class Side {
   }
 
   const models::Model& model_;
+  std::shared_ptr<const plan::Plan> plan_;
   Generation generation_;
   int64_t prompt_rows_ = 0;
   Tensor hidden_;  // [rows, hidden]
@@ -99,8 +100,8 @@ FoldReport fold_model(const Session& session, const Request& request, const Fold
   begin("running the prompt");
   Side whole(model, request);
   begin("writing the folded weights");
-  const models::FoldCount count =
-      models::write_folded(model, options.freeze ? &whole.states() : nullptr, folder.part());
+  const models::FrozenPrompt frozen = whole.frozen();
+  const models::FoldCount count = models::write_folded(model, options.freeze ? &frozen : nullptr, folder.part());
   FoldReport report{.gains = count.gains,
                     .adapters = count.adapters,
                     .adapters_left = count.left,

@@ -15,6 +15,7 @@
 #include "checkpoints/write/converting.h"
 #include "image/decode.h"
 #include "io/safetensors.h"
+#include "models/both_folder.h"
 #include "models/model.h"
 #include "models/peft_folder.h"
 #include "models/tower_adapters.h"
@@ -200,6 +201,13 @@ class Fold : public ::testing::Test {
                                         << off << "]}]}";
   }
 
+  /// Of the decoder, those without an attention.
+  static std::vector<int64_t> fixed_layers(const Session& session) {
+    std::vector<int64_t> layers;
+    for (const plan::FixedSite& fixed : session.facts().fixed) layers.push_back(fixed.site.layer);
+    return layers;
+  }
+
   fs::path temp_;
   int64_t traces_ = 0;
 };
@@ -305,6 +313,52 @@ TEST_F(Fold, AdaptersInTheTower) {
   EXPECT_EQ(report.adapters_left, 2);
   EXPECT_EQ(Session::open(out()).facts().fixed, whole.facts().fixed);
   fold_and_ask(std::move(whole), sample_prompts("hf_llavanext"));
+}
+
+/// A layer with an attention and a PIA: both read one feed-forward network, so it takes the plan to fold one of them.
+TEST_F(Fold, AttentionsWithStandIns) {
+  const fs::path both = temp_ / "both";
+  test::write_both(both);
+  std::ofstream(both / "plan.json") << R"({"method": "eas", "layers": [1, 4]})";
+  EXPECT_THROW(fold(Session::open(both), eas_prompts().front(), false), Error);
+  const FoldReport report = fold(Session::open(both), eas_prompts().front(), true);
+  EXPECT_EQ(report.adapters, 12);
+  EXPECT_EQ(report.gains, 2);
+  const Session folded = Session::open(out());
+  EXPECT_EQ(fixed_layers(folded), (std::vector<int64_t>{1, 4}));
+  EXPECT_EQ(folded.plan().layers, Session::open(both).plan().layers);
+  freeze_and_ask(Session::open(both), eas_prompts());
+
+  fs::remove(both / "plan.json");  // every PIA runs
+  fold(Session::open(both), eas_prompts().front(), true);
+  EXPECT_EQ(Session::open(out()).facts().fixed.size(), 6u);
+}
+
+/// The request's own plan decides, not the folder's.
+TEST_F(Fold, AttentionsWithStandInsUnderAnotherPlan) {
+  const fs::path both = temp_ / "both";
+  test::write_both(both);
+  const Session whole = Session::open(both);
+  Request request = request_of(whole, eas_prompts().front());
+  request.plan = plan::Plan{.name = "own", .layers = {{.layer = 0, .self_attention = false}}};
+  const FoldReport report = fold_model(whole, request, {.freeze = true, .new_tokens = 12}, out());
+  expect_small(report);
+  EXPECT_EQ(Session::open(out()).plan().layers, request.plan->layers);
+  EXPECT_EQ(fixed_layers(Session::open(out())), std::vector<int64_t>{0});
+}
+
+/// LoRA is folded in any case: of a layer that keeps both into both, of an attention that is lost into nothing.
+TEST_F(Fold, AttentionsWithStandInsAndLora) {
+  const fs::path both = temp_ / "both";
+  test::write_both(both);
+  std::ofstream(both / "plan.json") << R"({"method": "eas", "layers": [1, 4]})";
+  test::PeftFolder peft(4, 3);
+  for (const char* layer : {"0", "1", "4"}) peft.add_layer(std::string("model.layers.") + layer + ".", 40, 88);
+  peft.write(temp_ / "adapter");
+  const auto adapted = [&] { return Session::open(both, {.lora = temp_ / "adapter"}); };
+  fold_and_ask(adapted(), eas_prompts());
+  EXPECT_TRUE(Session::open(out()).facts().fixed.empty());
+  freeze_and_ask(adapted(), eas_prompts());
 }
 
 /// An adapter of one layout goes over a base of the other.

@@ -1,7 +1,8 @@
-// LLaVA with EAS (DoubtedSteam/EAS): LLaVA's own layout, adapters beside and in the place of attentions.
+// LLaVA with EAS (DoubtedSteam/EAS): LLaVA's own layout, adapters before attentions and in their places.
 #include "checkpoints/read/llava_eas.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/error.h"
 #include "plan/facts.h"
@@ -72,7 +73,7 @@ std::vector<int64_t> declared_layers(const JsonView& config, const EasPart& part
 
 void turn_off(const std::string& stream, const EasLayers& eas, plan::Plan& plan) {
   for (const auto& [layer, made] : eas) {
-    if (made.attention) continue;
+    if (!made.off_by_default()) continue;
     const auto found = std::find_if(plan.layers.begin(), plan.layers.end(), [&](const plan::LayerPlan& entry) {
       return entry.stream == stream && entry.layer == layer;
     });
@@ -83,8 +84,16 @@ void turn_off(const std::string& stream, const EasLayers& eas, plan::Plan& plan)
   }
 }
 
-bool has_all_attentions(const EasLayers& eas) {
-  return std::all_of(eas.begin(), eas.end(), [](const auto& entry) { return entry.second.attention; });
+bool turns_off_any(const EasLayers& eas) {
+  return std::any_of(eas.begin(), eas.end(), [](const auto& entry) { return entry.second.off_by_default(); });
+}
+
+/// Whether a layer with a PIA has its attention too. A published tower has every attention, so one beside a PIA says
+/// nothing there: the PIA replaces it.
+bool keeps_attention(const EasPart& part, const WeightName& layer) {
+  if (part.part == Part::tower) return false;
+  constexpr std::array kProducts{Role::query, Role::key, Role::value, Role::output};
+  return std::any_of(kProducts.begin(), kProducts.end(), [&](Role role) { return part.find(layer.with(role)); });
 }
 
 }  // namespace
@@ -99,14 +108,11 @@ EasLayers read_eas(const JsonView& config, const EasPart& part) {
   for (const int64_t layer : declared_layers(config, part)) eas[layer].attention = false;
   for (int64_t layer = 0; layer < part.layers; ++layer) {
     const WeightName name{.part = part.part, .layer = layer};
-    const auto pia = adapter_at(part, name.with(Adapter::pia), published);
-    const auto adapter = eas.contains(layer) ? std::nullopt : adapter_at(part, name.with(Adapter::rep), published);
-    if (pia) {
-      const bool gain = part.find(name.with(Role::norm2)) != nullptr;
-      eas[layer] = {.attention = false, .pia = pia, .gain = gain};
-    } else if (adapter) {
-      eas[layer].adapter = adapter;
-    }
+    EasLayer made{.pia = adapter_at(part, name.with(Adapter::pia), published)};
+    made.attention = !eas.contains(layer) && (!made.pia || keeps_attention(part, name));
+    if (made.attention) made.adapter = adapter_at(part, name.with(Adapter::rep), published);
+    made.gain = made.pia && (made.attention || part.find(name.with(Role::norm2)));
+    if (made.pia || made.adapter) eas[layer] = made;
   }
   return eas;
 }
@@ -114,7 +120,7 @@ EasLayers read_eas(const JsonView& config, const EasPart& part) {
 std::optional<plan::Plan> without_attention(std::optional<plan::Plan> plan, const Model& model) {
   const EasLayers& decoder = model.decoder.config.eas;
   const EasLayers tower = model.vision ? model.vision->tower.config.eas : EasLayers{};
-  if (has_all_attentions(decoder) && has_all_attentions(tower)) return plan;
+  if (!turns_off_any(decoder) && !turns_off_any(tower)) return plan;
   plan::Plan result = plan.value_or(plan::Plan{});
   turn_off("decoder", decoder, result);
   turn_off("vision_tower", tower, result);

@@ -26,14 +26,14 @@ struct EasPart {
 };
 EasPart decoder_part(const io::Checkpoint& checkpoint, const Layout& layout, int64_t layers);
 
-/// What EAS made of the layers, as LLaVA-EAS checkpoints show it: "replaced_adapter" for a PIA in place of the
-/// attention, "adapter_attn" for an adapter before one. Ranks and
-/// groups are those of the tensors; the config may have "eas": {"scale": 1, "temperature": 10}. Layers named by
-/// "fixed_sites" have no attention, with or without a PIA. Throws Error{bad_file}.
+/// What EAS made of the layers, as LLaVA-EAS checkpoints show it: "replaced_adapter" is a PIA in place of the
+/// attention, "adapter_attn" an adapter before one. A decoder layer that has both a PIA and the weights of its
+/// attention holds both. Ranks and groups are those of the tensors; the config may have "eas": {"scale": 1,
+/// "temperature": 10}. Layers named by "fixed_sites" have no attention, with or without a PIA. Throws Error{bad_file}.
 EasLayers read_eas(const JsonView& config, const EasPart& part);
 
-/// The plan that the parts demand: `plan`, or dense if there is none, without the attentions that they lack. Absent
-/// if there is no plan and no attention is missing.
+/// The plan of a folder without plan.json: `plan`, or dense if there is none, without the attentions that the parts
+/// lack and those that a PIA can stand in for. Absent if there is no plan and no such attention.
 std::optional<plan::Plan> without_attention(std::optional<plan::Plan> plan, const Model& model);
 
 }  // namespace lithe::models

@@ -9,6 +9,7 @@
 #include "checkpoints/read/catalogue.h"
 #include "checkpoints/read/conventions.h"
 #include "checkpoints/read/layouts.h"
+#include "checkpoints/read/llava_eas.h"
 #include "checkpoints/write/conversation_template.h"
 #include "checkpoints/write/layout_configs.h"
 #include "checkpoints/write/pmod_keys.h"
@@ -126,16 +127,19 @@ class Conversion {
   }
 
   /// The published keys for the plan: those that the folder came with, or such as say the same. They replace plan.json
-  /// if they say all of it; which attentions are missing is left to the weights.
+  /// if they say all of it; which attentions a reader turns off is left to the weights.
   std::optional<Json> p_mod_keys() const {
     const DecoderConfig& decoder = model_.decoder.config;
     plan::Plan plan = model_.plan;
+    drop_dense(plan);
+    const std::vector<plan::LayerPlan> whole = plan.layers;
+    const EasLayers& tower = model_.vision->tower.config.eas;
     for (plan::LayerPlan& entry : plan.layers) {
-      if (model_.facts.is_fixed(entry.stream, entry.layer, "self")) entry.self_attention = true;
+      const EasLayers& eas = entry.stream == "decoder" ? decoder.eas : tower;
+      if (eas_of(eas, entry.layer).off_by_default()) entry.self_attention = true;
     }
-    std::erase_if(plan.layers, [](const plan::LayerPlan& entry) {
-      return entry.rules.empty() && entry.self_attention && entry.cross_attention;
-    });
+    drop_dense(plan);
+    if (const auto read = without_attention(plan, model_); read->layers != whole) return std::nullopt;
     std::vector<int64_t> routed;
     for (const plan::LayerPlan& entry : plan.layers) routed.push_back(entry.layer);
     if (routed.empty() || routed != decoder.routers) return std::nullopt;
@@ -145,6 +149,12 @@ class Conversion {
     if (keys) (*keys)["mod_target_layer_indices"] = routed;
     if (keys) (*keys)["mod_special_init"] = true;
     return keys;
+  }
+
+  static void drop_dense(plan::Plan& plan) {
+    std::erase_if(plan.layers, [](const plan::LayerPlan& entry) {
+      return entry.rules.empty() && entry.self_attention && entry.cross_attention;
+    });
   }
 
   void write_plan() {

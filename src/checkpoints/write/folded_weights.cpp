@@ -21,7 +21,7 @@ MadeWeight made_for(const nn::Linear& linear, std::function<Tensor()> make) {
 
 }  // namespace
 
-FoldedWeights::FoldedWeights(const Model& model, const std::vector<nn::LayerState>* frozen)
+FoldedWeights::FoldedWeights(const Model& model, const FrozenPrompt* frozen)
     : model_(model), frozen_(model.decoder.config.eas.empty() ? nullptr : frozen) {
   for (const auto& [layer, eas] : model.decoder.config.eas) fold_layer(layer, eas);
   if (model.vision) {
@@ -32,36 +32,70 @@ FoldedWeights::FoldedWeights(const Model& model, const std::vector<nn::LayerStat
 }
 
 void FoldedWeights::fold_layer(int64_t layer, const EasLayer& eas) {
-  const WeightName name{.part = Part::decoder, .layer = layer};
   const routing::Block& block = model_.decoder.blocks[static_cast<size_t>(layer)];
-  const routing::Site& feeds = *block.find(routing::Site::Kind::feed_forward);
-  const auto& mlp = std::get<nn::Mlp>(feeds.branch);
-  if (eas.pia && eas.gain) {
-    dropped_.insert(name.with(Role::norm2));
-    ++count_.gains;
+  if (eas.holds_both() && !frozen_) {
+    count_.left += eas.adapter ? 2 : 1;
+    return;
   }
-  if (eas.pia && frozen_) {
-    const nn::LayerState& state = (*frozen_)[static_cast<size_t>(layer)];
-    require_frozen(state.pia_gate && state.pia_mean, layer);
-    const nn::AdapterMap map = nn::map_of(*feeds.pia, *state.pia_gate, *state.pia_mean);
-    replace(name.with(Role::gate), *mlp.gate, map);
-    replace(name.with(Role::up), mlp.up, map);
-    dropped_.insert(name.with(Adapter::pia));
+  const bool stays = attends(layer, eas);
+  if (eas.pia && stays) {
+    dropped_.insert(WeightName{.part = Part::decoder, .layer = layer}.with(Adapter::pia));
     ++count_.adapters;
   } else if (eas.pia) {
-    if (eas.gain) fold_gain(name.with(Role::gate), *mlp.gate, *feeds.pia);
-    if (eas.gain) fold_gain(name.with(Role::up), mlp.up, *feeds.pia);
-    ++count_.left;
+    fold_pia(layer, eas, *block.find(routing::Site::Kind::feed_forward));
   }
-  if (eas.adapter && frozen_)
+  if (eas.attention && !stays)
+    drop_attention(layer, eas);
+  else if (eas.adapter && frozen_)
     fold_attention(layer, *block.find(routing::Site::Kind::self));
   else if (eas.adapter)
     ++count_.left;
 }
 
+/// Whether the folded layer has an attention. Without a PIA nothing could take its place.
+bool FoldedWeights::attends(int64_t layer, const EasLayer& eas) const {
+  if (!eas.holds_both()) return eas.attention;
+  const plan::LayerPlan* entry = frozen_->plan.find("decoder", layer);
+  return !entry || entry->self_attention;
+}
+
+void FoldedWeights::fold_pia(int64_t layer, const EasLayer& eas, const routing::Site& feeds) {
+  const WeightName name{.part = Part::decoder, .layer = layer};
+  const auto& mlp = std::get<nn::Mlp>(feeds.branch);
+  const nn::Pia& pia = feeds.stand_in ? *feeds.stand_in->pia : *feeds.pia;
+  if (eas.gain) {
+    dropped_.insert(name.with(Role::norm2));
+    ++count_.gains;
+  }
+  if (!frozen_) {
+    if (eas.gain) fold_gain(name.with(Role::gate), *mlp.gate, pia);
+    if (eas.gain) fold_gain(name.with(Role::up), mlp.up, pia);
+    ++count_.left;
+    return;
+  }
+  const nn::LayerState& state = frozen_->states[static_cast<size_t>(layer)];
+  require_frozen(state.pia_gate && state.pia_mean, layer);
+  const nn::AdapterMap map = nn::map_of(pia, *state.pia_gate, *state.pia_mean);
+  replace(name.with(Role::gate), *mlp.gate, map);
+  replace(name.with(Role::up), mlp.up, map);
+  dropped_.insert(name.with(Adapter::pia));
+  ++count_.adapters;
+}
+
+void FoldedWeights::drop_attention(int64_t layer, const EasLayer& eas) {
+  const WeightName name{.part = Part::decoder, .layer = layer};
+  for (const Role role : {Role::query, Role::key, Role::value, Role::output}) {
+    for (const Kind kind : {Kind::weight, Kind::bias}) dropped_.insert(name.with(role).with(kind));
+  }
+  lost_.push_back(layer);
+  if (!eas.adapter) return;
+  dropped_.insert(name.with(Adapter::rep));
+  ++count_.adapters;
+}
+
 void FoldedWeights::fold_attention(int64_t layer, const routing::Site& site) {
   const WeightName name{.part = Part::decoder, .layer = layer};
-  const nn::LayerState& state = (*frozen_)[static_cast<size_t>(layer)];
+  const nn::LayerState& state = frozen_->states[static_cast<size_t>(layer)];
   require_frozen(state.attention_gate.has_value(), layer);
   const nn::AdapterMap map = nn::map_of(*site.adapter, *state.attention_gate);
   const auto& attention = std::get<nn::Attention>(site.branch);
@@ -99,7 +133,7 @@ void FoldedWeights::fold_low_rank() {
     const nn::Linear* linear = held.linear;
     if (!linear || !linear->low_rank) return;
     ++count_.low_rank;
-    if (made_.contains(held.name)) return;
+    if (made_.contains(held.name) || drops(held.name)) return;
     made_[held.name] = made_for(*linear, [linear] { return nn::whole_weight(*linear); });
   });
 }
@@ -121,7 +155,7 @@ void FoldedWeights::add_biases() {
 
 void FoldedWeights::add_bias(const WeightName& product, const nn::Linear& linear) {
   const WeightName name = product.with(Kind::bias);
-  if (linear.bias || made_.contains(name)) return;
+  if (linear.bias || made_.contains(name) || drops(name)) return;
   made_[name] = {at::kFloat, {linear.out()}, [rows = linear.out()] { return at::zeros({rows}, at::kDouble); }};
 }
 

@@ -21,17 +21,22 @@ struct MadeWeight {
 class FoldedWeights {
  public:
   /// The model must outlive this; `frozen` as in write_folded.
-  FoldedWeights(const Model& model, const std::vector<nn::LayerState>* frozen);
+  FoldedWeights(const Model& model, const FrozenPrompt* frozen);
 
   const std::map<WeightName, MadeWeight>& made() const { return made_; }
   /// The weight has gone into others.
   bool drops(const WeightName& name) const {
     return dropped_.contains(name) || dropped_.contains(name.with(Role::all).with(Kind::weight));
   }
+  /// Decoder layers that lose their attention, because the frozen plan turns it off and a PIA stands in for it.
+  const std::vector<int64_t>& lost() const { return lost_; }
   const FoldCount& count() const { return count_; }
 
  private:
   void fold_layer(int64_t layer, const EasLayer& eas);
+  bool attends(int64_t layer, const EasLayer& eas) const;
+  void fold_pia(int64_t layer, const EasLayer& eas, const routing::Site& feeds);
+  void drop_attention(int64_t layer, const EasLayer& eas);
   void fold_attention(int64_t layer, const routing::Site& site);
   void fold_tower_layer(int64_t layer, const EasLayer& eas);
   void fold_gain(const WeightName& product, const nn::Linear& linear, const nn::Pia& pia);
@@ -41,9 +46,10 @@ class FoldedWeights {
   void add_bias(const WeightName& product, const nn::Linear& linear);
 
   const Model& model_;
-  const std::vector<nn::LayerState>* frozen_;
+  const FrozenPrompt* frozen_;
   std::map<WeightName, MadeWeight> made_;
   std::set<WeightName> dropped_;  ///< Without a role: a whole adapter.
+  std::vector<int64_t> lost_;
   FoldCount count_;
 };
 

@@ -19,6 +19,7 @@
 #include "io/hub_cache.h"
 #include "io/new_folder.h"
 #include "io/safetensors.h"
+#include "plan/parse.h"
 
 namespace lithe::models {
 namespace {
@@ -128,14 +129,14 @@ class FoldedFile {
 };
 
 /// config.json of the folded folder.
-Json folded_config(const Model& model, bool is_frozen) {
+Json folded_config(const Model& model, const std::vector<int64_t>& lost, bool is_frozen) {
   Json config = read_json_file(model.config_file, 16 << 20);
-  if (!model.facts.fixed.empty()) {
-    Json sites = Json::array();
-    for (const plan::FixedSite& fixed : model.facts.fixed) {
-      sites.push_back({{"stream", fixed.site.stream}, {"layer", fixed.site.layer}, {"attention", fixed.attention}});
-    }
-    config[kFixedSites] = sites;
+  std::vector<plan::FixedSite> sites = model.facts.fixed;
+  for (const int64_t layer : lost) sites.push_back({{"decoder", layer}, "self"});
+  std::sort(sites.begin(), sites.end(), [](const auto& a, const auto& b) { return a.site < b.site; });
+  if (!sites.empty()) config[kFixedSites] = Json::array();
+  for (const auto& [site, attention] : sites) {
+    config[kFixedSites].push_back({{"stream", site.stream}, {"layer", site.layer}, {"attention", attention}});
   }
   // The conversation follows from the folder's name, which is another one now.
   if (!model.prompting.conversation.empty()) config["conversation"] = model.prompting.conversation;
@@ -149,6 +150,10 @@ Json folded_config(const Model& model, bool is_frozen) {
   decoder["attention_bias"] = decoder["mlp_bias"] = true;
   if (!model.vision || model.vision->tower.config.eas.empty()) config.erase("eas");
   return config;
+}
+
+bool holds_both_anywhere(const EasLayers& eas) {
+  return std::any_of(eas.begin(), eas.end(), [](const auto& entry) { return entry.second.holds_both(); });
 }
 
 /// The tower's own folder: its weights anew if something was folded into them, else as it is.  -> the rounding
@@ -170,7 +175,7 @@ double write_tower(const Model& model, const FoldedWeights& weights, const fs::p
 
 }  // namespace
 
-FoldCount write_folded(const Model& model, const std::vector<nn::LayerState>* frozen, const fs::path& folder) {
+FoldCount write_folded(const Model& model, const FrozenPrompt* frozen, const fs::path& folder) {
   require(!model.facts.adapters.empty() || model.loaded.lora, Fault::bad_request, model.name,
           ": has neither adapters nor LoRA, so there is nothing to fold");
   const FoldedWeights weights(model, frozen);
@@ -182,7 +187,9 @@ FoldCount write_folded(const Model& model, const std::vector<nn::LayerState>* fr
     io::make_folder(folder);
     io::copy_others(model.folder, folder, {"config.json"});
     const bool is_frozen = frozen != nullptr && !model.decoder.config.eas.empty();
-    io::write_json_atomic(folder / "config.json", folded_config(model, is_frozen));
+    io::write_json_atomic(folder / "config.json", folded_config(model, weights.lost(), is_frozen));
+    if (is_frozen && holds_both_anywhere(model.decoder.config.eas))
+      io::write_json_atomic(folder / "plan.json", plan::to_json(frozen->plan));
     count.rounding = FoldedFile(model, weights, model.folder).write(folder / "model.safetensors");
     if (!model.tower_folder.empty()) {
       const double of_tower = write_tower(model, weights, folder / io::name_of_folder(model.tower_folder));

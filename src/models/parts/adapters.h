@@ -17,12 +17,18 @@ struct AdapterShape {
   double scale = 1.0, temperature = 10.0;
 };
 
-/// What EAS made of a layer.
+/// What EAS made of a layer. If it holds both an attention and a PIA, the plan of each request picks.
 struct EasLayer {
   bool attention = true;                ///< False: the layer has no attention, and its feed-forward site reads norm1.
   std::optional<AdapterShape> adapter;  ///< A RepAdapter before q, k, v.
   std::optional<AdapterShape> pia;      ///< In the attention's place.
-  bool gain = false;                    ///< The second norm's affine part is beside the PIA, not folded into the FFN.
+  /// The second norm's affine part is beside the PIA, not folded into the FFN. If the layer has its attention too, the
+  /// part is always there, and both use it.
+  bool gain = false;
+
+  bool holds_both() const { return attention && pia; }
+  /// A plan has to turn the attention on to get it.
+  bool off_by_default() const { return !attention || pia; }
 };
 
 /// By layer; layers that are not listed are plain.

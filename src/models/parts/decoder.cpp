@@ -32,8 +32,12 @@ routing::Block shaped_block(const DecoderConfig& config, int64_t layer) {
   nn::Mlp mlp{feed(), feed(), feed(), config.activation};
   Site& site = block.sites.emplace_back(
       Site{Site::Kind::feed_forward, Site::Join::pre_norm, shaped_norm(config), std::move(mlp)});
-  if (eas.pia) site.pia = shaped_pia(*eas.pia);
-  if (eas.pia && eas.gain) site.pia->gain = Tensor();
+  if (eas.holds_both()) {
+    site.stand_in = routing::StandIn{shaped_norm(config), shaped_pia(*eas.pia)};
+  } else if (eas.pia) {
+    site.pia = shaped_pia(*eas.pia);
+    if (eas.gain) site.pia->gain = Tensor();
+  }
   return block;
 }
 
@@ -54,6 +58,7 @@ void visit_block(const WeightName& name, routing::Block& block, const DecoderCon
       visit(name.with(Role::gate), *mlp->gate, config.intermediate, hidden, visitor);
       visit(name.with(Role::up), mlp->up, config.intermediate, hidden, visitor);
       visit(name.with(Role::down), mlp->down, hidden, config.intermediate, visitor);
+      if (site.stand_in) visit_pia(name, *site.stand_in->pia, eas.pia->rank, hidden, visitor);
       if (site.pia) visit_pia(name, *site.pia, eas.pia->rank, hidden, visitor);
       if (site.pia && site.pia->gain) visitor({name.with(Role::norm2), &*site.pia->gain, {hidden}});
     }
@@ -61,6 +66,14 @@ void visit_block(const WeightName& name, routing::Block& block, const DecoderCon
   if (!block.router) return;
   visitor({name.with(Role::router), &block.router->weight, {1, hidden}});
   if (block.router->bias) visitor({name.with(Role::router).with(Kind::bias), &*block.router->bias, {1}});
+}
+
+/// Lets a stand-in read norm1, and lets its PIA use the gain of norm2.
+void tie_stand_in(routing::Block& block) {
+  routing::Site& feeds = block.sites.back();
+  if (!feeds.stand_in) return;
+  feeds.stand_in->norm = block.sites.front().norm;
+  feeds.stand_in->pia->gain = feeds.norm.gain;
 }
 
 /// Angles of a packed batch. `dynamic` scales by the length of each sequence, so its sequences come one by one.
@@ -121,6 +134,7 @@ void visit(Decoder& decoder, const WeightVisitor& visitor) {
 
 void tie(Decoder& decoder) {
   if (decoder.config.tied_embeddings) decoder.head.weight = decoder.embeddings;
+  for (routing::Block& block : decoder.blocks) tie_stand_in(block);
 }
 
 }  // namespace lithe::models

@@ -61,10 +61,11 @@ struct Decoder {
 /// A decoder of this shape whose tensors are still to be filled.
 Decoder shaped_decoder(const DecoderConfig& config);
 
-/// Every weight. Tied embeddings come once, as embeddings.
+/// Every weight, once: tied embeddings come as embeddings, and norms that a stand-in shares as those of the layer.
 void visit(Decoder& decoder, const WeightVisitor& visitor);
 
-/// Lets the head use the embeddings if they are tied; to be called when the tensors are filled.
+/// Lets the head use the embeddings if they are tied, and stand-ins the norms of their layers. To be called when the
+/// tensors are filled.
 void tie(Decoder& decoder);
 
 }  // namespace lithe::models

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "models/model.h"
+
+// What training adds to a model that was opened without it. The new weights are float32 leaves that ask for gradients.
+// They have the names under which checkpoints hold them, so a folder with them opens as the same model. Its config.json
+// needs "eas" if scale or temperature are not the published ones.
+namespace lithe::models {
+
+/// Adapters of EAS; the defaults are those of LLaVA-EAS.
+struct NewAdapters {
+  std::vector<int64_t> layers;  ///< Of the decoder; empty: every layer.
+  int64_t rep_rank = 128;       ///< Of a RepAdapter.
+  int64_t pia_rank = 128;
+  int64_t groups = 2;  ///< Blocks of the up-projections.
+  double scale = 1.0, temperature = 10.0;
+  uint64_t seed = 0;
+};
+
+/// Gives layers of the decoder a RepAdapter before the attention and a PIA that can stand in for it, so that the plan
+/// of a request picks. They start as LLaVA-EAS publishes: biases are 0, and so is a RepAdapter's way up, hence it
+/// changes nothing yet; other products are uniform as Xavier's rule says; the gates' are within 1 / sqrt(hidden). The
+/// plan of the model stays. Throws Error{bad_request} for layers that do not exist, have no attention or have adapters,
+/// and for sizes that do not fit.
+void add_adapters(Model& model, const NewAdapters& wanted);
+
+/// Gives layers of the decoder a router of p-MoD with weight and bias 0 (empty: every layer). The plan of the model
+/// stays. Throws Error{bad_request} for layers that do not exist or have a router.
+void add_routers(Model& model, const std::vector<int64_t>& layers);
+
+}  // namespace lithe::models
