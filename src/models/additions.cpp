@@ -7,6 +7,7 @@
 #include <cmath>
 #include <functional>
 #include <set>
+#include <vector>
 
 #include "base/error.h"
 #include "models/facts.h"
@@ -15,22 +16,25 @@
 namespace lithe::models {
 namespace {
 
-/// `layers` in order; every layer if there are none. Throws Error{bad_request} for those that do not exist.
-std::set<int64_t> layers_of(const Model& model, const std::vector<int64_t>& layers, const char* what) {
+/// The layers that are chosen, in order. Throws Error{bad_request} for those that do not exist.
+std::set<int64_t> chosen_layers(const Model& model, const LayerChoice& choice, const char* what) {
   const int64_t count = model.decoder.config.layers;
-  std::set<int64_t> wanted(layers.begin(), layers.end());
-  for (const int64_t layer : wanted) {
+  std::set<int64_t> layers;
+  for (int64_t layer = 0; !choice && layer < count; ++layer) layers.insert(layer);
+  for (const int64_t layer : choice.value_or(std::vector<int64_t>())) {
     require(layer >= 0 && layer < count, Fault::bad_request, model.name, ": layer ", layer, " is to get ", what,
             ", but the decoder has layers 0 to ", count - 1);
+    layers.insert(layer);
   }
-  for (int64_t layer = 0; layers.empty() && layer < count; ++layer) wanted.insert(layer);
-  return wanted;
+  return layers;
 }
 
 void check_sizes(const Model& model, const NewAdapters& wanted) {
-  const int64_t hidden = model.decoder.config.hidden, groups = wanted.groups;
-  require(groups > 0 && hidden % groups == 0, Fault::bad_request, model.name, ": adapters are to have ", groups,
-          " groups, which must divide the hidden size ", hidden);
+  const int64_t groups = wanted.groups;
+  const auto fits = [&](int64_t width) { return groups > 0 && width % groups == 0; };
+  require(fits(model.decoder.config.hidden) && (!wanted.tower || fits(model.seeing().tower.config.width)),
+          Fault::bad_request, model.name, ": adapters are to have ", groups,
+          " groups, which must divide the width of the rows");
   for (const int64_t rank : {wanted.rep_rank, wanted.pia_rank}) {
     require(rank > 0 && rank <= plan::kMaxWidth && rank % groups == 0, Fault::bad_request, model.name,
             ": an adapter is to have rank ", rank, ", expected a multiple of the ", groups, " groups");
@@ -40,28 +44,58 @@ void check_sizes(const Model& model, const NewAdapters& wanted) {
           "scale must be finite, got ", wanted.temperature, " and ", wanted.scale);
 }
 
-/// Gives the decoder what `config` has and it lacks, without values.
-void grow(Decoder& decoder, const DecoderConfig& config) {
-  Decoder shaped = shaped_decoder(config);
-  for (size_t layer = 0; layer < decoder.blocks.size(); ++layer) {
-    routing::Block &block = decoder.blocks[layer], &whole = shaped.blocks[layer];
+AdapterShape shape_of(const NewAdapters& wanted, int64_t rank, bool router_bias) {
+  return {rank, wanted.groups, router_bias, wanted.scale, wanted.temperature};
+}
+
+/// Notes a RepAdapter of a layer. Its gate has no bias, as published.
+void want_rep(const Model& model, const NewAdapters& wanted, int64_t layer, const char* stream, EasLayers& eas) {
+  EasLayer& made = eas[layer];
+  require(made.attention && !made.adapter, Fault::bad_request, model.name, ": layer ", layer, " of the ", stream,
+          " is to get a RepAdapter, but it ", made.attention ? "has one already" : "has no attention");
+  made.adapter = shape_of(wanted, wanted.rep_rank, false);
+}
+
+void want_pia(const Model& model, const NewAdapters& wanted, int64_t layer, EasLayers& eas) {
+  EasLayer& made = eas[layer];
+  require(made.attention && !made.pia, Fault::bad_request, model.name, ": layer ", layer,
+          " of the decoder is to get a PIA, but it ", made.attention ? "has one already" : "has no attention");
+  made.pia = shape_of(wanted, wanted.pia_rank, true);
+  made.gain = true;
+}
+
+/// Gives blocks what those of a new shape have and they lack, without values.
+void grow(std::vector<routing::Block>& blocks, std::vector<routing::Block> shaped) {
+  for (size_t layer = 0; layer < blocks.size(); ++layer) {
+    routing::Block &block = blocks[layer], &whole = shaped[layer];
     for (size_t site = 0; site < block.sites.size(); ++site) {
       if (!block.sites[site].adapter) block.sites[site].adapter = std::move(whole.sites[site].adapter);
       if (!block.sites[site].stand_in) block.sites[site].stand_in = std::move(whole.sites[site].stand_in);
     }
     if (!block.router) block.router = std::move(whole.router);
   }
-  decoder.config = config;
+}
+
+void grow(Model& model, const DecoderConfig& config) {
+  grow(model.decoder.blocks, shaped_decoder(config).blocks);
+  model.decoder.config = config;
+}
+
+void grow(VisionTower& tower, const VisionTowerConfig& config) {
+  grow(tower.blocks, shaped_tower(config).blocks);
+  tower.config = config;
 }
 
 /// Fills what has no values yet, and ties it to the rest.
 void fill_new(Model& model, const std::function<Tensor(const WeightSlot&)>& values) {
-  visit(model.decoder, [&](const WeightSlot& slot) {
+  const auto fill = [&](const WeightSlot& slot) {
     if (held_at(slot.place).defined()) return;
     const Tensor learns = values(slot).to(model.decoder.norm.gain.device()).set_requires_grad(true);
     model.loaded.bytes += static_cast<int64_t>(learns.nbytes());
     put(slot.place, learns);
-  });
+  };
+  visit(model.decoder, fill);
+  if (model.vision) visit(model.vision->tower, fill);
   tie(model.decoder);
   model.facts = facts_of(model);
   plan::check(model.facts);
@@ -82,20 +116,16 @@ double bound_of(const WeightSlot& slot) {
 void add_adapters(Model& model, const NewAdapters& wanted) {
   check_sizes(model, wanted);
   DecoderConfig config = model.decoder.config;
-  for (const int64_t layer : layers_of(model, wanted.layers, "adapters")) {
-    const EasLayer old = eas_of(config.eas, layer);
-    require(old.attention && !old.adapter && !old.pia, Fault::bad_request, model.name, ": layer ", layer,
-            " is to get adapters, but it ", old.attention ? "has one already" : "has no attention");
-    AdapterShape shape{.groups = wanted.groups, .scale = wanted.scale, .temperature = wanted.temperature};
-    EasLayer& made = config.eas[layer];
-    made.gain = true;
-    shape.rank = wanted.rep_rank;
-    made.adapter = shape;
-    shape.rank = wanted.pia_rank;
-    shape.router_bias = true;
-    made.pia = shape;
+  for (const int64_t layer : chosen_layers(model, wanted.reps, "a RepAdapter"))
+    want_rep(model, wanted, layer, "decoder", config.eas);
+  for (const int64_t layer : chosen_layers(model, wanted.pias, "a PIA")) want_pia(model, wanted, layer, config.eas);
+  if (wanted.tower) {
+    VisionTowerConfig tower = model.seeing().tower.config;
+    for (int64_t layer = 0; layer < tower.layers_run; ++layer)
+      want_rep(model, wanted, layer, "vision tower", tower.eas);
+    grow(model.vision->tower, tower);
   }
-  grow(model.decoder, config);
+  grow(model, config);
   uint64_t seed = wanted.seed;
   fill_new(model, [&](const WeightSlot& slot) {
     Tensor values = at::empty(slot.shape, at::kFloat);
@@ -104,16 +134,16 @@ void add_adapters(Model& model, const NewAdapters& wanted) {
   });
 }
 
-void add_routers(Model& model, const std::vector<int64_t>& layers) {
+void add_routers(Model& model, const LayerChoice& layers) {
   DecoderConfig config = model.decoder.config;
   if (config.routers.empty()) config.router_bias = true;
-  for (const int64_t layer : layers_of(model, layers, "a router")) {
-    require(std::find(config.routers.begin(), config.routers.end(), layer) == config.routers.end(), Fault::bad_request,
-            model.name, ": layer ", layer, " is to get a router, but it has one already");
+  for (const int64_t layer : chosen_layers(model, layers, "a router")) {
+    require(!model.decoder.blocks[static_cast<size_t>(layer)].router, Fault::bad_request, model.name, ": layer ", layer,
+            " is to get a router, but it has one already");
     config.routers.push_back(layer);
   }
   std::sort(config.routers.begin(), config.routers.end());
-  grow(model.decoder, config);
+  grow(model, config);
   fill_new(model, [](const WeightSlot& slot) { return at::zeros(slot.shape, at::kFloat); });
 }
 

@@ -2,6 +2,7 @@
 #include "models/additions.h"
 
 #include <ATen/ops/abs.h>
+#include <ATen/ops/linspace.h>
 #include <ATen/ops/tensor.h>
 
 #include <cmath>
@@ -88,7 +89,7 @@ TEST(Additions, OfOneSeedAreEqual) {
 
 TEST(Additions, LearnUnderThePlanThatRunsThem) {
   const auto model = open_model(kDense);
-  add_adapters(*model, {.layers = {1, 2}, .rep_rank = 4, .pia_rank = 6});
+  add_adapters(*model, {.reps = {{1, 2}}, .pias = {{1, 2}}, .rep_rank = 4, .pia_rank = 6});
   EXPECT_TRUE(eas_of(model->decoder.config.eas, 1).holds_both());
   EXPECT_FALSE(eas_of(model->decoder.config.eas, 0).pia);
   model->plan = parsed(*model, R"({"method": "eas", "layers": [2]})");
@@ -132,7 +133,7 @@ TEST(Additions, MakeAFolderThatOpensAsTheSameModel) {
   wanted.scale = 0.5;
   wanted.temperature = 3;
   add_adapters(*model, wanted);
-  add_routers(*model, {1, 2});
+  add_routers(*model, {{1, 2}});
   save(*model, folder);
   edit_json(folder / "config.json", [](Json& config) { config["eas"] = {{"scale", 0.5}, {"temperature", 3.0}}; });
   write_text(folder / "plan.json", R"({"method": "eas", "layers": [0, 2]})");
@@ -146,9 +147,9 @@ TEST(Additions, MakeAFolderThatOpensAsTheSameModel) {
 
 TEST(Additions, RoutersThatWeighNothingBegin) {
   const auto dense = open_model(kDense), model = open_model(kDense);
-  add_routers(*model, {1, 2});
+  add_routers(*model, {{1, 2}});
   EXPECT_EQ(model->facts.routers, (std::vector<plan::SiteName>{{"decoder", 1}, {"decoder", 2}}));
-  add_routers(*model, {0});
+  add_routers(*model, std::vector<int64_t>{0});
   EXPECT_EQ(model->decoder.config.routers, (std::vector<int64_t>{0, 1, 2}));
   EXPECT_TRUE(close(logits_of(*model), logits_of(*dense), 0, 0));
   for (const int64_t layer : {0, 1, 2}) {
@@ -170,20 +171,40 @@ TEST(Additions, WhatDoesNotFitIsRefused) {
     const std::string said = refusal([&] { add_adapters(*model, wanted); });
     EXPECT_NE(said.find(part), std::string::npos) << said;
   };
-  refused({.layers = {99}}, "layer 99 is to get adapters, but the decoder has layers 0 to");
+  const std::vector<int64_t> one{1};
+  refused({.reps = {{99}}}, "layer 99 is to get a RepAdapter, but the decoder has layers 0 to 2");
+  refused({.pias = {{0, -1}}}, "layer -1 is to get a PIA, but the decoder has layers 0 to 2");
   refused({.rep_rank = 3}, "rank 3, expected a multiple of the 2 groups");
   refused({.pia_rank = 0}, "rank 0");
-  refused({.groups = 7}, "7 groups, which must divide the hidden size 32");
+  refused({.groups = 7}, "7 groups, which must divide the width of the rows");
   refused({.temperature = 0}, "temperature");
-  add_adapters(*model, {.layers = {1}, .rep_rank = 4, .pia_rank = 4});
-  refused({.layers = {0, 1}}, "layer 1 is to get adapters, but it has one already");
+  add_adapters(*model, {.reps = one, .pias = one, .rep_rank = 4, .pia_rank = 4});
+  refused({.reps = {{0, 1}}}, "layer 1 of the decoder is to get a RepAdapter, but it has one already");
+  refused({.reps = {{0, 2}}}, "layer 1 of the decoder is to get a PIA, but it has one already");
   EXPECT_FALSE(model->decoder.blocks[0].sites[0].adapter);
   const auto eas = open_model(golden_folder("llava_eas") / "checkpoint");
-  EXPECT_NE(refusal([&] { add_adapters(*eas, {.layers = {2}}); }).find("layer 2 is to get adapters, but it has no"),
+  EXPECT_NE(refusal([&] {
+              add_adapters(*eas, {.reps = {{2, 4}}});
+            }).find("to get a RepAdapter, but it has no attention"),
             std::string::npos);
   add_routers(*model, {});
-  EXPECT_NE(refusal([&] { add_routers(*model, {1}); }).find("layer 1 is to get a router, but it has one already"),
+  EXPECT_NE(refusal([&] { add_routers(*model, one); }).find("layer 1 is to get a router, but it has one already"),
             std::string::npos);
+}
+
+/// As a list of skipped layers is trained: a PIA there, RepAdapters elsewhere and in the tower.
+TEST(Additions, MayDifferByLayer) {
+  const auto dense = open_model(kDense), model = open_model(kDense);
+  add_adapters(*model,
+               {.reps = {{0, 2}}, .pias = std::vector<int64_t>{1}, .tower = true, .rep_rank = 4, .pia_rank = 6});
+  EXPECT_TRUE(model->decoder.blocks[0].sites[0].adapter && model->decoder.blocks[2].sites[0].adapter);
+  EXPECT_FALSE(model->decoder.blocks[1].sites[0].adapter || model->decoder.blocks[0].sites[1].stand_in);
+  EXPECT_TRUE(model->decoder.blocks[1].sites[1].stand_in);
+  EXPECT_EQ(model->facts.adapters.size(), 3 + model->vision->tower.blocks.size());
+  for (const routing::Block& block : model->vision->tower.blocks) EXPECT_TRUE(block.sites[0].adapter);
+  const Tensor pixels = at::linspace(-1, 1, 3 * 56 * 56).view({1, 3, 56, 56});
+  EXPECT_TRUE(close(model->vision->tower.features(pixels), dense->vision->tower.features(pixels), 1e-5, 1e-5));
+  EXPECT_TRUE(model->vision->tower.features(pixels).requires_grad());
 }
 
 }  // namespace
