@@ -1,8 +1,11 @@
 #include "routing/executor.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <algorithm>
 
 #include "base/error.h"
+#include "routing/recomputed_block.h"
 
 namespace lithe::routing {
 namespace {
@@ -39,12 +42,21 @@ Executor::Executor(Batch batch, std::string stream, int64_t layers)
 Tensor Executor::run(const Block& block, int64_t layer, Tensor x, const std::optional<OtherStream>& other) {
   require(x.size(0) == batch_.rows() && layer >= 0 && layer < layers_, Fault::internal, "Executor: layer ", layer,
           " of ", layers_, ", ", x.size(0), " rows, but ", batch_.rows(), " are alive");
-  RowSets sets = resolve(batch_, block, stream_, layer, x, scores_);
-  sets.watched = watched_at(layer);
-  const Tensor y = run_block(block, sets, x, {batch_, layer, other, &scores_});
+  require(!recomputes_ || !other, Fault::internal, "Executor: a block that reads another stream cannot run again");
+  const RowSets sets = resolved(block, layer, x);
+  const LayerInput input{batch_, layer, other, &scores_};
+  const Tensor y = recomputes_ ? run_recomputed(block, sets, x, input) : run_block(block, sets, x, input);
   if (observer_) observer_({layer, &batch_, &sets, y});
   batch_.keep(sets.survivors);
   return y;
+}
+
+RowSets Executor::resolved(const Block& block, int64_t layer, const Tensor& x) const {
+  // A block that runs again computes the weights of its rows again, so their graph would be kept for nothing.
+  const at::AutoGradMode gradients(at::GradMode::is_enabled() && !recomputes_);
+  RowSets sets = resolve(batch_, block, stream_, layer, x, scores_);
+  sets.watched = watched_at(layer);
+  return sets;
 }
 
 /// Of each sequence; empty if no sequence's attention is read.

@@ -27,8 +27,11 @@ class Executor {
   const Batch& batch() const { return batch_; }
 
   void observe(Observer observer) { observer_ = std::move(observer); }
+  /// In training, a block keeps its input only and runs again for its gradients (recomputed_block.h).
+  void recompute(bool on) { recomputes_ = on; }
 
  private:
+  RowSets resolved(const Block& block, int64_t layer, const Tensor& x) const;
   std::vector<bool> watched_at(int64_t layer) const;
 
   Batch batch_;
@@ -37,6 +40,7 @@ class Executor {
   std::vector<std::vector<bool>> watched_;  // [sequence][layer]: an `attention` rule reads this layer's scores
   AttentionScores scores_;
   Observer observer_;
+  bool recomputes_ = false;
 };
 
 }  // namespace lithe::routing

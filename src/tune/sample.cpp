@@ -3,11 +3,11 @@
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "base/error.h"
 #include "text/conversation.h"
 #include "text/labels.h"
-#include "text/message.h"
 
 namespace lithe::tune {
 namespace {
@@ -20,13 +20,6 @@ bool has_mark(const text::Message& message) {
 std::string conversation_of(const models::Prompting& prompting, const SampleOptions& options) {
   if (!options.conversation.empty()) return options.conversation;
   return prompting.chat_template ? "" : prompting.conversation;
-}
-
-text::LabelledIds label_original(const models::Model& model, const std::string& conversation,
-                                 std::vector<text::Message> messages, const SampleOptions& options) {
-  const bool has_image = std::any_of(messages.begin(), messages.end(), has_mark);
-  if (has_image) text::move_image_mark(conversation, messages);
-  return text::label_conversation(conversation, messages, *model.prompting.tokenizer, has_image, options.longest);
 }
 
 /// What the template writes of the first `count` messages; `open`: up to where the next answer begins.
@@ -69,11 +62,12 @@ text::LabelledIds label_by_template(const models::Model& model, std::span<const 
 text::LabelledIds label(const models::Model& model, const data::Record& record, const SampleOptions& options) {
   require(!record.turns.empty() && record.turns.back().role == "assistant", Fault::bad_request,
           "its last message is not an answer (role \"assistant\" or \"gpt\")");
-  std::vector<text::Message> messages;
-  for (const data::Turn& turn : record.turns) messages.push_back(text::text_message(turn.role, turn.text));
+  const std::vector<text::Message> messages = messages_of(model, record, options);
   const std::string conversation = conversation_of(model.prompting, options);
-  return conversation.empty() ? label_by_template(model, messages)
-                              : label_original(model, conversation, std::move(messages), options);
+  if (conversation.empty()) return label_by_template(model, messages);
+  const bool has_image = std::any_of(messages.begin(), messages.end(), has_mark);
+  const int64_t longest = options.cuts ? options.longest : std::numeric_limits<int64_t>::max();
+  return text::label_conversation(conversation, messages, *model.prompting.tokenizer, has_image, longest);
 }
 
 /// How many rows a picture takes. Packing is asked with features of one number.
@@ -81,14 +75,6 @@ int64_t rows_of(const models::Vision& vision, const models::PreparedImage& pictu
   const at::Tensor features = at::zeros({picture.pixels.tiles, vision.tower.config.tokens(), 1});
   const std::optional<at::Tensor> newline = vision.newline ? std::optional(at::zeros({1})) : std::nullopt;
   return models::pack(vision.packing, vision.tower.config, newline, picture.views, features).rows.size(0);
-}
-
-void add_picture(const models::Model& model, const image::Source& picture, size_t pictures, Sample& sample) {
-  const models::Vision& vision = model.seeing();
-  auto prepared =
-      std::make_shared<const models::PreparedImage>(vision.prepare(*picture.decode(), static_cast<int64_t>(pictures)));
-  sample.rows += rows_of(vision, *prepared) - 1;
-  sample.pictures.push_back(std::move(prepared));
 }
 
 }  // namespace
@@ -108,14 +94,32 @@ Sample make_sample(const models::Model& model, const data::Record& record, const
     sample.ids = std::move(labelled.ids);
     sample.labels = std::move(labelled.labels);
     require(sample.learnt() > 0, Fault::bad_request, "no token of it is learnt");
-    sample.rows = static_cast<int64_t>(sample.ids.size());
-    for (const image::Source& picture : record.images) add_picture(model, picture, record.images.size(), sample);
-    require(options.cuts || sample.rows <= options.longest, Fault::bad_request, "it has ", sample.rows,
-            " tokens with its pictures, and model_max_length is ", options.longest);
+    for (const image::Source& picture : record.images) {
+      const auto pictures = static_cast<int64_t>(record.images.size());
+      sample.pictures.push_back(
+          std::make_shared<const models::PreparedImage>(model.seeing().prepare(*picture.decode(), pictures)));
+    }
   } catch (const Error& error) {
     fail(error.fault(), record.name, ": ", error.what());
   }
   return sample;
+}
+
+std::vector<text::Message> messages_of(const models::Model& model, const data::Record& record,
+                                       const SampleOptions& options) {
+  std::vector<text::Message> messages;
+  for (const data::Turn& turn : record.turns) messages.push_back(text::text_message(turn.role, turn.text));
+  const std::string conversation = conversation_of(model.prompting, options);
+  const bool has_image = std::any_of(messages.begin(), messages.end(), has_mark);
+  if (has_image && !conversation.empty()) text::move_image_mark(conversation, messages);
+  return messages;
+}
+
+void count_rows(const models::Model& model, Sample& sample, const SampleOptions& options) {
+  sample.rows = static_cast<int64_t>(sample.ids.size());
+  for (const auto& picture : sample.pictures) sample.rows += rows_of(model.seeing(), *picture) - 1;
+  require(options.cuts || sample.rows <= options.longest, Fault::bad_request, sample.name, ": it has ", sample.rows,
+          " tokens with its pictures, and model_max_length is ", options.longest);
 }
 
 }  // namespace lithe::tune

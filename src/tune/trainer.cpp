@@ -17,6 +17,13 @@ AdamW optimiser_for(models::Model& model, const TrainerOptions& options) {
   return {group_parameters(std::move(parameters), options.rates), options.adamw};
 }
 
+bool tower_learns(const AdamW& optimiser) {
+  for (const ParameterGroup& group : optimiser.groups())
+    for (const Parameter& parameter : group.parameters)
+      if (parameter.name.part == models::Part::tower) return true;
+  return false;
+}
+
 std::string names_of(MicroBatch samples) {
   std::string names;
   for (const Sample& sample : samples) names += (names.empty() ? "" : ", ") + sample.name;
@@ -26,7 +33,10 @@ std::string names_of(MicroBatch samples) {
 }  // namespace
 
 Trainer::Trainer(models::Model& model, plan::Plan plan, const TrainerOptions& options)
-    : model_(model), plan_(std::move(plan)), options_(options), optimiser_(optimiser_for(model, options)) {}
+    : model_(model), plan_(std::move(plan)), options_(options), optimiser_(optimiser_for(model, options)) {
+  model.decoder.recomputes = options.gradient_checkpointing;
+  if (model.vision) model.vision->tower.recomputes = options.gradient_checkpointing && tower_learns(optimiser_);
+}
 
 StepResult Trainer::step(std::span<const MicroBatch> batches, double factor) {
   StepResult result;
@@ -34,7 +44,7 @@ StepResult Trainer::step(std::span<const MicroBatch> batches, double factor) {
   double sum = 0;
   for (const MicroBatch& samples : batches) {
     const TrainingRows rows = pack_samples(model_, plan_, samples, options_.longest);
-    const Tensor loss = summed_loss(model_.decoder, rows);
+    const Tensor loss = summed_loss(model_.decoder, rows, result.kept.observer());
     const auto value = loss.item<double>();
     if (!std::isfinite(value)) {
       optimiser_.forget_gradients();

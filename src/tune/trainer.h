@@ -7,6 +7,7 @@
 #include "models/model.h"
 #include "plan/plan.h"
 #include "tune/adamw.h"
+#include "tune/kept_rows.h"
 #include "tune/loss.h"
 #include "tune/sample.h"
 
@@ -15,9 +16,9 @@ namespace lithe::tune {
 struct TrainerOptions {
   Rates rates;
   AdamWOptions adamw;
-  double max_grad_norm = 1.0;  ///< 0: gradients are not clipped.
-  int64_t longest = 2048;      ///< Rows of a sample.
-  bool checkpointing = false;  ///< Layers keep their input only, and run again for their gradients.
+  double max_grad_norm = 1.0;           ///< 0: gradients are not clipped.
+  int64_t longest = 2048;               ///< Rows of a sample.
+  bool gradient_checkpointing = false;  ///< A layer keeps its input only and runs again for its gradients.
 };
 
 /// What one optimiser step did.
@@ -26,6 +27,7 @@ struct StepResult {
   double grad_norm = 0;  ///< Before clipping.
   int64_t rows = 0;      ///< That entered the decoder.
   int64_t labels = 0;    ///< That count in the loss.
+  KeptRows kept;
 };
 
 /// Samples that run together in one pass.
@@ -41,6 +43,7 @@ class Trainer {
   const plan::Plan& plan() const { return plan_; }
   void set_plan(plan::Plan plan) { plan_ = std::move(plan); }  ///< Of the next steps: a search draws plans.
   AdamW& optimiser() { return optimiser_; }
+  const AdamW& optimiser() const { return optimiser_; }
 
   /// One optimiser step over micro-batches, whose gradients are summed. `factor`: of every group's learning rate.
   /// Throws Error{bad_request} with the samples' names if the loss is not finite; no weight has changed then.

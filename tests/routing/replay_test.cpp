@@ -128,5 +128,48 @@ TEST(Replay, CheckpointedGradientsEqualThoseOfTheDirectRun) {
   }
 }
 
+/// The gradients of every weight and input of a training pass.
+std::vector<Tensor> gradients_of(Case& one, bool recompute) {
+  std::vector<std::vector<nn::LayerState>> no_states;
+  std::vector<Tensor> inputs;
+  for (const Prompt& prompt : one.prompts) inputs.push_back(leaf(prompt.x));
+  Executor executor(batch_of(one.prompts, one.shape, 0, INT64_MAX, no_states, true), "decoder",
+                    static_cast<int64_t>(one.blocks.size()));
+  executor.recompute(recompute);
+  Tensor x = at::cat(inputs);
+  for (size_t layer = 0; layer < one.blocks.size(); ++layer)
+    x = executor.run(one.blocks[layer], static_cast<int64_t>(layer), x);
+  (x * Dice(7).normal(x.sizes())).sum().backward();
+  std::vector<Tensor> gradients = take_gradients(one.blocks);
+  for (const Tensor& input : inputs) gradients.push_back(input.grad());
+  return gradients;
+}
+
+TEST(Replay, AnExecutorThatRecomputesGivesTheSameGradients) {
+  for (uint64_t trial = 0; trial < 200 && !HasFailure(); ++trial) {
+    Case one = random_training(23000 + trial, true);
+    visit(one.blocks, [](Tensor& t) { t = leaf(t); });
+    const std::vector<Tensor> wanted = gradients_of(one, false), actual = gradients_of(one, true);
+    for (size_t i = 0; i < wanted.size(); ++i)
+      expect_close(actual[i], wanted[i], 1e-9, concat("trial ", trial, ", gradient ", i));
+  }
+}
+
+TEST(Replay, WeightsLearnAlsoIfTheInputDoesNot) {
+  Case one = random_training(24000, false);
+  visit(one.blocks, [](Tensor& t) { t = leaf(t); });
+  std::vector<std::vector<nn::LayerState>> no_states;
+  std::vector<Tensor> inputs;
+  for (const Prompt& prompt : one.prompts) inputs.push_back(prompt.x);
+  Executor executor(batch_of(one.prompts, one.shape, 0, INT64_MAX, no_states, true), "decoder",
+                    static_cast<int64_t>(one.blocks.size()));
+  executor.recompute(true);
+  executor.run(one.blocks[0], 0, at::cat(inputs)).sum().backward();
+  double largest = 0;
+  for (const Tensor& gradient : take_gradients(one.blocks))
+    largest = std::max(largest, gradient.abs().max().item<double>());
+  EXPECT_GT(largest, 0);
+}
+
 }  // namespace
 }  // namespace lithe::routing

@@ -100,6 +100,7 @@ Tensor Decoder::forward(routing::Batch batch, Tensor x, const routing::Observer&
   batch.angles = angles_of(config.rope, batch).to(x);
   routing::Executor executor(std::move(batch), "decoder", static_cast<int64_t>(blocks.size()));
   if (observer) executor.observe(observer);
+  executor.recompute(recomputes);
   for (size_t layer = 0; layer < blocks.size(); ++layer)
     x = executor.run(blocks[layer], static_cast<int64_t>(layer), std::move(x));
   if (alive) *alive = executor.batch();

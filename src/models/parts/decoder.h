@@ -45,6 +45,7 @@ struct Decoder {
   nn::Norm norm;
   nn::Linear head;
   ops::KeyValueKind cache = ops::KeyValueKind::float32;  ///< How keys and values are cached.
+  bool recomputes = false;  ///< In training, a layer keeps its input only and runs again for its gradients.
 
   /// ids: [rows] int64 -> [rows, hidden] float32
   Tensor embed(const Tensor& ids) const;

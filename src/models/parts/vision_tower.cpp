@@ -101,6 +101,7 @@ Tensor VisionTower::features(const Tensor& pixels, std::span<const plan::Plan* c
   if (pre_norm) x = (*pre_norm)(x);
   routing::Executor executor(batch_of_tiles(plans, rows), "vision_tower", static_cast<int64_t>(blocks.size()));
   if (observer) executor.observe(observer);
+  executor.recompute(recomputes);
   for (size_t layer = 0; layer < blocks.size(); ++layer)
     x = executor.run(blocks[layer], static_cast<int64_t>(layer), std::move(x));
   require(x.size(0) == tiles * rows, Fault::bad_request,

@@ -49,6 +49,7 @@ struct VisionTower {
   Tensor positions;                       ///< [rows, width]
   std::optional<nn::Norm> pre_norm;
   std::vector<routing::Block> blocks;  ///< layers_run of them
+  bool recomputes = false;             ///< As the decoder's.
 
   /// pixels: [tiles, 3, height, width] float32 -> [tiles, tokens, width] float32. `plan` governs the stream
   /// `vision_tower`; null: dense. Throws Error{bad_request} for a plan that drops rows for good here.

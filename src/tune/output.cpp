@@ -1,0 +1,57 @@
+#include "tune/output.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "base/error.h"
+#include "checkpoints/write/lora_folder.h"
+#include "checkpoints/write/tuned.h"
+#include "tune/methods.h"
+
+namespace lithe::tune {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool says_what_it_is(const fs::path& file) {
+  return file.filename() == "config.json" || file.filename() == "adapter_config.json";
+}
+
+/// Moves what lies in `from` into `to`, in place of what is called the same.
+void move_into(const fs::path& from, const fs::path& to) {
+  std::vector<fs::path> entries;
+  for (const fs::directory_entry& entry : fs::directory_iterator(from)) entries.push_back(entry.path());
+  std::stable_partition(entries.begin(), entries.end(), [](const fs::path& file) { return !says_what_it_is(file); });
+  for (const fs::path& entry : entries) {
+    const fs::path place = to / entry.filename();
+    if (fs::is_directory(place)) fs::remove_all(place);
+    fs::rename(entry, place);
+  }
+  fs::remove(from);
+}
+
+}  // namespace
+
+void write_tuned_model(const models::Model& model, const plan::Plan& plan, const Recipe& recipe,
+                       const fs::path& folder) {
+  if (recipe.lora) {
+    models::write_lora(model, lora_shape(recipe), plan, folder);
+  } else {
+    models::write_tuned(model, plan, folder, {.plan_is_final = recipe.eas.has_value()});
+  }
+}
+
+void put_tuned_model(const models::Model& model, const plan::Plan& plan, const Recipe& recipe, const fs::path& output) {
+  const fs::path part = output / ".tuned.part";
+  try {
+    fs::remove_all(part);
+    fs::create_directory(part);
+    write_tuned_model(model, plan, recipe, part);
+    for (const char* const old : {"config.json", "adapter_config.json"}) fs::remove(output / old);
+    move_into(part, output);
+  } catch (const fs::filesystem_error& error) {
+    fail(Fault::bad_file, output.string(), ": the tuned model cannot be written: ", error.code().message());
+  }
+}
+
+}  // namespace lithe::tune

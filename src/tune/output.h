@@ -1,0 +1,21 @@
+#pragma once
+
+#include <filesystem>
+
+#include "models/model.h"
+#include "plan/plan.h"
+#include "tune/recipe.h"
+
+namespace lithe::tune {
+
+/// Writes what a recipe tuned into `folder`, which is new or empty: a model folder with its plan, or the PEFT folder if
+/// the recipe trains LoRA. Throws Error{bad_file}.
+void write_tuned_model(const models::Model& model, const plan::Plan& plan, const Recipe& recipe,
+                       const std::filesystem::path& folder);
+
+/// The same into a folder that a run has written to: its files come in whole, config.json or adapter_config.json last,
+/// so a kill leaves the former model or one that is refused, never half of each.
+void put_tuned_model(const models::Model& model, const plan::Plan& plan, const Recipe& recipe,
+                     const std::filesystem::path& output);
+
+}  // namespace lithe::tune

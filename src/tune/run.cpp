@@ -1,0 +1,294 @@
+#include "tune/run.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <memory>
+
+#include "base/error.h"
+#include "base/printable.h"
+#include "checkpoints/read/model_folder.h"
+#include "data/data_set.h"
+#include "io/new_folder.h"
+#include "session/prompt_rows.h"
+#include "tune/estimate.h"
+#include "tune/evaluation.h"
+#include "tune/methods.h"
+#include "tune/output.h"
+#include "tune/run_files.h"
+#include "tune/schedule.h"
+#include "tune/stream.h"
+#include "tune/trainer.h"
+#include "tune/training_state.h"
+
+namespace lithe::tune {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::unique_ptr<data::DataSet> open_set(const DataSet& set, const models::Model& model) {
+  data::SetOptions options{
+      .path = set.path, .images = set.images, .entry = set.dataset, .columns = set.columns, .tags = set.tags};
+  if (model.vision) options.decode = model.vision->preprocess.decode_options();
+  return data::DataSet::open(options);
+}
+
+std::vector<WeightedSet> open_sets(const std::vector<DataSet>& sets, const models::Model& model) {
+  std::vector<WeightedSet> opened;
+  for (const DataSet& set : sets) opened.push_back({open_set(set, model), set.weight});
+  return opened;
+}
+
+SampleOptions sample_options(const Recipe& recipe, const models::Model& model) {
+  return {.conversation = recipe.template_name,
+          .longest = recipe.model_max_length.value_or(session::longest_sequence(model))};
+}
+
+TrainerOptions trainer_options(const Recipe& recipe, const SampleOptions& sample) {
+  return {.rates = {.learning_rate = recipe.learning_rate,
+                    .mm_projector_lr = recipe.mm_projector_lr,
+                    .mm_vision_tower_lr = recipe.mm_vision_tower_lr,
+                    .router_lr = recipe.p_mod ? recipe.p_mod->router_lr : std::nullopt,
+                    .weight_decay = recipe.weight_decay},
+          .adamw = {recipe.adam_beta1, recipe.adam_beta2, recipe.adam_epsilon},
+          .max_grad_norm = recipe.max_grad_norm,
+          .longest = sample.longest,
+          .gradient_checkpointing = recipe.gradient_checkpointing};
+}
+
+/// The checkpoint that a run goes on from; absent: it begins.
+std::optional<fs::path> checkpoint_to_resume(const Recipe& recipe) {
+  const std::vector<CheckpointFolder> found = checkpoints_in(recipe.output_dir);
+  if (!recipe.resume_from_checkpoint) {
+    require(found.empty(), Fault::bad_request, recipe.output_dir, ": holds checkpoints of a run; write ",
+            "`resume_from_checkpoint: true` to go on with it, or name another output_dir");
+    return std::nullopt;
+  }
+  if (!recipe.resume_from_checkpoint->empty()) return fs::path(*recipe.resume_from_checkpoint);
+  return found.empty() ? std::nullopt : std::optional(found.back().path);
+}
+
+class Run {
+ public:
+  Run(const Recipe& recipe, const RunOptions& options)
+      : recipe_(recipe),
+        options_(options),
+        ready_(ready_model(recipe)),
+        sample_(sample_options(recipe, *ready_.model)),
+        trainer_(*ready_.model, ready_.plan, trainer_options(recipe, sample_)) {
+    const std::optional<fs::path> resumed = options.dry_run ? std::nullopt : checkpoint_to_resume(recipe);
+    if (resumed) point_ = read_training_state(*resumed, trainer_.optimiser());
+    StreamOptions stream{
+        .sample = sample_,
+        .shuffle = recipe.shuffle,
+        .seed = static_cast<uint64_t>(recipe.seed),
+        .ahead = 2 * recipe.per_device_train_batch_size,
+        .skip_bad_samples = options.dry_run ? std::numeric_limits<int64_t>::max() : recipe.skip_bad_samples};
+    stream_.emplace(*ready_.model, open_sets(recipe.data, *ready_.model), stream, point_.taken, point_.skipped);
+    stream_->on_skipped([this](const std::string& sentence) { note(sentence); });
+    for (const DataSet& set : recipe.eval_data) held_out_.push_back(open_set(set, *ready_.model));
+    steps_ = recipe.max_steps.value_or(static_cast<int64_t>(
+        std::ceil(recipe.num_train_epochs * static_cast<double>(stream_->per_epoch()) /
+                  static_cast<double>(recipe.per_device_train_batch_size * recipe.gradient_accumulation_steps))));
+    shape_ = {recipe.lr_scheduler_type, warmup_steps_of(recipe.warmup_steps, recipe.warmup_ratio, steps_), steps_};
+  }
+
+  /// Reads every sample of an epoch and tries one step at a rate of 0. Nothing is written.
+  RunResult try_out() {
+    RunEstimate estimate = estimate_of(*ready_.model, trainer_.optimiser());
+    estimate.steps = steps_;
+    std::vector<Sample> longest;  // a batch of the longest samples, so that memory is what it may come to
+    for (int64_t i = 0; i < stream_->per_epoch(); ++i) {
+      Sample sample = stream_->next();
+      ++estimate.samples;
+      estimate.mean_sample += sample.rows;
+      keep_longest(std::move(sample), longest);
+      if (options_.stop.stop_requested()) break;
+      if (stream_->taken() >= stream_->per_epoch()) break;
+    }
+    estimate.bad_samples = stream_->skipped();
+    estimate.mean_sample /= std::max<int64_t>(estimate.samples, 1);
+    for (const Sample& sample : longest) estimate.longest_sample = std::max(estimate.longest_sample, sample.rows);
+    const auto begin = std::chrono::steady_clock::now();
+    const MicroBatch batch(longest);
+    trainer_.step({&batch, 1}, 0);
+    estimate.seconds_per_step = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() *
+                                static_cast<double>(recipe_.gradient_accumulation_steps);
+    if (options_.on_begin) options_.on_begin(estimate);
+    return result_;
+  }
+
+  RunResult train() {
+    if (options_.on_begin) begin();
+
+    fs::create_directories(recipe_.output_dir);
+    drop_checkpoints_after(point_.step);
+    RunFiles files(recipe_, point_.step);
+    while (point_.step < steps_ && !options_.stop.stop_requested()) {
+      StepRecord record = one_step();
+      result_.last_loss = record.loss;
+      if (due(recipe_.eval_steps) || point_.step == steps_) evaluate_now(record);
+      files.step(record);
+      if (due(recipe_.save_steps)) save();
+    }
+    result_.steps = point_.step;
+    result_.stopped = point_.step < steps_;
+    if (result_.stopped) {
+      if (last_saved_ != point_.step) save();
+    } else {
+      put_tuned_model(*ready_.model, ready_.plan, recipe_, recipe_.output_dir);
+      result_.output = recipe_.output_dir;
+    }
+    files.report(facts(), answers());
+    return result_;
+  }
+
+ private:
+  void begin() const {
+    RunEstimate estimate = estimate_of(*ready_.model, trainer_.optimiser());
+    estimate.steps = steps_;
+    estimate.samples = stream_->per_epoch();
+    options_.on_begin(estimate);
+  }
+
+  void keep_longest(Sample sample, std::vector<Sample>& longest) const {
+    const auto shorter = [](const Sample& a, const Sample& b) { return a.rows < b.rows; };
+    longest.push_back(std::move(sample));
+    if (static_cast<int64_t>(longest.size()) <= recipe_.per_device_train_batch_size) return;
+    longest.erase(std::min_element(longest.begin(), longest.end(), shorter));
+  }
+
+  bool due(int64_t every) const { return every > 0 && point_.step % every == 0; }
+
+  void note(const std::string& sentence) const {
+    if (options_.on_note) options_.on_note(sentence);
+  }
+
+  StepRecord one_step() {
+    const auto begin = std::chrono::steady_clock::now();
+    std::vector<std::vector<Sample>> samples(static_cast<size_t>(recipe_.gradient_accumulation_steps));
+    std::vector<MicroBatch> batches;
+    for (std::vector<Sample>& batch : samples) {
+      for (int64_t i = 0; i < recipe_.per_device_train_batch_size; ++i) batch.push_back(stream_->next());
+      batches.emplace_back(batch);
+    }
+    const double factor = rate_factor(shape_, point_.step);
+    const StepResult step = trainer_.step(batches, factor);
+    ++point_.step;
+    point_.taken = stream_->taken();
+    point_.skipped = stream_->skipped();
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+    const StepReport report{.step = point_.step,
+                            .steps = steps_,
+                            .loss = step.loss,
+                            .grad_norm = step.grad_norm,
+                            .lr = trainer_.optimiser().groups().front().learning_rate * factor,
+                            .rows = step.rows,
+                            .seconds = took.count(),
+                            .kept_share = step.kept.share()};
+    if (options_.on_step) options_.on_step(report);
+    return {report.step,
+            report.loss,
+            report.grad_norm,
+            report.lr,
+            report.rows,
+            report.seconds,
+            {{"labels", step.labels},
+             {"kept_share", report.kept_share},
+             {"kept_shares", step.kept.shares()},
+             {"router_weights", step.kept.router_weights()}}};
+  }
+
+  void evaluate_now(StepRecord& record) {
+    if (held_out_.empty()) return;
+    last_evaluated_ = point_.step;
+    EvaluationOptions options{.sample = sample_, .batch = recipe_.per_device_train_batch_size};
+    options.answers = recipe_.metric_for_best_model == "exact_match";
+    Evaluation evaluation = evaluate(*ready_.model, ready_.plan, *held_out_.front(), options);
+    evaluation.step = point_.step;
+    record.more["eval_loss"] = evaluation.loss;
+    if (evaluation.exact_match) record.more["eval_score"] = *evaluation.exact_match;
+    if (options_.on_evaluation) options_.on_evaluation(evaluation);
+    result_.last_evaluation = std::move(evaluation);
+  }
+
+  void save() {
+    last_saved_ = point_.step;
+    const fs::path place = fs::path(recipe_.output_dir) / concat("checkpoint-", point_.step);
+    io::NewFolder folder(ready_.model->folder, place);
+    write_tuned_model(*ready_.model, ready_.plan, recipe_, folder.part());
+    note_score(place);
+    write_training_state(folder.part(), point_, trainer_.optimiser());
+    folder.commit();
+    if (options_.on_checkpoint) options_.on_checkpoint(place);
+    keep_few();
+  }
+
+  /// Whether this checkpoint is the best so far, by its own evaluation.
+  void note_score(const fs::path& place) {
+    if (recipe_.metric_for_best_model.empty() || last_evaluated_ != point_.step) return;
+    const Evaluation& evaluation = *result_.last_evaluation;
+    const double score = evaluation.exact_match.value_or(-evaluation.loss);
+    if (point_.best && score <= *point_.best) return;
+    point_.best = score;
+    point_.best_checkpoint = place.filename().string();
+  }
+
+  std::vector<std::pair<std::string, std::string>> facts() const {
+    int64_t learn = 0;
+    for (const ParameterGroup& group : trainer_.optimiser().groups())
+      for (const Parameter& parameter : group.parameters) learn += parameter.values.numel();
+    std::vector<std::pair<std::string, std::string>> facts{{"parameters that learn", std::to_string(learn)},
+                                                           {"steps", std::to_string(point_.step)}};
+    if (!point_.best_checkpoint.empty()) facts.emplace_back("best checkpoint", point_.best_checkpoint);
+    return facts;
+  }
+
+  std::vector<ReportedAnswer> answers() const {
+    std::vector<ReportedAnswer> answers;
+    if (!result_.last_evaluation) return answers;
+    for (const SampleAnswer& one : result_.last_evaluation->answers)
+      answers.push_back({one.name, one.question, one.expected, one.answer, one.right});
+    return answers;
+  }
+
+  void keep_few() const {
+    if (!recipe_.save_total_limit) return;
+    const std::vector<CheckpointFolder> found = checkpoints_in(recipe_.output_dir);
+    auto extra = static_cast<int64_t>(found.size()) - *recipe_.save_total_limit;
+    for (const CheckpointFolder& checkpoint : found) {
+      if (extra-- <= 0) return;
+      if (checkpoint.path.filename() != point_.best_checkpoint) remove(checkpoint);
+    }
+  }
+
+  void drop_checkpoints_after(int64_t step) const {
+    for (const CheckpointFolder& checkpoint : checkpoints_in(recipe_.output_dir)) {
+      if (checkpoint.step <= step) continue;
+      note(concat("removed checkpoint-", checkpoint.step, ", as this run repeats those steps"));
+      remove(checkpoint);
+    }
+  }
+
+  const Recipe& recipe_;
+  const RunOptions& options_;
+  ReadyModel ready_;
+  SampleOptions sample_;
+  Trainer trainer_;
+  RunPoint point_;
+  std::optional<SampleStream> stream_;
+  std::vector<std::unique_ptr<data::DataSet>> held_out_;
+  int64_t steps_ = 0, last_evaluated_ = -1, last_saved_ = -1;
+  RateShape shape_;
+  RunResult result_;
+};
+
+}  // namespace
+
+RunResult run(const Recipe& recipe, const RunOptions& options) {
+  Run run(recipe, options);
+  return options.dry_run ? run.try_out() : run.train();
+}
+
+}  // namespace lithe::tune

@@ -1,0 +1,111 @@
+#include "tune/stream.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <random>
+#include <utility>
+
+#include "base/error.h"
+
+namespace lithe::tune {
+namespace {
+
+/// The same order on every machine: std::shuffle leaves to the library how it draws.
+template <class T>
+void shuffle(std::vector<T>& items, std::mt19937_64& random) {
+  for (size_t i = items.size(); i > 1; --i) std::swap(items[i - 1], items[random() % i]);
+}
+
+/// One set's part of an epoch. A share of it moves on from epoch to epoch, so that all of it is seen in the end.
+std::vector<int64_t> part_of_epoch(int64_t size, double weight, uint64_t seed, int64_t epoch) {
+  const auto count = static_cast<int64_t>(std::llround(weight * static_cast<double>(size)));
+  std::vector<int64_t> part, round(static_cast<size_t>(size));
+  int64_t held = -1;  // the number of the round that is in `round`
+  for (int64_t at = epoch * count; at < (epoch + 1) * count; ++at) {
+    if (at / size != held) {
+      held = at / size;
+      std::iota(round.begin(), round.end(), 0);
+      std::mt19937_64 random(seed + 0x9e3779b97f4a7c15ULL * static_cast<uint64_t>(held + 1));
+      if (count % size != 0) shuffle(round, random);
+    }
+    part.push_back(round[static_cast<size_t>(at % size)]);
+  }
+  return part;
+}
+
+}  // namespace
+
+std::vector<RecordPlace> order_of_epoch(const std::vector<WeightedSet>& sets, bool shuffled, uint64_t seed,
+                                        int64_t epoch) {
+  std::vector<RecordPlace> order;
+  for (size_t set = 0; set < sets.size(); ++set) {
+    const uint64_t own_seed = seed + set;
+    for (const int64_t record : part_of_epoch(sets[set].records->size(), sets[set].weight, own_seed, epoch))
+      order.push_back({set, record});
+  }
+  std::mt19937_64 random(seed + static_cast<uint64_t>(epoch));
+  if (shuffled) shuffle(order, random);
+  return order;
+}
+
+SampleStream::SampleStream(const models::Model& model, std::vector<WeightedSet> sets, const StreamOptions& options,
+                           int64_t first, int64_t skipped)
+    : model_(model), sets_(std::move(sets)), options_(options), begun_(first), taken_(first), skipped_(skipped) {
+  order_ = order_of_epoch(sets_, options_.shuffle, options_.seed, 0);
+  require(!order_.empty(), Fault::bad_file, "the data sets hold no record");
+  const int64_t epoch = begun_ / per_epoch();
+  if (epoch > 0) order_ = order_of_epoch(sets_, options_.shuffle, options_.seed, epoch);
+  for (int64_t i = 0; i < options_.threads; ++i)
+    workers_.emplace_back([this](const std::stop_token& end) { work(end); });
+}
+
+SampleStream::~SampleStream() {
+  for (std::jthread& worker : workers_) worker.request_stop();
+}
+
+void SampleStream::begin_one() {
+  const int64_t at = begun_ % per_epoch();
+  if (at == 0 && begun_ > 0) order_ = order_of_epoch(sets_, options_.shuffle, options_.seed, begun_ / per_epoch());
+  const RecordPlace place = order_[static_cast<size_t>(at)];
+  Task task(
+      [this, place] { return make_sample(model_, sets_[place.set].records->read(place.record), options_.sample); });
+  coming_.push_back(task.get_future());
+  ++begun_;
+  {
+    const std::lock_guard lock(mutex_);
+    tasks_.push_back(std::move(task));
+  }
+  more_.notify_one();
+}
+
+Sample SampleStream::next() {
+  while (true) {
+    while (static_cast<int64_t>(coming_.size()) < std::max<int64_t>(options_.ahead, 1)) begin_one();
+    std::future<Sample> coming = std::move(coming_.front());
+    coming_.pop_front();
+    ++taken_;
+    try {
+      Sample sample = coming.get();
+      count_rows(model_, sample, options_.sample);
+      return sample;
+    } catch (const Error& error) {
+      if (skipped_ >= options_.skip_bad_samples) throw;
+      ++skipped_;
+      if (told_) told_(concat("left out: ", error.what()));
+    }
+  }
+}
+
+void SampleStream::work(const std::stop_token& end) {
+  while (true) {
+    std::unique_lock lock(mutex_);
+    if (!more_.wait(lock, end, [this] { return !tasks_.empty(); }) || end.stop_requested()) return;
+    Task task = std::move(tasks_.front());
+    tasks_.pop_front();
+    lock.unlock();
+    task();
+  }
+}
+
+}  // namespace lithe::tune

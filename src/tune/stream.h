@@ -1,0 +1,86 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "data/data_set.h"
+#include "models/model.h"
+#include "tune/sample.h"
+
+namespace lithe::tune {
+
+/// A data set and how many times an epoch goes through it: 0.25 takes another quarter of it in each epoch.
+struct WeightedSet {
+  std::unique_ptr<data::DataSet> records;
+  double weight = 1;
+};
+
+/// A record of one of several sets.
+struct RecordPlace {
+  size_t set = 0;
+  int64_t record = 0;
+  bool operator==(const RecordPlace&) const = default;
+};
+
+/// The records of one epoch in their order, which depends on the seed and the epoch alone.
+std::vector<RecordPlace> order_of_epoch(const std::vector<WeightedSet>& sets, bool shuffle, uint64_t seed,
+                                        int64_t epoch);
+
+struct StreamOptions {
+  SampleOptions sample;
+  bool shuffle = true;
+  uint64_t seed = 42;
+  int64_t ahead = 16;            ///< Samples that are being made before they are asked for.
+  int64_t threads = 2;           ///< That make them.
+  int64_t skip_bad_samples = 0;  ///< How many records may be left out because nothing can be made of them.
+};
+
+/// Samples one after another, epoch after epoch, without end. Threads read, tokenise, decode and resize them ahead, and
+/// touch no tensor.
+class SampleStream {
+ public:
+  /// `first`: how many records were taken before, as `taken()` said; `skipped`: how many of those were left out.
+  /// The model must outlive the stream.
+  SampleStream(const models::Model& model, std::vector<WeightedSet> sets, const StreamOptions& options,
+               int64_t first = 0, int64_t skipped = 0);
+  ~SampleStream();
+  SampleStream(const SampleStream&) = delete;
+  SampleStream& operator=(const SampleStream&) = delete;
+
+  int64_t per_epoch() const { return static_cast<int64_t>(order_.size()); }
+  /// Waits for it. Throws the error of a record, unless so many may be left out.
+  Sample next();
+
+  int64_t taken() const { return taken_; }  ///< Records that were asked for, with those left out.
+  int64_t skipped() const { return skipped_; }
+  /// Called with a sentence for each record that is left out.
+  void on_skipped(std::function<void(const std::string&)> told) { told_ = std::move(told); }
+
+ private:
+  using Task = std::packaged_task<Sample()>;
+  void begin_one();
+  void work(const std::stop_token& end);
+
+  const models::Model& model_;
+  const std::vector<WeightedSet> sets_;
+  const StreamOptions options_;
+  std::vector<RecordPlace> order_;  // of the epoch that `begun_` is in
+  int64_t begun_, taken_, skipped_;
+  std::function<void(const std::string&)> told_;
+  std::deque<std::future<Sample>> coming_;
+  std::mutex mutex_;
+  std::condition_variable_any more_;
+  std::deque<Task> tasks_;
+  std::vector<std::jthread> workers_;
+};
+
+}  // namespace lithe::tune

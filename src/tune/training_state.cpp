@@ -1,0 +1,109 @@
+#include "tune/training_state.h"
+
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <charconv>
+#include <span>
+#include <vector>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/printable.h"
+#include "checkpoints/read/weights.h"
+#include "io/atomic_file.h"
+#include "io/safetensors.h"
+
+namespace lithe::tune {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kPoint = "training_state.json";
+constexpr const char* kTensors = "training_state.safetensors";
+constexpr int64_t kMostPointBytes = 1 << 20;
+
+/// Every tensor that a checkpoint holds.
+void visit_tensors(AdamW& optimiser, const std::function<void(const std::string&, Tensor&)>& visitor) {
+  for (const ParameterGroup& group : optimiser.groups()) {
+    for (const Parameter& parameter : group.parameters) {
+      Tensor values = parameter.values.detach();  // the same memory
+      visitor(models::text_of(parameter.name), values);
+    }
+  }
+  optimiser.visit_state(visitor);
+}
+
+std::span<const std::byte> bytes_of(const Tensor& values) {
+  return {static_cast<const std::byte*>(values.const_data_ptr()), static_cast<size_t>(values.nbytes())};
+}
+
+std::optional<int64_t> step_of(const fs::path& folder) {
+  const std::string name = folder.filename().string(), head = "checkpoint-";
+  if (!name.starts_with(head)) return std::nullopt;
+  int64_t number = 0;
+  const auto read = std::from_chars(name.data() + head.size(), name.data() + name.size(), number);
+  return read.ec == std::errc() && read.ptr == name.data() + name.size() ? std::optional(number) : std::nullopt;
+}
+
+}  // namespace
+
+void write_training_state(const fs::path& folder, const RunPoint& point, AdamW& optimiser) {
+  std::vector<std::pair<std::string, Tensor>> tensors;
+  std::vector<io::SafetensorsWriter::Entry> entries;
+  visit_tensors(optimiser, [&](const std::string& name, Tensor& values) {
+    tensors.emplace_back(name, values.cpu().contiguous());
+    entries.push_back({name, io::Dtype::float32, values.sizes().vec()});
+  });
+  io::SafetensorsWriter writer(folder / kTensors, entries, {});
+  for (const auto& [name, values] : tensors) writer.put(name, bytes_of(values));
+  writer.commit();
+  Json json{{"step", point.step}, {"taken", point.taken}, {"skipped", point.skipped}, {"recipe", point.recipe}};
+  if (point.best) json["best"] = *point.best;
+  if (!point.best_checkpoint.empty()) json["best_checkpoint"] = point.best_checkpoint;
+  io::write_json_atomic(folder / kPoint, json);
+}
+
+RunPoint read_training_state(const fs::path& folder, AdamW& optimiser) {
+  const Json json = read_json_file(folder / kPoint, kMostPointBytes);
+  const JsonView view(json, (folder / kPoint).string());
+  RunPoint point{.step = view.integer("step"),
+                 .taken = view.integer("taken"),
+                 .skipped = view.integer("skipped"),
+                 .best_checkpoint = view.text("best_checkpoint", ""),
+                 .recipe = view.text("recipe")};
+  if (view.has("best")) point.best = view.number("best");
+  const io::SafetensorsFile file = io::open_safetensors(folder / kTensors);
+  size_t found = 0;
+  const at::NoGradGuard no_gradient;
+  visit_tensors(optimiser, [&](const std::string& name, Tensor& values) {
+    const auto held = file.tensors.find(name);
+    require(held != file.tensors.end() && held->second.shape == values.sizes().vec(), Fault::bad_file, folder.string(),
+            ": has no ", in_quotes(name), " of the shape of what learns now; resume with the recipe ",
+            "that the checkpoint is of");
+    values.copy_(models::tensor_over(held->second));
+    ++found;
+  });
+  require(found == file.tensors.size(), Fault::bad_file, folder.string(),
+          ": holds weights that do not learn now; resume with the recipe that the checkpoint is of");
+  return point;
+}
+
+std::vector<CheckpointFolder> checkpoints_in(const fs::path& output) {
+  std::vector<CheckpointFolder> found;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(output, ignored)) {
+    const std::optional<int64_t> step = step_of(entry.path());
+    if (step && fs::exists(entry.path() / kPoint, ignored)) found.push_back({*step, entry.path()});
+  }
+  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.step < b.step; });
+  return found;
+}
+
+void remove(const CheckpointFolder& checkpoint) {
+  std::error_code ignored;
+  fs::remove(checkpoint.path / kPoint, ignored);
+  fs::remove_all(checkpoint.path, ignored);
+}
+
+}  // namespace lithe::tune

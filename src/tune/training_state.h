@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tune/adamw.h"
+
+namespace lithe::tune {
+
+/// Where a run stands, besides its weights and its optimiser.
+struct RunPoint {
+  int64_t step = 0;            ///< Optimiser steps done.
+  int64_t taken = 0;           ///< Records taken from the stream of samples.
+  int64_t skipped = 0;         ///< Of those, left out.
+  std::optional<double> best;  ///< The best score so far.
+  std::string best_checkpoint;
+  std::string recipe;  ///< What must not change if the run goes on to the same losses.
+};
+
+/// Writes training_state.json and training_state.safetensors into `folder`: all that learns and the optimiser's state
+/// in float32, so that the run goes on to the same losses bit for bit. Throws Error{bad_file}.
+void write_training_state(const std::filesystem::path& folder, const RunPoint& point, AdamW& optimiser);
+
+/// Reads them back into the same parameters. Throws Error{bad_file} if they are of other weights.
+RunPoint read_training_state(const std::filesystem::path& folder, AdamW& optimiser);
+
+/// A folder checkpoint-N of a run.
+struct CheckpointFolder {
+  int64_t step = 0;
+  std::filesystem::path path;
+};
+
+/// The checkpoints below `output` that are whole, in the order of their steps.
+std::vector<CheckpointFolder> checkpoints_in(const std::filesystem::path& output);
+
+/// Removes a checkpoint so that a kill leaves it whole or leaves nothing that looks like one.
+void remove(const CheckpointFolder& checkpoint);
+
+}  // namespace lithe::tune

@@ -1,0 +1,133 @@
+// Whole runs over tiny models: what they leave, that they resume to the same losses, and that models learn.
+#include "tune/run.h"
+
+#include "base/error.h"
+#include "base/json.h"
+#include "session/session.h"
+#include "tune/step_log.h"
+#include "tune/support.h"
+#include "tune/training_state.h"
+
+namespace lithe::tune {
+namespace {
+
+namespace fs = std::filesystem;
+using test::tiny_recipe;
+
+std::vector<double> losses(const Recipe& recipe) {
+  std::vector<double> losses;
+  for (const StepRecord& record : read_step_log(fs::path(recipe.output_dir) / "log.jsonl"))
+    losses.push_back(record.loss);
+  return losses;
+}
+
+TEST(Run, LeavesAModelThatOpensWithThePlanThatItWasTunedFor) {
+  const test::TempFolder folder;
+  Recipe recipe = tiny_recipe(folder);
+  recipe.p_mod.emplace();
+  const RunResult result = run(recipe);
+  EXPECT_EQ(result.steps, 6);
+  EXPECT_EQ(losses(recipe).size(), 6u);
+  EXPECT_LT(losses(recipe).back(), losses(recipe).front());
+  EXPECT_TRUE(fs::exists(result.output / "report.html"));
+  const session::Session tuned = session::Session::open(result.output);
+  EXPECT_FALSE(tuned.plan().layers.empty());
+  EXPECT_FALSE(tuned.facts().routers.empty());
+  for (const StepRecord& record : read_step_log(result.output / "log.jsonl"))
+    EXPECT_LT(record.more.at("kept_share").get<double>(), 1.0);
+}
+
+TEST(Run, GoesOnToTheSameLosses) {
+  const test::TempFolder folder;
+  Recipe recipe = tiny_recipe(folder);
+  recipe.lr_scheduler_type = LrSchedule::cosine;
+  recipe.per_device_train_batch_size = 2;  // so that epochs and batches do not end together
+  run(recipe);
+  const std::vector<double> whole = losses(recipe);
+
+  recipe.output_dir = (folder / "again").string();
+  recipe.save_steps = 2;
+  std::stop_source stop;
+  RunOptions options{.stop = stop.get_token()};
+  options.on_step = [&](const StepReport& report) {
+    if (report.step == 3) stop.request_stop();
+  };
+  EXPECT_TRUE(run(recipe, options).stopped);
+  EXPECT_THROW(run(recipe), Error);  // there are checkpoints, and nobody said to go on
+  recipe.resume_from_checkpoint = "";
+  EXPECT_EQ(run(recipe).steps, 6);
+  EXPECT_EQ(losses(recipe), whole);
+}
+
+TEST(Run, KeepsAsManyCheckpointsAsAsked) {
+  const test::TempFolder folder;
+  Recipe recipe = tiny_recipe(folder);
+  recipe.save_steps = 1;
+  recipe.save_total_limit = 2;
+  run(recipe);
+  std::vector<int64_t> steps;
+  for (const CheckpointFolder& checkpoint : checkpoints_in(recipe.output_dir)) steps.push_back(checkpoint.step);
+  EXPECT_EQ(steps, (std::vector<int64_t>{5, 6}));
+  EXPECT_FALSE(session::Session::open(fs::path(recipe.output_dir) / "checkpoint-6").facts().layers == 0);
+}
+
+TEST(Run, AccumulationEqualsOneBatch) {
+  const test::TempFolder folder;
+  Recipe recipe = tiny_recipe(folder);
+  recipe.shuffle = false;
+  run(recipe);
+  const std::vector<double> together = losses(recipe);
+  recipe.output_dir = (folder / "accumulated").string();
+  recipe.per_device_train_batch_size = 1;
+  recipe.gradient_accumulation_steps = 3;
+  run(recipe);
+  const std::vector<double> apart = losses(recipe);
+  ASSERT_EQ(together.size(), apart.size());
+  for (size_t i = 0; i < together.size(); ++i) EXPECT_NEAR(together[i], apart[i], 1e-4 * together[i]) << i;
+}
+
+TEST(Run, CheckpointedActivationsGiveTheSameLosses) {
+  const test::TempFolder folder;
+  Recipe recipe = tiny_recipe(folder);
+  recipe.p_mod.emplace();
+  run(recipe);
+  const std::vector<double> plain = losses(recipe);
+  recipe.output_dir = (folder / "recomputed").string();
+  recipe.gradient_checkpointing = true;
+  run(recipe);
+  const std::vector<double> recomputed = losses(recipe);
+  ASSERT_EQ(plain.size(), recomputed.size());
+  for (size_t i = 0; i < plain.size(); ++i) EXPECT_NEAR(plain[i], recomputed[i], 1e-4 * plain[i]) << i;
+}
+
+/// A score must rise: the model learns three answers by heart.
+TEST(Run, LearnsAnswersByHeart) {
+  const test::TempFolder folder;
+  Recipe recipe = tiny_recipe(folder);
+  recipe.eval_data = recipe.data;
+  recipe.metric_for_best_model = "exact_match";
+  recipe.learning_rate = 1e-2;
+  recipe.max_steps = 100;
+  std::optional<double> score;
+  RunOptions options;
+  options.on_evaluation = [&](const Evaluation& evaluation) { score = evaluation.exact_match; };
+  run(recipe, options);
+  ASSERT_TRUE(score);
+  EXPECT_EQ(*score, 1.0);
+}
+
+TEST(Run, ALossThatIsNotFiniteNamesItsSamples) {
+  const test::TempFolder folder;
+  Recipe recipe = tiny_recipe(folder);
+  recipe.learning_rate = 1e30;
+  recipe.max_grad_norm = 0;
+  try {
+    run(recipe);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("data.json"), std::string::npos) << error.what();
+  }
+}
+
+}  // namespace
+}  // namespace lithe::tune

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "checkpoints/read/catalogue.h"
+#include "tune/recipe.h"
+
+namespace lithe::tune::test {
+
+namespace fs = std::filesystem;
+
+/// A folder of one test, removed with all that is in it.
+class TempFolder {
+ public:
+  TempFolder() {
+    std::string name = (fs::temp_directory_path() / "lithe-tune-XXXXXX").string();
+    path_ = mkdtemp(name.data());
+  }
+  ~TempFolder() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  TempFolder(const TempFolder&) = delete;
+  TempFolder& operator=(const TempFolder&) = delete;
+  fs::path operator/(const std::string& name) const { return path_ / name; }
+
+ private:
+  fs::path path_;
+};
+
+/// A case with a training set in LLaVA's form: three samples, two with a picture.
+inline fs::path golden(const std::string& name) {
+  return fs::path(LITHE_TEST_DATA) / "golden" / name;
+}
+
+/// The published p-MoD model with the tower beside it, as its config.json expects.
+inline fs::path copy_of_pmod(const TempFolder& folder) {
+  fs::copy(golden("pmod_train") / "checkpoint", folder / "checkpoint", fs::copy_options::recursive);
+  fs::copy(golden("pmod_train") / "vision_tower", folder / "vision_tower", fs::copy_options::recursive);
+  fs::copy(golden("pmod_train") / "vision_tower", folder / "checkpoint/vision_tower", fs::copy_options::recursive);
+  return folder / "checkpoint";
+}
+
+/// A recipe that tunes a tiny dense model on the three samples.
+inline Recipe tiny_recipe(const TempFolder& folder) {
+  Recipe recipe;
+  recipe.file = "recipe.yaml";
+  recipe.model_name_or_path = (golden("liuhaotian_llava15") / "checkpoint").string();
+  recipe.output_dir = (folder / "out").string();
+  recipe.template_name = "vicuna_v1";
+  recipe.data = {{.path = (golden("pmod_train") / "inputs/data.json").string()}};
+  recipe.per_device_train_batch_size = 3;
+  recipe.max_steps = 6;
+  recipe.learning_rate = 1e-3;
+  recipe.lr_scheduler_type = LrSchedule::constant;
+  recipe.save_steps = 0;
+  return recipe;
+}
+
+}  // namespace lithe::tune::test
