@@ -24,10 +24,10 @@ std::exception_ptr public_failure(const std::exception_ptr& thrown, bool by_call
   return nullptr;
 }
 
-/// A batch of questions by their index.
-class Batch {
+/// Runs questions as a batch. The ticket of each is its index.
+class QuestionRun {
  public:
-  Batch(const session::Session& session, const std::vector<Question>& questions, const BatchOptions& options)
+  QuestionRun(const session::Session& session, const std::vector<Question>& questions, const BatchOptions& options)
       : questions_(questions),
         options_(options),
         builder_(session),
@@ -93,7 +93,7 @@ class Batch {
 
 std::vector<Outcome> ask_all(const session::Session& session, const std::vector<Question>& questions,
                              const BatchOptions& options) {
-  return Batch(session, questions, options).run();
+  return QuestionRun(session, questions, options).run();
 }
 
 }  // namespace lithe::api

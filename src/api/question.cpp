@@ -14,13 +14,8 @@ image::Given given_picture(const Picture& picture) {
       const auto bytes = std::as_bytes(std::span(picture.bytes));
       return std::vector<std::byte>(bytes.begin(), bytes.end());
     }
-    case Picture::Kind::rgb: {
-      image::Image pixels;
-      pixels.width = picture.width;
-      pixels.height = picture.height;
-      pixels.rgb = picture.bytes;
-      return pixels;
-    }
+    case Picture::Kind::rgb:
+      return image::Image(picture.width, picture.height, picture.bytes);
   }
   fail(Fault::bad_request, "A picture is not of a known kind; make it by Picture::from_file, from_memory or from_rgb.");
 }

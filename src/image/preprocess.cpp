@@ -45,11 +45,20 @@ Image padded_view(const Image& picture, const PreprocessConfig& config) {
   return plain_view(pad_to_square(picture, background), config);
 }
 
+Aspect aspect_among(const PreprocessConfig& config, int64_t pictures) {
+  return pictures > 1 ? config.aspect_among_several.value_or(config.aspect) : config.aspect;
+}
+
+/// Tiles of a canvas across and down.
+Size grid_of(Size canvas, const PreprocessConfig& config) {
+  return {canvas.width / config.crop.width, canvas.height / config.crop.height};
+}
+
 void anyres_views(const Image& picture, const PreprocessConfig& config, Views& views) {
   // The original calls Image.resize without a filter: PIL's default is bicubic, whatever the file says.
   const Resample resample = config.dialect == Dialect::original ? Resample::bicubic : config.resample;
   const Size best = select_best_resolution(picture.size(), config.pinpoints);
-  views.grid = {best.width / config.crop.width, best.height / config.crop.height};
+  views.grid = grid_of(best, config);
   require(views.grid.width * views.grid.height < kMaxTiles, Fault::bad_file, "the pinpoint ", best.width, " x ",
           best.height, " makes ", views.grid.width * views.grid.height, " tiles of ", config.crop.width, " x ",
           config.crop.height, " pixels; at most ", kMaxTiles - 1, " are read");
@@ -66,7 +75,7 @@ void anyres_views(const Image& picture, const PreprocessConfig& config, Views& v
 Views make_views(const Image& picture, const PreprocessConfig& config, int64_t pictures) {
   require(picture.width > 0 && picture.height > 0, Fault::bad_request, "the picture has no pixels");
   Views views{.original = picture.size()};
-  switch (pictures > 1 ? config.aspect_among_several.value_or(config.aspect) : config.aspect) {
+  switch (aspect_among(config, pictures)) {
     case Aspect::squash:
       views.tiles.push_back(resize_and_crop(picture, config.exact_size, config));
       break;
@@ -86,6 +95,12 @@ Views make_views(const Image& picture, const PreprocessConfig& config, int64_t p
             ", as preprocessor_config.json switches resizing or cropping off");
   }
   return views;
+}
+
+int64_t count_tiles(Size picture, const PreprocessConfig& config, int64_t pictures) {
+  if (aspect_among(config, pictures) != Aspect::anyres || config.pinpoints.empty()) return 1;
+  const Size grid = grid_of(select_best_resolution(picture, config.pinpoints), config);
+  return std::min(1 + grid.width * grid.height, kMaxTiles);  // make_views refuses more
 }
 
 PixelValues normalise(const Views& views, const PreprocessConfig& config) {

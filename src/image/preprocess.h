@@ -81,6 +81,9 @@ struct PixelValues {
 /// be resized.
 Views make_views(const Image& picture, const PreprocessConfig& config, int64_t pictures = 1);
 
+/// How many tiles make_views cuts a picture of this size into.
+int64_t count_tiles(Size picture, const PreprocessConfig& config, int64_t pictures = 1);
+
 /// Rescales and normalises: float32(value * factor), minus mean, by deviation.
 PixelValues normalise(const Views& views, const PreprocessConfig& config);
 

@@ -3,6 +3,8 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/from_blob.h>
 
+#include <algorithm>
+#include <cmath>
 #include <utility>
 
 namespace lithe::models {
@@ -22,6 +24,19 @@ PreparedImage Vision::prepare(const image::Image& picture, int64_t pictures) con
   PreparedImage image{.views = image::make_views(picture, preprocess, pictures), .pixels = {}};
   image.pixels = image::normalise(image.views, preprocess);
   return image;
+}
+
+int64_t Vision::most_rows(int64_t tiles) const {
+  const image::Size tile = tower.config.grid();
+  int64_t map = (tiles - 1) * tower.config.tokens();
+  if (packing.max_patches && packing.order == Packing::Order::spatial_unpad) {
+    const double most = packing.shrink_above * packing.shrink_above * static_cast<double>(*packing.max_patches);
+    // A strip that is scaled down to one patch across may be as long as the map.
+    const int64_t shrunk = static_cast<int64_t>(std::ceil(most * static_cast<double>(tower.config.patches()))) +
+                           tiles * std::max(tile.width, tile.height);
+    map = std::min(map, shrunk);
+  }
+  return tower.config.tokens() + map + tiles * tile.height;  // at most one newline for each row of patches
 }
 
 ImageRows Vision::encode(PreparedImage image, const plan::Plan* plan, const routing::Observer& observer) const {

@@ -53,6 +53,14 @@ struct Vision {
   /// pictures that cannot be resized.
   PreparedImage prepare(const image::Image& picture, int64_t pictures = 1) const;
 
+  /// How many tiles `prepare` makes of a picture of this size.
+  int64_t tiles(image::Size picture, int64_t pictures = 1) const {
+    return image::count_tiles(picture, preprocess, pictures);
+  }
+
+  /// Most rows that a picture of so many tiles becomes; an upper bound.
+  int64_t most_rows(int64_t tiles) const;
+
   /// Whether a picture comes out of `prepare` the same among so many pictures.
   bool prepares_alike(int64_t pictures, int64_t others) const {
     return !preprocess.aspect_among_several || (pictures > 1) == (others > 1);

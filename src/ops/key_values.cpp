@@ -13,25 +13,25 @@
 namespace lithe::ops {
 namespace {
 
-enum Part : int64_t { kKeys, kValues };
+enum Half : int64_t { kKeys, kValues };
 
 /// The keys or the values of a block, with their axes in the order in which the products give them.  -> [kBlockRows,
 /// kv_heads, head_dim]
-Tensor rows_of(const Tensor& block, Part part) {
+Tensor rows_of(const Tensor& block, Half which) {
   const int64_t heads = block.size(0), width = block.size(2) / kBlockRows;
-  const Tensor half = block.select(1, part);  // [kv_heads, kBlockRows * head_dim]
-  return part == kKeys ? half.view({heads, width, kBlockRows}).permute({2, 0, 1})
-                       : half.view({heads, kBlockRows, width}).transpose(0, 1);
+  const Tensor half = block.select(1, which);  // [kv_heads, kBlockRows * head_dim]
+  return which == kKeys ? half.view({heads, width, kBlockRows}).permute({2, 0, 1})
+                        : half.view({heads, kBlockRows, width}).transpose(0, 1);
 }
 
-Tensor all_rows(const KeyValueView& view, Part part, const Tensor& like) {
+Tensor all_rows(const KeyValueView& view, Half which, const Tensor& like) {
   std::vector<Tensor> pieces;
   for (int64_t first = 0; first < view.held.rows(); first += kBlockRows) {
     const Tensor& block = view.held.blocks[static_cast<size_t>(first / kBlockRows)];
     const int64_t rows = std::min(kBlockRows, view.held.rows() - first);
-    pieces.push_back(rows_of(block, part).narrow(0, 0, rows).to(like.scalar_type()));
+    pieces.push_back(rows_of(block, which).narrow(0, 0, rows).to(like.scalar_type()));
   }
-  if (view.fresh.rows() > 0 || pieces.empty()) pieces.push_back(part == kKeys ? view.fresh.keys : view.fresh.values);
+  if (view.fresh.rows() > 0 || pieces.empty()) pieces.push_back(which == kKeys ? view.fresh.keys : view.fresh.values);
   return pieces.size() == 1 ? pieces.front() : at::cat(pieces);
 }
 
@@ -72,6 +72,11 @@ bool is_plain(const Tensor& x) {
 }
 
 }  // namespace
+
+FreshRows FreshRows::some(int64_t first, int64_t count) const {
+  return {keys.narrow(0, first, count), values.narrow(0, first, count),
+          positions.subspan(static_cast<size_t>(first), static_cast<size_t>(count))};
+}
 
 int64_t KeyValueView::rows_up_to(int64_t position) const {
   const auto count = [position](std::span<const int64_t> positions) {

@@ -28,6 +28,8 @@ struct FreshRows {
   std::span<const int64_t> positions;  ///< [rows], original positions
 
   int64_t rows() const { return static_cast<int64_t>(positions.size()); }
+  /// `count` of them, from row `first` on: one sequence of a packed batch.
+  FreshRows some(int64_t first, int64_t count) const;
 };
 
 /// The keys and values that the queries of one sequence may attend to, ascending by original position: first rows in

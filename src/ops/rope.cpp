@@ -97,6 +97,8 @@ std::vector<size_t> axes_of(const RopeConfig& config) {
 void check(const RopeConfig& config, size_t axes) {
   require(config.head_dim > 0 && config.head_dim % 2 == 0, Fault::bad_file, "rope: the head dimension is ",
           config.head_dim, ", it must be even");
+  require(config.layout != RopeConfig::Layout::own_ladder || !config.sections.empty(), Fault::bad_file,
+          "rope: each axis has frequencies of its own, but there are no sections");
   if (config.sections.empty()) return;
   const bool positive = std::all_of(config.sections.begin(), config.sections.end(), [](int64_t n) { return n > 0; });
   const int64_t sum = std::accumulate(config.sections.begin(), config.sections.end(), int64_t{0});
@@ -113,6 +115,12 @@ float amplitude(const RopeConfig& config) {
 }
 
 }  // namespace
+
+Places some_places(const Places& all, int64_t begin, int64_t end) {
+  Places some;
+  for (const std::vector<int64_t>& axis : all) some.emplace_back(axis.begin() + begin, axis.begin() + end);
+  return some;
+}
 
 RopeAngles RopeAngles::rows(const Tensor& index) const {
   return {cosine.index_select(0, index), sine.index_select(0, index)};

@@ -13,6 +13,8 @@ using at::Tensor;
 
 /// Where rows stand for rotary embedding, on one axis or several.  [axes][rows]
 using Places = std::vector<std::vector<int64_t>>;
+/// Those of the rows [begin, end), on the same axes.
+Places some_places(const Places& all, int64_t begin, int64_t end);
 
 /// Rotary position embedding (arXiv 2104.09864) with the scalings of transformers' `rope_scaling`.
 struct RopeConfig {

@@ -25,9 +25,9 @@ constexpr int64_t whole_chunks(int64_t columns) {
 
 /// x in the kernel's order: block by block of depth, panel by panel, k by k, the panel's rows side by side. Missing
 /// rows, and what is missing of the last chunk, are 0.
-class PackedRows {
+class RowPanels {
  public:
-  PackedRows(const float* x, int64_t rows, int64_t width, int64_t panel)
+  RowPanels(const float* x, int64_t rows, int64_t width, int64_t panel)
       : rows_(rows),
         width_(width),
         panel_(panel),
@@ -90,7 +90,7 @@ void copy_block(const WeightView& weight, int64_t first_out, int64_t outs, int64
 /// All rows of x times the weight rows [first, last).
 class Stripe {
  public:
-  Stripe(const PackedRows& x, int64_t rows, const WeightView& weight, float* y, const RowGemmKernel& kernel,
+  Stripe(const RowPanels& x, int64_t rows, const WeightView& weight, float* y, const RowGemmKernel& kernel,
          int64_t first, int64_t last)
       : x_(x),
         rows_(rows),
@@ -172,7 +172,7 @@ class Stripe {
     }
   }
 
-  const PackedRows& x_;
+  const RowPanels& x_;
   const int64_t rows_;
   const WeightView& weight_;
   float* y_;
@@ -189,7 +189,7 @@ bool has_row_gemm() {
 
 void row_gemm(const float* x, int64_t rows, const WeightView& weight, float* y) {
   const RowGemmKernel& kernel = row_gemm_kernel();
-  const PackedRows packed(x, rows, weight.width, kernel.panel);
+  const RowPanels packed(x, rows, weight.width, kernel.panel);
   const int64_t step = kernel.max_outs * kBlocksAtOnce, steps = (weight.outs + step - 1) / step;
   at::parallel_for(0, steps, 1, [&](int64_t begin, int64_t end) {
     Stripe(packed, rows, weight, y, kernel, begin * step, std::min(end * step, weight.outs)).run();

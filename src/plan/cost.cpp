@@ -111,7 +111,7 @@ CostTotal total_of(const std::vector<LayerCost>& tower, const std::vector<LayerC
 /// Down, and up through blocks whose two paths are mixed once per request; the token mean and the gate take one row.
 double adapter_flops(const AdapterFacts& adapter, double hidden, int64_t rows) {
   const double down = hidden * double(adapter.rank), up = down / double(adapter.groups);
-  const double per_request = (adapter.in_place ? down : 0.0) + 2.0 * hidden;
+  const double per_request = (adapter.replaces_attention ? down : 0.0) + 2.0 * hidden;
   return kMultiplyAdd * (double(rows) * (down + up) + (rows > 0 ? per_request : 0.0));
 }
 
@@ -134,12 +134,13 @@ void add_adapter(const AdapterFacts& adapter, const CostTable& table, const Mode
   if (layers.empty()) return;  // no picture
   const BlockShape block = in_tower ? tower_block(*model.tower) : decoder_block(model);
   const LayerCost& layer = layers.at(static_cast<std::size_t>(adapter.site.layer));
-  if (adapter.in_place == layer.self_attention) return;  // a PIA runs if its attention is off, others if it is on
+  if (adapter.replaces_attention == layer.self_attention)
+    return;  // a PIA runs if its attention is off, others if it is on
   const RowCount& rows = layer.rows;
   const double times = in_tower ? double(table.prompt.tiles) : 1.0;
-  if (adapter.in_place) {
-    cost.in_place += times * adapter_flops(adapter, block.hidden, rows.feed_forward);
-    cost.in_place_beside += times * kMultiplyAdd * double(rows.feed_forward) * block.hidden * block.feed_forward;
+  if (adapter.replaces_attention) {
+    cost.replacing += times * adapter_flops(adapter, block.hidden, rows.feed_forward);
+    cost.replacing_beside += times * kMultiplyAdd * double(rows.feed_forward) * block.hidden * block.feed_forward;
   } else {
     cost.before += times * adapter_flops(adapter, block.hidden, rows.run);
     cost.before_beside +=

@@ -77,12 +77,12 @@ struct CostTotal {
 /// Operations of the adapters. They are in no total, because they belong to the weights, not to the plan. `.._beside`:
 /// the operations of what an adapter runs before, in the same layers.
 struct AdapterCost {
-  double in_place = 0;         ///< PIAs.
-  double in_place_beside = 0;  ///< ... the feed-forward networks after them.
-  double before = 0;           ///< RepAdapters.
-  double before_beside = 0;    ///< ... the projections of the attentions after them.
-  double low_rank = 0;         ///< LoRA.
-  double low_rank_beside = 0;  ///< ... the whole model.
+  double replacing = 0;         ///< PIAs.
+  double replacing_beside = 0;  ///< ... the feed-forward networks after them.
+  double before = 0;            ///< RepAdapters.
+  double before_beside = 0;     ///< ... the projections of the attentions after them.
+  double low_rank = 0;          ///< LoRA.
+  double low_rank_beside = 0;   ///< ... the whole model.
 };
 
 struct CostTable {

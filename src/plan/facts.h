@@ -47,8 +47,7 @@ struct FixedSite {
 /// An adapter that runs with each request, as far as its cost goes.
 struct AdapterFacts {
   SiteName site;
-  bool in_place =
-      false;  ///< A PIA: it replaces an attention and runs before the feed-forward network. False: before q, k and v.
+  bool replaces_attention = false;  ///< A PIA, which runs before the feed-forward network. False: before q, k and v.
   int64_t rank = 0;
   int64_t groups = 2;  ///< Blocks of its up-projection.
 };

@@ -97,15 +97,15 @@ std::string adapter_lines(const AdapterCost& cost) {
       text += fmt::format("{:<24}{:>14}  {:.2f} % of {} (not in the total)\n", name, operations(flops),
                           percent(flops, beside), what);
   };
-  line("PIA FLOPs", cost.in_place, cost.in_place_beside, "their feed-forward networks");
+  line("PIA FLOPs", cost.replacing, cost.replacing_beside, "their feed-forward networks");
   line("RepAdapter FLOPs", cost.before, cost.before_beside, "the projections after them");
   line("LoRA FLOPs", cost.low_rank, cost.low_rank_beside, "the whole model");
   return text;
 }
 
 Json adapters_json(const AdapterCost& cost) {
-  return {{"pia_flops", cost.in_place},
-          {"pia_feed_forward_flops", cost.in_place_beside},
+  return {{"pia_flops", cost.replacing},
+          {"pia_feed_forward_flops", cost.replacing_beside},
           {"rep_adapter_flops", cost.before},
           {"rep_adapter_projection_flops", cost.before_beside},
           {"lora_flops", cost.low_rank}};

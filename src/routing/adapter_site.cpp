@@ -45,7 +45,7 @@ nn::LayerState* state_of(SiteContext& context, size_t sequence) {
 /// the prompt froze.  x: [rows, hidden] -> [sequences, width].  `left_out` rows at a sequence's start are not in the
 /// mean.
 template <class Compute>
-Tensor frozen(const Tensor& x, const Stretch& sequences, SiteContext& context, Slot slot, int64_t left_out,
+Tensor frozen(const Tensor& x, const SequenceRange& sequences, SiteContext& context, Slot slot, int64_t left_out,
               const Compute& compute) {
   const std::vector<int64_t>& offsets = sequences.offsets;
   std::vector<Tensor> rows;
@@ -63,8 +63,8 @@ Tensor frozen(const Tensor& x, const Stretch& sequences, SiteContext& context, S
 }
 
 /// -> [sequences, 2], or absent if there is no gate.
-std::optional<Tensor> gate_of(const std::optional<nn::AdapterGate>& gate, const Tensor& x, const Stretch& sequences,
-                              SiteContext& context, Slot slot) {
+std::optional<Tensor> gate_of(const std::optional<nn::AdapterGate>& gate, const Tensor& x,
+                              const SequenceRange& sequences, SiteContext& context, Slot slot) {
   if (!gate) return std::nullopt;
   return frozen(x, sequences, context, slot, gate->left_out, *gate);
 }
@@ -74,19 +74,19 @@ Slot gate_slot(Site::Kind kind) {
 }
 
 /// The mean of A x + a is A (mean of x) + a: one row a sequence goes through A.  -> [sequences, rank]
-Tensor mean_of(const nn::Pia& pia, const Tensor& x, const Stretch& sequences, SiteContext& context) {
+Tensor mean_of(const nn::Pia& pia, const Tensor& x, const SequenceRange& sequences, SiteContext& context) {
   return frozen(x, sequences, context, &nn::LayerState::pia_mean, 0, pia.shared);
 }
 
 }  // namespace
 
-Tensor apply_rep_adapter(const nn::RepAdapter& adapter, const Tensor& x, const Stretch& sequences, SiteContext& context,
-                         Site::Kind kind) {
+Tensor apply_rep_adapter(const nn::RepAdapter& adapter, const Tensor& x, const SequenceRange& sequences,
+                         SiteContext& context, Site::Kind kind) {
   return x +
          adapter.up(adapter.down(x), gate_of(adapter.gate, x, sequences, context, gate_slot(kind)), sequences.offsets);
 }
 
-Tensor apply_pia(const nn::Pia& pia, const Tensor& x, const Stretch& sequences, SiteContext& context) {
+Tensor apply_pia(const nn::Pia& pia, const Tensor& x, const SequenceRange& sequences, SiteContext& context) {
   const Tensor mean = mean_of(pia, x, sequences, context);
   const Tensor u = 0.5 * (pia.own(x) + spread(mean, sequences.offsets));
   Tensor y = x + pia.up(u, gate_of(pia.gate, x, sequences, context, &nn::LayerState::pia_gate), sequences.offsets);
@@ -94,12 +94,12 @@ Tensor apply_pia(const nn::Pia& pia, const Tensor& x, const Stretch& sequences, 
   return pia.shift ? y + *pia.shift : y;
 }
 
-void freeze_idle(const nn::RepAdapter& adapter, const Tensor& x, const Stretch& sequences, SiteContext& context,
+void freeze_idle(const nn::RepAdapter& adapter, const Tensor& x, const SequenceRange& sequences, SiteContext& context,
                  Site::Kind kind) {
   gate_of(adapter.gate, x, sequences, context, gate_slot(kind));
 }
 
-void freeze_idle(const nn::Pia& pia, const Tensor& x, const Stretch& sequences, SiteContext& context) {
+void freeze_idle(const nn::Pia& pia, const Tensor& x, const SequenceRange& sequences, SiteContext& context) {
   mean_of(pia, x, sequences, context);
   gate_of(pia.gate, x, sequences, context, &nn::LayerState::pia_gate);
 }

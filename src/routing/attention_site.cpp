@@ -14,10 +14,12 @@
 namespace lithe::routing {
 namespace {
 
-/// Keys, values and positions of the rows that offer them in this pass; lists are relative to the active rows.
+/// Keys, values and positions of the rows that offer them in this pass, of all sequences.
 struct Offered {
-  Tensor keys, values;  // [key/value rows, kv_heads, head_dim]
-  std::vector<int64_t> positions;
+  Tensor keys, values;             // [key/value rows, kv_heads, head_dim]
+  std::vector<int64_t> positions;  // [key/value rows]
+
+  ops::FreshRows rows() const { return {keys, values, positions}; }
 };
 
 Offered offer(const nn::Attention& attention, const Tensor& x, const SiteContext& context) {
@@ -59,9 +61,7 @@ bool learns(const ops::FreshRows& fresh) {
 ops::KeyValueView view_of(const Offered& offered, SiteContext& context, size_t sequence) {
   const int64_t begin = context.sets.key_value.offsets[sequence],
                 count = context.sets.key_value.offsets[sequence + 1] - begin;
-  const ops::FreshRows fresh{
-      offered.keys.narrow(0, begin, count), offered.values.narrow(0, begin, count),
-      std::span(offered.positions).subspan(static_cast<size_t>(begin), static_cast<size_t>(count))};
+  const ops::FreshRows fresh = offered.rows().some(begin, count);
   const std::span<nn::LayerState> states = context.batch.sequences[sequence].states;
   if (states.empty()) return {{}, fresh};
   nn::LayerState& state = states[static_cast<size_t>(context.layer)];
@@ -145,16 +145,12 @@ Tensor cross_attention(const nn::Attention& attention, const Tensor& x, SiteCont
   const Rows& rows = context.sets.cross_query;
   const Tensor queries = attention.queries(rows.of(x));
   const OtherStream real = without_padding(*context.other);
-  const Tensor keys = attention.keys(real.hidden), values = attention.values(real.hidden);
+  Offered offered{attention.keys(real.hidden), attention.values(real.hidden),
+                  std::vector<int64_t>(static_cast<size_t>(real.hidden.size(0)))};
+  std::iota(offered.positions.begin(), offered.positions.end(), 0);  // no mask reads them
   std::vector<ops::KeyValueView> views;
-  std::vector<int64_t> rank(static_cast<size_t>(keys.size(0)));
-  std::iota(rank.begin(), rank.end(), 0);
-  for (size_t i = 0; i < context.batch.sequences.size(); ++i) {
-    const int64_t begin = real.offsets[i], count = real.offsets[i + 1] - begin;
-    views.push_back({{},
-                     {keys.narrow(0, begin, count), values.narrow(0, begin, count),
-                      std::span(rank).first(static_cast<size_t>(count))}});
-  }
+  for (size_t i = 0; i < context.batch.sequences.size(); ++i)
+    views.push_back({{}, offered.rows().some(real.offsets[i], real.offsets[i + 1] - real.offsets[i])});
   const std::vector<int64_t> positions = rows.of(context.positions);
   return attention.merge(
       ops::attend_packed({queries, rows.offsets, positions}, views, {.scale = attention.scale(), .causal = false}));

@@ -3,6 +3,7 @@
 #include "base/error.h"
 
 namespace lithe::routing {
+
 void Batch::add(const Sequence& sequence, std::span<const RowKind> row_kinds, int64_t first, const Places& own) {
   const size_t count = row_kinds.size();
   if (offsets.empty()) offsets.push_back(0);
@@ -22,8 +23,7 @@ void Batch::add(const Sequence& sequence, std::span<const RowKind> row_kinds, in
 }
 
 Places Batch::places_of(int64_t begin, int64_t end) const {
-  Places some;
-  for (const std::vector<int64_t>& axis : places) some.emplace_back(axis.begin() + begin, axis.begin() + end);
+  Places some = ops::some_places(places, begin, end);
   if (some.empty()) some.emplace_back(order.begin() + begin, order.begin() + end);
   return some;
 }

@@ -78,16 +78,13 @@ Tensor cut_attention(const nn::Attention& attention, const Tensor& x, const Site
   const Parts parts = parts_of(context, cut);
   const Rows asking = by_part(context.sets.query, parts, x), offered = by_part(context.sets.key_value, parts, x);
   const Tensor queries = rotated(attention, attention.queries(asking.of(x)), asking, context);
-  const Tensor input = offered.of(x), keys = rotated(attention, attention.keys(input), offered, context),
-               values = attention.values(input);
+  const Tensor input = offered.of(x);
   const std::vector<int64_t> key_order = offered.of(context.positions), query_order = asking.of(context.positions);
+  const ops::FreshRows fresh{rotated(attention, attention.keys(input), offered, context), attention.values(input),
+                             key_order};
   std::vector<ops::KeyValueView> views;
-  for (size_t part = 0; part + 1 < offered.offsets.size(); ++part) {
-    const int64_t begin = offered.offsets[part], count = offered.offsets[part + 1] - begin;
-    views.push_back({{},
-                     {keys.narrow(0, begin, count), values.narrow(0, begin, count),
-                      std::span(key_order).subspan(static_cast<size_t>(begin), static_cast<size_t>(count))}});
-  }
+  for (size_t part = 0; part + 1 < offered.offsets.size(); ++part)
+    views.push_back({{}, fresh.some(offered.offsets[part], offered.offsets[part + 1] - offered.offsets[part])});
   const Tensor attended =
       ops::attend_packed({queries, asking.offsets, query_order}, views,
                          {.scale = attention.scale(), .causal = attention.causal, .window = attention.window});

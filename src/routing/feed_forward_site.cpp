@@ -18,9 +18,9 @@ class Reading {
     std::vector<Tensor> parts;
     for (size_t first = 0, end = 0; first + 1 < offsets.size(); first = end) {
       while (end + 1 < offsets.size() && off(end) == off(first)) ++end;
-      Stretch stretch{first, {}};
-      for (size_t i = first; i <= end; ++i) stretch.offsets.push_back(offsets[i] - offsets[first]);
-      parts.push_back(read(x.narrow(0, offsets[first], stretch.offsets.back()), stretch));
+      SequenceRange range{first, {}};
+      for (size_t i = first; i <= end; ++i) range.offsets.push_back(offsets[i] - offsets[first]);
+      parts.push_back(read(x.narrow(0, offsets[first], range.offsets.back()), range));
     }
     return parts.size() == 1 ? parts.front() : at::cat(parts);
   }
@@ -29,14 +29,14 @@ class Reading {
   bool off(size_t sequence) const { return site_.stand_in && context_.sets.self_off[sequence]; }
 
   /// Of sequences that read the same.
-  Tensor read(const Tensor& x, const Stretch& stretch) {
-    const bool stands_in = off(stretch.first);
+  Tensor read(const Tensor& x, const SequenceRange& range) {
+    const bool stands_in = off(range.first);
     const nn::Norm& norm = stands_in && site_.stand_in->norm ? *site_.stand_in->norm : site_.norm;
     const std::optional<nn::Pia>& pia = stands_in ? site_.stand_in->pia : site_.pia;
     const Tensor input = site_.join == Site::Join::pre_norm ? norm(x) : x;
     if (!pia) return input;
-    if (x.size(0) > 0) return apply_pia(*pia, input, stretch, context_);
-    freeze_idle(*pia, input, stretch, context_);
+    if (x.size(0) > 0) return apply_pia(*pia, input, range, context_);
+    freeze_idle(*pia, input, range, context_);
     return input;
   }
 
@@ -47,7 +47,7 @@ class Reading {
 }  // namespace
 
 std::optional<Tensor> feed_forward(const Site& site, const Tensor& x, SiteContext& context) {
-  const Stretch all{0, context.sets.feed_forward.offsets};
+  const SequenceRange all{0, context.sets.feed_forward.offsets};
   const bool idle = x.size(0) == 0;
   if (idle && !site.pia && !site.adapter && !site.stand_in) return std::nullopt;
   Tensor input = Reading(site, context).run(x);

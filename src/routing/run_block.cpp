@@ -30,8 +30,8 @@ Tensor join(const Site& site, const Tensor& x, const Rows& rows, const Tensor& b
 
 /// Rows that did not run the feed-forward network leave a gated layer as w x'.
 Tensor weigh_bystanders(const Tensor& x, const Rows& fed, const Tensor& weight) {
-  Tensor factor = weight.to(x.scalar_type());
   if (!fed.index) return x;
+  const Tensor factor = weight.to(x.scalar_type());
   const Tensor ones = at::ones_like(fed.of(factor));
   return x * at::index_copy(factor, 0, *fed.index, ones).unsqueeze(1);
 }
@@ -59,7 +59,7 @@ class AttentionSite {
   }
 
  private:
-  Stretch all_active() const { return {0, context_.sets.active.offsets}; }
+  SequenceRange all_active() const { return {0, context_.sets.active.offsets}; }
   Tensor normed(const Tensor& x) const { return site_.join == Site::Join::pre_norm ? site_.norm(x) : x; }
 
   /// METER: also the PIA in place of the cross-attention reads the layer's input, not what the self site made of it.

@@ -14,8 +14,7 @@ struct OtherStream {
 };
 
 /// For each sequence, the attention weights of its last prompt row, by position, in the last attention that was
-/// recorded.
-/// [positions of the sequence] or absent.
+/// recorded: [positions of the sequence], or absent.
 using AttentionScores = std::vector<std::optional<Tensor>>;
 
 /// What a block reads besides its row sets and its hidden states.

@@ -9,8 +9,10 @@
 #include <utility>
 
 #include "base/error.h"
+#include "routing/index_tensor.h"
 #include "session/answer.h"
 #include "session/counted_cost.h"
+#include "session/device_wait.h"
 #include "session/errors.h"
 #include "session/finite.h"
 #include "session/token_rules.h"
@@ -22,11 +24,7 @@ namespace {
 constexpr int64_t kDefaultNewTokens = 512;
 
 int64_t budget_of(const models::Model& model, int64_t prompt_rows, const AnswerOptions& options) {
-  const models::GenerationDefaults& defaults = model.prompting.generation;
-  int64_t usual = defaults.max_new_tokens.value_or(kDefaultNewTokens);
-  const int64_t left = defaults.max_length.value_or(0) - prompt_rows;
-  if (!defaults.max_new_tokens && left > 0) usual = std::min(usual, left);
-  const int64_t wanted = options.max_new_tokens.value_or(usual);
+  const int64_t wanted = wanted_tokens(model, prompt_rows, options);
   require(wanted >= 1, Fault::bad_request, "the number of new tokens is ", wanted, ", it must be at least 1");
   return std::min(wanted, room_after(model, prompt_rows));
 }
@@ -43,6 +41,7 @@ ReadyRequest make_ready(const models::Model& model, const Request& request, cons
   const Stopwatch clock;
   return naming_failures([&] {
     ReadyRequest ready{.plan = plan_of(model, request), .prompt = build_prompt(model, request, Watch(options))};
+    wait_for(ready.prompt.embeddings);
     ready.image_ms = clock.elapsed_ms();
     return ready;
   });
@@ -57,7 +56,7 @@ Tensor last_rows(const Tensor& x, const std::vector<int64_t>& offsets) {
     last.push_back(offsets[i + 1] - 1);
   }
   if (last.size() == 1) return x.narrow(0, last.front(), 1);
-  return x.index_select(0, at::tensor(at::ArrayRef<int64_t>(last), at::kLong).to(x.device()));
+  return x.index_select(0, routing::index_tensor(last, x));
 }
 
 /// Runs what the answers need next.  -> [answers, vocab] logits on the host
@@ -77,6 +76,14 @@ Tensor forward(const models::Model& model, std::span<Answering* const> answers) 
 }
 
 }  // namespace
+
+int64_t wanted_tokens(const models::Model& model, int64_t prompt_rows, const AnswerOptions& options) {
+  const models::GenerationDefaults& defaults = model.prompting.generation;
+  int64_t usual = defaults.max_new_tokens.value_or(kDefaultNewTokens);
+  const int64_t left = defaults.max_length.value_or(0) - prompt_rows;
+  if (!defaults.max_new_tokens && left > 0) usual = std::min(usual, left);
+  return options.max_new_tokens.value_or(usual);
+}
 
 Answering::Answering(const models::Model& model, const Request& request, AnswerOptions options)
     : Answering(model, make_ready(model, request, options), options) {}

@@ -32,6 +32,10 @@ struct ReadyRequest {
   double image_ms = 0;                   ///< What it took to get here.
 };
 
+/// How many tokens are asked for after a prompt of so many rows, by the options or else by the model's defaults. There
+/// may be less room.
+int64_t wanted_tokens(const models::Model& model, int64_t prompt_rows, const AnswerOptions& options);
+
 /// The state of one request until its answer is done: its prompt, layer states, sampling and text. run_pass() advances
 /// it, alone or together with others; the answer does not depend on the others.
 class Answering {

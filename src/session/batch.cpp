@@ -8,6 +8,7 @@
 
 #include "session/answering.h"
 #include "session/batch_memory.h"
+#include "session/cohort.h"
 #include "session/errors.h"
 #include "session/joining.h"
 #include "session/memory.h"
@@ -26,6 +27,7 @@ struct Member {
   std::unique_ptr<Answering> answering;
   int64_t cache_bytes = 0;  // worst case
   int64_t rows = 0;         // of the prompt
+  int64_t longest = 0;      // with the answer
 };
 
 Outcome cancelled(int64_t ticket) {
@@ -41,13 +43,6 @@ Outcome failed(int64_t ticket, const std::exception_ptr& thrown) {
   } catch (...) {
     return {ticket, {}, error_of(thrown), thrown};
   }
-}
-
-/// Most bytes that the request's pictures take while they are decoded, one at a time.
-int64_t decode_bytes(const Request& request) {
-  int64_t most = 0;
-  for (const image::Source& picture : request.images) most = std::max(most, picture.header().decoding_bytes);
-  return most;
 }
 
 }  // namespace
@@ -76,14 +71,13 @@ class BatchRun::Impl {
   bool idle() const { return waiting_.empty() && ready_.empty() && running_.empty(); }
 
   std::vector<Outcome> step() {
-    std::vector<Outcome> outcomes;
-    leave_cancelled(outcomes);
+    leave_cancelled();
     const size_t before = running_.size();
-    admit(outcomes);
-    if (!running_.empty()) run(before, outcomes);
-    leave(running_, outcomes);
-    for (const Outcome& outcome : outcomes) tickets_.close(outcome.ticket);
-    return outcomes;
+    admit();
+    if (!running_.empty()) run(before);
+    leave(running_);
+    for (const Outcome& outcome : outcomes_) tickets_.close(outcome.ticket);
+    return std::exchange(outcomes_, {});
   }
 
   BatchState state() const {
@@ -96,84 +90,83 @@ class BatchRun::Impl {
  private:
   /// What is in memory, with `joining_rows` rows of prompts in the next pass, and one more member.
   Load load(const Member* more, int64_t joining_rows) const {
-    Load load{.caches = more ? more->cache_bytes : 0,
-              .joining_rows = joining_rows,
-              .sequences = static_cast<int64_t>(running_.size()) + (more ? 1 : 0)};
-    for (const Member& member : running_) load.caches += member.cache_bytes;
-    for (const Member& member : ready_) load.ready_rows += member.rows;
+    Load load{.joining_rows = joining_rows};
+    const auto add = [&load](const Member& member) {
+      load.caches += member.cache_bytes;
+      load.longest = std::max(load.longest, member.longest);
+      ++load.sequences;
+    };
+    for (const Member& member : running_) add(member);
+    if (more) add(*more);
+    for (const Member& member : ready_) load.ready_rows += &member == more ? 0 : member.rows;
     return load;
   }
 
-  /// The first requests that wait, which are made ready together; at least one.
-  struct Cohort {
-    size_t count = 0;
-    int64_t pictures = 0, decode = 0;       // most bytes of one picture while it is decoded
-    int64_t least_rows = 0, most_rows = 0;  // of the prompts
-  };
-
-  Cohort with_next(Cohort cohort) {
-    const WaitingRequest& next = waiting_.at(cohort.count++);
-    if (next.refused) return cohort;
-    const auto pictures = static_cast<int64_t>(next.pictures()),
-               texts = static_cast<int64_t>(next.ids.size()) - pictures;
-    cohort.pictures += pictures;
-    cohort.decode = std::max(cohort.decode, decode_bytes(next.request));
-    cohort.least_rows += texts + pictures * least_rows(model_);
-    cohort.most_rows += std::min(longest_sequence(model_), texts + pictures * most_rows(model_));
-    return cohort;
-  }
-
-  Cohort next_cohort(int64_t joining_rows) {
-    const Load now = load(nullptr, joining_rows);
+  /// The first requests that wait, at least one, and only so many that each could still run if nothing else ran and the
+  /// prompts of the others waited beside it.
+  Cohort next_cohort(const Load& now) {
     const size_t most = std::min(waiting_.size(), static_cast<size_t>(limits_.sequences) - running_.size());
-    Cohort cohort = with_next({});
+    Cohort cohort = Cohort{}.with(model_, waiting_.at(0));
     while (cohort.count < most) {
-      const Cohort more = with_next(cohort);
-      if (joining_rows + more.least_rows > limits_.prefill_rows) break;
-      if (tower_bytes(model_, now, more.most_rows, most_tiles(model_)) + more.decode > bytes_) break;
+      const Cohort more = cohort.with(model_, waiting_.at(cohort.count));
+      if (now.joining_rows + more.least_rows > limits_.prefill_rows) break;
+      if (bytes_to_prepare(now, more) > bytes_) break;
+      if (more.alone_bytes + embedding_bytes(model_, more.most_rows) > bytes_) break;
       cohort = more;
     }
     return cohort;
   }
 
-  /// Makes the prompts of the requests that came first, if their pictures can be decoded beside what runs.
-  bool prepare(int64_t joining_rows, std::vector<Outcome>& outcomes) {
+  int64_t bytes_in_tower(const Load& now, const Cohort& cohort, int64_t tiles) const {
+    return tower_bytes(model_, now, cohort.most_rows, tiles);
+  }
+
+  /// Of a cohort in the tower, one picture at a time, or of the pass after that, with the cohort's prompts beside it.
+  int64_t bytes_to_prepare(const Load& now, const Cohort& cohort) const {
+    Load beside = now;
+    beside.ready_rows += cohort.most_rows;
+    return std::max(bytes_in_tower(now, cohort, cohort.pictures.most_tiles) + cohort.pictures.decoding_bytes,
+                    worst_case(model_, beside));
+  }
+
+  /// Makes the prompts of the requests that came first, if they and their pictures fit beside what runs.
+  bool prepare(int64_t joining_rows) {
     while (ready_.empty() && !waiting_.empty()) {
-      const Cohort cohort = next_cohort(joining_rows);
-      const auto bytes_in_tower = [&](int64_t tiles) {
-        return tower_bytes(model_, load(nullptr, joining_rows), cohort.most_rows, tiles);
-      };
-      const int64_t fewest = most_tiles(model_);  // of one picture
-      const int64_t least = bytes_in_tower(fewest) + cohort.decode;
+      const Load now = load(nullptr, joining_rows);
+      const Cohort cohort = next_cohort(now);
+      const int64_t decoding = cohort.pictures.decoding_bytes, fewest = cohort.pictures.most_tiles;
+      const int64_t least = bytes_to_prepare(now, cohort);
       if (least > bytes_ && !running_.empty()) return false;
       if (least > bytes_) {
-        refuse_first(least, outcomes);
+        refuse_first(least);
         continue;
       }
-      int64_t tiles = std::max(fewest, std::min(kMostTiles, cohort.pictures * fewest));
-      while (tiles > fewest && bytes_in_tower(tiles) + cohort.decode > bytes_) --tiles;
-      const int64_t for_pictures = bytes_ - bytes_in_tower(tiles);
+      int64_t tiles = std::max(fewest, std::min(kMostTiles, cohort.pictures.tiles));
+      while (tiles > fewest && bytes_in_tower(now, cohort, tiles) + decoding > bytes_) --tiles;
+      const int64_t for_pictures = bytes_ - bytes_in_tower(now, cohort, tiles);
       waiting_.give_up(for_pictures);
-      note_peak(bytes_in_tower(tiles) + std::max(cohort.decode, waiting_.picture_bytes()));
-      for (JoiningRequest& request : make_ready(model_, waiting_, cohort.count, tiles, for_pictures))
-        take(request, outcomes);
+      note_peak(bytes_in_tower(now, cohort, tiles) + std::max(decoding, waiting_.picture_bytes()));
+      for (JoiningRequest& request : make_ready(model_, waiting_, cohort.count, tiles, for_pictures)) take(request);
     }
     return !ready_.empty();
   }
 
-  void refuse_first(int64_t bytes, std::vector<Outcome>& outcomes) {
-    const Error error(Fault::no_memory,
-                      concat("the request needs ", bytes, " bytes to decode and encode its largest picture, and ",
-                             bytes_, " may be used; use a smaller picture, or allow more memory."));
-    outcomes.push_back(failed(waiting_.pop().ticket, std::make_exception_ptr(error)));
+  void refuse_first(int64_t bytes) {
+    const bool sees = waiting_.at(0).pictures() > 0;
+    const Error error(
+        Fault::no_memory,
+        concat("the request needs ", bytes, " bytes for its prompt",
+               sees ? " and to decode and encode its largest picture" : "", ", and ", bytes_, " may be used; use ",
+               sees ? "a smaller picture" : "a shorter prompt", ", or allow more memory."));
+    outcomes_.push_back(failed(waiting_.pop().ticket, std::make_exception_ptr(error)));
   }
 
-  void take(JoiningRequest& request, std::vector<Outcome>& outcomes) {
+  void take(JoiningRequest& request) {
     try {
       if (request.failure) std::rethrow_exception(request.failure);
       ready_.push_back(member_of(request));
     } catch (...) {
-      outcomes.push_back(failed(request.ticket, std::current_exception()));
+      outcomes_.push_back(failed(request.ticket, std::current_exception()));
     }
   }
 
@@ -183,18 +176,20 @@ class BatchRun::Impl {
                   .answering = std::make_unique<Answering>(model_, std::move(*request.ready), request.options)};
     const Answering& answering = *member.answering;
     member.rows = answering.prompt().rows();
+    member.longest = member.rows + answering.token_budget();
     member.cache_bytes = cache_bytes(model_, answering.plan(), answering.prompt(), answering.token_budget());
-    const int64_t alone =
-        worst_case(model_, {.caches = member.cache_bytes, .joining_rows = member.rows, .sequences = 1});
+    const Load load{
+        .caches = member.cache_bytes, .joining_rows = member.rows, .sequences = 1, .longest = member.longest};
+    const int64_t alone = worst_case(model_, load);
     require(alone <= bytes_, Fault::no_memory, "the request needs ", alone, " bytes for ", member.rows,
             " prompt tokens and ", answering.token_budget(), " new tokens, but only ", bytes_,
             " may be used; ask for fewer tokens, a shorter prompt, or allow more memory.");
     return member;
   }
 
-  void admit(std::vector<Outcome>& outcomes) {
+  void admit() {
     int64_t rows = 0;
-    while (static_cast<int64_t>(running_.size()) < limits_.sequences && prepare(rows, outcomes)) {
+    while (static_cast<int64_t>(running_.size()) < limits_.sequences && prepare(rows)) {
       const int64_t more = rows + ready_.front().rows;
       if (rows > 0 && more > limits_.prefill_rows) break;
       if (worst_case(model_, load(&ready_.front(), more)) > bytes_) break;
@@ -212,7 +207,7 @@ class BatchRun::Impl {
 
   /// One pass over all. If it fails, those that just joined run alone, so that no request fails because of another's
   /// plan. If none joined, memory ran out, so every request runs alone.
-  void run(size_t before, std::vector<Outcome>& outcomes) {
+  void run(size_t before) {
     try {
       return pass(running_);
     } catch (const FailedPass&) {
@@ -226,7 +221,7 @@ class BatchRun::Impl {
         pass({&member, 1});
         running_.push_back(std::move(member));
       } catch (const FailedPass& failure) {
-        outcomes.push_back(failed(member.ticket, std::make_exception_ptr(failure.error)));
+        outcomes_.push_back(failed(member.ticket, std::make_exception_ptr(failure.error)));
       }
     }
   }
@@ -240,24 +235,24 @@ class BatchRun::Impl {
   }
 
   /// Ends what was cancelled since the last step.
-  void leave_cancelled(std::vector<Outcome>& outcomes) {
-    for (const int64_t ticket : waiting_.remove_cancelled()) outcomes.push_back(cancelled(ticket));
+  void leave_cancelled() {
+    for (const int64_t ticket : waiting_.remove_cancelled()) outcomes_.push_back(cancelled(ticket));
     const auto end = [](const Member& member) {
       if (member.answering->ended() && !member.answering->done()) member.answering->cancel();
     };
     std::for_each(ready_.begin(), ready_.end(), end);
     std::for_each(running_.begin(), running_.end(), end);
-    leave(ready_, outcomes);
-    leave(running_, outcomes);
+    leave(ready_);
+    leave(running_);
   }
 
   template <class Members>
-  static void leave(Members& members, std::vector<Outcome>& outcomes) {
+  void leave(Members& members) {
     for (Member& member : members) {
       if (!member.answering->done()) continue;
       const std::exception_ptr failure = member.answering->failure();
-      outcomes.push_back(failure ? failed(member.ticket, failure)
-                                 : Outcome{member.ticket, member.answering->take(), std::nullopt, nullptr});
+      outcomes_.push_back(failure ? failed(member.ticket, failure)
+                                  : Outcome{member.ticket, member.answering->take(), std::nullopt, nullptr});
     }
     std::erase_if(members, [](const Member& member) { return member.answering->done(); });
   }
@@ -269,6 +264,7 @@ class BatchRun::Impl {
   WaitingRequests waiting_;
   std::deque<Member> ready_;  // their prompts are ready; they wait for room
   std::vector<Member> running_;
+  std::vector<Outcome> outcomes_;  // of the current step, or of one that threw
   BatchState state_;
 };
 

@@ -13,69 +13,81 @@ constexpr int64_t kFloat = sizeof(float);
 // Panels of widened weights and the matrix product's own space.
 constexpr int64_t kWorkspace = int64_t{32} << 20;
 
-/// Of the rows that join a pass, with the prompts that are ready or the longest that may become so.
-int64_t embedding_bytes(const models::Model& model, int64_t joining_rows, int64_t ready_rows) {
-  return (joining_rows + std::max(longest_sequence(model), ready_rows)) * model.decoder.config.hidden * kFloat;
+/// Keys and values of a block of one layer.
+int64_t block_bytes(const models::Model& model) {
+  const models::DecoderConfig& config = model.decoder.config;
+  return 2 * config.kv_heads * config.head_dim * ops::kBlockRows * ops::bytes_of(model.decoder.cache);
 }
 
 }  // namespace
 
+int64_t embedding_bytes(const models::Model& model, int64_t rows) {
+  return rows * model.decoder.config.hidden * kFloat;
+}
+
 int64_t cache_bytes(const models::Model& model, const plan::Plan& plan, const PromptRows& prompt, int64_t new_tokens) {
-  const models::DecoderConfig& config = model.decoder.config;
-  const int64_t block_bytes =
-      2 * config.kv_heads * config.head_dim * ops::kBlockRows * ops::bytes_of(model.decoder.cache);
+  const int64_t layers = model.decoder.config.layers;
   int64_t blocks = 0;
-  const std::vector<int64_t> rows = plan::most_rows_cached(plan, config.layers, prompt.kinds);
-  for (int64_t layer = 0; layer < config.layers; ++layer) {
+  const std::vector<int64_t> rows = plan::most_rows_cached(plan, layers, prompt.kinds);
+  for (int64_t layer = 0; layer < layers; ++layer) {
     const plan::LayerPlan* entry = plan.find("decoder", layer);
     if (!entry || entry->self_attention) blocks += ops::blocks_for(rows[static_cast<size_t>(layer)] + new_tokens);
   }
-  return blocks * block_bytes;
+  return blocks * block_bytes(model);
 }
 
-int64_t pass_bytes(const models::Model& model, int64_t rows, int64_t sequences) {
+int64_t dense_cache_bytes(const models::Model& model, int64_t prompt_rows, int64_t new_tokens) {
+  return model.decoder.config.layers * ops::blocks_for(prompt_rows + new_tokens) * block_bytes(model);
+}
+
+int64_t pass_bytes(const models::Model& model, const Load& load) {
   const models::DecoderConfig& config = model.decoder.config;
-  const int64_t heads = config.heads + 2 * config.kv_heads;
+  const int64_t heads = config.heads + 2 * config.kv_heads, rows = load.joining_rows + load.sequences;
   // What enters, the active rows, the sum so far and its norm, each before and after a join; queries, keys and values
   // before and after rotation with what comes out of the attention; or the three inner rows of the feed-forward
   // network. Attention of few rows keeps sums for each stretch of keys.
   const int64_t branch = std::max(3 * heads * config.head_dim, 3 * config.intermediate);
-  const int64_t stretches = longest_sequence(model) / ops::kStretchRows + 1;
+  const int64_t stretches = load.longest / ops::kStretchRows + 1;
   const int64_t tile = ops::tile_rows(model.decoder.cache);
-  const int64_t sums = std::min(rows, sequences * tile) * config.heads * (config.head_dim + 2) * stretches;
+  const int64_t sums = std::min(rows, load.sequences * tile) * config.heads * (config.head_dim + 2) * stretches;
   const int64_t indices = 64 * static_cast<int64_t>(sizeof(int64_t));
   return rows * ((8 * config.hidden + branch) * kFloat + indices) + sums * kFloat +
-         3 * sequences * config.vocab * kFloat + kWorkspace;
+         3 * load.sequences * config.vocab * kFloat + kWorkspace;
 }
 
-int64_t most_tiles(const models::Model& model) {
-  return model.vision ? model.facts.tower->max_tiles : 0;
+int64_t worst_case(const models::Model& model, const Load& load) {
+  return load.caches + embedding_bytes(model, load.joining_rows + load.ready_rows) + pass_bytes(model, load);
+}
+
+void PictureNeeds::add(const models::Model& model, const Request& request) {
+  if (!model.vision) return;
+  const auto count = static_cast<int64_t>(request.images.size());
+  for (const image::Source& picture : request.images) {
+    const int64_t more = model.vision->tiles(picture.header().size, count);
+    decoding_bytes = std::max(decoding_bytes, picture.header().decoding_bytes);
+    most_tiles = std::max(most_tiles, more);
+    tiles += more;
+    rows += model.vision->most_rows(more);
+  }
 }
 
 int64_t encode_bytes(const models::Model& model, int64_t tiles) {
   if (tiles == 0) return 0;
-  const plan::TowerFacts& tower = *model.facts.tower;
+  const models::VisionTowerConfig& tower = model.seeing().tower.config;
   const int64_t row = 8 * tower.width + std::max(4 * tower.width, 2 * tower.mlp) + 3 * model.decoder.config.hidden;
-  const int64_t pixels = 3 * tower.channels * tower.image * tower.image;
-  return tiles * (tower.tokens * row + pixels) * kFloat + kWorkspace;
+  const int64_t pixels = 3 * tower.channels * tower.image.width * tower.image.height;
+  return tiles * (tower.rows() * row + pixels) * kFloat + kWorkspace;
 }
 
-int64_t prepared_bytes(const models::Model& model) {
-  if (!model.vision) return 0;
-  const plan::TowerFacts& tower = *model.facts.tower;
+int64_t prepared_bytes(const models::Vision& vision, int64_t tiles) {
+  const models::VisionTowerConfig& tower = vision.tower.config;
   constexpr int64_t kViews = 2;  // the tile in 8 bits, and its part of the canvas
-  return tower.max_tiles * tower.channels * tower.image * tower.image * (kFloat + kViews);
-}
-
-int64_t worst_case(const models::Model& model, const Load& load) {
-  const int64_t pass = pass_bytes(model, load.joining_rows + load.sequences, load.sequences);
-  return load.caches + embedding_bytes(model, load.joining_rows, load.ready_rows) +
-         std::max(pass, encode_bytes(model, most_tiles(model)));
+  return tiles * tower.channels * tower.image.width * tower.image.height * (kFloat + kViews);
 }
 
 int64_t tower_bytes(const models::Model& model, const Load& load, int64_t rows, int64_t tiles) {
   // The rows out of the tower, and the prompts that are made of them.
-  return load.caches + embedding_bytes(model, load.joining_rows, load.ready_rows + 2 * rows) +
+  return load.caches + embedding_bytes(model, load.joining_rows + load.ready_rows + 2 * rows) +
          encode_bytes(model, tiles);
 }
 

@@ -13,12 +13,19 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "models/model.h"
+#include "session/device_wait.h"
 #include "session/finite.h"
 #include "session/generation.h"
 #include "session/storage.h"
 
 namespace lithe::session {
 namespace {
+
+/// Time until the last result is there.
+double elapsed_ms(const Stopwatch& clock, const Tensor& result) {
+  wait_for(result);
+  return clock.elapsed_ms();
+}
 
 /// Half of the text before the picture, as a system prompt; the other half after it, as the question.
 std::vector<routing::RowKind> kinds_of(const BenchPrompt& prompt) {
@@ -95,10 +102,11 @@ double Bench::encode_ms(int64_t tiles) {
   const image::Size size = vision.tower.config.image;
   const Tensor pixels = at::randn({tiles, 3, size.height, size.width}, state_->generator, at::TensorOptions(at::kFloat))
                             .to(state_->rows.device());
+  wait_for(pixels);
   const Stopwatch clock;
   const Tensor features = vision.tower.features(pixels);
   const Tensor rows = vision.projector(features.flatten(0, 1));
-  const double ms = clock.elapsed_ms();
+  const double ms = elapsed_ms(clock, rows);
   require_finite(state_->model, rows, "the projected features of a picture");
   return ms;
 }
@@ -116,7 +124,7 @@ PrefillResult Bench::prefill(const plan::Plan& plan) {
   }
   const Tensor hidden = state.model.decoder.forward(std::move(batch), state.rows);
   const Tensor logits = state.model.decoder.logits(state.last_rows(hidden));
-  const double ms = clock.elapsed_ms();
+  const double ms = elapsed_ms(clock, logits);
   require_finite(state.model, logits, "the logits after the prefill");
   state.prefilled = &plan;
   PrefillResult result = held_under(plan);
@@ -163,13 +171,14 @@ double Bench::decode_ms(const plan::Plan& plan, int64_t steps) {
   const Generation::Mark prompt = state.generations.front().mark();
   const Tensor ids = state.first_ids();
   Tensor logits;
+  wait_for(ids);
   const Stopwatch clock;
   for (int64_t i = 0; i < steps; ++i) {
     routing::Batch batch;
     for (Generation& generation : state.generations) generation.enter_token(batch);
     logits = state.model.decoder.logits(state.model.decoder.forward(std::move(batch), state.model.decoder.embed(ids)));
   }
-  const double ms = clock.elapsed_ms() / static_cast<double>(steps);
+  const double ms = elapsed_ms(clock, logits) / static_cast<double>(steps);
   require_finite(state.model, logits, "the logits of a decode step");
   for (Generation& generation : state.generations) generation.rewind(prompt);
   return ms;
@@ -178,17 +187,17 @@ double Bench::decode_ms(const plan::Plan& plan, int64_t steps) {
 double Bench::feed_forward_prefill_ms() {
   const c10::InferenceMode no_gradients;
   const Stopwatch clock;
-  state_->model.decoder.logits(state_->last_rows(state_->feed_forward(state_->rows)));
-  return clock.elapsed_ms();
+  return elapsed_ms(clock, state_->model.decoder.logits(state_->last_rows(state_->feed_forward(state_->rows))));
 }
 
 double Bench::feed_forward_decode_ms(int64_t steps) {
   const c10::InferenceMode no_gradients;
   const models::Decoder& decoder = state_->model.decoder;
   const Tensor ids = state_->first_ids();
+  Tensor logits;
   const Stopwatch clock;
-  for (int64_t i = 0; i < steps; ++i) decoder.logits(state_->feed_forward(decoder.embed(ids)));
-  return clock.elapsed_ms() / static_cast<double>(steps);
+  for (int64_t i = 0; i < steps; ++i) logits = decoder.logits(state_->feed_forward(decoder.embed(ids)));
+  return elapsed_ms(clock, logits) / static_cast<double>(steps);
 }
 
 Session random_session(const RandomModel& what) {

@@ -9,6 +9,7 @@
 #include "plan/reuse.h"
 #include "plan/validate.h"
 #include "session/answering.h"
+#include "session/device_wait.h"
 #include "session/errors.h"
 #include "session/watch.h"
 
@@ -130,6 +131,7 @@ class Chat::Impl {
     encode(ids, watch);
     ReadyRequest ready{.plan = plan_, .prompt = merge(model_, std::move(ids), encoded_)};
     ready.generation = held_ ? cut_back(ready.prompt) : Generation(model_, plan_);
+    wait_for(ready.prompt.embeddings);
     ready.image_ms = clock.elapsed_ms();
     return ready;
   }

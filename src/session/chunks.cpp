@@ -41,7 +41,8 @@ Tensor prefill_in_chunks(Generation& generation, const ChunkedPrompt& prompt) {
   for (size_t i = 0; i <= prompt.cuts.size(); ++i) {
     const int64_t begin = i == 0 ? 0 : prompt.cuts[i - 1], end = i < prompt.cuts.size() ? prompt.cuts[i] : rows;
     const auto first = static_cast<size_t>(begin), count = static_cast<size_t>(end - begin);
-    hidden = generation.prefill(prompt.rows.narrow(0, begin, end - begin), prompt.kinds.subspan(first, count));
+    hidden = generation.prefill(prompt.rows.narrow(0, begin, end - begin), prompt.kinds.subspan(first, count), {},
+                                ops::some_places(prompt.places, begin, end));
   }
   return hidden;
 }

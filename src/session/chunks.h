@@ -22,6 +22,7 @@ struct ChunkedPrompt {
   Tensor rows;                              ///< [rows, hidden]
   std::span<const routing::RowKind> kinds;  ///< [rows]
   std::span<const int64_t> cuts;            ///< The first row of each chunk but the first, ascending.
+  routing::Places places;                   ///< [axes][rows] rotary places; empty: their order
 };
 
 /// Prefill of a generation that holds nothing yet, chunk after chunk, so that a pass needs memory for its own rows

@@ -12,8 +12,8 @@ namespace lithe::session {
 
 bool all_finite(std::span<const float> values);
 
-/// The failure of a request whose `what` ("the logits of token 3") are not finite numbers. Looks for the first weight
-/// that is the cause: Error{bad_request} if it overflows the type that it is held in, else Error{bad_file}.
+/// Error{bad_file} of a request whose `what` ("the logits of token 3") are not finite numbers. It names the first
+/// weight that is not finite either, if there is one.
 Error not_finite(const models::Model& model, const std::string& what);
 
 /// Throws not_finite() unless every value is finite. Sees only what it is given.

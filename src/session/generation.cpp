@@ -16,9 +16,11 @@ void Generation::enter_prompt(routing::Batch& batch, std::span<const routing::Ro
                               const routing::Places& places) {
   batch.add({.plan = plan_.get(), .states = states_, .prompt = true}, kinds, position_, places);
   position_ += static_cast<int64_t>(kinds.size());
-  place_ = {.axes = places.size(), .next = places.empty() ? position_ : 0};
-  for (const std::vector<int64_t>& axis : places)
-    place_.next = axis.empty() ? place_.next : std::max(place_.next, *std::max_element(axis.begin(), axis.end()) + 1);
+  place_.axes = places.size();
+  if (places.empty()) place_.next = position_;
+  for (const std::vector<int64_t>& axis : places) {
+    if (!axis.empty()) place_.next = std::max(place_.next, *std::max_element(axis.begin(), axis.end()) + 1);
+  }
 }
 
 void Generation::enter_token(routing::Batch& batch) {
@@ -59,6 +61,7 @@ void Generation::keep(int64_t rows) {
     state.truncate(std::lower_bound(positions.begin(), positions.end(), rows) - positions.begin());
   }
   position_ = std::min(position_, rows);
+  place_ = {};
 }
 
 std::vector<int64_t> Generation::rows_held() const {

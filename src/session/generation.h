@@ -49,8 +49,8 @@ class Generation {
   Mark mark() const { return {rows_held(), position_, place_}; }
   /// Forgets all rows after a mark, if a pass failed or is to be timed again.
   void rewind(const Mark& mark);
-  /// Forgets all rows from this position on, in every layer; a prompt comes next. The caller checks that no rule or
-  /// adapter loses rows that it looks at (plan/reuse.h).
+  /// Forgets all rows from this position on, in every layer; a prompt comes next, whose places go past those of the
+  /// rows that stay. The caller checks that no rule or adapter loses rows that it looks at (plan/reuse.h).
   void keep(int64_t rows);
 
   const models::Model& model() const { return *model_; }

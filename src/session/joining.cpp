@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "session/device_wait.h"
 #include "session/errors.h"
 #include "session/tower_passes.h"
 
@@ -60,7 +61,10 @@ std::vector<JoiningRequest> make_ready(const models::Model& model, WaitingReques
     } catch (const Error&) {
       made.failure = std::current_exception();
     }
-    if (made.ready) made.ready->image_ms = clock.elapsed_ms();
+    if (made.ready) {
+      wait_for(made.ready->prompt.embeddings);
+      made.ready->image_ms = clock.elapsed_ms();
+    }
     joining.push_back(std::move(made));
   }
   return joining;

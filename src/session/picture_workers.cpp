@@ -1,6 +1,7 @@
 #include "session/picture_workers.h"
 
 #include <chrono>
+#include <system_error>
 #include <utility>
 
 #include "session/batch_memory.h"
@@ -36,8 +37,7 @@ int64_t ComingPicture::bytes() const {
   return prepared_bytes_ + (ready ? 0 : decoding_bytes_);
 }
 
-PictureWorkers::PictureWorkers(const models::Model& model, int64_t threads)
-    : model_(model), threads_(threads), prepared_bytes_(prepared_bytes(model)) {}
+PictureWorkers::PictureWorkers(const models::Model& model, int64_t threads) : model_(model), threads_(threads) {}
 
 PictureWorkers::~PictureWorkers() {
   for (std::jthread& worker : workers_) worker.request_stop();
@@ -50,19 +50,33 @@ ComingPicture PictureWorkers::begin(const image::Source& picture, int64_t pictur
     if (state->exchange(ComingPicture::State::begun) == ComingPicture::State::given_up) return models::PreparedImage();
     return vision.prepare(*picture.decode(), pictures);
   });
-  ComingPicture coming(task.get_future(), state, picture.header().decoding_bytes, prepared_bytes_);
+  ComingPicture coming(task.get_future(), state, picture.header().decoding_bytes, prepared_bytes_of(picture, pictures));
   {
     const std::lock_guard lock(mutex_);
     tasks_.push_back(std::move(task));
   }
   more_.notify_one();
-  if (static_cast<int64_t>(workers_.size()) < threads_)
-    workers_.emplace_back([this](const std::stop_token& end) { work(end); });
+  add_worker();
   return coming;
 }
 
-int64_t PictureWorkers::bytes_of(const image::Source& picture) const {
-  return picture.header().decoding_bytes + prepared_bytes_;
+/// If no further thread can start, the others do the work.
+void PictureWorkers::add_worker() {
+  if (static_cast<int64_t>(workers_.size()) >= threads_) return;
+  try {
+    workers_.emplace_back([this](const std::stop_token& end) { work(end); });
+  } catch (const std::system_error&) {
+    if (workers_.empty()) throw;
+  }
+}
+
+int64_t PictureWorkers::prepared_bytes_of(const image::Source& picture, int64_t pictures) const {
+  const models::Vision& vision = model_.seeing();
+  return prepared_bytes(vision, vision.tiles(picture.header().size, pictures));
+}
+
+int64_t PictureWorkers::bytes_of(const image::Source& picture, int64_t pictures) const {
+  return picture.header().decoding_bytes + prepared_bytes_of(picture, pictures);
 }
 
 void PictureWorkers::work(const std::stop_token& end) {

@@ -54,14 +54,16 @@ class PictureWorkers {
   /// Begins a picture of a prompt with `pictures` of them. Throws Error{bad_request} if the model has no tower.
   ComingPicture begin(const image::Source& picture, int64_t pictures);
   /// Most memory that such a picture takes until it is taken.
-  int64_t bytes_of(const image::Source& picture) const;
+  int64_t bytes_of(const image::Source& picture, int64_t pictures) const;
 
  private:
   using Task = std::packaged_task<models::PreparedImage()>;
+  int64_t prepared_bytes_of(const image::Source& picture, int64_t pictures) const;
+  void add_worker();
   void work(const std::stop_token& end);
 
   const models::Model& model_;
-  const int64_t threads_, prepared_bytes_;
+  const int64_t threads_;
   std::mutex mutex_;
   std::condition_variable_any more_;
   std::deque<Task> tasks_;

@@ -12,6 +12,8 @@
 namespace lithe::session {
 namespace {
 
+constexpr double kMostPositions = 1 << 24;
+
 /// Refused before a template or a tokenizer works on it.
 void require_readable(const models::Model& model, const Request& request) {
   size_t bytes = request.text.size();
@@ -65,9 +67,7 @@ int64_t PromptRows::vision_rows() const {
 }
 
 routing::Places PromptRows::places_from(int64_t row) const {
-  routing::Places rest;
-  for (const std::vector<int64_t>& axis : places) rest.emplace_back(axis.begin() + row, axis.end());
-  return rest;
+  return ops::some_places(places, row, rows());
 }
 
 PromptTooLong::PromptTooLong(int64_t rows, int64_t longest)
@@ -80,7 +80,7 @@ int64_t longest_sequence(const models::Model& model) {
   using Scaling = ops::RopeConfig::Scaling;
   const models::DecoderConfig& config = model.decoder.config;
   const auto stretched = [&](int64_t positions) {
-    return static_cast<int64_t>(config.rope.factor * static_cast<double>(positions));
+    return static_cast<int64_t>(std::min(config.rope.factor * static_cast<double>(positions), kMostPositions));
   };
   switch (config.rope.scaling) {
     case Scaling::linear:
@@ -105,13 +105,6 @@ void require_room(const models::Model& model, int64_t prompt_rows) {
 
 int64_t least_rows(const models::Model& model) {
   return model.vision ? model.vision->tower.config.tokens() : 1;  // one tile, or the whole picture before its tiles
-}
-
-int64_t most_rows(const models::Model& model) {
-  if (!model.vision) return 1;
-  const plan::TowerFacts& tower = *model.facts.tower;
-  const int64_t newlines = tower.image / tower.patch;  // at most one for each row of patches
-  return tower.max_tiles * (tower.tokens + newlines);
 }
 
 PromptLength::PromptLength(const models::Model& model, const std::vector<int64_t>& ids)

@@ -42,7 +42,7 @@ class PromptTooLong : public Error {
 };
 
 /// The most tokens a prompt and its answer may have: max_position_embeddings of config.json, times the factor of a rope
-/// scaling that stretches it.
+/// scaling that stretches it; at most 2^24, beyond which float32 does not tell positions apart.
 int64_t longest_sequence(const models::Model& model);
 
 /// How many tokens the model takes after a prompt of this many rows. 0 or less: the prompt leaves no room.
@@ -66,8 +66,6 @@ class PromptLength {
 
 /// Fewest rows that a picture takes.
 int64_t least_rows(const models::Model& model);
-/// Most rows that a picture takes; an upper bound.
-int64_t most_rows(const models::Model& model);
 
 /// Renders, tokenises, encodes pictures under the request's plan, merges. Throws Error{bad_request} when marks and
 /// pictures differ in number or the plan does not fit this model, PromptTooLong, and Cancelled as `watch` says.

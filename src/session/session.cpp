@@ -9,53 +9,6 @@
 #include "session/storage.h"
 
 namespace lithe::session {
-namespace {
-
-constexpr std::pair<const char*, models::WeightStorage> kStorages[] = {
-    {"auto", models::WeightStorage::as_in_file},
-    {"float32", models::WeightStorage::float32},
-    {"bfloat16", models::WeightStorage::bfloat16},
-    {"float16", models::WeightStorage::float16},
-};
-
-constexpr std::pair<const char*, ops::KeyValueKind> kCaches[] = {
-    {"float32", ops::KeyValueKind::float32},
-    {"bfloat16", ops::KeyValueKind::bfloat16},
-};
-
-std::vector<std::string> names_of(const auto& table) {
-  std::vector<std::string> names;
-  for (const auto& [name, value] : table) names.emplace_back(name);
-  return names;
-}
-
-/// The value of a name. Throws Error{bad_request}.
-auto value_named(const auto& table, const std::string& name, const char* what) {
-  for (const auto& [known, value] : table) {
-    if (name == known) return value;
-  }
-  std::string known;
-  for (const std::string& type : names_of(table)) known += (known.empty() ? "" : ", ") + type;
-  fail(Fault::bad_request, what, " can't be held as '", name, "'; use one of ", known);
-}
-
-}  // namespace
-
-models::WeightStorage storage_named(const std::string& name) {
-  return value_named(kStorages, name, "weights");
-}
-
-ops::KeyValueKind kv_named(const std::string& name) {
-  return value_named(kCaches, name, "keys and values");
-}
-
-std::vector<std::string> weight_types() {
-  return names_of(kStorages);
-}
-
-std::vector<std::string> kv_types() {
-  return names_of(kCaches);
-}
 
 const char* name_of(StopReason reason) {
   switch (reason) {

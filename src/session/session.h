@@ -130,7 +130,7 @@ class Session {
   ~Session();
 
   /// Prefill, then decode. Throws Error{bad_request}: pictures and marks differ in number, a prompt longer than the
-  /// model takes, a plan that the weights cannot run; Error{bad_file} or {bad_request} for logits that are not finite.
+  /// model takes, a plan that the weights cannot run; Error{bad_file} for logits that are not finite.
   Answer answer(const Request& request, const AnswerOptions& options = {}) const;
 
   /// Throws Error{bad_request} for more pictures than a prompt of this model has room for, before they are decoded.

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "io/safetensors.h"
 #include "models/model.h"
+#include "routing/index_tensor.h"
 #include "session/answer.h"
 #include "session/finite.h"
 #include "session/generation.h"
@@ -58,8 +59,7 @@ class LayerRecorder {
       alive.push_back(
           report.batch->order[static_cast<size_t>(survivors.index ? survivors.list[static_cast<size_t>(i)] : i)]);
     }
-    const Tensor index = at::tensor(at::ArrayRef<int64_t>(alive), at::kLong).to(hidden_.device());
-    hidden_ = at::index_copy(hidden_, 0, index, report.hidden);
+    hidden_ = at::index_copy(hidden_, 0, routing::index_tensor(alive, hidden_), report.hidden);
     recording_.add(prefix + "hidden", hidden_);
   }
 

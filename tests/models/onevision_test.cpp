@@ -44,6 +44,22 @@ TEST(OneVision, AMapOfManyTilesIsScaledDown) {
   EXPECT_EQ(model->facts.tower->kept_tiles, 10);
 }
 
+// What a batch admits a picture by.
+TEST(OneVision, TheSizeOfAPictureTellsItsTilesAndBoundsItsRows) {
+  const auto model = open_model(onevision());
+  for (const image::Size size : std::vector<image::Size>{
+           {30, 30}, {180, 180}, {150, 150}, {91, 140}, {140, 91}, {3, 200}, {200, 3}, {500, 20}, {71, 40}}) {
+    for (const int64_t pictures : {1, 2}) {
+      const ImageRows made = model->encode_image(gradient(size.width, size.height), {.pictures = pictures});
+      const int64_t tiles = model->vision->tiles(size, pictures);
+      EXPECT_EQ(tiles, made.pixels.size(0)) << size.width << " x " << size.height;
+      EXPECT_GE(model->vision->most_rows(tiles), made.rows.size(0)) << size.width << " x " << size.height;
+    }
+  }
+  // 9 tiles' worth and a tenth of the side more, the whole picture, and newlines; not 37 tiles.
+  EXPECT_LT(model->vision->most_rows(37), 37 * 16);
+}
+
 TEST(OneVision, ConvertsToItsOwnLayoutOnly) {
   const TempFolder temp;
   const std::string refused =

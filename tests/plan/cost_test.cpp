@@ -206,15 +206,15 @@ TEST(Cost, CountsPlansOverTheVisionTower) {
 TEST(Cost, CountsTheAdapterThatThePlanPicks) {
   ModelFacts model = small_model(2);
   const int64_t rank = 4, rows = 17;
-  model.adapters = {{.site = {.layer = 1}, .in_place = true, .rank = rank},
-                    {.site = {.layer = 1}, .in_place = false, .rank = rank}};
+  model.adapters = {{.site = {.layer = 1}, .replaces_attention = true, .rank = rank},
+                    {.site = {.layer = 1}, .replaces_attention = false, .rank = rank}};
   const PromptShape prompt{.vision_tokens = 10, .text_tokens = 7};
   const double hidden = 12, products = 2.0 * rows * (hidden * rank + hidden * rank / 2), gate = 2.0 * 2 * hidden;
   const AdapterCost on = cost({}, model, prompt).adapters;
-  EXPECT_EQ(on.in_place, 0);
+  EXPECT_EQ(on.replacing, 0);
   EXPECT_EQ(on.before, products + gate);
   const AdapterCost off = cost({.layers = {{.layer = 1, .self_attention = false}}}, model, prompt).adapters;
-  EXPECT_EQ(off.in_place, products + gate + 2.0 * hidden * rank) << "and the token mean";
+  EXPECT_EQ(off.replacing, products + gate + 2.0 * hidden * rank) << "and the token mean";
   EXPECT_EQ(off.before, 0);
 }
 

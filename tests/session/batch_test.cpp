@@ -236,7 +236,7 @@ TEST(Batch, WrongRequestsFailAlone) {
 TEST(Batch, MemoryIsAdmittedBeforeItIsUsed) {
   Session& session = model("easyvqa-pmod");
   const std::vector<Question> questions = mixed_questions(session, {"", "dense", "fastv", "shortv"});
-  const int64_t one = pass_bytes(session.model(), 200, 1);
+  const int64_t one = pass_bytes(session.model(), {.joining_rows = 199, .sequences = 1, .longest = 2048});
   for (const int64_t bytes : {one + (int64_t{6} << 20), one + (int64_t{40} << 20)}) {
     BatchRun batch(session, {.sequences = 16, .bytes = bytes});
     for (size_t i = 0; i < questions.size(); ++i)
@@ -318,6 +318,29 @@ TEST(Batch, RefusesWhatNeverFits) {
   EXPECT_THROW(BatchRun(session, {.sequences = 0}), Error);
   EXPECT_THROW(BatchRun(session, {.prefill_rows = 0}), Error);
   EXPECT_THROW(BatchRun(session, {.bytes = 0}), Error);
+}
+
+// With room for one request at a time, prompts that are ready beside it must not keep it from running.
+TEST(Batch, TheLeastMemoryIsEnoughForOneAfterAnother) {
+  Session& session = model("easyvqa-pmod");
+  Question question{ask(session, {}, "is there a circle?"), {.max_new_tokens = 4, .ignore_eos = true}};
+  const PromptRows prompt = build_prompt(session.model(), question.request);
+  const int64_t alone = worst_case(session.model(), {.caches = cache_bytes(session.model(), session.plan(), prompt, 4),
+                                                     .joining_rows = prompt.rows(),
+                                                     .sequences = 1,
+                                                     .longest = prompt.rows() + 4});
+  for (const int64_t more : {int64_t{0}, embedding_bytes(session.model(), prompt.rows()), int64_t{4} << 20}) {
+    BatchRun batch(session, {.sequences = 16, .bytes = alone + more});
+    for (int64_t ticket = 0; ticket < 5; ++ticket) batch.submit(ticket, question.request, question.options);
+    size_t answered = 0;
+    for (int64_t steps = 0; steps < 100 && !batch.idle(); ++steps) {
+      for (const Outcome& outcome : batch.step()) answered += !outcome.error;
+    }
+    EXPECT_EQ(answered, 5U) << more;
+    EXPECT_LE(batch.state().peak_bytes_admitted, alone + more);
+  }
+  const auto outcomes = run_all(session, {question}, {.bytes = alone - 1});
+  ASSERT_TRUE(outcomes.at(0).error);
 }
 
 // The worst case of the cache is its size if every token is made and the last one is run too.

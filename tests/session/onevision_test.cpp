@@ -3,7 +3,11 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "models/model.h"
 #include "plan/parse.h"
+#include "session/batch.h"
+#include "session/batch_memory.h"
+#include "session/prompt_rows.h"
 #include "session/session.h"
 
 namespace lithe::session {
@@ -49,6 +53,40 @@ TEST(OneVision, PlansWithoutTrainedWeightsRun) {
       EXPECT_EQ(answer.cache.rows_after_prefill, dense.cache.rows_after_prefill);
     else
       EXPECT_LT(sum(answer.cache.rows_after_prefill), sum(dense.cache.rows_after_prefill));
+  }
+}
+
+// The model takes pictures of up to 37 tiles. What is admitted follows the request's own pictures.
+TEST(OneVision, ABatchNeedsMemoryForThePicturesThatItHas) {
+  const Session session = Session::open(LITHE_TEST_DATA "/golden/llava_onevision/checkpoint");
+  const models::Model& model = session.model();
+  const AnswerOptions options{.max_new_tokens = 4, .ignore_eos = true};
+  const Request text{.messages = {text::user_message("What is shown?", 0)}};
+  const Request sees{.messages = {text::user_message("What is shown?", 1)}, .images = {picture()}};
+  int64_t before = 0;
+  for (const Request& request : {text, sees}) {
+    PictureNeeds needs;
+    needs.add(model, request);
+    EXPECT_EQ(needs.tiles, request.images.empty() ? 0 : 7);
+    const PromptRows prompt = build_prompt(model, request);
+    EXPECT_LE(prompt.vision_rows(), needs.rows);
+    const int64_t rows = prompt.rows() - prompt.vision_rows() + needs.rows;
+    const int64_t alone = worst_case(model, {.caches = dense_cache_bytes(model, prompt.rows(), 4),
+                                             .joining_rows = prompt.rows(),
+                                             .sequences = 1,
+                                             .longest = prompt.rows() + 4});
+    const int64_t bytes = std::max(alone, tower_bytes(model, {}, rows, needs.most_tiles));
+    BatchRun batch(session, {.bytes = bytes});
+    batch.submit(0, request, options);
+    std::vector<Outcome> outcomes;
+    while (!batch.idle()) {
+      for (Outcome& outcome : batch.step()) outcomes.push_back(std::move(outcome));
+    }
+    ASSERT_EQ(outcomes.size(), 1U);
+    ASSERT_FALSE(outcomes[0].error) << outcomes[0].error->what();
+    EXPECT_EQ(outcomes[0].answer.tokens, session.answer(request, options).tokens);
+    EXPECT_GT(bytes, before);
+    before = bytes;
   }
 }
 

@@ -106,7 +106,7 @@ TEST(PictureWorkers, PicturesThatNobodyTakesAreGivenUp) {
   std::vector<ComingPicture> left;
   for (int i = 0; i < 10; ++i) left.push_back(workers.begin(picture("901.png"), 1));
   left.erase(left.begin(), left.begin() + 5);
-  EXPECT_LE(left.front().bytes(), workers.bytes_of(picture("901.png")));
+  EXPECT_LE(left.front().bytes(), workers.bytes_of(picture("901.png"), 1));
   EXPECT_FALSE(left.back().take().pixels.values.empty());
 }
 

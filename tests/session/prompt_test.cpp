@@ -15,6 +15,7 @@
 #include "models/model.h"
 #include "plan/parse.h"
 #include "session/answering.h"
+#include "session/batch_memory.h"
 #include "session/errors.h"
 #include "session/memory.h"
 #include "session/prompt_rows.h"
@@ -114,6 +115,29 @@ TEST(Prompt, EncodingStopsAtThePictureThatDoesNotFit) {
   EXPECT_THROW(length.add(rows), PromptTooLong);
   ids.assign(static_cast<size_t>(most), 1);
   EXPECT_THROW(PromptLength(model, ids), PromptTooLong);
+}
+
+// config.json may claim what no machine holds: the bytes of a batch stay numbers.
+TEST(Prompt, TheLongestSequenceOfHostileConfigsIsBounded) {
+  models::Model model;
+  model.decoder.config = {.layers = plan::kMaxLayers,
+                          .hidden = plan::kMaxWidth,
+                          .intermediate = plan::kMaxWidth,
+                          .heads = 1024,
+                          .kv_heads = 1024,
+                          .head_dim = 4096,
+                          .vocab = plan::kMaxWidth,
+                          .max_positions = 1 << 24};
+  model.decoder.config.rope.factor = 1e6;
+  model.decoder.config.rope.original_positions = 1 << 24;
+  using Scaling = ops::RopeConfig::Scaling;
+  for (const Scaling scaling : {Scaling::none, Scaling::linear, Scaling::dynamic, Scaling::yarn}) {
+    model.decoder.config.rope.scaling = scaling;
+    const int64_t longest = longest_sequence(model);
+    EXPECT_EQ(longest, 1 << 24);
+    EXPECT_GT(dense_cache_bytes(model, longest, 0), 0);
+    EXPECT_GT(worst_case(model, {.joining_rows = longest, .sequences = 16, .longest = longest}), 0);
+  }
 }
 
 Fault fault_of(const std::function<void()>& work) {

@@ -213,6 +213,30 @@ TEST(Chunks, EqualOnePassUnderRandomPlans) {
   EXPECT_GT(cut, 200);
 }
 
+// Rotary places on several axes, as M-RoPE has them, come with the rows of each chunk.
+TEST(Chunks, KeepTheRotaryPlaces) {
+  const c10::InferenceMode no_gradients;
+  models::Model model = tiny_model(1, {}, {});
+  model.decoder.config.rope.sections = {1, 1};
+  Dice dice(21);
+  Rows rows;
+  rows.add(dice, RowKind::vision, 7);
+  rows.add(dice, RowKind::text, 3);
+  routing::Places places(2);
+  for (int64_t row = 0; row < rows.count(); ++row) {
+    places[0].push_back(row < 7 ? row % 3 : row);
+    places[1].push_back(row < 7 ? 20 - 2 * row : row);  // the largest place is in the first chunk
+  }
+  const auto dense = std::make_shared<const plan::Plan>();
+  Generation whole(model, dense), parts(model, dense);
+  const Tensor expected = whole.prefill(rows.x, rows.kinds, {}, places);
+  const std::vector<int64_t> cuts{4, 8};
+  const Tensor hidden = prefill_in_chunks(parts, {.rows = rows.x, .kinds = rows.kinds, .cuts = cuts, .places = places});
+  expect_close(hidden, expected.narrow(0, 8, 2), 1e-9, "prompt");
+  const Tensor x = dice.normal({1, 16});
+  expect_close(decode(model, parts, x), decode(model, whole, x), 1e-9, "decoding");
+}
+
 TEST(Chunks, ACutElsewhereIsASentence) {
   const c10::InferenceMode no_gradients;
   const models::Model model = tiny_model(1, {}, {});

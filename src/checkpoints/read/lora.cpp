@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/printable.h"
 #include "checkpoints/read/config.h"
 #include "checkpoints/read/tied_head.h"
@@ -24,11 +25,6 @@ constexpr const char* kWhole = "non_lora_trainables.bin";  // beside the factors
 const std::string kEmbeddings = text_of({.part = Part::decoder, .role = Role::embeddings});
 const std::string kHead = text_of({.part = Part::decoder, .role = Role::head});
 constexpr std::size_t kMaxConfigBytes = std::size_t{16} << 20;
-
-bool is_there(const fs::path& path) {
-  std::error_code code;
-  return fs::exists(path, code);
-}
 
 bool take_front(std::string& name, std::string_view front) {
   if (!name.starts_with(front)) return false;

@@ -1,0 +1,27 @@
+#include "session/cohort.h"
+
+#include <algorithm>
+
+#include "session/answering.h"
+#include "session/prompt_rows.h"
+
+namespace lithe::session {
+
+Cohort Cohort::with(const models::Model& model, const WaitingRequest& next) const {
+  Cohort more = *this;
+  ++more.count;
+  if (next.refused) return more;
+  more.pictures.add(model, next.request);
+  const auto marks = static_cast<int64_t>(next.pictures()), texts = static_cast<int64_t>(next.ids.size()) - marks;
+  const int64_t least = texts + marks * session::least_rows(model);
+  const int64_t most = std::min(longest_sequence(model), texts + more.pictures.rows - pictures.rows);
+  const int64_t made = std::clamp<int64_t>(wanted_tokens(model, least, next.options), 0, room_after(model, least));
+  const Load alone{
+      .caches = dense_cache_bytes(model, most, made), .joining_rows = most, .sequences = 1, .longest = most + made};
+  more.least_rows += least;
+  more.most_rows += most;
+  more.alone_bytes = std::max(alone_bytes, worst_case(model, alone));
+  return more;
+}
+
+}  // namespace lithe::session
