@@ -5,6 +5,7 @@
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
+#include <deque>
 #include <numeric>
 
 #include "base/error.h"
@@ -43,36 +44,53 @@ std::optional<std::vector<int64_t>> cached_among(const RowSets& sets, size_t seq
   return indices;
 }
 
-void remember(nn::LayerState& state, const ops::FreshRows& fresh, const std::vector<int64_t>& cached) {
+Offered some_of(const ops::FreshRows& fresh, const std::vector<int64_t>& indices) {
   std::vector<int64_t> positions;
-  for (const int64_t i : cached) positions.push_back(fresh.positions[static_cast<size_t>(i)]);
-  const Tensor index = index_tensor(cached, fresh.keys);
-  state.append(fresh.keys.index_select(0, index), fresh.values.index_select(0, index), positions);
+  for (const int64_t i : indices) positions.push_back(fresh.positions[static_cast<size_t>(i)]);
+  const Tensor index = index_tensor(indices, fresh.keys);
+  return {fresh.keys.index_select(0, index), fresh.values.index_select(0, index), std::move(positions)};
 }
 
 bool learns(const ops::FreshRows& fresh) {
   return at::GradMode::is_enabled() && (fresh.keys.requires_grad() || fresh.values.requires_grad());
 }
 
-/// What one sequence's queries may see: its cache and the rows offered now. Caches what the plan says. If every row is
-/// cached, all are read as the cache stores them, so a prompt in one pass equals a prompt in several.
-ops::KeyValueView view_of(const Offered& offered, SiteContext& context, size_t sequence) {
+/// The queries of a pass, cut where what they see changes, and what each part sees.
+struct Seen {
+  std::vector<int64_t> offsets{0};
+  std::vector<ops::KeyValueView> views;
+  std::deque<Offered> cached;  // what some views show
+
+  void add(int64_t end, ops::KeyValueView view) {
+    offsets.push_back(end);
+    views.push_back(std::move(view));
+  }
+};
+
+/// Adds what one sequence's queries may see: its cache and the rows offered now. Caches what the plan says. If every
+/// row is cached, all are read as the cache stores them, so a prompt in one pass equals a prompt in several.
+/// `answer`: the first query row that is not the prompt's; it sees cached rows only.
+void add_views(const Offered& offered, SiteContext& context, size_t sequence, int64_t answer, Seen& seen) {
   const int64_t begin = context.sets.key_value.offsets[sequence],
-                count = context.sets.key_value.offsets[sequence + 1] - begin;
+                count = context.sets.key_value.offsets[sequence + 1] - begin,
+                end = context.sets.query.offsets[sequence + 1];
   const ops::FreshRows fresh{
       offered.keys.narrow(0, begin, count), offered.values.narrow(0, begin, count),
       std::span(offered.positions).subspan(static_cast<size_t>(begin), static_cast<size_t>(count))};
   const std::span<nn::LayerState> states = context.batch.sequences[sequence].states;
-  if (states.empty()) return {{}, fresh};
-  nn::LayerState& state = states[static_cast<size_t>(context.layer)];
-  const int64_t held = state.length();
+  nn::LayerState* state = states.empty() ? nullptr : &states[static_cast<size_t>(context.layer)];
+  const int64_t held = state ? state->length() : 0;
+  const auto before = [&] { return state ? state->rows(held) : ops::BlockedRows{}; };
   if (const std::optional<std::vector<int64_t>> cached = cached_among(context.sets, sequence)) {
-    remember(state, fresh, *cached);
-    return {state.rows(held), fresh};
+    const Offered& some = seen.cached.emplace_back(some_of(fresh, *cached));
+    if (state) state->append(some.keys, some.values, some.positions);
+    seen.add(answer, {before(), fresh});
+    if (answer < end) seen.add(end, {before(), {some.keys, some.values, some.positions}});
+    return;
   }
-  state.append(fresh.keys, fresh.values, fresh.positions);
-  if (learns(fresh)) return {state.rows(held), fresh};
-  return {state.rows(state.length()), {}};
+  if (state) state->append(fresh.keys, fresh.values, fresh.positions);
+  if (!state || learns(fresh)) return seen.add(end, {before(), fresh});
+  seen.add(end, {state->rows(state->length()), {}});
 }
 
 /// One query row and its position.
@@ -115,6 +133,19 @@ OtherStream without_padding(const OtherStream& other) {
 
 }  // namespace
 
+int64_t prompt_rows(const Rows& rows, const SiteContext& context, size_t sequence) {
+  const int64_t begin = rows.offsets[sequence], end = rows.offsets[sequence + 1],
+                prompt_end = context.batch.sequences[sequence].prompt_end;
+  if (prompt_end == Sequence::kEveryRow) return end - begin;
+  const auto before = [&](int64_t row) {
+    const int64_t active = rows.index ? rows.list[static_cast<size_t>(row)] : row;
+    return context.positions[static_cast<size_t>(active)] < prompt_end;
+  };
+  int64_t row = begin;
+  while (row < end && before(row)) ++row;
+  return row - begin;
+}
+
 Tensor rotated(const nn::Attention& attention, const Tensor& x, const Rows& rows, const SiteContext& context) {
   if (!attention.rotary) return x;
   return ops::rotate(x, rows.index ? context.angles->rows(*rows.index) : *context.angles);
@@ -125,19 +156,19 @@ Tensor self_attention(const nn::Attention& attention, const Tensor& x, SiteConte
   const Offered offered = offer(attention, x, context);
   const Tensor queries = rotated(attention, attention.queries(rows.of(x)), rows, context);
   const std::vector<int64_t> positions = rows.of(context.positions);
-  std::vector<ops::KeyValueView> views;
+  Seen seen;
   for (size_t i = 0; i < context.batch.sequences.size(); ++i) {
-    views.push_back(view_of(offered, context, i));
-    const bool watched =
-        context.scores && !context.sets.watched.empty() && context.sets.watched[i] && context.batch.sequences[i].prompt;
-    if (!watched || rows.offsets[i + 1] == rows.offsets[i]) continue;
-    const int64_t last = rows.offsets[i + 1] - 1;
-    const QueryRow query_row{queries.select(0, last), positions[static_cast<size_t>(last)]};
-    (*context.scores)[i] = scores_of(attention, query_row, views.back(),
+    const int64_t answer = rows.offsets[i] + prompt_rows(rows, context, i);
+    const size_t own = seen.views.size();
+    add_views(offered, context, i, answer, seen);
+    const bool watched = context.scores && !context.sets.watched.empty() && context.sets.watched[i];
+    if (!watched || answer == rows.offsets[i]) continue;
+    const QueryRow query_row{queries.select(0, answer - 1), positions[static_cast<size_t>(answer - 1)]};
+    (*context.scores)[i] = scores_of(attention, query_row, seen.views[own],
                                      context.batch.order[static_cast<size_t>(context.batch.offsets[i + 1] - 1)] + 1);
   }
   return attention.merge(
-      ops::attend_packed({queries, rows.offsets, positions}, views,
+      ops::attend_packed({queries, seen.offsets, positions}, seen.views,
                          {.scale = attention.scale(), .causal = attention.causal, .window = attention.window}));
 }
 
