@@ -3,12 +3,13 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/constant_pad_nd.h>
-#include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/tensor.h>
 #include <algorithm>
 
 #include "golden/check.h"
 #include "text/conversation.h"
+#include "text/labels.h"
+#include "tune/loss.h"
 
 namespace lithe::golden {
 namespace {
@@ -16,8 +17,7 @@ namespace {
 using at::Tensor;
 
 int64_t rows_before_the_answer(const std::vector<int64_t>& labels) {
-  const auto first =
-      std::find_if(labels.begin(), labels.end(), [](int64_t label) { return label != EasSamples::kIgnored; });
+  const auto first = std::find_if(labels.begin(), labels.end(), [](int64_t label) { return label != text::kIgnored; });
   return first - labels.begin();
 }
 
@@ -41,7 +41,7 @@ EasSamples spliced(const models::Model& model, const TensorFile& inputs, const s
       const bool picture = ids[i] == text::kImageId;
       parts.push_back(picture ? pictures[static_cast<int64_t>(s)]
                               : model.decoder.embed(at::tensor({ids[i]}, at::kLong)));
-      own.insert(own.end(), static_cast<size_t>(parts.back().size(0)), picture ? EasSamples::kIgnored : labels[i]);
+      own.insert(own.end(), static_cast<size_t>(parts.back().size(0)), picture ? text::kIgnored : labels[i]);
     }
     samples.rows.push_back(at::cat(parts));
     samples.real.push_back(samples.rows.back().size(0));
@@ -52,31 +52,28 @@ EasSamples spliced(const models::Model& model, const TensorFile& inputs, const s
 EasSamples padded(EasSamples samples, int64_t columns) {
   for (size_t s = 0; s < samples.rows.size(); ++s) {
     samples.rows[s] = at::constant_pad_nd(samples.rows[s], {0, 0, 0, columns - samples.real[s]});
-    samples.labels[s].resize(static_cast<size_t>(columns), EasSamples::kIgnored);
+    samples.labels[s].resize(static_cast<size_t>(columns), text::kIgnored);
   }
   return samples;
 }
 
-Tensor logits_of(const models::Model& model, const EasSamples& samples, const plan::Plan& plan, Means means,
-                 const routing::Observer& observer) {
-  routing::Batch batch;
+tune::TrainingRows rows_of(const EasSamples& samples, const plan::Plan& plan, Means means) {
+  tune::TrainingRows rows{.embeddings = at::cat(samples.rows)};
   for (size_t s = 0; s < samples.rows.size(); ++s) {
-    std::vector<routing::RowKind> kinds(samples.labels[s].size(), routing::RowKind::padding);
+    const std::vector<int64_t>& labels = samples.labels[s];
+    std::vector<routing::RowKind> kinds(labels.size(), routing::RowKind::padding);
     std::fill_n(kinds.begin(), samples.real[s], routing::RowKind::text);
     routing::Sequence sequence{.plan = &plan};
-    if (means == Means::prompt) sequence.prompt_end = rows_before_the_answer(samples.labels[s]);
-    batch.add(sequence, kinds);
+    if (means == Means::prompt) sequence.prompt_end = rows_before_the_answer(labels);
+    rows.batch.add(sequence, kinds);
+    rows.targets.insert(rows.targets.end(), labels.begin() + 1, labels.end());
+    rows.targets.push_back(text::kIgnored);
   }
-  return model.decoder.logits(model.decoder.forward(std::move(batch), at::cat(samples.rows), observer));
+  return rows;
 }
 
-Tensor loss_of(const Tensor& logits, const EasSamples& samples) {
-  std::vector<int64_t> targets;
-  for (const std::vector<int64_t>& labels : samples.labels) {
-    targets.insert(targets.end(), labels.begin() + 1, labels.end());
-    targets.push_back(EasSamples::kIgnored);
-  }
-  return at::cross_entropy_loss(logits, at::tensor(at::ArrayRef<int64_t>(targets), at::kLong));
+Tensor mean_loss(const models::Model& model, const tune::TrainingRows& rows, const routing::Observer& observer) {
+  return tune::summed_loss(model.decoder, rows, observer) / static_cast<double>(rows.learnt());
 }
 
 }  // namespace lithe::golden

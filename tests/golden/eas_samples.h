@@ -5,16 +5,15 @@
 
 #include "golden/tensors.h"
 #include "models/model.h"
+#include "tune/packing.h"
 
 namespace lithe::golden {
 
 /// Samples of a LLaVA-EAS case as rows of the decoder.
 struct EasSamples {
   std::vector<at::Tensor> rows;              ///< [rows, hidden] of each
-  std::vector<std::vector<int64_t>> labels;  ///< Of each row; kIgnored: it does not count.
+  std::vector<std::vector<int64_t>> labels;  ///< Of each row; text::kIgnored: it does not count.
   std::vector<int64_t> real;                 ///< How many rows of each are not padding. They come first.
-
-  static constexpr int64_t kIgnored = -100;
 };
 
 /// PREFIX + "input_ids", "labels", "images" and perhaps "attention_mask", without padding. The projector's rows stand
@@ -28,11 +27,11 @@ EasSamples padded(EasSamples samples, int64_t columns);
 /// all, with answer and padding.
 enum class Means { prompt, all_rows };
 
-/// Every sample in one packed batch under this plan.  -> [rows of all samples, vocab]
-at::Tensor logits_of(const models::Model& model, const EasSamples& samples, const plan::Plan& plan, Means means,
-                     const routing::Observer& observer = {});
+/// Every sample in one packed batch. The plan must outlive it.
+tune::TrainingRows rows_of(const EasSamples& samples, const plan::Plan& plan, Means means);
 
-/// Cross entropy of each next token, mean over the labels that count.  logits: [rows of all samples, vocab]
-at::Tensor loss_of(const at::Tensor& logits, const EasSamples& samples);
+/// The mean cross entropy of the labels that count.
+at::Tensor mean_loss(const models::Model& model, const tune::TrainingRows& rows,
+                     const routing::Observer& observer = {});
 
 }  // namespace lithe::golden

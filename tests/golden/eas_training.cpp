@@ -9,6 +9,7 @@
 #include "checkpoints/read/catalogue.h"
 #include "golden/eas_samples.h"
 #include "golden/sample_run.h"
+#include "tune/parameters.h"
 
 namespace lithe::golden {
 namespace {
@@ -38,43 +39,32 @@ class EasTraining {
       const Tensor each = x.view({static_cast<int64_t>(samples.rows.size()), -1, x.size(1)});
       floats(name, each.narrow(1, each.size(1) - rows, rows));
     };
-    const Tensor logits =
-        logits_of(*model_, samples, model_->plan, Means::prompt, [&](const routing::LayerReport& report) {
-          tail(fmt::format("train.layer{}.last24", report.layer), report.hidden);
-        });
-    tail("train.logits.last24", logits);
-    learn(loss_of(logits, samples));
+    learn(samples, [&](const routing::LayerReport& report) {
+      tail(fmt::format("train.layer{}.last24", report.layer), report.hidden);
+      if (report.layer + 1 == model_->facts.layers) tail("train.logits.last24", model_->decoder.logits(report.hidden));
+    });
   }
 
   /// As our own training runs: rows packed without padding.
-  void packed() {
-    const EasSamples samples = spliced(*model_, inputs_);
-    learn(loss_of(logits_of(*model_, samples, model_->plan, Means::prompt), samples));
-  }
+  void packed() { learn(spliced(*model_, inputs_)); }
 
  private:
   /// The loss, and the gradients of every weight that learns, which are as many as the case has.
-  void learn(const Tensor& loss) {
+  void learn(const EasSamples& samples, const routing::Observer& observer = {}) {
+    const Tensor loss = mean_loss(*model_, rows_of(samples, model_->plan, Means::prompt), observer);
     floats("train.loss", loss);
     loss.backward();
-    int64_t learning = 0;
-    const auto take = [&](const models::WeightSlot& slot) {
-      if (!learns(slot.name)) return;
-      gradient("train.grad." + model_->loaded.origins.at(slot.name).name, slot.place);
-      ++learning;
-    };
-    visit(model_->decoder, take);
-    visit(*model_->vision, take);
+    const std::vector<tune::Parameter> parameters = tune::learning_parameters(*model_);
+    for (const tune::Parameter& parameter : parameters)
+      gradient("train.grad." + model_->loaded.origins.at(parameter.name).name, parameter.values);
     const auto& tensors = golden_.expected.tensors;
     const auto wanted = std::count_if(tensors.begin(), tensors.end(),
                                       [](const auto& entry) { return entry.first.starts_with("train.grad."); });
-    check_.integers("weights that learn", {wanted}, {learning});
+    check_.integers("weights that learn", {wanted}, {static_cast<int64_t>(parameters.size())});
   }
 
   /// Compares the gradient, and forgets it.
-  void gradient(const std::string& name, const models::WeightPlace& place) {
-    const auto* const* tensor = std::get_if<Tensor*>(&place);
-    Tensor leaf = tensor ? **tensor : std::get<nn::Weight*>(place)->learning().value();
+  void gradient(const std::string& name, Tensor leaf) {
     const auto expected = golden_.expected.tensors.find(name);
     if (expected == golden_.expected.tensors.end()) return check_.fault(name + " is not in the case");
     double largest = 0;  // the tolerance is a share of it

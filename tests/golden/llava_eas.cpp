@@ -40,12 +40,12 @@ class EasRun {
     const auto each = [&](const Tensor& x) {
       return x.view({static_cast<int64_t>(samples.rows.size()), -1, x.size(1)});
     };
-    const Tensor logits =
-        logits_of(session_.model(), samples, session_.plan(), Means::all_rows, [&](const routing::LayerReport& report) {
-          tail(fmt::format("eval.layer{}.last24", report.layer), each(report.hidden));
-        });
-    tail("eval.logits.last24", each(logits));
-    floats("eval.loss", loss_of(logits, samples));
+    const tune::TrainingRows rows = rows_of(samples, session_.plan(), Means::all_rows);
+    floats("eval.loss", mean_loss(session_.model(), rows, [&](const routing::LayerReport& report) {
+             tail(fmt::format("eval.layer{}.last24", report.layer), each(report.hidden));
+             if (report.layer + 1 == session_.facts().layers)
+               tail("eval.logits.last24", each(session_.model().decoder.logits(report.hidden)));
+           }));
   }
 
   void generations() {
