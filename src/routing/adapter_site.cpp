@@ -12,17 +12,11 @@ namespace {
 /// Where a layer's state holds what an adapter froze.
 using Slot = std::optional<Tensor> nn::LayerState::*;
 
-/// The mean of rows `first` to `end`; zeros if there are none.  -> [width]
-Tensor mean_row(const Tensor& x, int64_t first, int64_t end) {
-  const int64_t count = std::max<int64_t>(end - first, 0);
+/// The mean of a sequence's rows of the prompt without the first `left_out`; zeros if there are none.
+/// x: [rows, width] -> [width]
+Tensor prompt_mean(const Tensor& x, const SequenceRange& sequences, size_t i, int64_t left_out) {
+  const int64_t first = sequences.offsets[i] + left_out, count = std::max<int64_t>(sequences.scopes[i] - left_out, 0);
   return x.narrow(0, std::min(first, x.size(0)), count).sum(0) / static_cast<double>(std::max<int64_t>(count, 1));
-}
-
-/// The mean row of every sequence.  x: [rows, width] -> [sequences, width]; a sequence without rows gives zeros.
-Tensor sequence_means(const Tensor& x, const std::vector<int64_t>& offsets) {
-  std::vector<Tensor> means;
-  for (size_t i = 0; i + 1 < offsets.size(); ++i) means.push_back(mean_row(x, offsets[i], offsets[i + 1]));
-  return at::stack(means);
 }
 
 /// Repeats row i of `values` for every row of sequence i.  [sequences, width] -> [rows, width], or [1, width] for one
@@ -41,23 +35,21 @@ nn::LayerState* state_of(SiteContext& context, size_t sequence) {
   return states.empty() ? nullptr : &states[static_cast<size_t>(context.layer)];
 }
 
-/// What `compute` returns for the mean row of each sequence. Prompts compute it and freeze it; decoded rows take what
-/// the prompt froze.  x: [rows, hidden] -> [sequences, width].  `left_out` rows at a sequence's start are not in the
-/// mean.
+/// What `compute` returns for the mean row of each sequence's prompt. A pass that has the prompt computes it and
+/// freezes it; one that decodes takes what was frozen.  x: [rows, hidden] -> [sequences, width]
 template <class Compute>
 Tensor frozen(const Tensor& x, const SequenceRange& sequences, SiteContext& context, Slot slot, int64_t left_out,
               const Compute& compute) {
-  const std::vector<int64_t>& offsets = sequences.offsets;
   std::vector<Tensor> rows;
-  for (size_t i = 0; i + 1 < offsets.size(); ++i) {
+  for (size_t i = 0; i < sequences.scopes.size(); ++i) {
     nn::LayerState* state = state_of(context, sequences.first + i);
-    const bool prompt = context.batch.sequences[sequences.first + i].prompt;
-    if (state && !prompt && state->*slot) {
+    const bool decodes = context.batch.sequences[sequences.first + i].decodes();
+    if (state && decodes && state->*slot) {
       rows.push_back(*(state->*slot));
       continue;
     }
-    rows.push_back(compute(mean_row(x, offsets[i] + left_out, offsets[i + 1]).unsqueeze(0)).squeeze(0));
-    if (state && prompt) state->*slot = rows.back().detach();
+    rows.push_back(compute(prompt_mean(x, sequences, i, left_out).unsqueeze(0)).squeeze(0));
+    if (state && !decodes) state->*slot = rows.back().detach();
   }
   return at::stack(rows);
 }
@@ -79,6 +71,18 @@ Tensor mean_of(const nn::Pia& pia, const Tensor& x, const SequenceRange& sequenc
 }
 
 }  // namespace
+
+SequenceRange range_of(const Rows& rows, const SiteContext& context) {
+  SequenceRange range{0, rows.offsets, {}};
+  for (size_t i = 0; i + 1 < rows.offsets.size(); ++i) range.scopes.push_back(prompt_rows(rows, context, i));
+  return range;
+}
+
+SequenceRange whole_range(std::vector<int64_t> offsets) {
+  SequenceRange range{0, std::move(offsets), {}};
+  for (size_t i = 0; i + 1 < range.offsets.size(); ++i) range.scopes.push_back(range.offsets[i + 1] - range.offsets[i]);
+  return range;
+}
 
 Tensor apply_rep_adapter(const nn::RepAdapter& adapter, const Tensor& x, const SequenceRange& sequences,
                          SiteContext& context, Site::Kind kind) {
@@ -104,8 +108,11 @@ void freeze_idle(const nn::Pia& pia, const Tensor& x, const SequenceRange& seque
   gate_of(pia.gate, x, sequences, context, &nn::LayerState::pia_gate);
 }
 
-Tensor pia_branch(const nn::Pia& pia, const Tensor& x, const std::vector<int64_t>& offsets, const OtherStream& read) {
-  const Tensor mean = pia.shared(sequence_means(read.hidden, read.offsets));
+Tensor pia_branch(const nn::Pia& pia, const Tensor& x, const std::vector<int64_t>& offsets, const Tensor& read,
+                  const SequenceRange& sequences) {
+  std::vector<Tensor> means;
+  for (size_t i = 0; i < sequences.scopes.size(); ++i) means.push_back(prompt_mean(read, sequences, i, 0));
+  const Tensor mean = pia.shared(at::stack(means));
   const Tensor y = pia.up(0.5 * (pia.own(x) + spread(mean, offsets)), std::nullopt, offsets);
   return pia.residual ? x + y : y;
 }

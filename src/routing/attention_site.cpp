@@ -1,10 +1,12 @@
 #include "routing/attention_site.h"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/index_copy.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
+#include <deque>
 #include <numeric>
 
 #include "base/error.h"
@@ -14,7 +16,7 @@
 namespace lithe::routing {
 namespace {
 
-/// Keys, values and positions of the rows that offer them in this pass, of all sequences.
+/// Keys, values and positions of rows that offer them in this pass.
 struct Offered {
   Tensor keys, values;             // [key/value rows, kv_heads, head_dim]
   std::vector<int64_t> positions;  // [key/value rows]
@@ -29,7 +31,7 @@ Offered offer(const nn::Attention& attention, const Tensor& x, const SiteContext
           rows.of(context.positions)};
 }
 
-/// Of one sequence's offered rows, those that are cached: indices into the sequence's stretch. Absent: all of them.
+/// Of one sequence's offered rows, those that are cached: indices into what the sequence offers. Absent: all of them.
 std::optional<std::vector<int64_t>> cached_among(const RowSets& sets, size_t sequence) {
   const auto count = [sequence](const Rows& rows) { return rows.offsets[sequence + 1] - rows.offsets[sequence]; };
   if (count(sets.cache) == count(sets.key_value)) return std::nullopt;  // cache is a subset of key_value
@@ -45,35 +47,90 @@ std::optional<std::vector<int64_t>> cached_among(const RowSets& sets, size_t seq
   return indices;
 }
 
-void remember(nn::LayerState& state, const ops::FreshRows& fresh, const std::vector<int64_t>& cached) {
+Offered some_of(const ops::FreshRows& fresh, const std::vector<int64_t>& indices) {
   std::vector<int64_t> positions;
-  for (const int64_t i : cached) positions.push_back(fresh.positions[static_cast<size_t>(i)]);
-  const Tensor index = index_tensor(cached, fresh.keys);
-  state.append(fresh.keys.index_select(0, index), fresh.values.index_select(0, index), positions);
+  for (const int64_t i : indices) positions.push_back(fresh.positions[static_cast<size_t>(i)]);
+  const Tensor index = index_tensor(indices, fresh.keys);
+  return {fresh.keys.index_select(0, index), fresh.values.index_select(0, index), std::move(positions)};
 }
 
 bool learns(const ops::FreshRows& fresh) {
   return at::GradMode::is_enabled() && (fresh.keys.requires_grad() || fresh.values.requires_grad());
 }
 
-/// What one sequence's queries may see: its cache and the rows offered now. Caches what the plan says. If every row is
-/// cached, all are read as the cache stores them, so a prompt in one pass equals a prompt in several.
-ops::KeyValueView view_of(const Offered& offered, SiteContext& context, size_t sequence) {
-  const int64_t begin = context.sets.key_value.offsets[sequence],
-                count = context.sets.key_value.offsets[sequence + 1] - begin;
-  const ops::FreshRows fresh = offered.rows().some(begin, count);
-  const std::span<nn::LayerState> states = context.batch.sequences[sequence].states;
-  if (states.empty()) return {{}, fresh};
-  nn::LayerState& state = states[static_cast<size_t>(context.layer)];
-  const int64_t held = state.length();
-  if (const std::optional<std::vector<int64_t>> cached = cached_among(context.sets, sequence)) {
-    remember(state, fresh, *cached);
-    return {state.rows(held), fresh};
-  }
-  state.append(fresh.keys, fresh.values, fresh.positions);
-  if (learns(fresh)) return {state.rows(held), fresh};
-  return {state.rows(state.length()), {}};
+Offered joined(const ops::FreshRows& first, const ops::FreshRows& second) {
+  std::vector<int64_t> positions(first.positions.begin(), first.positions.end());
+  positions.insert(positions.end(), second.positions.begin(), second.positions.end());
+  return {at::cat({first.keys, second.keys}), at::cat({first.values, second.values}), std::move(positions)};
 }
+
+/// What the queries of a pass see: those of the prompt what is offered, those of the answer what is cached.
+class Views {
+ public:
+  Views(const Offered& offered, SiteContext& context) : offered_(offered), context_(context) {}
+
+  /// Adds one sequence, and caches what the plan says. If every row is cached, all are read as the cache stores them,
+  /// so a prompt in one pass equals a prompt in several. `answer`: its first query row that is not the prompt's.
+  void add(size_t sequence, int64_t answer) {
+    const int64_t end = context_.sets.query.offsets[sequence + 1];
+    const SequenceRows rows = with_prefix(sequence, rows_of(sequence));
+    const std::span<nn::LayerState> states = context_.batch.sequences[sequence].states;
+    if (states.empty()) return add(rows, {}, answer, end);
+    nn::LayerState& state = states[static_cast<size_t>(context_.layer)];
+    const int64_t held = state.length();
+    state.append(rows.cached.keys, rows.cached.values, rows.cached.positions);
+    if (rows.all_cached && !learns(rows.offered)) return add(end, {state.rows(state.length()), {}});
+    add(rows, state.rows(held), answer, end);
+  }
+
+  const ops::KeyValueView& last_of_prompt() const { return views_[last_of_prompt_]; }
+  const std::vector<ops::KeyValueView>& views() const { return views_; }
+  const std::vector<int64_t>& offsets() const { return offsets_; }  ///< Of the queries, one part per view.
+
+ private:
+  struct SequenceRows {
+    ops::FreshRows offered, cached;
+    bool all_cached = true;
+  };
+
+  SequenceRows rows_of(size_t sequence) {
+    const std::vector<int64_t>& offsets = context_.sets.key_value.offsets;
+    const ops::FreshRows fresh = offered_.rows().some(offsets[sequence], offsets[sequence + 1] - offsets[sequence]);
+    const std::optional<std::vector<int64_t>> cached = cached_among(context_.sets, sequence);
+    return {fresh, cached ? keep(some_of(fresh, *cached)) : fresh, !cached};
+  }
+
+  /// With what the sequence before it in the same text offers.
+  SequenceRows with_prefix(size_t sequence, const SequenceRows& own) {
+    const std::optional<size_t> after = context_.batch.sequences[sequence].after;
+    if (!after) return own;
+    const SequenceRows prefix = rows_of(*after);
+    const ops::FreshRows offered = keep(joined(prefix.offered, own.offered));
+    const bool all = prefix.all_cached && own.all_cached;
+    return {offered, all ? offered : keep(joined(prefix.cached, own.cached)), all};
+  }
+
+  void add(const SequenceRows& rows, const ops::BlockedRows& held, int64_t answer, int64_t end) {
+    if (rows.all_cached) return add(end, {held, rows.offered});
+    add(answer, {held, rows.offered});
+    if (answer < end) add(end, {held, rows.cached}, false);
+  }
+
+  void add(int64_t end, ops::KeyValueView view, bool of_prompt = true) {
+    if (of_prompt) last_of_prompt_ = views_.size();
+    offsets_.push_back(end);
+    views_.push_back(std::move(view));
+  }
+
+  ops::FreshRows keep(Offered rows) { return kept_.emplace_back(std::move(rows)).rows(); }
+
+  const Offered& offered_;
+  SiteContext& context_;
+  std::vector<ops::KeyValueView> views_;
+  std::vector<int64_t> offsets_{0};
+  std::deque<Offered> kept_;  // what some views show
+  size_t last_of_prompt_ = 0;
+};
 
 /// One query row and its position.
 struct QueryRow {
@@ -115,6 +172,19 @@ OtherStream without_padding(const OtherStream& other) {
 
 }  // namespace
 
+int64_t prompt_rows(const Rows& rows, const SiteContext& context, size_t sequence) {
+  const int64_t begin = rows.offsets[sequence], end = rows.offsets[sequence + 1],
+                prompt_end = context.batch.sequences[sequence].prompt_end;
+  if (prompt_end == Sequence::kEveryRow) return end - begin;
+  const auto before = [&](int64_t row) {
+    const int64_t active = rows.index ? rows.list[static_cast<size_t>(row)] : row;
+    return context.positions[static_cast<size_t>(active)] < prompt_end;
+  };
+  int64_t row = begin;
+  while (row < end && before(row)) ++row;
+  return row - begin;
+}
+
 Tensor rotated(const nn::Attention& attention, const Tensor& x, const Rows& rows, const SiteContext& context) {
   if (!attention.rotary) return x;
   return ops::rotate(x, rows.index ? context.angles->rows(*rows.index) : *context.angles);
@@ -125,19 +195,18 @@ Tensor self_attention(const nn::Attention& attention, const Tensor& x, SiteConte
   const Offered offered = offer(attention, x, context);
   const Tensor queries = rotated(attention, attention.queries(rows.of(x)), rows, context);
   const std::vector<int64_t> positions = rows.of(context.positions);
-  std::vector<ops::KeyValueView> views;
+  Views views(offered, context);
   for (size_t i = 0; i < context.batch.sequences.size(); ++i) {
-    views.push_back(view_of(offered, context, i));
-    const bool watched =
-        context.scores && !context.sets.watched.empty() && context.sets.watched[i] && context.batch.sequences[i].prompt;
-    if (!watched || rows.offsets[i + 1] == rows.offsets[i]) continue;
-    const int64_t last = rows.offsets[i + 1] - 1;
-    const QueryRow query_row{queries.select(0, last), positions[static_cast<size_t>(last)]};
-    (*context.scores)[i] = scores_of(attention, query_row, views.back(),
+    const int64_t answer = rows.offsets[i] + prompt_rows(rows, context, i);
+    views.add(i, answer);
+    const bool watched = context.scores && !context.sets.watched.empty() && context.sets.watched[i];
+    if (!watched || answer == rows.offsets[i]) continue;
+    const QueryRow query_row{queries.select(0, answer - 1), positions[static_cast<size_t>(answer - 1)]};
+    (*context.scores)[i] = scores_of(attention, query_row, views.last_of_prompt(),
                                      context.batch.order[static_cast<size_t>(context.batch.offsets[i + 1] - 1)] + 1);
   }
   return attention.merge(
-      ops::attend_packed({queries, rows.offsets, positions}, views,
+      ops::attend_packed({queries, views.offsets(), positions}, views.views(),
                          {.scale = attention.scale(), .causal = attention.causal, .window = attention.window}));
 }
 

@@ -15,6 +15,9 @@ struct SiteContext {
   std::optional<ops::RopeAngles> angles;  ///< Of the active rows.
 };
 
+/// How many of one sequence's rows in a set, which is relative to the active rows, are the prompt's. They come first.
+int64_t prompt_rows(const Rows& rows, const SiteContext& context, size_t sequence);
+
 /// The queries or keys of some active rows, turned by the angles of these rows if the attention is rotary.
 /// x: [rows, heads, head_dim] -> same
 Tensor rotated(const nn::Attention& attention, const Tensor& x, const Rows& rows, const SiteContext& context);

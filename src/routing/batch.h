@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <span>
 #include <vector>
@@ -23,7 +24,18 @@ using plan::RowKind;
 struct Sequence {
   const plan::Plan* plan = nullptr;  ///< Null: dense.
   std::span<nn::LayerState> states;  ///< One per layer, or empty if nothing is cached (training).
-  bool prompt = true;  ///< Rules choose among prompt rows only; decoded rows run everything that the plan leaves on.
+  /// Rows whose order is below this are the prompt. Rules choose among them only, and adapters take their gate and
+  /// their token mean over them. Later rows are decoded, or the answer that training gives: they run everything that
+  /// the plan leaves on, and they see of the prompt what is cached. So training an answer equals serving it.
+  /// 0: the pass decodes. The default counts every row as prompt, also an answer and padding, as published code of EAS
+  /// does (`pia_mean: published`).
+  int64_t prompt_end = kEveryRow;
+  /// An earlier sequence of the batch whose rows stand before this one's own: in training, several questions about one
+  /// picture share its rows. Without states; rules and adapters take both for sequences of their own.
+  std::optional<size_t> after;
+
+  static constexpr int64_t kEveryRow = std::numeric_limits<int64_t>::max();
+  bool decodes() const { return prompt_end == 0; }
 };
 
 using ops::Places;

@@ -10,16 +10,18 @@ namespace {
 /// What goes into the branch or its adapter: the site's norm and PIA, or those of the stand-in.
 class Reading {
  public:
-  Reading(const Site& site, SiteContext& context) : site_(site), context_(context) {}
+  Reading(const Site& site, const SequenceRange& all, SiteContext& context)
+      : site_(site), all_(all), context_(context) {}
 
   /// x: [rows, hidden] -> same
   Tensor run(const Tensor& x) {
-    const std::vector<int64_t>& offsets = context_.sets.feed_forward.offsets;
+    const std::vector<int64_t>& offsets = all_.offsets;
     std::vector<Tensor> parts;
     for (size_t first = 0, end = 0; first + 1 < offsets.size(); first = end) {
       while (end + 1 < offsets.size() && off(end) == off(first)) ++end;
-      SequenceRange range{first, {}};
+      SequenceRange range{first, {}, {}};
       for (size_t i = first; i <= end; ++i) range.offsets.push_back(offsets[i] - offsets[first]);
+      for (size_t i = first; i < end; ++i) range.scopes.push_back(all_.scopes[i]);
       parts.push_back(read(x.narrow(0, offsets[first], range.offsets.back()), range));
     }
     return parts.size() == 1 ? parts.front() : at::cat(parts);
@@ -41,16 +43,17 @@ class Reading {
   }
 
   const Site& site_;
+  const SequenceRange& all_;
   SiteContext& context_;
 };
 
 }  // namespace
 
 std::optional<Tensor> feed_forward(const Site& site, const Tensor& x, SiteContext& context) {
-  const SequenceRange all{0, context.sets.feed_forward.offsets};
   const bool idle = x.size(0) == 0;
   if (idle && !site.pia && !site.adapter && !site.stand_in) return std::nullopt;
-  Tensor input = Reading(site, context).run(x);
+  const SequenceRange all = range_of(context.sets.feed_forward, context);
+  Tensor input = Reading(site, all, context).run(x);
   if (idle) {
     if (site.adapter) freeze_idle(*site.adapter, input, all, context, site.kind);
     return std::nullopt;

@@ -59,7 +59,7 @@ class Resolver {
 
   void apply(size_t sequence, const plan::LayerPlan& layer) {
     const int64_t begin = batch_.offsets[sequence], end = batch_.offsets[sequence + 1];
-    if (batch_.sequences[sequence].prompt) {
+    if (!batch_.sequences[sequence].decodes()) {
       for (const plan::Rule& rule : layer.rules) apply_rule(sequence, layer, rule);
     }
     sets_.self_off[sequence] = !layer.self_attention;
@@ -117,6 +117,7 @@ class Resolver {
   void apply_rule(size_t sequence, const plan::LayerPlan& layer, const plan::Rule& rule) {
     std::vector<int64_t> rows;
     for (int64_t row = batch_.offsets[sequence]; row < batch_.offsets[sequence + 1]; ++row) {
+      if (batch_.order[static_cast<size_t>(row)] >= batch_.sequences[sequence].prompt_end) break;
       if (plan::governing_rule(layer, batch_.kinds[static_cast<size_t>(row)]) == &rule) rows.push_back(row);
     }
     if (rows.empty()) return;

@@ -59,15 +59,17 @@ class AttentionSite {
   }
 
  private:
-  SequenceRange all_active() const { return {0, context_.sets.active.offsets}; }
+  SequenceRange all_active() const { return range_of({std::nullopt, {}, context_.sets.active.offsets}, context_); }
   Tensor normed(const Tensor& x) const { return site_.join == Site::Join::pre_norm ? site_.norm(x) : x; }
 
   /// METER: also the PIA in place of the cross-attention reads the layer's input, not what the self site made of it.
   Tensor stand_in(const nn::Pia& pia, const Rows& rows, const Tensor& h) const {
     if (rows.empty()) return h;
     const Tensor entry = normed(x_);
-    const OtherStream own{entry, context_.sets.active.offsets, {}};
-    return join(site_, h, rows, pia_branch(pia, rows.of(entry), rows.offsets, self_ ? own : *context_.other));
+    const Tensor x = rows.of(entry);
+    return join(site_, h, rows,
+                self_ ? pia_branch(pia, x, rows.offsets, entry, all_active())
+                      : pia_branch(pia, x, rows.offsets, context_.other->hidden, whole_range(context_.other->offsets)));
   }
 
   Tensor attend(const nn::Attention& attention, const Rows& rows, const Tensor& h) const {

@@ -14,7 +14,7 @@ Generation::Generation(const models::Model& model, std::shared_ptr<const plan::P
 
 void Generation::enter_prompt(routing::Batch& batch, std::span<const routing::RowKind> kinds,
                               const routing::Places& places) {
-  batch.add({.plan = plan_.get(), .states = states_, .prompt = true}, kinds, position_, places);
+  batch.add({.plan = plan_.get(), .states = states_}, kinds, position_, places);
   position_ += static_cast<int64_t>(kinds.size());
   place_.axes = places.size();
   if (places.empty()) place_.next = position_;
@@ -26,7 +26,7 @@ void Generation::enter_prompt(routing::Batch& batch, std::span<const routing::Ro
 void Generation::enter_token(routing::Batch& batch) {
   constexpr routing::RowKind kText[] = {routing::RowKind::text};
   const routing::Places place(place_.axes, {place_.next++});
-  batch.add({.plan = plan_.get(), .states = states_, .prompt = false}, kText, position_++, place);
+  batch.add({.plan = plan_.get(), .states = states_, .prompt_end = 0}, kText, position_++, place);
 }
 
 Tensor Generation::prefill(const Tensor& x, std::span<const routing::RowKind> kinds, const routing::Observer& observer,

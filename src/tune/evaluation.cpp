@@ -24,7 +24,7 @@ struct LossSum {
   int64_t labels = 0;
 
   void add(const models::Model& model, const plan::Plan& plan, std::span<const Sample> samples, int64_t longest) {
-    const TrainingRows rows = pack_samples(model, plan, samples, longest);
+    const TrainingRows rows = pack_samples(model, plan, samples, {.longest = longest});
     sum += summed_loss(model.decoder, rows).item<double>();
     labels += rows.learnt();
   }

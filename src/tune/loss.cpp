@@ -15,8 +15,10 @@ Tensor summed_loss(const models::Decoder& decoder, const TrainingRows& rows, con
   std::vector<int64_t> learnt, targets;  // rows that are alive at the end, and what they are to predict
   for (size_t sequence = 0; sequence + 1 < alive.offsets.size(); ++sequence) {
     for (int64_t row = alive.offsets[sequence]; row < alive.offsets[sequence + 1]; ++row) {
-      const int64_t entered = rows.batch.offsets[sequence] + alive.order[static_cast<size_t>(row)];
-      const int64_t target = rows.targets[static_cast<size_t>(entered)];
+      const auto begin = static_cast<size_t>(rows.batch.offsets[sequence]);
+      const size_t entered =
+          begin + static_cast<size_t>(alive.order[static_cast<size_t>(row)] - rows.batch.order[begin]);
+      const int64_t target = rows.targets[entered];
       if (target == text::kIgnored) continue;
       learnt.push_back(row);
       targets.push_back(target);

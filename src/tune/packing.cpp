@@ -4,32 +4,113 @@
 
 #include <algorithm>
 
+#include "base/error.h"
+#include "ops/rope.h"
 #include "session/prompt_rows.h"
 #include "text/labels.h"
 
 namespace lithe::tune {
 namespace {
 
-/// Every picture of the samples, through the tower in one pass.
-std::vector<models::ImageRows> encode(const models::Model& model, const plan::Plan& plan,
-                                      std::span<const Sample> samples) {
-  std::vector<models::TowerInput> pictures;
-  for (const Sample& sample : samples)
-    for (const auto& picture : sample.pictures) pictures.push_back({picture, &plan});
-  return pictures.empty() ? std::vector<models::ImageRows>{} : model.seeing().encode(pictures);
+/// Ids up to and with the last picture.
+size_t beginning_of(const Sample& sample) {
+  const auto last = std::find(sample.ids.rbegin(), sample.ids.rend(), text::kImageId);
+  return static_cast<size_t>(sample.ids.rend() - last);
 }
 
-/// The label of each row: that of its token, and nothing is learnt of a picture's rows.
-std::vector<int64_t> labels_of_rows(const Sample& sample, std::span<const models::ImageRows> pictures) {
-  std::vector<int64_t> labels;
-  size_t next = 0;
-  for (size_t i = 0; i < sample.ids.size(); ++i) {
-    const bool picture = sample.ids[i] == text::kImageId;
-    labels.insert(labels.end(), picture ? pictures[next++].kinds.size() : 1,
-                  picture ? text::kIgnored : sample.labels[i]);
-  }
-  return labels;
+bool same(const models::PreparedImage& a, const models::PreparedImage& b) {
+  return &a == &b || (a.views.grid == b.views.grid && a.pixels.values == b.pixels.values);
 }
+
+/// Whether two samples begin alike, pictures and all, and both go on after that.
+bool begin_alike(const Sample& a, const Sample& b) {
+  const size_t beginning = beginning_of(a);
+  if (beginning == 0 || beginning != beginning_of(b) || a.pictures.size() != b.pictures.size()) return false;
+  if (!std::equal(a.ids.begin(), a.ids.begin() + static_cast<std::ptrdiff_t>(beginning), b.ids.begin())) return false;
+  return std::equal(a.pictures.begin(), a.pictures.end(), b.pictures.begin(),
+                    [](const auto& one, const auto& other) { return same(*one, *other); });
+}
+
+/// Samples that share their beginning, or a single one that shares nothing.
+using Group = std::span<const Sample>;
+
+std::vector<Group> groups_of(std::span<const Sample> samples, bool share) {
+  std::vector<Group> groups;
+  for (size_t first = 0, end = 0; first < samples.size(); first = end) {
+    end = first + 1;
+    while (share && end < samples.size() && begin_alike(samples[first], samples[end])) ++end;
+    groups.push_back(samples.subspan(first, end - first));
+  }
+  return groups;
+}
+
+class Packer {
+ public:
+  Packer(const models::Model& model, const plan::Plan& plan, const PackOptions& options)
+      : model_(model), plan_(plan), options_(options) {
+    packed_.batch.offsets = {0};
+  }
+
+  void add(Group group, std::span<const models::ImageRows> pictures) {
+    if (group.size() == 1) return add(group.front(), 0, group.front().ids.size(), pictures, std::nullopt);
+    const size_t beginning = beginning_of(group.front());
+    const size_t shared = packed_.batch.sequences.size();
+    add(group.front(), 0, beginning, pictures, std::nullopt);
+    for (const Sample& sample : group) add(sample, beginning, sample.ids.size(), {}, shared);
+  }
+
+  TrainingRows take() {
+    packed_.embeddings = embeddings_.size() == 1 ? embeddings_.front() : at::cat(embeddings_);
+    return std::move(packed_);
+  }
+
+ private:
+  /// Ids [first, end) of a sample as a sequence, after the rows of another one.
+  void add(const Sample& sample, size_t first, size_t end, std::span<const models::ImageRows> pictures,
+           std::optional<size_t> after) {
+    const session::PromptRows rows = session::merge(model_,
+                                                    {sample.ids.begin() + static_cast<std::ptrdiff_t>(first),
+                                                     sample.ids.begin() + static_cast<std::ptrdiff_t>(end)},
+                                                    pictures);
+    const std::vector<int64_t>& offsets = packed_.batch.offsets;
+    const int64_t before = after ? offsets[*after + 1] - offsets[*after] : 0;
+    const int64_t count = std::clamp<int64_t>(options_.longest - before, 0, rows.rows());
+    std::vector<int64_t> labels = labels_of(sample, first, end, pictures);
+    labels.resize(static_cast<size_t>(count));
+    routing::Sequence sequence{.plan = &plan_, .after = after};
+    if (!options_.every_row_is_prompt) sequence.prompt_end = prompt_end(labels, before);
+    packed_.batch.add(sequence, std::span(rows.kinds).first(static_cast<size_t>(count)), before);
+    embeddings_.push_back(rows.embeddings.narrow(0, 0, count));
+    if (!labels.empty()) packed_.targets.insert(packed_.targets.end(), labels.begin() + 1, labels.end());
+    packed_.targets.resize(static_cast<size_t>(packed_.batch.rows()), text::kIgnored);
+  }
+
+  /// The label of each row: that of its token, and nothing is learnt of a picture's rows.
+  static std::vector<int64_t> labels_of(const Sample& sample, size_t first, size_t end,
+                                        std::span<const models::ImageRows> pictures) {
+    std::vector<int64_t> labels;
+    size_t next = 0;
+    for (size_t i = first; i < end; ++i) {
+      const bool picture = sample.ids[i] == text::kImageId;
+      labels.insert(labels.end(), picture ? pictures[next++].kinds.size() : 1,
+                    picture ? text::kIgnored : sample.labels[i]);
+    }
+    return labels;
+  }
+
+  /// Rows before the first that is learnt, after `before` others.
+  static int64_t prompt_end(const std::vector<int64_t>& labels, int64_t before) {
+    const auto first =
+        std::find_if(labels.begin(), labels.end(), [](int64_t label) { return label != text::kIgnored; });
+    return first == labels.end() ? routing::Sequence::kEveryRow : before + (first - labels.begin());
+  }
+
+  const models::Model& model_;
+  const plan::Plan& plan_;
+  const PackOptions& options_;
+  TrainingRows packed_;
+  std::vector<Tensor> embeddings_;
+};
 
 }  // namespace
 
@@ -38,26 +119,39 @@ int64_t TrainingRows::learnt() const {
 }
 
 TrainingRows pack_samples(const models::Model& model, const plan::Plan& plan, std::span<const Sample> samples,
-                          int64_t longest) {
-  const std::vector<models::ImageRows> pictures = encode(model, plan, samples);
-  TrainingRows packed;
-  packed.batch.offsets = {0};
-  std::vector<Tensor> embeddings;
+                          const PackOptions& options) {
+  const std::vector<Group> groups = groups_of(samples, options.share_images);
+  std::vector<models::TowerInput> inputs;
+  for (const Group& group : groups)
+    for (const auto& picture : group.front().pictures) inputs.push_back({picture, &plan});
+  const std::vector<models::ImageRows> pictures =
+      inputs.empty() ? std::vector<models::ImageRows>{} : model.seeing().encode(inputs);
+  Packer packer(model, plan, options);
   size_t first = 0;
-  for (const Sample& sample : samples) {
-    const std::span own = std::span(pictures).subspan(first, sample.pictures.size());
-    first += own.size();
-    const session::PromptRows rows = session::merge(model, sample.ids, own);
-    const auto count = static_cast<size_t>(std::min(rows.rows(), longest));
-    embeddings.push_back(rows.embeddings.narrow(0, 0, static_cast<int64_t>(count)));
-    packed.batch.add({.plan = &plan}, std::span(rows.kinds).first(count));
-    std::vector<int64_t> labels = labels_of_rows(sample, own);
-    labels.resize(count);
-    packed.targets.insert(packed.targets.end(), labels.begin() + 1, labels.end());
-    packed.targets.push_back(text::kIgnored);
+  for (const Group& group : groups) {
+    const size_t count = group.front().pictures.size();
+    packer.add(group, std::span(pictures).subspan(first, count));
+    first += count;
   }
-  packed.embeddings = embeddings.size() == 1 ? embeddings.front() : at::cat(embeddings);
-  return packed;
+  return packer.take();
+}
+
+void require_shareable(const models::Model& model, const plan::Plan& plan) {
+  const auto refuse = [](const auto&... why) {
+    fail(Fault::bad_request, "share_images would change what is computed: ", why..., "; leave share_images out");
+  };
+  for (const plan::LayerPlan& layer : plan.layers) {
+    if (layer.stream != "decoder") continue;
+    for (const plan::Rule& rule : layer.rules) {
+      const bool vision = rule.group == plan::Group::vision || rule.group == plan::Group::vision_high_res;
+      if (!vision) refuse("layer ", layer.layer, " has a rule about text");
+      if (rule.by == "attention") refuse("layer ", layer.layer, " chooses by the attention of each question");
+    }
+  }
+  if (routing::read_whole_prompt(model.decoder.blocks, plan, "decoder"))
+    refuse("adapters take their means over the whole prompt");
+  if (model.decoder.config.rope.scaling == ops::RopeConfig::Scaling::dynamic)
+    refuse("rotary angles depend on the length of each prompt");
 }
 
 }  // namespace lithe::tune

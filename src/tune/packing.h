@@ -15,19 +15,31 @@ namespace lithe::tune {
 
 using at::Tensor;
 
+/// How samples become rows.
+struct PackOptions {
+  int64_t longest = 2048;  ///< Rows of a sample; later ones are cut.
+  bool share_images =
+      false;  ///< Samples that follow each other and begin alike, up to their last picture, share those rows.
+  bool every_row_is_prompt = false;  ///< Adapters take their means over answers too (`pia_mean: published`).
+};
+
 /// Samples as rows of one pass, one after another. There is no padding.
 struct TrainingRows {
   Tensor embeddings;             ///< [rows, hidden]
-  routing::Batch batch;          ///< One sequence per sample.
+  routing::Batch batch;          ///< One sequence per sample, and one for each beginning that several share.
   std::vector<int64_t> targets;  ///< [rows] the token that a row is to predict, else text::kIgnored.
 
   int64_t rows() const { return batch.rows(); }
   int64_t learnt() const;  ///< Rows with a target.
 };
 
-/// Runs the pictures through the tower under `plan` and puts their rows between the embeddings of the texts. Rows from
-/// `longest` on are cut from each sample. The plan must outlive the rows.
+/// Runs the pictures through the tower under `plan` and puts their rows between the embeddings of the texts. The plan
+/// must outlive the rows.
 TrainingRows pack_samples(const models::Model& model, const plan::Plan& plan, std::span<const Sample> samples,
-                          int64_t longest);
+                          const PackOptions& options);
+
+/// Throws Error{bad_request} that says why if sharing rows of pictures would change what `plan` computes: a rule that
+/// looks at more than vision tokens, or an adapter whose scope is the prompt.
+void require_shareable(const models::Model& model, const plan::Plan& plan);
 
 }  // namespace lithe::tune

@@ -53,7 +53,9 @@ TrainerOptions trainer_options(const Recipe& recipe, const SampleOptions& sample
                     .weight_decay = recipe.weight_decay},
           .adamw = {recipe.adam_beta1, recipe.adam_beta2, recipe.adam_epsilon},
           .max_grad_norm = recipe.max_grad_norm,
-          .longest = sample.longest,
+          .pack = {.longest = sample.longest,
+                   .share_images = recipe.share_images,
+                   .every_row_is_prompt = recipe.pia_mean == PiaMean::published},
           .gradient_checkpointing = recipe.gradient_checkpointing};
 }
 
@@ -77,6 +79,7 @@ class Run {
         ready_(ready_model(recipe)),
         sample_(sample_options(recipe, *ready_.model)),
         trainer_(*ready_.model, ready_.plan, trainer_options(recipe, sample_)) {
+    if (recipe.share_images) require_shareable(*ready_.model, ready_.plan);
     const std::optional<fs::path> resumed = options.dry_run ? std::nullopt : checkpoint_to_resume(recipe);
     if (resumed) point_ = read_training_state(*resumed, trainer_.optimiser());
     StreamOptions stream{

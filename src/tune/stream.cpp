@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 #include <random>
+#include <unordered_map>
 #include <utility>
 
 #include "base/error.h"
@@ -34,6 +35,26 @@ std::vector<int64_t> part_of_epoch(int64_t size, double weight, uint64_t seed, i
   return part;
 }
 
+/// What the pictures of a record are called; a record without any is alone.
+std::string pictures_of(const data::Record& record) {
+  std::string names = record.images.empty() ? record.name : "";
+  for (const image::Source& picture : record.images) names += picture.name() + '\n';
+  return names;
+}
+
+/// A number for each list of pictures, of every record.
+std::vector<std::vector<int64_t>> number_pictures(const std::vector<WeightedSet>& sets) {
+  std::vector<std::vector<int64_t>> numbers(sets.size());
+  std::unordered_map<std::string, int64_t> known;
+  for (size_t set = 0; set < sets.size(); ++set) {
+    for (int64_t record = 0; record < sets[set].records->size(); ++record) {
+      const std::string pictures = pictures_of(sets[set].records->read(record));
+      numbers[set].push_back(known.emplace(pictures, static_cast<int64_t>(known.size())).first->second);
+    }
+  }
+  return numbers;
+}
+
 }  // namespace
 
 std::vector<RecordPlace> order_of_epoch(const std::vector<WeightedSet>& sets, bool shuffled, uint64_t seed,
@@ -52,10 +73,11 @@ std::vector<RecordPlace> order_of_epoch(const std::vector<WeightedSet>& sets, bo
 SampleStream::SampleStream(const models::Model& model, std::vector<WeightedSet> sets, const StreamOptions& options,
                            int64_t first, int64_t skipped)
     : model_(model), sets_(std::move(sets)), options_(options), begun_(first), taken_(first), skipped_(skipped) {
-  order_ = order_of_epoch(sets_, options_.shuffle, options_.seed, 0);
+  if (options_.share_images) pictures_ = number_pictures(sets_);
+  order_ = order_of(0);
   require(!order_.empty(), Fault::bad_file, "the data sets hold no record");
   const int64_t epoch = begun_ / per_epoch();
-  if (epoch > 0) order_ = order_of_epoch(sets_, options_.shuffle, options_.seed, epoch);
+  if (epoch > 0) order_ = order_of(epoch);
   for (int64_t i = 0; i < options_.threads; ++i)
     workers_.emplace_back([this](const std::stop_token& end) { work(end); });
 }
@@ -64,9 +86,26 @@ SampleStream::~SampleStream() {
   for (std::jthread& worker : workers_) worker.request_stop();
 }
 
+/// Records that share pictures come together where the first of them is.
+std::vector<RecordPlace> SampleStream::order_of(int64_t epoch) const {
+  const std::vector<RecordPlace> order = order_of_epoch(sets_, options_.shuffle, options_.seed, epoch);
+  if (!options_.share_images) return order;
+  std::unordered_map<int64_t, size_t> group_of;
+  std::vector<std::vector<RecordPlace>> groups;
+  for (const RecordPlace& place : order) {
+    const int64_t pictures = pictures_[place.set][static_cast<size_t>(place.record)];
+    const auto [group, is_new] = group_of.emplace(pictures, groups.size());
+    if (is_new) groups.emplace_back();
+    groups[group->second].push_back(place);
+  }
+  std::vector<RecordPlace> together;
+  for (const std::vector<RecordPlace>& group : groups) together.insert(together.end(), group.begin(), group.end());
+  return together;
+}
+
 void SampleStream::begin_one() {
   const int64_t at = begun_ % per_epoch();
-  if (at == 0 && begun_ > 0) order_ = order_of_epoch(sets_, options_.shuffle, options_.seed, begun_ / per_epoch());
+  if (at == 0 && begun_ > 0) order_ = order_of(begun_ / per_epoch());
   const RecordPlace place = order_[static_cast<size_t>(at)];
   Task task(
       [this, place] { return make_sample(model_, sets_[place.set].records->read(place.record), options_.sample); });

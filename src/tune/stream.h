@@ -38,6 +38,7 @@ std::vector<RecordPlace> order_of_epoch(const std::vector<WeightedSet>& sets, bo
 struct StreamOptions {
   SampleOptions sample;
   bool shuffle = true;
+  bool share_images = false;  ///< Records with the same pictures follow each other, so that they can share their rows.
   uint64_t seed = 42;
   int64_t ahead = 16;            ///< Samples that are being made before they are asked for.
   int64_t threads = 2;           ///< That make them.
@@ -67,13 +68,15 @@ class SampleStream {
 
  private:
   using Task = std::packaged_task<Sample()>;
+  std::vector<RecordPlace> order_of(int64_t epoch) const;
   void begin_one();
   void work(const std::stop_token& end);
 
   const models::Model& model_;
   const std::vector<WeightedSet> sets_;
   const StreamOptions options_;
-  std::vector<RecordPlace> order_;  // of the epoch that `begun_` is in
+  std::vector<std::vector<int64_t>> pictures_;  // [set][record] a number for each list of pictures, if they are shared
+  std::vector<RecordPlace> order_;              // of the epoch that `begun_` is in
   int64_t begun_, taken_, skipped_;
   std::function<void(const std::string&)> told_;
   std::deque<std::future<Sample>> coming_;

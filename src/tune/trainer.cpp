@@ -43,7 +43,7 @@ StepResult Trainer::step(std::span<const MicroBatch> batches, double factor) {
   optimiser_.forget_gradients();
   double sum = 0;
   for (const MicroBatch& samples : batches) {
-    const TrainingRows rows = pack_samples(model_, plan_, samples, options_.longest);
+    const TrainingRows rows = pack_samples(model_, plan_, samples, options_.pack);
     const Tensor loss = summed_loss(model_.decoder, rows, result.kept.observer());
     const auto value = loss.item<double>();
     if (!std::isfinite(value)) {
@@ -65,7 +65,7 @@ StepResult Trainer::step(std::span<const MicroBatch> batches, double factor) {
 
 double Trainer::loss(MicroBatch samples) const {
   const at::NoGradGuard no_gradient;
-  const TrainingRows rows = pack_samples(model_, plan_, samples, options_.longest);
+  const TrainingRows rows = pack_samples(model_, plan_, samples, options_.pack);
   return summed_loss(model_.decoder, rows).item<double>() / static_cast<double>(std::max<int64_t>(rows.learnt(), 1));
 }
 

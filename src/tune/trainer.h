@@ -16,8 +16,8 @@ namespace lithe::tune {
 struct TrainerOptions {
   Rates rates;
   AdamWOptions adamw;
-  double max_grad_norm = 1.0;           ///< 0: gradients are not clipped.
-  int64_t longest = 2048;               ///< Rows of a sample.
+  double max_grad_norm = 1.0;  ///< 0: gradients are not clipped.
+  PackOptions pack;
   bool gradient_checkpointing = false;  ///< A layer keeps its input only and runs again for its gradients.
 };
 

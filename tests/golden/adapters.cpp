@@ -21,19 +21,20 @@ struct Pass {
   /// x: [sequences, rows, hidden]; states: one layer each, or absent.
   Pass(const Tensor& x, std::vector<std::vector<nn::LayerState>>* states, bool prompt) : rows(x.flatten(0, 1)) {
     for (int64_t i = 0; i < x.size(0); ++i) {
-      routing::Sequence sequence{.prompt = prompt};
+      routing::Sequence sequence{.prompt_end = prompt ? routing::Sequence::kEveryRow : 0};
       if (states) sequence.states = states->at(static_cast<size_t>(i));
       batch.sequences.push_back(sequence);
       batch.offsets.push_back((i + 1) * x.size(1));
     }
+    sequences = routing::whole_stretch(batch.offsets);
   }
-  Tensor pia(const nn::Pia& pia) { return apply_pia(pia, rows, {0, batch.offsets}, context); }
+  Tensor pia(const nn::Pia& pia) { return apply_pia(pia, rows, sequences, context); }
   Tensor rep(const nn::RepAdapter& adapter) {
-    return apply_rep_adapter(adapter, rows, {0, batch.offsets}, context, routing::Site::Kind::self);
+    return apply_rep_adapter(adapter, rows, sequences, context, routing::Site::Kind::self);
   }
-  routing::OtherStream stream() const { return {rows, batch.offsets, {}}; }
 
   Tensor rows;
+  routing::Stretch sequences;
   routing::Batch batch{.offsets = {0}};
   routing::RowSets sets;
   std::optional<routing::OtherStream> other;
@@ -65,11 +66,24 @@ class Setting {
       states[i][0].pia_gate = states[i][0].attention_gate = input("weights")[static_cast<int64_t>(i)];
     compare("pia.given_gate.y", Pass(input("x"), &states, false).pia(pia(1)));
     compare("rep.given_gate.y", Pass(input("x"), &states, false).rep(rep(1)));
+    if (has("rep.clip_layout.y")) {
+      Pass pass(input("x"), nullptr, true);
+      const Tensor y = pass.rep(rep(1)).view(input("x").sizes());
+      compare("rep.clip_layout.y", y.transpose(0, 1).contiguous());
+    }
     check_.skip("LaVIN's decode with a running mean");
   }
 
-  /// Gate and mean over all tokens, frozen for decoding.
+  /// Gate and mean over the question in training; over all tokens in evaluation, frozen for decoding.
   void llava() {
+    values("pia.train", [&](Pass& pass) { return ask(pass).pia(pia(0)); });
+    values("rep.train", [&](Pass& pass) { return ask(pass).rep(rep(0)); });
+    std::vector<std::vector<nn::LayerState>> asked = fresh();
+    Pass pass(input("x"), &asked, true);
+    ask(pass).pia(pia(0));
+    pass.rep(rep(0));
+    compare("pia.train.gate", gates(asked, &nn::LayerState::pia_gate));
+    compare("rep.train.gate", gates(asked, &nn::LayerState::attention_gate));
     values("pia.eval", [&](Pass& pass) { return pass.pia(pia(0)); });
     values("rep.eval", [&](Pass& pass) { return pass.rep(rep(0)); });
     std::vector<std::vector<nn::LayerState>> states = fresh();
@@ -79,7 +93,6 @@ class Setting {
     compare("rep.eval.gate", gates(states, &nn::LayerState::attention_gate));
     compare("pia.decode.y", Pass(input("decode_x"), &states, false).pia(pia(0)));
     compare("rep.decode.y", Pass(input("decode_x"), &states, false).rep(rep(0)));
-    check_.skip("means over the question alone (training)");
   }
 
   /// No gate and no residual; the mean is over the other stream.
@@ -89,12 +102,13 @@ class Setting {
       pia.residual = false;
       return pia;
     };
-    const Pass other(input("x_other"), nullptr, true);
-    const auto branch = [&](Pass& pass, const routing::OtherStream& read) {
-      return routing::pia_branch(ungated(), pass.rows, pass.batch.offsets, read);
+    const Tensor other = input("x_other").set_requires_grad(true);
+    const auto branch = [&](Pass& pass, const Pass& read) {
+      return routing::pia_branch(ungated(), pass.rows, pass.batch.offsets, read.rows, read.sequences);
     };
-    values("pia.self", [&](Pass& pass) { return branch(pass, pass.stream()); });
-    values("pia.cross", [&](Pass& pass) { return branch(pass, other.stream()); });
+    values("pia.self", [&](Pass& pass) { return branch(pass, pass); });
+    values("pia.cross", [&](Pass& pass) { return branch(pass, Pass(other, nullptr, true)); });
+    gradient("pia.cross.grad_x_other", other.grad());
     values("rep", [&](Pass& pass) { return pass.rep({linear("rep.conv_C"), up("rep", false), std::nullopt}); });
   }
 
@@ -112,6 +126,13 @@ class Setting {
     std::vector<Tensor> rows;
     for (const auto& layers : states) rows.push_back(*(layers[0].*slot));
     return at::stack(rows);
+  }
+
+  /// Leaves the rows after the question out of every gate and mean.
+  Pass& ask(Pass& pass) const {
+    for (int64_t i = 0; i < input("x").size(0); ++i)
+      pass.sequences.scopes[static_cast<size_t>(i)] = (input("question_mask")[i] != 0).sum().item<int64_t>();
+    return pass;
   }
 
   /// A weight as stored ([out, in, 1]), one leaf for each name.

@@ -24,7 +24,8 @@ Check run_samples(const Case& golden, const CheckpointForm& form);
 /// Decoders alone on given embeddings ("variants").
 Check run_variants(const Case& golden);
 
-/// LLaVA with EAS ("generation" and "samples" with question and answer): features, published evaluation, generation.
+/// LLaVA with EAS ("generation" and "samples" with question and answer): training, features, published evaluation,
+/// generation.
 Check run_llava_eas(const Case& golden);
 
 /// Training of a p-MoD model ("hyper_parameters"): label masks, loss, gradients, optimiser steps.

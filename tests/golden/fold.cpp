@@ -100,7 +100,7 @@ class FoldRun {
   Tensor layer(Site site, const Tensor& x, std::vector<nn::LayerState>* states, bool prompt) {
     site.kind = Site::Kind::feed_forward;
     site.norm = norm();
-    routing::Sequence sequence{.prompt = prompt};
+    routing::Sequence sequence{.prompt_end = prompt ? routing::Sequence::kEveryRow : 0};
     if (states) sequence.states = *states;
     routing::Batch batch =
         batch_of(sequence, std::vector<routing::RowKind>(static_cast<size_t>(x.size(1)), routing::RowKind::text));

@@ -1,15 +1,12 @@
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/log_softmax.h>
-#include <ATen/ops/tensor.h>
 #include <c10/core/InferenceMode.h>
 #include <fmt/format.h>
 
 #include "base/error.h"
-#include "checkpoints/read/weights.h"
 #include "golden/cases.h"
+#include "golden/eas_samples.h"
+#include "golden/eas_training.h"
 #include "golden/sample_run.h"
-#include "golden/tensors.h"
 #include "image/decode.h"
 #include "session/trace.h"
 
@@ -18,8 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using at::Tensor;
-
-constexpr int64_t kIgnored = -100;  // of labels
 
 /// One LLaVA-EAS checkpoint and what the case says of it.
 class EasRun {
@@ -40,27 +35,17 @@ class EasRun {
 
   /// The published evaluation: gate and token mean over all rows given, answer and padding with them.
   void evaluation() {
-    const Tensor rows = models::tensor_over(golden_.expected.tensors.at("spliced.embeds"));
-    const std::vector<int64_t> real = integers_of(golden_.expected.tensors.at("spliced.attention_mask"));
-    const int64_t batch = rows.size(0), columns = rows.size(1), layers = session_.facts().layers;
-    std::vector<std::vector<Tensor>> last(static_cast<size_t>(layers));
-    std::vector<Tensor> logits;
-    for (int64_t s = 0; s < batch; ++s) {
-      std::vector<routing::RowKind> kinds;
-      for (int64_t i = 0; i < columns; ++i) {
-        const bool is_real = real.at(static_cast<size_t>(s * columns + i)) != 0;
-        kinds.push_back(is_real ? routing::RowKind::text : routing::RowKind::padding);
-      }
-      const Tensor out = session_.model().decoder.forward(
-          batch_of({.plan = &session_.plan()}, std::move(kinds)), rows[s], [&](const routing::LayerReport& report) {
-            last[static_cast<size_t>(report.layer)].push_back(report.hidden.clone());
-          });
-      logits.push_back(session_.model().decoder.logits(out));
-    }
-    for (int64_t layer = 0; layer < layers; ++layer)
-      tail(fmt::format("eval.layer{}.last24", layer), at::stack(last[static_cast<size_t>(layer)]));
-    tail("eval.logits.last24", at::stack(logits));
-    floats("eval.loss", loss(at::stack(logits)));
+    const EasSamples samples =
+        padded(spliced(session_.model(), inputs_), golden_.expected.tensors.at("spliced.embeds").shape.at(1));
+    const auto each = [&](const Tensor& x) {
+      return x.view({static_cast<int64_t>(samples.rows.size()), -1, x.size(1)});
+    };
+    const tune::TrainingRows rows = rows_of(samples, session_.plan(), Means::all_rows);
+    floats("eval.loss", mean_loss(session_.model(), rows, [&](const routing::LayerReport& report) {
+             tail(fmt::format("eval.layer{}.last24", report.layer), each(report.hidden));
+             if (report.layer + 1 == session_.facts().layers)
+               tail("eval.logits.last24", each(session_.model().decoder.logits(report.hidden)));
+           }));
   }
 
   void generations() {
@@ -71,23 +56,6 @@ class EasRun {
   }
 
  private:
-  /// Cross entropy of each next token, mean over the labels that count.  logits: [batch, columns, vocab]
-  Tensor loss(const Tensor& logits) const {
-    const std::vector<int64_t> labels = integers_of(golden_.expected.tensors.at("spliced.labels"));
-    const Tensor given = at::log_softmax(logits, -1);
-    Tensor sum = at::zeros({}, at::kDouble);
-    int64_t count = 0;
-    for (int64_t s = 0; s < logits.size(0); ++s) {
-      for (int64_t i = 1; i < logits.size(1); ++i) {
-        const int64_t label = labels.at(static_cast<size_t>(s * logits.size(1) + i));
-        if (label == kIgnored) continue;
-        sum = sum - given[s][i - 1][label].to(at::kDouble);
-        ++count;
-      }
-    }
-    return (sum / count).to(at::kFloat);
-  }
-
   void generation(const std::string& name, const std::string& prompt, size_t i) {
     session::Request request{.text = prompt, .raw = true};
     if (prompt.find("<image>") != prompt.npos) {
@@ -135,13 +103,13 @@ class EasRun {
 }  // namespace
 
 Check run_llava_eas(const Case& golden) {
-  const c10::InferenceMode no_gradients;
   Check check;
+  check_eas_training(golden, check);
+  const c10::InferenceMode no_gradients;
   EasRun run(golden, check);
   run.features();
   run.evaluation();
   run.generations();
-  check.skip("train.* (training)");
   return check;
 }
 

@@ -33,7 +33,8 @@ routing::Batch PackedRun::batch(bool prompt) {
   for (std::size_t s = 0; s < sequences_.size(); ++s) {
     const std::vector<routing::RowKind>& kinds = sequences_[s].kinds;
     const int64_t first = prompt ? 0 : static_cast<int64_t>(kinds.size()) + decoded_;
-    batch.add({.plan = &model_.plan, .states = states_[s], .prompt = prompt}, prompt ? kinds : token, first);
+    batch.add({.plan = &model_.plan, .states = states_[s], .prompt_end = prompt ? routing::Sequence::kEveryRow : 0},
+              prompt ? kinds : token, first);
   }
   return batch;
 }

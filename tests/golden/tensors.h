@@ -19,6 +19,7 @@ class TensorFile {
 
   /// As it lies in the file: float32 or float64.
   at::Tensor operator[](const std::string& name) const;
+  bool has(const std::string& name) const { return file_.tensors.contains(name); }
   const io::TensorView& view(const std::string& name) const { return file_.tensors.at(name); }
 
   /// NAME.weight, a matrix or a convolution of width 1, and NAME.bias.

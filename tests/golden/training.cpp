@@ -46,7 +46,7 @@ class TrainingRun {
     const Opened opened = open();
     const std::vector<tune::Sample> batch = samples(*opened.model, 2048);
     std::vector<tune::Parameter> parameters = tune::learning_parameters(*opened.model);
-    const tune::TrainingRows rows = tune::pack_samples(*opened.model, opened.model->plan, batch, 2048);
+    const tune::TrainingRows rows = tune::pack_samples(*opened.model, opened.model->plan, batch, {});
     const Tensor loss =
         tune::summed_loss(opened.model->decoder, rows, kept_by_layer()) / static_cast<double>(rows.learnt());
     loss.backward();
@@ -109,7 +109,7 @@ class TrainingRun {
   }
 
   static double loss_of(const models::Model& model, std::span<const tune::Sample> samples, int64_t longest) {
-    const tune::TrainingRows rows = tune::pack_samples(model, model.plan, samples, longest);
+    const tune::TrainingRows rows = tune::pack_samples(model, model.plan, samples, {.longest = longest});
     return tune::summed_loss(model.decoder, rows).item<double>() / static_cast<double>(rows.learnt());
   }
 
@@ -133,7 +133,7 @@ class TrainingRun {
   /// Labels after pictures took the places of their marks: each row's own, not that of the next.
   void merged(const models::Model& model) {
     const std::vector<tune::Sample> batch = samples(model, 2048);
-    const tune::TrainingRows rows = tune::pack_samples(model, model.plan, batch, 2048);
+    const tune::TrainingRows rows = tune::pack_samples(model, model.plan, batch, {});
     const int64_t columns = shape("merged.labels").at(1);
     std::vector<int64_t> labels;
     for (size_t s = 0; s < batch.size(); ++s) {

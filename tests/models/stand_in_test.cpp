@@ -35,7 +35,7 @@ TEST_F(BothFolder, AreReadBesideTheirAttentions) {
   EXPECT_TRUE(model->facts.fixed.empty());
   EXPECT_EQ(model->facts.adapters.size(), 12u);
   EXPECT_EQ(std::count_if(model->facts.adapters.begin(), model->facts.adapters.end(),
-                          [](const plan::AdapterFacts& adapter) { return adapter.in_place; }),
+                          [](const plan::AdapterFacts& adapter) { return adapter.replaces_attention; }),
             6);
   for (const routing::Block& block : model->decoder.blocks) {
     ASSERT_EQ(block.sites.size(), 2u);

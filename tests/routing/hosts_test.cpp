@@ -282,7 +282,7 @@ TEST(Lavin, TheModalityTokenIsASequenceOfItsOwn) {
                                                       .kinds = std::vector<RowKind>(7, RowKind::text)});
   const Tensor decoded = pass(
       next,
-      {.sequences = {{.states = main, .prompt = false}}, .offsets = {0, 1}, .order = {6}, .kinds = {RowKind::text}});
+      {.sequences = {{.states = main, .prompt_end = 0}}, .offsets = {0, 1}, .order = {6}, .kinds = {RowKind::text}});
   for (const nn::LayerState& state : main) EXPECT_EQ(state.positions(), (Positions{1, 2, 3, 4, 5, 6, 6}));
 
   // The same with the published mask over all eight rows.

@@ -80,6 +80,7 @@ void draw_adapters(Dice& dice, const TinyShape& shape, std::vector<Block>& block
   for (Block& block : blocks) {
     if (dice.below(4) == 0) block.sites[0].adapter = random_rep_adapter(dice, shape.hidden, 4, dice.coin());
     if (dice.below(4) == 0) add_stand_in(dice, block, dice.coin());
+    if (dice.below(4) == 0) block.sites[1].adapter = random_rep_adapter(dice, shape.hidden, 4, dice.coin());
   }
   if (dice.below(3) != 0) return;
   replace_attention(dice, blocks[static_cast<size_t>(dice.below(shape.layers))], dice.coin());

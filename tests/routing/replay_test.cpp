@@ -54,7 +54,7 @@ Case random_training(uint64_t seed, bool adapters) {
   Dice dice(seed);
   Case one{.shape = random_shape(dice)};
   one.blocks = random_blocks(dice, one.shape);
-  for (int64_t i = dice.below(3); i >= 0; --i) one.prompts.push_back(random_case(dice, one.shape, false));
+  for (int64_t i = dice.below(3); i >= 0; --i) one.prompts.push_back(random_case(dice, one.shape, dice.coin()));
   if (adapters) draw_adapters(dice, one.shape, one.blocks, one.prompts);
   return one;
 }

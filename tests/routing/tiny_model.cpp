@@ -173,6 +173,7 @@ void visit(std::vector<Block>& blocks, const Visit& visit) {
       if (site.adapter) {
         visit_linear(site.adapter->down, visit);
         visit_up(site.adapter->up, visit);
+        if (site.adapter->gate) visit_linear(site.adapter->gate->router, visit);
       }
     }
     if (block.router) {
@@ -184,10 +185,16 @@ void visit(std::vector<Block>& blocks, const Visit& visit) {
 
 namespace {
 
+/// Where the prompt ends in the order of the rows.
+int64_t prompt_end(const Prompt& prompt) {
+  return prompt.prompt_rows < prompt.rows() ? prompt.positions[static_cast<size_t>(prompt.prompt_rows)]
+                                            : Sequence::kEveryRow;
+}
+
 /// Appends rows [begin, end) of a prompt as one more sequence.
 void append(Batch& batch, const Prompt& prompt, int64_t begin, int64_t end, std::span<nn::LayerState> states,
             bool is_prompt) {
-  batch.add({.plan = &prompt.plan, .states = states, .prompt = is_prompt},
+  batch.add({.plan = &prompt.plan, .states = states, .prompt_end = is_prompt ? prompt_end(prompt) : 0},
             std::span(prompt.kinds).subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)));
   std::copy(prompt.positions.begin() + begin, prompt.positions.begin() + end, batch.order.end() - (end - begin));
 }

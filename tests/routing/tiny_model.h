@@ -17,7 +17,7 @@ struct TinyShape {
   std::optional<int64_t> window;
 };
 
-/// A vector over the sites of which rows go in; `prompt_rows` of them are the prompt, the rest are decoded one by one.
+/// Rows that go in; `prompt_rows` of them are the prompt, the rest are decoded one by one, or the answer in training.
 struct Prompt {
   Tensor x;  // [rows, hidden], float64
   std::vector<int64_t> positions;

@@ -59,6 +59,9 @@ struct RowPlan {
   bool governed = false, leaves = false, weighed = false;
 };
 
+using Parts = std::vector<bool plan::Switches::*>;
+const Parts kAnything{&plan::Switches::query, &plan::Switches::key_value, &plan::Switches::feed_forward};
+
 class Twin {
  public:
   Twin(const TinyShape& shape, const Prompt& prompt)
@@ -89,7 +92,9 @@ class Twin {
     const Site& feed = block.sites.back();
     const std::optional<nn::Pia>& before = stands_in ? feed.stand_in->pia : feed.pia;
     const Tensor normed = plain_norm(stands_in ? *feed.stand_in->norm : feed.norm, h),
-                 m = plain_mlp(std::get<nn::Mlp>(feed.branch), before ? pia(*before, normed) : normed);
+                 read = before ? pia(*before, normed) : normed,
+                 m = plain_mlp(std::get<nn::Mlp>(feed.branch),
+                               feed.adapter ? adapted(*feed.adapter, read, {&plan::Switches::feed_forward}) : read);
     const Tensor fed = column(&plan::Switches::feed_forward), w = weight_.unsqueeze(1);
     x_ = fed * (h + w * m) + (1.0 - fed) * (w * h);
     for (size_t i = 0; i < count(); ++i) alive_[i] = alive_[i] && !rows_[i].leaves;
@@ -226,7 +231,8 @@ class Twin {
 
   Tensor attention(const Site& site) {
     const auto& attention = std::get<nn::Attention>(site.branch);
-    const Tensor normed = plain_norm(site.norm, x_), input = site.adapter ? adapted(*site.adapter, normed) : normed,
+    const Tensor normed = plain_norm(site.norm, x_),
+                 input = site.adapter ? adapted(*site.adapter, normed, kAnything) : normed,
                  q = plain_linear(attention.query, input), k = plain_linear(attention.key, input),
                  v = plain_linear(attention.value, input);
     std::vector<bool> seen;
@@ -261,7 +267,7 @@ class Twin {
   }
 
   /// What makes a mean of the prompt's rows that run one of these; of none: 0.  [1, rows]
-  Tensor mean_over(const std::vector<bool plan::Switches::*>& parts) const {
+  Tensor mean_over(const Parts& parts) const {
     std::vector<bool> counted;
     for (size_t i = 0; i < count(); ++i) {
       const bool runs = std::any_of(parts.begin(), parts.end(), [&](auto part) { return rows_[i].runs.*part; });
@@ -284,9 +290,8 @@ class Twin {
     return (x + up_again(pia.up, pia.gate, u, mean)) * *pia.gain;
   }
 
-  Tensor adapted(const nn::RepAdapter& adapter, const Tensor& x) const {
-    const Tensor mean =
-        mean_over({&plan::Switches::query, &plan::Switches::key_value, &plan::Switches::feed_forward}).matmul(x);
+  Tensor adapted(const nn::RepAdapter& adapter, const Tensor& x, const Parts& parts) const {
+    const Tensor mean = mean_over(parts).matmul(x);
     return x + up_again(adapter.up, adapter.gate, plain_linear(adapter.down, x), mean);
   }
 
