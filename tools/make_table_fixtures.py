@@ -86,7 +86,7 @@ def main():
     text = pa.field("question", pa.string(), nullable=False), pa.field("answer", pa.string(), nullable=False)
     rows = [f"Question {i:04d}" for i in range(1100)], [f"The answer {i % 100:02d}" for i in range(1100)]  # 13 letters each
     pq.write_table(pa.table(list(rows), pa.schema(text)), ROOT / "required.parquet", compression="none", data_page_size=512,
-                   write_batch_size=16, use_dictionary=False)
+                   write_batch_size=15, use_dictionary=False)
     write_ipc("talks.arrow", table.replace_schema_metadata(HUB), stream=True)
     write_ipc("talks_file.arrow", table)
     write_ipc("talks_zstd.arrow", table, compression="zstd")
