@@ -5,6 +5,8 @@ talks_CODEC.parquet     id, image struct<bytes, path>, conversations list<struct
                         (snappy: with the metadata of a hub, and a column that is not read)
 pages.parquet           the same, 40 times over, in small pages of version 2
 plain.parquet           image as bytes, question and answer as dictionaries of strings
+required.parquet        1100 questions and answers without nulls, in many pages, each of which begins with a byte that no
+                        header of a page begins with
 talks.arrow             a stream, as the datasets library writes; talks_file.arrow, talks_zstd.arrow: files
 dictionary.arrow        a file whose answers are a dictionary
 lz4.arrow               packed by a method that is not read
@@ -81,6 +83,10 @@ def main():
         "answer": pa.array([f"Answer {i}." for i in range(5)]).dictionary_encode(),
     })
     pq.write_table(plain, ROOT / "plain.parquet")
+    text = pa.field("question", pa.string(), nullable=False), pa.field("answer", pa.string(), nullable=False)
+    rows = [f"Question {i:04d}" for i in range(1100)], [f"The answer {i % 100:02d}" for i in range(1100)]  # 13 letters each
+    pq.write_table(pa.table(list(rows), pa.schema(text)), ROOT / "required.parquet", compression="none", data_page_size=512,
+                   write_batch_size=15, use_dictionary=False)
     write_ipc("talks.arrow", table.replace_schema_metadata(HUB), stream=True)
     write_ipc("talks_file.arrow", table)
     write_ipc("talks_zstd.arrow", table, compression="zstd")

@@ -51,6 +51,17 @@ TEST(Tables, OfSmallPagesAreReadByManyThreads) {
   for (std::thread& thread : threads) thread.join();
 }
 
+TEST(Tables, OfManyPagesAreReadFromAnyBlock) {
+  const auto set = DataSet::open({.path = kFixtures / "required.parquet"});
+  ASSERT_EQ(set->size(), 1100);
+  for (const int64_t i : {1099, 0, 1024, 1023, 500}) {
+    char text[80];
+    std::snprintf(text, sizeof text, "user: Question %04d|assistant: The answer %02d|", static_cast<int>(i),
+                  static_cast<int>(i % 100));
+    EXPECT_EQ(talk(set->read(i)), text);
+  }
+}
+
 TEST(Tables, OfPlainColumnsAndDictionariesAreRead) {
   for (const char* name : {"plain.parquet", "dictionary.arrow"}) {
     const auto set = DataSet::open({.path = kFixtures / name});

@@ -10,6 +10,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, Parq
 use parquet::arrow::ProjectionMask;
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::reader::{ChunkReader, Length};
+use std::io::Read;
 
 /// A block is about this large once unpacked: small enough to be read for one row, large enough for its neighbours.
 const BLOCK_BYTES: u64 = 8 << 20;
@@ -24,15 +25,31 @@ impl Length for Guarded {
     }
 }
 
-impl ChunkReader for Guarded {
-    type T = <Bytes as ChunkReader>::T;
+/// The file from one place on. The crate reads nothing through this but headers of pages.
+struct GuardedRead {
+    rest: Bytes,
+    checked: bool,
+}
 
-    /// The crate calls this for the header of each page.
+impl Read for GuardedRead {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        if !self.checked {
+            check_page(&self.rest).map_err(std::io::Error::other)?;
+            self.checked = true;
+        }
+        let size = out.len().min(self.rest.len());
+        out[..size].copy_from_slice(&self.rest.split_to(size));
+        Ok(size)
+    }
+}
+
+impl ChunkReader for Guarded {
+    type T = GuardedRead;
+
     fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
-        let rest = usize::try_from(start).ok().and_then(|start| self.0.get(start..));
-        let rest = rest.ok_or_else(|| ParquetError::General("a page lies outside the file".into()))?;
-        check_page(rest).map_err(|sentence| ParquetError::General(sentence.into()))?;
-        self.0.get_read(start)
+        let start = usize::try_from(start).ok().filter(|&start| start <= self.0.len());
+        let start = start.ok_or_else(|| ParquetError::General("a page lies outside the file".into()))?;
+        Ok(GuardedRead { rest: self.0.slice(start..), checked: false })
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
