@@ -43,10 +43,11 @@ Outcome failed(int64_t ticket, const std::exception_ptr& thrown) {
   }
 }
 
-/// Most bytes that the request's pictures take while they are decoded, one at a time.
-int64_t decode_bytes(const Request& request) {
+/// Most bytes that the request's pictures take while they are prepared, one at a time.
+int64_t decode_bytes(const models::Model& model, const Request& request) {
+  const auto pictures = static_cast<int64_t>(request.images.size());
   int64_t most = 0;
-  for (const image::Source& picture : request.images) most = std::max(most, picture.header().decoding_bytes);
+  for (const image::Source& picture : request.images) most = std::max(most, preparing_bytes(model, picture, pictures));
   return most;
 }
 
@@ -117,7 +118,7 @@ class BatchRun::Impl {
     const auto pictures = static_cast<int64_t>(next.pictures()),
                texts = static_cast<int64_t>(next.ids.size()) - pictures;
     cohort.pictures += pictures;
-    cohort.decode = std::max(cohort.decode, decode_bytes(next.request));
+    cohort.decode = std::max(cohort.decode, decode_bytes(model_, next.request));
     cohort.least_rows += texts + pictures * least_rows(model_);
     cohort.most_rows += std::min(longest_sequence(model_), texts + pictures * most_rows(model_));
     return cohort;

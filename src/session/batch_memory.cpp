@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "image/view_bytes.h"
 #include "ops/attend_blocks.h"
 #include "ops/key_value_kind.h"
 #include "plan/cache_bound.h"
@@ -64,6 +65,16 @@ int64_t prepared_bytes(const models::Model& model) {
   const plan::TowerFacts& tower = *model.facts.tower;
   constexpr int64_t kViews = 2;  // the tile in 8 bits, and its part of the canvas
   return tower.max_tiles * tower.channels * tower.image * tower.image * (kFloat + kViews);
+}
+
+int64_t preparing_bytes(const models::Model& model, const image::Source& picture, int64_t pictures) {
+  const image::Header& header = picture.header();
+  if (!model.vision) return header.decoding_bytes;
+  constexpr int64_t kPixelBytes = 3;
+  // Pixels that were given as such are there anyway.
+  const int64_t pixels = header.decoding_bytes > 0 ? header.size.width * header.size.height * kPixelBytes : 0;
+  const int64_t views = image::view_making_bytes(header.size, model.vision->preprocess, pictures);
+  return std::max(header.decoding_bytes, pixels + views);
 }
 
 int64_t worst_case(const models::Model& model, const Load& load) {

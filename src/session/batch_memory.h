@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "image/source.h"
 #include "models/model.h"
 #include "plan/plan.h"
 #include "session/prompt_rows.h"
@@ -24,6 +25,10 @@ int64_t encode_bytes(const models::Model& model, int64_t tiles);
 
 /// Most bytes of a picture that is prepared for the tower.
 int64_t prepared_bytes(const models::Model& model);
+
+/// Most bytes that one of `pictures` pictures of a prompt takes from its file to what is prepared of it, which is not
+/// counted.
+int64_t preparing_bytes(const models::Model& model, const image::Source& picture, int64_t pictures);
 
 /// What a batch holds.
 struct Load {

@@ -8,10 +8,10 @@
 namespace lithe::session {
 
 ComingPicture::ComingPicture(std::future<models::PreparedImage> made, std::shared_ptr<std::atomic<State>> state,
-                             int64_t decoding_bytes, int64_t prepared_bytes)
+                             int64_t preparing_bytes, int64_t prepared_bytes)
     : made_(std::move(made)),
       state_(std::move(state)),
-      decoding_bytes_(decoding_bytes),
+      preparing_bytes_(preparing_bytes),
       prepared_bytes_(prepared_bytes) {}
 
 ComingPicture::~ComingPicture() {
@@ -22,7 +22,7 @@ ComingPicture& ComingPicture::operator=(ComingPicture&& other) noexcept {
   give_up();
   made_ = std::move(other.made_);
   state_ = std::move(other.state_);
-  decoding_bytes_ = other.decoding_bytes_;
+  preparing_bytes_ = other.preparing_bytes_;
   prepared_bytes_ = other.prepared_bytes_;
   return *this;
 }
@@ -33,7 +33,7 @@ void ComingPicture::give_up() {
 
 int64_t ComingPicture::bytes() const {
   const bool ready = made_.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
-  return prepared_bytes_ + (ready ? 0 : decoding_bytes_);
+  return prepared_bytes_ + (ready ? 0 : preparing_bytes_);
 }
 
 PictureWorkers::PictureWorkers(const models::Model& model, int64_t threads)
@@ -50,7 +50,7 @@ ComingPicture PictureWorkers::begin(const image::Source& picture, int64_t pictur
     if (state->exchange(ComingPicture::State::begun) == ComingPicture::State::given_up) return models::PreparedImage();
     return vision.prepare(*picture.decode(), pictures);
   });
-  ComingPicture coming(task.get_future(), state, picture.header().decoding_bytes, prepared_bytes_);
+  ComingPicture coming(task.get_future(), state, preparing_bytes(model_, picture, pictures), prepared_bytes_);
   {
     const std::lock_guard lock(mutex_);
     tasks_.push_back(std::move(task));
@@ -61,8 +61,8 @@ ComingPicture PictureWorkers::begin(const image::Source& picture, int64_t pictur
   return coming;
 }
 
-int64_t PictureWorkers::bytes_of(const image::Source& picture) const {
-  return picture.header().decoding_bytes + prepared_bytes_;
+int64_t PictureWorkers::bytes_of(const image::Source& picture, int64_t pictures) const {
+  return preparing_bytes(model_, picture, pictures) + prepared_bytes_;
 }
 
 void PictureWorkers::work(const std::stop_token& end) {

@@ -23,7 +23,7 @@ class ComingPicture {
   enum class State { waits, begun, given_up };
 
   ComingPicture(std::future<models::PreparedImage> made, std::shared_ptr<std::atomic<State>> state,
-                int64_t decoding_bytes, int64_t prepared_bytes);
+                int64_t preparing_bytes, int64_t prepared_bytes);
   ComingPicture(ComingPicture&&) noexcept = default;
   ComingPicture& operator=(ComingPicture&&) noexcept;
   ~ComingPicture();
@@ -38,7 +38,7 @@ class ComingPicture {
 
   std::future<models::PreparedImage> made_;
   std::shared_ptr<std::atomic<State>> state_;
-  int64_t decoding_bytes_, prepared_bytes_;
+  int64_t preparing_bytes_, prepared_bytes_;
 };
 
 /// Threads that decode pictures, cut them into views and normalise them. They touch no tensor. One thread owns them,
@@ -54,7 +54,7 @@ class PictureWorkers {
   /// Begins a picture of a prompt with `pictures` of them. Throws Error{bad_request} if the model has no tower.
   ComingPicture begin(const image::Source& picture, int64_t pictures);
   /// Most memory that such a picture takes until it is taken.
-  int64_t bytes_of(const image::Source& picture) const;
+  int64_t bytes_of(const image::Source& picture, int64_t pictures) const;
 
  private:
   using Task = std::packaged_task<models::PreparedImage()>;

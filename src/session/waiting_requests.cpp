@@ -71,7 +71,8 @@ void WaitingRequests::prepare_ahead(int64_t most_bytes) {
     read(request);
     ahead += request.coming.size();
     while (!request.refused && request.begun < request.pictures()) {
-      const int64_t more = workers_.bytes_of(request.request.images[request.begun]);
+      const int64_t more =
+          workers_.bytes_of(request.request.images[request.begun], static_cast<int64_t>(request.pictures()));
       if (ahead >= kMostPictures || picture_bytes() + more > most_bytes) return;
       begin_next(request);
       ++ahead;
