@@ -11,7 +11,13 @@
 extern "C" {
 #endif
 
-enum { LITHE_TEXT_OK = 0, LITHE_TEXT_FAILED = 1, LITHE_TEXT_REFUSED = 2, LITHE_TEXT_TOO_MUCH = 3 };
+enum {
+  LITHE_TEXT_OK = 0,
+  LITHE_TEXT_FAILED = 1,
+  LITHE_TEXT_REFUSED = 2,
+  LITHE_TEXT_TOO_MUCH = 3,
+  LITHE_TEXT_NO_THREAD = 4
+};
 
 typedef struct LitheTokenizer LitheTokenizer;
 
@@ -43,6 +49,7 @@ int lithe_tokenizer_vocabulary(const LitheTokenizer* tokenizer, LitheBytes* out,
 /// short messages, so that far less work is allowed.
 /// LITHE_TEXT_REFUSED: the template called raise_exception, `error` is its message.
 /// LITHE_TEXT_TOO_MUCH: it wanted more steps, bytes or time than it may have.
+/// LITHE_TEXT_NO_THREAD: the system refuses the thread that it renders in.
 int lithe_template_render(const char* source, size_t source_size, const char* variables, size_t variables_size,
                           bool probe, LitheBytes* out, LitheBytes* error);
 
