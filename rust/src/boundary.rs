@@ -39,6 +39,7 @@ pub const OK: i32 = 0;
 pub const FAILED: i32 = 1;
 pub const REFUSED: i32 = 2;
 pub const TOO_MUCH: i32 = 3;
+pub const NO_THREAD: i32 = 4;
 
 /// A failure with its code and its sentence.
 pub struct Failure {

@@ -11,7 +11,13 @@
 
 extern "C" {
 
-enum { LITHE_RUST_OK = 0, LITHE_RUST_FAILED = 1, LITHE_RUST_REFUSED = 2, LITHE_RUST_TOO_MUCH = 3 };
+enum {
+  LITHE_RUST_OK = 0,
+  LITHE_RUST_FAILED = 1,
+  LITHE_RUST_REFUSED = 2,
+  LITHE_RUST_TOO_MUCH = 3,
+  LITHE_RUST_NO_THREAD = 4
+};
 
 typedef struct LitheBytes {
   char* data;

@@ -56,10 +56,13 @@ void refuse_changes(const CommonOptions& options) {
           "convert copies a model as it is; merge --lora into it with `lithe fold` first.");
 }
 
-int convert(const ConvertFlags& flags) {
+models::Converted convert(const ConvertFlags& flags) {
   apply(flags.common);
   const TargetLayout layout = layout_named(flags.to);
-  const models::Converted done = models::convert_folder(model_folder(flags.source), flags.out, layout);
+  return models::convert_folder(model_folder(flags.source), flags.out, layout);
+}
+
+void report(const ConvertFlags& flags, const models::Converted& done) {
   for (const std::string& note : done.notes) write_err("note: " + printable(note, kMostSentenceBytes) + "\n");
   if (flags.common.json) {
     write_json({{"schema", "lithe-convert/1"},
@@ -72,7 +75,6 @@ int convert(const ConvertFlags& flags) {
     write_out(fmt::format("wrote {}: {} tensors, {} bytes; {} other files\n", printable(flags.out), done.tensors,
                           done.bytes, done.files));
   }
-  return 0;
 }
 
 }  // namespace
@@ -91,7 +93,9 @@ Action declare_convert(CLI::App& app) {
   for (const char* flag : {"--weights", "--lora"}) app.get_option(flag)->group("");
   return [flags] {
     refuse_changes(flags->common);
-    return write_folder(flags->out, [&] { return convert(*flags); });
+    models::Converted done;
+    return write_folder(
+        flags->out, [&] { done = convert(*flags); }, [&] { report(*flags, done); });
   };
 }
 

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <memory>
-#include <optional>
 
 #include "base/error.h"
 #include "base/printable.h"
@@ -96,19 +95,20 @@ std::string to_text(const FoldFlags& flags, const session::FoldReport& report) {
   return text + fmt::format("wrote      {}\n", printable(flags.out));
 }
 
-int fold(FoldFlags flags) {
+session::FoldReport fold(FoldFlags flags) {
   const session::Session session = open_session(flags.model, flags.common);
   add_shipped_picture(flags.question, session);
   const session::Request request = session::RequestBuilder(session).request(flags.question);
-  std::optional<Progress> progress("folding");
-  flags.fold.on_step = [&](const char* step) { progress->show(step); };
-  const session::FoldReport report = session::fold_model(session, request, flags.fold, flags.out);
-  progress.reset();
+  Progress progress("folding");
+  flags.fold.on_step = [&](const char* step) { progress.show(step); };
+  return session::fold_model(session, request, flags.fold, flags.out);
+}
+
+void tell(const FoldFlags& flags, const session::FoldReport& report) {
   if (flags.common.json)
     write_json(to_json(flags, report));
   else
     write_out(to_text(flags, report));
-  return 0;
 }
 
 }  // namespace
@@ -128,7 +128,11 @@ Action declare_fold(CLI::App& app) {
   add_json(app, flags->common, "Print JSON: what was merged, and the deviation");
   add_common(app, flags->common);
   app.get_option("--lora")->description("A PEFT folder with LoRA for the model, to merge into the weights");
-  return [flags] { return write_folder(flags->out, [&] { return fold(*flags); }); };
+  return [flags] {
+    session::FoldReport report;
+    return write_folder(
+        flags->out, [&] { report = fold(*flags); }, [&] { tell(*flags, report); });
+  };
 }
 
 }  // namespace lithe::cli

@@ -46,9 +46,24 @@ class HeldBack {
   sigset_t before_;
 };
 
-[[noreturn]] void run_writer(const std::function<int()>& command) {
+void say_in_place(const std::filesystem::path& folder) {
+  write_err("lithe: " + printable(folder.string()) + ": is whole and in place; only the report is lost.\n");
+}
+
+int exit_of(const std::function<void()>& step) {
+  return guarded([&] {
+    step();
+    return 0;
+  });
+}
+
+[[noreturn]] void run_writer(const std::filesystem::path& folder, const std::function<void()>& make,
+                             const std::function<void()>& report) {
   prctl(PR_SET_PDEATHSIG, SIGTERM);
-  std::exit(guarded(command));
+  if (const int code = exit_of(make); code != 0) std::exit(code);
+  const int code = exit_of(report);
+  if (code != 0) say_in_place(folder);
+  std::exit(code);
 }
 
 /// The writer puts the folder in place by a rename, so its part is there until then. The place was free before.
@@ -58,21 +73,21 @@ bool is_in_place(const std::filesystem::path& folder) {
          !std::filesystem::exists(io::NewFolder::part_of(folder, writer), ignored);
 }
 
-/// The command's exit code, with a sentence that tells whether the folder is there if the command did not.
+/// The writer's exit code, with a sentence that tells whether the folder is there if the writer could not.
 int exit_of(int status, const std::filesystem::path& folder, bool whole) {
-  const bool interrupted = WIFSIGNALED(status) && WTERMSIG(status) == SIGINT;
-  const int code = interrupted ? kExitInterrupted : WIFEXITED(status) ? WEXITSTATUS(status) : 1;
-  if (code == 0) return 0;
-  const bool killed = WIFSIGNALED(status) && !interrupted;
-  require(!killed || whole, Fault::internal, folder.string(), ": is not written, as the process was killed (",
+  const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+  const bool interrupted = WIFSIGNALED(status) ? WTERMSIG(status) == SIGINT : code == kExitInterrupted;
+  if (WIFEXITED(status) && !interrupted) return code;
+  require(interrupted || whole, Fault::internal, folder.string(), ": is not written, as the process was killed (",
           strsignal(WTERMSIG(status)), "); check whether memory or disk ran out.");
-  if (whole) write_err("lithe: " + printable(folder.string()) + ": is whole and in place; only the report is lost.\n");
-  return code;
+  if (whole) say_in_place(folder);
+  return interrupted ? kExitInterrupted : code;
 }
 
 }  // namespace
 
-int write_folder(const std::filesystem::path& folder, const std::function<int()>& command) {
+int write_folder(const std::filesystem::path& folder, const std::function<void()>& make,
+                 const std::function<void()>& report) {
   io::NewFolder::check_place(folder);
   std::fflush(nullptr);  // or both would write what is buffered
   int status = 0;
@@ -82,7 +97,7 @@ int write_folder(const std::filesystem::path& folder, const std::function<int()>
     require(writer >= 0, Fault::no_memory, "The machine can't start another process; end some programs.");
     if (writer == 0) {
       held.reset();
-      run_writer(command);
+      run_writer(folder, make, report);
     }
     std::signal(SIGINT, pass_on);
     std::signal(SIGTERM, pass_on);

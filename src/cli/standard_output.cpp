@@ -40,6 +40,7 @@ void prepare_streams() {
     // open() takes the lowest free number, which is this one. The direction is wrong on purpose.
     (void)open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
   }
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of its writer, who names it
   closed_pipes_end_us = std::signal(SIGPIPE, SIG_IGN) != SIG_IGN;
 }
 

@@ -10,8 +10,6 @@
 namespace lithe::image {
 namespace {
 
-constexpr int64_t kMaxPaddedSide = 1 << 14;  // 2^28 pixels, 805 MB.
-
 int64_t floor_half(int64_t value) {
   return value >> 1;
 }

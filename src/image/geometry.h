@@ -9,6 +9,8 @@
 
 namespace lithe::image {
 
+constexpr int64_t kMaxPaddedSide = 1 << 14;  // 2^28 pixels, 805 MB.
+
 /// The picture in the middle of a square of its longer side (LLaVA's expand2square: the smaller half of an odd margin
 /// comes first). Throws Error{bad_request} if the square would have more than 2^28 pixels.
 Image pad_to_square(const Image& picture, std::array<uint8_t, 3> background);

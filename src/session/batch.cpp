@@ -125,7 +125,7 @@ class BatchRun::Impl {
   int64_t bytes_to_prepare(const Load& now, const Cohort& cohort) const {
     Load beside = now;
     beside.ready_rows += cohort.most_rows;
-    return std::max(bytes_in_tower(now, cohort, cohort.pictures.most_tiles) + cohort.pictures.decoding_bytes,
+    return std::max(bytes_in_tower(now, cohort, cohort.pictures.most_tiles) + cohort.pictures.preparing_bytes,
                     worst_case(model_, beside));
   }
 
@@ -134,7 +134,7 @@ class BatchRun::Impl {
     while (ready_.empty() && !waiting_.empty()) {
       const Load now = load(nullptr, joining_rows);
       const Cohort cohort = next_cohort(now);
-      const int64_t decoding = cohort.pictures.decoding_bytes, fewest = cohort.pictures.most_tiles;
+      const int64_t decoding = cohort.pictures.preparing_bytes, fewest = cohort.pictures.most_tiles;
       const int64_t least = bytes_to_prepare(now, cohort);
       if (least > bytes_ && !running_.empty()) return false;
       if (least > bytes_) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "image/view_bytes.h"
 #include "ops/attend_blocks.h"
 #include "ops/key_value_kind.h"
 #include "plan/cache_bound.h"
@@ -64,7 +65,7 @@ void PictureNeeds::add(const models::Model& model, const Request& request) {
   const auto count = static_cast<int64_t>(request.images.size());
   for (const image::Source& picture : request.images) {
     const int64_t more = model.vision->tiles(picture.header().size, count);
-    decoding_bytes = std::max(decoding_bytes, picture.header().decoding_bytes);
+    preparing_bytes = std::max(preparing_bytes, session::preparing_bytes(model, picture, count));
     most_tiles = std::max(most_tiles, more);
     tiles += more;
     rows += model.vision->most_rows(more);
@@ -83,6 +84,16 @@ int64_t prepared_bytes(const models::Vision& vision, int64_t tiles) {
   const models::VisionTowerConfig& tower = vision.tower.config;
   constexpr int64_t kViews = 2;  // the tile in 8 bits, and its part of the canvas
   return tiles * tower.channels * tower.image.width * tower.image.height * (kFloat + kViews);
+}
+
+int64_t preparing_bytes(const models::Model& model, const image::Source& picture, int64_t pictures) {
+  const image::Header& header = picture.header();
+  if (!model.vision) return header.decoding_bytes;
+  constexpr int64_t kPixelBytes = 3;
+  // Pixels that were given as such are there anyway.
+  const int64_t pixels = header.decoding_bytes > 0 ? header.size.width * header.size.height * kPixelBytes : 0;
+  const int64_t views = image::view_making_bytes(header.size, model.vision->preprocess, pictures);
+  return std::max(header.decoding_bytes, pixels + views);
 }
 
 int64_t tower_bytes(const models::Model& model, const Load& load, int64_t rows, int64_t tiles) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "image/source.h"
 #include "models/model.h"
 #include "plan/plan.h"
 #include "session/prompt_rows.h"
@@ -18,6 +19,10 @@ int64_t cache_bytes(const models::Model& model, const plan::Plan& plan, const Pr
 
 /// The same of a prompt of this many rows, whatever its plan and its rows are.
 int64_t dense_cache_bytes(const models::Model& model, int64_t prompt_rows, int64_t new_tokens);
+
+/// Most bytes that one of `pictures` pictures of a prompt takes from its file to what is prepared of it, which is not
+/// counted.
+int64_t preparing_bytes(const models::Model& model, const image::Source& picture, int64_t pictures);
 
 /// What a batch holds.
 struct Load {
@@ -37,10 +42,10 @@ int64_t worst_case(const models::Model& model, const Load& load);
 
 /// What the pictures of requests take, as their headers say.
 struct PictureNeeds {
-  int64_t decoding_bytes = 0;  ///< Most of one picture while it is decoded.
-  int64_t most_tiles = 0;      ///< Of one picture.
-  int64_t tiles = 0;           ///< Of all.
-  int64_t rows = 0;            ///< That all become, at most.
+  int64_t preparing_bytes = 0;  ///< Most of one picture while it is decoded and cut into views.
+  int64_t most_tiles = 0;       ///< Of one picture.
+  int64_t tiles = 0;            ///< Of all.
+  int64_t rows = 0;             ///< That all become, at most.
 
   /// Nothing for a model without a tower, which refuses pictures.
   void add(const models::Model& model, const Request& request);

@@ -9,10 +9,10 @@
 namespace lithe::session {
 
 ComingPicture::ComingPicture(std::future<models::PreparedImage> made, std::shared_ptr<std::atomic<State>> state,
-                             int64_t decoding_bytes, int64_t prepared_bytes)
+                             int64_t preparing_bytes, int64_t prepared_bytes)
     : made_(std::move(made)),
       state_(std::move(state)),
-      decoding_bytes_(decoding_bytes),
+      preparing_bytes_(preparing_bytes),
       prepared_bytes_(prepared_bytes) {}
 
 ComingPicture::~ComingPicture() {
@@ -23,7 +23,7 @@ ComingPicture& ComingPicture::operator=(ComingPicture&& other) noexcept {
   give_up();
   made_ = std::move(other.made_);
   state_ = std::move(other.state_);
-  decoding_bytes_ = other.decoding_bytes_;
+  preparing_bytes_ = other.preparing_bytes_;
   prepared_bytes_ = other.prepared_bytes_;
   return *this;
 }
@@ -34,7 +34,7 @@ void ComingPicture::give_up() {
 
 int64_t ComingPicture::bytes() const {
   const bool ready = made_.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
-  return prepared_bytes_ + (ready ? 0 : decoding_bytes_);
+  return prepared_bytes_ + (ready ? 0 : preparing_bytes_);
 }
 
 PictureWorkers::PictureWorkers(const models::Model& model, int64_t threads) : model_(model), threads_(threads) {}
@@ -50,7 +50,7 @@ ComingPicture PictureWorkers::begin(const image::Source& picture, int64_t pictur
     if (state->exchange(ComingPicture::State::begun) == ComingPicture::State::given_up) return models::PreparedImage();
     return vision.prepare(*picture.decode(), pictures);
   });
-  ComingPicture coming(task.get_future(), state, picture.header().decoding_bytes, prepared_bytes_of(picture, pictures));
+  ComingPicture coming(task.get_future(), state, preparing_bytes(model_, picture, pictures), prepared_bytes_of(picture, pictures));
   {
     const std::lock_guard lock(mutex_);
     tasks_.push_back(std::move(task));
@@ -76,7 +76,7 @@ int64_t PictureWorkers::prepared_bytes_of(const image::Source& picture, int64_t 
 }
 
 int64_t PictureWorkers::bytes_of(const image::Source& picture, int64_t pictures) const {
-  return picture.header().decoding_bytes + prepared_bytes_of(picture, pictures);
+  return preparing_bytes(model_, picture, pictures) + prepared_bytes_of(picture, pictures);
 }
 
 void PictureWorkers::work(const std::stop_token& end) {

@@ -23,7 +23,7 @@ class ComingPicture {
   enum class State { waits, begun, given_up };
 
   ComingPicture(std::future<models::PreparedImage> made, std::shared_ptr<std::atomic<State>> state,
-                int64_t decoding_bytes, int64_t prepared_bytes);
+                int64_t preparing_bytes, int64_t prepared_bytes);
   ComingPicture(ComingPicture&&) noexcept = default;
   ComingPicture& operator=(ComingPicture&&) noexcept;
   ~ComingPicture();
@@ -38,7 +38,7 @@ class ComingPicture {
 
   std::future<models::PreparedImage> made_;
   std::shared_ptr<std::atomic<State>> state_;
-  int64_t decoding_bytes_, prepared_bytes_;
+  int64_t preparing_bytes_, prepared_bytes_;
 };
 
 /// Threads that decode pictures, cut them into views and normalise them. They touch no tensor. One thread owns them,

@@ -57,6 +57,13 @@ std::optional<std::string> template_in(const fs::path& path) {
   return found;
 }
 
+/// The template is not to blame if the system refuses its thread.
+void require_thread(int code, const std::string& origin, LitheBytes error) {
+  if (code != LITHE_RUST_NO_THREAD) return;
+  fail(Fault::no_memory, origin, ": there is too little memory for a thread that renders the chat template (",
+       take_rust(error), "); free memory, or end some programs");
+}
+
 /// Calls the crate; without variables it only compiles.
 std::string run(const std::string& source, const std::string& origin, const std::string* variables) {
   LitheBytes text{};
@@ -67,6 +74,7 @@ std::string run(const std::string& source, const std::string& origin, const std:
     fail(Fault::bad_request, "the prompt has ", variables->size(),
          " bytes, which is too much for the chat template of ", origin, " (", take_rust(error), "); shorten it");
   }
+  require_thread(code, origin, error);
   const bool refused = code == LITHE_RUST_REFUSED;
   check_rust(code, error, refused ? Fault::bad_request : Fault::bad_file,
              origin + (refused ? ": the chat template refuses the messages" : ": the chat template fails"));

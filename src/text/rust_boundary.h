@@ -34,6 +34,7 @@ int lithe_tokenizer_vocabulary(const LitheTokenizer* tokenizer, LitheBytes* out,
 /// short messages, so that far less work is allowed.
 /// LITHE_RUST_REFUSED: the template called raise_exception, `error` is its message.
 /// LITHE_RUST_TOO_MUCH: it wanted more steps, bytes or time than it may have.
+/// LITHE_RUST_NO_THREAD: the system refuses the thread that it renders in.
 int lithe_template_render(const char* source, size_t source_size, const char* variables, size_t variables_size,
                           bool probe, LitheBytes* out, LitheBytes* error);
 

@@ -24,18 +24,36 @@ fs::path fresh(const std::string& name) {
   return folder;
 }
 
+/// Such a folder outside of scratch(), which a writer that ends by itself takes along.
+class OwnFolder {
+ public:
+  OwnFolder() {
+    std::string name = (fs::temp_directory_path() / "lithe-writer-XXXXXX").string();
+    path_ = mkdtemp(name.data());
+    fs::create_directories(path_ / "source");
+  }
+  ~OwnFolder() { fs::remove_all(path_); }
+  OwnFolder(const OwnFolder&) = delete;
+  OwnFolder& operator=(const OwnFolder&) = delete;
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
 std::size_t entries(const fs::path& folder) {
   return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
 }
 
 /// Begins a folder, calls `kill` with half of it written, and never ends.
 int interrupted(const fs::path& folder, void (*kill)()) {
-  return write_folder(folder / "out", [&]() -> int {
+  const auto make = [&] {
     const io::NewFolder made(folder / "source", folder / "out");
     std::ofstream(made.part() / "model.safetensors") << "half";
     kill();
     for (;;) pause();
-  });
+  };
+  return write_folder(folder / "out", make, [] {});
 }
 
 TEST(FolderWriter, CtrlCLeavesNothing) {
@@ -64,13 +82,14 @@ TEST(FolderWriter, AWriterThatTheSystemKillsLeavesNothing) {
 
 /// Ends the writer by a signal after it has put the folder in place.
 int ended_after_commit(const fs::path& folder, int signal) {
-  return write_folder(folder / "out", [&]() -> int {
+  const auto make = [&] {
     io::NewFolder made(folder / "source", folder / "out");
     std::ofstream(made.part() / "model.safetensors") << "whole";
     made.commit();
     raise(signal);
     for (;;) pause();
-  });
+  };
+  return write_folder(folder / "out", make, [] {});
 }
 
 // What the program says must be true: the folder exists.
@@ -104,16 +123,48 @@ TEST(FolderWriter, NamesThatCannotBeFolders) {
 
 TEST(FolderWriter, TheExitCodeIsTheCommands) {
   const fs::path folder = fresh("done");
-  EXPECT_EQ(write_folder(folder / "out", [] { return 3; }), 3);
+  const auto nothing = [] {};
+  EXPECT_EQ(write_folder(folder / "out", nothing, nothing), 0);
+  EXPECT_EQ(write_folder(
+                folder / "out", [] { fail(Fault::bad_file, "bad"); }, nothing),
+            kExitBadFile);
 }
 
-// The system ends a program in the middle of writing a file that grows too large.
-TEST(FolderWriter, ConvertAndFoldWriteThroughIt) {
+// Of two programs that write one folder, the second must not call the other's folder its own.
+TEST(FolderWriter, AFolderThatAnotherProgramPutThereIsNotOurs) {
+  const OwnFolder own;
+  const fs::path& folder = own.path();
+  const auto make = [&] {
+    io::NewFolder made(folder / "source", folder / "out");
+    fs::create_directories(folder / "out/of-another");
+    made.commit();
+  };
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(write_folder(folder / "out", make, [] {}), kExitBadFile);
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 1) << said;
+  EXPECT_NE(said.find("can't be put in place"), std::string::npos) << said;
+  EXPECT_TRUE(fs::exists(folder / "out/of-another"));
+  EXPECT_EQ(entries(folder), 2U);
+}
+
+TEST(FolderWriter, AReportThatIsLostLeavesTheFolder) {
+  const OwnFolder own;
+  const fs::path& folder = own.path();
+  const auto make = [&] { io::NewFolder(folder / "source", folder / "out").commit(); };
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(write_folder(folder / "out", make, [] { fail(Fault::bad_file, "no room"); }), kExitBadFile);
+  EXPECT_NE(testing::internal::GetCapturedStderr().find("is whole and in place"), std::string::npos);
+  EXPECT_EQ(entries(folder), 2U);
+}
+
+// A file that grows too large fails in the middle of being written.
+TEST(FolderWriter, ConvertAndFoldLeaveNoPart) {
   const fs::path folder = fresh("commands");
   for (const std::string command : {"convert demo", "fold '" LITHE_TEST_DATA "/golden/llava_eas/checkpoint'"}) {
     const Ran ran = shell("ulimit -c 0; ulimit -f 40; lithe " + command + " -o out", folder);
-    EXPECT_EQ(ran.code, 1) << ran.err;
-    EXPECT_NE(ran.err.find("File size limit exceeded"), std::string::npos) << ran.err;
+    EXPECT_EQ(ran.code, 3) << ran.err;
+    EXPECT_NE(ran.err.find("File too large"), std::string::npos) << ran.err;
     EXPECT_EQ(entries(folder), 1U) << command;
   }
 }

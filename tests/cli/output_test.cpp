@@ -27,6 +27,22 @@ TEST(Output, AClosedStdoutIsABadFile) {
   EXPECT_NE(ran.err.find("can't be written to stdout"), std::string::npos) << ran.err;
 }
 
+// The signal that ends other programs there says nothing.
+TEST(Output, AFileThatMayNotGrowIsABadFile) {
+  const auto old = scratch() / "limited.safetensors";
+  ASSERT_EQ(bash("echo good > limited.safetensors").code, 0);
+  for (const std::string command :
+       {"trace demo --prompt x --max-tokens 0 -o limited.safetensors", "inspect demo --json > limited.json",
+        "batch demo <(for i in {1..60}; do echo \"{\\\"id\\\": $i, \\\"prompt\\\": \\\"x\\\"}\"; done) -n 99 "
+        "-o limited.jsonl"}) {
+    const Ran ran = bash("ulimit -c 0; ulimit -f 1; lithe " + command);
+    EXPECT_EQ(ran.code, 3) << command << ran.err;
+    EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
+    EXPECT_NE(ran.err.find("File too large"), std::string::npos) << ran.err;
+  }
+  EXPECT_EQ(contents(old), "good\n");
+}
+
 // Neither a success nor the code of a failure depends on stderr.
 TEST(Output, StderrChangesNoExitCode) {
   for (const std::string stream : {"2>/dev/full", "2>&-", "2> >(exec true)"}) {

@@ -79,6 +79,17 @@ TEST(OneVision, AStrategyWithoutAClassTokenIsRefused) {
   EXPECT_NE(refusal([&] { open_model(temp.path / "model"); }).find("but the tower has none"), std::string::npos);
 }
 
+// transformers reads a number there, or fails.
+TEST(OneVision, AnAspectWithoutANumberOfTilesIsRefused) {
+  for (const char* aspect : {"square", "anyres", "anyres_max_", "anyres_max_0"}) {
+    const TempFolder temp;
+    fs::copy(onevision(), temp.path / "model", fs::copy_options::recursive);
+    edit_json(temp.path / "model/config.json", [&](Json& json) { json["vision_aspect_ratio"] = aspect; });
+    const std::string said = refusal([&] { open_model(temp.path / "model"); });
+    EXPECT_NE(said.find("'vision_aspect_ratio' is"), std::string::npos) << aspect << said;
+  }
+}
+
 TEST(OneVision, KeysThatAreLeftOutTakeTheDefaultsOfTransformers) {
   const TempFolder temp;
   fs::copy(onevision(), temp.path / "model", fs::copy_options::recursive);

@@ -247,6 +247,31 @@ TEST(Pictures, AnswersDoNotDependOnHowMuchIsPreparedAhead) {
   }
 }
 
+// A thin picture among several is padded to a square, which takes far more than its pixels.
+TEST(Pictures, TheSquareOfAThinPictureIsCounted) {
+  const Session session = Session::open(LITHE_TEST_DATA "/golden/llava_onevision/checkpoint");
+  constexpr int64_t kSide = 4096, kSquare = 3 * kSide * kSide;
+  const AnswerOptions options{.max_new_tokens = 2, .ignore_eos = true};
+  for (const size_t count : {1, 2}) {
+    Request request{.messages = {text::user_message("What?", count)}};
+    for (size_t i = 0; i < count; ++i) request.images.emplace_back(image::Image(1, kSide, 200, 30, 40));
+    EXPECT_EQ(preparing_bytes(session.model(), request.images[0], static_cast<int64_t>(count)) > kSquare, count > 1);
+    BatchRun little(session, {.bytes = kSquare});
+    little.submit(0, request, options);
+    const std::optional<Error> error = finish(little).at(0).error;
+    EXPECT_EQ(error.has_value(), count > 1);
+    if (error) {
+      EXPECT_EQ(error->fault(), Fault::no_memory);
+    }
+    BatchRun enough(session, {.bytes = 2 * kSquare});
+    for (const int64_t ticket : {0, 1, 2}) enough.submit(ticket, request, options);
+    for (const auto& [ticket, outcome] : finish(enough))
+      EXPECT_EQ(outcome.answer.tokens, session.answer(request, options).tokens) << ticket;
+    EXPECT_LE(enough.state().peak_bytes_admitted, 2 * kSquare);
+    EXPECT_EQ(enough.state().peak_bytes_admitted > kSquare, count > 1);
+  }
+}
+
 TEST(Pictures, ATicketIsCancelledFromAnotherThreadAtTheLayerAtHand) {
   const Request request = ask("is there a circle?", {"901.png"});
   const AnswerOptions plain{.max_new_tokens = 6, .ignore_eos = true};

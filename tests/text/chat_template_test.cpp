@@ -2,7 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <ctime>
+#include <fstream>
 
 #include "text/support.h"
 
@@ -23,9 +28,35 @@ std::vector<Message> messages_of(const Json& list) {
   return messages;
 }
 
+/// The fault of a template in a process that may map `room` bytes more than it has; -1 if it renders.
+int fault_with(rlim_t room) {
+  const pid_t child = fork();
+  if (child == 0) {
+    rlim_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    const rlimit limit{pages * static_cast<rlim_t>(sysconf(_SC_PAGESIZE)) + room, RLIM_INFINITY};
+    setrlimit(RLIMIT_AS, &limit);
+    try {
+      ChatTemplate::from_source("{{ messages }}", "test");
+    } catch (const Error& error) {
+      _exit(static_cast<int>(error.fault()));
+    }
+    _exit(255);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) ? static_cast<signed char>(WEXITSTATUS(status)) : -2;
+}
+
 std::string render(const std::string& source, std::vector<Message> messages = {text_message("user", "Hi")},
                    const TemplateOptions& options = {.bos_token = "<s>", .eos_token = "</s>"}) {
   return ChatTemplate::from_source(source, "test").render(messages, options);
+}
+
+// A template is rendered by a thread with a large stack.
+TEST(ChatTemplate, IsNotToBlameIfThereIsNoThread) {
+  EXPECT_EQ(fault_with(rlim_t{16} << 20), static_cast<int>(Fault::no_memory));
+  EXPECT_EQ(fault_with(rlim_t{1} << 30), -1);
 }
 
 TEST(ChatTemplate, GoldenPrompts) {

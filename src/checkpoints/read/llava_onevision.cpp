@@ -1,6 +1,8 @@
 // LLaVA-OneVision as Hugging Face transformers stores it (llava-hf/llava-onevision-*): a SigLIP tower, a Qwen2 decoder,
 // tiles of a picture that is alone in its prompt, packed into a map that is scaled down if it is too large. Several
 // pictures in one prompt are not tiled. Videos are not read.
+#include "base/error.h"
+#include "base/printable.h"
 #include "checkpoints/read/conventions.h"
 #include "checkpoints/read/hf_folder.h"
 
@@ -39,7 +41,10 @@ std::unique_ptr<Model> open_llava_onevision(const Source& source) {
   vision.preprocess = read_processor(source.folder, processor_defaults());
   vision.preprocess.aspect_among_several = image::Aspect::pad;
   pack_like_next(vision);
-  vision.packing.max_patches = most_patches(source.config, "vision_aspect_ratio", "anyres_max_9");
+  constexpr const char* kAspect = "vision_aspect_ratio";
+  vision.packing.max_patches = most_patches(source.config, kAspect, "anyres_max_9");
+  require(vision.packing.max_patches.has_value(), Fault::bad_file, source.config.source(), ": '", kAspect, "' is ",
+          in_quotes(source.config.text(kAspect, "")), ", expected anyres_max_N with N from 1 to 4096");
   vision.packing.shrink_above = 1.1;
   follow_template(source.config, folder.model());
   folder.load();
