@@ -75,7 +75,7 @@ TEST(OneVision, ABatchNeedsMemoryForThePicturesThatItHas) {
                                              .joining_rows = prompt.rows(),
                                              .sequences = 1,
                                              .longest = prompt.rows() + 4});
-    const int64_t bytes = std::max(alone, tower_bytes(model, {}, rows, needs.most_tiles));
+    const int64_t bytes = std::max(alone, tower_bytes(model, {}, rows, needs.most_tiles) + needs.preparing_bytes);
     BatchRun batch(session, {.bytes = bytes});
     batch.submit(0, request, options);
     std::vector<Outcome> outcomes;
