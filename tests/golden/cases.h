@@ -31,6 +31,10 @@ Check run_llava_eas(const Case& golden);
 /// Training of a p-MoD model ("hyper_parameters"): label masks, loss, gradients, optimiser steps.
 Check run_training(const Case& golden);
 
+/// Searches for redundant attentions with stored draws ("settings" with "skipped"): scores and ranking, and the losses
+/// of LLaVA.
+Check run_eas_search(const Case& golden);
+
 /// PIA and RepAdapter alone ("formula", "settings" s0, s1, ..): values and gradients.
 Check run_adapters(const Case& golden);
 

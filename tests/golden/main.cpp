@@ -67,6 +67,7 @@ Run find_run(const Json& json, const fs::path& folder) {
   const Json settings = json.value("settings", Json());
   const Json formula = json.value("formula", Json());
   if (settings.contains("s0") && formula.is_string()) return run_adapters;
+  if (settings.contains("skipped") && formula.is_string()) return run_eas_search;
   if (settings.contains("adapter_dim") && formula.contains("skipped")) return run_fold;
   return nullptr;
 }

@@ -1,0 +1,178 @@
+#include <c10/core/InferenceMode.h>
+#include <fmt/format.h>
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+#include "base/error.h"
+#include "checkpoints/read/catalogue.h"
+#include "golden/cases.h"
+#include "golden/eas_samples.h"
+#include "tune/redundancy.h"
+
+namespace lithe::golden {
+namespace {
+
+namespace fs = std::filesystem;
+using tune::Draw;
+
+/// A published search, replayed with its stored draws. What comes of them is ours: how many sites a step skips, when
+/// draws are compared, which of them are distinct, the scores, the ranking.
+class Replay {
+ public:
+  /// The loss of call `i` of the model, which skips these sites.
+  using LossOf = std::function<double(int64_t call, const Draw& draw)>;
+
+  /// `prefix`: of the tensors of one search, if the case has several.
+  Replay(const Case& golden, const std::string& host, std::string prefix, Check& check)
+      : golden_(golden),
+        check_(check),
+        prefix_(std::move(prefix)),
+        numbers_(golden.json.at("settings")),
+        settings_(tune::redundancy_settings(host)),
+        search_({.sites = of("final_scores").count(),
+                 .skipped = numbers_.at("skipped").get<int64_t>(),
+                 .warm_up = numbers_.value("warmup_steps", int64_t{0})},
+                settings_) {}
+
+  void run(const LossOf& loss_of) {
+    const int64_t steps = numbers_.value("steps", numbers_.value("train_steps", int64_t{0}));
+    std::vector<int64_t> skipped;
+    for (int64_t step = 1; step <= steps; ++step) {
+      search_.begin_step();  // draws by its own generator; the stored draws are those that count here
+      skipped.push_back(search_.skipped_now());
+      call(next_draw(), loss_of);
+      if (!search_.evaluation_due()) continue;
+      std::vector<tune::JudgedDraw> judged;
+      for (const Draw& draw : tune::distinct_draws(settings_.draws, [this] { return next_draw(); }))
+        judged.push_back({draw, call(draw, loss_of)});
+      search_.learn(judged);
+    }
+    if (has("skipped_num_by_step"))
+      check_.integers("skipped_num_by_step", integers_of(of("skipped_num_by_step")), skipped);
+    check_.integers(prefix_ + "calls and draws", {of("call.loss").count(), of("draws").shape.at(0)}, {call_, draw_});
+    scores("final_scores", 0);
+    std::vector<int64_t> order = search_.ranking();  // stored ascending by score
+    std::reverse(order.begin(), order.end());
+    check_.integers(prefix_ + "final_order", integers_of(of("final_order")), order);
+  }
+
+ private:
+  bool has(const std::string& name) const { return golden_.expected.tensors.contains(prefix_ + name); }
+  const io::TensorView& of(const std::string& name) const { return golden_.expected.tensors.at(prefix_ + name); }
+
+  Draw next_draw() {
+    const std::vector<int64_t> all = integers_of(of("draws"));
+    const auto columns = static_cast<size_t>(of("draws").shape.at(1)), first = static_cast<size_t>(draw_++) * columns;
+    Draw draw;
+    for (size_t i = first; i < first + columns; ++i) {
+      if (all.at(i) >= 0) draw.push_back(all[i]);  // a short draw is padded with -1
+    }
+    std::sort(draw.begin(), draw.end());
+    return draw;
+  }
+
+  /// The next call of the model skips these sites.  -> its loss
+  double call(const Draw& draw, const LossOf& loss_of) {
+    const std::string name = fmt::format("{}call {}", prefix_, call_);
+    const auto sites = static_cast<int64_t>(search_.scores().size());
+    if (numbers_.contains("layers")) {  // the published flags of METER are not its draws
+      std::vector<int64_t> flags(static_cast<size_t>(sites), 0);
+      for (const int64_t site : draw) flags.at(static_cast<size_t>(site)) = 1;
+      const std::vector<int64_t> all = integers_of(of("call.flags"));
+      check_.integers(name + ": flags", {all.begin() + call_ * sites, all.begin() + (call_ + 1) * sites}, flags);
+    }
+    scores("call.scores", call_);
+    const double stored = of("call.loss").values<double>()[static_cast<size_t>(call_)], loss = loss_of(call_, draw);
+    check_.near(name + ": loss", stored, loss, kLoss * std::max(1.0, std::abs(stored)));
+    ++call_;
+    return loss;
+  }
+
+  /// To the case's 1e-6, and to a small part of the largest score: those of METER are far below 1e-6.
+  void scores(const std::string& name, int64_t row) {
+    const size_t count = search_.scores().size();
+    const auto stored = of(name).values<float>().subspan(static_cast<size_t>(row) * count, count);
+    double largest = 0;
+    for (const float score : stored) largest = std::max(largest, std::abs(double{score}));
+    for (size_t i = 0; i < count; ++i) {
+      check_.near(fmt::format("{}{}[{}, {}]", prefix_, name, row, i), stored[i], search_.scores()[i],
+                  std::min(kScore, kScoreShare * largest));
+    }
+  }
+
+  static constexpr double kLoss = 1e-5, kScore = 1e-6, kScoreShare = 5e-3;
+  const Case& golden_;
+  Check& check_;
+  std::string prefix_;
+  const Json& numbers_;
+  tune::RedundancySettings settings_;
+  tune::Redundancy search_;
+  int64_t call_ = 0, draw_ = 0;
+};
+
+/// The model that the search of LLaVA runs over: every layer holds its attention and the PIA in its place.
+class SearchedModel {
+ public:
+  SearchedModel(const Case& golden, const fs::path& base) : inputs_(golden.folder / "inputs/inputs.safetensors") {
+    for (const auto& file : fs::directory_iterator(base)) {
+      if (file.path().extension() != ".bin")
+        fs::create_symlink(fs::absolute(file), temp_.path() / file.path().filename());
+    }
+    fs::create_symlink(fs::absolute(golden.folder / "checkpoint/extra.safetensors"),
+                       temp_.path() / "extra.safetensors");
+    model_ = models::open_model(temp_.path());
+    while (inputs_.has(fmt::format("batch{}.input_ids", batches_.size())))
+      batches_.push_back(spliced(*model_, inputs_, fmt::format("batch{}.", batches_.size())));
+  }
+
+  /// The loss of batch `i`, counted round and round. A draw is a plan.
+  double loss(int64_t i, const Draw& draw, Means means) const {
+    plan::Plan plan;
+    for (const int64_t layer : draw) plan.layers.push_back({.layer = layer, .self_attention = false});
+    const EasSamples& samples = batches_.at(static_cast<size_t>(i) % batches_.size());
+    return mean_loss(*model_, rows_of(samples, plan, means)).item<double>();
+  }
+
+ private:
+  TensorFile inputs_;
+  TempFolder temp_;
+  std::unique_ptr<models::Model> model_;
+  std::vector<EasSamples> batches_;
+};
+
+double stored_loss(const Case& golden, const std::string& name, int64_t call) {
+  return golden.expected.tensors.at(name).values<double>()[static_cast<size_t>(call)];
+}
+
+}  // namespace
+
+Check run_eas_search(const Case& golden) {
+  const c10::InferenceMode no_gradients;
+  Check check;
+  const std::string name = golden.json.at("case").get<std::string>(), host = name.substr(name.rfind('/') + 1);
+  const fs::path base = golden.folder / "../../llava_eas/checkpoint";
+  if (host == "llava" && fs::is_directory(base)) {
+    // The published search compares draws on the training batch at hand, in evaluation: means over every row.
+    const SearchedModel model(golden, base);
+    const std::vector<int64_t> trains = integers_of(golden.expected.tensors.at("call.train_mode"));
+    int64_t step = -1;
+    Replay(golden, host, "", check).run([&](int64_t call, const Draw& draw) {
+      const bool training = trains.at(static_cast<size_t>(call)) != 0;
+      step += training ? 1 : 0;
+      return model.loss(step, draw, training ? Means::prompt : Means::all_rows);
+    });
+    return check;
+  }
+  for (const std::string prefix : {"", "lr0.", "trained."}) {
+    const std::string losses = prefix + "call.loss";
+    if (!golden.expected.tensors.contains(losses)) continue;
+    Replay(golden, host, prefix, check).run([&](int64_t call, const Draw&) {
+      return stored_loss(golden, losses, call);
+    });
+  }
+  check.skip("losses, which are taken as stored");
+  return check;
+}
+
+}  // namespace lithe::golden
