@@ -125,7 +125,8 @@ std::vector<int64_t> read_eos_ids(const Model& model, const JsonView& config) {
 void complete(Model& model, const Source& source, const std::optional<plan::Plan>& published) {
   model.facts = facts_of(model);
   plan::check(model.facts);
-  model.plan = choose_plan(model, without_attention(published, model));
+  const EasLayers tower = model.vision ? model.vision->tower.config.eas : EasLayers{};
+  model.plan = choose_plan(model, without_attention(published, model.decoder.config.eas, tower));
   if (has_tokenizer(model.folder))
     model.prompting.tokenizer = text::Tokenizer::open(model.folder, model.prompting.dialect);
   model.prompting.eos_ids = read_eos_ids(model, source.config);
