@@ -16,7 +16,7 @@ namespace lithe::models {
 
 /// What becomes of the weights that a model was read from. What it does not speak of is copied.
 struct ChangedWeights {
-  std::map<WeightName, MadeWeight> made;        ///< In their places.
+  std::map<WeightName, MadeWeight> made;  ///< In their places.
   std::function<bool(const WeightName&)> drops;
   /// The new name of a tensor of the file; absent if it goes too. `weight`: what was read from it; null: nothing.
   std::function<std::optional<std::string>(const std::string& in_file, const WeightName* weight)> name;

@@ -22,7 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr WeightFile::Refusals kRefusals{", in the model or in what is folded into it",
-                                        "; fold with --weights bfloat16 or float32"};
+                                         "; fold with --weights bfloat16 or float32"};
 
 io::Checkpoint opened(const Model& model, const fs::path& folder) {
   io::Checkpoint checkpoint = io::Checkpoint::open(folder);
@@ -36,11 +36,10 @@ io::Checkpoint opened(const Model& model, const fs::path& folder) {
 /// One checkpoint of a folded model.
 WeightFile folded_file(const Model& model, const FoldedWeights& weights, const io::Checkpoint& checkpoint) {
   WeightFile file(kRefusals);
-  const ChangedWeights changes{
-      weights.made(), [&](const WeightName& name) { return weights.drops(name); },
-      [&](const std::string& in_file, const WeightName* weight) -> std::optional<std::string> {
-        return weight ? model.loaded.origins.at(*weight).name : in_file;
-      }};
+  const ChangedWeights changes{weights.made(), [&](const WeightName& name) { return weights.drops(name); },
+                               [&](const std::string& in_file, const WeightName* weight) -> std::optional<std::string> {
+                                 return weight ? model.loaded.origins.at(*weight).name : in_file;
+                               }};
   list_changed(model, checkpoint, changes, file);
   // Biases of products that had none are beside their weights, under the same names.
   for (const auto& [name, weight] : weights.made()) {

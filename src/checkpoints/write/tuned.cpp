@@ -11,8 +11,8 @@
 #include "checkpoints/read/layouts.h"
 #include "checkpoints/read/weights.h"
 #include "checkpoints/write/changed_folder.h"
-#include "checkpoints/write/pmod_keys.h"
 #include "checkpoints/write/renamed_weights.h"
+#include "checkpoints/write/tuned_config.h"
 #include "checkpoints/write/tuned_weights.h"
 #include "io/atomic_file.h"
 #include "io/checkpoint.h"
@@ -27,7 +27,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr WeightFile::Refusals kRefusals{"; lower the learning rate",
-                                        "; tune a base model whose weights are bfloat16 or float32"};
+                                         "; tune a base model whose weights are bfloat16 or float32"};
 
 /// A model's folder after tuning.
 class TunedFolder {
@@ -35,21 +35,21 @@ class TunedFolder {
   TunedFolder(const Model& model, const plan::Plan& plan, const TunedOptions& options)
       : model_(model),
         plan_(plan),
-        weights_(tuned_weights(model)),
+        weights_(held_weights(model)),
         shown_(shown_layers(model)),
-        checkpoint_(io::Checkpoint::open(model.folder)),
-        config_(pinned_config(model)) {
+        checkpoint_(io::Checkpoint::open(model.folder)) {
     plan::validate(plan, model.facts);
+    std::erase_if(weights_, [](const auto& entry) { return !entry.second.learned && !entry.second.is_new; });
     if (options.plan_is_final) take_out_what_never_runs();
+    config_ = tuned_config(model, plan, shown_, pinned_config(model));
     name_layouts();
-    complete_config();
   }
 
   TunedCount write(const fs::path& folder) const {
     io::make_folder(folder);
     io::copy_others(model_.folder, folder, {"config.json", "plan.json"});
-    io::write_json_atomic(folder / "config.json", config_);
-    if (!plan_is_said_) io::write_json_atomic(folder / "plan.json", plan::to_json(plan_));
+    io::write_json_atomic(folder / "config.json", config_.json);
+    if (!config_.says_plan) io::write_json_atomic(folder / "plan.json", plan::to_json(plan_));
     TunedCount count = counted();
     count.rounding = own_file().write(folder / "model.safetensors");
     if (model_.tower_folder.empty()) return count;
@@ -83,12 +83,10 @@ class TunedFolder {
   }
 
   void name_layouts() {
-    const JsonView config(config_, model_.config_file.string());
+    const JsonView config(config_.json, model_.config_file.string());
     old_ = new_ = layout_of(model_, config, checkpoint_);
-    if (is_original()) old_.wrapped = layers_with_router(checkpoint_, old_.decoder, shown_.layers);
+    if (model_.family == "llava_original") old_.wrapped = layers_with_router(checkpoint_, old_.decoder, shown_.layers);
   }
-
-  bool is_original() const { return model_.family == "llava_original"; }
 
   /// Layers that got a router have other names in LLaVA's own layout.
   std::string renamed(const std::string& in_file) const {
@@ -141,54 +139,13 @@ class TunedFolder {
     return count;
   }
 
-  void complete_config() {
-    say_shape_of_adapters();
-    if (!is_original() || shown_.routers.empty()) {
-      plan_is_said_ = show_plan(plan_, shown_);
-      return;
-    }
-    Json own = Json::object();
-    for (const auto& [key, value] : config_.items())
-      if (key.starts_with("mod_")) own[key] = value;
-    for (const auto& [key, value] : own.items()) config_.erase(key);
-    config_["mod_bias_enabled"] = model_.decoder.config.router_bias;
-    const std::optional<Json> keys = folder_keys(plan_, shown_, own);
-    plan_is_said_ = keys.has_value();
-    if (!keys) return;
-    config_.update(*keys);
-    if (config_["model_type"] != "llava_llama") return;
-    config_["model_type"] = "pmod_llava_llama";
-    config_["architectures"] = {"PmodLlavaLlamaForCausalLM"};
-  }
-
-  /// The numbers of adapters that no tensor shows, if they are not the published ones.
-  void say_shape_of_adapters() {
-    std::optional<std::pair<double, double>> said;
-    for (const EasLayers* const layers : {&shown_.decoder, &shown_.tower}) {
-      for (const auto& [layer, eas] : *layers) {
-        for (const auto& shape : {eas.adapter, eas.pia}) {
-          if (!shape) continue;
-          const std::pair numbers{shape->scale, shape->temperature};
-          require(said.value_or(numbers) == numbers, Fault::bad_request, model_.name,
-                  ": its adapters differ in scale or temperature, and a folder has one of each for all adapters");
-          said = numbers;
-        }
-      }
-    }
-    const AdapterShape published;
-    const bool is_published = said && *said == std::pair{published.scale, published.temperature};
-    if (said && (!is_published || config_.contains("eas")))
-      config_["eas"] = {{"scale", said->first}, {"temperature", said->second}};
-  }
-
   const Model& model_;
   const plan::Plan& plan_;
   std::map<WeightName, TunedWeight> weights_;
   ShownLayers shown_;  ///< Of the folder that is written.
   io::Checkpoint checkpoint_;
-  Json config_;
-  Layout old_, new_;
-  bool plan_is_said_ = false;  ///< By config.json and the weights.
+  TunedConfig config_;
+  Layout old_, new_;  ///< Names before and after.
 };
 
 }  // namespace

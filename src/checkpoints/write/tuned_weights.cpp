@@ -28,19 +28,20 @@ bool is_factor(const WeightName& name) {
 
 }  // namespace
 
-std::map<WeightName, TunedWeight> tuned_weights(const Model& model) {
-  std::map<WeightName, TunedWeight> tuned;
+std::map<WeightName, TunedWeight> held_weights(const Model& model) {
+  std::map<WeightName, TunedWeight> weights;
   const WeightVisitor take = [&](const WeightSlot& slot) {
     const Tensor values = values_at(slot.place);
-    const bool is_new = !model.loaded.origins.contains(slot.name);
-    if (is_factor(slot.name) || (!is_new && !values.requires_grad())) return;
-    tuned[slot.name] = {{at::kFloat, published_shape(slot), [values] { return values; }}, is_new};
+    if (is_factor(slot.name)) return;
+    weights[slot.name] = {{at::kFloat, published_shape(slot), [values] { return values.to(at::kFloat); }},
+                          values.requires_grad(),
+                          !model.loaded.origins.contains(slot.name)};
   };
   // The parts' own visits hand out places to fill; this one lets them be read only.
   auto& parts = const_cast<Model&>(model);
   visit(parts.decoder, take);
   if (parts.vision) visit(*parts.vision, take);
-  return tuned;
+  return weights;
 }
 
 }  // namespace lithe::models

@@ -7,14 +7,15 @@
 
 namespace lithe::models {
 
-/// A weight that learned, or that the model's folder had not.
+/// A weight of a model, as it is to be written.
 struct TunedWeight {
   MadeWeight made;  ///< In float32.
-  bool is_new = false;
+  bool learned = false;
+  bool is_new = false;  ///< The model's folder has not got it.
 };
 
-/// Every weight of a model that learned or is new, but for the factors of LoRA. New adapters have the shapes of
-/// published checkpoints, in which the matrices of an adapter are convolutions of width 1. The model must outlive them.
-std::map<WeightName, TunedWeight> tuned_weights(const Model& model);
+/// Every weight but the factors of LoRA. Adapters have the shapes of published checkpoints, in which their matrices are
+/// convolutions of width 1. The model must outlive them.
+std::map<WeightName, TunedWeight> held_weights(const Model& model);
 
 }  // namespace lithe::models

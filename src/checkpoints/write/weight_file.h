@@ -28,11 +28,11 @@ class WeightFile {
  public:
   /// How the sentences end that refuse a made weight.
   struct Refusals {
-    const char* not_finite = "";  ///< After "holds numbers that are not finite".
-    const char* too_large = "";   ///< After "which float16 cannot hold".
+    const char* not_finite;  ///< After "holds numbers that are not finite".
+    const char* too_large;   ///< After "which float16 cannot hold".
   };
 
-  explicit WeightFile(const Refusals& refusals = {}) : refusals_(refusals) {}
+  explicit WeightFile(const Refusals& refusals = {"", ""}) : refusals_(refusals) {}
 
   /// The view must outlive this.
   void copy(const std::string& name, const io::TensorView& view) { copy(name, view, view.shape); }
