@@ -40,14 +40,19 @@ std::vector<int64_t> stop_ids(const Model& model) {
   return ids;
 }
 
-plan::Plan choose_plan(const Model& model, const std::optional<plan::Plan>& published) {
-  const fs::path own = model.folder / "plan.json";
-  if (fs::exists(own)) return plan::load_plan(own.string(), model.facts);
+plan::Plan choose_plan(const Model& model, const fs::path& file, const std::optional<plan::Plan>& published) {
+  if (!file.empty()) return plan::load_plan(file.string(), model.facts);
   if (published) plan::validate(*published, model.facts);
   return published.value_or(plan::Plan{});
 }
 
 }  // namespace
+
+fs::path Source::plan_file() const {
+  for (const fs::path& place : {options.lora, folder})
+    if (!place.empty() && fs::exists(place / "plan.json")) return place / "plan.json";
+  return {};
+}
 
 void take_decoder(WeightLoader& loader, const io::Checkpoint& checkpoint, Decoder& decoder, const Layout& layout) {
   visit(decoder, [&](const WeightSlot& slot) { loader.take(checkpoint, name_in(layout, slot.name), slot); });
@@ -125,7 +130,8 @@ std::vector<int64_t> read_eos_ids(const Model& model, const JsonView& config) {
 void complete(Model& model, const Source& source, const std::optional<plan::Plan>& published) {
   model.facts = facts_of(model);
   plan::check(model.facts);
-  model.plan = choose_plan(model, without_attention(published, model));
+  const EasLayers tower = model.vision ? model.vision->tower.config.eas : EasLayers{};
+  model.plan = choose_plan(model, source.plan_file(), without_attention(published, model.decoder.config.eas, tower));
   if (has_tokenizer(model.folder))
     model.prompting.tokenizer = text::Tokenizer::open(model.folder, model.prompting.dialect);
   model.prompting.eos_ids = read_eos_ids(model, source.config);

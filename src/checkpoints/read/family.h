@@ -24,6 +24,9 @@ struct Source {
   std::filesystem::path folder;
   JsonView config;
   LoadOptions options;
+
+  /// plan.json of the LoRA folder, else of the model's; empty if there is none.
+  std::filesystem::path plan_file() const;
 };
 
 /// One line of the catalogue.
@@ -64,7 +67,7 @@ EasPart tower_part(const TowerFiles& files, int64_t layers);
 /// Takes every weight of a tower, and notes nothing of what is not run: the last blocks, attentions that are replaced.
 void take_tower(WeightLoader& loader, const TowerFiles& files, VisionTower& tower);
 
-/// What follows from the parts: facts, plan (plan.json of the folder, else `published`, else dense), tokenizer,
+/// What follows from the parts: facts, plan (plan.json, else `published`, else dense), tokenizer,
 /// generation defaults and EOS ids. Throws Error.
 void complete(Model& model, const Source& source, const std::optional<plan::Plan>& published);
 

@@ -10,8 +10,6 @@
 namespace lithe::models {
 namespace {
 
-namespace fs = std::filesystem;
-
 // Checkpoint names, the most common layout first.
 const std::vector<std::string> kDecoderPrefixes{"language_model.model.", "model.language_model.",
                                                 "model.language_model.model."};
@@ -29,7 +27,7 @@ JsonView object_or(const JsonView& config, const char* key, const Json& fallback
 /// Routers and adapters, which only the tensors show; a folder has routers for the plan that is in it.
 void find_additions(const Source& source, const io::Checkpoint& checkpoint, const Layout& layout,
                     DecoderConfig& decoder) {
-  if (fs::exists(source.folder / "plan.json")) {
+  if (!source.plan_file().empty()) {
     decoder.routers = layers_with_router(checkpoint, layout.decoder, decoder.layers);
     decoder.router_bias = !decoder.routers.empty() &&
                           checkpoint.contains(name_in(layout, WeightName{Part::decoder, decoder.routers.front(),

@@ -117,9 +117,8 @@ EasLayers read_eas(const JsonView& config, const EasPart& part) {
   return eas;
 }
 
-std::optional<plan::Plan> without_attention(std::optional<plan::Plan> plan, const Model& model) {
-  const EasLayers& decoder = model.decoder.config.eas;
-  const EasLayers tower = model.vision ? model.vision->tower.config.eas : EasLayers{};
+std::optional<plan::Plan> without_attention(std::optional<plan::Plan> plan, const EasLayers& decoder,
+                                            const EasLayers& tower) {
   if (!turns_off_any(decoder) && !turns_off_any(tower)) return plan;
   plan::Plan result = plan.value_or(plan::Plan{});
   turn_off("decoder", decoder, result);

@@ -34,6 +34,7 @@ EasLayers read_eas(const JsonView& config, const EasPart& part);
 
 /// The plan of a folder without plan.json: `plan`, or dense if there is none, without the attentions that the parts
 /// lack and those that a PIA can stand in for. Absent if there is no plan and no such attention.
-std::optional<plan::Plan> without_attention(std::optional<plan::Plan> plan, const Model& model);
+std::optional<plan::Plan> without_attention(std::optional<plan::Plan> plan, const EasLayers& decoder,
+                                            const EasLayers& tower);
 
 }  // namespace lithe::models

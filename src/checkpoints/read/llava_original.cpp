@@ -118,7 +118,7 @@ DecoderConfig read_decoder(const Source& source, const io::Checkpoint& checkpoin
   DecoderConfig decoder = read_decoder_config(config, mistral ? "mistral" : "llama");
   if (published) {
     for (const plan::LayerPlan& layer : published->layers) decoder.routers.push_back(layer.layer);
-  } else if (fs::exists(source.folder / "plan.json")) {
+  } else if (!source.plan_file().empty()) {
     decoder.routers = layers_with_router(checkpoint, kDecoderPrefix, decoder.layers);
   }
   decoder.router_bias = config.boolean("mod_bias_enabled", true);

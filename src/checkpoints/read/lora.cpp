@@ -206,6 +206,12 @@ bool LoraFolder::split_tied_head(io::Checkpoint& base, const std::string& embedd
   return alone;
 }
 
+std::set<std::string> LoraFolder::whole_names() const {
+  std::set<std::string> names;
+  for (const auto& [name, tensor] : whole_) names.insert(plain_name(name));
+  return names;
+}
+
 void LoraFolder::put_whole(io::Checkpoint& base, bool ties) const {
   std::map<std::string, std::string> names;
   for (const std::string& name : base.names()) names[plain_name(name)] = name;

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,7 @@ class LoraFolder {
   const std::filesystem::path& path() const { return path_; }
   const std::map<std::string, Pair>& pairs() const { return pairs_; }  ///< By the plain name of the weight.
   int64_t whole() const { return static_cast<int64_t>(whole_.size()); }
+  std::set<std::string> whole_names() const;  ///< Plain.
 
   /// Puts the whole tensors into the base model's, in place of those of the same plain name. `ties`: the base model's
   /// config ties the head to the embeddings. As PEFT has it, such a head is then untied if the adapter trains it or

@@ -9,7 +9,6 @@
 #include "checkpoints/read/catalogue.h"
 #include "checkpoints/read/conventions.h"
 #include "checkpoints/read/layouts.h"
-#include "checkpoints/read/llava_eas.h"
 #include "checkpoints/write/conversation_template.h"
 #include "checkpoints/write/layout_configs.h"
 #include "checkpoints/write/pmod_keys.h"
@@ -126,35 +125,10 @@ class Conversion {
     return follows_llava(model_) ? view_.object(kConventions) : JsonView(kNone, view_.source());
   }
 
-  /// The published keys for the plan: those that the folder came with, or such as say the same. They replace plan.json
-  /// if they say all of it; which attentions a reader turns off is left to the weights.
+  /// The published keys for the plan. They replace plan.json if they say all of it.
   std::optional<Json> p_mod_keys() const {
-    const DecoderConfig& decoder = model_.decoder.config;
-    plan::Plan plan = model_.plan;
-    drop_dense(plan);
-    const std::vector<plan::LayerPlan> whole = plan.layers;
-    const EasLayers& tower = model_.vision->tower.config.eas;
-    for (plan::LayerPlan& entry : plan.layers) {
-      const EasLayers& eas = entry.stream == "decoder" ? decoder.eas : tower;
-      if (eas_of(eas, entry.layer).off_by_default()) entry.self_attention = true;
-    }
-    drop_dense(plan);
-    if (const auto read = without_attention(plan, model_); read->layers != whole) return std::nullopt;
-    std::vector<int64_t> routed;
-    for (const plan::LayerPlan& entry : plan.layers) routed.push_back(entry.layer);
-    if (routed.empty() || routed != decoder.routers) return std::nullopt;
     const JsonView own = conventions();
-    if (own.has("p_mod") && say_plan(own.object("p_mod").json(), plan, decoder.layers)) return own.json()["p_mod"];
-    std::optional<Json> keys = published_keys(plan, decoder.layers);
-    if (keys) (*keys)["mod_target_layer_indices"] = routed;
-    if (keys) (*keys)["mod_special_init"] = true;
-    return keys;
-  }
-
-  static void drop_dense(plan::Plan& plan) {
-    std::erase_if(plan.layers, [](const plan::LayerPlan& entry) {
-      return entry.rules.empty() && entry.self_attention && entry.cross_attention;
-    });
+    return folder_keys(model_.plan, shown_layers(model_), own.has("p_mod") ? own.json()["p_mod"] : Json::object());
   }
 
   void write_plan() {

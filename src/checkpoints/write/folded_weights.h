@@ -6,16 +6,10 @@
 #include <vector>
 
 #include "checkpoints/write/folding.h"
+#include "checkpoints/write/weight_file.h"
 #include "nn/adapters/fold.h"
 
 namespace lithe::models {
-
-/// A weight that is made when it is written, so that a model's folded weights need not be in memory at once.
-struct MadeWeight {
-  at::ScalarType type;  ///< To be written in.
-  std::vector<int64_t> shape;
-  std::function<Tensor()> make;  ///< In float64, unrounded.
-};
 
 /// What folding does to the weights of a model, whatever they are called on disk.
 class FoldedWeights {

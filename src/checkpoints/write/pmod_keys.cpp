@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "checkpoints/read/llava_eas.h"
 #include "plan/schedule.h"
 
 namespace lithe::models {
@@ -114,6 +115,12 @@ std::optional<Shares> shares_of(const plan::Plan& plan) {
   return shares;
 }
 
+void drop_dense(plan::Plan& plan) {
+  std::erase_if(plan.layers, [](const plan::LayerPlan& entry) {
+    return entry.rules.empty() && entry.self_attention && entry.cross_attention;
+  });
+}
+
 }  // namespace
 
 bool say_plan(const Json& keys, const plan::Plan& plan, int64_t layers) {
@@ -142,6 +149,36 @@ std::optional<Json> published_keys(const plan::Plan& plan, int64_t layers) {
     if (say_plan(keys, plan, layers)) return keys;
   }
   return std::nullopt;
+}
+
+ShownLayers shown_layers(const Model& model) {
+  const DecoderConfig& decoder = model.decoder.config;
+  return {decoder.layers, decoder.routers, decoder.eas, model.vision ? model.vision->tower.config.eas : EasLayers{}};
+}
+
+std::optional<Json> folder_keys(plan::Plan plan, const ShownLayers& shown, const Json& own) {
+  drop_dense(plan);
+  const std::vector<plan::LayerPlan> whole = plan.layers;
+  for (plan::LayerPlan& entry : plan.layers) {
+    const EasLayers& eas = entry.stream == "decoder" ? shown.decoder : shown.tower;
+    if (eas_of(eas, entry.layer).off_by_default()) entry.self_attention = true;
+  }
+  drop_dense(plan);
+  if (without_attention(plan, shown.decoder, shown.tower)->layers != whole) return std::nullopt;
+  std::vector<int64_t> routed;
+  for (const plan::LayerPlan& entry : plan.layers) routed.push_back(entry.layer);
+  if (routed.empty() || routed != shown.routers) return std::nullopt;
+  if (say_plan(own, plan, shown.layers)) return own;
+  std::optional<Json> keys = published_keys(plan, shown.layers);
+  if (keys) (*keys)["mod_target_layer_indices"] = routed;
+  if (keys) (*keys)["mod_special_init"] = true;
+  return keys;
+}
+
+bool show_plan(plan::Plan plan, const ShownLayers& shown) {
+  drop_dense(plan);
+  return shown.routers.empty() &&
+         without_attention(std::nullopt, shown.decoder, shown.tower).value_or(plan::Plan{}).layers == plan.layers;
 }
 
 }  // namespace lithe::models

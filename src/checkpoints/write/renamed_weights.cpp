@@ -1,19 +1,12 @@
 #include "checkpoints/write/renamed_weights.h"
 
-#include <cstring>
-
 #include "base/error.h"
-#include "io/safetensors.h"
+#include "checkpoints/write/weight_file.h"
 
 namespace lithe::models {
 namespace {
 
 namespace fs = std::filesystem;
-
-Layout layout_of(const Model& model, const JsonView& config, const io::Checkpoint& checkpoint) {
-  if (model.family != "llava_original") return llava_hf_layout(&checkpoint);
-  return llava_original_layout(&checkpoint, config.text("mm_projector_type", "linear"), model.decoder.config.routers);
-}
 
 bool has_a_row_per_token(const PartName& read) {
   const std::optional<WeightName> name = weight_named(read.text);
@@ -21,6 +14,11 @@ bool has_a_row_per_token(const PartName& read) {
 }
 
 }  // namespace
+
+Layout layout_of(const Model& model, const JsonView& config, const io::Checkpoint& checkpoint) {
+  if (model.family != "llava_original") return llava_hf_layout(&checkpoint);
+  return llava_original_layout(&checkpoint, config.text("mm_projector_type", "linear"), model.decoder.config.routers);
+}
 
 RenamedWeights::RenamedWeights(const Model& model, const JsonView& config)
     : model_(model), checkpoint_(io::Checkpoint::open(model.folder)) {
@@ -70,27 +68,12 @@ void RenamedWeights::write_apart(const fs::path& folder, const Layout& layout, i
   write_file(folder / "vision_tower/model.safetensors", renamed(own, rows, true));
 }
 
-void RenamedWeights::write_file(const fs::path& file, const std::vector<Renamed>& tensors) {
-  std::vector<io::SafetensorsWriter::Entry> entries;
-  for (const Renamed& tensor : tensors) entries.push_back({tensor.name, tensor.view->dtype, tensor.shape});
-  io::SafetensorsWriter writer(file, entries, {{"format", "pt"}});  // transformers asks for the format
-  for (const Renamed& tensor : tensors) {
-    const std::span<const std::byte> held = tensor.view->bytes;
-    ++tensors_;
-    if (tensor.shape == tensor.view->shape) {
-      writer.put(tensor.name, held);
-      bytes_ += static_cast<int64_t>(held.size());
-      continue;
-    }
-    const size_t row = held.size() / static_cast<size_t>(tensor.view->shape[0]);
-    std::vector<std::byte> bytes(row * static_cast<size_t>(tensor.shape[0]));
-    const size_t kept = std::min(bytes.size(), held.size());
-    std::memcpy(bytes.data(), held.data(), kept);
-    for (size_t at = kept; at < bytes.size(); at += row) std::memcpy(bytes.data() + at, held.data(), row);
-    writer.put(tensor.name, bytes);
-    bytes_ += static_cast<int64_t>(bytes.size());
-  }
-  writer.commit();
+void RenamedWeights::write_file(const fs::path& path, const std::vector<Renamed>& tensors) {
+  WeightFile file;
+  for (const Renamed& tensor : tensors) file.copy(tensor.name, *tensor.view, tensor.shape);
+  file.write(path);
+  tensors_ += file.tensors();
+  bytes_ += file.bytes();
 }
 
 }  // namespace lithe::models

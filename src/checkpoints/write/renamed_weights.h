@@ -13,6 +13,9 @@
 
 namespace lithe::models {
 
+/// The names in an opened model's own checkpoint.
+Layout layout_of(const Model& model, const JsonView& config, const io::Checkpoint& checkpoint);
+
 /// The tensors of an opened model's folder, as its files hold them, to be written under another layout's names. The
 /// bytes of a tensor stay what they are; only the embeddings and the head may get rows or lose them.
 class RenamedWeights {
@@ -45,7 +48,7 @@ class RenamedWeights {
   };
   void list(const io::Checkpoint& checkpoint, const Layout& layout, bool tower_only);
   std::vector<Renamed> renamed(const Layout& layout, int64_t rows, std::optional<bool> of_tower) const;
-  void write_file(const std::filesystem::path& file, const std::vector<Renamed>& tensors);
+  void write_file(const std::filesystem::path& path, const std::vector<Renamed>& tensors);
 
   const Model& model_;
   io::Checkpoint checkpoint_;

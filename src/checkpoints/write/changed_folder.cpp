@@ -1,0 +1,54 @@
+#include "checkpoints/write/changed_folder.h"
+
+#include <utility>
+
+#include "io/atomic_file.h"
+#include "io/hub_cache.h"
+#include "io/new_folder.h"
+
+namespace lithe::models {
+
+namespace fs = std::filesystem;
+
+void list_changed(const Model& model, const io::Checkpoint& checkpoint, const ChangedWeights& changes,
+                  WeightFile& file) {
+  std::map<std::string, WeightName> read;  // by name in the file
+  for (const auto& [weight, origin] : model.loaded.origins) {
+    if (origin.checkpoint == checkpoint.path()) read[origin.in_file] = weight;
+  }
+  for (const std::string& in_file : checkpoint.names()) {
+    const auto found = read.find(in_file);
+    const WeightName* const weight = found == read.end() ? nullptr : &found->second;
+    const std::optional<std::string> name = changes.name(in_file, weight);
+    if (!name || (weight && changes.drops(*weight))) continue;
+    const io::TensorView& view = checkpoint.at(in_file);
+    const auto made = weight ? changes.made.find(*weight) : changes.made.end();
+    if (made == changes.made.end())
+      file.copy(*name, view);
+    else
+      file.make(*name, {made->second.type, view.shape, made->second.make});
+  }
+}
+
+Json pinned_config(const Model& model) {
+  Json config = read_json_file(model.config_file, 16 << 20);
+  if (!model.prompting.conversation.empty()) config["conversation"] = model.prompting.conversation;
+  if (!model.tower_folder.empty()) config["mm_vision_tower"] = io::name_of_folder(model.tower_folder);
+  return config;
+}
+
+double write_tower_folder(const Model& model, const WeightFile& file, const fs::path& out) {
+  io::make_folder(out);
+  if (file.makes_any()) {
+    io::copy_others(model.tower_folder, out, {});
+    return file.write(out / "model.safetensors");
+  }
+  for (const fs::directory_entry& entry : fs::directory_iterator(model.tower_folder)) {
+    const fs::path name = entry.path().filename();
+    if (name.string().starts_with('.')) continue;  // what a version control or a download left
+    fs::copy(entry.path(), out / name, fs::copy_options::recursive | fs::copy_options::skip_existing);
+  }
+  return 0;
+}
+
+}  // namespace lithe::models

@@ -1,0 +1,99 @@
+#include "checkpoints/write/weight_file.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/abs.h>
+#include <ATen/ops/cat.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "base/error.h"
+#include "base/printable.h"
+#include "io/safetensors.h"
+
+namespace lithe::models {
+namespace {
+
+io::Dtype dtype_of(at::ScalarType type) {
+  if (type == at::kDouble) return io::Dtype::float64;
+  if (type == at::kBFloat16) return io::Dtype::bfloat16;
+  return type == at::kHalf ? io::Dtype::float16 : io::Dtype::float32;
+}
+
+std::vector<std::byte> with_rows(const io::TensorView& view, int64_t rows) {
+  const size_t row = view.bytes.size() / static_cast<size_t>(view.shape[0]);
+  std::vector<std::byte> bytes(row * static_cast<size_t>(rows));
+  const size_t kept = std::min(bytes.size(), view.bytes.size());
+  std::memcpy(bytes.data(), view.bytes.data(), kept);
+  for (size_t at = kept; at < bytes.size(); at += row) std::memcpy(bytes.data() + at, view.bytes.data(), row);
+  return bytes;
+}
+
+/// [some rows, ..] -> [rows, ..]
+Tensor with_rows(const Tensor& held, int64_t rows) {
+  if (held.dim() == 0 || held.size(0) >= rows) return held;
+  std::vector<int64_t> added = held.sizes().vec();
+  added[0] = rows - held.size(0);
+  return at::cat({held, held.narrow(0, 0, 1).expand(added)});
+}
+
+}  // namespace
+
+void WeightFile::copy(const std::string& name, const io::TensorView& view, const std::vector<int64_t>& shape) {
+  tensors_.push_back({name, &view, {at::kFloat, shape, {}}});
+}
+
+bool WeightFile::makes_any() const {
+  return std::any_of(tensors_.begin(), tensors_.end(), [](const Entry& entry) { return !entry.view; });
+}
+
+int64_t WeightFile::bytes() const {
+  int64_t bytes = 0;
+  for (const Entry& entry : tensors_) {
+    const io::Dtype dtype = entry.view ? entry.view->dtype : dtype_of(entry.weight.type);
+    bytes += io::bytes_of(dtype, entry.weight.shape).value_or(0);
+  }
+  return bytes;
+}
+
+double WeightFile::write(const std::filesystem::path& file) const {
+  std::vector<io::SafetensorsWriter::Entry> entries;
+  for (const Entry& entry : tensors_) {
+    const io::Dtype dtype = entry.view ? entry.view->dtype : dtype_of(entry.weight.type);
+    entries.push_back({entry.name, dtype, entry.weight.shape});
+  }
+  io::SafetensorsWriter writer(file, entries, {{"format", "pt"}});  // transformers asks for the format
+  double rounding = 0;
+  for (const Entry& entry : tensors_) {
+    if (!entry.view) {
+      const Tensor held = rounded(entry, rounding);
+      writer.put(entry.name,
+                 {static_cast<const std::byte*>(held.const_data_ptr()), static_cast<size_t>(held.nbytes())});
+    } else if (entry.weight.shape == entry.view->shape) {
+      writer.put(entry.name, entry.view->bytes);
+    } else {
+      writer.put(entry.name, with_rows(*entry.view, entry.weight.shape[0]));
+    }
+  }
+  writer.commit();
+  return rounding;
+}
+
+Tensor WeightFile::rounded(const Entry& entry, double& rounding) const {
+  const MadeWeight& weight = entry.weight;
+  const Tensor exact = weight.make().detach().to(at::kCPU);
+  const double largest = exact.abs().max().item<double>();
+  require(std::isfinite(largest), Fault::bad_file, "the weight ", in_quotes(entry.name),
+          " holds numbers that are not finite", refusals_.not_finite);
+  const Tensor held = exact.to(weight.type);
+  if (weight.type == at::kHalf || weight.type == at::kBFloat16) {
+    const double moved = (held.to(at::kDouble) - exact).abs().max().item<double>();
+    require(std::isfinite(moved), Fault::bad_request, "the weight ", in_quotes(entry.name), " reaches ", largest,
+            ", which ", weight.type == at::kHalf ? "float16" : "bfloat16", " cannot hold", refusals_.too_large);
+    if (largest > 0) rounding = std::max(rounding, moved / largest);
+  }
+  return with_rows(held, weight.shape.empty() ? 0 : weight.shape[0]).contiguous();
+}
+
+}  // namespace lithe::models
