@@ -26,7 +26,7 @@ struct Pass {
       batch.sequences.push_back(sequence);
       batch.offsets.push_back((i + 1) * x.size(1));
     }
-    sequences = routing::whole_stretch(batch.offsets);
+    sequences = routing::whole_range(batch.offsets);
   }
   Tensor pia(const nn::Pia& pia) { return apply_pia(pia, rows, sequences, context); }
   Tensor rep(const nn::RepAdapter& adapter) {
@@ -34,7 +34,7 @@ struct Pass {
   }
 
   Tensor rows;
-  routing::Stretch sequences;
+  routing::SequenceRange sequences;
   routing::Batch batch{.offsets = {0}};
   routing::RowSets sets;
   std::optional<routing::OtherStream> other;

@@ -61,10 +61,10 @@ TEST_F(BothFolder, CostWhatThePlanRuns) {
   const plan::AdapterCost all_on = plan::cost({}, model->facts, prompt).adapters,
                           all_off = plan::cost(plan_with(*model, {0, 1, 2, 3, 4, 5}), model->facts, prompt).adapters,
                           one_off = plan::cost(plan_with(*model, {1}), model->facts, prompt).adapters;
-  EXPECT_EQ(all_on.in_place, 0);
+  EXPECT_EQ(all_on.replacing, 0);
   EXPECT_EQ(all_off.before, 0);
-  EXPECT_GT(one_off.in_place, 0);
-  EXPECT_LT(one_off.in_place, all_off.in_place);
+  EXPECT_GT(one_off.replacing, 0);
+  EXPECT_LT(one_off.replacing, all_off.replacing);
   EXPECT_LT(one_off.before, all_on.before);
 }
 
