@@ -2,10 +2,11 @@
 
 #include <fmt/format.h>
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
+#include <utility>
 
 #include "base/error.h"
+#include "base/home.h"
 #include "plan/parse.h"
 
 namespace lithe::cli {
@@ -40,9 +41,7 @@ std::string path_of(std::string text) {
   if (text.size() >= 2 && (text.front() == '"' || text.front() == '\'') && text.front() == text.back()) {
     text = text.substr(1, text.size() - 2);
   }
-  const char* const home = std::getenv("HOME");
-  if (home != nullptr && text.starts_with("~/")) text.replace(0, 1, home);
-  return text;
+  return below_home(std::move(text));
 }
 
 /// Adds the files whose path begins with `typed`; folders end in a slash.

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/home.h"
 #include "base/printable.h"
 #include "base/suggestion.h"
 
@@ -121,6 +122,10 @@ std::string text(const Yaml& value, const Place& place) {
   const bool good = value.kind == Yaml::Kind::text && !value.text.empty() && value.text.find('\0') == std::string::npos;
   if (!good) place.refuse(value, "a text");
   return value.text;
+}
+
+std::string path(const Yaml& value, const Place& place) {
+  return below_home(text(value, place));
 }
 
 std::vector<std::string> words(const Yaml& value, const Place& place) {

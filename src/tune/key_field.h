@@ -61,6 +61,8 @@ int64_t whole(const Yaml& value, const WholeRange& range, const Place& place);
 double number(const Yaml& value, const NumberRange& range, const Place& place);
 bool boolean(const Yaml& value, const Place& place);
 std::string text(const Yaml& value, const Place& place);
+/// A text that names a file or a folder: "~/" is the home folder, as no shell sees a recipe.
+std::string path(const Yaml& value, const Place& place);
 /// A list of texts, or one text with commas.
 std::vector<std::string> words(const Yaml& value, const Place& place);
 /// A map of texts whose keys are among `keys`.

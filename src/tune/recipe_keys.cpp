@@ -36,12 +36,20 @@ Field<Block> optional_text(std::string Block::*member, const std::string& what, 
   return result;
 }
 
+/// The same for the name of a file or a folder.
+template <class Block>
+Field<Block> path_field(std::string Block::*member, const std::string& what, const std::string& fallback) {
+  Field<Block> result = optional_text(member, what, fallback);
+  result.read = [member](Block& block, const Yaml& yaml, const Place& place) { block.*member = path(yaml, place); };
+  return result;
+}
+
 Keys<DataSet> data_keys() {
   return {
-      {"path", optional_text(&DataSet::path, "a file, a folder, or a pattern of files", "required"),
+      {"path", path_field(&DataSet::path, "a file, a folder, or a pattern of files", "required"),
        "The records: JSON, JSONL, Parquet, Arrow, WebDataset, or a dataset_info.json of LLaMA-Factory."},
       {"images",
-       optional_text(&DataSet::images, "a folder or a zip file", "the folder of path"),
+       path_field(&DataSet::images, "a folder or a zip file", "the folder of path"),
        "What the names of pictures are relative to.",
        {"image_folder", "media_dir"}},
       {"weight", number_field(&DataSet::weight, kPositive),
@@ -58,7 +66,7 @@ Keys<DataSet> data_keys() {
 DataSet read_set(const Yaml& yaml, const Place& place) {
   DataSet set;
   if (yaml.kind == Yaml::Kind::text)
-    set.path = text(yaml, place);
+    set.path = path(yaml, place);
   else
     read_block(set, yaml, data_keys(), place);
   require(!set.path.empty(), Fault::bad_file, line_in(place.reading->source, yaml.line), place.key,
@@ -98,7 +106,7 @@ Field<Recipe> train_field() {
 Field<Recipe> resume_field() {
   Field<Recipe> result{.accepted = "true, false, or a checkpoint folder", .fallback = "false"};
   result.read = [](Recipe& recipe, const Yaml& yaml, const Place& place) {
-    const std::string word = text(yaml, place);
+    const std::string word = path(yaml, place);
     if (word == "true" || word == "True")
       recipe.resume_from_checkpoint = "";
     else if (word != "false" && word != "False")
@@ -140,9 +148,9 @@ Field<Recipe> unless(Field<Recipe> field, bool (*said)(const Recipe&)) {
 Keys<Recipe> model_keys() {
   return {
       {"model_name_or_path",
-       optional_text(&Recipe::model_name_or_path, "a model folder, a hub name or a demo model", "required"),
+       path_field(&Recipe::model_name_or_path, "a model folder, a hub name or a demo model", "required"),
        "The model to start from."},
-      {"output_dir", optional_text(&Recipe::output_dir, "a folder", "required"),
+      {"output_dir", path_field(&Recipe::output_dir, "a folder", "required"),
        "Where the tuned model, its plan, checkpoints, log and report go."},
       {"template", optional_text(&Recipe::template_name, "a conversation template", "the model's own"),
        "How conversations become text, and which part of it is learned."},

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 
@@ -61,6 +62,18 @@ TEST(Recipe, ReadsNumbersAsPeopleWriteThem) {
   EXPECT_TRUE(parse("bf16: True").bf16);
   EXPECT_TRUE(parse("bf16: yes").bf16);
   EXPECT_EQ(parse("save_total_limit: null").save_total_limit, std::nullopt);
+}
+
+TEST(Recipe, KnowsTheHomeFolder) {
+  const char* const home = std::getenv("HOME");
+  ASSERT_NE(home, nullptr);
+  const Recipe recipe =
+      parse_recipe("model_name_or_path: ~/m\noutput_dir: ~/o\ndata: [{path: ~/d, images: ~/p}, a~/b]", "r");
+  EXPECT_EQ(recipe.model_name_or_path, home + std::string("/m"));
+  EXPECT_EQ(recipe.output_dir, home + std::string("/o"));
+  EXPECT_EQ(recipe.data[0].path, home + std::string("/d"));
+  EXPECT_EQ(recipe.data[0].images, home + std::string("/p"));
+  EXPECT_EQ(recipe.data[1].path, "a~/b");
 }
 
 TEST(Recipe, ReadsEveryBlock) {
