@@ -45,6 +45,7 @@ constexpr const char* kTail = R"(  case $before in
             help) names="@commands@ recipe" ;;
             plans) names="@plans@" ;;
             completion) names=bash ;;
+            tune) ;;
             *) names="demo demo-dense" ;;
           esac
         fi

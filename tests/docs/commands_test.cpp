@@ -68,6 +68,12 @@ void make_own_models(const fs::path& folder) {
   fs::copy(LITHE_TEST_DATA "/lora/hf", home / "my-adapter");
   fs::copy(LITHE_TEST_DATA "/lora/hf", home / "llava-v1.5-7b-lora");
   fs::copy(hf, home / "base");  // of both adapters
+  std::ofstream(folder / "recipe.yaml")
+      << "model_name_or_path: demo-dense\noutput_dir: tuned\ndata: train.json\nmax_steps: 2\n"
+         "per_device_train_batch_size: 1\n";
+  std::ofstream(folder / "train.json")
+      << R"([{"id": "a", "image": "models/images/901.png", "conversations": [{"from": "human", "value": )"
+      << R"("<image>\nwhat is the color of the rectangle?"}, {"from": "gpt", "value": "red"}]}])";
   for (const char* picture : {"photo.jpg", "a.jpg", "b.jpg"})
     fs::copy(kRoot / "models/images/901.png", folder / picture);
   ASSERT_EQ(setenv("HOME", home.c_str(), 1), 0);
