@@ -28,8 +28,12 @@ namespace {
 namespace fs = std::filesystem;
 
 std::unique_ptr<data::DataSet> open_set(const DataSet& set, const models::Model& model) {
-  data::SetOptions options{
-      .path = set.path, .images = set.images, .entry = set.dataset, .columns = set.columns, .tags = set.tags};
+  data::SetOptions options{.path = set.path,
+                           .images = set.images,
+                           .entry = set.dataset,
+                           .formatting = set.formatting,
+                           .columns = set.columns,
+                           .tags = set.tags};
   if (model.vision) options.decode = model.vision->preprocess.decode_options();
   return data::DataSet::open(options);
 }
@@ -85,6 +89,7 @@ class Run {
     StreamOptions stream{
         .sample = sample_,
         .shuffle = recipe.shuffle,
+        .share_images = recipe.share_images,
         .seed = static_cast<uint64_t>(recipe.seed),
         .ahead = 2 * recipe.per_device_train_batch_size,
         .skip_bad_samples = options.dry_run ? std::numeric_limits<int64_t>::max() : recipe.skip_bad_samples};

@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/abs.h>
+#include <ATen/ops/zeros_like.h>
 
 #include "base/error.h"
 #include "data/data_set.h"
@@ -61,7 +62,8 @@ struct Opened {
     const Tensor loss = summed_loss(model->decoder, rows);
     loss.backward();
     for (const Parameter& parameter : learning_parameters(*model)) {
-      gradients.push_back(parameter.values.grad().clone());
+      const Tensor& gradient = parameter.values.grad();  // a dense plan asks no router
+      gradients.push_back(gradient.defined() ? gradient.clone() : at::zeros_like(parameter.values));
       Tensor(parameter.values).mutable_grad().reset();
     }
     return {loss.item<double>(), gradients};
