@@ -20,7 +20,7 @@ struct Name {
 
 const std::vector<Name>& column_names() {
   static const std::vector<Name> names{
-      {"messages", {"conversations", "messages"}},
+      {"messages", {"conversations", "messages", "texts"}},
       {"images", {"image", "images"}},
       {"system", {"system"}},
       {"prompt", {"instruction", "question"}},
@@ -70,6 +70,11 @@ std::string joined(const std::vector<std::string>& names) {
 std::string text_in(const Json& value, const char* what) {
   require(value.is_string(), Fault::bad_file, "its ", what, " is ", value.type_name(), ", not a string");
   return value.get<std::string>();
+}
+
+/// {"user", "assistant"}: a question with its answer, as large hub sets (The Cauldron, FineVision) write them.
+bool is_round(const Json& message) {
+  return message.contains("user") && message.contains("assistant");
 }
 
 /// {"from": ["human", "gpt"], "value": [..]} as a list of messages: how a table stores a sequence of structures.
@@ -147,6 +152,11 @@ std::string Dialect::role_of(const std::string& word) const {
 void Dialect::add_messages(const Json& messages, DraftBuilder& builder) const {
   for (const Json& message : message_list(messages)) {
     require(message.is_object(), Fault::bad_file, "a message is ", message.type_name(), ", not an object");
+    if (is_round(message)) {
+      builder.add("user", message["user"]);
+      builder.add("assistant", message["assistant"]);
+      continue;
+    }
     const Json& role = message[tag(message, "role_tag")];
     builder.add(role_of(text_in(role, "message's role")), message[tag(message, "content_tag")]);
   }

@@ -30,6 +30,7 @@ TEST(Docs, ExamplesAreRead) {
                        "user: <image>What is in the box?|assistant: A cat.|",
                        "user: <image>\nWhat is in the box?|assistant: A cat.|",
                        "user: <image>|assistant: A cat.|",
+                       "user: <image>\nWhat is in the box?|assistant: A cat.|user: Its colour?|assistant: Black.|",
                        "user: <image>\nWhat is in the box?|assistant: A cat.|",
                        "system: Be short.|user: Hello.|assistant: Hello!|user: Translate.\nkatt|assistant: cat|",
                        "user: <image>Q|",

@@ -72,6 +72,12 @@ TEST_F(JsonSet, ReadsMessagesWithTextOrParts) {
   EXPECT_EQ(widths(parts), (std::vector<int64_t>{1, 2}));
 }
 
+TEST_F(JsonSet, ReadsRoundsOfAQuestionAndAnAnswer) {
+  EXPECT_EQ(talk(only(R"({"images": ["one.png"], "texts": [{"user": "Q", "assistant": "A", "source": "x"},
+                                                            {"user": "R", "assistant": "B"}]})")),
+            "user: <image>\nQ|assistant: A|user: R|assistant: B|");
+}
+
 TEST_F(JsonSet, ReadsPicturesFromDataUrls) {
   // A picture of 1 x 1 pixel.
   const Record record = only(R"({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url":
