@@ -24,6 +24,7 @@ class Checks {
     check_data();
     check_eas();
     check_p_mod();
+    check_dropout();
   }
 
  private:
@@ -56,6 +57,7 @@ class Checks {
     if (recipe_.max_steps && recipe_.warmup_steps > 0)
       need(recipe_.warmup_steps <= *recipe_.max_steps, "warmup_steps", "warmup_steps is ", recipe_.warmup_steps,
            ", but max_steps is ", *recipe_.max_steps, "; the rate would never reach its height.");
+    if (recipe_.group_by_length && recipe_.share_images) exclude("group_by_length", "share_images");
     if (recipe_.group_by_length && !recipe_.shuffle)
       need(false, "group_by_length", "group_by_length orders the samples itself, so shuffle can't be false.");
   }
@@ -91,6 +93,15 @@ class Checks {
     // Any depth will do to see whether the schedule takes these keys.
     plan::expand_method(plan_of(recipe_, {}), line_in(reading_.source, reading_.given.at("p_mod")) + "p_mod",
                         {.layers = 32});
+  }
+
+  void check_dropout() const {
+    const std::pair<const char*, bool> keys[] = {
+        {"lora.lora_dropout", recipe_.lora && recipe_.lora->lora_dropout > 0},
+        {"eas.dropout", recipe_.eas && recipe_.eas->dropout > 0},
+        {"eas.search.evaluate_with_dropout", recipe_.eas && recipe_.eas->search.evaluate_with_dropout}};
+    for (const auto& [key, asked] : keys)
+      if (asked) need(false, key, key, " asks for dropout, which tuning does not have yet; leave it out.");
   }
 
   const Recipe& recipe_;

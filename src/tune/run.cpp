@@ -63,6 +63,14 @@ TrainerOptions trainer_options(const Recipe& recipe, const SampleOptions& sample
           .gradient_checkpointing = recipe.gradient_checkpointing};
 }
 
+/// Batches whose samples are sorted by length together, as transformers has it.
+constexpr int64_t kGroupedBatches = 50;
+
+/// Samples of an optimiser step.
+int64_t global_batch(const Recipe& recipe) {
+  return recipe.per_device_train_batch_size * recipe.gradient_accumulation_steps;
+}
+
 /// The checkpoint that a run goes on from; absent: it begins.
 std::optional<fs::path> checkpoint_to_resume(const Recipe& recipe) {
   const std::vector<CheckpointFolder> found = checkpoints_in(recipe.output_dir);
@@ -83,6 +91,7 @@ class Run {
         ready_(ready_model(recipe)),
         sample_(sample_options(recipe, *ready_.model)),
         trainer_(*ready_.model, ready_.plan, trainer_options(recipe, sample_)) {
+    if (recipe.bf16) note("bf16: the arithmetic of tuning is float32; frozen weights stay in the type of their file");
     if (recipe.share_images) require_shareable(*ready_.model, ready_.plan);
     const std::optional<fs::path> resumed = options.dry_run ? std::nullopt : checkpoint_to_resume(recipe);
     if (resumed) point_ = read_training_state(*resumed, trainer_.optimiser());
@@ -90,15 +99,16 @@ class Run {
         .sample = sample_,
         .shuffle = recipe.shuffle,
         .share_images = recipe.share_images,
+        .length_group = recipe.group_by_length ? kGroupedBatches * global_batch(recipe) : 0,
         .seed = static_cast<uint64_t>(recipe.seed),
         .ahead = 2 * recipe.per_device_train_batch_size,
         .skip_bad_samples = options.dry_run ? std::numeric_limits<int64_t>::max() : recipe.skip_bad_samples};
     stream_.emplace(*ready_.model, open_sets(recipe.data, *ready_.model), stream, point_.taken, point_.skipped);
     stream_->on_skipped([this](const std::string& sentence) { note(sentence); });
     for (const DataSet& set : recipe.eval_data) held_out_.push_back(open_set(set, *ready_.model));
-    steps_ = recipe.max_steps.value_or(static_cast<int64_t>(
-        std::ceil(recipe.num_train_epochs * static_cast<double>(stream_->per_epoch()) /
-                  static_cast<double>(recipe.per_device_train_batch_size * recipe.gradient_accumulation_steps))));
+    steps_ = recipe.max_steps.value_or(
+        static_cast<int64_t>(std::ceil(recipe.num_train_epochs * static_cast<double>(stream_->per_epoch()) /
+                                       static_cast<double>(global_batch(recipe)))));
     shape_ = {recipe.lr_scheduler_type, warmup_steps_of(recipe.warmup_steps, recipe.warmup_ratio, steps_), steps_};
   }
 

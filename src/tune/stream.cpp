@@ -55,6 +55,22 @@ std::vector<std::vector<int64_t>> number_pictures(const std::vector<WeightedSet>
   return numbers;
 }
 
+/// About how many rows a record takes. Only the order of two records matters.
+int64_t length_of(const data::Record& record) {
+  constexpr int64_t kBytesPerToken = 4, kRowsPerPicture = 576;
+  int64_t bytes = 0;
+  for (const data::Turn& turn : record.turns) bytes += static_cast<int64_t>(turn.text.size());
+  return bytes / kBytesPerToken + kRowsPerPicture * static_cast<int64_t>(record.images.size());
+}
+
+std::vector<std::vector<int64_t>> measure(const std::vector<WeightedSet>& sets) {
+  std::vector<std::vector<int64_t>> lengths(sets.size());
+  for (size_t set = 0; set < sets.size(); ++set)
+    for (int64_t record = 0; record < sets[set].records->size(); ++record)
+      lengths[set].push_back(length_of(sets[set].records->read(record)));
+  return lengths;
+}
+
 }  // namespace
 
 std::vector<RecordPlace> order_of_epoch(const std::vector<WeightedSet>& sets, bool shuffled, uint64_t seed,
@@ -74,6 +90,7 @@ SampleStream::SampleStream(const models::Model& model, std::vector<WeightedSet> 
                            int64_t first, int64_t skipped)
     : model_(model), sets_(std::move(sets)), options_(options), begun_(first), taken_(first), skipped_(skipped) {
   if (options_.share_images) pictures_ = number_pictures(sets_);
+  if (options_.length_group > 0) lengths_ = measure(sets_);
   order_ = order_of(0);
   require(!order_.empty(), Fault::bad_file, "the data sets hold no record");
   const int64_t epoch = begun_ / per_epoch();
@@ -86,10 +103,28 @@ SampleStream::~SampleStream() {
   for (std::jthread& worker : workers_) worker.request_stop();
 }
 
-/// Records that share pictures come together where the first of them is.
 std::vector<RecordPlace> SampleStream::order_of(int64_t epoch) const {
-  const std::vector<RecordPlace> order = order_of_epoch(sets_, options_.shuffle, options_.seed, epoch);
-  if (!options_.share_images) return order;
+  std::vector<RecordPlace> order = order_of_epoch(sets_, options_.shuffle, options_.seed, epoch);
+  if (options_.length_group > 0) group_by_length(order);
+  return options_.share_images ? by_pictures(order) : order;
+}
+
+/// As transformers groups by length: within each stretch of the shuffled order.
+void SampleStream::group_by_length(std::vector<RecordPlace>& order) const {
+  const auto length = [this](const RecordPlace& place) {
+    return lengths_[place.set][static_cast<size_t>(place.record)];
+  };
+  for (size_t first = 0; first < order.size();) {
+    const size_t end = std::min(order.size(), first + static_cast<size_t>(options_.length_group));
+    std::stable_sort(order.begin() + static_cast<std::ptrdiff_t>(first),
+                     order.begin() + static_cast<std::ptrdiff_t>(end),
+                     [&](const RecordPlace& a, const RecordPlace& b) { return length(a) > length(b); });
+    first = end;
+  }
+}
+
+/// Records that share pictures come together where the first of them is.
+std::vector<RecordPlace> SampleStream::by_pictures(const std::vector<RecordPlace>& order) const {
   std::unordered_map<int64_t, size_t> group_of;
   std::vector<std::vector<RecordPlace>> groups;
   for (const RecordPlace& place : order) {

@@ -39,6 +39,7 @@ struct StreamOptions {
   SampleOptions sample;
   bool shuffle = true;
   bool share_images = false;  ///< Records with the same pictures follow each other, so that they can share their rows.
+  int64_t length_group = 0;   ///< Of so many records at a time, the longest come first; 0: in any order.
   uint64_t seed = 42;
   int64_t ahead = 16;            ///< Samples that are being made before they are asked for.
   int64_t threads = 2;           ///< That make them.
@@ -69,6 +70,8 @@ class SampleStream {
  private:
   using Task = std::packaged_task<Sample()>;
   std::vector<RecordPlace> order_of(int64_t epoch) const;
+  void group_by_length(std::vector<RecordPlace>& order) const;
+  std::vector<RecordPlace> by_pictures(const std::vector<RecordPlace>& order) const;
   void begin_one();
   void work(const std::stop_token& end);
 
@@ -76,6 +79,7 @@ class SampleStream {
   const std::vector<WeightedSet> sets_;
   const StreamOptions options_;
   std::vector<std::vector<int64_t>> pictures_;  // [set][record] a number for each list of pictures, if they are shared
+  std::vector<std::vector<int64_t>> lengths_;  // [set][record] about how long it is, if records go by length
   std::vector<RecordPlace> order_;              // of the epoch that `begun_` is in
   int64_t begun_, taken_, skipped_;
   std::function<void(const std::string&)> told_;

@@ -70,6 +70,22 @@ TEST_F(StreamTest, TheOrderDependsOnTheSeedAndNotOnThreads) {
   EXPECT_NE(names(14, options_), names(14, other));
 }
 
+TEST_F(StreamTest, LongSamplesComeTogether) {
+  Json records = Json::array();
+  for (int i = 0; i < 12; ++i)
+    records.push_back({{"conversations",
+                        {{{"from", "human"}, {"value", std::string(static_cast<size_t>(40 * (i * 5 % 12) + 1), 'q')}},
+                         {{"from", "gpt"}, {"value", "Yes"}}}}});
+  set_ = folder_ / "lengths.json";
+  std::ofstream(set_) << records;
+  options_.length_group = 6;
+  SampleStream stream(*model_, open_sets({{set_, 1.0}}), options_);
+  std::vector<int64_t> rows;
+  for (int i = 0; i < 12; ++i) rows.push_back(stream.next().rows);
+  EXPECT_TRUE(std::is_sorted(rows.begin(), rows.begin() + 6, std::greater<>()));
+  EXPECT_TRUE(std::is_sorted(rows.begin() + 6, rows.end(), std::greater<>()));
+}
+
 TEST_F(StreamTest, WeightsGiveSharesOfASet) {
   const fs::path other = write_set(folder_ / "other.json", {10, 11, 12, 13});
   const std::vector<WeightedSet> sets = open_sets({{set_, 2.0}, {other, 0.5}});

@@ -1,0 +1,125 @@
+// `lithe tune` as its users meet it: what it writes, what it refuses, and that a kill loses nothing.
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <random>
+
+#include "base/json.h"
+#include "cli/program.h"
+
+namespace lithe::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A recipe for a tiny dense model and three samples. `more`: further lines.
+fs::path write_recipe(const std::string& name, const std::string& more, int steps = 12) {
+  const fs::path folder = scratch() / name;
+  fs::remove_all(folder);
+  fs::create_directories(folder);
+  std::ofstream(folder / "recipe.yaml") << "model_name_or_path: " << LITHE_TEST_DATA
+                                        << "/golden/liuhaotian_llava15/checkpoint\n"
+                                        << "output_dir: " << (folder / "out").string() << "\n"
+                                        << "data:\n  - path: " << LITHE_TEST_DATA
+                                        << "/golden/pmod_train/inputs/data.json\n"
+                                        << "template: vicuna_v1\nper_device_train_batch_size: 2\nmax_steps: " << steps
+                                        << "\n"
+                                        << "learning_rate: 1.0e-3\n"
+                                        << more;
+  return folder / "recipe.yaml";
+}
+
+std::vector<double> losses(const fs::path& recipe) {
+  std::vector<double> losses;
+  std::ifstream log(recipe.parent_path() / "out/log.jsonl");
+  for (std::string line; std::getline(log, line);) losses.push_back(Json::parse(line).at("loss").get<double>());
+  return losses;
+}
+
+TEST(Tune, WritesAModelThatAnswers) {
+  const fs::path recipe = write_recipe("tune-writes", "p_mod: {}\n");
+  const Ran ran = lithe({"tune", recipe.string(), "--json"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json result = Json::parse(ran.out);
+  EXPECT_EQ(result.at("schema"), "lithe-tune/1");
+  EXPECT_EQ(result.at("steps"), 12);
+  EXPECT_EQ(losses(recipe).size(), 12u);
+  const Ran answer = lithe({"run", result.at("output").get<std::string>(), "Hello", "-n", "2"});
+  EXPECT_EQ(answer.code, 0) << answer.err;
+}
+
+TEST(Tune, LoraWritesAFolderThatRunTakes) {
+  const fs::path recipe = write_recipe("tune-lora", "lora:\n  r: 4\n");
+  const Ran ran = lithe({"tune", recipe.string()});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_LT(losses(recipe).back(), losses(recipe).front());
+  const Ran answer = lithe({"run", LITHE_TEST_DATA "/golden/liuhaotian_llava15/checkpoint", "--lora",
+                            (recipe.parent_path() / "out").string(), "Hello", "-n", "2"});
+  EXPECT_EQ(answer.code, 0) << answer.err;
+}
+
+TEST(Tune, AdaptersTakeTheAttentionsPlaceAndFold) {
+  const fs::path recipe = write_recipe("tune-eas", "eas:\n  skip: [1]\n  rep_dim: 4\n  pia_dim: 4\n");
+  const Ran ran = lithe({"tune", recipe.string()});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_LT(losses(recipe).back(), losses(recipe).front());
+  const fs::path folded = recipe.parent_path() / "folded";
+  const Ran fold = lithe({"fold", (recipe.parent_path() / "out").string(), "-o", folded.string()});
+  EXPECT_EQ(fold.code, 0) << fold.err;
+  const Ran answer = lithe({"run", folded.string(), "Hello", "-n", "2"});
+  EXPECT_EQ(answer.code, 0) << answer.err;
+}
+
+TEST(Tune, ADryRunWritesNothing) {
+  const fs::path recipe = write_recipe("tune-dry", "");
+  const Ran ran = lithe({"tune", recipe.string(), "--dry-run", "--json"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json estimate = Json::parse(ran.out);
+  EXPECT_EQ(estimate.at("samples"), 3);
+  EXPECT_GT(estimate.at("mean_sample_tokens").get<int64_t>(), 0);
+  EXPECT_FALSE(fs::exists(recipe.parent_path() / "out"));
+}
+
+TEST(Tune, RefusesInOneSentence) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"learning_rat: 1.0e-4\n", "learning_rate"},
+      {"max_steps: 3\n", "max_steps"},
+      {"group_by_length: true\nshare_images: true\n", "group_by_length"},
+      {"lora:\n  lora_dropout: 0.1\n", "dropout"},
+      {"eas:\n  skip: [1]\n  dropout: 0.1\n", "dropout"},
+      {"eas:\n  skip: [99]\n", "99"},
+      {"model_max_length: 20\n", "model_max_length is 20"},
+      {"train: [\"no.such.weight\"]\n", "train"},
+  };
+  for (const auto& [lines, named] : cases) {
+    const Ran ran = lithe({"tune", write_recipe("tune-refuses", lines).string()});
+    EXPECT_TRUE(ran.code == 2 || ran.code == 3) << lines << ran.err;
+    EXPECT_NE(ran.err.find(named), std::string::npos) << lines << ran.err;
+    EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << lines << ran.err;
+  }
+}
+
+/// Kills a run at random moments, again and again, until it is through.
+TEST(Tune, AKillAtAnyMomentLosesNothingButSteps) {
+  const fs::path whole = write_recipe("tune-whole", "save_steps: 1\nsave_total_limit: 3\n", 50);
+  ASSERT_EQ(lithe({"tune", whole.string()}).code, 0);
+  const fs::path killed =
+      write_recipe("tune-killed", "save_steps: 1\nsave_total_limit: 3\nresume_from_checkpoint: true\n", 50);
+  std::mt19937 random(5);
+  int kills = 0;
+  for (int attempt = 0; attempt < 60; ++attempt) {
+    const double seconds = kills < 20 ? 0.2 + 0.01 * static_cast<double>(random() % 30) : 60;
+    const Ran ran =
+        shell("timeout -s KILL " + std::to_string(seconds) + " lithe tune recipe.yaml", killed.parent_path());
+    if (ran.code == 0) break;
+    ++kills;
+    ASSERT_TRUE(ran.code == 137 || ran.code == -9) << ran.code << ran.err;
+  }
+  EXPECT_GE(kills, 3);
+  EXPECT_EQ(losses(killed), losses(whole));
+  EXPECT_EQ(contents(killed.parent_path() / "out/model.safetensors"),
+            contents(whole.parent_path() / "out/model.safetensors"));
+}
+
+}  // namespace
+}  // namespace lithe::cli
