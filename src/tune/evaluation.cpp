@@ -41,31 +41,57 @@ SampleAnswer answer_last_turn(const models::Model& model, const plan::Plan& plan
   return {record.name, question, expected, answer.text, trimmed(answer.text) == trimmed(expected)};
 }
 
+/// What was seen of the sets so far.
+class Evaluator {
+ public:
+  Evaluator(const models::Model& model, const plan::Plan& plan, const EvaluationOptions& options)
+      : model_(model), plan_(plan), options_(options) {}
+
+  void take(const data::Record& record) {
+    waiting_.push_back(make_sample(model_, record, options_.sample));
+    count_rows(model_, waiting_.back(), options_.sample);
+    if (static_cast<int64_t>(waiting_.size()) >= options_.batch) lose();
+    if (options_.answers || static_cast<int64_t>(result_.answers.size()) < options_.shown) answer(record);
+  }
+
+  Evaluation finish() {
+    if (!waiting_.empty()) lose();
+    result_.loss = loss_.sum / static_cast<double>(std::max<int64_t>(loss_.labels, 1));
+    if (options_.answers) result_.exact_match = static_cast<double>(right_) / static_cast<double>(answered_);
+    return std::move(result_);
+  }
+
+ private:
+  void lose() {
+    loss_.add(model_, plan_, waiting_, options_.sample.longest);
+    waiting_.clear();
+  }
+
+  void answer(const data::Record& record) {
+    SampleAnswer answer = answer_last_turn(model_, plan_, record, options_);
+    ++answered_;
+    right_ += answer.right ? 1 : 0;
+    if (static_cast<int64_t>(result_.answers.size()) < options_.shown) result_.answers.push_back(std::move(answer));
+  }
+
+  const models::Model& model_;
+  const plan::Plan& plan_;
+  const EvaluationOptions& options_;
+  std::vector<Sample> waiting_;
+  LossSum loss_;
+  int64_t answered_ = 0, right_ = 0;
+  Evaluation result_;
+};
+
 }  // namespace
 
-Evaluation evaluate(const models::Model& model, const plan::Plan& plan, const data::DataSet& records,
-                    const EvaluationOptions& options) {
+Evaluation evaluate(const models::Model& model, const plan::Plan& plan,
+                    std::span<const std::unique_ptr<data::DataSet>> sets, const EvaluationOptions& options) {
   const at::NoGradGuard no_gradient;
-  Evaluation result;
-  LossSum loss;
-  int64_t right = 0;
-  std::vector<Sample> samples;
-  for (int64_t i = 0; i < records.size(); ++i) {
-    const data::Record record = records.read(i);
-    samples.push_back(make_sample(model, record, options.sample));
-    count_rows(model, samples.back(), options.sample);
-    if (static_cast<int64_t>(samples.size()) == options.batch || i + 1 == records.size()) {
-      loss.add(model, plan, samples, options.sample.longest);
-      samples.clear();
-    }
-    if (!options.answers && static_cast<int64_t>(result.answers.size()) >= options.shown) continue;
-    SampleAnswer answer = answer_last_turn(model, plan, record, options);
-    right += answer.right ? 1 : 0;
-    if (static_cast<int64_t>(result.answers.size()) < options.shown) result.answers.push_back(std::move(answer));
-  }
-  result.loss = loss.sum / static_cast<double>(std::max<int64_t>(loss.labels, 1));
-  if (options.answers) result.exact_match = static_cast<double>(right) / static_cast<double>(records.size());
-  return result;
+  Evaluator evaluator(model, plan, options);
+  for (const auto& set : sets)
+    for (int64_t i = 0; i < set->size(); ++i) evaluator.take(set->read(i));
+  return evaluator.finish();
 }
 
 }  // namespace lithe::tune

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <span>
 
 #include "data/data_set.h"
 #include "models/model.h"
@@ -18,9 +20,9 @@ struct EvaluationOptions {
   int64_t new_tokens = 64;  ///< Of an answer.
 };
 
-/// The mean loss over a data set's labels, and the share of its last turns that the model answers as expected but for
-/// white space at the ends. Nothing learns.
-Evaluation evaluate(const models::Model& model, const plan::Plan& plan, const data::DataSet& records,
-                    const EvaluationOptions& options);
+/// The mean loss over the labels of data sets, and the share of their last turns that the model answers as expected but
+/// for white space at the ends. Nothing learns.
+Evaluation evaluate(const models::Model& model, const plan::Plan& plan,
+                    std::span<const std::unique_ptr<data::DataSet>> sets, const EvaluationOptions& options);
 
 }  // namespace lithe::tune

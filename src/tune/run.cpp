@@ -75,8 +75,10 @@ int64_t global_batch(const Recipe& recipe) {
 std::optional<fs::path> checkpoint_to_resume(const Recipe& recipe) {
   const std::vector<CheckpointFolder> found = checkpoints_in(recipe.output_dir);
   if (!recipe.resume_from_checkpoint) {
-    require(found.empty(), Fault::bad_request, recipe.output_dir, ": holds checkpoints of a run; write ",
-            "`resume_from_checkpoint: true` to go on with it, or name another output_dir");
+    std::error_code ignored;
+    require(found.empty() && !fs::exists(fs::path(recipe.output_dir) / "log.jsonl", ignored), Fault::bad_request,
+            recipe.output_dir, ": holds a run; write `resume_from_checkpoint: true` to go on with it, or name another ",
+            "output_dir");
     return std::nullopt;
   }
   if (!recipe.resume_from_checkpoint->empty()) return fs::path(*recipe.resume_from_checkpoint);
@@ -95,6 +97,7 @@ class Run {
     if (recipe.share_images) require_shareable(*ready_.model, ready_.plan);
     const std::optional<fs::path> resumed = options.dry_run ? std::nullopt : checkpoint_to_resume(recipe);
     if (resumed) point_ = read_training_state(*resumed, trainer_.optimiser());
+    compare_settings();
     StreamOptions stream{
         .sample = sample_,
         .shuffle = recipe.shuffle,
@@ -146,7 +149,8 @@ class Run {
     while (point_.step < steps_ && !options_.stop.stop_requested()) {
       StepRecord record = one_step();
       result_.last_loss = record.loss;
-      if (due(recipe_.eval_steps) || point_.step == steps_) evaluate_now(record);
+      const bool scored = due(recipe_.save_steps) && !recipe_.metric_for_best_model.empty();
+      if (due(recipe_.eval_steps) || scored || point_.step == steps_) evaluate_now(record);
       files.step(record);
       if (due(recipe_.save_steps)) save();
     }
@@ -175,6 +179,19 @@ class Run {
     longest.push_back(std::move(sample));
     if (static_cast<int64_t>(longest.size()) <= recipe_.per_device_train_batch_size) return;
     longest.erase(std::min_element(longest.begin(), longest.end(), shorter));
+  }
+
+  /// Says which settings are other ones than those of the run that goes on.
+  void compare_settings() {
+    const Json settings = settings_of(recipe_);
+    const std::string now = settings.dump(-1, ' ', false, Json::error_handler_t::replace);
+    const Json before = point_.recipe.empty() ? settings : Json::parse(point_.recipe, nullptr, false);
+    for (const auto& [key, value] : settings.items()) {
+      const bool same = before.is_object() && before.contains(key) && before.at(key) == value;
+      if (!same && key != "resume_from_checkpoint" && key != "output_dir")
+        note(concat("goes on with another ", key, " than before, so its losses may be other ones"));
+    }
+    point_.recipe = now;
   }
 
   bool due(int64_t every) const { return every > 0 && point_.step % every == 0; }
@@ -223,7 +240,7 @@ class Run {
     last_evaluated_ = point_.step;
     EvaluationOptions options{.sample = sample_, .batch = recipe_.per_device_train_batch_size};
     options.answers = recipe_.metric_for_best_model == "exact_match";
-    Evaluation evaluation = evaluate(*ready_.model, ready_.plan, *held_out_.front(), options);
+    Evaluation evaluation = evaluate(*ready_.model, ready_.plan, held_out_, options);
     evaluation.step = point_.step;
     record.more["eval_loss"] = evaluation.loss;
     if (evaluation.exact_match) record.more["eval_score"] = *evaluation.exact_match;

@@ -79,7 +79,7 @@ class SampleStream {
   const std::vector<WeightedSet> sets_;
   const StreamOptions options_;
   std::vector<std::vector<int64_t>> pictures_;  // [set][record] a number for each list of pictures, if they are shared
-  std::vector<std::vector<int64_t>> lengths_;  // [set][record] about how long it is, if records go by length
+  std::vector<std::vector<int64_t>> lengths_;   // [set][record] about how long it is, if records go by length
   std::vector<RecordPlace> order_;              // of the epoch that `begun_` is in
   int64_t begun_, taken_, skipped_;
   std::function<void(const std::string&)> told_;

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "io/safetensors.h"
 #include "session/session.h"
 #include "tune/step_log.h"
 #include "tune/support.h"
@@ -19,6 +20,34 @@ std::vector<double> losses(const Recipe& recipe) {
   for (const StepRecord& record : read_step_log(fs::path(recipe.output_dir) / "log.jsonl"))
     losses.push_back(record.loss);
   return losses;
+}
+
+/// The published p-MoD model on its own files: the losses of the public code.
+TEST(Run, GivesThePublishedLosses) {
+  const test::TempFolder folder;
+  const io::SafetensorsFile published = io::open_safetensors(test::golden("pmod_train") / "expected.safetensors");
+  Recipe recipe = tiny_recipe(folder);
+  recipe.model_name_or_path = test::copy_of_pmod(folder).string();
+  recipe.shuffle = false;
+  recipe.max_steps = 5;
+  recipe.max_grad_norm = 0;
+  const auto expect_losses = [&](const char* name) {
+    const auto expected = published.tensors.at(name).values<double>();
+    const std::vector<double> actual = losses(recipe);
+    ASSERT_EQ(actual.size(), expected.size());
+    for (size_t i = 0; i < actual.size(); ++i) EXPECT_NEAR(actual[i], expected[i], 2e-4) << name << ' ' << i;
+  };
+  run(recipe);
+  expect_losses("adamw_a.losses");
+
+  recipe.output_dir = (folder / "b").string();
+  recipe.max_grad_norm = 1;
+  recipe.mm_projector_lr = 2e-4;
+  recipe.weight_decay = 0.1;
+  recipe.lr_scheduler_type = LrSchedule::cosine;
+  recipe.warmup_steps = 1;
+  run(recipe);
+  expect_losses("adamw_b.losses");
 }
 
 TEST(Run, LeavesAModelThatOpensWithThePlanThatItWasTunedFor) {
@@ -55,8 +84,16 @@ TEST(Run, GoesOnToTheSameLosses) {
   EXPECT_TRUE(run(recipe, options).stopped);
   EXPECT_THROW(run(recipe), Error);  // there are checkpoints, and nobody said to go on
   recipe.resume_from_checkpoint = "";
-  EXPECT_EQ(run(recipe).steps, 6);
+  std::vector<std::string> notes;
+  options = {.on_note = [&](const std::string& sentence) { notes.push_back(sentence); }};
+  EXPECT_EQ(run(recipe, options).steps, 6);
   EXPECT_EQ(losses(recipe), whole);
+  EXPECT_TRUE(notes.empty()) << notes.front();
+  recipe.learning_rate = 2e-3;
+  recipe.max_steps = 7;
+  run(recipe, options);
+  ASSERT_EQ(notes.size(), 2u);
+  EXPECT_NE((notes[0] + notes[1]).find("learning_rate"), std::string::npos) << notes[0];
 }
 
 TEST(Run, KeepsAsManyCheckpointsAsAsked) {
@@ -98,6 +135,36 @@ TEST(Run, CheckpointedActivationsGiveTheSameLosses) {
   const std::vector<double> recomputed = losses(recipe);
   ASSERT_EQ(plain.size(), recomputed.size());
   for (size_t i = 0; i < plain.size(); ++i) EXPECT_NEAR(plain[i], recomputed[i], 1e-4 * plain[i]) << i;
+}
+
+TEST(Run, LeavesARunAlone) {
+  const test::TempFolder folder;
+  Recipe recipe = tiny_recipe(folder);
+  recipe.max_steps = 1;
+  run(recipe);
+  EXPECT_THROW(run(recipe), Error);
+  EXPECT_EQ(losses(recipe).size(), 1u);
+}
+
+TEST(Run, KeepsTheBestCheckpoint) {
+  const test::TempFolder folder;
+  Recipe recipe = tiny_recipe(folder);
+  recipe.eval_data = recipe.data;
+  recipe.metric_for_best_model = "loss";
+  recipe.learning_rate = 1e-2;
+  recipe.save_steps = 1;
+  recipe.save_total_limit = 1;
+  recipe.max_steps = 4;
+  std::map<int64_t, double> scores;
+  RunOptions options;
+  options.on_evaluation = [&](const Evaluation& evaluation) { scores[evaluation.step] = evaluation.loss; };
+  run(recipe, options);
+  ASSERT_EQ(scores.size(), 4u);
+  const auto best =
+      std::min_element(scores.begin(), scores.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  bool found = false;
+  for (const CheckpointFolder& checkpoint : checkpoints_in(recipe.output_dir)) found |= checkpoint.step == best->first;
+  EXPECT_TRUE(found) << "step " << best->first;
 }
 
 /// A score must rise: the model learns three answers by heart.
