@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "golden/cases.h"
 #include "text/chat_template.h"
+#include "text/labels.h"
 #include "text/tokenizer.h"
 
 namespace lithe::golden {
@@ -76,14 +77,32 @@ void check_chat_template(const Json& json, const std::filesystem::path& folder, 
     messages.pop_back();
     check.texts(label + " open", entry.at("prompt_open"), chat.render(messages, {.add_generation_prompt = true}));
   }
-  check.skip("label masks");
+}
+
+/// Ids and label masks, as the published training code makes them with its usual tokenizer.
+void check_labels(const Json& entry, const text::Tokenizer& tokenizer, Check& check) {
+  for (const auto& [name, expected] : entry.at("templates").items()) {
+    if (!expected.contains("train") || expected.at("train").contains("error")) continue;
+    const Json& train = expected.at("train");
+    const std::string label = entry.at("name").get<std::string>() + " " + name;
+    std::vector<text::Message> messages = turns_of(entry.at("messages"));
+    const bool image = entry.at("image");
+    if (image) text::move_image_mark(name, messages);
+    const text::LabelledIds labelled = text::label_conversation(name, messages, tokenizer, image);
+    check.integers(label + " trained ids", train.at("input_ids"), labelled.ids);
+    check.integers(label + " labels", train.at("labels"), labelled.labels);
+  }
 }
 
 }  // namespace
 
 Check run_conversations(const Json& json, const std::filesystem::path& folder) {
   Check check;
-  for (const Json& entry : json.at("conversations")) check_templates(entry, check);
+  const auto tokenizer = text::Tokenizer::open(folder / json.at("tokenizer").get<std::string>());
+  for (const Json& entry : json.at("conversations")) {
+    check_templates(entry, check);
+    check_labels(entry, tokenizer, check);
+  }
   for (const Json& entry : json.at("tuple_messages")) {
     text::Message message{.role = "user", .parts = {{.kind = text::Part::Kind::image, .text = {}}}};
     std::string question = entry.at("first_user_text");
@@ -91,7 +110,6 @@ Check run_conversations(const Json& json, const std::filesystem::path& folder) {
     message.parts.push_back({.kind = text::Part::Kind::text, .text = question});
     check_prompt("picture beside the text", entry.at("template"), {message}, true, entry.at("prompt"), check);
   }
-  const auto tokenizer = text::Tokenizer::open(folder / json.at("tokenizer").get<std::string>());
   for (const Json& entry : json.at("tokenization")) {
     const std::string text = entry.at("text");
     check.integers("ids of '" + text + "'", entry.at("ids_tokenizer_image_token"),
