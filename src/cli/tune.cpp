@@ -23,7 +23,7 @@ constexpr const char* kDescription =
 combined. `lithe help recipe` lists the keys of a recipe; docs/recipes.md has examples.
 
 The tuned model and the plan that it was tuned for are written to the recipe's output_dir, with a log of every step
-(log.jsonl), checkpoints, TensorBoard files and a report (report.html). Ctrl-C ends the run after the step at hand, with a
+(log.jsonl), checkpoints, TensorBoard files and a report (report.html). Ctrl-C ends the run after the current step, with a
 checkpoint; with `resume_from_checkpoint: true` in the recipe, the next run goes on from there.)";
 
 constexpr const char* kFooter = R"(Examples:

@@ -34,7 +34,7 @@ Keys<EasSearchRecipe> search_keys() {
        "Steps before scores are updated for the first time."},
       {"every_steps", whole_field(&Search::every_steps, {.low = 1}), "Steps between two updates of the scores."},
       {"draws", whole_field(&Search::draws, {.low = 2, .high = 1000}), "Lists of layers that an update compares."},
-      {"rate", number_field(&Search::rate, kPositive, "1; softmax 2"), "How far an update moves the scores."},
+      {"rate", number_field(&Search::rate, kPositive, "1, or 2 for softmax"), "How far an update moves the scores."},
       {"ramp", flag_field(&Search::ramp),
        "Skip few layers in the beginning of the warm-up and all of them from its half on, as the LLaVA code."},
       {"learning_rate", number_field(&Search::learning_rate, kRate, "the recipe's"), "The rate during the search."},
@@ -47,7 +47,8 @@ Keys<EasSearchRecipe> search_keys() {
        "What draws are compared on. The published code takes the step's own batch (LLaVA) or always the first one "
        "(METER)."},
       {"evaluate_with_dropout", flag_field(&Search::evaluate_with_dropout),
-       "Keep dropout on while draws are compared, as the LaVIN code."},
+       "Keep dropout on while draws are compared, as the LaVIN code. Tuning has no dropout yet, so only false is "
+       "accepted."},
   };
 }
 
@@ -91,7 +92,8 @@ Keys<LoraRecipe> lora_keys() {
        {"alpha"}},
       {"lora_dropout",
        number_field(&LoraRecipe::lora_dropout, {.low = 0, .high = 1, .below_high = true}),
-       "The share of the term's input that is left out at random.",
+       "The share of the term's input that is left out at random. Tuning has no dropout yet, so only 0 is "
+       "accepted.",
        {"dropout"}},
       {"target_modules",
        words_field(&LoraRecipe::target_modules, "a list of last parts of names, as [q_proj, v_proj], or all-linear",
@@ -110,7 +112,7 @@ Keys<PModRecipe> p_mod_keys() {
        text_field(&PModRecipe::schedule,
                   "shiftedcos, shiftedlinear, interleave, deep_all, deep_all_include_last, or a "
                   "published name as shiftedcos_decay_0.85_0.15"),
-       "How the share of vision tokens that a layer keeps falls with depth (docs/methods.md)."},
+       "How the share of vision tokens that a layer keeps falls with depth (docs/plans.md)."},
       {"shift", number_field(&PModRecipe::shift, {.low = -1, .high = 2}, "0.5"),
        "What a shifted schedule adds to its curve; R in the paper."},
       {"untouched_above", number_field(&PModRecipe::untouched_above, kShare, "0.85"),
@@ -129,7 +131,7 @@ Keys<PModRecipe> p_mod_keys() {
        choice_field<PModRecipe, Text>(&PModRecipe::by,
                                       {{"router", "router"}, {"random", "random"}, {"uniform", "uniform"}}),
        "What chooses. random and uniform are controls for comparison: they learn no router."},
-      {"seed", whole_field(&PModRecipe::seed, {}), "Of `by: random`."},
+      {"seed", whole_field(&PModRecipe::seed, {}), "The seed of `by: random`."},
       {"router_lr", number_field(&PModRecipe::router_lr, kRate, "learning_rate"), "The learning rate of the routers."},
   };
 }
@@ -153,7 +155,8 @@ Keys<EasRecipe> eas_keys() {
       {"temperature", number_field(&EasRecipe::temperature, {.low = 0, .high = 1e4, .above_low = true}),
        "The gate is softmax(router / temperature)."},
       {"dropout", number_field(&EasRecipe::dropout, {.low = 0, .high = 1, .below_high = true}),
-       "The share of an adapter's hidden values that is left out at random. The published recipes take 0.1."},
+       "The share of an adapter's hidden values that is left out at random. The published recipes take 0.1; "
+       "tuning has no dropout yet, so only 0 is accepted."},
       {"tower", flag_field(&EasRecipe::tower), "RepAdapters in the vision tower too."},
       {"search", search_field(), "How layers are found if skip is a number."},
   };

@@ -53,7 +53,8 @@ Keys<DataSet> data_keys() {
        "What the names of pictures are relative to.",
        {"image_folder", "media_dir"}},
       {"weight", number_field(&DataSet::weight, kPositive),
-       "How often a sample of this set is drawn in an epoch: 2 takes each twice, 0.5 every other one."},
+       "How often a sample of this set is drawn in an epoch: 2 takes each twice; 0.5 takes half of them, and the "
+       "others in the next epoch."},
       {"dataset", optional_text(&DataSet::dataset, "a name", "the only one"), "Which data set of a dataset_info.json."},
       {"formatting", optional_text(&DataSet::formatting, "sharegpt or alpaca", "told by each record"),
        "How records are written, as LLaMA-Factory calls it."},
@@ -156,7 +157,8 @@ Keys<Recipe> model_keys() {
        "How conversations become text, and which part of it is learned."},
       {"model_max_length",
        whole_field(&Recipe::model_max_length, {.low = 2, .high = 1 << 24}, "what the model can hold"),
-       "Longest sample in tokens, with those of its pictures.",
+       "Longest sample in tokens, with those of its pictures. A longer one can't be used; LLaMA-Factory cuts "
+       "samples at 2048.",
        {"cutoff_len"}},
   };
 }
@@ -166,14 +168,15 @@ Keys<Recipe> data_set_keys() {
   data.help = [](const std::string& name) { return help_of(data_keys(), name + "[]."); };
   return {
       {"data", data, "What is learned."},
-      {"eval_data", data_field(&Recipe::eval_data, "none"), "What is evaluated; blocks as in data."},
+      {"eval_data", data_field(&Recipe::eval_data, "none"), "What is evaluated, written like data."},
       {"shuffle", flag_field(&Recipe::shuffle), "Draw the samples of an epoch in a random order."},
       {"group_by_length", flag_field(&Recipe::group_by_length),
-       "Put samples of like length into a batch, in a random order of batches."},
+       "Put samples of similar length into a batch: in every 50 steps, the longest samples come first."},
       {"share_images", flag_field(&Recipe::share_images),
-       "Compute the rows of a picture once for all questions about it in a batch. The result is the same."},
+       "Compute the tokens of a picture once for all questions about it in a batch. These questions then follow "
+       "each other; the gradients of a batch are the same."},
       {"skip_bad_samples", whole_field(&Recipe::skip_bad_samples, {}),
-       "How many samples may be left out because they can't be read. One more ends the run."},
+       "How many samples may be left out because they can't be used. One more ends the run."},
   };
 }
 
@@ -187,8 +190,8 @@ Keys<Recipe> method_keys() {
       {"p_mod", block_field(&Recipe::p_mod, p_mod_keys()), "Layers that compute only some vision tokens (p-MoD)."},
       {"eas", block_field(&Recipe::eas, eas_keys()), "Adapters in place of redundant attentions (EAS)."},
       {"pia_mean", choice_field(&Recipe::pia_mean, {{"prompt", PiaMean::prompt}, {"published", PiaMean::published}}),
-       "Which rows an adapter's mean and gate see: those before the first label, as when it answers; or all, as the "
-       "published code, which lets answers leak into themselves."},
+       "The tokens over which a PIA takes its mean and its gate. prompt: those before the first answer, as when the "
+       "model answers. published: all, as in the published code; then a token of the answer sees later ones."},
   };
 }
 
@@ -205,7 +208,7 @@ Keys<Recipe> step_keys() {
       {"max_steps", whole_field(&Recipe::max_steps, {.low = 1, .absent = -1}, "num_train_epochs decides"),
        "Optimiser steps of the run."},
       {"seed", whole_field(&Recipe::seed, {}),
-       "Of order, dropout, draws and new weights. The same seed, the same run."},
+       "The seed of the order of samples, of draws and of new weights. The same seed, the same run."},
   };
 }
 
@@ -214,17 +217,19 @@ Keys<Recipe> optimiser_keys() {
   const NumberRange beta{.low = 0, .high = 1, .below_high = true};
   return {
       {"learning_rate", number_field(&Recipe::learning_rate, kRate), "The highest rate of the run."},
-      {"mm_projector_lr", number_field(&Recipe::mm_projector_lr, kRate, "learning_rate"), "The projector's."},
-      {"mm_vision_tower_lr", number_field(&Recipe::mm_vision_tower_lr, kRate, "learning_rate"), "The vision tower's."},
+      {"mm_projector_lr", number_field(&Recipe::mm_projector_lr, kRate, "learning_rate"),
+       "The highest rate of the projector."},
+      {"mm_vision_tower_lr", number_field(&Recipe::mm_vision_tower_lr, kRate, "learning_rate"),
+       "The highest rate of the vision tower."},
       {"lr_scheduler_type",
        choice_field(&Recipe::lr_scheduler_type, {{"linear", LrSchedule::linear},
                                                  {"cosine", LrSchedule::cosine},
                                                  {"constant", LrSchedule::constant},
                                                  {"constant_with_warmup", LrSchedule::constant_with_warmup}}),
-       "How the rate falls after the warm-up."},
+       "How the rate falls after the warm-up; constant has no warm-up."},
       {"warmup_ratio", unless(number_field(&Recipe::warmup_ratio, kShare), has_warmup),
        "The share of the steps in which the rate rises from 0."},
-      {"warmup_steps", whole_field(&Recipe::warmup_steps, {}), "The same as a number of steps."},
+      {"warmup_steps", whole_field(&Recipe::warmup_steps, {}), "The number of these steps, in place of warmup_ratio."},
       {"weight_decay", number_field(&Recipe::weight_decay, {.low = 0, .high = 10}),
        "Of AdamW; not for biases and norms."},
       {"adam_beta1", number_field(&Recipe::adam_beta1, beta), "Of AdamW."},
@@ -232,7 +237,8 @@ Keys<Recipe> optimiser_keys() {
       {"adam_epsilon", number_field(&Recipe::adam_epsilon, {.low = 0, .high = 1}), "Of AdamW."},
       {"max_grad_norm", number_field(&Recipe::max_grad_norm, {.low = 0, .high = 1e6}),
        "Gradients with a larger norm are scaled down to it; 0 leaves them."},
-      {"bf16", flag_field(&Recipe::bf16), "Compute in bfloat16; what learns stays float32."},
+      {"bf16", flag_field(&Recipe::bf16),
+       "No effect yet: tuning computes in float32. Weights that do not learn keep the type of their file."},
       {"gradient_checkpointing", flag_field(&Recipe::gradient_checkpointing),
        "Compute each block again in the backward pass instead of keeping what it computed: less memory, more time."},
   };
@@ -253,8 +259,10 @@ Keys<Recipe> output_keys() {
       {"metric_for_best_model",
        choice_field<Recipe, std::string>(&Recipe::metric_for_best_model,
                                          {{"loss", "loss"}, {"exact_match", "exact_match"}}, "none"),
-       "Keep the best checkpoint by the loss or the score over eval_data, and end with it."},
-      {"resume_from_checkpoint", resume_field(), "Go on from the newest checkpoint in output_dir, or from this one."},
+       "Keep the checkpoint with the best loss or score over eval_data; each checkpoint is evaluated for this. The "
+       "result is still that of the last step."},
+      {"resume_from_checkpoint", resume_field(),
+       "true goes on from the newest checkpoint in output_dir, a folder from that checkpoint."},
       {"report_to", report_field(),
        "Beside log.jsonl: TensorBoard event files, and a page that opens offline. TrainingArguments' `all` is taken "
        "for "
