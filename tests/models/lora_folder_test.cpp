@@ -54,7 +54,7 @@ TEST(AddLora, BeginsAsPeftDoes) {
   const nn::LowRank& added = *std::get<nn::Attention>(model->decoder.blocks[0].sites[0].branch).query.low_rank;
   EXPECT_EQ(added.scale, 1.5);
   EXPECT_EQ((LoraShape{.rank = 4, .alpha = 6, .rank_stabilised = true}).scale(), 3);
-  EXPECT_EQ(model->facts.low_rank.size(), 3 * model->decoder.blocks.size());
+  EXPECT_EQ(model->facts.low_rank.size(), adapted(*model).size());
 }
 
 TEST(AddLora, GoesWhereItsNamesSay) {
@@ -124,23 +124,27 @@ TEST_F(LoraFolders, OpenAsTheModelThatLearned) {
 }
 
 TEST_F(LoraFolders, NameWhatPeftIsToAdapt) {
+  const auto targets = [&](const fs::path& base, const LoraShape& shape) {
+    const auto model = open_model(base);
+    add_lora(*model, shape);
+    train(*model, 0.1);
+    written(*model, shape);
+    EXPECT_EQ(config()["modules_to_save"], Json());
+    return config()["target_modules"];
+  };
   LoraShape shape{.rank = 2, .target_modules = {"q_proj", "lm_head"}};
-  const auto decoder = open_model(kHf);
-  add_lora(*decoder, shape);
-  train(*decoder, 0.1);
-  written(*decoder, shape);  // the tower has a q_proj too
-  EXPECT_EQ(config()["target_modules"],
-            Json({"lm_head", "model.language_model.layers.0.self_attn.q_proj",
-                  "model.language_model.layers.1.self_attn.q_proj", "model.language_model.layers.2.self_attn.q_proj"}));
+  EXPECT_EQ(targets(kOriginal, shape), Json({"lm_head", "q_proj"}));
+  const std::string layer = "model.language_model.layers.";  // the tower has a q_proj too
+  EXPECT_EQ(targets(kHf, shape), Json({"lm_head", layer + "0.self_attn.q_proj", layer + "1.self_attn.q_proj",
+                                       layer + "2.self_attn.q_proj"}));
+  EXPECT_TRUE(io::Checkpoint::open(folder_ / "adapter_model.safetensors")
+                  .contains("base_model.model." + layer + "0.self_attn.q_proj.lora_A.weight"));
   shape.tower = true;
-  const auto both = open_model(kHf);
-  add_lora(*both, shape);
-  train(*both, 0.1);
-  written(*both, shape);
-  EXPECT_EQ(config()["target_modules"], Json({"lm_head", "q_proj"}));
+  const Json tower = targets(kHf, shape);  // and its last layer, which is not run, another one
+  EXPECT_EQ(tower.size(), 4 + open_model(kHf)->vision->tower.blocks.size());
   EXPECT_TRUE(io::Checkpoint::open(folder_ / "adapter_model.safetensors")
                   .contains("base_model.model.model.vision_tower.encoder.layers.0.self_attn.q_proj.lora_A.weight"));
-  EXPECT_EQ(config()["modules_to_save"], Json());
+  EXPECT_EQ(targets(kHf, {.target_modules = {"down_proj"}}), Json({"down_proj"}));
 }
 
 TEST_F(LoraFolders, BringWhatLearnedWhole) {
@@ -174,7 +178,7 @@ TEST_F(LoraFolders, BringRoutersAndAdapters) {
     add_adapters(*model, {.reps = {{0, 2}}, .pias = {{1}}, .tower = true, .rep_rank = 4, .pia_rank = 4, .scale = 0.5});
     add_lora(*model, shape);
     model->plan = plan::parse_plan(parse_json(R"({"layers": [
-        {"layer": 1, "self_attention": "off"},
+        {"layer": 1, "attention": "off"},
         {"layer": 2, "rules": [{"group": "vision", "keep_share": 0.5, "by": "router", "gate": "tanh_norm"}]}]})",
                                               "test"),
                                    "test", model->facts);

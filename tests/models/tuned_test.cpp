@@ -185,7 +185,7 @@ TEST_F(Tuned, HuggingFaceTakesRoutersAndAdapters) {
                         .temperature = 3,
                         .seed = 3});
   model->plan = parsed(*model, R"({"layers": [
-      {"layer": 1, "self_attention": "off"},
+      {"layer": 1, "attention": "off"},
       {"layer": 2, "rules": [{"group": "vision", "keep_share": 0.5, "by": "router", "gate": "tanh_norm"}]}]})");
   train(*model, 0.1);
   const auto read = written(*model);

@@ -25,15 +25,15 @@ JsonView object_or(const JsonView& config, const char* key, const Json& fallback
 }
 
 /// Routers and adapters, which only the tensors show; a folder has routers for the plan that is in it.
-void find_additions(const Source& source, const io::Checkpoint& checkpoint, const Layout& layout,
-                    DecoderConfig& decoder) {
+void find_additions(const Source& source, const WeightLoader& loader, const io::Checkpoint& checkpoint,
+                    const Layout& layout, DecoderConfig& decoder) {
   if (!source.plan_file().empty()) {
     decoder.routers = layers_with_router(checkpoint, layout.decoder, decoder.layers);
     decoder.router_bias = !decoder.routers.empty() &&
                           checkpoint.contains(name_in(layout, WeightName{Part::decoder, decoder.routers.front(),
                                                                          Adapter::none, Role::router, Kind::bias}));
   }
-  decoder.eas = read_eas(source.config, decoder_part(checkpoint, layout, decoder.layers));
+  decoder.eas = read_eas(source.config, decoder_part(loader, checkpoint, layout, decoder.layers));
 }
 
 int64_t read_feature_layer(const JsonView& config, int64_t fallback) {
@@ -87,7 +87,7 @@ HfFolder::HfFolder(const Source& source, const std::string& family, const HfDefa
   const JsonView text = object_or(config, "text_config", kNone);
   DecoderConfig decoder = read_decoder_config(text, text.text("model_type", defaults.decoder));
   decoder.tied_embeddings = ties_head(config, checkpoint_, layout_) && !loader_.adapts_head();
-  find_additions(source, checkpoint_, layout_, decoder);
+  find_additions(source, loader_, checkpoint_, layout_, decoder);
   model_->decoder = shaped_decoder(decoder);
   VisionTowerConfig tower = read_tower(config, defaults);
   tower.eas = read_eas(config, tower_part(tower_files_, tower.layers_run));

@@ -98,8 +98,10 @@ bool keeps_attention(const EasPart& part, const WeightName& layer) {
 
 }  // namespace
 
-EasPart decoder_part(const io::Checkpoint& checkpoint, const Layout& layout, int64_t layers) {
-  return {Part::decoder, layers, [&](const WeightName& name) { return checkpoint.find(name_in(layout, name)); }};
+EasPart decoder_part(const WeightLoader& loader, const io::Checkpoint& checkpoint, const Layout& layout,
+                     int64_t layers) {
+  return {Part::decoder, layers,
+          [&](const WeightName& name) { return loader.find(checkpoint, name_in(layout, name)); }};
 }
 
 EasLayers read_eas(const JsonView& config, const EasPart& part) {

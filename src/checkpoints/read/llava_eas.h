@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "checkpoints/read/layouts.h"
+#include "checkpoints/read/weights.h"
 #include "io/checkpoint.h"
 #include "models/model.h"
 #include "plan/plan.h"
@@ -24,7 +25,8 @@ struct EasPart {
 
   std::string stream() const { return part == Part::decoder ? "decoder" : "vision_tower"; }
 };
-EasPart decoder_part(const io::Checkpoint& checkpoint, const Layout& layout, int64_t layers);
+EasPart decoder_part(const WeightLoader& loader, const io::Checkpoint& checkpoint, const Layout& layout,
+                     int64_t layers);
 
 /// What EAS made of the layers, as LLaVA-EAS checkpoints show it: "replaced_adapter" is a PIA in place of the
 /// attention, "adapter_attn" an adapter before one. A decoder layer that has both a PIA and the weights of its

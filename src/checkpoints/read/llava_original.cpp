@@ -192,7 +192,7 @@ std::unique_ptr<Model> open_llava_original(const Source& source) {
   DecoderConfig decoder = read_decoder(source, checkpoint, published);
   const Layout layout = llava_original_layout(&checkpoint, config.text("mm_projector_type", "linear"), decoder.routers);
   decoder.tied_embeddings = ties_head(config, checkpoint, layout) && !loader.adapts_head();
-  decoder.eas = read_eas(config, decoder_part(checkpoint, layout, decoder.layers));
+  decoder.eas = read_eas(config, decoder_part(loader, checkpoint, layout, decoder.layers));
   model->decoder = shaped_decoder(decoder);
   take_decoder(loader, checkpoint, model->decoder, layout);
   if (config.has("mm_vision_tower") || config.has("vision_tower"))

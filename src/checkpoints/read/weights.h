@@ -36,6 +36,12 @@ class WeightLoader {
     return lora_ && lora_->pairs().contains(text_of({.part = Part::decoder, .role = Role::head}));
   }
 
+  /// What `checkpoint` holds under the layout's name of a weight, or under the plain name if it is the base model of
+  /// LoRA; null if it holds neither.
+  const io::TensorView* find(const io::Checkpoint& checkpoint, const std::string& name) const {
+    return checkpoint.find(held_name(checkpoint, name));
+  }
+
   /// Notes that `slot` is `name` in `checkpoint`; a matrix may be stored as a convolution of width 1. The slot's tensor
   /// must stay where it is until load().
   void take(const io::Checkpoint& checkpoint, const std::string& name, const WeightSlot& slot);

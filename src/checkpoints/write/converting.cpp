@@ -128,7 +128,8 @@ class Conversion {
   /// The published keys for the plan. They replace plan.json if they say all of it.
   std::optional<Json> p_mod_keys() const {
     const JsonView own = conventions();
-    return folder_keys(model_.plan, shown_layers(model_), own.has("p_mod") ? own.json()["p_mod"] : Json::object());
+    return folder_keys(model_.plan, shown_layers(model_),
+                       own.has("p_mod") ? own.object("p_mod").json() : Json::object());
   }
 
   void write_plan() {

@@ -92,7 +92,7 @@ class LoraWriter {
   void list_products() {
     visit(model_, [this](const HeldWeight& held) {
       if (!held.linear) return;
-      if (is_seen_by_peft(held.name)) modules_.insert(module_in(peft_, held.name));
+      if (is_seen_by_peft(held.name)) list_modules(held.name);
       if (!held.linear->low_rank) return;
       const nn::LowRank& added = *held.linear->low_rank;
       require(added.rank() == shape_.rank && added.scale == shape_.scale(), Fault::bad_request, model_.name,
@@ -101,6 +101,15 @@ class LoraWriter {
       products_.emplace(held.name, held.linear);
     });
     require(!products_.empty(), Fault::bad_request, model_.name, ": has no LoRA that could be written");
+  }
+
+  /// transformers also has the layers of a tower that are not run.
+  void list_modules(WeightName name) {
+    modules_.insert(module_in(peft_, name));
+    if (name.part != Part::tower || name.layer != 0) return;
+    const VisionTowerConfig& tower = model_.vision->tower.config;
+    for (name.layer = tower.layers_run; name.layer < tower.layers; ++name.layer)
+      modules_.insert(module_in(peft_, name));
   }
 
   /// What learned or is new, what a folder of LoRA brought that the model was opened with, and the rest of the modules
@@ -174,7 +183,8 @@ class LoraWriter {
     Json config = json_;
     if (!model_.prompting.conversation.empty()) config["conversation"] = model_.prompting.conversation;
     const TunedConfig tuned = tuned_config(model_, plan_, shown_layers(model_), config);
-    if (is_original() || tuned.json != config) io::write_json_atomic(folder / "config.json", tuned.json);
+    const bool brought = model_.config_file.parent_path() != model_.folder;  // by the LoRA that it was opened with
+    if (is_original() || brought || tuned.json != config) io::write_json_atomic(folder / "config.json", tuned.json);
     if (!tuned.says_plan || fs::exists(model_.folder / "plan.json"))
       io::write_json_atomic(folder / "plan.json", plan::to_json(plan_));
   }
