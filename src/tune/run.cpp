@@ -1,10 +1,13 @@
 #include "tune/run.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <memory>
+#include <string>
 
 #include "base/error.h"
 #include "base/printable.h"
@@ -16,6 +19,7 @@
 #include "tune/evaluation.h"
 #include "tune/methods.h"
 #include "tune/output.h"
+#include "tune/ranks.h"
 #include "tune/run_files.h"
 #include "tune/schedule.h"
 #include "tune/stream.h"
@@ -49,7 +53,7 @@ SampleOptions sample_options(const Recipe& recipe, const models::Model& model) {
           .longest = recipe.model_max_length.value_or(session::longest_sequence(model))};
 }
 
-TrainerOptions trainer_options(const Recipe& recipe, const SampleOptions& sample) {
+TrainerOptions trainer_options(const Recipe& recipe, const SampleOptions& sample, const Ranks& ranks) {
   return {.rates = {.learning_rate = recipe.learning_rate,
                     .mm_projector_lr = recipe.mm_projector_lr,
                     .mm_vision_tower_lr = recipe.mm_vision_tower_lr,
@@ -60,15 +64,16 @@ TrainerOptions trainer_options(const Recipe& recipe, const SampleOptions& sample
           .pack = {.longest = sample.longest,
                    .share_images = recipe.share_images,
                    .every_row_is_prompt = recipe.pia_mean == PiaMean::published},
+          .ranks = ranks,
           .gradient_checkpointing = recipe.gradient_checkpointing};
 }
 
 /// Batches whose samples are sorted by length together, as transformers has it.
 constexpr int64_t kGroupedBatches = 50;
 
-/// Samples of an optimiser step.
-int64_t global_batch(const Recipe& recipe) {
-  return recipe.per_device_train_batch_size * recipe.gradient_accumulation_steps;
+/// Samples of an optimiser step, over all ranks.
+int64_t global_batch(const Recipe& recipe, const Ranks& ranks) {
+  return recipe.per_device_train_batch_size * recipe.gradient_accumulation_steps * ranks.size();
 }
 
 /// The checkpoint that a run goes on from; absent: it begins.
@@ -87,12 +92,13 @@ std::optional<fs::path> checkpoint_to_resume(const Recipe& recipe) {
 
 class Run {
  public:
-  Run(const Recipe& recipe, const RunOptions& options)
+  Run(const Recipe& recipe, const RunOptions& options, const Ranks& ranks)
       : recipe_(recipe),
         options_(options),
+        ranks_(ranks),
         ready_(ready_model(recipe)),
         sample_(sample_options(recipe, *ready_.model)),
-        trainer_(*ready_.model, ready_.plan, trainer_options(recipe, sample_)) {
+        trainer_(*ready_.model, ready_.plan, trainer_options(recipe, sample_, ranks)) {
     if (recipe.bf16) note("bf16: the arithmetic of tuning is float32; frozen weights stay in the type of their file");
     if (recipe.share_images) require_shareable(*ready_.model, ready_.plan);
     const std::optional<fs::path> resumed = options.dry_run ? std::nullopt : checkpoint_to_resume(recipe);
@@ -102,16 +108,18 @@ class Run {
         .sample = sample_,
         .shuffle = recipe.shuffle,
         .share_images = recipe.share_images,
-        .length_group = recipe.group_by_length ? kGroupedBatches * global_batch(recipe) : 0,
+        .length_group = recipe.group_by_length ? kGroupedBatches * global_batch(recipe, ranks) : 0,
         .seed = static_cast<uint64_t>(recipe.seed),
         .ahead = 2 * recipe.per_device_train_batch_size,
+        .share = {ranks.rank(), ranks.size(), recipe.per_device_train_batch_size},
         .skip_bad_samples = options.dry_run ? std::numeric_limits<int64_t>::max() : recipe.skip_bad_samples};
     stream_.emplace(*ready_.model, open_sets(recipe.data, *ready_.model), stream, point_.taken, point_.skipped);
-    stream_->on_skipped([this](const std::string& sentence) { note(sentence); });
+    if (options.on_note) stream_->on_skipped(options.on_note);
+    skipped_here_ = point_.skipped;
     for (const DataSet& set : recipe.eval_data) held_out_.push_back(open_set(set, *ready_.model));
     steps_ = recipe.max_steps.value_or(
         static_cast<int64_t>(std::ceil(recipe.num_train_epochs * static_cast<double>(stream_->per_epoch()) /
-                                       static_cast<double>(global_batch(recipe)))));
+                                       static_cast<double>(global_batch(recipe, ranks)))));
     shape_ = {recipe.lr_scheduler_type, warmup_steps_of(recipe.warmup_steps, recipe.warmup_ratio, steps_), steps_};
   }
 
@@ -142,16 +150,19 @@ class Run {
 
   RunResult train() {
     if (options_.on_begin) begin();
-
-    fs::create_directories(recipe_.output_dir);
-    drop_checkpoints_after(point_.step);
-    RunFiles files(recipe_, point_.step);
-    while (point_.step < steps_ && !options_.stop.stop_requested()) {
+    begin_alike();
+    std::optional<RunFiles> files;
+    if (ranks_.first()) {
+      fs::create_directories(recipe_.output_dir);
+      drop_checkpoints_after(point_.step);
+      files.emplace(recipe_, point_.step);
+    }
+    while (point_.step < steps_ && !ranks_.any(options_.stop.stop_requested())) {
       StepRecord record = one_step();
       result_.last_loss = record.loss;
       const bool scored = due(recipe_.save_steps) && !recipe_.metric_for_best_model.empty();
       if (due(recipe_.eval_steps) || scored || point_.step == steps_) evaluate_now(record);
-      files.step(record);
+      if (files) files->step(record);
       if (due(recipe_.save_steps)) save();
     }
     result_.steps = point_.step;
@@ -159,10 +170,11 @@ class Run {
     if (result_.stopped) {
       if (last_saved_ != point_.step) save();
     } else {
-      put_tuned_model(*ready_.model, ready_.plan, recipe_, recipe_.output_dir);
+      if (ranks_.first()) put_tuned_model(*ready_.model, ready_.plan, recipe_, recipe_.output_dir);
       result_.output = recipe_.output_dir;
     }
-    files.report(facts(), answers());
+    if (files) files->report(facts(), answers());
+    ranks_.wait();
     return result_;
   }
 
@@ -174,6 +186,20 @@ class Run {
     options_.on_begin(estimate);
   }
 
+  /// Ranks that see other files would wait for each other in vain, or learn different things.
+  void begin_alike() {
+    constexpr size_t kExact = (size_t{1} << 53) - 1;  // what a double holds
+    const size_t settings =
+        std::hash<std::string>()(settings_of(recipe_).dump(-1, ' ', true, Json::error_handler_t::replace));
+    const std::array<double, 4> start{static_cast<double>(point_.step), static_cast<double>(point_.taken),
+                                      static_cast<double>(stream_->per_epoch()),
+                                      static_cast<double>(settings & kExact)};
+    require(ranks_.agree(start), Fault::bad_file,
+            "the ranks do not start alike; all machines need the same recipe and ",
+            "the same data, and must share output_dir with its checkpoints");
+    trainer_.optimiser().share_parameters();
+  }
+
   void keep_longest(Sample sample, std::vector<Sample>& longest) const {
     const auto shorter = [](const Sample& a, const Sample& b) { return a.rows < b.rows; };
     longest.push_back(std::move(sample));
@@ -181,23 +207,32 @@ class Run {
     longest.erase(std::min_element(longest.begin(), longest.end(), shorter));
   }
 
-  /// Says which settings are other ones than those of the run that goes on.
+  /// Says which settings are other ones than those of the run that goes on. What a process takes at a time may change
+  /// with the number of processes, as long as a step takes as many samples as before.
   void compare_settings() {
     const Json settings = settings_of(recipe_);
     const std::string now = settings.dump(-1, ' ', false, Json::error_handler_t::replace);
     const Json before = point_.recipe.empty() ? settings : Json::parse(point_.recipe, nullptr, false);
     for (const auto& [key, value] : settings.items()) {
       const bool same = before.is_object() && before.contains(key) && before.at(key) == value;
-      if (!same && key != "resume_from_checkpoint" && key != "output_dir")
+      const bool may_change = key == "resume_from_checkpoint" || key == "output_dir" ||
+                              key == "per_device_train_batch_size" || key == "gradient_accumulation_steps";
+      if (!same && !may_change)
         note(concat("goes on with another ", key, " than before, so its losses may be other ones"));
     }
     point_.recipe = now;
+    const int64_t batch = global_batch(recipe_, ranks_);
+    if (point_.batch != 0 && point_.batch != batch)
+      note(concat("goes on with ", batch, " samples a step instead of ", point_.batch,
+                  ", so its losses may be other ones"));
+    point_.batch = batch;
   }
 
   bool due(int64_t every) const { return every > 0 && point_.step % every == 0; }
 
+  /// Tells what is the same on all ranks.
   void note(const std::string& sentence) const {
-    if (options_.on_note) options_.on_note(sentence);
+    if (options_.on_note && ranks_.first()) options_.on_note(sentence);
   }
 
   StepRecord one_step() {
@@ -205,14 +240,15 @@ class Run {
     std::vector<std::vector<Sample>> samples(static_cast<size_t>(recipe_.gradient_accumulation_steps));
     std::vector<MicroBatch> batches;
     for (std::vector<Sample>& batch : samples) {
-      for (int64_t i = 0; i < recipe_.per_device_train_batch_size; ++i) batch.push_back(stream_->next());
+      for (int64_t i = 0; i < recipe_.per_device_train_batch_size; ++i)
+        if (std::optional<Sample> sample = stream_->take()) batch.push_back(std::move(*sample));
       batches.emplace_back(batch);
     }
+    count_skipped();
     const double factor = rate_factor(shape_, point_.step);
     const StepResult step = trainer_.step(batches, factor);
     ++point_.step;
-    point_.taken = stream_->taken();
-    point_.skipped = stream_->skipped();
+    point_.taken += point_.batch;
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
     const StepReport report{.step = point_.step,
                             .steps = steps_,
@@ -235,8 +271,18 @@ class Run {
              {"router_weights", step.kept.router_weights()}}};
   }
 
+  /// A record that is left out leaves its place empty, so that the others stay where they are on all ranks.
+  void count_skipped() {
+    auto skipped = static_cast<double>(stream_->skipped() - skipped_here_);
+    skipped_here_ = stream_->skipped();
+    ranks_.sum({&skipped, 1});
+    point_.skipped += static_cast<int64_t>(skipped);
+    require(point_.skipped <= recipe_.skip_bad_samples, Fault::bad_file, "the ranks left out ", point_.skipped,
+            " samples, and skip_bad_samples is ", recipe_.skip_bad_samples);
+  }
+
   void evaluate_now(StepRecord& record) {
-    if (held_out_.empty()) return;
+    if (held_out_.empty() || !ranks_.first()) return;
     last_evaluated_ = point_.step;
     EvaluationOptions options{.sample = sample_, .batch = recipe_.per_device_train_batch_size};
     options.answers = recipe_.metric_for_best_model == "exact_match";
@@ -250,6 +296,7 @@ class Run {
 
   void save() {
     last_saved_ = point_.step;
+    if (!ranks_.first()) return write_training_state(std::nullopt, point_, trainer_.optimiser());
     const fs::path place = fs::path(recipe_.output_dir) / concat("checkpoint-", point_.step);
     io::NewFolder folder(ready_.model->folder, place);
     write_tuned_model(*ready_.model, ready_.plan, recipe_, folder.part());
@@ -308,13 +355,14 @@ class Run {
 
   const Recipe& recipe_;
   const RunOptions& options_;
+  const Ranks ranks_;
   ReadyModel ready_;
   SampleOptions sample_;
   Trainer trainer_;
   RunPoint point_;
   std::optional<SampleStream> stream_;
   std::vector<std::unique_ptr<data::DataSet>> held_out_;
-  int64_t steps_ = 0, last_evaluated_ = -1, last_saved_ = -1;
+  int64_t steps_ = 0, last_evaluated_ = -1, last_saved_ = -1, skipped_here_ = 0;
   RateShape shape_;
   RunResult result_;
 };
@@ -322,8 +370,15 @@ class Run {
 }  // namespace
 
 RunResult run(const Recipe& recipe, const RunOptions& options) {
-  Run run(recipe, options);
-  return options.dry_run ? run.try_out() : run.train();
+  const Launch launch = read_launch();
+  if (options.dry_run) return launch.rank == 0 ? Run(recipe, options, {}).try_out() : RunResult{};
+  const Ranks ranks = Ranks::meet(launch, recipe.output_dir);
+  try {
+    return Run(recipe, options, ranks).train();
+  } catch (const std::exception& error) {
+    ranks.failed(error.what());
+    throw;
+  }
 }
 
 }  // namespace lithe::tune
