@@ -14,6 +14,7 @@
 #include "cli/search_table.h"
 #include "cli/standard_output.h"
 #include "cli/tune_progress.h"
+#include "tune/launch.h"
 #include "tune/run.h"
 
 namespace lithe::cli {
@@ -25,7 +26,9 @@ combined. `lithe help recipe` lists the keys of a recipe; docs/recipes.md has ex
 
 The tuned model and the plan that it was tuned for are written to the recipe's output_dir, with a log of every step
 (log.jsonl), checkpoints, TensorBoard files and a report (report.html). Ctrl-C ends the run after the current step, with a
-checkpoint; with `resume_from_checkpoint: true` in the recipe, the next run goes on from there.)";
+checkpoint; with `resume_from_checkpoint: true` in the recipe, the next run goes on from there.
+
+Started by torchrun, mpirun or srun, several processes tune one model together (docs/many-machines.md).)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe tune recipe.yaml --dry-run
@@ -101,6 +104,7 @@ class TuneCommand {
     const tune::Recipe recipe = tune::read_recipe(flags_.recipe);
     const tune::RunResult result = tune::run(recipe, options());
     progress_.wipe();
+    if (rank_ > 0) return result.stopped ? kExitInterrupted : 0;
     if (flags_.dry_run)
       print_estimate();
     else
@@ -112,7 +116,8 @@ class TuneCommand {
   tune::RunOptions options() {
     tune::RunOptions options{.stop = interrupt_.token(), .dry_run = flags_.dry_run};
     options.on_note = [this](const std::string& sentence) {
-      say(write_err, fmt::format("note: {}\n", printable(sentence, kMostSentenceBytes)));
+      const std::string who = rank_ > 0 ? fmt::format("rank {}: ", rank_) : "";
+      say(write_err, fmt::format("note: {}{}\n", who, printable(sentence, kMostSentenceBytes)));
     };
     options.on_begin = [this](const tune::RunEstimate& estimate) { estimate_ = estimate; };
     options.on_search = [this](const tune::SearchReport& report) {
@@ -121,7 +126,7 @@ class TuneCommand {
     };
     options.on_step = [this](const tune::StepReport& step) {
       interrupt_.poll();
-      progress_.update(pace_.line(step));
+      if (rank_ == 0) progress_.update(pace_.line(step));
     };
     options.on_evaluation = [this](const tune::Evaluation& evaluation) {
       if (!flags_.common.json) say(write_out, to_text(evaluation));
@@ -168,6 +173,7 @@ class TuneCommand {
   }
 
   const TuneFlags& flags_;
+  const int64_t rank_ = tune::read_launch().rank;  // of several processes, the first one is watched
   InterruptGuard interrupt_;
   Progress progress_;
   TuneProgress pace_;

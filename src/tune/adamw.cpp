@@ -7,21 +7,46 @@
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
+#include <algorithm>
 #include <cmath>
+
+#include "tune/exchange.h"
 
 namespace lithe::tune {
 
-AdamW::AdamW(std::vector<ParameterGroup> groups, const AdamWOptions& options)
-    : options_(options), groups_(std::move(groups)) {
-  for (const ParameterGroup& group : groups_) {
-    State& state = states_.emplace_back();
-    for (const Parameter& parameter : group.parameters) {
-      const Tensor values = parameter.values.detach();
-      state.averages.push_back(at::zeros_like(values));
-      state.average_squares.push_back(at::zeros_like(values));
-      state.steps.push_back(at::zeros({}, values.options()));
-    }
+AdamW::AdamW(std::vector<ParameterGroup> groups, const AdamWOptions& options, Ranks ranks)
+    : options_(options), ranks_(std::move(ranks)), groups_(std::move(groups)) {
+  share_out();
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    for (size_t i = 0; i < shares_[g].size(); ++i)
+      if (shares_[g][i].owner == ranks_.rank()) shares_[g][i].state = new_state(groups_[g].parameters[i]);
   }
+}
+
+AdamW::State AdamW::new_state(const Parameter& parameter) {
+  const Tensor values = parameter.values.detach();
+  return {at::zeros_like(values), at::zeros_like(values), at::zeros({}, values.options())};
+}
+
+/// The largest parameter first, each to the rank that has least so far.
+void AdamW::share_out() {
+  std::vector<std::pair<int64_t, Share*>> all;  // numbers of a parameter, and where its share is
+  for (const ParameterGroup& group : groups_) shares_.emplace_back(group.parameters.size());
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    for (size_t i = 0; i < shares_[g].size(); ++i)
+      all.emplace_back(groups_[g].parameters[i].values.numel(), &shares_[g][i]);
+  }
+  std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::vector<int64_t> load(static_cast<size_t>(ranks_.size()));
+  for (const auto& [size, share] : all) {
+    const auto least = std::min_element(load.begin(), load.end());
+    share->owner = least - load.begin();
+    *least += size;
+  }
+}
+
+void AdamW::sum_gradients() {
+  tune::sum_gradients(ranks_, groups_);
 }
 
 void AdamW::scale_gradients(double factor) {
@@ -42,21 +67,33 @@ double AdamW::clip_gradients(double longest) {
 
 void AdamW::step(double factor) {
   const at::NoGradGuard no_gradient;
+  std::vector<Shared> changed;
   for (size_t g = 0; g < groups_.size(); ++g) {
     std::vector<Tensor> values, gradients, averages, average_squares, steps;
     for (size_t i = 0; i < groups_[g].parameters.size(); ++i) {
       const Tensor& parameter = groups_[g].parameters[i].values;
       if (!parameter.grad().defined()) continue;
+      const Share& share = shares_[g][i];
+      changed.push_back({parameter.detach(), share.owner});
+      if (!share.state) continue;
       values.push_back(parameter.detach());
       gradients.push_back(parameter.grad());
-      averages.push_back(states_[g].averages[i]);
-      average_squares.push_back(states_[g].average_squares[i]);
-      steps.push_back(states_[g].steps[i].add_(1));
+      averages.push_back(share.state->average);
+      average_squares.push_back(share.state->average_square);
+      steps.push_back(share.state->steps.add_(1));
     }
     if (values.empty()) continue;
     at::_fused_adamw_(values, gradients, averages, average_squares, {}, steps, groups_[g].learning_rate * factor,
                       options_.beta1, options_.beta2, groups_[g].weight_decay, options_.epsilon, false, false);
   }
+  share_values(ranks_, changed);
+}
+
+void AdamW::share_parameters() const {
+  std::vector<Shared> all;
+  for (const ParameterGroup& group : groups_)
+    for (const Parameter& parameter : group.parameters) all.push_back({parameter.values.detach(), 0});
+  share_values(ranks_, all);
 }
 
 void AdamW::forget_gradients() {
@@ -75,10 +112,28 @@ void AdamW::for_each_gradient(const std::function<void(Tensor&)>& visitor) const
 void AdamW::visit_state(const std::function<void(const std::string&, Tensor&)>& visitor) {
   for (size_t g = 0; g < groups_.size(); ++g) {
     for (size_t i = 0; i < groups_[g].parameters.size(); ++i) {
+      std::optional<State>& state = shares_[g][i].state;
+      if (!state) continue;
       const std::string name = models::text_of(groups_[g].parameters[i].name);
-      visitor(name + ".average", states_[g].averages[i]);
-      visitor(name + ".average_square", states_[g].average_squares[i]);
-      visitor(name + ".steps", states_[g].steps[i]);
+      visitor(name + ".average", state->average);
+      visitor(name + ".average_square", state->average_square);
+      visitor(name + ".steps", state->steps);
+    }
+  }
+}
+
+void AdamW::gather_state(const std::function<void(const std::string&, const Tensor&)>& visitor) const {
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    for (size_t i = 0; i < groups_[g].parameters.size(); ++i) {
+      const Share& share = shares_[g][i];
+      const State state = share.state ? *share.state : new_state(groups_[g].parameters[i]);
+      for (const Tensor& values : {state.average, state.average_square, state.steps})
+        ranks_.begin_share(numbers_of(values), share.owner);
+      ranks_.finish();
+      const std::string name = models::text_of(groups_[g].parameters[i].name);
+      visitor(name + ".average", state.average);
+      visitor(name + ".average_square", state.average_square);
+      visitor(name + ".steps", state.steps);
     }
   }
 }

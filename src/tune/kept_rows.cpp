@@ -32,6 +32,21 @@ routing::Observer KeptRows::observer() {
   };
 }
 
+void KeptRows::sum_over(const Ranks& ranks, int64_t layers) {
+  std::vector<double> sums;
+  for (int64_t number = 0; number < layers; ++number) {
+    const Layer& layer = layers_[number];
+    for (const double sum : {static_cast<double>(layer.entered), static_cast<double>(layer.ran), layer.weight,
+                             static_cast<double>(layer.scored)})
+      sums.push_back(sum);
+  }
+  ranks.sum(sums);
+  auto sum = sums.begin();
+  for (int64_t number = 0; number < layers; ++number, sum += 4)
+    layers_[number] = {static_cast<int64_t>(sum[0]), static_cast<int64_t>(sum[1]), sum[2],
+                       static_cast<int64_t>(sum[3])};
+}
+
 double KeptRows::share() const {
   int64_t entered = 0, ran = 0;
   for (const auto& [number, layer] : layers_) {

@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "routing/batch.h"
+#include "tune/ranks.h"
 
 namespace lithe::tune {
 
@@ -13,6 +14,9 @@ class KeptRows {
  public:
   /// Sees one pass; must not outlive this.
   routing::Observer observer();
+
+  /// Adds what the other ranks saw of a model of so many layers.
+  void sum_over(const Ranks& ranks, int64_t layers);
 
   /// Of all layers, the share of vision tokens that ran the feed-forward network; 1 if there was none.
   double share() const;

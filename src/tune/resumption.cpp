@@ -10,7 +10,9 @@ std::string compare_settings(const Recipe& recipe, const std::string& before,
   const Json old = before.empty() ? settings : Json::parse(before, nullptr, false);
   for (const auto& [key, value] : settings.items()) {
     const bool same = old.is_object() && old.contains(key) && old.at(key) == value;
-    if (!same && key != "resume_from_checkpoint" && key != "output_dir" && told)
+    const bool may_change = key == "resume_from_checkpoint" || key == "output_dir" ||
+                            key == "per_device_train_batch_size" || key == "gradient_accumulation_steps";
+    if (!same && !may_change && told)
       told(concat("goes on with another ", key, " than before, so its losses may be other ones"));
   }
   return settings.dump(-1, ' ', false, Json::error_handler_t::replace);

@@ -1,10 +1,13 @@
 #include "tune/run.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <memory>
+#include <string>
 
 #include "base/error.h"
 #include "base/printable.h"
@@ -17,6 +20,7 @@
 #include "tune/evaluation.h"
 #include "tune/methods.h"
 #include "tune/output.h"
+#include "tune/ranks.h"
 #include "tune/resumption.h"
 #include "tune/run_files.h"
 #include "tune/schedule.h"
@@ -52,7 +56,7 @@ SampleOptions sample_options(const Recipe& recipe, const models::Model& model) {
           .longest = recipe.model_max_length.value_or(session::longest_sequence(model))};
 }
 
-TrainerOptions trainer_options(const Recipe& recipe, const SampleOptions& sample) {
+TrainerOptions trainer_options(const Recipe& recipe, const SampleOptions& sample, const Ranks& ranks) {
   return {.rates = {.learning_rate = recipe.learning_rate,
                     .mm_projector_lr = recipe.mm_projector_lr,
                     .mm_vision_tower_lr = recipe.mm_vision_tower_lr,
@@ -63,24 +67,26 @@ TrainerOptions trainer_options(const Recipe& recipe, const SampleOptions& sample
           .pack = {.longest = sample.longest,
                    .share_images = recipe.share_images,
                    .every_row_is_prompt = recipe.pia_mean == PiaMean::published},
+          .ranks = ranks,
           .gradient_checkpointing = recipe.gradient_checkpointing};
 }
 
 /// Batches whose samples are sorted by length together, as transformers has it.
 constexpr int64_t kGroupedBatches = 50;
 
-/// Samples of an optimiser step.
-int64_t global_batch(const Recipe& recipe) {
-  return recipe.per_device_train_batch_size * recipe.gradient_accumulation_steps;
+/// Samples of an optimiser step, over all ranks.
+int64_t global_batch(const Recipe& recipe, const Ranks& ranks) {
+  return recipe.per_device_train_batch_size * recipe.gradient_accumulation_steps * ranks.size();
 }
 
-StreamOptions stream_options(const Recipe& recipe, const SampleOptions& sample) {
+StreamOptions stream_options(const Recipe& recipe, const SampleOptions& sample, const Ranks& ranks) {
   return {.sample = sample,
           .shuffle = recipe.shuffle,
           .share_images = recipe.share_images,
-          .length_group = recipe.group_by_length ? kGroupedBatches * global_batch(recipe) : 0,
+          .length_group = recipe.group_by_length ? kGroupedBatches * global_batch(recipe, ranks) : 0,
           .seed = static_cast<uint64_t>(recipe.seed),
           .ahead = 2 * recipe.per_device_train_batch_size,
+          .share = {ranks.rank(), ranks.size(), recipe.per_device_train_batch_size},
           .skip_bad_samples = recipe.skip_bad_samples};
 }
 
@@ -100,9 +106,9 @@ std::optional<fs::path> checkpoint_to_resume(const Recipe& recipe) {
 }
 
 /// `max_steps`, or those of the epochs.
-int64_t steps_of(const Recipe& recipe, int64_t per_epoch) {
-  return recipe.max_steps.value_or(static_cast<int64_t>(
-      std::ceil(recipe.num_train_epochs * static_cast<double>(per_epoch) / static_cast<double>(global_batch(recipe)))));
+int64_t steps_of(const Recipe& recipe, const Ranks& ranks, int64_t per_epoch) {
+  return recipe.max_steps.value_or(static_cast<int64_t>(std::ceil(
+      recipe.num_train_epochs * static_cast<double>(per_epoch) / static_cast<double>(global_batch(recipe, ranks)))));
 }
 
 /// "3, 7, 9"
@@ -132,17 +138,17 @@ SearchResult search_into(const fs::path& folder, const Recipe& recipe, const Sea
   const models::Model& model = *parts.ready.model;
   if (!search.plan.empty()) parts.ready.plan = plan::load_plan(search.plan, model.facts);
   const SampleOptions sample = sample_options(recipe, model);
-  parts.trainer = trainer_options(recipe, sample);
-  parts.stream = stream_options(recipe, sample);
+  parts.trainer = trainer_options(recipe, sample, {});
+  parts.stream = stream_options(recipe, sample, {});
   parts.data = open_sets(recipe.data, model);
   parts.eval_data = open_sets(recipe.eval_data, model);
-  parts.steps = steps_of(recipe, static_cast<int64_t>(order_of_epoch(parts.data, false, 0, 0).size()));
+  parts.steps = steps_of(recipe, {}, static_cast<int64_t>(order_of_epoch(parts.data, false, 0, 0).size()));
   parts.resumed = search_checkpoint(recipe, folder);
   return search_attentions(recipe, options, std::move(parts));
 }
 
 /// What the search of a recipe finds, or found in the run that this one goes on with. Absent: there is none.
-std::optional<SearchResult> searched(const Recipe& recipe, const RunOptions& options) {
+std::optional<SearchResult> searched(const Recipe& recipe, const RunOptions& options, const Ranks& ranks) {
   if (!searches(recipe) || options.dry_run) return std::nullopt;
   const std::optional<fs::path> resumed = checkpoint_to_resume(recipe);
   const fs::path folder = fs::path(recipe.output_dir) / "search";
@@ -153,29 +159,33 @@ std::optional<SearchResult> searched(const Recipe& recipe, const RunOptions& opt
             "there is a checkpoint of the tuning after it; name another output_dir to begin anew");
     if (found) return found;
   }
+  require(ranks.alone(), Fault::bad_request, "a search runs in one process; run `lithe search` first, and list the ",
+          "layers that it finds under eas.skip");
   return search_into(folder, recipe, {}, options);
 }
 
 class Run {
  public:
-  Run(const Recipe& recipe, const RunOptions& options, std::optional<SearchResult> searched)
+  Run(const Recipe& recipe, const RunOptions& options, const Ranks& ranks, std::optional<SearchResult> searched)
       : recipe_(recipe),
         options_(options),
+        ranks_(ranks),
         searched_(std::move(searched)),
         ready_(ready_model(recipe, searched_ ? searched_->skipped : std::vector<int64_t>())),
         sample_(sample_options(recipe, *ready_.model)),
-        trainer_(*ready_.model, ready_.plan, trainer_options(recipe, sample_)) {
+        trainer_(*ready_.model, ready_.plan, trainer_options(recipe, sample_, ranks)) {
     if (recipe.bf16) note("bf16: the arithmetic of tuning is float32; frozen weights stay in the type of their file");
     if (recipe.share_images) require_shareable(*ready_.model, ready_.plan);
     const std::optional<fs::path> resumed = options.dry_run ? std::nullopt : checkpoint_to_resume(recipe);
     if (resumed) point_ = read_training_state(*resumed, trainer_.optimiser());
-    point_.recipe = compare_settings(recipe, point_.recipe, options.on_note);
-    StreamOptions stream = stream_options(recipe, sample_);
+    begin_settings();
+    StreamOptions stream = stream_options(recipe, sample_, ranks);
     if (options.dry_run) stream.skip_bad_samples = std::numeric_limits<int64_t>::max();
     stream_.emplace(*ready_.model, open_sets(recipe.data, *ready_.model), stream, point_.taken, point_.skipped);
-    stream_->on_skipped([this](const std::string& sentence) { note(sentence); });
+    if (options.on_note) stream_->on_skipped(options.on_note);
+    skipped_here_ = point_.skipped;
     for (const DataSet& set : recipe.eval_data) held_out_.push_back(open_set(set, *ready_.model));
-    steps_ = steps_of(recipe, stream_->per_epoch());
+    steps_ = steps_of(recipe, ranks, stream_->per_epoch());
     shape_ = {recipe.lr_scheduler_type, warmup_steps_of(recipe.warmup_steps, recipe.warmup_ratio, steps_), steps_};
   }
 
@@ -207,17 +217,20 @@ class Run {
 
   RunResult train() {
     if (options_.on_begin) begin();
-
-    fs::create_directories(recipe_.output_dir);
-    drop_checkpoints_after(point_.step);
-    RunFiles files(recipe_, point_.step);
-    if (searched_) files.searched(searched_->scores(), searched_->skipped);
-    while (point_.step < steps_ && !options_.stop.stop_requested()) {
+    begin_alike();
+    std::optional<RunFiles> files;
+    if (ranks_.first()) {
+      fs::create_directories(recipe_.output_dir);
+      drop_checkpoints_after(point_.step);
+      files.emplace(recipe_, point_.step);
+      if (searched_) files->searched(searched_->scores(), searched_->skipped);
+    }
+    while (point_.step < steps_ && !ranks_.any(options_.stop.stop_requested())) {
       StepRecord record = one_step();
       result_.last_loss = record.loss;
       const bool scored = due(recipe_.save_steps) && !recipe_.metric_for_best_model.empty();
       if (due(recipe_.eval_steps) || scored || point_.step == steps_) evaluate_now(record);
-      files.step(record);
+      if (files) files->step(record);
       if (due(recipe_.save_steps)) save();
     }
     result_.steps = point_.step;
@@ -225,10 +238,11 @@ class Run {
     if (result_.stopped) {
       if (last_saved_ != point_.step) save();
     } else {
-      put_tuned_model(*ready_.model, ready_.plan, recipe_, recipe_.output_dir);
+      if (ranks_.first()) put_tuned_model(*ready_.model, ready_.plan, recipe_, recipe_.output_dir);
       result_.output = recipe_.output_dir;
     }
-    files.report(facts(), answers());
+    if (files) files->report(facts(), answers());
+    ranks_.wait();
     return result_;
   }
 
@@ -240,6 +254,20 @@ class Run {
     options_.on_begin(estimate);
   }
 
+  /// Ranks that see other files would wait for each other in vain, or learn different things.
+  void begin_alike() {
+    constexpr size_t kExact = (size_t{1} << 53) - 1;  // what a double holds
+    const size_t settings =
+        std::hash<std::string>()(settings_of(recipe_).dump(-1, ' ', true, Json::error_handler_t::replace));
+    const std::array<double, 4> start{static_cast<double>(point_.step), static_cast<double>(point_.taken),
+                                      static_cast<double>(stream_->per_epoch()),
+                                      static_cast<double>(settings & kExact)};
+    require(ranks_.agree(start), Fault::bad_file,
+            "the ranks do not start alike; all machines need the same recipe and ",
+            "the same data, and must share output_dir with its checkpoints");
+    trainer_.optimiser().share_parameters();
+  }
+
   void keep_longest(Sample sample, std::vector<Sample>& longest) const {
     const auto shorter = [](const Sample& a, const Sample& b) { return a.rows < b.rows; };
     longest.push_back(std::move(sample));
@@ -247,10 +275,22 @@ class Run {
     longest.erase(std::min_element(longest.begin(), longest.end(), shorter));
   }
 
+  /// Says which settings are other ones than those of the run that goes on. What a process takes at a time may change
+  /// with the number of processes, as long as a step takes as many samples as before.
+  void begin_settings() {
+    point_.recipe = compare_settings(recipe_, point_.recipe, [this](const std::string& sentence) { note(sentence); });
+    const int64_t batch = global_batch(recipe_, ranks_);
+    if (point_.batch != 0 && point_.batch != batch)
+      note(concat("goes on with ", batch, " samples a step instead of ", point_.batch,
+                  ", so its losses may be other ones"));
+    point_.batch = batch;
+  }
+
   bool due(int64_t every) const { return every > 0 && point_.step % every == 0; }
 
+  /// Tells what is the same on all ranks.
   void note(const std::string& sentence) const {
-    if (options_.on_note) options_.on_note(sentence);
+    if (options_.on_note && ranks_.first()) options_.on_note(sentence);
   }
 
   StepRecord one_step() {
@@ -258,14 +298,15 @@ class Run {
     std::vector<std::vector<Sample>> samples(static_cast<size_t>(recipe_.gradient_accumulation_steps));
     std::vector<MicroBatch> batches;
     for (std::vector<Sample>& batch : samples) {
-      for (int64_t i = 0; i < recipe_.per_device_train_batch_size; ++i) batch.push_back(stream_->next());
+      for (int64_t i = 0; i < recipe_.per_device_train_batch_size; ++i)
+        if (std::optional<Sample> sample = stream_->take()) batch.push_back(std::move(*sample));
       batches.emplace_back(batch);
     }
+    count_skipped();
     const double factor = rate_factor(shape_, point_.step);
     const StepResult step = trainer_.step(batches, factor);
     ++point_.step;
-    point_.taken = stream_->taken();
-    point_.skipped = stream_->skipped();
+    point_.taken += point_.batch;
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
     const StepReport report{.step = point_.step,
                             .steps = steps_,
@@ -288,8 +329,18 @@ class Run {
              {"router_weights", step.kept.router_weights()}}};
   }
 
+  /// A record that is left out leaves its place empty, so that the others stay where they are on all ranks.
+  void count_skipped() {
+    auto skipped = static_cast<double>(stream_->skipped() - skipped_here_);
+    skipped_here_ = stream_->skipped();
+    ranks_.sum({&skipped, 1});
+    point_.skipped += static_cast<int64_t>(skipped);
+    require(point_.skipped <= recipe_.skip_bad_samples, Fault::bad_file, "the ranks left out ", point_.skipped,
+            " samples, and skip_bad_samples is ", recipe_.skip_bad_samples);
+  }
+
   void evaluate_now(StepRecord& record) {
-    if (held_out_.empty()) return;
+    if (held_out_.empty() || !ranks_.first()) return;
     last_evaluated_ = point_.step;
     EvaluationOptions options{.sample = sample_, .batch = recipe_.per_device_train_batch_size};
     options.answers = recipe_.metric_for_best_model == "exact_match";
@@ -303,6 +354,7 @@ class Run {
 
   void save() {
     last_saved_ = point_.step;
+    if (!ranks_.first()) return write_training_state(std::nullopt, point_, trainer_.optimiser());
     const fs::path place = fs::path(recipe_.output_dir) / concat("checkpoint-", point_.step);
     io::NewFolder folder(ready_.model->folder, place);
     write_tuned_model(*ready_.model, ready_.plan, recipe_, folder.part());
@@ -362,6 +414,7 @@ class Run {
 
   const Recipe& recipe_;
   const RunOptions& options_;
+  const Ranks ranks_;
   std::optional<SearchResult> searched_;
   ReadyModel ready_;
   SampleOptions sample_;
@@ -369,7 +422,7 @@ class Run {
   RunPoint point_;
   std::optional<SampleStream> stream_;
   std::vector<std::unique_ptr<data::DataSet>> held_out_;
-  int64_t steps_ = 0, last_evaluated_ = -1, last_saved_ = -1;
+  int64_t steps_ = 0, last_evaluated_ = -1, last_saved_ = -1, skipped_here_ = 0;
   RateShape shape_;
   RunResult result_;
 };
@@ -377,10 +430,17 @@ class Run {
 }  // namespace
 
 RunResult run(const Recipe& recipe, const RunOptions& options) {
-  std::optional<SearchResult> found = searched(recipe, options);
-  if (found && found->stopped) return {.stopped = true, .searching = true};
-  Run run(recipe, options, std::move(found));
-  return options.dry_run ? run.try_out() : run.train();
+  const Launch launch = read_launch();
+  if (options.dry_run) return launch.rank == 0 ? Run(recipe, options, {}, {}).try_out() : RunResult{};
+  const Ranks ranks = Ranks::meet(launch, recipe.output_dir);
+  try {
+    std::optional<SearchResult> found = searched(recipe, options, ranks);
+    if (found && found->stopped) return {.stopped = true, .searching = true};
+    return Run(recipe, options, ranks, std::move(found)).train();
+  } catch (const std::exception& error) {
+    ranks.failed(error.what());
+    throw;
+  }
 }
 
 SearchResult search(const Recipe& recipe, const SearchOptions& search, const RunOptions& options) {

@@ -88,13 +88,17 @@ std::vector<RecordPlace> order_of_epoch(const std::vector<WeightedSet>& sets, bo
 
 SampleStream::SampleStream(const models::Model& model, std::vector<WeightedSet> sets, const StreamOptions& options,
                            int64_t first, int64_t skipped)
-    : model_(model), sets_(std::move(sets)), options_(options), begun_(first), taken_(first), skipped_(skipped) {
+    : model_(model),
+      sets_(std::move(sets)),
+      options_(options),
+      first_(first),
+      begun_(first),
+      taken_(first),
+      skipped_(skipped) {
   if (options_.share_images) pictures_ = number_pictures(sets_);
   if (options_.length_group > 0) lengths_ = measure(sets_);
   order_ = order_of(0);
   require(!order_.empty(), Fault::bad_file, "the data sets hold no record");
-  const int64_t epoch = begun_ / per_epoch();
-  if (epoch > 0) order_ = order_of(epoch);
   for (int64_t i = 0; i < options_.threads; ++i)
     workers_.emplace_back([this](const std::stop_token& end) { work(end); });
 }
@@ -138,10 +142,20 @@ std::vector<RecordPlace> SampleStream::by_pictures(const std::vector<RecordPlace
   return together;
 }
 
+/// The first record from `at` on that this rank takes.
+int64_t SampleStream::next_own(int64_t at) const {
+  const auto& [rank, ranks, batch] = options_.share;
+  const int64_t turn = (at - first_) / batch, wait = (rank - turn % ranks + ranks) % ranks;
+  return wait == 0 ? at : first_ + (turn + wait) * batch;
+}
+
 void SampleStream::begin_one() {
-  const int64_t at = begun_ % per_epoch();
-  if (at == 0 && begun_ > 0) order_ = order_of(begun_ / per_epoch());
-  const RecordPlace place = order_[static_cast<size_t>(at)];
+  begun_ = next_own(begun_);
+  if (const int64_t epoch = begun_ / per_epoch(); epoch != epoch_) {
+    order_ = order_of(epoch);
+    epoch_ = epoch;
+  }
+  const RecordPlace place = order_[static_cast<size_t>(begun_ % per_epoch())];
   Task task(
       [this, place] { return make_sample(model_, sets_[place.set].records->read(place.record), options_.sample); });
   coming_.push_back(task.get_future());
@@ -153,21 +167,26 @@ void SampleStream::begin_one() {
   more_.notify_one();
 }
 
+std::optional<Sample> SampleStream::take() {
+  while (static_cast<int64_t>(coming_.size()) < std::max<int64_t>(options_.ahead, 1)) begin_one();
+  std::future<Sample> coming = std::move(coming_.front());
+  coming_.pop_front();
+  taken_ = next_own(taken_) + 1;
+  try {
+    Sample sample = coming.get();
+    count_rows(model_, sample, options_.sample);
+    return sample;
+  } catch (const Error& error) {
+    if (skipped_ >= options_.skip_bad_samples) throw;
+    ++skipped_;
+    if (told_) told_(concat("left out: ", error.what()));
+    return std::nullopt;
+  }
+}
+
 Sample SampleStream::next() {
   while (true) {
-    while (static_cast<int64_t>(coming_.size()) < std::max<int64_t>(options_.ahead, 1)) begin_one();
-    std::future<Sample> coming = std::move(coming_.front());
-    coming_.pop_front();
-    ++taken_;
-    try {
-      Sample sample = coming.get();
-      count_rows(model_, sample, options_.sample);
-      return sample;
-    } catch (const Error& error) {
-      if (skipped_ >= options_.skip_bad_samples) throw;
-      ++skipped_;
-      if (told_) told_(concat("left out: ", error.what()));
-    }
+    if (std::optional<Sample> sample = take()) return std::move(*sample);
   }
 }
 

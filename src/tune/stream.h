@@ -8,6 +8,7 @@
 #include <future>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -35,14 +36,21 @@ struct RecordPlace {
 std::vector<RecordPlace> order_of_epoch(const std::vector<WeightedSet>& sets, bool shuffle, uint64_t seed,
                                         int64_t epoch);
 
+/// Which records of the common order a rank takes: `batch` of them, then as many for each of the other ranks.
+struct RankShare {
+  int64_t rank = 0, ranks = 1;
+  int64_t batch = 1;
+};
+
 struct StreamOptions {
   SampleOptions sample;
   bool shuffle = true;
   bool share_images = false;  ///< Records with the same pictures follow each other, so that they can share their rows.
   int64_t length_group = 0;   ///< Of so many records at a time, the longest come first; 0: in any order.
   uint64_t seed = 42;
-  int64_t ahead = 16;            ///< Samples that are being made before they are asked for.
-  int64_t threads = 2;           ///< That make them.
+  int64_t ahead = 16;   ///< Samples that are being made before they are asked for.
+  int64_t threads = 2;  ///< That make them.
+  RankShare share;
   int64_t skip_bad_samples = 0;  ///< How many records may be left out because nothing can be made of them.
 };
 
@@ -59,10 +67,12 @@ class SampleStream {
   SampleStream& operator=(const SampleStream&) = delete;
 
   int64_t per_epoch() const { return static_cast<int64_t>(order_.size()); }
-  /// Waits for it. Throws the error of a record, unless so many may be left out.
+  /// The sample of the next record; waits for it. Absent if it is left out; throws its error if it may not be.
+  std::optional<Sample> take();
+  /// The next sample that is not left out.
   Sample next();
 
-  int64_t taken() const { return taken_; }  ///< Records that were asked for, with those left out.
+  int64_t taken() const { return taken_; }  ///< Records up to the last one taken, with those left out.
   int64_t skipped() const { return skipped_; }
   /// Called with a sentence for each record that is left out.
   void on_skipped(std::function<void(const std::string&)> told) { told_ = std::move(told); }
@@ -73,6 +83,7 @@ class SampleStream {
   void group_by_length(std::vector<RecordPlace>& order) const;
   std::vector<RecordPlace> by_pictures(const std::vector<RecordPlace>& order) const;
   void begin_one();
+  int64_t next_own(int64_t at) const;
   void work(const std::stop_token& end);
 
   const models::Model& model_;
@@ -80,7 +91,9 @@ class SampleStream {
   const StreamOptions options_;
   std::vector<std::vector<int64_t>> pictures_;  // [set][record] a number for each list of pictures, if they are shared
   std::vector<std::vector<int64_t>> lengths_;   // [set][record] about how long it is, if records go by length
-  std::vector<RecordPlace> order_;              // of the epoch that `begun_` is in
+  std::vector<RecordPlace> order_;              // of epoch_
+  int64_t epoch_ = 0;
+  const int64_t first_;
   int64_t begun_, taken_, skipped_;
   std::function<void(const std::string&)> told_;
   std::deque<std::future<Sample>> coming_;

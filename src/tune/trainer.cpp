@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "base/error.h"
@@ -14,7 +15,7 @@ namespace {
 AdamW optimiser_for(models::Model& model, const TrainerOptions& options) {
   std::vector<Parameter> parameters = learning_parameters(model);
   require(!parameters.empty(), Fault::bad_request, model.name, ": nothing learns; name the weights under `train`");
-  return {group_parameters(std::move(parameters), options.rates), options.adamw};
+  return {group_parameters(std::move(parameters), options.rates), options.adamw, options.ranks};
 }
 
 bool tower_learns(const AdamW& optimiser) {
@@ -22,6 +23,17 @@ bool tower_learns(const AdamW& optimiser) {
     for (const Parameter& parameter : group.parameters)
       if (parameter.name.part == models::Part::tower) return true;
   return false;
+}
+
+/// Adds up over ranks what a step did; `loss` is a sum so far.
+void sum_over(const Ranks& ranks, StepResult& step, int64_t layers) {
+  if (ranks.alone()) return;
+  std::array<double, 3> sums{step.loss, static_cast<double>(step.rows), static_cast<double>(step.labels)};
+  ranks.sum(sums);
+  step.loss = sums[0];
+  step.rows = static_cast<int64_t>(sums[1]);
+  step.labels = static_cast<int64_t>(sums[2]);
+  step.kept.sum_over(ranks, layers);
 }
 
 std::string names_of(MicroBatch samples) {
@@ -41,8 +53,8 @@ Trainer::Trainer(models::Model& model, plan::Plan plan, const TrainerOptions& op
 StepResult Trainer::step(std::span<const MicroBatch> batches, double factor) {
   StepResult result;
   optimiser_.forget_gradients();
-  double sum = 0;
   for (const MicroBatch& samples : batches) {
+    if (samples.empty()) continue;
     const TrainingRows rows = pack_samples(model_, plan_, samples, options_.pack);
     const Tensor loss = summed_loss(model_.decoder, rows, result.kept.observer());
     const auto value = loss.item<double>();
@@ -51,13 +63,16 @@ StepResult Trainer::step(std::span<const MicroBatch> batches, double factor) {
       fail(Fault::bad_request, "the loss is not finite at ", names_of(samples),
            "; lower learning_rate, or look at these samples");
     }
-    sum += value;
+    result.loss += value;
     result.rows += rows.rows();
     result.labels += rows.learnt();
     if (loss.requires_grad()) loss.backward();
   }
-  optimiser_.scale_gradients(1.0 / static_cast<double>(std::max<int64_t>(result.labels, 1)));
-  result.loss = sum / static_cast<double>(std::max<int64_t>(result.labels, 1));
+  sum_over(options_.ranks, result, model_.decoder.config.layers);
+  optimiser_.sum_gradients();
+  const double mean = 1.0 / static_cast<double>(std::max<int64_t>(result.labels, 1));
+  optimiser_.scale_gradients(mean);
+  result.loss *= mean;
   result.grad_norm = optimiser_.clip_gradients(options_.max_grad_norm);
   optimiser_.step(factor);
   return result;

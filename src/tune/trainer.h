@@ -9,6 +9,7 @@
 #include "tune/adamw.h"
 #include "tune/kept_rows.h"
 #include "tune/loss.h"
+#include "tune/ranks.h"
 #include "tune/sample.h"
 
 namespace lithe::tune {
@@ -18,10 +19,11 @@ struct TrainerOptions {
   AdamWOptions adamw;
   double max_grad_norm = 1.0;  ///< 0: gradients are not clipped.
   PackOptions pack;
+  Ranks ranks;                          ///< Those that train together; each takes its own samples.
   bool gradient_checkpointing = false;  ///< A layer keeps its input only and runs again for its gradients.
 };
 
-/// What one optimiser step did.
+/// What one optimiser step did, over all ranks.
 struct StepResult {
   double loss = 0;       ///< Before the step, mean over the labels that count.
   double grad_norm = 0;  ///< Before clipping.
@@ -45,8 +47,9 @@ class Trainer {
   AdamW& optimiser() { return optimiser_; }
   const AdamW& optimiser() const { return optimiser_; }
 
-  /// One optimiser step over micro-batches, whose gradients are summed. `factor`: of every group's learning rate.
-  /// Throws Error{bad_request} with the samples' names if the loss is not finite; no weight has changed then.
+  /// One optimiser step over micro-batches, whose gradients are summed, also over ranks. An empty one is passed over.
+  /// `factor`: of every group's learning rate. Throws Error{bad_request} with the samples' names if the loss is not
+  /// finite; no weight has changed then.
   StepResult step(std::span<const MicroBatch> batches, double factor);
 
   /// The loss of samples without training on them: mean over the labels that count.

@@ -23,15 +23,11 @@ constexpr const char* kPoint = "training_state.json";
 constexpr const char* kTensors = "training_state.safetensors";
 constexpr int64_t kMostPointBytes = 1 << 20;
 
-/// Every tensor that a checkpoint holds.
-void visit_tensors(AdamW& optimiser, const std::function<void(const std::string&, Tensor&)>& visitor) {
-  for (const ParameterGroup& group : optimiser.groups()) {
-    for (const Parameter& parameter : group.parameters) {
-      Tensor values = parameter.values.detach();  // the same memory
-      visitor(models::text_of(parameter.name), values);
-    }
-  }
-  optimiser.visit_state(visitor);
+/// Every parameter as "NAME", in its own memory.
+void visit_parameters(const AdamW& optimiser, const std::function<void(const std::string&, const Tensor&)>& visitor) {
+  for (const ParameterGroup& group : optimiser.groups())
+    for (const Parameter& parameter : group.parameters)
+      visitor(models::text_of(parameter.name), parameter.values.detach());
 }
 
 std::span<const std::byte> bytes_of(const Tensor& values) {
@@ -48,20 +44,30 @@ std::optional<int64_t> step_of(const fs::path& folder) {
 
 }  // namespace
 
-void write_training_state(const fs::path& folder, const RunPoint& point, AdamW& optimiser) {
-  std::vector<std::pair<std::string, Tensor>> tensors;
+void write_training_state(const std::optional<fs::path>& folder, const RunPoint& point, const AdamW& optimiser) {
+  if (!folder) return optimiser.gather_state([](const std::string&, const Tensor&) {});
   std::vector<io::SafetensorsWriter::Entry> entries;
-  visit_tensors(optimiser, [&](const std::string& name, Tensor& values) {
-    tensors.emplace_back(name, values.cpu().contiguous());
+  visit_parameters(optimiser, [&](const std::string& name, const Tensor& values) {
     entries.push_back({name, io::Dtype::float32, values.sizes().vec()});
+    for (const char* const moment : {".average", ".average_square"})
+      entries.push_back({name + moment, io::Dtype::float32, values.sizes().vec()});
+    entries.push_back({name + ".steps", io::Dtype::float32, {}});
   });
-  io::SafetensorsWriter writer(folder / kTensors, entries, {});
-  for (const auto& [name, values] : tensors) writer.put(name, bytes_of(values));
+  io::SafetensorsWriter writer(*folder / kTensors, entries, {});
+  const auto put = [&](const std::string& name, const Tensor& values) {
+    writer.put(name, bytes_of(values.cpu().contiguous()));
+  };
+  visit_parameters(optimiser, put);
+  optimiser.gather_state(put);
   writer.commit();
-  Json json{{"step", point.step}, {"taken", point.taken}, {"skipped", point.skipped}, {"recipe", point.recipe}};
+  Json json{{"step", point.step},
+            {"taken", point.taken},
+            {"skipped", point.skipped},
+            {"batch", point.batch},
+            {"recipe", point.recipe}};
   if (point.best) json["best"] = *point.best;
   if (!point.best_checkpoint.empty()) json["best_checkpoint"] = point.best_checkpoint;
-  io::write_json_atomic(folder / kPoint, json);
+  io::write_json_atomic(*folder / kPoint, json);
 }
 
 RunPoint read_training_state(const fs::path& folder, AdamW& optimiser) {
@@ -70,21 +76,27 @@ RunPoint read_training_state(const fs::path& folder, AdamW& optimiser) {
   RunPoint point{.step = view.integer("step"),
                  .taken = view.integer("taken"),
                  .skipped = view.integer("skipped"),
+                 .batch = view.integer("batch", 0),
                  .best_checkpoint = view.text("best_checkpoint", ""),
                  .recipe = view.text("recipe")};
   if (view.has("best")) point.best = view.number("best");
   const io::SafetensorsFile file = io::open_safetensors(folder / kTensors);
-  size_t found = 0;
   const at::NoGradGuard no_gradient;
-  visit_tensors(optimiser, [&](const std::string& name, Tensor& values) {
+  const auto read = [&](const std::string& name, const Tensor& values) {
     const auto held = file.tensors.find(name);
     require(held != file.tensors.end() && held->second.shape == values.sizes().vec(), Fault::bad_file, folder.string(),
             ": has no ", in_quotes(name), " of the shape of what learns now; resume with the recipe ",
             "that the checkpoint is of");
     values.copy_(models::tensor_over(held->second));
-    ++found;
+  };
+  size_t learn = 0;
+  visit_parameters(optimiser, [&](const std::string& name, const Tensor& values) {
+    read(name, values);
+    ++learn;
   });
-  require(found == file.tensors.size(), Fault::bad_file, folder.string(),
+  optimiser.visit_state(read);
+  // Of each parameter its values, two averages and a number of steps.
+  require(4 * learn == file.tensors.size(), Fault::bad_file, folder.string(),
           ": holds weights that do not learn now; resume with the recipe that the checkpoint is of");
   return point;
 }

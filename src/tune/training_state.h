@@ -15,14 +15,17 @@ struct RunPoint {
   int64_t step = 0;            ///< Optimiser steps done.
   int64_t taken = 0;           ///< Records taken from the stream of samples.
   int64_t skipped = 0;         ///< Of those, left out.
+  int64_t batch = 0;           ///< Records of a step, over all ranks; 0 in checkpoints that do not say it.
   std::optional<double> best;  ///< The best score so far.
   std::string best_checkpoint;
   std::string recipe;  ///< What must not change if the run goes on to the same losses.
 };
 
 /// Writes training_state.json and training_state.safetensors into `folder`: all that learns and the optimiser's state
-/// in float32, so that the run goes on to the same losses bit for bit. Throws Error{bad_file}.
-void write_training_state(const std::filesystem::path& folder, const RunPoint& point, AdamW& optimiser);
+/// in float32, so that the run goes on to the same losses bit for bit. Every rank must call it, as each holds a share
+/// of the optimiser's state; all but the first pass no folder. Throws Error{bad_file}.
+void write_training_state(const std::optional<std::filesystem::path>& folder, const RunPoint& point,
+                          const AdamW& optimiser);
 
 /// Reads them back into the same parameters. Throws Error{bad_file} if they are of other weights.
 RunPoint read_training_state(const std::filesystem::path& folder, AdamW& optimiser);

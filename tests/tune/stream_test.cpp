@@ -61,6 +61,22 @@ TEST_F(StreamTest, GoesOnWhereItWas) {
   }
 }
 
+TEST_F(StreamTest, RanksShareOutTheSameRecords) {
+  constexpr int64_t kBatch = 2, kSteps = 7;
+  for (const int64_t first : {0, 5}) {
+    const std::vector<std::string> all = names(3 * kBatch * kSteps, options_, first);
+    for (int64_t rank = 0; rank < 3; ++rank) {
+      StreamOptions own = options_;
+      own.share = {rank, 3, kBatch};
+      const std::vector<std::string> taken = names(kBatch * kSteps, own, first);
+      for (int64_t i = 0; i < kBatch * kSteps; ++i) {
+        const int64_t turn = i / kBatch;
+        EXPECT_EQ(taken[static_cast<size_t>(i)], all[static_cast<size_t>((3 * turn + rank) * kBatch + i % kBatch)]);
+      }
+    }
+  }
+}
+
 TEST_F(StreamTest, TheOrderDependsOnTheSeedAndNotOnThreads) {
   StreamOptions other = options_;
   other.threads = 1;

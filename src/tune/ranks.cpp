@@ -1,0 +1,194 @@
+#include "tune/ranks.h"
+
+#include <ATen/ops/from_blob.h>
+#include <c10/util/Logging.h>
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <optional>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#include <vector>
+
+#include "base/error.h"
+#include "base/printable.h"
+#include "tune/heartbeat.h"
+#include "tune/meeting.h"
+
+namespace lithe::tune {
+namespace {
+
+using Gloo = c10d::ProcessGroupGloo;
+using Work = c10::intrusive_ptr<c10d::Work>;
+
+constexpr std::chrono::minutes kConnect{2};
+/// A rank may evaluate or save for long while the others wait; that it is alive its heart says.
+constexpr std::chrono::hours kLongest{24 * 7};
+constexpr std::chrono::milliseconds kLook{200};
+
+/// The network to use: GLOO_SOCKET_IFNAME, as PyTorch reads it in Python only; else that of the machine's own name.
+std::shared_ptr<gloo::transport::Device> device() {
+  const char* const names = std::getenv("GLOO_SOCKET_IFNAME");
+  if (names == nullptr || *names == '\0') return Gloo::createDefaultDevice();
+  const std::string text = names, name = text.substr(0, text.find(','));
+  try {
+    return Gloo::createDeviceForInterface(name);
+  } catch (const std::exception&) {
+    fail(Fault::bad_request, "GLOO_SOCKET_IFNAME names ", in_quotes(name), ", which is not a network of this machine; ",
+         "`ip link` lists them");
+  }
+}
+
+/// c10d warns with a stack trace when a connection ends, also at the end of a sound run; our sentence says enough.
+void quiet_c10d() {
+  constexpr int kFatal = 3;
+  if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) FLAGS_caffe2_log_level = kFatal;
+}
+
+template <class T>
+at::Tensor tensor_over(std::span<T> values) {
+  const auto type = std::is_same_v<T, double> ? at::kDouble : at::kFloat;
+  return at::from_blob(values.data(), {static_cast<int64_t>(values.size())}, at::TensorOptions().dtype(type));
+}
+
+const auto kSum = [](Gloo& gloo, std::vector<at::Tensor>& values) {
+  c10d::AllreduceOptions options;
+  options.timeout = kLongest;
+  return gloo.allreduce(values, options);
+};
+
+}  // namespace
+
+class Ranks::Group {
+ public:
+  Group(const Launch& launch, const std::filesystem::path& folder)
+      : rank(launch.rank), size(launch.size), store_(meet(launch, folder)) {
+    heart_.emplace(store_, rank, size);
+    const auto options = Gloo::Options::create(kConnect);
+    options->devices.push_back(device());
+    try {
+      gloo_ = c10::make_intrusive<Gloo>(c10::make_intrusive<c10d::PrefixStore>("gloo/", store_), static_cast<int>(rank),
+                                        static_cast<int>(size), options);
+    } catch (const std::exception&) {
+      const std::string reason = heart_->why_broken();
+      fail(Fault::internal, "the ranks met but cannot connect to each other (", reason,
+           "); GLOO_SOCKET_IFNAME names the network to use");
+    }
+  }
+
+  ~Group() {
+    const bool sound = !heart_->lost();
+    heart_.reset();  // nobody ends a connection that another rank still uses
+    // A broken group would wait for its dead.
+    if (!sound) static_cast<void>(gloo_.release());
+  }
+
+  Group(const Group&) = delete;
+  Group& operator=(const Group&) = delete;
+
+  void finish() {
+    for (const Begun& one : begun_) finish(*one.work);
+    begun_.clear();
+  }
+
+  /// Starts a collective; a broken connection may show itself here already.
+  template <class Start>
+  void begin(at::Tensor tensor, const Start& start) {
+    std::vector<at::Tensor> tensors{tensor};
+    try {
+      begun_.push_back({start(*gloo_, tensors), std::move(tensor)});
+    } catch (const std::exception&) {
+      broken();
+    }
+  }
+
+  void failed(const std::string& sentence) { heart_->tell(sentence); }
+
+  const int64_t rank, size;
+
+ private:
+  struct Begun {
+    Work work;
+    at::Tensor tensor;
+  };
+
+  static Store meet(const Launch& launch, const std::filesystem::path& folder) {
+    quiet_c10d();
+    return meet_ranks(launch, folder);
+  }
+
+  [[noreturn]] void broken() const { fail(Fault::internal, heart_->why_broken()); }
+
+  void finish(c10d::Work& work) const {
+    while (!work.isCompleted()) {
+      if (const std::optional<std::string> reason = heart_->lost()) fail(Fault::internal, *reason);
+      try {
+        work.wait(kLook);
+      } catch (const std::exception&) {  // of the work, or because it goes on
+      }
+    }
+    if (!work.isSuccess()) broken();
+  }
+
+  Store store_;
+  std::optional<Heartbeat> heart_;
+  c10::intrusive_ptr<Gloo> gloo_;
+  std::vector<Begun> begun_;
+};
+
+Ranks Ranks::meet(const Launch& launch, const std::filesystem::path& folder) {
+  Ranks ranks;
+  if (launch.size > 1) ranks.group_ = std::make_shared<Group>(launch, folder);
+  return ranks;
+}
+
+int64_t Ranks::rank() const {
+  return group_ ? group_->rank : 0;
+}
+
+int64_t Ranks::size() const {
+  return group_ ? group_->size : 1;
+}
+
+void Ranks::sum(std::span<double> values) const {
+  if (!group_) return;
+  group_->begin(tensor_over(values), kSum);
+  group_->finish();
+}
+
+void Ranks::begin_sum(std::span<float> values) const {
+  if (group_) group_->begin(tensor_over(values), kSum);
+}
+
+void Ranks::begin_share(std::span<float> values, int64_t from) const {
+  if (!group_) return;
+  group_->begin(tensor_over(values), [&](Gloo& gloo, std::vector<at::Tensor>& tensors) {
+    c10d::BroadcastOptions options;
+    options.rootRank = from;
+    options.timeout = kLongest;
+    return gloo.broadcast(tensors, options);
+  });
+}
+
+void Ranks::finish() const {
+  if (group_) group_->finish();
+}
+
+bool Ranks::any(bool here) const {
+  double count = here ? 1 : 0;
+  sum({&count, 1});
+  return count > 0;
+}
+
+bool Ranks::agree(std::span<const double> values) const {
+  std::vector<double> of_first(values.size());
+  if (first()) std::copy(values.begin(), values.end(), of_first.begin());
+  sum(of_first);
+  return !any(!std::equal(values.begin(), values.end(), of_first.begin()));
+}
+
+void Ranks::failed(const std::string& sentence) const {
+  if (group_) group_->failed(sentence);
+}
+
+}  // namespace lithe::tune

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "tune/launch.h"
+
+// Processes that tune one model together. The header sees neither tensors nor PyTorch's c10d.
+namespace lithe::tune {
+
+/// This process among those that tune together. Every rank must call the same functions in the same order; each of
+/// them throws Error{internal} with one sentence if another rank ended or can't be reached. Copies are the same rank.
+/// A process alone has no connection, and every function returns at once.
+class Ranks {
+ public:
+  Ranks() = default;  ///< Alone.
+  /// Meets the others at the address of `launch`, or if it has none, in `folder`, which all of them must see.
+  static Ranks meet(const Launch& launch, const std::filesystem::path& folder);
+
+  int64_t rank() const;
+  int64_t size() const;
+  bool alone() const { return size() == 1; }
+  bool first() const { return rank() == 0; }  ///< The one that writes files.
+
+  /// Every rank gets the sum over all ranks, with the same bits on each.
+  void sum(std::span<double> values) const;
+  /// The same, later: the values must stay until finish() has returned.
+  void begin_sum(std::span<float> values) const;
+  /// Every rank gets what rank `from` has, after finish().
+  void begin_share(std::span<float> values, int64_t from) const;
+  void finish() const;
+
+  bool any(bool here) const;                         ///< Whether it holds on a rank.
+  bool agree(std::span<const double> values) const;  ///< Whether all ranks have the same numbers.
+  void wait() const { any(false); }                  ///< Until every rank is here.
+
+  /// Tells the others why this rank ends, so that they say it too.
+  void failed(const std::string& sentence) const;
+
+ private:
+  class Group;
+  std::shared_ptr<Group> group_;  // none: alone
+};
+
+}  // namespace lithe::tune

@@ -1,0 +1,161 @@
+// Several processes that tune one model on this machine, started as a launcher starts them.
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "cli/program.h"
+#include "tune/step_log.h"
+
+namespace lithe::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kGolden = LITHE_TEST_DATA "/golden/";
+
+/// A recipe over three samples, two of them with a picture.
+struct Recipe {
+  std::string name;
+  int64_t batch = 1, accumulation = 1, steps = 10;
+  std::string more;
+  std::string output;  // `name`, if it is not given
+  std::string data = std::string(kGolden) + "pmod_train/inputs/data.json";
+};
+
+class RanksTest : public ::testing::Test {
+ protected:
+  RanksTest() : folder_(scratch() / ::testing::UnitTest::GetInstance()->current_test_info()->name()) {
+    fs::create_directories(folder_);
+  }
+
+  void write(const Recipe& recipe) const {
+    std::ofstream(folder_ / (recipe.name + ".yaml"))
+        << "model_name_or_path: " << kGolden
+        << "liuhaotian_llava15/checkpoint\noutput_dir: " << (recipe.output.empty() ? recipe.name : recipe.output)
+        << "\ntemplate: vicuna_v1\ndata: " << recipe.data << "\nper_device_train_batch_size: " << recipe.batch
+        << "\ngradient_accumulation_steps: " << recipe.accumulation << "\nmax_steps: " << recipe.steps
+        << "\nlearning_rate: 1e-3\nlr_scheduler_type: constant\nsave_steps: 4\n"
+        << recipe.more;
+  }
+
+  /// Starts `ranks` processes, runs `meanwhile`, and waits for them. Process R writes out.R and err.R; its id is in
+  /// $pR. None may outlive a minute.
+  Ran start(int64_t ranks, const Recipe& recipe, const std::string& meanwhile = "") const {
+    write(recipe);
+    std::string line;
+    for (int64_t rank = 0; rank < ranks; ++rank) {
+      const std::string r = std::to_string(rank);
+      line += "RANK=" + r + " WORLD_SIZE=" + std::to_string(ranks) + " lithe tune " + recipe.name +
+              ".yaml --threads 1 >out." + r + " 2>err." + r + " & p" + r + "=$!; ";
+    }
+    line += "(sleep 60; kill -9 ";
+    for (int64_t rank = 0; rank < ranks; ++rank) line += "$p" + std::to_string(rank) + " ";
+    line += ") >/dev/null 2>&1 & watch=$!; " + meanwhile + " ";
+    for (int64_t rank = 0; rank < ranks; ++rank) line += "wait $p" + std::to_string(rank) + "; echo $?; ";
+    return shell(line + "kill $watch", folder_);
+  }
+
+  /// Shell that waits until the run has done some steps.
+  static std::string some_steps(const std::string& output) {
+    return "until test -d " + output + "/checkpoint-4; do sleep 0.1; done;";
+  }
+
+  std::vector<tune::StepRecord> steps(const std::string& output) const {
+    return tune::read_step_log(folder_ / output / "log.jsonl");
+  }
+
+  std::string said(const std::string& file) const { return contents(folder_ / file); }
+
+  void expect_equal(const std::string& output, const std::string& other) const {
+    const std::vector<tune::StepRecord> a = steps(output), b = steps(other);
+    ASSERT_EQ(a.size(), 10u) << said("err.0");
+    ASSERT_EQ(b.size(), 10u) << said("err.0");
+    constexpr double kNear = 1e-6;  // relative
+    for (size_t i = 0; i < a.size(); ++i) {
+      EXPECT_NEAR(a[i].loss, b[i].loss, kNear * a[i].loss) << output << ", step " << i + 1;
+      EXPECT_NEAR(a[i].grad_norm, b[i].grad_norm, kNear * a[i].grad_norm) << output << ", step " << i + 1;
+      EXPECT_EQ(a[i].more.at("labels"), b[i].more.at("labels"));
+      EXPECT_EQ(a[i].more.at("kept_shares"), b[i].more.at("kept_shares"));
+    }
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(RanksTest, TwoAndThreeProcessesEqualOne) {
+  for (const char* const method : {"", "p_mod: {}\n", "lora: {r: 4}\nmm_projector_lr: 1e-4\nweight_decay: 0.1\n"}) {
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+    EXPECT_EQ(start(1, {"one", 2, 3, 10, method}).out, "0\n") << said("err.0");
+    EXPECT_EQ(start(2, {"two", 1, 3, 10, method}).out, "0\n0\n") << said("err.0");
+    EXPECT_EQ(said("out.1"), "");  // the first one speaks for all
+    EXPECT_EQ(said("err.1"), "");
+    EXPECT_EQ(start(3, {"three", 1, 2, 10, method}).out, "0\n0\n0\n") << said("err.0");
+    expect_equal("one", "two");
+    expect_equal("one", "three");
+  }
+}
+
+TEST_F(RanksTest, AnotherNumberOfProcessesGoesOnToTheSameLosses) {
+  EXPECT_EQ(start(1, {"whole", 6}).out, "0\n") << said("err.0");
+  EXPECT_EQ(start(3, {"first", 2, 1, 4, "", "parts"}).out, "0\n0\n0\n") << said("err.0");
+  EXPECT_EQ(start(2, {"then", 3, 1, 8, "resume_from_checkpoint: true\n", "parts"}).out, "0\n0\n") << said("err.0");
+  EXPECT_EQ(start(1, {"last", 3, 2, 10, "resume_from_checkpoint: true\n", "parts"}).out, "0\n") << said("err.0");
+  EXPECT_EQ(said("err.0"), "");  // no note, as the samples of a step are as many as before
+  expect_equal("whole", "parts");
+}
+
+TEST_F(RanksTest, AKilledProcessEndsTheOthersWithASentence) {
+  const Ran ran = start(3, {"run", 2, 1, 1000000}, some_steps("run") + " kill -9 $p1;");
+  EXPECT_EQ(ran.out, "1\n137\n1\n");
+  for (const char* const file : {"err.0", "err.2"})
+    EXPECT_NE(said(file).find("rank 1 ended"), std::string::npos) << said(file);
+}
+
+/// The first one holds what the others meet at.
+TEST_F(RanksTest, TheFirstProcessCanBeKilledToo) {
+  const Ran ran = start(2, {"run", 2, 1, 1000000}, some_steps("run") + " kill -9 $p0;");
+  EXPECT_EQ(ran.out, "137\n1\n");
+  EXPECT_NE(said("err.1").find("rank 0"), std::string::npos) << said("err.1");
+  EXPECT_EQ(said("err.1").find('\n'), said("err.1").size() - 1) << said("err.1");  // one line
+}
+
+TEST_F(RanksTest, AnInterruptOfOneEndsAllWithACheckpoint) {
+  const Ran ran = start(2, {"run", 2, 1, 1000000}, some_steps("run") + " kill -INT $p1;");
+  EXPECT_EQ(ran.out, "130\n130\n");
+  EXPECT_NE(said("out.0").find("stopped after step"), std::string::npos) << said("out.0");
+  EXPECT_TRUE(fs::exists(folder_ / "run" / ("checkpoint-" + std::to_string(steps("run").back().step))));
+}
+
+TEST_F(RanksTest, ABadRecordOfOneIsToldByAll) {
+  std::ofstream(folder_ / "data.json") << R"([
+    {"id": "a", "conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]},
+    {"id": "b", "conversations": [{"from": "human", "value": "Q"}]}])";
+  Recipe recipe{"run", 1, 1, 2, "shuffle: false\n"};
+  recipe.data = "data.json";
+  EXPECT_EQ(start(2, recipe).out, "1\n2\n");
+  EXPECT_NE(said("err.0").find("rank 1 ended: data.json, record 2"), std::string::npos) << said("err.0");
+  // Left out, it leaves its place empty, so that the losses are those of one process.
+  recipe.more += "skip_bad_samples: 2\n";
+  EXPECT_EQ(start(2, recipe).out, "0\n0\n") << said("err.0");
+  recipe = {"one", 2, 1, 2, recipe.more, "", recipe.data};
+  EXPECT_EQ(start(1, recipe).out, "0\n") << said("err.0");
+  ASSERT_EQ(steps("run").size(), 2u);
+  ASSERT_EQ(steps("one").size(), 2u);
+  for (size_t i = 0; i < 2; ++i) EXPECT_NEAR(steps("run")[i].loss, steps("one")[i].loss, 1e-5);
+}
+
+TEST_F(RanksTest, ProcessesThatStartUnlikeAreRefused) {
+  write({"other", 2, 1, 2, "", "run"});
+  write({"run", 1, 1, 2});
+  const Ran ran = shell(
+      "RANK=1 WORLD_SIZE=2 lithe tune other.yaml 2>err.1 & "
+      "RANK=0 WORLD_SIZE=2 lithe tune run.yaml 2>err.0; echo $?; wait $!; echo $?",
+      folder_);
+  EXPECT_EQ(ran.out, "3\n3\n");
+  EXPECT_NE(said("err.0").find("the ranks do not start alike"), std::string::npos) << said("err.0");
+  EXPECT_FALSE(fs::exists(folder_ / "run/log.jsonl"));
+}
+
+}  // namespace
+}  // namespace lithe::cli
