@@ -169,7 +169,8 @@ Keys<Recipe> data_set_keys() {
       {"eval_data", data_field(&Recipe::eval_data, "none"), "What is evaluated; blocks as in data."},
       {"shuffle", flag_field(&Recipe::shuffle), "Draw the samples of an epoch in a random order."},
       {"group_by_length", flag_field(&Recipe::group_by_length),
-       "Put samples of like length into a batch, in a random order of batches."},
+       "Put samples of like length into a batch: of 50 batches that are drawn at a time, the longest samples come "
+       "first."},
       {"share_images", flag_field(&Recipe::share_images),
        "Compute the rows of a picture once for all questions about it in a batch. The result is the same."},
       {"skip_bad_samples", whole_field(&Recipe::skip_bad_samples, {}),
@@ -202,7 +203,7 @@ Keys<Recipe> step_keys() {
       {"num_train_epochs",
        unless(number_field(&Recipe::num_train_epochs, {.low = 0, .high = 1e6, .above_low = true}), has_steps),
        "How often the data is gone through."},
-      {"max_steps", whole_field(&Recipe::max_steps, {.low = 1, .absent = -1}, "num_train_epochs decides"),
+      {"max_steps", absent_or_whole_field(&Recipe::max_steps, {.low = 1, .absent = -1}, "num_train_epochs decides"),
        "Optimiser steps of the run."},
       {"seed", whole_field(&Recipe::seed, {}),
        "Of order, dropout, draws and new weights. The same seed, the same run."},

@@ -18,7 +18,8 @@
 
 namespace lithe::tune {
 
-/// A data set and how many times an epoch goes through it: 0.25 takes another quarter of it in each epoch.
+/// A data set and how many times an epoch goes through it: 0.25 takes another quarter of it in each epoch, but at least
+/// one record.
 struct WeightedSet {
   std::unique_ptr<data::DataSet> records;
   double weight = 1;
@@ -59,7 +60,8 @@ class SampleStream {
   SampleStream& operator=(const SampleStream&) = delete;
 
   int64_t per_epoch() const { return static_cast<int64_t>(order_.size()); }
-  /// Waits for it. Throws the error of a record, unless so many may be left out.
+  /// Waits for it. Throws the error of a record, unless so many may be left out; also if as many records in a row as an
+  /// epoch has are bad, since no good one is to come.
   Sample next();
 
   int64_t taken() const { return taken_; }  ///< Records that were asked for, with those left out.
@@ -82,6 +84,7 @@ class SampleStream {
   std::vector<std::vector<int64_t>> lengths_;   // [set][record] about how long it is, if records go by length
   std::vector<RecordPlace> order_;              // of the epoch that `begun_` is in
   int64_t begun_, taken_, skipped_;
+  int64_t bad_in_a_row_ = 0;
   std::function<void(const std::string&)> told_;
   std::deque<std::future<Sample>> coming_;
   std::mutex mutex_;
