@@ -51,6 +51,9 @@ fs::path folder_of(const fs::path& file) {
 
 std::unique_ptr<DataSet> DataSet::open(const SetOptions& options) {
   if (is_dataset_info(options.path)) return open(resolve_dataset_info(options));
+  require(options.entry.empty(), Fault::bad_request, options.path.string(),
+          ": is not a dataset_info.json, so it has no entry ", in_quotes(options.entry),
+          "; leave the name out, or give the path of that file");
   Dialect dialect(options.formatting, options.columns, options.tags);
   const std::vector<fs::path> files = shards_of(options.path);
   std::vector<std::unique_ptr<Rows>> parts;

@@ -29,13 +29,15 @@ std::vector<fs::path> fits(const fs::path& pattern) {
 /// The files of each format, by what their names end in.
 std::map<std::string, std::vector<fs::path>> by_format(const fs::path& folder) {
   std::map<std::string, std::vector<fs::path>> found;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+  std::error_code code;
+  for (fs::directory_iterator entry(folder, code), end; !code && entry != end; entry.increment(code)) {
+    const fs::path& path = entry->path();
     for (const Format& format : formats()) {
       const auto& ends = format.extensions;
-      if (std::find(ends.begin(), ends.end(), entry.path().extension()) != ends.end())
-        found[format.name].push_back(entry.path());
+      if (std::find(ends.begin(), ends.end(), path.extension()) != ends.end()) found[format.name].push_back(path);
     }
   }
+  require(!code, Fault::bad_file, "The folder ", in_quotes(folder.string()), " can't be read: ", code.message(), ".");
   return found;
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "session/answer.h"
 #include "tune/loss.h"
 
@@ -56,7 +57,8 @@ class Evaluator {
 
   Evaluation finish() {
     if (!waiting_.empty()) lose();
-    result_.loss = loss_.sum / static_cast<double>(std::max<int64_t>(loss_.labels, 1));
+    require(loss_.labels > 0, Fault::bad_file, "eval_data holds no record");
+    result_.loss = loss_.sum / static_cast<double>(loss_.labels);
     if (options_.answers) result_.exact_match = static_cast<double>(right_) / static_cast<double>(answered_);
     return std::move(result_);
   }

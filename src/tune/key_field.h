@@ -45,7 +45,7 @@ std::string line_in(const std::string& source, int64_t line);
 
 struct WholeRange {
   int64_t low = 0, high = 1'000'000'000;
-  std::optional<int64_t> absent;  ///< Another number that means "not given", as -1 of max_steps.
+  std::optional<int64_t> absent;  ///< Another number, which reads as if the key were not there: -1 of max_steps.
 };
 
 struct NumberRange {
@@ -164,6 +164,21 @@ template <class Block, class Value>
 Field<Block> whole_field(Value Block::*member, const WholeRange& range, const std::string& fallback = {}) {
   return field(member, accepted(range), fallback,
                [range](const Yaml& yaml, const Place& place) { return whole(yaml, range, place); });
+}
+
+/// A whole number, or range.absent in place of no key.
+template <class Block>
+Field<Block> absent_or_whole_field(std::optional<int64_t> Block::*member, const WholeRange& range,
+                                   const std::string& fallback) {
+  Field<Block> result = whole_field(member, range, fallback);
+  result.read = [member, range](Block& block, const Yaml& yaml, const Place& place) {
+    const int64_t number = whole(yaml, range, place);
+    if (number == range.absent)
+      place.reading->given.erase(place.key);
+    else
+      block.*member = number;
+  };
+  return result;
 }
 
 template <class Block, class Value>

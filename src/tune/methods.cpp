@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "checkpoints/read/catalogue.h"
 #include "checkpoints/read/model_folder.h"
 #include "models/additions.h"
@@ -29,6 +30,42 @@ std::string spelt(const WeightName& name) {
   if (name.part == Part::tower) return "model.vision_tower." + text_of(name);
   if (name.part == Part::projector) return "model.mm_projector." + text_of(name);
   return "model." + text_of(name);
+}
+
+/// Takes note of the patterns of `train` that fit a weight.
+class PatternUse {
+ public:
+  explicit PatternUse(const Recipe& recipe) {
+    if (recipe.train) unused_ = *recipe.train;
+  }
+
+  void see(const WeightName& name) {
+    const std::string text = spelt(name);
+    std::erase_if(unused_, [&](std::string_view pattern) {
+      if (pattern.starts_with('!')) pattern.remove_prefix(1);
+      return matches(pattern, text);
+    });
+  }
+
+  /// Throws Error{bad_request} for a pattern that fits none: most likely a name is misspelt.
+  void check(const models::Model& model) const {
+    if (unused_.empty()) return;
+    fail(Fault::bad_request, model.name, ": train has ", in_quotes(unused_.front()),
+         ", which fits no weight; names are as \"model.layers.0.self_attn.q_proj.weight\"");
+  }
+
+ private:
+  std::vector<std::string> unused_;
+};
+
+/// Of what would only be found out when the tuned model is written.
+void check_lora(const Recipe& recipe, const models::Model& model) {
+  require(recipe.lora || (model.facts.low_rank.empty() && !model.loaded.lora), Fault::bad_request, model.name,
+          ": has LoRA, which only a recipe with `lora` could train; fold it first");
+  visit(model, [&](const models::HeldWeight& held) {
+    require(!held.linear || !held.linear->low_rank || !held.linear->weight.learning(), Fault::bad_request, model.name,
+            ": ", spelt(held.name), " learns by `train`, and so does the LoRA on it; leave one of both out");
+  });
 }
 
 bool learns(const Recipe& recipe, const WeightName& name) {
@@ -90,10 +127,14 @@ models::LoraShape lora_shape(const Recipe& recipe) {
 }
 
 ReadyModel ready_model(const Recipe& recipe, const std::vector<int64_t>& skipped) {
-  ReadyModel ready{models::open_model(models::model_folder(recipe.model_name_or_path),
-                                      {.learns = [&](const WeightName& name) { return learns(recipe, name); }}),
-                   {}};
+  PatternUse patterns(recipe);
+  const auto learns_here = [&](const WeightName& name) {
+    patterns.see(name);
+    return learns(recipe, name);
+  };
+  ReadyModel ready{models::open_model(models::model_folder(recipe.model_name_or_path), {.learns = learns_here}), {}};
   models::Model& model = *ready.model;
+  patterns.check(model);
   set_template(recipe.template_name, model.prompting);
   const std::vector<int64_t>& off = skipped.empty() && recipe.eas ? recipe.eas->skip_layers : skipped;
   if (recipe.eas) add_eas(*recipe.eas, off, static_cast<uint64_t>(recipe.seed), model);
@@ -104,6 +145,7 @@ ReadyModel ready_model(const Recipe& recipe, const std::vector<int64_t>& skipped
     plan = {{"combine", Json::array({plan::to_json(model.plan), plan})}};
   if (!plan.is_null()) models::add_routers(model, missing_routers(model, plan));
   ready.plan = plan.is_null() ? model.plan : plan::parse_plan(plan, recipe.file.string(), model.facts);
+  check_lora(recipe, model);
   return ready;
 }
 

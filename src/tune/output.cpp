@@ -47,7 +47,8 @@ void put_tuned_model(const models::Model& model, const plan::Plan& plan, const R
     fs::remove_all(part);
     fs::create_directory(part);
     write_tuned_model(model, plan, recipe, part);
-    for (const char* const old : {"config.json", "adapter_config.json"}) fs::remove(output / old);
+    // A plan.json of a former model must not speak for one whose config.json says its plan.
+    for (const char* const old : {"config.json", "adapter_config.json", "plan.json"}) fs::remove(output / old);
     move_into(part, output);
   } catch (const fs::filesystem_error& error) {
     fail(Fault::bad_file, output.string(), ": the tuned model cannot be written: ", error.code().message());

@@ -4,6 +4,8 @@
 #include <array>
 #include <variant>
 
+#include "base/error.h"
+
 namespace lithe::tune {
 namespace {
 
@@ -18,15 +20,18 @@ bool decays(const WeightName& name) {
 /// What a parameter belongs to as far as rates go.
 struct Family {
   const char* name;
+  const char* key;  ///< Of its rate in a recipe.
   bool (*holds)(const WeightName&);
   std::optional<double> Rates::*rate;
 };
 
 constexpr std::array<Family, 3> kFamilies{{
-    {"projector", [](const WeightName& name) { return name.part == Part::projector || name.part == Part::newline; },
+    {"projector", "mm_projector_lr",
+     [](const WeightName& name) { return name.part == Part::projector || name.part == Part::newline; },
      &Rates::mm_projector_lr},
-    {"tower", [](const WeightName& name) { return name.part == Part::tower; }, &Rates::mm_vision_tower_lr},
-    {"routers", [](const WeightName& name) { return name.role == Role::router; }, &Rates::router_lr},
+    {"tower", "mm_vision_tower_lr", [](const WeightName& name) { return name.part == Part::tower; },
+     &Rates::mm_vision_tower_lr},
+    {"routers", "router_lr", [](const WeightName& name) { return name.role == Role::router; }, &Rates::router_lr},
 }};
 
 ParameterGroup& group_of(const WeightName& name, const Rates& rates, std::vector<ParameterGroup>& groups) {
@@ -42,6 +47,16 @@ ParameterGroup& group_of(const WeightName& name, const Rates& rates, std::vector
   return groups.emplace_back(ParameterGroup{.name = label,
                                             .learning_rate = own ? *(rates.*family->rate) : rates.learning_rate,
                                             .weight_decay = decay ? rates.weight_decay : 0});
+}
+
+/// Throws Error{bad_request} for a rate that is of no parameter.
+void check_rates(const std::vector<Parameter>& parameters, const Rates& rates) {
+  for (const Family& family : kFamilies) {
+    const bool learns =
+        std::any_of(parameters.begin(), parameters.end(), [&](const auto& one) { return family.holds(one.name); });
+    require(learns || !(rates.*family.rate), Fault::bad_request, family.key, " is given, but no weight of the ",
+            family.name, " learns; name some under `train`, or leave ", family.key, " out");
+  }
 }
 
 }  // namespace
@@ -61,6 +76,7 @@ std::vector<Parameter> learning_parameters(models::Model& model) {
 }
 
 std::vector<ParameterGroup> group_parameters(std::vector<Parameter> parameters, const Rates& rates) {
+  check_rates(parameters, rates);
   std::vector<ParameterGroup> groups;
   std::stable_partition(parameters.begin(), parameters.end(), [](const auto& one) { return decays(one.name); });
   for (Parameter& parameter : parameters) {

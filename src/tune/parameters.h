@@ -38,6 +38,7 @@ struct ParameterGroup {
 
 /// The groups of LLaVA's create_optimizer: those that decay and those that do not (norms and biases), the projector and
 /// the tower apart if they have rates of their own. Without weight decay nothing is split by it. No group is empty.
+/// Throws Error{bad_request} for a rate of what does not learn.
 std::vector<ParameterGroup> group_parameters(std::vector<Parameter> parameters, const Rates& rates);
 
 }  // namespace lithe::tune

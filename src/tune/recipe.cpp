@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "io/new_folder.h"
 #include "plan/methods.h"
 #include "plan/schedule.h"
 #include "tune/recipe_keys.h"
@@ -12,6 +13,14 @@ namespace lithe::tune {
 namespace {
 
 constexpr std::size_t kMaxFileBytes = std::size_t{1} << 20;
+
+/// Absolute, through links, without a closing slash.
+std::filesystem::path whole_path(const std::string& name) {
+  std::error_code code;
+  std::filesystem::path path = std::filesystem::weakly_canonical(std::filesystem::absolute(name), code);
+  if (code) path = std::filesystem::absolute(name).lexically_normal();
+  return path.has_filename() ? path : path.parent_path();
+}
 
 /// What the keys of a recipe say about each other.
 class Checks {
@@ -44,11 +53,8 @@ class Checks {
     for (const char* key : {"model_name_or_path", "data", "output_dir"})
       require(given(key), Fault::bad_file, reading_.source, ": has no ", key, ", which every recipe needs.");
     need(!recipe_.data.empty(), "data", "data is empty; name at least one data set.");
-    std::error_code code;
-    const bool same = std::filesystem::path(recipe_.output_dir).lexically_normal() ==
-                          std::filesystem::path(recipe_.model_name_or_path).lexically_normal() ||
-                      std::filesystem::equivalent(recipe_.output_dir, recipe_.model_name_or_path, code);
-    need(!same, "output_dir", "output_dir is the folder of the model; write to another one.");
+    need(!io::holds(whole_path(recipe_.model_name_or_path), whole_path(recipe_.output_dir)), "output_dir",
+         "output_dir is the folder of the model or lies in it; write to another place.");
   }
 
   void check_steps() const {
@@ -63,6 +69,12 @@ class Checks {
   }
 
   void check_data() const {
+    for (std::size_t i = 0; i < recipe_.eval_data.size(); ++i) {
+      if (recipe_.eval_data[i].weight == 1) continue;
+      const std::string in_list = concat("eval_data[", i + 1, "].weight");
+      const char* const key = given(in_list.c_str()) ? in_list.c_str() : "eval_data.weight";
+      need(false, key, key, " has no use: every sample is evaluated once; leave it out.");
+    }
     if (!recipe_.eval_data.empty()) return;
     for (const char* key : {"eval_steps", "metric_for_best_model"})
       if (given(key) && (key != std::string_view("eval_steps") || recipe_.eval_steps > 0))
@@ -88,8 +100,14 @@ class Checks {
 
   void check_p_mod() const {
     if (!recipe_.p_mod) return;
-    if (recipe_.p_mod->by != "router" && recipe_.p_mod->router_lr)
-      need(false, "p_mod.router_lr", "p_mod.router_lr has no routers to learn, as by is ", recipe_.p_mod->by, ".");
+    const PModRecipe& p_mod = *recipe_.p_mod;
+    const bool routed = p_mod.by == "router";
+    if (!routed && p_mod.router_lr)
+      need(false, "p_mod.router_lr", "p_mod.router_lr has no routers to learn, as by is ", p_mod.by, ".");
+    if (!routed && p_mod.norm != PModRecipe().norm)
+      need(false, "p_mod.norm", "p_mod.norm has no router to weigh, as by is ", p_mod.by, ".");
+    if (p_mod.by != "random" && p_mod.seed != 0)
+      need(false, "p_mod.seed", "p_mod.seed has no use, as by is ", p_mod.by, "; it is for random.");
     // Any depth will do to see whether the schedule takes these keys.
     plan::expand_method(plan_of(recipe_, {}), line_in(reading_.source, reading_.given.at("p_mod")) + "p_mod",
                         {.layers = 32});

@@ -205,7 +205,7 @@ Keys<Recipe> step_keys() {
       {"num_train_epochs",
        unless(number_field(&Recipe::num_train_epochs, {.low = 0, .high = 1e6, .above_low = true}), has_steps),
        "How often the data is gone through."},
-      {"max_steps", whole_field(&Recipe::max_steps, {.low = 1, .absent = -1}, "num_train_epochs decides"),
+      {"max_steps", absent_or_whole_field(&Recipe::max_steps, {.low = 1, .absent = -1}, "num_train_epochs decides"),
        "Optimiser steps of the run."},
       {"seed", whole_field(&Recipe::seed, {}),
        "The seed of the order of samples, of draws and of new weights. The same seed, the same run."},

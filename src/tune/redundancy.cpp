@@ -179,9 +179,10 @@ void Redundancy::restore(const Json& state, const std::string& source) {
   const JsonView view(state, source);
   require(view.object("task").json() == json_of(task_, settings_), Fault::bad_file, source,
           ": this is a search of other sites or with other settings; begin anew, or search as it was begun");
-  const Json& scores = state.at("scores");
-  require(scores.is_array() && scores.size() == scores_.size(), Fault::bad_file, source, ": 'scores' are not ",
-          scores_.size(), " numbers");
+  const Json scores = state.value("scores", Json());
+  const bool fit = scores.is_array() && scores.size() == scores_.size() &&
+                   std::all_of(scores.begin(), scores.end(), [](const Json& score) { return score.is_number(); });
+  require(fit, Fault::bad_file, source, ": 'scores' are not ", scores_.size(), " numbers");
   scores_ = scores.get<std::vector<double>>();
   step_ = view.integer("step");
   since_ = view.integer("since_evaluation");

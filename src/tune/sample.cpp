@@ -37,6 +37,7 @@ text::LabelledIds label_by_template(const models::Model& model, std::span<const 
   text::LabelledIds result;
   result.ids = ids_of(prompting, messages, false);
   result.labels.assign(result.ids.size(), text::kIgnored);
+  size_t last_answer = 0;  // where it begins
   for (size_t i = 0; i < messages.size(); ++i) {
     if (messages[i].role != "assistant") continue;
     const std::vector<int64_t> before = ids_of(prompting, messages.first(i), true),
@@ -45,12 +46,13 @@ text::LabelledIds label_by_template(const models::Model& model, std::span<const 
       result.mismatch = true;
       return result;
     }
+    last_answer = before.size();
     std::copy(result.ids.begin() + static_cast<std::ptrdiff_t>(before.size()),
               result.ids.begin() + static_cast<std::ptrdiff_t>(after.size()),
               result.labels.begin() + static_cast<std::ptrdiff_t>(before.size()));
   }
   const std::optional<int64_t> eos = prompting.tokenizer->eos();
-  const bool ends = std::any_of(result.labels.begin(), result.labels.end(),
+  const bool ends = std::any_of(result.labels.begin() + static_cast<std::ptrdiff_t>(last_answer), result.labels.end(),
                                 [&](int64_t label) { return label != text::kIgnored && prompting.ends(label); });
   if (!ends && eos) {
     result.ids.push_back(*eos);
@@ -77,6 +79,19 @@ int64_t rows_of(const models::Vision& vision, const models::PreparedImage& pictu
   return models::pack(vision.packing, vision.tower.config, newline, picture.views, features).rows.size(0);
 }
 
+/// What packing and the model take for granted.
+void check_ids(const models::Model& model, const std::vector<int64_t>& ids, size_t pictures) {
+  const auto marks = static_cast<size_t>(std::count(ids.begin(), ids.end(), text::kImageId));
+  require(marks == pictures, Fault::bad_request, "its tokens have ", marks, " image mark", marks == 1 ? "" : "s",
+          " for ", pictures, pictures == 1 ? " picture" : " pictures",
+          "; LLaVA's own conversations take one picture in a message");
+  const int64_t vocab = model.decoder.config.vocab;
+  const auto unknown =
+      std::find_if(ids.begin(), ids.end(), [&](int64_t id) { return id != text::kImageId && (id < 0 || id >= vocab); });
+  require(unknown == ids.end(), Fault::bad_file, "the tokenizer gives the id ", unknown == ids.end() ? 0 : *unknown,
+          ", but the model has ", vocab, " token embeddings");
+}
+
 }  // namespace
 
 int64_t Sample::learnt() const {
@@ -94,6 +109,7 @@ Sample make_sample(const models::Model& model, const data::Record& record, const
     sample.ids = std::move(labelled.ids);
     sample.labels = std::move(labelled.labels);
     require(sample.learnt() > 0, Fault::bad_request, "no token of it is learnt");
+    if (!options.cuts) check_ids(model, sample.ids, record.images.size());
     for (const image::Source& picture : record.images) {
       const auto pictures = static_cast<int64_t>(record.images.size());
       sample.pictures.push_back(

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 #include <random>
 #include <unordered_map>
 #include <utility>
@@ -18,17 +19,24 @@ void shuffle(std::vector<T>& items, std::mt19937_64& random) {
   for (size_t i = items.size(); i > 1; --i) std::swap(items[i - 1], items[random() % i]);
 }
 
-/// One set's part of an epoch. A share of it moves on from epoch to epoch, so that all of it is seen in the end.
-std::vector<int64_t> part_of_epoch(int64_t size, double weight, uint64_t seed, int64_t epoch) {
+/// How many records of a set an epoch takes. A set that has records gives at least one.
+int64_t count_in_epoch(int64_t size, double weight) {
   const auto count = static_cast<int64_t>(std::llround(weight * static_cast<double>(size)));
+  return size == 0 ? 0 : std::max<int64_t>(count, 1);
+}
+
+/// One set's part of an epoch. A share of it moves on from epoch to epoch, so that all of it is seen in the end.
+/// `seed`: of the order in which that goes; absent: as the records lie.
+std::vector<int64_t> part_of_epoch(int64_t size, double weight, std::optional<uint64_t> seed, int64_t epoch) {
+  const int64_t count = count_in_epoch(size, weight);
   std::vector<int64_t> part, round(static_cast<size_t>(size));
   int64_t held = -1;  // the number of the round that is in `round`
   for (int64_t at = epoch * count; at < (epoch + 1) * count; ++at) {
     if (at / size != held) {
       held = at / size;
       std::iota(round.begin(), round.end(), 0);
-      std::mt19937_64 random(seed + 0x9e3779b97f4a7c15ULL * static_cast<uint64_t>(held + 1));
-      if (count % size != 0) shuffle(round, random);
+      std::mt19937_64 random(seed.value_or(0) + 0x9e3779b97f4a7c15ULL * static_cast<uint64_t>(held + 1));
+      if (seed && count % size != 0) shuffle(round, random);
     }
     part.push_back(round[static_cast<size_t>(at % size)]);
   }
@@ -42,17 +50,29 @@ std::string pictures_of(const data::Record& record) {
   return names;
 }
 
-/// A number for each list of pictures, of every record.
-std::vector<std::vector<int64_t>> number_pictures(const std::vector<WeightedSet>& sets) {
+/// A number of each record of each set.  -> [set][record]; -1 of one that can't be read, which shows when its turn
+/// comes
+std::vector<std::vector<int64_t>> number(const std::vector<WeightedSet>& sets,
+                                         const std::function<int64_t(const data::Record&)>& number_of) {
   std::vector<std::vector<int64_t>> numbers(sets.size());
-  std::unordered_map<std::string, int64_t> known;
   for (size_t set = 0; set < sets.size(); ++set) {
     for (int64_t record = 0; record < sets[set].records->size(); ++record) {
-      const std::string pictures = pictures_of(sets[set].records->read(record));
-      numbers[set].push_back(known.emplace(pictures, static_cast<int64_t>(known.size())).first->second);
+      try {
+        numbers[set].push_back(number_of(sets[set].records->read(record)));
+      } catch (const Error&) {
+        numbers[set].push_back(-1);
+      }
     }
   }
   return numbers;
+}
+
+/// The same number for records with the same pictures.
+std::vector<std::vector<int64_t>> number_pictures(const std::vector<WeightedSet>& sets) {
+  std::unordered_map<std::string, int64_t> known;
+  return number(sets, [&](const data::Record& record) {
+    return known.emplace(pictures_of(record), static_cast<int64_t>(known.size())).first->second;
+  });
 }
 
 /// About how many rows a record takes. Only the order of two records matters.
@@ -63,21 +83,13 @@ int64_t length_of(const data::Record& record) {
   return bytes / kBytesPerToken + kRowsPerPicture * static_cast<int64_t>(record.images.size());
 }
 
-std::vector<std::vector<int64_t>> measure(const std::vector<WeightedSet>& sets) {
-  std::vector<std::vector<int64_t>> lengths(sets.size());
-  for (size_t set = 0; set < sets.size(); ++set)
-    for (int64_t record = 0; record < sets[set].records->size(); ++record)
-      lengths[set].push_back(length_of(sets[set].records->read(record)));
-  return lengths;
-}
-
 }  // namespace
 
 std::vector<RecordPlace> order_of_epoch(const std::vector<WeightedSet>& sets, bool shuffled, uint64_t seed,
                                         int64_t epoch) {
   std::vector<RecordPlace> order;
   for (size_t set = 0; set < sets.size(); ++set) {
-    const uint64_t own_seed = seed + set;
+    const std::optional<uint64_t> own_seed = shuffled ? std::optional(seed + set) : std::nullopt;
     for (const int64_t record : part_of_epoch(sets[set].records->size(), sets[set].weight, own_seed, epoch))
       order.push_back({set, record});
   }
@@ -96,7 +108,7 @@ SampleStream::SampleStream(const models::Model& model, std::vector<WeightedSet> 
       taken_(first),
       skipped_(skipped) {
   if (options_.share_images) pictures_ = number_pictures(sets_);
-  if (options_.length_group > 0) lengths_ = measure(sets_);
+  if (options_.length_group > 0) lengths_ = number(sets_, length_of);
   order_ = order_of(0);
   require(!order_.empty(), Fault::bad_file, "the data sets hold no record");
   for (int64_t i = 0; i < options_.threads; ++i)
@@ -175,9 +187,10 @@ std::optional<Sample> SampleStream::take() {
   try {
     Sample sample = coming.get();
     count_rows(model_, sample, options_.sample);
+    bad_in_a_row_ = 0;
     return sample;
   } catch (const Error& error) {
-    if (skipped_ >= options_.skip_bad_samples) throw;
+    if (skipped_ >= options_.skip_bad_samples || ++bad_in_a_row_ >= per_epoch()) throw;
     ++skipped_;
     if (told_) told_(concat("left out: ", error.what()));
     return std::nullopt;

@@ -19,7 +19,8 @@
 
 namespace lithe::tune {
 
-/// A data set and how many times an epoch goes through it: 0.25 takes another quarter of it in each epoch.
+/// A data set and how many times an epoch goes through it: 0.25 takes another quarter of it in each epoch, but at least
+/// one record.
 struct WeightedSet {
   std::unique_ptr<data::DataSet> records;
   double weight = 1;
@@ -67,7 +68,8 @@ class SampleStream {
   SampleStream& operator=(const SampleStream&) = delete;
 
   int64_t per_epoch() const { return static_cast<int64_t>(order_.size()); }
-  /// The sample of the next record; waits for it. Absent if it is left out; throws its error if it may not be.
+  /// The sample of the next record; waits for it. Absent if it is left out. Throws its error if it may not be, and if as
+  /// many records in a row as an epoch has are bad, since no good one is to come.
   std::optional<Sample> take();
   /// The next sample that is not left out.
   Sample next();
@@ -95,6 +97,7 @@ class SampleStream {
   int64_t epoch_ = 0;
   const int64_t first_;
   int64_t begun_, taken_, skipped_;
+  int64_t bad_in_a_row_ = 0;
   std::function<void(const std::string&)> told_;
   std::deque<std::future<Sample>> coming_;
   std::mutex mutex_;

@@ -1,6 +1,7 @@
 #include "tune/training_state.h"
 
 #include <ATen/core/grad_mode.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -12,6 +13,7 @@
 #include "base/printable.h"
 #include "checkpoints/read/weights.h"
 #include "io/atomic_file.h"
+#include "io/new_folder.h"
 #include "io/safetensors.h"
 
 namespace lithe::tune {
@@ -22,6 +24,8 @@ namespace fs = std::filesystem;
 constexpr const char* kPoint = "training_state.json";
 constexpr const char* kTensors = "training_state.safetensors";
 constexpr int64_t kMostPointBytes = 1 << 20;
+constexpr int64_t kMostRecords = int64_t{1} << 53;  ///< That a run may have taken.
+constexpr const char* kHead = "checkpoint-";
 
 /// Every parameter as "NAME", in its own memory.
 void visit_parameters(const AdamW& optimiser, const std::function<void(const std::string&, const Tensor&)>& visitor) {
@@ -35,7 +39,7 @@ std::span<const std::byte> bytes_of(const Tensor& values) {
 }
 
 std::optional<int64_t> step_of(const fs::path& folder) {
-  const std::string name = folder.filename().string(), head = "checkpoint-";
+  const std::string name = folder.filename().string(), head = kHead;
   if (!name.starts_with(head)) return std::nullopt;
   int64_t number = 0;
   const auto read = std::from_chars(name.data() + head.size(), name.data() + name.size(), number);
@@ -80,6 +84,9 @@ RunPoint read_training_state(const fs::path& folder, AdamW& optimiser) {
                  .best_checkpoint = view.text("best_checkpoint", ""),
                  .recipe = view.text("recipe")};
   if (view.has("best")) point.best = view.number("best");
+  const bool counted = point.step >= 0 && point.step <= kMostRecords && point.skipped >= 0 &&
+                       point.skipped <= point.taken && point.taken <= kMostRecords;
+  require(counted, Fault::bad_file, view.source(), ": 'step', 'taken' and 'skipped' are not those of a run");
   const io::SafetensorsFile file = io::open_safetensors(folder / kTensors);
   const at::NoGradGuard no_gradient;
   const auto read = [&](const std::string& name, const Tensor& values) {
@@ -113,9 +120,21 @@ std::vector<CheckpointFolder> checkpoints_in(const fs::path& output) {
 }
 
 void remove(const CheckpointFolder& checkpoint) {
+  const fs::path part = io::NewFolder::part_of(checkpoint.path, getpid());
   std::error_code ignored;
-  fs::remove(checkpoint.path / kPoint, ignored);
-  fs::remove_all(checkpoint.path, ignored);
+  fs::remove_all(part, ignored);
+  fs::rename(checkpoint.path, part, ignored);
+  fs::remove_all(part, ignored);
+}
+
+void remove_parts(const fs::path& output) {
+  std::error_code ignored;
+  std::vector<fs::path> parts;
+  for (const auto& entry : fs::directory_iterator(output, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with(concat(".", kHead)) && name.find(".part-") != std::string::npos) parts.push_back(entry.path());
+  }
+  for (const fs::path& part : parts) fs::remove_all(part, ignored);
 }
 
 }  // namespace lithe::tune

@@ -39,7 +39,10 @@ struct CheckpointFolder {
 /// The checkpoints below `output` that are whole, in the order of their steps.
 std::vector<CheckpointFolder> checkpoints_in(const std::filesystem::path& output);
 
-/// Removes a checkpoint so that a kill leaves it whole or leaves nothing that looks like one.
+/// Removes a checkpoint so that a kill leaves it whole or out of the way: its name is free for another at once.
 void remove(const CheckpointFolder& checkpoint);
+
+/// Removes what kills left of checkpoints below `output`, in the making or being removed. No other run may write there.
+void remove_parts(const std::filesystem::path& output);
 
 }  // namespace lithe::tune

@@ -194,6 +194,10 @@ TEST_F(JsonSet, ReadsTheShardsOfAFolderOrGlob) {
   }
   EXPECT_NE(sentence_of([&] { DataSet::open({.path = folder_.path() / "*.tar"}); }).find("No file fits"),
             std::string::npos);
+  EXPECT_NE(sentence_of([&] {
+              DataSet::open({.path = folder_.path() / "shards", .entry = "train"});
+            }).find("is not a dataset_info.json"),
+            std::string::npos);
   EXPECT_NE(sentence_of([&] { DataSet::open({.path = folder_.path() / "gone"}); }).find("is not there"),
             std::string::npos);
 }

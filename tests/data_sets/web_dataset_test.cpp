@@ -80,6 +80,7 @@ TEST(WebDataset, RefusesDamagedArchives) {
   EXPECT_PRED2(has, refused(tar_entry("/1.txt", "x") + kEnd), "leads out of its folder");
   EXPECT_PRED2(has, refused(tar_entry("1.txt", "", '2') + kEnd), "is not a regular file");
   EXPECT_PRED2(has, refused(tar_entry("1.txt", "x") + tar_entry("1.txt", "y") + kEnd), "stands twice");
+  EXPECT_PRED2(has, refused(tar_entry("1.json", kTalk) + tar_entry("1.JSON", kTalk) + kEnd), "stands twice");
   EXPECT_PRED2(has, refused(tar_entry("1.txt", "x") + tar_entry("2.txt", "x") + tar_entry("1.png", "y") + kEnd),
                "don't stand one after the other");
   EXPECT_PRED2(has, refused(tar_entry("pax", "99 path=x\n", 'x') + kEnd), "damaged pax header");

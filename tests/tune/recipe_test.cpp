@@ -58,7 +58,8 @@ TEST(Recipe, ReadsNumbersAsPeopleWriteThem) {
   EXPECT_EQ(parse("learning_rate: 2e-5").learning_rate, 2e-5);  // a string for other readers of YAML
   EXPECT_EQ(parse("learning_rate: \"2e-5\"").learning_rate, 2e-5);
   EXPECT_EQ(parse("learning_rate: .5").learning_rate, 0.5);
-  EXPECT_EQ(parse("max_steps: -1").max_steps, -1);
+  EXPECT_FALSE(parse("max_steps: -1").max_steps) << "as TrainingArguments: the epochs decide";
+  EXPECT_EQ(refusal_of("max_steps: -1\nnum_train_epochs: 2"), "");
   EXPECT_TRUE(parse("bf16: True").bf16);
   EXPECT_TRUE(parse("bf16: yes").bf16);
   EXPECT_EQ(parse("save_total_limit: null").save_total_limit, std::nullopt);
@@ -80,7 +81,7 @@ TEST(Recipe, ReadsEveryBlock) {
   const Recipe recipe = parse(R"(
 eval_data:
   - other.jsonl
-  - {path: info/dataset_info.json, dataset: slake, images: pics.zip, weight: 0.5, columns: {messages: chat, images: photos}, tags: {role_tag: who}}
+  - {path: info/dataset_info.json, dataset: slake, images: pics.zip, columns: {messages: chat, images: photos}, tags: {role_tag: who}}
 train: ["*mm_projector*", "!*.bias"]
 lora: {lora_rank: 16, dropout: 0.05, target_modules: "q_proj, v_proj"}
 p_mod: {schedule: shiftedlinear_decay_0.58_0.45, shift: 0.1, divisor: 31, norm: softmax_2.0_0.5, router_lr: 1e-3}
@@ -93,7 +94,6 @@ metric_for_best_model: exact_match
   ASSERT_EQ(recipe.eval_data.size(), 2u);
   EXPECT_EQ(recipe.eval_data[0].path, "other.jsonl");
   EXPECT_EQ(recipe.eval_data[1].dataset, "slake");
-  EXPECT_EQ(recipe.eval_data[1].weight, 0.5);
   EXPECT_EQ(recipe.eval_data[1].columns.at("images"), "photos");
   EXPECT_EQ(recipe.eval_data[1].tags.at("role_tag"), "who");
   EXPECT_EQ(recipe.train->size(), 2u);
@@ -164,8 +164,17 @@ TEST(Recipe, RefusesWhatContradictsItself) {
   EXPECT_NE(refusal_of("group_by_length: true\nshuffle: false").find("group_by_length"), std::string::npos);
   EXPECT_NE(refusal_of("p_mod: {schedule: interleave, shift: 0.5}").find("line 4: p_mod"), std::string::npos);
   EXPECT_NE(refusal_of("p_mod: {by: random, router_lr: 0.5}").find("router_lr"), std::string::npos);
-  EXPECT_NE(refusal("model_name_or_path: out/\noutput_dir: out/.\ndata: a").find("folder of the model"),
+  EXPECT_NE(refusal_of("p_mod: {by: uniform, norm: softmax_2.0_0.5}").find("p_mod.norm"), std::string::npos);
+  EXPECT_NE(refusal_of("p_mod: {seed: 3}").find("p_mod.seed"), std::string::npos);
+  EXPECT_EQ(refusal_of("p_mod: {by: random, seed: 3}"), "");
+  EXPECT_NE(refusal_of("eval_data:\n  - a\n  - {path: b, weight: 2}").find("line 6: eval_data[2].weight"),
             std::string::npos);
+  EXPECT_NE(refusal_of("eval_data: {path: b, weight: 2}").find("line 4: eval_data.weight"), std::string::npos);
+  for (const char* const inside : {"out/.", "out/tuned", "./out/../out"})
+    EXPECT_NE(
+        refusal(concat("model_name_or_path: out/\noutput_dir: ", inside, "\ndata: a")).find("folder of the model"),
+        std::string::npos)
+        << inside;
 }
 
 TEST(Recipe, RefusesHostileYaml) {

@@ -113,6 +113,10 @@ TEST(Redundancy, GoesOnFromItsStateAsIfItHadNotStopped) {
   broken = begun.state();
   broken["scores"] = {1, 2};
   EXPECT_THROW(resumed.restore(broken, "state"), Error);
+  broken["scores"] = {1, 2, 3, 4, 5, 6, "soup"};
+  EXPECT_THROW(resumed.restore(broken, "state"), Error);
+  broken.erase("scores");
+  EXPECT_THROW(resumed.restore(broken, "state"), Error);
 }
 
 TEST(Redundancy, ALossThatIsNoNumberIsTheWorst) {

@@ -36,6 +36,20 @@ TEST(Sample, AChatTemplateLearnsItsAnswersAndAnEnd) {
   EXPECT_TRUE(model->prompting.ends(sample.labels.back())) << learnt;
 }
 
+/// LLaVA's own conversations put one mark in front of a message, whatever marks it has.
+TEST(Sample, NoPictureIsLeftOutInSilence) {
+  const auto model = models::open_model(golden("liuhaotian_llava15") / "checkpoint");
+  data::Record two = record({{"user", "<image> or <image>?"}, {"assistant", "first"}});
+  for (const char* const name : {"image0.png", "image1.png"})
+    two.images.push_back(image::Source::of_file(golden("pmod_train") / "inputs" / name));
+  try {
+    make_sample(*model, two, {.conversation = "vicuna_v1"});
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("1 image mark for 2 pictures"), std::string::npos) << error.what();
+  }
+}
+
 TEST(Sample, RefusesWhatHasNoAnswer) {
   const auto model = models::open_model(golden("liuhaotian_llava15") / "checkpoint");
   for (const auto& turns : {std::vector<data::Turn>{{"user", "one?"}}, std::vector<data::Turn>{}}) {

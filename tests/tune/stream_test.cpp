@@ -116,6 +116,45 @@ TEST_F(StreamTest, WeightsGiveSharesOfASet) {
   EXPECT_EQ(of_other.size(), 4u);  // two epochs with half of it each have seen all of it
 }
 
+TEST_F(StreamTest, ASmallWeightStillTakesARecord) {
+  const std::vector<WeightedSet> sets = open_sets({{set_, 1.0}, {write_set(folder_ / "other.json", {10, 11}), 0.01}});
+  EXPECT_EQ(order_of_epoch(sets, true, 1, 0).size(), 8u);
+}
+
+TEST_F(StreamTest, WithoutShufflingASharedSetGoesOnWhereItWas) {
+  const std::vector<WeightedSet> sets = open_sets({{set_, 0.5}});  // 4 of 7
+  std::vector<int64_t> records;
+  for (int64_t epoch = 0; epoch < 2; ++epoch)
+    for (const RecordPlace& one : order_of_epoch(sets, false, 1, epoch)) records.push_back(one.record);
+  EXPECT_EQ(records, (std::vector<int64_t>{0, 1, 2, 3, 4, 5, 6, 0}));
+}
+
+/// Also if all records are looked at before the first is taken.
+TEST_F(StreamTest, ARecordThatCannotBeReadIsLeftOutInAnyOrder) {
+  Json records = parse_json(R"([{"conversations": [{"from": "martian", "value": "?"}]}])", "test");
+  for (const char* const question : {"one", "two"})
+    records.push_back(
+        {{"conversations", {{{"from", "human"}, {"value", question}}, {{"from", "gpt"}, {"value", "Yes"}}}}});
+  set_ = folder_ / "unreadable.json";
+  std::ofstream(set_) << records;
+  options_.skip_bad_samples = 1;
+  StreamOptions shared = options_, grouped = options_;
+  shared.share_images = true;
+  grouped.length_group = 3;
+  for (const StreamOptions& options : {options_, shared, grouped}) {
+    std::vector<std::string> taken = names(2, options);
+    std::sort(taken.begin(), taken.end());
+    EXPECT_NE(taken[0].find("record 2"), std::string::npos) << taken[0];
+    EXPECT_NE(taken[1].find("record 3"), std::string::npos) << taken[1];
+  }
+}
+
+TEST_F(StreamTest, EndsIfNoRecordIsGood) {
+  set_ = write_set(folder_ / "bad.json", {-1, -2, -3});
+  options_.skip_bad_samples = 1000;
+  EXPECT_THROW(names(1, options_), Error);
+}
+
 TEST_F(StreamTest, ABadRecordIsAnErrorUnlessItMayBeLeftOut) {
   set_ = write_set(folder_ / "bad.json", {0, -1, 2});
   options_.shuffle = false;
