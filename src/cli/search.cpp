@@ -14,6 +14,7 @@
 #include "cli/options.h"
 #include "cli/search_table.h"
 #include "cli/standard_output.h"
+#include "io/hub_cache.h"
 #include "tune/run.h"
 
 namespace lithe::cli {

@@ -94,10 +94,10 @@ StreamOptions stream_options(const Recipe& recipe, const SampleOptions& sample, 
 std::optional<fs::path> checkpoint_to_resume(const Recipe& recipe) {
   const std::vector<CheckpointFolder> found = checkpoints_in(recipe.output_dir);
   if (!recipe.resume_from_checkpoint) {
-    std::error_code ignored;
-    require(found.empty() && !fs::exists(fs::path(recipe.output_dir) / "log.jsonl", ignored), Fault::bad_request,
-            recipe.output_dir, ": holds a run; write `resume_from_checkpoint: true` to go on with it, or name another ",
-            "output_dir");
+    std::error_code none;
+    const bool has_steps = fs::file_size(fs::path(recipe.output_dir) / "log.jsonl", none) > 0 && !none;
+    require(found.empty() && !has_steps, Fault::bad_request, recipe.output_dir,
+            ": holds a run; write `resume_from_checkpoint: true` to go on with it, or name another ", "output_dir");
     return std::nullopt;
   }
   if (is_search_checkpoint(*recipe.resume_from_checkpoint)) return std::nullopt;

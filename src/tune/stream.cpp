@@ -89,7 +89,8 @@ std::vector<RecordPlace> order_of_epoch(const std::vector<WeightedSet>& sets, bo
                                         int64_t epoch) {
   std::vector<RecordPlace> order;
   for (size_t set = 0; set < sets.size(); ++set) {
-    const std::optional<uint64_t> own_seed = shuffled ? std::optional(seed + set) : std::nullopt;
+    std::optional<uint64_t> own_seed;
+    if (shuffled) own_seed = seed + set;
     for (const int64_t record : part_of_epoch(sets[set].records->size(), sets[set].weight, own_seed, epoch))
       order.push_back({set, record});
   }
@@ -190,7 +191,8 @@ std::optional<Sample> SampleStream::take() {
     bad_in_a_row_ = 0;
     return sample;
   } catch (const Error& error) {
-    if (skipped_ >= options_.skip_bad_samples || ++bad_in_a_row_ >= per_epoch()) throw;
+    const bool none_is_good = ++bad_in_a_row_ >= per_epoch() * options_.share.ranks;
+    if (skipped_ >= options_.skip_bad_samples || none_is_good) throw;
     ++skipped_;
     if (told_) told_(concat("left out: ", error.what()));
     return std::nullopt;

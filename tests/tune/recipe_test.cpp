@@ -83,7 +83,7 @@ eval_data:
   - other.jsonl
   - {path: info/dataset_info.json, dataset: slake, images: pics.zip, columns: {messages: chat, images: photos}, tags: {role_tag: who}}
 train: ["*mm_projector*", "!*.bias"]
-lora: {lora_rank: 16, dropout: 0.05, target_modules: "q_proj, v_proj"}
+lora: {lora_rank: 16, dropout: 0, target_modules: "q_proj, v_proj"}
 p_mod: {schedule: shiftedlinear_decay_0.58_0.45, shift: 0.1, divisor: 31, norm: softmax_2.0_0.5, router_lr: 1e-3}
 eas: {skip: 2, rep_dim: 8, pia_dim: 16, search: {bandit: softmax, draws: 5, ramp: true, evaluate_on: training_batch}}
 lr_scheduler_type: cosine
@@ -99,7 +99,7 @@ metric_for_best_model: exact_match
   EXPECT_EQ(recipe.train->size(), 2u);
   EXPECT_EQ(recipe.lora->r, 16);
   EXPECT_EQ(recipe.lora->alpha(), 32);
-  EXPECT_EQ(recipe.lora->lora_dropout, 0.05);
+  EXPECT_EQ(recipe.lora->lora_dropout, 0);
   EXPECT_EQ(recipe.lora->target_modules, (std::vector<std::string>{"q_proj", "v_proj"}));
   EXPECT_EQ(recipe.p_mod->shift, 0.1);
   EXPECT_EQ(recipe.p_mod->router_lr, 1e-3);
