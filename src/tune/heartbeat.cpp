@@ -106,12 +106,15 @@ void Heartbeat::look() {
   for (int64_t rank = 0; rank < size_; ++rank) names.push_back(beat_of(rank));
   const bool reason_is_there = store_->check({kReason});
   const std::string reason = reason_is_there ? store_->get_to_str(kReason) : "";
+  {
+    const std::lock_guard lock(mutex_);
+    looked_ = Clock::now();
+    if (reason_is_there && !lost_) lost_ = reason;
+  }
   // Ranks that have not begun to live yet have no beat, and a wait for it would stop this one's.
   if (!store_->check(names)) return;
   const auto beats = store_->multiGet(names);
   const std::lock_guard lock(mutex_);
-  looked_ = Clock::now();
-  if (reason_is_there && !lost_) lost_ = reason;
   note_beats(beats);
 }
 

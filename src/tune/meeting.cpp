@@ -73,7 +73,7 @@ std::optional<Place> read_place(const fs::path& folder) {
 }
 
 Store meet_in(const fs::path& folder, int64_t rank) {
-  fs::create_directories(folder);
+  io::make_folder(folder);
   if (rank == 0) {
     const auto store = listen("localhost", 0);
     io::write_json_atomic(place_file(folder), {{"host", host_name()}, {"port", store->getPort()}});

@@ -21,7 +21,7 @@ namespace {
 using Gloo = c10d::ProcessGroupGloo;
 using Work = c10::intrusive_ptr<c10d::Work>;
 
-constexpr std::chrono::minutes kConnect{2};
+constexpr std::chrono::seconds kConnect{45};  ///< All of them are there.
 /// A rank may evaluate or save for long while the others wait; that it is alive its heart says.
 constexpr std::chrono::hours kLongest{24 * 7};
 constexpr std::chrono::milliseconds kLook{200};
