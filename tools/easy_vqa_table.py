@@ -129,7 +129,7 @@ class Table:
             cost.write_text(json.dumps({"whole": whole, "vision": vision}))
         times = self.folder(row) / "times.json"
         if not times.exists() and not self.options.no_times:
-            times.write_text(self.lithe("bench", self.model(row), "--against", DENSE, "--json", "--rounds", 15))
+            times.write_text(self.lithe("bench", self.model(row), "--dense-model", DENSE, "--json", "--rounds", 15))
 
     def score(self, row):
         """Share of the answers that equal the data's, and how many are there."""

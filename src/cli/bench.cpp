@@ -37,6 +37,7 @@ tokens as the plan counts.
 --no-prefill fills the cache with made-up values, so a long prompt need not be computed before decoding.
 --against feed-forward is for plans without attention. It compares them with the bare feed-forward networks and norms. The
 difference is the cost of the engine itself.
+--dense-model is for models that can't run dense themselves, since adapters took the place of attentions (EAS).
 --batch-sizes runs several prompts at a time, as `lithe batch` does.
 --shape uses random weights and as few layers as you like. Its own plan is p-mod. With --layers N, the N layers have the
 rules of N evenly spaced layers of the full model.
@@ -52,7 +53,7 @@ Exit codes: 0 done, 130 interrupted, 2 impossible request, 3 bad file, 1 anythin
 
 struct BenchOptions {
   CommonOptions common;
-  std::optional<std::string> model, shape, plan;
+  std::optional<std::string> model, shape, plan, dense_model;
   int64_t layers = 2, tower_layers = 2;
   PromptShapeOptions prompt;
   std::vector<int64_t> batch_sizes{1};
@@ -89,6 +90,8 @@ void check(const BenchOptions& options) {
           "--output is ", in_quotes(options.output), "; give md, csv or json.");
   require(options.against == "dense" || options.against == "feed-forward", Fault::bad_request, "--against is ",
           in_quotes(options.against), "; give dense or feed-forward.");
+  require(!options.dense_model || (options.model && options.against == "dense"), Fault::bad_request,
+          "--dense-model is for a MODEL that is compared with dense.");
 }
 
 void print(const std::string& format, const BenchSubject& subject, const std::vector<Comparison>& results,
@@ -128,6 +131,8 @@ int run(BenchOptions options) {
   check(options);
   const double load_before = load_average();
   const session::Session session = open_subject(options);
+  std::optional<session::Session> dense_model;
+  if (options.dense_model) dense_model = open_session(*options.dense_model, options.common);
   const plan::ModelFacts& facts = session.facts();
   const plan::Plan plan = options.plan ? plan::load_plan(*options.plan, facts) : session.plan();
   const plan::PromptShape shape = prompt_shape(options.prompt, facts);
@@ -138,6 +143,7 @@ int run(BenchOptions options) {
   options.compare.tiles = options.no_prefill ? 0 : shape.tiles;
   options.compare.prefills = !options.no_prefill;
   if (options.against == "feed-forward") options.compare.reference = Reference::feed_forward;
+  if (dense_model) options.compare.dense_model = &*dense_model;
   std::vector<Comparison> results;
   {
     Progress progress("timing");
@@ -181,6 +187,9 @@ void add_rounds(CLI::App& app, BenchOptions& options) {
             {.names = "--warm-up", .what = "Rounds before them, which are not measured (default: 1)"});
   app.add_option("--against", options.against, "What the plan is compared with: dense (default) or feed-forward")
       ->type_name("WHAT");
+  app.add_option("--dense-model", options.dense_model,
+                 "Run dense with this model, such as the one that MODEL was tuned from")
+      ->type_name("MODEL");
   app.add_flag("--no-prefill", options.no_prefill, "Measure only decoding, with a made-up cache");
   add_count(app, options.compare.decode_steps,
             {.names = "--decode-tokens", .what = "New tokens of a decode run (default: 8)", .lowest = 1});

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 #include <cmath>
+#include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "cli/parameters.h"
@@ -69,20 +71,38 @@ void require_feed_forward_alone(const plan::CostTable& cost, int64_t rows) {
   }
 }
 
+/// The other model's dense run in place of the model's own.
+void take_dense_of(const session::Session& other, const session::BenchPrompt& prompt, int64_t tiles,
+                   Comparison& result) {
+  plan::CostTable cost = count(other, {}, prompt, tiles);
+  result.reference = "dense of " + other.facts().name;
+  result.cost.dense = cost.dense;
+  result.cost.dense_layers = std::move(cost.dense_layers);
+}
+
 void forget(Phase& phase) {
   phase.reference.clear();
   phase.again.clear();
   phase.skipped.clear();
 }
 
-/// All rounds, into the times and bytes of `result`.
-void time_rounds(session::Bench& bench, const plan::Plan& plan, const CompareOptions& options, Comparison& result) {
+void require_runs_dense(const plan::ModelFacts& facts) {
+  for (int64_t layer = 0; layer < facts.layers; ++layer) {
+    require(!facts.is_fixed("decoder", layer, "self"), Fault::bad_request, "The weights of '", facts.name,
+            "' can't run dense, since decoder layer ", layer,
+            " has no attention; name a model that can with --dense-model, such as the one that it was tuned from.");
+  }
+}
+
+/// The reference runs on `beside`. All rounds, into the times and bytes of `result`.
+void time_rounds(session::Bench& bench, session::Bench& beside, const plan::Plan& plan, const CompareOptions& options,
+                 Comparison& result) {
   const plan::Plan dense;
   const bool alone = options.reference == Reference::feed_forward;
   Phase &prefill = result.prefill, &decode = result.decode;
   const auto time_reference = [&](std::vector<double>& prefill_ms, std::vector<double>& decode_ms) {
-    return alone ? time_feed_forward(bench, options, prefill_ms, decode_ms)
-                 : time_once(bench, dense, result.cost.dense_layers, options, prefill_ms, decode_ms);
+    return alone ? time_feed_forward(beside, options, prefill_ms, decode_ms)
+                 : time_once(beside, dense, result.cost.dense_layers, options, prefill_ms, decode_ms);
   };
   for (int64_t round = -options.warm_up; round < options.rounds; ++round) {
     const auto tell = [&](const std::string& what) {
@@ -131,8 +151,11 @@ Comparison compare(const session::Session& session, const plan::Plan& plan, cons
   require(options.rounds >= 1 && options.warm_up >= 0 && options.decode_steps >= 1, Fault::bad_request,
           "A benchmark needs at least one round and one decode step.");
   const bool alone = options.reference == Reference::feed_forward;
+  const session::Session& other = options.dense_model ? *options.dense_model : session;
   Comparison result{.plan = plan.name, .reference = alone ? "feed-forward" : "dense"};
   result.cost = count(session, plan, prompt, options.tiles);
+  if (!alone) require_runs_dense(other.facts());
+  if (options.dense_model) take_dense_of(other, prompt, options.tiles, result);
   const int64_t rows = prompt.vision_tokens + prompt.text_tokens, batch = prompt.sequences;
   const std::string together = batch > 1 ? fmt::format(" x{}", batch) : "";
   const plan::CostTable& cost = result.cost;
@@ -142,10 +165,12 @@ Comparison compare(const session::Session& session, const plan::Plan& plan, cons
   if (!alone) {
     result.prefill.counted_share = (cost.total.decoder + cost.total.head) / (cost.dense.decoder + cost.dense.head);
     result.decode.counted_share =
-        decode_flops(session.facts(), cost.layers) / decode_flops(session.facts(), cost.dense_layers);
+        decode_flops(session.facts(), cost.layers) / decode_flops(other.facts(), cost.dense_layers);
   }
   session::Bench bench(session.model(), prompt);
-  time_rounds(bench, plan, options, result);
+  std::optional<session::Bench> beside;
+  if (options.dense_model) beside.emplace(other.model(), prompt);
+  time_rounds(bench, beside ? *beside : bench, plan, options, result);
   return result;
 }
 

@@ -22,6 +22,9 @@ struct CompareOptions {
   int64_t warm_up = 1;
   int64_t decode_steps = 8;
   Reference reference = Reference::dense;
+  /// The model whose dense run is the reference: adapters may have taken the place of attentions in the timed one.
+  /// Null: the same model.
+  const session::Session* dense_model = nullptr;
   bool prefills = true;  ///< False: decode only, after made-up caches of as many rows as the plan counts.
   int64_t tiles = 1;     ///< Of the image encode; 0: none.
   std::function<void(const std::string&)> on_progress;  ///< May be empty.
@@ -53,7 +56,7 @@ struct Comparison {
 
 /// Times a model on made-up prompts, the reference beside `plan`. Throws Error{internal} if the cache holds other
 /// rows than the plan counts, Error{bad_request} if the reference is the feed-forward networks alone and the plan
-/// has more than them.
+/// has more than them, or if it is dense and the model can't run so.
 Comparison compare(const session::Session& session, const plan::Plan& plan, const session::BenchPrompt& prompt,
                    const CompareOptions& options);
 

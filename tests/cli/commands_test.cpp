@@ -123,6 +123,25 @@ TEST(Bench, ComparesALayerWithoutAttentionWithItsFeedForwardNetwork) {
   EXPECT_EQ(lithe({"bench", "demo", "--against", "sparse"}).code, 2);
 }
 
+TEST(Bench, RunsDenseWithAnotherModelIfThisOneLacksAttentions) {
+  const std::string folded = LITHE_TEST_DATA "/golden/llava_eas/checkpoint";
+  const Ran alone = lithe({"bench", folded, "-r", "1", "--warm-up", "0"});
+  EXPECT_EQ(alone.code, 2);
+  EXPECT_NE(alone.err.find("can't run dense"), std::string::npos) << alone.err;
+  EXPECT_NE(alone.err.find("--dense-model"), std::string::npos) << alone.err;
+  const Ran ran = lithe(
+      {"bench", folded, "--dense-model", "demo-dense", "--vision-tokens", "64", "-r", "1", "--warm-up", "0", "--json"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json json = parse_json(ran.out, "stdout");
+  EXPECT_EQ(json.at("reference"), "dense of easyvqa-dense");
+  const Json inspected = parse_json(lithe({"inspect", "demo-dense", "--json"}).out, "stdout");
+  EXPECT_EQ(json.at("reference_kv_bytes"), inspected.at("cost").at("dense").at("kv_bytes"));
+  EXPECT_LT(json.at("plan_kv_bytes"), json.at("reference_kv_bytes"));
+  const Ran both = lithe({"bench", "demo", "--dense-model", "demo-dense", "--against", "feed-forward"});
+  EXPECT_EQ(both.code, 2);
+  EXPECT_NE(both.err.find("--dense-model is for a MODEL that is compared with dense"), std::string::npos) << both.err;
+}
+
 TEST(Bench, PrintsTablesAndCsv) {
   const Ran table = lithe({"bench", "demo", "-r", "1", "--warm-up", "0"});
   ASSERT_EQ(table.code, 0) << table.err;

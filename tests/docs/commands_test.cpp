@@ -1,10 +1,13 @@
 #include <gtest/gtest.h>
 #include <cstdlib>
 #include <fstream>
+#include <regex>
 #include <sstream>
 #include <string>
 #include <vector>
 
+#include "base/error.h"
+#include "base/json.h"
 #include "cli/program.h"
 
 namespace lithe::cli {
@@ -114,6 +117,49 @@ TEST(Tutorial, RunsAsPrinted) {
     ++count;
   }
   EXPECT_GE(count, 10);
+}
+
+/// The shipped recipes with a few steps, and questions from models/ in place of what `make data` fetches.
+void make_short_recipes(const fs::path& folder) {
+  fs::create_directories(folder / "recipes");
+  for (const fs::directory_entry& entry : fs::directory_iterator(kRoot / "recipes")) {
+    std::ostringstream whole;
+    whole << std::ifstream(entry.path()).rdbuf();
+    const std::string shorter = std::regex_replace(whole.str(), std::regex("steps: [0-9]+"), "steps: 2");
+    std::ofstream(folder / "recipes" / entry.path().filename())
+        << std::regex_replace(shorter, std::regex("batch_size: [0-9]+"), "batch_size: 4");
+  }
+  fs::create_directories(folder / "data/easy-vqa");
+  fs::create_directory_symlink(kRoot / "models/images", folder / "data/easy-vqa/images");
+  std::ifstream questions(kRoot / "models/answers.jsonl");
+  std::ofstream data(folder / "data/easy-vqa/train.json");
+  int64_t count = 0;
+  for (std::string line; count < 64 && std::getline(questions, line); ++count) {
+    const Json one = parse_json(line, "answers.jsonl");
+    const Json turns{{{"from", "human"}, {"value", "<image>\n" + one.at("question").get<std::string>()}},
+                     {{"from", "gpt"}, {"value", one.at("gold")}}};
+    data << (count == 0 ? "[" : ",\n") << Json{{"image", one.at("image")}, {"conversations", turns}}.dump();
+  }
+  data << "]\n";
+}
+
+TEST(Tuning, RunsAsPrinted) {
+  const fs::path folder = root_in("tuning");
+  make_short_recipes(folder);
+  int64_t count = 0;
+  for (const std::string& line : examples_of(kRoot / "docs/tuning.md")) {
+    if (line.starts_with("make ")) continue;
+    expect_runs(line, folder);
+    ++count;
+  }
+  EXPECT_GE(count, 9);
+}
+
+TEST(Tuning, RecipesThatThePageDoesNotRunAreGood) {
+  const fs::path folder = root_in("recipes");
+  make_short_recipes(folder);
+  for (const char* name : {"easy-vqa-dense", "easy-vqa-lora", "easy-vqa-p-mod-eas"})
+    expect_runs(concat("lithe tune recipes/", name, ".yaml --dry-run"), folder);
 }
 
 // `make demo`, `make test` and what they need are run when the project is built.
