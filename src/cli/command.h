@@ -22,6 +22,7 @@ Action declare_bench(CLI::App& app);
 Action declare_convert(CLI::App& app);
 Action declare_completion(CLI::App& app);
 Action declare_fold(CLI::App& app);
+Action declare_search(CLI::App& app);
 Action declare_tune(CLI::App& app);
 Action declare_plans(CLI::App& app);
 Action declare_help(CLI::App& app);

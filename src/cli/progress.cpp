@@ -20,14 +20,15 @@ constexpr std::string_view kWipe = "\r\033[K";
 
 volatile std::sig_atomic_t drawn = 0;
 
-bool can_rewrite() {
+}  // namespace
+
+bool can_rewrite_stderr() {
   const char* const kind = std::getenv("TERM");
   return isatty(STDERR_FILENO) == 1 && (kind == nullptr || std::string_view(kind) != "dumb");
 }
 
-}  // namespace
-
-Progress::Progress(std::string what) : what_(printable(what)), terminal_(can_rewrite()), last_(steady_clock::now()) {}
+Progress::Progress(std::string what)
+    : what_(printable(what)), terminal_(can_rewrite_stderr()), last_(steady_clock::now()) {}
 
 Progress::~Progress() {
   wipe();

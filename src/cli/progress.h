@@ -6,8 +6,11 @@
 
 namespace lithe::cli {
 
+/// Whether stderr is a terminal that can erase what it shows.
+bool can_rewrite_stderr();
+
 /// One line on stderr that says how far something is, rewritten in place. Nothing if stderr is not a terminal, or one
-/// that cannot erase (TERM=dumb).
+/// that can't erase (TERM=dumb).
 class Progress {
  public:
   explicit Progress(std::string what);

@@ -11,6 +11,7 @@
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/progress.h"
+#include "cli/search_table.h"
 #include "cli/standard_output.h"
 #include "cli/tune_progress.h"
 #include "tune/run.h"
@@ -54,6 +55,7 @@ Json to_json(const tune::RunEstimate& estimate) {
             {"longest_sample_tokens", estimate.longest_sample},
             {"mean_sample_tokens", estimate.mean_sample},
             {"steps", estimate.steps},
+            {"search_steps", estimate.search_steps},
             {"weight_bytes", estimate.weight_bytes},
             {"optimiser_bytes", estimate.optimiser_bytes}};
   if (estimate.seconds_per_step > 0) json["step_ms"] = 1e3 * estimate.seconds_per_step;
@@ -75,10 +77,12 @@ std::string to_text(const tune::RunEstimate& estimate) {
                       estimate.bad_samples, estimate.mean_sample, estimate.longest_sample);
   text += fmt::format("memory       {} for weights, {} for gradients and optimiser; activations come on top\n",
                       bytes_text(estimate.weight_bytes), bytes_text(estimate.optimiser_bytes));
+  if (estimate.search_steps > 0) text += fmt::format("search       {} steps before\n", estimate.search_steps);
   text += fmt::format("steps        {}", estimate.steps);
   if (estimate.seconds_per_step > 0)
-    text += fmt::format(" of {:.2f} s each: {}", estimate.seconds_per_step,
-                        duration_text(estimate.seconds_per_step * static_cast<double>(estimate.steps)));
+    text += fmt::format(
+        " of {:.2f} s each: {}", estimate.seconds_per_step,
+        duration_text(estimate.seconds_per_step * static_cast<double>(estimate.steps + estimate.search_steps)));
   return text + "\n";
 }
 
@@ -111,6 +115,10 @@ class TuneCommand {
       say(write_err, fmt::format("note: {}\n", printable(sentence, kMostSentenceBytes)));
     };
     options.on_begin = [this](const tune::RunEstimate& estimate) { estimate_ = estimate; };
+    options.on_search = [this](const tune::SearchReport& report) {
+      interrupt_.poll();
+      progress_.update("searching " + progress_text(report));
+    };
     options.on_step = [this](const tune::StepReport& step) {
       interrupt_.poll();
       progress_.update(pace_.line(step));
@@ -149,7 +157,9 @@ class TuneCommand {
       if (result.last_evaluation) json["evaluation"] = to_json(*result.last_evaluation);
       return write_json(json);
     }
-    if (result.stopped)
+    if (result.searching)
+      write_out("stopped in the search; with `resume_from_checkpoint: true` the next run goes on\n");
+    else if (result.stopped)
       write_out(fmt::format("stopped after step {}; with `resume_from_checkpoint: true` the next run goes on\n",
                             result.steps));
     else

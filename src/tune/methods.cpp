@@ -54,9 +54,12 @@ std::vector<int64_t> missing_routers(const models::Model& model, const Json& pla
 }
 
 void add_eas(const EasRecipe& eas, const std::vector<int64_t>& skipped, uint64_t seed, models::Model& model) {
-  std::vector<int64_t> kept;
-  for (int64_t layer = 0; layer < model.decoder.config.layers; ++layer)
+  std::vector<int64_t> kept, attends;  // layers without an attention of their own get no adapter
+  for (int64_t layer = 0; layer < model.decoder.config.layers; ++layer) {
+    if (model.facts.is_fixed("decoder", layer, "self")) continue;
+    attends.push_back(layer);
     if (std::find(skipped.begin(), skipped.end(), layer) == skipped.end()) kept.push_back(layer);
+  }
   models::NewAdapters wanted{.tower = eas.tower,
                              .rep_rank = eas.rep_dim,
                              .pia_rank = eas.pia_dim,
@@ -65,10 +68,8 @@ void add_eas(const EasRecipe& eas, const std::vector<int64_t>& skipped, uint64_t
                              .temperature = eas.temperature,
                              .seed = seed};
   // A search tries every layer with and without its attention.
-  if (!skipped.empty()) {
-    wanted.reps = kept;
-    wanted.pias = skipped;
-  }
+  wanted.reps = skipped.empty() ? attends : kept;
+  wanted.pias = skipped.empty() ? attends : skipped;
   models::add_adapters(model, wanted);
 }
 
@@ -97,7 +98,10 @@ ReadyModel ready_model(const Recipe& recipe, const std::vector<int64_t>& skipped
   const std::vector<int64_t>& off = skipped.empty() && recipe.eas ? recipe.eas->skip_layers : skipped;
   if (recipe.eas) add_eas(*recipe.eas, off, static_cast<uint64_t>(recipe.seed), model);
   if (recipe.lora) models::add_lora(model, lora_shape(recipe));
-  const Json plan = plan_of(recipe, skipped);
+  Json plan = plan_of(recipe, skipped);
+  // A model that has a plan keeps it under EAS: attentions are skipped on top of its p-MoD.
+  if (recipe.eas && !recipe.p_mod && !plan.is_null() && !model.plan.layers.empty())
+    plan = {{"combine", Json::array({plan::to_json(model.plan), plan})}};
   if (!plan.is_null()) models::add_routers(model, missing_routers(model, plan));
   ready.plan = plan.is_null() ? model.plan : plan::parse_plan(plan, recipe.file.string(), model.facts);
   return ready;

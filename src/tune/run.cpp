@@ -11,13 +11,16 @@
 #include "checkpoints/read/model_folder.h"
 #include "data/data_set.h"
 #include "io/new_folder.h"
+#include "plan/parse.h"
 #include "session/prompt_rows.h"
 #include "tune/estimate.h"
 #include "tune/evaluation.h"
 #include "tune/methods.h"
 #include "tune/output.h"
+#include "tune/resumption.h"
 #include "tune/run_files.h"
 #include "tune/schedule.h"
+#include "tune/search_phase.h"
 #include "tune/stream.h"
 #include "tune/trainer.h"
 #include "tune/training_state.h"
@@ -71,6 +74,16 @@ int64_t global_batch(const Recipe& recipe) {
   return recipe.per_device_train_batch_size * recipe.gradient_accumulation_steps;
 }
 
+StreamOptions stream_options(const Recipe& recipe, const SampleOptions& sample) {
+  return {.sample = sample,
+          .shuffle = recipe.shuffle,
+          .share_images = recipe.share_images,
+          .length_group = recipe.group_by_length ? kGroupedBatches * global_batch(recipe) : 0,
+          .seed = static_cast<uint64_t>(recipe.seed),
+          .ahead = 2 * recipe.per_device_train_batch_size,
+          .skip_bad_samples = recipe.skip_bad_samples};
+}
+
 /// The checkpoint that a run goes on from; absent: it begins.
 std::optional<fs::path> checkpoint_to_resume(const Recipe& recipe) {
   const std::vector<CheckpointFolder> found = checkpoints_in(recipe.output_dir);
@@ -81,37 +94,88 @@ std::optional<fs::path> checkpoint_to_resume(const Recipe& recipe) {
             "output_dir");
     return std::nullopt;
   }
+  if (is_search_checkpoint(*recipe.resume_from_checkpoint)) return std::nullopt;
   if (!recipe.resume_from_checkpoint->empty()) return fs::path(*recipe.resume_from_checkpoint);
   return found.empty() ? std::nullopt : std::optional(found.back().path);
 }
 
+/// `max_steps`, or those of the epochs.
+int64_t steps_of(const Recipe& recipe, int64_t per_epoch) {
+  return recipe.max_steps.value_or(static_cast<int64_t>(
+      std::ceil(recipe.num_train_epochs * static_cast<double>(per_epoch) / static_cast<double>(global_batch(recipe)))));
+}
+
+/// "3, 7, 9"
+std::string layers_text(const std::vector<int64_t>& layers) {
+  std::string text;
+  for (const int64_t layer : layers) text += concat(text.empty() ? "" : ", ", layer);
+  return text;
+}
+
+bool searches(const Recipe& recipe) {
+  return recipe.eas && recipe.eas->skip_count;
+}
+
+/// The checkpoint that the search in `folder` goes on from; absent: it begins.
+std::optional<fs::path> search_checkpoint(const Recipe& recipe, const fs::path& folder) {
+  const std::vector<CheckpointFolder> found = checkpoints_in(folder);
+  const std::optional<std::string>& resumed = recipe.resume_from_checkpoint;
+  if (resumed && is_search_checkpoint(*resumed)) return fs::path(*resumed);
+  require(found.empty() || resumed, Fault::bad_request, folder.string(), ": holds a checkpoint of a search; write ",
+          "`resume_from_checkpoint: true` to go on with it, or name another output_dir");
+  return found.empty() ? std::nullopt : std::optional(found.back().path);
+}
+
+SearchResult search_into(const fs::path& folder, const Recipe& recipe, const SearchOptions& search,
+                         const RunOptions& options) {
+  SearchParts parts{.ready = ready_model(recipe), .seconds = search.seconds, .folder = folder};
+  const models::Model& model = *parts.ready.model;
+  if (!search.plan.empty()) parts.ready.plan = plan::load_plan(search.plan, model.facts);
+  const SampleOptions sample = sample_options(recipe, model);
+  parts.trainer = trainer_options(recipe, sample);
+  parts.stream = stream_options(recipe, sample);
+  parts.data = open_sets(recipe.data, model);
+  parts.eval_data = open_sets(recipe.eval_data, model);
+  parts.steps = steps_of(recipe, static_cast<int64_t>(order_of_epoch(parts.data, false, 0, 0).size()));
+  parts.resumed = search_checkpoint(recipe, folder);
+  return search_attentions(recipe, options, std::move(parts));
+}
+
+/// What the search of a recipe finds, or found in the run that this one goes on with. Absent: there is none.
+std::optional<SearchResult> searched(const Recipe& recipe, const RunOptions& options) {
+  if (!searches(recipe) || options.dry_run) return std::nullopt;
+  const std::optional<fs::path> resumed = checkpoint_to_resume(recipe);
+  const fs::path folder = fs::path(recipe.output_dir) / "search";
+  if (recipe.resume_from_checkpoint) {
+    std::optional<SearchResult> found = finished_search(recipe, folder);
+    if (!found && resumed) found = finished_search(recipe, resumed->parent_path() / "search");
+    require(found || !resumed, Fault::bad_file, folder.string(), ": holds no finished search, but ",
+            "there is a checkpoint of the tuning after it; name another output_dir to begin anew");
+    if (found) return found;
+  }
+  return search_into(folder, recipe, {}, options);
+}
+
 class Run {
  public:
-  Run(const Recipe& recipe, const RunOptions& options)
+  Run(const Recipe& recipe, const RunOptions& options, std::optional<SearchResult> searched)
       : recipe_(recipe),
         options_(options),
-        ready_(ready_model(recipe)),
+        searched_(std::move(searched)),
+        ready_(ready_model(recipe, searched_ ? searched_->skipped : std::vector<int64_t>())),
         sample_(sample_options(recipe, *ready_.model)),
         trainer_(*ready_.model, ready_.plan, trainer_options(recipe, sample_)) {
     if (recipe.bf16) note("bf16: the arithmetic of tuning is float32; frozen weights stay in the type of their file");
     if (recipe.share_images) require_shareable(*ready_.model, ready_.plan);
     const std::optional<fs::path> resumed = options.dry_run ? std::nullopt : checkpoint_to_resume(recipe);
     if (resumed) point_ = read_training_state(*resumed, trainer_.optimiser());
-    compare_settings();
-    StreamOptions stream{
-        .sample = sample_,
-        .shuffle = recipe.shuffle,
-        .share_images = recipe.share_images,
-        .length_group = recipe.group_by_length ? kGroupedBatches * global_batch(recipe) : 0,
-        .seed = static_cast<uint64_t>(recipe.seed),
-        .ahead = 2 * recipe.per_device_train_batch_size,
-        .skip_bad_samples = options.dry_run ? std::numeric_limits<int64_t>::max() : recipe.skip_bad_samples};
+    point_.recipe = compare_settings(recipe, point_.recipe, options.on_note);
+    StreamOptions stream = stream_options(recipe, sample_);
+    if (options.dry_run) stream.skip_bad_samples = std::numeric_limits<int64_t>::max();
     stream_.emplace(*ready_.model, open_sets(recipe.data, *ready_.model), stream, point_.taken, point_.skipped);
     stream_->on_skipped([this](const std::string& sentence) { note(sentence); });
     for (const DataSet& set : recipe.eval_data) held_out_.push_back(open_set(set, *ready_.model));
-    steps_ = recipe.max_steps.value_or(
-        static_cast<int64_t>(std::ceil(recipe.num_train_epochs * static_cast<double>(stream_->per_epoch()) /
-                                       static_cast<double>(global_batch(recipe)))));
+    steps_ = steps_of(recipe, stream_->per_epoch());
     shape_ = {recipe.lr_scheduler_type, warmup_steps_of(recipe.warmup_steps, recipe.warmup_ratio, steps_), steps_};
   }
 
@@ -119,6 +183,7 @@ class Run {
   RunResult try_out() {
     RunEstimate estimate = estimate_of(*ready_.model, trainer_.optimiser());
     estimate.steps = steps_;
+    if (searches(recipe_)) estimate.search_steps = recipe_.eas->search.steps.value_or(steps_);
     std::vector<Sample> longest;  // a batch of the longest samples, so that memory is what it may come to
     for (int64_t i = 0; i < stream_->per_epoch(); ++i) {
       Sample sample = stream_->next();
@@ -146,6 +211,7 @@ class Run {
     fs::create_directories(recipe_.output_dir);
     drop_checkpoints_after(point_.step);
     RunFiles files(recipe_, point_.step);
+    if (searched_) files.searched(searched_->scores(), searched_->skipped);
     while (point_.step < steps_ && !options_.stop.stop_requested()) {
       StepRecord record = one_step();
       result_.last_loss = record.loss;
@@ -179,19 +245,6 @@ class Run {
     longest.push_back(std::move(sample));
     if (static_cast<int64_t>(longest.size()) <= recipe_.per_device_train_batch_size) return;
     longest.erase(std::min_element(longest.begin(), longest.end(), shorter));
-  }
-
-  /// Says which settings are other ones than those of the run that goes on.
-  void compare_settings() {
-    const Json settings = settings_of(recipe_);
-    const std::string now = settings.dump(-1, ' ', false, Json::error_handler_t::replace);
-    const Json before = point_.recipe.empty() ? settings : Json::parse(point_.recipe, nullptr, false);
-    for (const auto& [key, value] : settings.items()) {
-      const bool same = before.is_object() && before.contains(key) && before.at(key) == value;
-      if (!same && key != "resume_from_checkpoint" && key != "output_dir")
-        note(concat("goes on with another ", key, " than before, so its losses may be other ones"));
-    }
-    point_.recipe = now;
   }
 
   bool due(int64_t every) const { return every > 0 && point_.step % every == 0; }
@@ -276,6 +329,7 @@ class Run {
       for (const Parameter& parameter : group.parameters) learn += parameter.values.numel();
     std::vector<std::pair<std::string, std::string>> facts{{"parameters that learn", std::to_string(learn)},
                                                            {"steps", std::to_string(point_.step)}};
+    if (searched_) facts.emplace_back("attentions that the search skips", layers_text(searched_->skipped));
     if (!point_.best_checkpoint.empty()) facts.emplace_back("best checkpoint", point_.best_checkpoint);
     return facts;
   }
@@ -308,6 +362,7 @@ class Run {
 
   const Recipe& recipe_;
   const RunOptions& options_;
+  std::optional<SearchResult> searched_;
   ReadyModel ready_;
   SampleOptions sample_;
   Trainer trainer_;
@@ -322,8 +377,18 @@ class Run {
 }  // namespace
 
 RunResult run(const Recipe& recipe, const RunOptions& options) {
-  Run run(recipe, options);
+  std::optional<SearchResult> found = searched(recipe, options);
+  if (found && found->stopped) return {.stopped = true, .searching = true};
+  Run run(recipe, options, std::move(found));
   return options.dry_run ? run.try_out() : run.train();
+}
+
+SearchResult search(const Recipe& recipe, const SearchOptions& search, const RunOptions& options) {
+  require(searches(recipe), Fault::bad_request,
+          "the recipe has no eas.skip that is a number, so there is nothing to find");
+  require(!finished_search(recipe, recipe.output_dir), Fault::bad_request, recipe.output_dir,
+          ": holds what a search found; name another folder");
+  return search_into(recipe.output_dir, recipe, search, options);
 }
 
 }  // namespace lithe::tune

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tune/recipe.h"
+#include "tune/search_report.h"
 
 // A whole tuning run. The header sees no tensors, so that front ends can include it.
 namespace lithe::tune {
@@ -48,6 +49,7 @@ struct RunEstimate {
   int64_t samples = 0, bad_samples = 0;         ///< Of one epoch; only a dry run looks at all of them.
   int64_t longest_sample = 0, mean_sample = 0;  ///< Rows.
   int64_t steps = 0;
+  int64_t search_steps = 0;     ///< Of the search for redundant attentions before them.
   int64_t weight_bytes = 0;     ///< Of the model, as held.
   int64_t optimiser_bytes = 0;  ///< Gradients and AdamW's state.
   double seconds_per_step = 0;  ///< Of a step that was tried; 0: none was.
@@ -56,6 +58,7 @@ struct RunEstimate {
 struct RunOptions {
   std::function<void(const std::string& sentence)> on_note;  ///< What was assumed, and what was left out.
   std::function<void(const RunEstimate&)> on_begin;
+  std::function<void(const SearchReport&)> on_search;  ///< After each step of a search for redundant attentions.
   std::function<void(const StepReport&)> on_step;
   std::function<void(const Evaluation&)> on_evaluation;
   std::function<void(const std::filesystem::path& checkpoint)> on_checkpoint;
@@ -66,14 +69,19 @@ struct RunOptions {
 struct RunResult {
   int64_t steps = 0;  ///< Done, with those before a resumption.
   bool stopped = false;
+  bool searching = false;  ///< Stopped in the search, before the first of these steps.
   double last_loss = 0;
   std::optional<Evaluation> last_evaluation;
   std::filesystem::path output;  ///< The tuned model, or the LoRA folder; empty after a dry run or a stop.
 };
 
-/// Runs a recipe: opens the model, adds what its methods need, trains, evaluates, keeps checkpoints, and writes what
-/// was tuned to `output_dir`. Throws Error for anything that the recipe, its files or a sample get wrong, and if the
-/// loss is not finite.
+/// Runs a recipe: searches for redundant attentions if it says how many, opens the model, adds what its methods need,
+/// trains, evaluates, keeps checkpoints, and writes what was tuned to `output_dir`. Throws Error for anything that the
+/// recipe, its files or a sample get wrong, and if the loss is not finite.
 RunResult run(const Recipe& recipe, const RunOptions& options = {});
+
+/// The search of a recipe alone, whose eas.skip is a number: what it finds is written to `output_dir` itself. It goes
+/// on from a checkpoint there if the recipe resumes. Throws Error, also if a search in that folder is done already.
+SearchResult search(const Recipe& recipe, const SearchOptions& search, const RunOptions& options = {});
 
 }  // namespace lithe::tune

@@ -52,7 +52,10 @@ plan::Plan without(const plan::Plan& base, const std::vector<Candidate>& candida
 }
 
 Search::Search(SearchTask task, const RedundancySettings& settings)
-    : task_(std::move(task)), settings_(settings), redundancy_(redundancy_task(task_), settings) {}
+    : task_(std::move(task)),
+      settings_(settings),
+      redundancy_(redundancy_task(task_), settings),
+      drawn_(task_.candidates.size()) {}
 
 void Search::run(const SearchModel& model, const std::function<void(const SearchProgress&)>& progress,
                  const std::function<bool()>& stop) {
@@ -79,7 +82,12 @@ void Search::compare(const SearchModel& model) {
   ++comparisons_;
 }
 
+void Search::count(const Draw& draw) {
+  for (const int64_t number : draw) ++drawn_.at(static_cast<size_t>(number));
+}
+
 void Search::log(const char* kind, const JudgedDraw& judged) {
+  count(judged.sites);
   draws_.push_back(
       {{"step", redundancy_.step()}, {"kind", kind}, {"skips", judged.sites}, {"loss", number(judged.loss)}});
 }
@@ -93,22 +101,34 @@ plan::Plan Search::plan() const {
   return plan;
 }
 
-Json Search::report() const {
+std::vector<RankedAttention> Search::ranked() const {
   const std::vector<double> p = redundancy_.probabilities();
   const Draw skipped = redundancy_.most_redundant();
-  Json sites = Json::array();
+  std::vector<RankedAttention> ranked;
   for (const int64_t number : redundancy_.ranking()) {
     const auto at = static_cast<size_t>(number);
-    const Candidate& candidate = task_.candidates[at];
-    sites.push_back({{"candidate", number},
+    ranked.push_back({task_.candidates[at].site.layer, redundancy_.scores()[at], p[at], drawn_[at],
+                      std::binary_search(skipped.begin(), skipped.end(), number)});
+  }
+  return ranked;
+}
+
+Json Search::report() const {
+  const std::vector<int64_t> numbers = redundancy_.ranking();
+  const std::vector<RankedAttention> ranked = this->ranked();
+  Json sites = Json::array();
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    const Candidate& candidate = task_.candidates[static_cast<size_t>(numbers[i])];
+    sites.push_back({{"candidate", numbers[i]},
                      {"stream", candidate.site.stream},
                      {"layer", candidate.site.layer},
                      {"attention", candidate.attention},
-                     {"score", redundancy_.scores()[at]},
-                     {"probability", p[at]},
-                     {"skipped", std::binary_search(skipped.begin(), skipped.end(), number)}});
+                     {"score", ranked[i].score},
+                     {"probability", ranked[i].probability},
+                     {"drawn", ranked[i].drawn},
+                     {"skipped", ranked[i].skipped}});
   }
-  return {{"format", "lithe-search/1"},
+  return {{"format", "lithe-scores/1"},
           {"steps", redundancy_.step()},
           {"comparisons", comparisons_},
           {"seed", task_.seed},
@@ -126,6 +146,12 @@ void Search::restore(const Json& state, const std::string& source) {
   comparisons_ = view.integer("comparisons");
   require(state.contains("draws") && state.at("draws").is_array(), Fault::bad_file, source, ": 'draws' is not a list");
   draws_ = state.at("draws");
+  std::fill(drawn_.begin(), drawn_.end(), 0);
+  try {
+    for (const Json& draw : draws_) count(draw.at("skips").get<Draw>());
+  } catch (const std::exception&) {  // another type, or a candidate that does not exist
+    fail(Fault::bad_file, source, ": 'draws' are not draws of this search");
+  }
 }
 
 }  // namespace lithe::tune

@@ -9,6 +9,7 @@
 #include "plan/facts.h"
 #include "plan/plan.h"
 #include "tune/redundancy.h"
+#include "tune/search_report.h"
 
 namespace lithe::tune {
 
@@ -66,6 +67,8 @@ class Search {
 
   bool done() const { return redundancy_.step() >= task_.steps; }
   int64_t comparisons() const { return comparisons_; }
+  /// Every candidate, the most redundant first.
+  std::vector<RankedAttention> ranked() const;
 
   /// The task's plan without the most redundant attentions. Throws Error{bad_request} if nothing was compared yet.
   plan::Plan plan() const;
@@ -80,11 +83,13 @@ class Search {
  private:
   void compare(const SearchModel& model);
   void log(const char* kind, const JudgedDraw& judged);
+  void count(const Draw& draw);
 
   SearchTask task_;
   RedundancySettings settings_;
   Redundancy redundancy_;
   int64_t comparisons_ = 0;
+  std::vector<int64_t> drawn_;  // [candidates] how often
   Json draws_ = Json::array();
 };
 

@@ -1,0 +1,202 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+
+#include "base/error.h"
+#include "base/printable.h"
+#include "cli/command.h"
+#include "cli/exit_code.h"
+#include "cli/interrupt.h"
+#include "cli/model_path.h"
+#include "cli/number.h"
+#include "cli/options.h"
+#include "cli/search_table.h"
+#include "cli/standard_output.h"
+#include "tune/run.h"
+
+namespace lithe::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kSteps = 300;          // if neither --steps nor --budget is given
+constexpr int64_t kManySteps = 1 << 20;  // with --budget, which then decides
+constexpr int64_t kEverySteps = 10, kFewestComparisons = 5;
+
+constexpr const char* kDescription =
+    R"(Finds the decoder layers whose attention a task does not need (EAS), and writes a plan that skips --skip of them.
+
+Every attention gets an adapter that can take its place (PIA), and one before it (RepAdapter). In each step some attentions
+are drawn, and the adapters learn without them, from 8 samples at a rate of 1e-4. In the second half of the steps, after every 10th step
+(of a short search: more often), 3 draws are compared on 32 held-out samples: from --eval-data, else from a part of --data
+that is kept out of training. Draws with a low loss raise the scores of what they skip. The attentions with the highest
+scores are skipped in the end. The model itself does not change, and the adapters are not kept: `lithe tune` with `eas: {skip: [..]}` trains new ones for the layers that were found. A recipe can also search and tune in one run, and has a key for each of these numbers (`lithe help recipe`).
+
+DIR gets plan.json, scores.json (the ranking, and each draw with its loss), redundancy.svg (a chart) and log.jsonl (a line
+per step). Ctrl-C ends the search after the step at hand, with a checkpoint in DIR; the same command then goes on.)";
+
+constexpr const char* kFooter = R"(Examples:
+  lithe search demo-dense --data train.json --skip 2 --steps 4
+  lithe search demo --data train.json --eval-data train.json --skip 3 --budget 0.05 -o found
+
+Exit codes: 0 done, 130 interrupted, 2 impossible request, 3 bad file, 1 anything else.)";
+
+struct SearchFlags {
+  CommonOptions common;
+  std::string model, data, eval_data, plan, out = "search";
+  int64_t skip = 0;
+  std::optional<int64_t> steps;
+  std::optional<double> minutes;
+};
+
+tune::Recipe recipe_of(const SearchFlags& flags) {
+  tune::Recipe recipe;
+  recipe.file = "lithe search";
+  recipe.model_name_or_path = flags.model;
+  recipe.output_dir = flags.out;
+  recipe.data = {{.path = flags.data}};
+  if (!flags.eval_data.empty()) recipe.eval_data = {{.path = flags.eval_data}};
+  recipe.seed = static_cast<int64_t>(flags.common.seed);
+  recipe.learning_rate = 1e-4;
+  recipe.lr_scheduler_type = tune::LrSchedule::constant;
+  recipe.save_steps = 100;
+  recipe.resume_from_checkpoint = "";
+  tune::EasRecipe& eas = recipe.eas.emplace();
+  eas.skip_count = flags.skip;
+  const int64_t steps = flags.steps.value_or(flags.minutes ? kManySteps : kSteps);
+  eas.search.steps = steps;
+  eas.search.every_steps = std::clamp<int64_t>(steps / 2 / kFewestComparisons, 1, kEverySteps);
+  return recipe;
+}
+
+Json to_json(const SearchFlags& flags, const tune::SearchResult& result) {
+  Json ranking = Json::array();
+  for (const tune::RankedAttention& one : result.ranking)
+    ranking.push_back({{"layer", one.layer},
+                       {"score", one.score},
+                       {"probability", one.probability},
+                       {"drawn", one.drawn},
+                       {"skipped", one.skipped}});
+  Json json{{"schema", "lithe-search/1"}, {"model", io::name_of_folder(model_folder(flags.model))},
+            {"steps", result.steps},      {"comparisons", result.comparisons},
+            {"stopped", result.stopped},  {"ranking", ranking}};
+  if (result.stopped) return json;
+  json["skipped_layers"] = result.skipped;
+  json["output"] = result.folder.string();
+  return json;
+}
+
+std::string to_text(const tune::SearchResult& result) {
+  std::string text = ranking_text(result.ranking);
+  if (result.stopped)
+    return text + fmt::format("stopped after step {}; the same command goes on from there\n", result.steps);
+  std::string layers;
+  for (const int64_t layer : result.skipped) layers += fmt::format("{}{}", layers.empty() ? "" : ", ", layer);
+  return text + fmt::format("wrote {} after {} steps\nto tune with this list: eas: {{skip: [{}]}}\n",
+                            printable((result.folder / "plan.json").string()), result.steps, layers);
+}
+
+/// A search as it is watched.
+class SearchCommand {
+ public:
+  explicit SearchCommand(const SearchFlags& flags) : flags_(flags) {}
+
+  int run() {
+    const tune::Recipe recipe = recipe_of(flags_);
+    const tune::SearchOptions search{.plan = flags_.plan,
+                                     .seconds = flags_.minutes ? std::optional(60 * *flags_.minutes) : std::nullopt};
+    const tune::SearchResult result = tune::search(recipe, search, options());
+    live_.wipe();
+    if (flags_.common.json)
+      write_json(to_json(flags_, result));
+    else
+      write_out(to_text(result));
+    return result.stopped ? kExitInterrupted : 0;
+  }
+
+ private:
+  tune::RunOptions options() {
+    tune::RunOptions options{.stop = interrupt_.token()};
+    options.on_note = [this](const std::string& sentence) {
+      live_.wipe();
+      write_err(fmt::format("note: {}\n", printable(sentence, kMostSentenceBytes)));
+    };
+    options.on_search = [this](const tune::SearchReport& report) {
+      interrupt_.poll();
+      tell(report);
+    };
+    return options;
+  }
+
+  /// A table on a terminal; elsewhere a line whenever the ranking has changed.
+  void tell(const tune::SearchReport& report) {
+    if (!live_.is_seen()) {
+      if (report.compared && !flags_.common.json) write_out(line_of(report));
+      return;
+    }
+    if (!live_.is_due() && report.step < report.steps) return;
+    live_.show("searching: " + progress_text(report) + "\n" + ranking_text(report.ranking));
+  }
+
+  const SearchFlags& flags_;
+  InterruptGuard interrupt_;
+  LiveText live_;
+};
+
+/// Flags that searching does not have; not in the help, taken only to say why they are refused.
+constexpr std::pair<const char*, const char*> kNotHere[] = {
+    {"--weights", "search keeps the types of the weights; leave out --weights."},
+    {"--lora", "search does not take a LoRA; merge it into the model with `lithe fold` first."},
+    {"--device", "search runs on the CPU; leave out --device."},
+};
+
+void declare_numbers(CLI::App& app, SearchFlags& flags) {
+  add_count(app, flags.skip, {.names = "--skip", .what = "How many attentions to skip", .lowest = 1, .highest = 4096})
+      ->required();
+  add_count(app, flags.steps,
+            {.names = "--steps",
+             .what = "Training steps (default: 300; with --budget, as many as fit)",
+             .lowest = 2,
+             .highest = kManySteps});
+  add_decimal(app, flags.minutes,
+              {.names = "--budget",
+               .what = "Minutes that the search may take; a step is timed first, to plan how many fit",
+               .lowest = 0,
+               .highest = 1e6,
+               .above_lowest = true,
+               .type_name = "MINUTES"});
+}
+
+}  // namespace
+
+Action declare_search(CLI::App& app) {
+  const auto flags = std::make_shared<SearchFlags>();
+  app.description(kDescription);
+  app.footer(kFooter);
+  app.add_option("MODEL", flags->model, "Model folder, hub name or demo model")->required();
+  app.add_option("--data", flags->data, "What the adapters learn from: a file, a folder or a pattern, as in a recipe")
+      ->type_name("FILE")
+      ->required();
+  app.add_option("--eval-data", flags->eval_data,
+                 "What draws are compared on (default: a part of --data, at most a fifth of it)")
+      ->type_name("FILE");
+  declare_numbers(app, *flags);
+  app.add_option(
+         "--plan", flags->plan,
+         "The plan under which attentions are searched, a name or a file (default: the model's own). Its rules stay")
+      ->type_name("PLAN");
+  app.add_option("-o,--output", flags->out, "The folder to write (default: search)")->type_name("DIR");
+  add_json(app, flags->common, "Print JSON: the ranking, and what is skipped");
+  add_common(app, flags->common);
+  for (const auto& [flag, reason] : kNotHere) app.get_option(flag)->group("");
+  return [flags, &app] {
+    for (const auto& [flag, reason] : kNotHere) require(app.get_option(flag)->count() == 0, Fault::bad_request, reason);
+    require(!flags->out.empty(), Fault::bad_request, "--output is empty; name a folder.");
+    apply(flags->common);
+    return SearchCommand(*flags).run();
+  };
+}
+
+}  // namespace lithe::cli
