@@ -40,7 +40,7 @@ per step). Ctrl-C ends the search after the step at hand, with a checkpoint in D
 
 constexpr const char* kFooter = R"(Examples:
   lithe search demo-dense --data train.json --skip 2 --steps 4
-  lithe search demo --data train.json --eval-data train.json --skip 3 --budget 0.05 -o found
+  lithe search demo --data train.json --eval-data train.json --skip 3 --steps 4 -o found
 
 Exit codes: 0 done, 130 interrupted, 2 impossible request, 3 bad file, 1 anything else.)";
 

@@ -134,7 +134,10 @@ std::optional<fs::path> search_checkpoint(const Recipe& recipe, const fs::path& 
 
 SearchResult search_into(const fs::path& folder, const Recipe& recipe, const SearchOptions& search,
                          const RunOptions& options) {
-  SearchParts parts{.ready = ready_model(recipe), .seconds = search.seconds, .folder = folder};
+  SearchParts parts;
+  parts.ready = ready_model(recipe);
+  parts.seconds = search.seconds;
+  parts.folder = folder;
   const models::Model& model = *parts.ready.model;
   if (!search.plan.empty()) parts.ready.plan = plan::load_plan(search.plan, model.facts);
   const SampleOptions sample = sample_options(recipe, model);

@@ -74,9 +74,12 @@ void make_own_models(const fs::path& folder) {
   std::ofstream(folder / "recipe.yaml")
       << "model_name_or_path: demo-dense\noutput_dir: tuned\ndata: train.json\nmax_steps: 2\n"
          "per_device_train_batch_size: 1\n";
-  std::ofstream(folder / "train.json")
-      << R"([{"id": "a", "image": "models/images/901.png", "conversations": [{"from": "human", "value": )"
-      << R"("<image>\nwhat is the color of the rectangle?"}, {"from": "gpt", "value": "red"}]}])";
+  std::ofstream train(folder / "train.json");
+  for (const char* head : {"[", ",", ","})  // three records, as a search keeps some of them out
+    train << head << R"({"image": "models/images/901.png", "conversations": [{"from": "human", "value": )"
+          << R"("<image>\nwhat is the color of the rectangle?"}, {"from": "gpt", "value": "red"}]})";
+  train << "]";
+  train.close();
   for (const char* picture : {"photo.jpg", "a.jpg", "b.jpg"})
     fs::copy(kRoot / "models/images/901.png", folder / picture);
   ASSERT_EQ(setenv("HOME", home.c_str(), 1), 0);
