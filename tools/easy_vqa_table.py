@@ -131,19 +131,20 @@ class Table:
         if not times.exists() and not self.options.no_times:
             times.write_text(self.lithe("bench", self.model(row), "--dense-model", DENSE, "--json", "--rounds", 15))
 
-    def score(self, row):
-        """Share of the answers that equal the data's, and how many are there."""
+    def right(self, row):
+        """For each question, whether the answer equals the data's; None if some have no answer yet."""
+        file = self.work / row.name / "answers.jsonl"
+        lines = file.read_text().splitlines() if file.exists() else []
+        answers = {a["id"]: a.get("answer", "").strip() for a in map(json.loads, lines)}
         wanted = {r["id"]: r["conversations"][1]["value"] for r in self.records}
-        lines = (self.folder(row) / "answers.jsonl").read_text().splitlines()
-        answers = {a["id"]: a.get("answer", "") for a in map(json.loads, lines)}
-        right = sum(answers[i].strip() == text for i, text in wanted.items() if i in answers)
-        return right / len(wanted) if wanted.keys() <= answers.keys() else None
+        return [answers[i] == text for i, text in wanted.items()] if wanted.keys() <= answers.keys() else None
 
     def cells(self, row):
-        score = self.score(row)
-        if score is None:
+        right, baseline = self.right(row), self.right(ROWS[1])
+        if right is None:
             return None
-        cells = [row.label, f"{100 * score:.2f}"]
+        cells = [row.label, f"{100 * sum(right) / len(right):.2f}",
+                 difference(right, baseline) if baseline and row.name != "dense" else "-"]
         if row.answers_of:
             return cells + ["-"] * 6
         cost = json.loads((self.folder(row) / "cost.json").read_text())
@@ -158,10 +159,10 @@ class Table:
         return cells + [f"{json.loads(took.read_text())['minutes']:.1f}" if took.exists() else "-"]
 
     def markdown(self):
-        heads = ["model", "score", "FLOPs", "vision work", "KV cache", "prefill", "decode, a token", "minutes tuned"]
+        heads = ["model", "score", "beside dense, tuned", "FLOPs", "vision work", "KV cache", "prefill", "decode, a token", "minutes tuned"]
         lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
         for row in ROWS:
-            if (self.folder(row) / "answers.jsonl").exists() and (cells := self.cells(row)):
+            if cells := self.cells(row):
                 lines.append("| " + " | ".join(cells) + " |")
         return "\n".join(lines)
 
@@ -172,6 +173,13 @@ def picture(record):
 
 def question(record):
     return record["conversations"][0]["value"].split("\n", 1)[1]
+
+
+def difference(right, baseline):
+    """In points, with the standard error of questions that only one of both answers right."""
+    gained = sum(a and not b for a, b in zip(right, baseline))
+    lost = sum(b and not a for a, b in zip(right, baseline))
+    return f"{100 * (gained - lost) / len(right):+.2f} ± {100 * (gained + lost) ** 0.5 / len(right):.2f}"
 
 
 def with_share(value, unit, share):
