@@ -158,6 +158,7 @@ class TuneCommand {
                 {"steps", result.steps},
                 {"stopped", result.stopped},
                 {"last_loss", result.last_loss}};
+      if (result.searching) json["searching"] = true;
       if (!result.output.empty()) json["output"] = result.output.string();
       if (result.last_evaluation) json["evaluation"] = to_json(*result.last_evaluation);
       return write_json(json);

@@ -141,6 +141,15 @@ TEST(JsonPage, FoldAndConvert) {
   EXPECT_EQ(keys_of(convert, {}), documented("## lithe convert")["key"]);
 }
 
+TEST(JsonPage, Search) {
+  const auto out = scratch() / "json-search";
+  const Json json =
+      printed({"search", kGolden + "/liuhaotian_llava15/checkpoint", "--data", kGolden + "/pmod_train/inputs/data.json",
+               "--skip", "1", "--steps", "2", "-o", out.string(), "--json"},
+              "lithe-search/1");
+  EXPECT_EQ(keys_of(json, {}), documented("## lithe search")["key"]);
+}
+
 // Times, sizes and shares say so at their end.
 TEST(JsonPage, NamesEndInTheirUnit) {
   std::ifstream page(LITHE_SOURCE_DIR "/docs/json.md");
