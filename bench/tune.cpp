@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <ctime>
 #include <iostream>
 #include <memory>
 #include <sstream>
@@ -76,38 +77,26 @@ Options parse(int count, char** arguments) {
   return options;
 }
 
-/// What learns: every weight of the layers and the head, or LoRA on every product of a layer.
+void learn(const models::WeightPlace& place) {
+  if (auto* const* tensor = std::get_if<Tensor*>(&place))
+    (*tensor)->set_requires_grad(true);
+  else if (auto* const* weight = std::get_if<nn::Weight*>(&place))
+    **weight = nn::Weight((*weight)->widened(at::kFloat).detach().set_requires_grad(true));
+}
+
+nn::LowRank lora(int64_t in, int64_t out) {
+  return {(at::randn({kRank, in}, at::kFloat) * 0.01).set_requires_grad(true),
+          at::zeros({out, kRank}, at::kFloat).set_requires_grad(true), 2.0};
+}
+
+/// What learns: every weight but the embeddings, or the routers and LoRA on every product of a layer.
 void let_learn(models::Model& model, const Options& options) {
-  const auto factor = [](at::IntArrayRef shape, bool random) {
-    return (random ? at::randn(shape, at::kFloat) * 0.01 : at::zeros(shape, at::kFloat)).set_requires_grad(true);
-  };
   visit(model.decoder, [&](const models::WeightSlot& slot) {
-    if (options.lora) {
-      if (!slot.linear || !slot.name.in_layer() || slot.name.role == models::Role::router) return;
-      slot.linear->low_rank =
-          nn::LowRank{factor({kRank, slot.shape[1]}, true), factor({slot.shape[0], kRank}, false), 2.0};
-    } else if (slot.name.role != models::Role::embeddings) {
-      std::visit(
-          [](auto* held) {
-            if constexpr (std::is_same_v<decltype(held), Tensor*>)
-              held->set_requires_grad(true);
-            else
-              *held = nn::Weight(held->widened(at::kFloat).detach().set_requires_grad(true));
-          },
-          slot.place);
-    }
-  });
-  if (!options.lora) return;
-  visit(model.decoder, [&](const models::WeightSlot& slot) {
-    if (slot.name.role == models::Role::router)
-      std::visit(
-          [](auto* held) {
-            if constexpr (std::is_same_v<decltype(held), Tensor*>)
-              held->set_requires_grad(true);
-            else
-              *held = nn::Weight(held->widened(at::kFloat).detach().set_requires_grad(true));
-          },
-          slot.place);
+    const bool router = slot.name.role == models::Role::router;
+    if (router || (!options.lora && slot.name.role != models::Role::embeddings))
+      learn(slot.place);
+    else if (options.lora && slot.linear && slot.name.in_layer())
+      slot.linear->low_rank = lora(slot.shape[1], slot.shape[0]);
   });
 }
 
@@ -142,7 +131,14 @@ double counted(const models::Model& model, const plan::Plan& plan, const std::ve
   return flops;
 }
 
+/// Processor time of all threads, which other work on the machine changes less than the time that passes.
+double processor_ms() {
+  return 1e3 * static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
+}
+
 struct StepCost {
+  double cpu_ms = 0;
+  double cpu_passes_ms = 0;  // forward and backward
   double forward_ms = 0, backward_ms = 0, optimiser_ms = 0;
   int64_t held = 0, peak = 0;  // bytes: kept for the backward pass; at most, with gradients
   double loss = 0;
@@ -158,6 +154,7 @@ StepCost step(const models::Model& model, const plan::Plan& plan, AdamW& optimis
   const TrainingRows rows = rows_of(model, plan, lengths);
   const auto meter = std::make_shared<test::AllocationMeter>();
   const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, meter);
+  const double cpu = processor_ms();
   const Stopwatch forward;
   const Tensor loss = summed_loss(model.decoder, rows);
   cost.loss = loss.item<double>();
@@ -166,12 +163,14 @@ StepCost step(const models::Model& model, const plan::Plan& plan, AdamW& optimis
   const Stopwatch backward;
   loss.backward();
   cost.backward_ms = backward.elapsed_ms();
+  cost.cpu_passes_ms = processor_ms() - cpu;
   cost.peak = meter->peak();
   const Stopwatch update;
   optimiser.scale_gradients(1.0 / static_cast<double>(rows.learnt()));
   optimiser.clip_gradients(1.0);
   optimiser.step(1e-6);
   cost.optimiser_ms = update.elapsed_ms();
+  cost.cpu_ms = processor_ms() - cpu;
   return cost;
 }
 
@@ -204,7 +203,7 @@ void print(const char* name, const std::vector<StepCost>& costs) {
 void compare(const models::Model& model, AdamW& optimiser, const Options& options) {
   const plan::Plan dense;
   std::vector<StepCost> first, again, sparse;
-  for (int64_t round = -1; round < options.rounds; ++round) {  // the first is a warm-up
+  for (int64_t round = options.rounds > 1 ? -1 : 0; round < options.rounds; ++round) {  // the first warms up
     if (round == 0) first.clear(), again.clear(), sparse.clear();
     first.push_back(step(model, dense, optimiser, options.lengths));
     sparse.push_back(step(model, model.plan, optimiser, options.lengths));
@@ -228,6 +227,8 @@ void compare(const models::Model& model, AdamW& optimiser, const Options& option
   ratio("backward", [](const StepCost& c) { return c.backward_ms; });
   ratio("both", [](const StepCost& c) { return c.passes_ms(); });
   ratio("step with AdamW", [](const StepCost& c) { return c.ms(); });
+  ratio("processor, both", [](const StepCost& c) { return c.cpu_passes_ms; });
+  ratio("processor, step", [](const StepCost& c) { return c.cpu_ms; });
   ratio("activations", [](const StepCost& c) { return static_cast<double>(c.held); });
   ratio("peak", [](const StepCost& c) { return static_cast<double>(c.peak); });
 }
@@ -235,9 +236,11 @@ void compare(const models::Model& model, AdamW& optimiser, const Options& option
 void serve(const models::Model& model, AdamW& optimiser, const Options& options) {
   for (std::string line; std::getline(std::cin, line);) {
     const StepCost cost = step(model, {}, optimiser, options.lengths);
-    std::printf("{\"ms\": %.3f, \"forward_ms\": %.3f, \"backward_ms\": %.3f, \"held\": %lld, \"peak\": %lld}\n",
-                cost.ms(), cost.forward_ms, cost.backward_ms, static_cast<long long>(cost.held),
-                static_cast<long long>(cost.peak));
+    std::printf(
+        "{\"ms\": %.3f, \"cpu_ms\": %.3f, \"forward_ms\": %.3f, \"backward_ms\": %.3f, \"held\": %lld, \"peak\": "
+        "%lld}\n",
+        cost.ms(), cost.cpu_ms, cost.forward_ms, cost.backward_ms, static_cast<long long>(cost.held),
+        static_cast<long long>(cost.peak));
     std::fflush(stdout);
   }
 }
