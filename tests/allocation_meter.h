@@ -15,6 +15,7 @@ class AllocationMeter : public c10::MemoryReportingInfoBase {
     peak_ = std::max(peak_, now_);
   }
   bool memoryProfilingEnabled() const override { return true; }
+  int64_t now() const { return now_; }
   int64_t peak() const { return peak_; }
 
  private:

@@ -1,6 +1,6 @@
 #include "ops/frozen_linear.h"
 
-#include <torch/csrc/autograd/custom_function.h>  // costs 5 s to compile; no other file includes it
+#include <torch/csrc/autograd/custom_function.h>
 
 #include "ops/matmul.h"
 

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "ops/plain.h"
 #include "ops/plain_kernels.h"
+#include "ops/rotate_node.h"
 
 namespace lithe::ops {
 namespace {
@@ -163,6 +164,7 @@ Tensor rotate(Tensor x, const RopeAngles& angles) {
   const int64_t rows = x.size(0), heads = x.size(1), width = x.size(2);
   require(angles.cosine.size(0) == rows && angles.cosine.size(1) * 2 == width, Fault::internal, "rotate: ", rows,
           " rows of ", width, ", angles for ", angles.cosine.size(0), " rows of ", angles.cosine.size(1) * 2);
+  if (at::GradMode::is_enabled() && x.requires_grad()) return rotate_node(x, angles);
   if (!runs_plain(x) || !runs_plain(angles.cosine)) {
     const RopeAngles wide = angles.to(x);
     const Tensor cosine = wide.cosine.unsqueeze(1), sine = wide.sine.unsqueeze(1);

@@ -1,7 +1,10 @@
 #include "routing/feed_forward_site.h"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 
+#include "ops/swiglu_node.h"
 #include "routing/adapter_site.h"
 
 namespace lithe::routing {
@@ -47,9 +50,20 @@ class Reading {
   SiteContext& context_;
 };
 
+/// w mlp(x). While w learns, it goes in before the last product, whose result need not be kept for w's gradient then.
+Tensor weighed(const nn::Mlp& mlp, const Tensor& x, const Tensor& weight) {
+  const bool learns = at::GradMode::is_enabled() && weight.requires_grad() && weight.scalar_type() == x.scalar_type();
+  if (learns && mlp.gate && mlp.activation == ops::Activation::silu && !mlp.down.bias) {
+    const Tensor gate = (*mlp.gate)(x), up = mlp.up(x);
+    if (ops::has_swiglu_node(gate, up)) return mlp.down(ops::swiglu_node(gate, up, weight));
+  }
+  return mlp(x) * weight.unsqueeze(1).to(x.scalar_type());
+}
+
 }  // namespace
 
-std::optional<Tensor> feed_forward(const Site& site, const Tensor& x, SiteContext& context) {
+std::optional<Tensor> feed_forward(const Site& site, const Tensor& x, const std::optional<Tensor>& weight,
+                                   SiteContext& context) {
   const bool idle = x.size(0) == 0;
   if (idle && !site.pia && !site.adapter && !site.stand_in) return std::nullopt;
   const SequenceRange all = range_of(context.sets.feed_forward, context);
@@ -59,7 +73,8 @@ std::optional<Tensor> feed_forward(const Site& site, const Tensor& x, SiteContex
     return std::nullopt;
   }
   if (site.adapter) input = apply_rep_adapter(*site.adapter, input, all, context, site.kind);
-  return std::get<nn::Mlp>(site.branch)(input);
+  const auto& mlp = std::get<nn::Mlp>(site.branch);
+  return weight ? weighed(mlp, input, *weight) : mlp(input);
 }
 
 }  // namespace lithe::routing

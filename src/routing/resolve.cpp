@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "plan/rows.h"
 #include "routing/index_tensor.h"
+#include "routing/router_logits.h"
 #include "routing/selector.h"
 
 namespace lithe::routing {
@@ -148,7 +149,7 @@ class Resolver {
     require(block_.router.has_value(), Fault::bad_request, "layer ", layer_,
             ": the plan asks for a router, but this layer has none");
     const Tensor index = index_tensor(rows, hidden_);
-    const Tensor logits = (*block_.router)(hidden_.index_select(0, index));
+    const Tensor logits = router_logits(*block_.router, hidden_, index);
     if (!rule.gate) {
       sets_.router_weight[sequence] = logits;
       return logits;
@@ -210,7 +211,7 @@ Tensor gate_weights(const plan::Gate& gate, const Tensor& logits) {
 void weigh_again(const Block& block, const Tensor& hidden, RowSets& sets) {
   sets.weight.reset();
   for (const GatedRows& rows : sets.gated) {
-    const Tensor logits = (*block.router)(hidden.index_select(0, rows.index));
+    const Tensor logits = router_logits(*block.router, hidden, rows.index);
     put_weight(sets, hidden.size(0), rows.index, gate_weights(rows.gate, logits));
   }
 }

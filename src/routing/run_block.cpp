@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "ops/norm_node.h"
 #include "routing/adapter_site.h"
 #include "routing/attention_site.h"
 #include "routing/cut_attention.h"
@@ -16,16 +17,14 @@
 namespace lithe::routing {
 namespace {
 
-/// x with `branch` joined at `rows`.  x: [active, hidden], branch: [rows, hidden], weight: [active] or absent.
-Tensor join(const Site& site, const Tensor& x, const Rows& rows, const Tensor& branch,
-            const std::optional<Tensor>& weight = std::nullopt) {
+/// x with `branch` joined at `rows`.  x: [active, hidden], branch: [rows, hidden]
+Tensor join(const Site& site, const Tensor& x, const Rows& rows, const Tensor& branch) {
   if (rows.empty()) return x;
-  const Tensor b = weight ? branch * rows.of(*weight).unsqueeze(1).to(branch.scalar_type()) : branch;
   if (site.join == Site::Join::post_norm) {
-    const Tensor y = site.norm(rows.of(x) + b);
+    const Tensor y = site.norm(rows.of(x) + branch);
     return rows.index ? at::index_copy(x, 0, *rows.index, y) : y;
   }
-  return rows.index ? at::index_add(x, 0, *rows.index, b) : x + b;
+  return rows.index ? at::index_add(x, 0, *rows.index, branch) : x + branch;
 }
 
 /// Rows that did not run the feed-forward network leave a gated layer as w x'.
@@ -41,11 +40,12 @@ bool has_adapter(const Block& block) {
                      [](const Site& site) { return site.pia || site.adapter || site.stand_in; });
 }
 
-/// A site `self` or `cross`.  h: [active, hidden] what the sites before made of x, the layer's input -> same
+/// A site `self` or `cross`.  h: [active, hidden] what the sites before made of x, the active rows of the layer's input
+/// `entry` -> same
 class AttentionSite {
  public:
-  AttentionSite(const Site& site, const Tensor& x, SiteContext& context)
-      : site_(site), self_(site.kind == Site::Kind::self), x_(x), context_(context) {
+  AttentionSite(const Site& site, const Tensor& entry, const Tensor& x, SiteContext& context)
+      : site_(site), self_(site.kind == Site::Kind::self), entry_(entry), x_(x), context_(context) {
     require(self_ || context.other, Fault::internal, "layer ", context.layer, ": a cross site without another stream");
   }
 
@@ -60,7 +60,15 @@ class AttentionSite {
 
  private:
   SequenceRange all_active() const { return range_of({std::nullopt, {}, context_.sets.active.offsets}, context_); }
-  Tensor normed(const Tensor& x) const { return site_.join == Site::Join::pre_norm ? site_.norm(x) : x; }
+  Tensor normed(const Tensor& x) const {
+    if (site_.join != Site::Join::pre_norm) return x;
+    // In training, the norm of the layer's own rows keeps the whole input, which the router keeps anyway.
+    const std::optional<Tensor>& index = context_.sets.active.index;
+    const nn::Norm& norm = site_.norm;
+    const bool gathers = index && x.is_same(x_) && norm.kind == nn::Norm::Kind::rms;
+    return gathers && ops::has_norm_node(entry_, norm.gain) ? ops::rms_norm_node(entry_, index, norm.gain, norm.eps)
+                                                            : norm(x);
+  }
 
   /// METER: also the PIA in place of the cross-attention reads the layer's input, not what the self site made of it.
   Tensor stand_in(const nn::Pia& pia, const Rows& rows, const Tensor& h) const {
@@ -87,22 +95,24 @@ class AttentionSite {
 
   const Site& site_;
   const bool self_;
-  const Tensor& x_;
+  const Tensor &entry_, &x_;
   SiteContext& context_;
 };
 
-/// x: [active, hidden] -> same
-Tensor run_sites(const Block& block, const RowSets& sets, const Tensor& x, const LayerInput& input) {
+/// x: [active, hidden], rows of the layer's input `entry` -> same
+Tensor run_sites(const Block& block, const RowSets& sets, const Tensor& entry, const Tensor& x,
+                 const LayerInput& input) {
   const Batch& batch = input.batch;
   SiteContext context{batch, sets, input.layer, input.other, input.scores, sets.active.of(batch.order), {}};
   if (batch.angles) context.angles = sets.active.index ? batch.angles->rows(*sets.active.index) : *batch.angles;
   const std::optional<Tensor> weight = sets.weight ? std::optional<Tensor>(sets.active.of(*sets.weight)) : std::nullopt;
+  const std::optional<Tensor> fed_weight = weight ? std::optional(sets.feed_forward.of(*weight)) : std::nullopt;
   Tensor h = x;
   for (const Site& site : block.sites) {
     if (site.kind != Site::Kind::feed_forward) {
-      h = AttentionSite(site, x, context).run(h);
-    } else if (const std::optional<Tensor> fed = feed_forward(site, sets.feed_forward.of(h), context)) {
-      h = join(site, h, sets.feed_forward, *fed, weight);
+      h = AttentionSite(site, entry, x, context).run(h);
+    } else if (const std::optional<Tensor> fed = feed_forward(site, sets.feed_forward.of(h), fed_weight, context)) {
+      h = join(site, h, sets.feed_forward, *fed);
     }
   }
   return weight ? weigh_bystanders(h, sets.feed_forward, *weight) : h;
@@ -113,7 +123,7 @@ Tensor run_sites(const Block& block, const RowSets& sets, const Tensor& x, const
 Tensor run_block(const Block& block, const RowSets& sets, const Tensor& x, const LayerInput& input) {
   const Tensor active = sets.active.of(x);
   const bool idle = sets.active.empty() && !has_adapter(block);
-  const Tensor y = idle ? active : run_sites(block, sets, active, input);
+  const Tensor y = idle ? active : run_sites(block, sets, x, active, input);
   const bool only_active_go_on = sets.survivors.list == sets.active.list && !sets.survivors.index == !sets.active.index;
   if (only_active_go_on) return y;
   if (!sets.active.index) return sets.survivors.of(y);

@@ -1,9 +1,9 @@
 #include "tune/loss.h"
 
-#include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/zeros.h>
 
 #include "base/error.h"
+#include "nn/cross_entropy.h"
 #include "routing/index_tensor.h"
 #include "text/labels.h"
 
@@ -28,8 +28,8 @@ Tensor summed_loss(const models::Decoder& decoder, const TrainingRows& rows, con
           rows.learnt() - static_cast<int64_t>(learnt.size()),
           " rows for good that an answer is learnt from; training needs a plan that keeps all text");
   if (learnt.empty()) return at::zeros({}, hidden.options());
-  const Tensor logits = decoder.logits(hidden.index_select(0, routing::index_tensor(learnt, hidden)));
-  return at::cross_entropy_loss(logits, routing::index_tensor(targets, hidden), std::nullopt, at::Reduction::Sum);
+  const Tensor last = decoder.norm(hidden.index_select(0, routing::index_tensor(learnt, hidden)));
+  return nn::summed_cross_entropy(decoder.head, last, routing::index_tensor(targets, hidden));
 }
 
 }  // namespace lithe::tune
