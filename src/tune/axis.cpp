@@ -9,6 +9,7 @@ namespace lithe::tune {
 namespace {
 
 constexpr double kMostPlain = 1e6, kLeastPlain = 1e-3;
+constexpr double kMost = 1e300, kLeast = 1e-280;  ///< Sizes that are told apart.
 
 /// 1, 2 or 5 times a power of ten, not below span / count.
 double round_step(double span, int count) {
@@ -19,15 +20,17 @@ double round_step(double span, int count) {
   return 10 * power;
 }
 
-/// A span that can be drawn.
+/// A span that can be drawn: neither it nor its steps may overflow or become 0.
 void mend(double& low, double& high) {
   if (!std::isfinite(low) || !std::isfinite(high)) {
     low = 0;
     high = 1;
   }
-  const double least = 1e-9 * std::max(std::abs(low), std::abs(high));
+  low = std::clamp(low, -kMost, kMost);
+  high = std::clamp(high, -kMost, kMost);
+  const double least = 1e-9 * std::max({std::abs(low), std::abs(high), kLeast});
   if (high - low > least) return;
-  const double pad = low == 0 ? 1 : std::abs(low) * 0.1;
+  const double pad = std::abs(low) < kLeast ? 1 : std::abs(low) * 0.1;
   low -= pad;
   high += pad;
 }
