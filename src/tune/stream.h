@@ -68,8 +68,8 @@ class SampleStream {
   SampleStream& operator=(const SampleStream&) = delete;
 
   int64_t per_epoch() const { return static_cast<int64_t>(order_.size()); }
-  /// The sample of the next record; waits for it. Absent if it is left out. Throws its error if it may not be, and if as
-  /// many records in a row as an epoch has are bad, since no good one is to come.
+  /// The sample of the next record; waits for it. Absent if it is left out. Throws its error if it may not be, and if
+  /// as many records in a row as an epoch has are bad, since no good one is to come.
   std::optional<Sample> take();
   /// The next sample that is not left out.
   Sample next();

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 #include <cstdlib>
 #include <fstream>
+#include <map>
 #include <regex>
 #include <sstream>
 #include <string>
@@ -128,9 +129,15 @@ void make_short_recipes(const fs::path& folder) {
   for (const fs::directory_entry& entry : fs::directory_iterator(kRoot / "recipes")) {
     std::ostringstream whole;
     whole << std::ifstream(entry.path()).rdbuf();
-    const std::string shorter = std::regex_replace(whole.str(), std::regex("steps: [0-9]+"), "steps: 2");
-    std::ofstream(folder / "recipes" / entry.path().filename())
-        << std::regex_replace(shorter, std::regex("batch_size: [0-9]+"), "batch_size: 4");
+    std::string text = whole.str();
+    for (const auto& [printed, shorter] : std::map<std::string, std::string>{
+             {"max_steps: [0-9]+", "max_steps: 2"},
+             {"warmup_steps: [0-9]+", "warmup_steps: 1"},
+             {"search: \\{[^}]*\\}", "search: {steps: 4, warmup_steps: 1, every_steps: 1, held_out: 4}"},
+             {"batch_size: [0-9]+", "batch_size: 4"}}) {
+      text = std::regex_replace(text, std::regex(printed), shorter);
+    }
+    std::ofstream(folder / "recipes" / entry.path().filename()) << text;
   }
   fs::create_directories(folder / "data/easy-vqa");
   fs::create_directory_symlink(kRoot / "models/images", folder / "data/easy-vqa/images");
