@@ -22,10 +22,19 @@ bool same(const models::PreparedImage& a, const models::PreparedImage& b) {
   return &a == &b || (a.views.grid == b.views.grid && a.pixels.values == b.pixels.values);
 }
 
-/// Whether two samples begin alike, pictures and all, and both go on after that.
+/// Whether a sample goes on after its beginning, and learns nothing of it nor of the first token after it, which the
+/// beginning's last row would predict: rows that several share would learn once what each sample learns.
+bool is_only_asked(const Sample& sample, size_t beginning) {
+  if (beginning >= sample.labels.size()) return false;
+  const auto end = sample.labels.begin() + static_cast<std::ptrdiff_t>(beginning) + 1;
+  return std::all_of(sample.labels.begin(), end, [](int64_t label) { return label == text::kIgnored; });
+}
+
+/// Whether two samples begin alike, pictures and all, and can share that.
 bool begin_alike(const Sample& a, const Sample& b) {
   const size_t beginning = beginning_of(a);
   if (beginning == 0 || beginning != beginning_of(b) || a.pictures.size() != b.pictures.size()) return false;
+  if (!is_only_asked(a, beginning) || !is_only_asked(b, beginning)) return false;
   if (!std::equal(a.ids.begin(), a.ids.begin() + static_cast<std::ptrdiff_t>(beginning), b.ids.begin())) return false;
   return std::equal(a.pictures.begin(), a.pictures.end(), b.pictures.begin(),
                     [](const auto& one, const auto& other) { return same(*one, *other); });

@@ -52,8 +52,10 @@ std::vector<WeightedSet> open_sets(const std::vector<DataSet>& sets, const model
 }
 
 SampleOptions sample_options(const Recipe& recipe, const models::Model& model) {
-  return {.conversation = recipe.template_name,
-          .longest = recipe.model_max_length.value_or(session::longest_sequence(model))};
+  const int64_t longest = session::longest_sequence(model);
+  require(recipe.model_max_length.value_or(0) <= longest, Fault::bad_request, "model_max_length is ",
+          recipe.model_max_length.value_or(0), ", and ", model.name, " takes ", longest, " tokens at most");
+  return {.conversation = recipe.template_name, .longest = recipe.model_max_length.value_or(longest)};
 }
 
 TrainerOptions trainer_options(const Recipe& recipe, const SampleOptions& sample, const Ranks& ranks) {
@@ -95,7 +97,11 @@ std::optional<fs::path> checkpoint_to_resume(const Recipe& recipe) {
   const std::vector<CheckpointFolder> found = checkpoints_in(recipe.output_dir);
   if (!recipe.resume_from_checkpoint) {
     std::error_code none;
-    const bool has_steps = fs::file_size(fs::path(recipe.output_dir) / "log.jsonl", none) > 0 && !none;
+    const fs::path output(recipe.output_dir);
+    const bool has_steps = fs::file_size(output / "log.jsonl", none) > 0 && !none;
+    require(
+        has_steps || !(fs::exists(output / "config.json", none) || fs::exists(output / "adapter_config.json", none)),
+        Fault::bad_request, recipe.output_dir, ": holds another model; name another output_dir");
     require(found.empty() && !has_steps, Fault::bad_request, recipe.output_dir,
             ": holds a run; write `resume_from_checkpoint: true` to go on with it, or name another ", "output_dir");
     return std::nullopt;
@@ -198,14 +204,15 @@ class Run {
     estimate.steps = steps_;
     if (searches(recipe_)) estimate.search_steps = recipe_.eas->search.steps.value_or(steps_);
     std::vector<Sample> longest;  // a batch of the longest samples, so that memory is what it may come to
-    for (int64_t i = 0; i < stream_->per_epoch(); ++i) {
-      Sample sample = stream_->next();
+    for (int64_t i = 0; i < stream_->per_epoch() && !options_.stop.stop_requested(); ++i) {
+      std::optional<Sample> sample = stream_->take();
+      if (!sample) continue;
       ++estimate.samples;
-      estimate.mean_sample += sample.rows;
-      keep_longest(std::move(sample), longest);
-      if (options_.stop.stop_requested()) break;
-      if (stream_->taken() >= stream_->per_epoch()) break;
+      estimate.mean_sample += sample->rows;
+      keep_longest(std::move(*sample), longest);
     }
+    require(!longest.empty(), Fault::bad_file, "no sample of the data can be used");
+    check_held_out();
     estimate.bad_samples = stream_->skipped();
     estimate.mean_sample /= std::max<int64_t>(estimate.samples, 1);
     for (const Sample& sample : longest) estimate.longest_sample = std::max(estimate.longest_sample, sample.rows);
@@ -224,6 +231,7 @@ class Run {
     std::optional<RunFiles> files;
     if (ranks_.first()) {
       fs::create_directories(recipe_.output_dir);
+      remove_parts(recipe_.output_dir);
       drop_checkpoints_after(point_.step);
       files.emplace(recipe_, point_.step);
       if (searched_) files->searched(searched_->scores(), searched_->skipped);
@@ -269,6 +277,16 @@ class Run {
             "the ranks do not start alike; all machines need the same recipe and ",
             "the same data, and must share output_dir with its checkpoints");
     trainer_.optimiser().share_parameters();
+  }
+
+  /// Throws Error for the first held-out record that cannot be evaluated.
+  void check_held_out() const {
+    for (const auto& set : held_out_) {
+      for (int64_t i = 0; i < set->size(); ++i) {
+        Sample sample = make_sample(*ready_.model, set->read(i), sample_);
+        count_rows(*ready_.model, sample, sample_);
+      }
+    }
   }
 
   void keep_longest(Sample sample, std::vector<Sample>& longest) const {
@@ -373,7 +391,7 @@ class Run {
     if (recipe_.metric_for_best_model.empty() || last_evaluated_ != point_.step) return;
     const Evaluation& evaluation = *result_.last_evaluation;
     const double score = evaluation.exact_match.value_or(-evaluation.loss);
-    if (point_.best && score <= *point_.best) return;
+    if (!std::isfinite(score) || (point_.best && score <= *point_.best)) return;
     point_.best = score;
     point_.best_checkpoint = place.filename().string();
   }

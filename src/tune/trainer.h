@@ -48,8 +48,8 @@ class Trainer {
   const AdamW& optimiser() const { return optimiser_; }
 
   /// One optimiser step over micro-batches, whose gradients are summed, also over ranks. An empty one is passed over.
-  /// `factor`: of every group's learning rate. Throws Error{bad_request} with the samples' names if the loss is not
-  /// finite; no weight has changed then.
+  /// `factor`: of every group's learning rate. Throws Error{bad_request} with the samples' names if the loss or the
+  /// gradient is not finite; no weight has changed then.
   StepResult step(std::span<const MicroBatch> batches, double factor);
 
   /// The loss of samples without training on them: mean over the labels that count.

@@ -87,6 +87,40 @@ TEST(Packing, SharedPicturesGiveTheSameLossAndGradients) {
   }
 }
 
+/// The first token of a caption is predicted by the last row of the picture, and an answer before the last picture is
+/// learnt by each sample.
+TEST(Packing, WhatIsLearntOfABeginningIsLearntByEachSample) {
+  Opened opened;
+  const auto samples_of = [&](const Json& records, const char* conversation) {
+    const fs::path file = opened.folder / "learnt.json";
+    std::ofstream(file) << records;
+    const auto set = data::DataSet::open({.path = file, .images = golden("pmod_train") / "inputs"});
+    opened.samples.clear();
+    for (int64_t i = 0; i < set->size(); ++i)
+      opened.samples.push_back(make_sample(*opened.model, set->read(i), {.conversation = conversation}));
+  };
+  const auto expect_same = [&] {
+    const auto [loss, gradients] = opened.run(opened.model->plan, false);
+    EXPECT_NEAR(opened.run(opened.model->plan, true).first, loss, 1e-5 * loss);
+  };
+  Json captions = Json::array(), dialogues = Json::array();
+  for (const char* const answer : {"A pier.", "On the lake."}) {
+    captions.push_back(
+        {{"image", "image0.png"},
+         {"conversations", {{{"from", "human"}, {"value", "<image>"}}, {{"from", "gpt"}, {"value", answer}}}}});
+    dialogues.push_back({{"image", {"image0.png", "image1.png"}},
+                         {"conversations",
+                          {{{"from", "human"}, {"value", "<image>\nWhat?"}},
+                           {{"from", "gpt"}, {"value", "A boat."}},
+                           {{"from", "human"}, {"value", "<image>\nAnd here?"}},
+                           {{"from", "gpt"}, {"value", answer}}}}});
+  }
+  samples_of(captions, "plain");
+  expect_same();
+  samples_of(dialogues, "vicuna_v1");
+  expect_same();
+}
+
 TEST(Packing, SharedPicturesRunOnce) {
   Opened opened;
   const TrainingRows apart = pack_samples(*opened.model, opened.model->plan, opened.samples, {}),
