@@ -467,6 +467,8 @@ RunResult run(const Recipe& recipe, const RunOptions& options) {
 SearchResult search(const Recipe& recipe, const SearchOptions& search, const RunOptions& options) {
   require(searches(recipe), Fault::bad_request,
           "the recipe has no eas.skip that is a number, so there is nothing to find");
+  require(read_launch().size == 1, Fault::bad_request,
+          "a search runs in one process; start it without mpirun, srun or torchrun");
   require(!finished_search(recipe, recipe.output_dir), Fault::bad_request, recipe.output_dir,
           ": holds what a search found; name another folder");
   return search_into(recipe.output_dir, recipe, search, options);

@@ -143,8 +143,8 @@ class SearchPhase {
       parts_.data = std::move(split.learnt);
       held_out_sets_ = std::move(split.held_out);
       for (const WeightedSet& set : held_out_sets_) records += set.records->size();
-      note(concat("the search compares draws on ", records,
-                  " samples that it keeps out of data; eval_data names others"));
+      note(concat("the search compares draws on ", records, records == 1 ? " sample" : " samples",
+                  " that it keeps out of data; eval_data names others"));
     }
     for (WeightedSet& set : held_out_sets_) set.weight = 1;
     compared_on_ = std::min(settings_.held_out, records);

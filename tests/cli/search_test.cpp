@@ -34,7 +34,7 @@ TEST(SearchCommand, PrintsTheRankingAsItFormsAndWritesWhatItFound) {
   EXPECT_NE(ran.out.find("3 comparisons; most redundant: "), std::string::npos) << ran.out;
   EXPECT_NE(ran.out.find("layer      score  probability  drawn\n"), std::string::npos) << ran.out;
   EXPECT_NE(ran.out.find("eas: {skip: ["), std::string::npos) << ran.out;
-  EXPECT_NE(ran.err.find("note: the search compares draws on 1 samples"), std::string::npos) << ran.err;
+  EXPECT_NE(ran.err.find("note: the search compares draws on 1 sample "), std::string::npos) << ran.err;
   for (const char* file : {"plan.json", "scores.json", "redundancy.svg", "log.jsonl"})
     EXPECT_TRUE(fs::exists(out / file)) << file;
   const Ran planned = lithe({"run", kModel, "--plan", (out / "plan.json").string(), "-n", "1", "Hello"});
@@ -96,6 +96,9 @@ TEST(SearchCommand, SaysWhatIsWrong) {
   refused({"--skip", "1", "--lora", "x"}, 2, "lithe fold");
   refused({"--skip", "1", "--eval-data", "no-such.json"}, 3, "no-such.json");
   EXPECT_EQ(lithe({"search", kModel, "--skip", "1"}).code, 2);  // no data
+  const Ran ranks = shell("RANK=0 WORLD_SIZE=2 lithe search " + kModel + " --data " + kData + " --skip 1", scratch());
+  EXPECT_EQ(ranks.code, 2);
+  EXPECT_NE(ranks.err.find("in one process"), std::string::npos) << ranks.err;
 }
 
 TEST(SearchCommand, ATerminalSeesATableAndCtrlCLeavesACheckpoint) {

@@ -123,7 +123,7 @@ TEST(SearchPhase, LeavesAPlanScoresAndAChart) {
   EXPECT_EQ(losses(out / "log.jsonl").size(), 6u);
   EXPECT_TRUE(checkpoints_in(out).empty());
   ASSERT_FALSE(notes.empty());
-  EXPECT_NE(notes.front().find("1 samples"), std::string::npos) << notes.front();
+  EXPECT_NE(notes.front().find("1 sample "), std::string::npos) << notes.front();
   EXPECT_THROW(search(recipe, {}), Error);  // the folder holds what was found
 }
 
