@@ -7,7 +7,17 @@
 
 namespace lithe::nn {
 
-Weight::Weight(const Tensor& stored) : stored_(stored.defined() && stored.dim() > 2 ? stored.flatten(1) : stored) {}
+namespace {
+
+/// Detached, so that the matrix of a trainable convolution is a leaf of autograd, which an optimiser can change.
+Tensor as_matrix(const Tensor& stored) {
+  if (!stored.defined() || stored.dim() <= 2) return stored;
+  return stored.detach().flatten(1).set_requires_grad(stored.requires_grad());
+}
+
+}  // namespace
+
+Weight::Weight(const Tensor& stored) : stored_(as_matrix(stored)) {}
 
 Tensor Weight::product(const Tensor& x, const std::optional<Tensor>& bias) const {
   return ops::linear(x, stored_, bias);

@@ -45,6 +45,21 @@ TEST(Learning, OnlyWhatIsAskedForIsACopyThatAsksForGradients) {
   EXPECT_EQ(learning(*model).size(), 4u);
 }
 
+TEST(Learning, EveryWeightOfATowerIsALeafToo) {
+  const auto model = open_model(kBase, {.learns = [](const WeightName&) { return true; }});
+  int64_t matrices = 0;
+  visit(*model->vision, [&](const WeightSlot& slot) {
+    if (const auto* const* matrix = std::get_if<nn::Weight*>(&slot.place)) {
+      ASSERT_TRUE((*matrix)->learning()) << text_of(slot.name);
+      EXPECT_TRUE((*matrix)->learning()->is_leaf()) << text_of(slot.name);
+      ++matrices;
+    } else {
+      EXPECT_TRUE(std::get<Tensor*>(slot.place)->is_leaf()) << text_of(slot.name);
+    }
+  });
+  EXPECT_GT(matrices, 0);
+}
+
 TEST(Learning, AStepDownTheGradientLowersTheLossAndLeavesTheFile) {
   const auto model = open_model(kBase, {.weights = WeightStorage::bfloat16, .learns = learns});
   const Tensor loss = loss_of(*model);
