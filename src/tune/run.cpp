@@ -25,6 +25,7 @@
 #include "tune/run_files.h"
 #include "tune/schedule.h"
 #include "tune/search_phase.h"
+#include "tune/step_log.h"
 #include "tune/stream.h"
 #include "tune/trainer.h"
 #include "tune/training_state.h"
@@ -226,6 +227,7 @@ class Run {
   }
 
   RunResult train() {
+    if (point_.step >= steps_) return finished_before();
     if (options_.on_begin) begin();
     begin_alike();
     std::optional<RunFiles> files;
@@ -246,9 +248,8 @@ class Run {
     }
     result_.steps = point_.step;
     result_.stopped = point_.step < steps_;
-    if (result_.stopped) {
-      if (last_saved_ != point_.step) save();
-    } else {
+    if ((result_.stopped || recipe_.save_steps > 0) && last_saved_ != point_.step) save();
+    if (!result_.stopped) {
       if (ranks_.first()) put_tuned_model(*ready_.model, ready_.plan, recipe_, recipe_.output_dir);
       result_.output = recipe_.output_dir;
     }
@@ -277,6 +278,16 @@ class Run {
             "the ranks do not start alike; all machines need the same recipe and ",
             "the same data, and must share output_dir with its checkpoints");
     trainer_.optimiser().share_parameters();
+  }
+
+  /// A run that is resumed after its last step.
+  RunResult finished_before() {
+    note("the run is finished already; its files stay as they are");
+    const std::vector<StepRecord> log = read_step_log(fs::path(recipe_.output_dir) / "log.jsonl");
+    if (!log.empty()) result_.last_loss = log.back().loss;
+    result_.steps = point_.step;
+    result_.output = recipe_.output_dir;
+    return result_;
   }
 
   /// Throws Error for the first held-out record that cannot be evaluated.

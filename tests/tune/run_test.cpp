@@ -146,6 +146,19 @@ TEST(Run, LeavesARunAlone) {
   EXPECT_EQ(losses(recipe).size(), 1u);
 }
 
+TEST(Run, AFinishedRunStaysAsItIs) {
+  const test::TempFolder folder;
+  Recipe recipe = tiny_recipe(folder);
+  recipe.save_steps = 500;  // more than there are: the last step leaves a checkpoint all the same
+  const double loss = run(recipe).last_loss;
+  recipe.resume_from_checkpoint = "";
+  const auto written = fs::last_write_time(fs::path(recipe.output_dir) / "model.safetensors");
+  const RunResult again = run(recipe);
+  EXPECT_EQ(again.last_loss, loss);
+  EXPECT_EQ(again.steps, 6);
+  EXPECT_EQ(fs::last_write_time(fs::path(recipe.output_dir) / "model.safetensors"), written);
+}
+
 TEST(Run, KeepsTheBestCheckpoint) {
   const test::TempFolder folder;
   Recipe recipe = tiny_recipe(folder);
