@@ -22,6 +22,28 @@ std::filesystem::path whole_path(const std::string& name) {
   return path.has_filename() ? path : path.parent_path();
 }
 
+template <class Value>
+void put(Json& json, const char* key, const std::optional<Value>& value) {
+  if (value) json[key] = *value;
+}
+
+Json plan_of_p_mod(const PModRecipe& p_mod) {
+  Json json{{"method", "p-mod"}, {"schedule", p_mod.schedule}};
+  put(json, "shift", p_mod.shift);
+  put(json, "untouched_above", p_mod.untouched_above);
+  put(json, "floor", p_mod.floor);
+  put(json, "share", p_mod.share);
+  put(json, "divisor", p_mod.divisor);
+  json["group"] = p_mod.group;
+  json["by"] = p_mod.by;
+  if (p_mod.by == "random") json["seed"] = static_cast<uint64_t>(p_mod.seed);
+  if (p_mod.by == "router") {
+    const plan::Gate gate = plan::parse_weight_norm(p_mod.norm, "p_mod.norm");
+    json["gate"] = {{"norm", plan::to_string(gate.norm)}, {"scale", gate.scale}, {"bias", gate.bias}};
+  }
+  return json;
+}
+
 /// What the keys of a recipe say about each other.
 class Checks {
  public:
@@ -109,7 +131,7 @@ class Checks {
     if (p_mod.by != "random" && p_mod.seed != 0)
       need(false, "p_mod.seed", "p_mod.seed has no use, as by is ", p_mod.by, "; it is for random.");
     // Any depth will do to see whether the schedule takes these keys.
-    plan::expand_method(plan_of(recipe_, {}), line_in(reading_.source, reading_.given.at("p_mod")) + "p_mod",
+    plan::expand_method(plan_of_p_mod(p_mod), line_in(reading_.source, reading_.given.at("p_mod")) + "p_mod",
                         {.layers = 32});
   }
 
@@ -125,28 +147,6 @@ class Checks {
   const Recipe& recipe_;
   const Reading& reading_;
 };
-
-template <class Value>
-void put(Json& json, const char* key, const std::optional<Value>& value) {
-  if (value) json[key] = *value;
-}
-
-Json plan_of_p_mod(const PModRecipe& p_mod) {
-  Json json{{"method", "p-mod"}, {"schedule", p_mod.schedule}};
-  put(json, "shift", p_mod.shift);
-  put(json, "untouched_above", p_mod.untouched_above);
-  put(json, "floor", p_mod.floor);
-  put(json, "share", p_mod.share);
-  put(json, "divisor", p_mod.divisor);
-  json["group"] = p_mod.group;
-  json["by"] = p_mod.by;
-  if (p_mod.by == "random") json["seed"] = static_cast<uint64_t>(p_mod.seed);
-  if (p_mod.by == "router") {
-    const plan::Gate gate = plan::parse_weight_norm(p_mod.norm, "p_mod.norm");
-    json["gate"] = {{"norm", plan::to_string(gate.norm)}, {"scale", gate.scale}, {"bias", gate.bias}};
-  }
-  return json;
-}
 
 }  // namespace
 

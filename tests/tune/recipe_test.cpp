@@ -212,6 +212,8 @@ TEST(Recipe, SaysThePlanOfItsMethods) {
   EXPECT_EQ(p_mod.layers, plan::load_plan("p-mod", model).layers);
   EXPECT_TRUE(plan_of(parse("eas: {skip: 2}"), {}).is_null()) << "not searched yet";
   const plan::Plan both = plan::parse_plan(plan_of(parse("p_mod: {}\neas: {skip: 2}"), {3, 30}), "recipe", model);
+  const plan::Plan listed = plan::parse_plan(plan_of(parse("p_mod: {}\neas: {skip: [3, 30]}"), {}), "recipe", model);
+  EXPECT_EQ(listed, both);
   int64_t off = 0;
   for (const plan::LayerPlan& layer : both.layers) off += layer.self_attention ? 0 : 1;
   EXPECT_EQ(off, 2);
