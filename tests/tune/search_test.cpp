@@ -68,7 +68,9 @@ TEST(Search, ADrawIsThePlanWithoutItsAttentions) {
   for (int64_t layer = 0; layer < kLayers; ++layer) EXPECT_EQ(runs(plan, layer), layer == 0 || layer == 3) << layer;
   EXPECT_EQ(plan.find("decoder", 1)->rules, task.base.find("decoder", 1)->rules);
 
-  const std::vector<Candidate> cross(1, {{"text", 0}, "cross"});
+  std::vector<Candidate> cross(1);  // not braced: g++ 12 takes the temporary for uninitialized
+  cross[0].site.stream = "text";
+  cross[0].attention = "cross";
   EXPECT_FALSE(without({}, cross, {0}).find("text", 0)->cross_attention);
   EXPECT_TRUE(without({}, cross, {0}).find("text", 0)->self_attention);
 }
