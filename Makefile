@@ -89,7 +89,7 @@ format: ## format all C++ files
 bench: build ## time image encode, prefill and decode: make bench ARGS="MODEL ..."
 	@build/lithe bench $(ARGS)
 
-bench-setup: ## an environment of its own with transformers, to time Lithe against (2.9 GB to download)
+bench-setup: ## an environment of its own with transformers and peft, to time Lithe against (2.9 GB to download)
 	@tools/setup.sh --bench "$(BENCH_VENV)"
 
 install: build ## install under PREFIX

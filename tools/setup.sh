@@ -4,7 +4,7 @@
 #
 #   tools/setup.sh [VENV]          GPU=1: also what torch needs to run on a GPU; SUDO=1: install packages by sudo;
 #                                  TESTS=0: without what only tests need; PACKAGE=1: also what `make package` needs
-#   tools/setup.sh --bench VENV    an environment of its own with a PyTorch that Python can import, and transformers
+#   tools/setup.sh --bench VENV    an environment of its own with a PyTorch that Python can import, transformers and peft
 #
 # Where packages come from is the environment's business: apt's, pip's and cargo's own settings apply.
 set -euo pipefail
@@ -172,7 +172,7 @@ install_gpu() {
 install_bench() {
   has_all_wheels requirements/bench.txt && return
   check_disk "$bench_needed_mb"
-  say "Downloading PyTorch with its GPU libraries, and transformers ($bench_download; $bench_kept in $venv)."
+  say "Downloading PyTorch with its GPU libraries, transformers and peft ($bench_download; $bench_kept in $venv)."
   make_venv
   pip_install --resume-retries 20 --no-deps -r requirements/bench.txt
 }
