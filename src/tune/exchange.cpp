@@ -12,7 +12,7 @@ constexpr int64_t kTravelsAlone = 1 << 18;  ///< Numbers from which a message of
 /// Tensors on their way: large ones where they lie, small ones together in one message.
 class Parcel {
  public:
-  using Begin = std::function<void(std::span<float>)>;
+  using Begin = std::function<void(const Numbers&)>;
   explicit Parcel(Begin begin) : begin_(std::move(begin)) {}
 
   void add(const Tensor& values) {
@@ -66,14 +66,14 @@ std::vector<Tensor> gradients_of_any(const Ranks& ranks, const std::vector<Param
 
 }  // namespace
 
-std::span<float> numbers_of(const Tensor& values) {
-  return {values.mutable_data_ptr<float>(), static_cast<size_t>(values.numel())};
+Numbers numbers_of(const Tensor& values) {
+  return {{values.mutable_data_ptr<float>(), static_cast<size_t>(values.numel())}, std::make_shared<Tensor>(values)};
 }
 
 void sum_gradients(const Ranks& ranks, const std::vector<ParameterGroup>& groups) {
   if (ranks.alone()) return;
   const at::NoGradGuard no_gradient;
-  Parcel parcel([&](std::span<float> values) { ranks.begin_sum(values); });
+  Parcel parcel([&](const Numbers& numbers) { ranks.begin_sum(numbers); });
   for (const Tensor& gradient : gradients_of_any(ranks, groups)) parcel.add(gradient);
   parcel.send();
   ranks.finish();
@@ -85,7 +85,7 @@ void share_values(const Ranks& ranks, const std::vector<Shared>& values) {
   const at::NoGradGuard no_gradient;
   std::vector<Parcel> parcels;
   for (int64_t owner = 0; owner < ranks.size(); ++owner)
-    parcels.emplace_back([&ranks, owner](std::span<float> numbers) { ranks.begin_share(numbers, owner); });
+    parcels.emplace_back([&ranks, owner](const Numbers& numbers) { ranks.begin_share(numbers, owner); });
   for (const Shared& one : values) parcels[static_cast<size_t>(one.owner)].add(one.values);
   for (Parcel& parcel : parcels) parcel.send();
   ranks.finish();

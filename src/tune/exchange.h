@@ -3,7 +3,6 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
-#include <span>
 #include <vector>
 
 #include "tune/parameters.h"
@@ -13,7 +12,7 @@
 namespace lithe::tune {
 
 /// The memory of a dense float32 tensor.
-std::span<float> numbers_of(const Tensor& values);
+Numbers numbers_of(const Tensor& values);
 
 /// Gives every rank the sum of the gradients of all. A parameter that has a gradient on one rank has it on all then.
 void sum_gradients(const Ranks& ranks, const std::vector<ParameterGroup>& groups);

@@ -1,5 +1,6 @@
 #include "tune/ranks.h"
 
+#include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <c10/util/Logging.h>
 #include <algorithm>
@@ -45,10 +46,10 @@ void quiet_c10d() {
   if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) FLAGS_caffe2_log_level = kFatal;
 }
 
-template <class T>
-at::Tensor tensor_over(std::span<T> values) {
-  const auto type = std::is_same_v<T, double> ? at::kDouble : at::kFloat;
-  return at::from_blob(values.data(), {static_cast<int64_t>(values.size())}, at::TensorOptions().dtype(type));
+at::Tensor tensor_over(const Numbers& numbers) {
+  return at::from_blob(
+      numbers.values.data(), {static_cast<int64_t>(numbers.values.size())}, [owner = numbers.owner](void*) {},
+      at::TensorOptions(at::kFloat));
 }
 
 const auto kSum = [](Gloo& gloo, std::vector<at::Tensor>& values) {
@@ -152,17 +153,21 @@ int64_t Ranks::size() const {
 
 void Ranks::sum(std::span<double> values) const {
   if (!group_) return;
-  group_->begin(tensor_over(values), kSum);
+  // A copy, as the caller's values may be on a stack that a failure unwinds.
+  const at::Tensor sums = at::empty({static_cast<int64_t>(values.size())}, at::kDouble);
+  std::copy(values.begin(), values.end(), sums.mutable_data_ptr<double>());
+  group_->begin(sums, kSum);
   group_->finish();
+  std::copy_n(sums.const_data_ptr<double>(), values.size(), values.begin());
 }
 
-void Ranks::begin_sum(std::span<float> values) const {
-  if (group_) group_->begin(tensor_over(values), kSum);
+void Ranks::begin_sum(const Numbers& numbers) const {
+  if (group_) group_->begin(tensor_over(numbers), kSum);
 }
 
-void Ranks::begin_share(std::span<float> values, int64_t from) const {
+void Ranks::begin_share(const Numbers& numbers, int64_t from) const {
   if (!group_) return;
-  group_->begin(tensor_over(values), [&](Gloo& gloo, std::vector<at::Tensor>& tensors) {
+  group_->begin(tensor_over(numbers), [&](Gloo& gloo, std::vector<at::Tensor>& tensors) {
     c10d::BroadcastOptions options;
     options.rootRank = from;
     options.timeout = kLongest;

@@ -11,6 +11,13 @@
 // Processes that tune one model together. The header sees neither tensors nor PyTorch's c10d.
 namespace lithe::tune {
 
+/// Numbers that go to other ranks. A message that fails may go on in its own thread for a while, so it holds their
+/// owner until it has ended.
+struct Numbers {
+  std::span<float> values;
+  std::shared_ptr<const void> owner;
+};
+
 /// This process among those that tune together. Every rank must call the same functions in the same order; each of
 /// them throws Error{internal} with one sentence if another rank ended or can't be reached. Copies are the same rank.
 /// A process alone has no connection, and every function returns at once.
@@ -27,10 +34,10 @@ class Ranks {
 
   /// Every rank gets the sum over all ranks, with the same bits on each.
   void sum(std::span<double> values) const;
-  /// The same, later: the values must stay until finish() has returned.
-  void begin_sum(std::span<float> values) const;
+  /// The same, later: the sums are there after finish().
+  void begin_sum(const Numbers& numbers) const;
   /// Every rank gets what rank `from` has, after finish().
-  void begin_share(std::span<float> values, int64_t from) const;
+  void begin_share(const Numbers& numbers, int64_t from) const;
   void finish() const;
 
   bool any(bool here) const;                         ///< Whether it holds on a rank.
