@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tunes demo-dense on easy-VQA by the recipes of recipes/ and by controls, judges every result by the same commands, and
+"""Tunes demo-dense on easy-VQA by the recipes of recipes/ and by controls, judges every result alike, and
 prints a Markdown table: score on the official test split, counted cost, measured times, minutes of tuning.
 
   make build data
@@ -159,7 +159,8 @@ class Table:
         return cells + [f"{json.loads(took.read_text())['minutes']:.1f}" if took.exists() else "-"]
 
     def markdown(self):
-        heads = ["model", "score", "beside dense, tuned", "FLOPs", "vision work", "KV cache", "prefill", "decode, a token", "minutes tuned"]
+        heads = ["model", "score", "beside dense, tuned", "FLOPs", "vision work", "KV cache",
+                 "prefill", "decode", "minutes tuned"]
         lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
         for row in ROWS:
             if cells := self.cells(row):
@@ -187,12 +188,11 @@ def with_share(value, unit, share):
 
 
 def times_of(bench):
-    """Prefill and decode under the plan, and their share of dense; medians of runs that take turns."""
+    """Prefill and decode as a share of dense, medians of runs that take turns; and how far equal runs differ."""
     cells = []
     for kind in ("pp", "tg"):
         test = next(t for t in bench["tests"] if t["test"].startswith(kind) and "median_ratio" in t)
-        ms = test["median_ms"] / (test["count"] if kind == "tg" else 1)
-        cells.append(f"{ms:.2f} ms ({100 * test['median_ratio']:.0f} %)")
+        cells.append(f"{100 * test['median_ratio']:.0f} % ± {100 * test['aa_spread_share']:.0f}")
     return cells
 
 
