@@ -1,7 +1,6 @@
 #include "session/picture_workers.h"
 
 #include <chrono>
-#include <system_error>
 #include <utility>
 
 #include "session/batch_memory.h"
@@ -37,37 +36,16 @@ int64_t ComingPicture::bytes() const {
   return prepared_bytes_ + (ready ? 0 : preparing_bytes_);
 }
 
-PictureWorkers::PictureWorkers(const models::Model& model, int64_t threads) : model_(model), threads_(threads) {}
-
-PictureWorkers::~PictureWorkers() {
-  for (std::jthread& worker : workers_) worker.request_stop();
-}
+PictureWorkers::PictureWorkers(const models::Model& model, int64_t threads) : model_(model), pool_(threads) {}
 
 ComingPicture PictureWorkers::begin(const image::Source& picture, int64_t pictures) {
   const models::Vision& vision = model_.seeing();
   auto state = std::make_shared<std::atomic<ComingPicture::State>>(ComingPicture::State::waits);
-  Task task([&vision, picture, pictures, state] {
+  std::future<models::PreparedImage> made = pool_.begin([&vision, picture, pictures, state] {
     if (state->exchange(ComingPicture::State::begun) == ComingPicture::State::given_up) return models::PreparedImage();
     return vision.prepare(*picture.decode(), pictures);
   });
-  ComingPicture coming(task.get_future(), state, preparing_bytes(model_, picture, pictures), prepared_bytes_of(picture, pictures));
-  {
-    const std::lock_guard lock(mutex_);
-    tasks_.push_back(std::move(task));
-  }
-  more_.notify_one();
-  add_worker();
-  return coming;
-}
-
-/// If no further thread can start, the others do the work.
-void PictureWorkers::add_worker() {
-  if (static_cast<int64_t>(workers_.size()) >= threads_) return;
-  try {
-    workers_.emplace_back([this](const std::stop_token& end) { work(end); });
-  } catch (const std::system_error&) {
-    if (workers_.empty()) throw;
-  }
+  return {std::move(made), state, preparing_bytes(model_, picture, pictures), prepared_bytes_of(picture, pictures)};
 }
 
 int64_t PictureWorkers::prepared_bytes_of(const image::Source& picture, int64_t pictures) const {
@@ -77,17 +55,6 @@ int64_t PictureWorkers::prepared_bytes_of(const image::Source& picture, int64_t 
 
 int64_t PictureWorkers::bytes_of(const image::Source& picture, int64_t pictures) const {
   return preparing_bytes(model_, picture, pictures) + prepared_bytes_of(picture, pictures);
-}
-
-void PictureWorkers::work(const std::stop_token& end) {
-  while (true) {
-    std::unique_lock lock(mutex_);
-    if (!more_.wait(lock, end, [this] { return !tasks_.empty(); }) || end.stop_requested()) return;
-    Task task = std::move(tasks_.front());
-    tasks_.pop_front();
-    lock.unlock();
-    task();
-  }
 }
 
 }  // namespace lithe::session

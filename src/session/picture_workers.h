@@ -1,16 +1,11 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <future>
 #include <memory>
-#include <mutex>
-#include <stop_token>
-#include <thread>
-#include <vector>
 
+#include "base/worker_pool.h"
 #include "image/source.h"
 #include "models/model.h"
 
@@ -47,9 +42,6 @@ class PictureWorkers {
  public:
   /// No thread starts before the first picture.
   PictureWorkers(const models::Model& model, int64_t threads);
-  ~PictureWorkers();
-  PictureWorkers(const PictureWorkers&) = delete;
-  PictureWorkers& operator=(const PictureWorkers&) = delete;
 
   /// Begins a picture of a prompt with `pictures` of them. Throws Error{bad_request} if the model has no tower.
   ComingPicture begin(const image::Source& picture, int64_t pictures);
@@ -57,17 +49,10 @@ class PictureWorkers {
   int64_t bytes_of(const image::Source& picture, int64_t pictures) const;
 
  private:
-  using Task = std::packaged_task<models::PreparedImage()>;
   int64_t prepared_bytes_of(const image::Source& picture, int64_t pictures) const;
-  void add_worker();
-  void work(const std::stop_token& end);
 
   const models::Model& model_;
-  const int64_t threads_;
-  std::mutex mutex_;
-  std::condition_variable_any more_;
-  std::deque<Task> tasks_;
-  std::vector<std::jthread> workers_;
+  WorkerPool pool_;
 };
 
 }  // namespace lithe::session

@@ -107,17 +107,12 @@ SampleStream::SampleStream(const models::Model& model, std::vector<WeightedSet> 
       first_(first),
       begun_(first),
       taken_(first),
-      skipped_(skipped) {
+      skipped_(skipped),
+      pool_(options.threads) {
   if (options_.share_images) pictures_ = number_pictures(sets_);
   if (options_.length_group > 0) lengths_ = number(sets_, length_of);
   order_ = order_of(0);
   require(!order_.empty(), Fault::bad_file, "the data sets hold no record");
-  for (int64_t i = 0; i < options_.threads; ++i)
-    workers_.emplace_back([this](const std::stop_token& end) { work(end); });
-}
-
-SampleStream::~SampleStream() {
-  for (std::jthread& worker : workers_) worker.request_stop();
 }
 
 std::vector<RecordPlace> SampleStream::order_of(int64_t epoch) const {
@@ -169,15 +164,9 @@ void SampleStream::begin_one() {
     epoch_ = epoch;
   }
   const RecordPlace place = order_[static_cast<size_t>(begun_ % per_epoch())];
-  Task task(
-      [this, place] { return make_sample(model_, sets_[place.set].records->read(place.record), options_.sample); });
-  coming_.push_back(task.get_future());
+  coming_.push_back(pool_.begin(
+      [this, place] { return make_sample(model_, sets_[place.set].records->read(place.record), options_.sample); }));
   ++begun_;
-  {
-    const std::lock_guard lock(mutex_);
-    tasks_.push_back(std::move(task));
-  }
-  more_.notify_one();
 }
 
 std::optional<Sample> SampleStream::take() {
@@ -202,17 +191,6 @@ std::optional<Sample> SampleStream::take() {
 Sample SampleStream::next() {
   while (true) {
     if (std::optional<Sample> sample = take()) return std::move(*sample);
-  }
-}
-
-void SampleStream::work(const std::stop_token& end) {
-  while (true) {
-    std::unique_lock lock(mutex_);
-    if (!more_.wait(lock, end, [this] { return !tasks_.empty(); }) || end.stop_requested()) return;
-    Task task = std::move(tasks_.front());
-    tasks_.pop_front();
-    lock.unlock();
-    task();
   }
 }
 

@@ -1,18 +1,15 @@
 #pragma once
 
-#include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <future>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "base/worker_pool.h"
 #include "data/data_set.h"
 #include "models/model.h"
 #include "tune/sample.h"
@@ -63,9 +60,6 @@ class SampleStream {
   /// The model must outlive the stream.
   SampleStream(const models::Model& model, std::vector<WeightedSet> sets, const StreamOptions& options,
                int64_t first = 0, int64_t skipped = 0);
-  ~SampleStream();
-  SampleStream(const SampleStream&) = delete;
-  SampleStream& operator=(const SampleStream&) = delete;
 
   int64_t per_epoch() const { return static_cast<int64_t>(order_.size()); }
   /// The sample of the next record; waits for it. Absent if it is left out. Throws its error if it may not be, and if
@@ -80,13 +74,11 @@ class SampleStream {
   void on_skipped(std::function<void(const std::string&)> told) { told_ = std::move(told); }
 
  private:
-  using Task = std::packaged_task<Sample()>;
   std::vector<RecordPlace> order_of(int64_t epoch) const;
   void group_by_length(std::vector<RecordPlace>& order) const;
   std::vector<RecordPlace> by_pictures(const std::vector<RecordPlace>& order) const;
   void begin_one();
   int64_t next_own(int64_t at) const;
-  void work(const std::stop_token& end);
 
   const models::Model& model_;
   const std::vector<WeightedSet> sets_;
@@ -100,10 +92,7 @@ class SampleStream {
   int64_t bad_in_a_row_ = 0;
   std::function<void(const std::string&)> told_;
   std::deque<std::future<Sample>> coming_;
-  std::mutex mutex_;
-  std::condition_variable_any more_;
-  std::deque<Task> tasks_;
-  std::vector<std::jthread> workers_;
+  WorkerPool pool_;  // last: its tasks use what is above
 };
 
 }  // namespace lithe::tune
