@@ -49,7 +49,7 @@ Tensor activate(Activation kind, Tensor x) {
 
 Tensor swiglu(Tensor gate, const Tensor& up) {
   require(gate.sizes() == up.sizes(), Fault::internal, "swiglu: gate and up differ in shape");
-  if (has_swiglu_node(gate, up)) return swiglu_node(gate, up);
+  if (has_node(gate, up)) return swiglu_node(gate, up);
   if (!runs_plain(gate) || !runs_plain(up)) return at::silu(gate) * up;
   float* out = gate.mutable_data_ptr<float>();
   const float* in = up.const_data_ptr<float>();

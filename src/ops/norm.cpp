@@ -16,7 +16,7 @@ namespace lithe::ops {
 
 Tensor rms_norm(const Tensor& x, const Tensor& gain, double eps) {
   require(x.size(-1) == gain.numel(), Fault::internal, "rms_norm: x is ", x.size(-1), " wide, gain ", gain.numel());
-  if (has_norm_node(x, gain)) return rms_norm_node(x, std::nullopt, gain, eps);
+  if (has_node(x, gain)) return rms_norm_node(x, std::nullopt, gain, eps);
   if (!runs_plain(x) || !runs_plain(gain)) {
     const at::ScalarType inner = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
     const Tensor wide = x.to(inner);

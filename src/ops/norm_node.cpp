@@ -71,12 +71,6 @@ struct NormNode : autograd::Function<NormNode> {
 
 }  // namespace
 
-bool has_norm_node(const Tensor& x, const Tensor& gain) {
-  const bool type = x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble;
-  return type && gain.scalar_type() == x.scalar_type() && x.device().is_cpu() && at::GradMode::is_enabled() &&
-         (x.requires_grad() || gain.requires_grad());
-}
-
 Tensor rms_norm_node(const Tensor& x, const std::optional<Tensor>& index, const Tensor& gain, double eps) {
   return NormNode::apply(x, index, gain, eps);
 }

@@ -9,11 +9,8 @@ namespace lithe::ops {
 using at::Tensor;
 
 /// `rms_norm` of the rows x[index] (absent: of all rows) as one node of autograd. It keeps x itself, which the residual
-/// stream keeps anyway, not the rows that were gathered or normed. x and gain: float32 or float64 on the CPU, of one
-/// type. It can be differentiated only once.  x: [rows, hidden] -> [chosen, hidden]
+/// stream keeps anyway, not the rows that were gathered or normed. For an x and a gain that
+/// `has_node` (plain.h) takes. It can be differentiated only once.  x: [rows, hidden] -> [chosen, hidden]
 Tensor rms_norm_node(const Tensor& x, const std::optional<Tensor>& index, const Tensor& gain, double eps);
-
-/// Whether rms_norm_node takes these, and a gradient is asked for.
-bool has_norm_node(const Tensor& x, const Tensor& gain);
 
 }  // namespace lithe::ops

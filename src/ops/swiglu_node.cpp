@@ -73,12 +73,6 @@ struct SwigluNode : autograd::Function<SwigluNode> {
 
 }  // namespace
 
-bool has_swiglu_node(const Tensor& gate, const Tensor& up) {
-  const bool type = gate.scalar_type() == at::kFloat || gate.scalar_type() == at::kDouble;
-  return type && up.scalar_type() == gate.scalar_type() && gate.device().is_cpu() && at::GradMode::is_enabled() &&
-         (gate.requires_grad() || up.requires_grad());
-}
-
 Tensor swiglu_node(const Tensor& gate, const Tensor& up, const std::optional<Tensor>& weight) {
   return SwigluNode::apply(gate, up, weight);
 }

@@ -9,11 +9,8 @@ namespace lithe::ops {
 using at::Tensor;
 
 /// silu(gate) * up, each row times its weight if there is one, as one node of autograd. It keeps what it is given and
-/// nothing else. Float32 or float64 on the CPU, all of one type. It can be differentiated only once.
+/// nothing else. For tensors that `has_node` (plain.h) takes, all of one type. It can be differentiated only once.
 /// gate, up: [rows, width], weight: [rows] -> [rows, width]
 Tensor swiglu_node(const Tensor& gate, const Tensor& up, const std::optional<Tensor>& weight = std::nullopt);
-
-/// Whether swiglu_node takes these, and a gradient is asked for.
-bool has_swiglu_node(const Tensor& gate, const Tensor& up);
 
 }  // namespace lithe::ops

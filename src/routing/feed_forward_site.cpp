@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 
+#include "ops/plain.h"
 #include "ops/swiglu_node.h"
 #include "routing/adapter_site.h"
 
@@ -55,7 +56,7 @@ Tensor weighed(const nn::Mlp& mlp, const Tensor& x, const Tensor& weight) {
   const bool learns = at::GradMode::is_enabled() && weight.requires_grad() && weight.scalar_type() == x.scalar_type();
   if (learns && mlp.gate && mlp.activation == ops::Activation::silu && !mlp.down.bias) {
     const Tensor gate = (*mlp.gate)(x), up = mlp.up(x);
-    if (ops::has_swiglu_node(gate, up)) return mlp.down(ops::swiglu_node(gate, up, weight));
+    if (ops::has_node(gate, up)) return mlp.down(ops::swiglu_node(gate, up, weight));
   }
   return mlp(x) * weight.unsqueeze(1).to(x.scalar_type());
 }

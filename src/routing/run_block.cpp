@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "ops/norm_node.h"
+#include "ops/plain.h"
 #include "routing/adapter_site.h"
 #include "routing/attention_site.h"
 #include "routing/cut_attention.h"
@@ -66,8 +67,8 @@ class AttentionSite {
     const std::optional<Tensor>& index = context_.sets.active.index;
     const nn::Norm& norm = site_.norm;
     const bool gathers = index && x.is_same(x_) && norm.kind == nn::Norm::Kind::rms;
-    return gathers && ops::has_norm_node(entry_, norm.gain) ? ops::rms_norm_node(entry_, index, norm.gain, norm.eps)
-                                                            : norm(x);
+    return gathers && ops::has_node(entry_, norm.gain) ? ops::rms_norm_node(entry_, index, norm.gain, norm.eps)
+                                                       : norm(x);
   }
 
   /// METER: also the PIA in place of the cross-attention reads the layer's input, not what the self site made of it.
