@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "base/trim.h"
 #include "cli/answer_report.h"
 #include "cli/answer_watch.h"
 #include "cli/chat_words.h"

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/home.h"
+#include "base/trim.h"
 #include "plan/parse.h"
 
 namespace lithe::cli {
@@ -60,12 +61,6 @@ void add_files(const std::string& typed, std::vector<std::string>& words) {
 }
 
 }  // namespace
-
-std::string trimmed(const std::string& text) {
-  const char* const space = " \t\r\n\v\f";
-  const std::size_t first = text.find_first_not_of(space);
-  return first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(space) - first + 1);
-}
 
 ChatCommand parse_command(const std::string& line) {
   const std::string name = line.substr(0, line.find_first_of(" \t"));

@@ -27,7 +27,4 @@ Completions complete_chat(const std::string& before_cursor);
 /// What /help prints.
 std::string chat_help();
 
-/// Without the white space at both ends.
-std::string trimmed(const std::string& text);
-
 }  // namespace lithe::cli

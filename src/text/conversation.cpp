@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "base/trim.h"
 
 namespace lithe::text {
 namespace {
@@ -40,12 +41,6 @@ std::vector<Turn> turns_of(const Conversation& conversation, std::span<const Mes
     if (first && conversation.tagged) announce_image(message, turns);
   }
   return turns;
-}
-
-std::string trim(const std::string& text) {
-  const char* kSpace = " \t\n\r\v\f";
-  const std::size_t first = text.find_first_not_of(kSpace);
-  return first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(kSpace) - first + 1);
 }
 
 std::string render_turns(const Conversation& conversation, const std::string& system, const std::vector<Turn>& turns) {
@@ -86,10 +81,11 @@ std::string render_llama_2(const Conversation& conversation, const std::string& 
 std::string render_llama_3(const Conversation& conversation, const std::string& system,
                            const std::vector<Turn>& turns) {
   const auto head = [](const char* role) { return concat("<|start_header_id|>", role, "<|end_header_id|>\n\n"); };
-  std::string prompt = concat("<|begin_of_text|>", head("system"), trim(system), conversation.separator);
+  std::string prompt = concat("<|begin_of_text|>", head("system"), trimmed(system), conversation.separator);
   for (const Turn& turn : turns) {
     if (!turn.text.empty())
-      prompt += head(turn.user ? conversation.user : conversation.assistant) + trim(turn.text) + conversation.separator;
+      prompt +=
+          head(turn.user ? conversation.user : conversation.assistant) + trimmed(turn.text) + conversation.separator;
     else if (!turn.user)
       prompt += head(conversation.assistant);
   }
@@ -153,7 +149,7 @@ void move_image_mark(std::string_view name, std::vector<Message>& messages) {
   for (Message& message : messages) {
     const std::string text = flatten(message);
     if (text.find(kImageMark) == std::string::npos) continue;
-    message = text_message(message.role, trim(mark + "\n" + trim(without_marks(text))));
+    message = text_message(message.role, trimmed(mark + "\n" + trimmed(without_marks(text))));
   }
 }
 

@@ -91,8 +91,7 @@ void AdamW::step(double factor) {
 
 void AdamW::share_parameters() const {
   std::vector<Shared> all;
-  for (const ParameterGroup& group : groups_)
-    for (const Parameter& parameter : group.parameters) all.push_back({parameter.values.detach(), 0});
+  for_each_parameter([&](const Parameter& parameter) { all.push_back({parameter.values.detach(), 0}); });
   share_values(ranks_, all);
 }
 
@@ -100,29 +99,32 @@ void AdamW::forget_gradients() {
   for_each_gradient([](Tensor& gradient) { gradient.reset(); });
 }
 
+void AdamW::for_each_parameter(const std::function<void(const Parameter&)>& visitor) const {
+  for (const ParameterGroup& group : groups_)
+    for (const Parameter& parameter : group.parameters) visitor(parameter);
+}
+
 void AdamW::for_each_gradient(const std::function<void(Tensor&)>& visitor) const {
-  for (const ParameterGroup& group : groups_) {
-    for (const Parameter& parameter : group.parameters) {
-      Tensor values = parameter.values;
-      if (values.grad().defined()) visitor(values.mutable_grad());
-    }
-  }
+  for_each_parameter([&](const Parameter& parameter) {
+    Tensor values = parameter.values;
+    if (values.grad().defined()) visitor(values.mutable_grad());
+  });
 }
 
-void AdamW::visit_state(const std::function<void(const std::string&, Tensor&)>& visitor) {
-  for (size_t g = 0; g < groups_.size(); ++g) {
-    for (size_t i = 0; i < groups_[g].parameters.size(); ++i) {
-      std::optional<State>& state = shares_[g][i].state;
-      if (!state) continue;
-      const std::string name = models::text_of(groups_[g].parameters[i].name);
-      visitor(name + ".average", state->average);
-      visitor(name + ".average_square", state->average_square);
-      visitor(name + ".steps", state->steps);
-    }
-  }
+void AdamW::visit(const Parameter& parameter, const State& state, const StateVisitor& visitor) {
+  const std::string name = models::text_of(parameter.name);
+  visitor(name + ".average", state.average);
+  visitor(name + ".average_square", state.average_square);
+  visitor(name + ".steps", state.steps);
 }
 
-void AdamW::gather_state(const std::function<void(const std::string&, const Tensor&)>& visitor) const {
+void AdamW::visit_state(const StateVisitor& visitor) const {
+  for (size_t g = 0; g < groups_.size(); ++g)
+    for (size_t i = 0; i < groups_[g].parameters.size(); ++i)
+      if (const std::optional<State>& state = shares_[g][i].state) visit(groups_[g].parameters[i], *state, visitor);
+}
+
+void AdamW::gather_state(const StateVisitor& visitor) const {
   for (size_t g = 0; g < groups_.size(); ++g) {
     for (size_t i = 0; i < groups_[g].parameters.size(); ++i) {
       const Share& share = shares_[g][i];
@@ -130,10 +132,7 @@ void AdamW::gather_state(const std::function<void(const std::string&, const Tens
       for (const Tensor& values : {state.average, state.average_square, state.steps})
         ranks_.begin_share(numbers_of(values), share.owner);
       ranks_.finish();
-      const std::string name = models::text_of(groups_[g].parameters[i].name);
-      visitor(name + ".average", state.average);
-      visitor(name + ".average_square", state.average_square);
-      visitor(name + ".steps", state.steps);
+      visit(groups_[g].parameters[i], state, visitor);
     }
   }
 }

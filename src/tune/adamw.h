@@ -20,9 +20,12 @@ struct AdamWOptions {
 /// 1910.02054).
 class AdamW {
  public:
+  using StateVisitor = std::function<void(const std::string& name, const Tensor& values)>;
+
   AdamW(std::vector<ParameterGroup> groups, const AdamWOptions& options, Ranks ranks = {});
 
   const std::vector<ParameterGroup>& groups() const { return groups_; }
+  void for_each_parameter(const std::function<void(const Parameter&)>& visitor) const;
 
   /// Every rank gets the sum of all gradients.
   void sum_gradients();
@@ -39,9 +42,9 @@ class AdamW {
 
   /// What a checkpoint needs besides the parameters: "NAME.average", "NAME.average_square" and "NAME.steps". Of this
   /// rank's share.
-  void visit_state(const std::function<void(const std::string& name, Tensor& values)>& visitor);
+  void visit_state(const StateVisitor& visitor) const;
   /// The same of all parameters. Every rank must call it.
-  void gather_state(const std::function<void(const std::string& name, const Tensor& values)>& visitor) const;
+  void gather_state(const StateVisitor& visitor) const;
 
  private:
   void for_each_gradient(const std::function<void(Tensor&)>& visitor) const;
@@ -54,6 +57,7 @@ class AdamW {
     std::optional<State> state;  ///< There only.
   };
   static State new_state(const Parameter& parameter);
+  static void visit(const Parameter& parameter, const State& state, const StateVisitor& visitor);
   void share_out();
 
   AdamWOptions options_;

@@ -23,12 +23,10 @@ RunEstimate estimate_of(const models::Model& model, const AdamW& optimiser) {
   RunEstimate estimate;
   std::set<WeightName> learning;
   int64_t numbers = 0;
-  for (const ParameterGroup& group : optimiser.groups()) {
-    for (const Parameter& parameter : group.parameters) {
-      learning.insert(parameter.name);
-      numbers += parameter.values.numel();
-    }
-  }
+  optimiser.for_each_parameter([&](const Parameter& parameter) {
+    learning.insert(parameter.name);
+    numbers += parameter.values.numel();
+  });
   visit(model, [&](const models::HeldWeight& held) {
     const std::string name = part_of(held.name);
     auto part =

@@ -7,16 +7,15 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/trim.h"
 #include "session/answer.h"
 #include "tune/loss.h"
 
 namespace lithe::tune {
 namespace {
 
-std::string trimmed(const std::string& text) {
-  const char* const blank = " \t\r\n";
-  const size_t first = text.find_first_not_of(blank);
-  return first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(blank) - first + 1);
+std::string without_blanks(const std::string& text) {
+  return trimmed(text, " \t\r\n");
 }
 
 /// Sums over the samples of a pass.
@@ -39,7 +38,7 @@ SampleAnswer answer_last_turn(const models::Model& model, const plan::Plan& plan
   const session::Answer answer = session::run_answer(model, request, {.max_new_tokens = options.new_tokens});
   const std::string question = record.turns.size() < 2 ? "" : record.turns[record.turns.size() - 2].text;
   const std::string& expected = record.turns.back().text;
-  return {record.name, question, expected, answer.text, trimmed(answer.text) == trimmed(expected)};
+  return {record.name, question, expected, answer.text, without_blanks(answer.text) == without_blanks(expected)};
 }
 
 /// What was seen of the sets so far.
@@ -49,8 +48,7 @@ class Evaluator {
       : model_(model), plan_(plan), options_(options) {}
 
   void take(const data::Record& record) {
-    waiting_.push_back(make_sample(model_, record, options_.sample));
-    count_rows(model_, waiting_.back(), options_.sample);
+    waiting_.push_back(counted_sample(model_, record, options_.sample));
     if (static_cast<int64_t>(waiting_.size()) >= options_.batch) lose();
     if (options_.answers || static_cast<int64_t>(result_.answers.size()) < options_.shown) answer(record);
   }

@@ -8,6 +8,7 @@
 #include "base/home.h"
 #include "base/printable.h"
 #include "base/suggestion.h"
+#include "base/trim.h"
 
 namespace lithe::tune {
 namespace {
@@ -33,12 +34,6 @@ std::optional<Number> parsed(const Yaml& value) {
   const auto [rest, fault] = std::from_chars(value.text.data(), end, number);
   const bool good = value.kind == Yaml::Kind::text && fault == std::errc() && rest == end;
   return good ? std::optional(number) : std::nullopt;
-}
-
-std::string trimmed(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(" \t");
-  return first == std::string_view::npos ? ""
-                                         : std::string(text.substr(first, text.find_last_not_of(" \t") - first + 1));
 }
 
 /// The end of a sentence about an unknown key: the same key elsewhere, the nearest one here, or where to look.
@@ -137,7 +132,7 @@ std::vector<std::string> words(const Yaml& value, const Place& place) {
   const std::string all = value.kind == Yaml::Kind::text && value.text.empty() ? "" : text(value, place);
   for (std::size_t start = 0; start < all.size();) {
     const std::size_t end = std::min(all.find(',', start), all.size());
-    if (std::string word = trimmed(std::string_view(all).substr(start, end - start)); !word.empty())
+    if (std::string word = trimmed(std::string_view(all).substr(start, end - start), " \t"); !word.empty())
       words.push_back(std::move(word));
     start = end + 1;
   }

@@ -294,8 +294,7 @@ class Run {
   void check_held_out() const {
     for (const auto& set : held_out_) {
       for (int64_t i = 0; i < set->size(); ++i) {
-        Sample sample = make_sample(*ready_.model, set->read(i), sample_);
-        count_rows(*ready_.model, sample, sample_);
+        counted_sample(*ready_.model, set->read(i), sample_);
       }
     }
   }
@@ -409,8 +408,7 @@ class Run {
 
   std::vector<std::pair<std::string, std::string>> facts() const {
     int64_t learn = 0;
-    for (const ParameterGroup& group : trainer_.optimiser().groups())
-      for (const Parameter& parameter : group.parameters) learn += parameter.values.numel();
+    trainer_.optimiser().for_each_parameter([&](const Parameter& parameter) { learn += parameter.values.numel(); });
     std::vector<std::pair<std::string, std::string>> facts{{"parameters that learn", std::to_string(learn)},
                                                            {"steps", std::to_string(point_.step)}};
     if (searched_) facts.emplace_back("attentions that the search skips", layers_text(searched_->skipped));

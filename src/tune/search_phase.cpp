@@ -189,8 +189,7 @@ class SearchPhase {
     for (const WeightedSet& set : parts_.data) {
       for (int64_t i = 0; i < set.records->size(); ++i) {
         if (static_cast<int64_t>(samples.size()) == recipe_.per_device_train_batch_size) return samples;
-        samples.push_back(make_sample(model_, set.records->read(i), parts_.stream.sample));
-        count_rows(model_, samples.back(), parts_.stream.sample);
+        samples.push_back(counted_sample(model_, set.records->read(i), parts_.stream.sample));
       }
     }
     return samples;

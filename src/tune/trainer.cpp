@@ -19,10 +19,10 @@ AdamW optimiser_for(models::Model& model, const TrainerOptions& options) {
 }
 
 bool tower_learns(const AdamW& optimiser) {
-  for (const ParameterGroup& group : optimiser.groups())
-    for (const Parameter& parameter : group.parameters)
-      if (parameter.name.part == models::Part::tower) return true;
-  return false;
+  bool learns = false;
+  optimiser.for_each_parameter(
+      [&](const Parameter& parameter) { learns |= parameter.name.part == models::Part::tower; });
+  return learns;
 }
 
 /// Adds up over ranks what a step did; `loss` is a sum so far.

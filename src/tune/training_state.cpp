@@ -29,9 +29,8 @@ constexpr const char* kHead = "checkpoint-";
 
 /// Every parameter as "NAME", in its own memory.
 void visit_parameters(const AdamW& optimiser, const std::function<void(const std::string&, const Tensor&)>& visitor) {
-  for (const ParameterGroup& group : optimiser.groups())
-    for (const Parameter& parameter : group.parameters)
-      visitor(models::text_of(parameter.name), parameter.values.detach());
+  optimiser.for_each_parameter(
+      [&](const Parameter& parameter) { visitor(models::text_of(parameter.name), parameter.values.detach()); });
 }
 
 std::span<const std::byte> bytes_of(const Tensor& values) {

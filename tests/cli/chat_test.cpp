@@ -4,6 +4,7 @@
 #include <regex>
 
 #include "base/error.h"
+#include "base/trim.h"
 #include "cli/chat_words.h"
 #include "cli/history.h"
 #include "cli/program.h"
