@@ -1,6 +1,11 @@
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <random>
 #include <string>
 #include <vector>
@@ -26,6 +31,23 @@ inline void mutate(std::string& text, std::mt19937& random, const std::vector<st
       break;
     default:
       text.replace(at, std::min(length / 4, text.size() - at), pieces[below(pieces.size())]);
+  }
+}
+
+/// Feeds every file and mutations of it to a parser, which may throw nothing but errors, and those inside.
+template <class Feed>
+void feed_mutations(const std::vector<std::filesystem::path>& files, uint32_t seed, int per_file,
+                    const std::vector<std::string>& pieces, const Feed& feed) {
+  std::mt19937 random(seed);
+  for (const auto& file : files) {
+    std::ifstream in(file, std::ios::binary);
+    const std::string text{std::istreambuf_iterator<char>(in), {}};
+    ASSERT_NO_THROW(feed(text)) << file;
+    for (int i = 0; i < per_file; ++i) {
+      std::string mutated = text;
+      for (uint32_t steps = 1 + random() % 4; steps > 0; --steps) mutate(mutated, random, pieces);
+      ASSERT_NO_THROW(feed(mutated)) << mutated;
+    }
   }
 }
 

@@ -2,9 +2,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -40,17 +37,7 @@ const std::vector<std::string> kPieces{"-1",          "1e308",    "1844674407370
 TEST(PlanFuzz, OnlyErrorsEscape) {
   const auto files = corpus();
   ASSERT_GE(files.size(), 20u);
-  std::mt19937 random(2024);
-  for (const auto& file : files) {
-    std::ifstream in(file, std::ios::binary);
-    const std::string text{std::istreambuf_iterator<char>(in), {}};
-    ASSERT_NO_THROW(feed(text)) << file;
-    for (int i = 0; i < kMutationsPerFile; ++i) {
-      std::string mutated = text;
-      for (uint32_t steps = 1 + random() % 4; steps > 0; --steps) lithe::test::mutate(mutated, random, kPieces);
-      ASSERT_NO_THROW(feed(mutated)) << mutated;
-    }
-  }
+  lithe::test::feed_mutations(files, 2024, kMutationsPerFile, kPieces, feed);
 }
 
 }  // namespace

@@ -8,30 +8,14 @@
 #include <string>
 
 #include "checkpoints/read/catalogue.h"
+#include "temporary_folder.h"
 #include "tune/recipe.h"
 
 namespace lithe::tune::test {
 
 namespace fs = std::filesystem;
 
-/// A folder of one test, removed with all that is in it.
-class TempFolder {
- public:
-  TempFolder() {
-    std::string name = (fs::temp_directory_path() / "lithe-tune-XXXXXX").string();
-    path_ = mkdtemp(name.data());
-  }
-  ~TempFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  fs::path operator/(const std::string& name) const { return path_ / name; }
-
- private:
-  fs::path path_;
-};
+using TempFolder = lithe::test::TemporaryFolder;
 
 /// A case with a training set in LLaVA's form: three samples, two with a picture.
 inline fs::path golden(const std::string& name) {
