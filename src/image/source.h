@@ -35,7 +35,7 @@ class Source {
 
   const Header& header() const { return header_; }
   const std::string& name() const { return name_; }  ///< Path or name; empty for pixels.
-  int64_t held_bytes() const;  ///< Memory that it takes while it waits.
+  int64_t held_bytes() const;                        ///< Memory that it takes while it waits.
   /// A sentence if the picture is scaled down while it is decoded, as it has more pixels than are decoded whole.
   std::optional<std::string> note() const;
 
