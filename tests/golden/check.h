@@ -25,6 +25,8 @@ class Tolerances {
   /// Of the first of `kinds` that a key names ("pixel_values", "features", "hidden", "logits", "router"); if no key
   /// names one, the project's float32 tolerance, 1e-5.
   Tolerance of(std::initializer_list<const char*> kinds) const;
+  /// What a tolerance that the case says in its own words must be multiplied by.
+  double times() const { return times_; }
 
  private:
   std::vector<std::pair<std::string, Tolerance>> entries_;
