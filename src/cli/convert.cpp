@@ -10,6 +10,7 @@
 #include "cli/folder_writer.h"
 #include "cli/model_path.h"
 #include "cli/options.h"
+#include "cli/progress.h"
 #include "cli/standard_output.h"
 
 namespace lithe::cli {
@@ -59,7 +60,9 @@ void refuse_changes(const CommonOptions& options) {
 models::Converted convert(const ConvertFlags& flags) {
   apply(flags.common);
   const TargetLayout layout = layout_named(flags.to);
-  return models::convert_folder(model_folder(flags.source), flags.out, layout);
+  Progress progress("converting");
+  return models::convert_folder(model_folder(flags.source), flags.out, layout,
+                                [&](int64_t done, int64_t total) { progress.update_bytes(done, total); });
 }
 
 void report(const ConvertFlags& flags, const models::Converted& done) {

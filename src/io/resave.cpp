@@ -6,14 +6,13 @@
 
 #include "io/atomic_file.h"
 #include "io/checkpoint.h"
-#include "io/safetensors.h"
 
 namespace lithe::io {
 namespace {
 
 namespace fs = std::filesystem;
 
-void write_weights(const fs::path& from, const fs::path& to, Resaved& done) {
+void write_weights(const fs::path& from, const fs::path& to, const OnBytes& on_bytes, Resaved& done) {
   const Checkpoint checkpoint = Checkpoint::open(from);
   const std::vector<std::string> names = checkpoint.names();
   std::vector<SafetensorsWriter::Entry> entries;
@@ -21,7 +20,8 @@ void write_weights(const fs::path& from, const fs::path& to, Resaved& done) {
     const TensorView& tensor = checkpoint.at(name);
     entries.push_back({name, tensor.dtype, tensor.shape});
   }
-  SafetensorsWriter writer(to / "model.safetensors", entries, {{"format", "pt"}});  // transformers asks for the format
+  const Metadata format{{"format", "pt"}};  // transformers asks for it
+  SafetensorsWriter writer(to / "model.safetensors", entries, format, on_bytes);
   for (const std::string& name : names) writer.put(name, checkpoint.at(name).bytes);
   writer.commit();
   done.tensors += static_cast<int64_t>(names.size());
@@ -31,9 +31,9 @@ void write_weights(const fs::path& from, const fs::path& to, Resaved& done) {
 enum class Links { follow, pass_over };
 
 /// Links are followed in the model's own folder only, and never upwards, so that it ends.
-void write_folder(const fs::path& from, const fs::path& to, Links links, Resaved& done) {
+void write_folder(const fs::path& from, const fs::path& to, Links links, const OnBytes& on_bytes, Resaved& done) {
   make_folder(to);
-  write_weights(from, to, done);
+  write_weights(from, to, on_bytes, done);
   done.files += copy_others(from, to, {});
   for (const fs::directory_entry& entry : entries_of(from)) {
     std::error_code code;
@@ -41,15 +41,15 @@ void write_folder(const fs::path& from, const fs::path& to, Links links, Resaved
     if (entry.is_symlink(code) &&
         (links == Links::pass_over || holds(fs::canonical(entry.path()), fs::canonical(from))))
       continue;
-    write_folder(entry.path(), to / entry.path().filename(), Links::pass_over, done);
+    write_folder(entry.path(), to / entry.path().filename(), Links::pass_over, on_bytes, done);
   }
 }
 
 }  // namespace
 
-Resaved resave_folder(const NewFolder& folder) {
+Resaved resave_folder(const NewFolder& folder, const OnBytes& on_bytes) {
   Resaved done;
-  write_folder(folder.source(), folder.part(), Links::follow, done);
+  write_folder(folder.source(), folder.part(), Links::follow, on_bytes, done);
   return done;
 }
 

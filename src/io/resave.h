@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "io/new_folder.h"
+#include "io/safetensors.h"
 
 namespace lithe::io {
 
@@ -16,8 +17,8 @@ struct Resaved {
 
 /// Writes the source of `folder` anew into its part: all weights as one model.safetensors, under the same names and in
 /// the same types, other files as they are, and folders below that hold a config.json (vision towers) the same way,
-/// links to such folders among them. Of the weights no more than a tensor at a time is in memory. Throws
-/// Error{bad_file}.
-Resaved resave_folder(const NewFolder& folder);
+/// links to such folders among them. Of the weights no more than a tensor at a time is in memory. `on_bytes`
+/// counts each file of weights from its beginning. Throws Error{bad_file}.
+Resaved resave_folder(const NewFolder& folder, const OnBytes& on_bytes = {});
 
 }  // namespace lithe::io

@@ -151,8 +151,8 @@ SafetensorsFile open_safetensors(const std::filesystem::path& path) {
 }
 
 SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path, const std::vector<Entry>& entries,
-                                     const Metadata& metadata)
-    : file_(path) {
+                                     const Metadata& metadata, OnBytes on_bytes)
+    : file_(path), on_bytes_(std::move(on_bytes)) {
   // Widest dtype first, as the reference writer does, so that every tensor is aligned.
   std::vector<const Entry*> order;
   for (const Entry& entry : entries) order.push_back(&entry);
@@ -175,6 +175,7 @@ SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path, const st
     order_.push_back(entry->name);
     end = next;
   }
+  total_ = end;
   std::string header = nlohmann::ordered_json(std::move(fields)).dump();
   header.resize((header.size() + 7) / 8 * 8, ' ');
   std::string length(kLengthField, '\0');
@@ -191,6 +192,8 @@ void SafetensorsWriter::put(const std::string& name, std::span<const std::byte> 
           ": tensor ", in_quotes(name), " has ", bytes.size(), " bytes, its shape says ", slot->second.size);
   file_.write_at(slot->second.offset, bytes);
   slot->second.written = true;
+  done_ += slot->second.size;
+  if (on_bytes_) on_bytes_(done_, total_);
 }
 
 void SafetensorsWriter::commit() {

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -10,6 +12,9 @@
 #include "io/tensor_view.h"
 
 namespace lithe::io {
+
+/// Called as bytes of a file are written: how many so far, and of how many.
+using OnBytes = std::function<void(int64_t done, int64_t total)>;
 
 using Metadata = std::map<std::string, std::string>;
 
@@ -39,9 +44,10 @@ class SafetensorsWriter {
     std::vector<int64_t> shape;
   };
 
-  /// Throws Error{bad_request} for a name that stands twice or is `__metadata__`, and for an impossible shape.
-  SafetensorsWriter(const std::filesystem::path& path, const std::vector<Entry>& entries,
-                    const Metadata& metadata = {});
+  /// `on_bytes` is called after every tensor. Throws Error{bad_request} for a name that stands twice or is
+  /// `__metadata__`, and for an impossible shape.
+  SafetensorsWriter(const std::filesystem::path& path, const std::vector<Entry>& entries, const Metadata& metadata = {},
+                    OnBytes on_bytes = {});
 
   /// Throws Error{bad_request} unless `name` was announced with just so many bytes and comes for the first time.
   void put(const std::string& name, std::span<const std::byte> bytes);
@@ -61,6 +67,8 @@ class SafetensorsWriter {
   OutputFile file_;
   std::map<std::string, Slot> slots_;
   std::vector<std::string> order_;
+  OnBytes on_bytes_;
+  int64_t done_ = 0, total_ = 0;  ///< Bytes of tensors.
 };
 
 /// Writes a whole .safetensors file, atomically.

@@ -207,6 +207,21 @@ TEST(Config, Qwen2HasBiasesOnQueriesKeysAndValuesAndWindowsInLaterLayers) {
   EXPECT_EQ(window_of(3), 7);
 }
 
+TEST(Config, LayerTypesOfQwen2SayWhichLayersSeeAWindow) {
+  const auto with_types = [](const std::string& types) {
+    const std::string start = R"({"use_sliding_window": true, "max_window_layers": 3, "num_hidden_layers": 3, )";
+    return decoder_of((start + R"("layer_types": )" + types + "}").c_str(), "qwen2");
+  };
+  const DecoderConfig windowed = with_types(R"(["full_attention", "sliding_attention", "sliding_attention"])");
+  EXPECT_EQ(windowed.window_from, 1);
+  EXPECT_EQ(windowed.window, 4096);
+  EXPECT_FALSE(with_types(R"(["full_attention", "full_attention", "full_attention"])").window);
+  EXPECT_FALSE(with_types("null").window);
+  for (const char* refused : {R"(["sliding_attention", "full_attention", "full_attention"])",
+                              R"(["full_attention", "sliding_attention"])", R"(["full_attention", 7, "linear"])", "{}"})
+    EXPECT_THROW(with_types(refused), Error) << refused;
+}
+
 TEST(Config, TilesMayBeRectangles) {
   const auto tower_of = [](const char* json) {
     const Json config = parse_json(json, "config");

@@ -161,14 +161,33 @@ void check_heads(const JsonView& config, const DecoderConfig& decoder) {
           ", rotary embeddings need an even one");
 }
 
-/// Which layers see no more than a window: all of Mistral's unless the key is null; Qwen2's from max_window_layers on
-/// if use_sliding_window says so.
+/// The first of Qwen2's layers that sees a window: by `layer_types`, which transformers obeys if it is there, else by
+/// max_window_layers.
+int64_t first_windowed_layer(const JsonView& config, int64_t layers) {
+  constexpr int64_t kQwenFirst = 28;
+  const int64_t first = config.integer("max_window_layers", kQwenFirst);
+  require(first >= 0, Fault::bad_file, config.source(), ": 'max_window_layers' is ", first, ", it must be at least 0");
+  if (!config.has("layer_types")) return first;
+  const Json& types = config.json()["layer_types"];
+  require(types.is_array() && static_cast<int64_t>(types.size()) == layers, Fault::bad_file, config.source(),
+          ": 'layer_types' must name a type for each of the ", layers, " layers");
+  const auto windowed = std::find(types.begin(), types.end(), "sliding_attention");
+  const bool in_order =
+      std::all_of(types.begin(), windowed, [](const Json& type) { return type == "full_attention"; }) &&
+      std::all_of(windowed, types.end(), [](const Json& type) { return type == "sliding_attention"; });
+  require(
+      in_order, Fault::bad_file, config.source(),
+      ": 'layer_types' must name layers of full_attention and after them those of sliding_attention; no other order "
+      "is supported");
+  return windowed - types.begin();
+}
+
+/// Which layers see no more than a window: all of Mistral's unless the key is null; some of Qwen2's if
+/// use_sliding_window says so.
 void read_window(const JsonView& config, const std::string& kind, DecoderConfig& decoder) {
-  constexpr int64_t kQwenWindow = 4096, kQwenFirst = 28;
+  constexpr int64_t kQwenWindow = 4096;
   if (kind == "qwen2" && config.boolean("use_sliding_window", false)) {
-    decoder.window_from = config.integer("max_window_layers", kQwenFirst);
-    require(decoder.window_from >= 0, Fault::bad_file, config.source(), ": 'max_window_layers' is ",
-            decoder.window_from, ", it must be at least 0");
+    decoder.window_from = first_windowed_layer(config, decoder.layers);
     if (!is_null(config, "sliding_window") && decoder.window_from < decoder.layers)
       decoder.window = size_in(config, "sliding_window", kQwenWindow, kMaxPositions);
   } else if (decoder.window) {

@@ -240,6 +240,7 @@ GenerationDefaults read_generation(const fs::path& folder, const std::vector<int
   defaults.sample = file.boolean("do_sample", false);
   defaults.temperature = number_in(file, "temperature", 1, 0, 100);
   defaults.top_p = number_in(file, "top_p", 1, 0, 1);
+  require(defaults.top_p > 0, Fault::bad_file, file.source(), ": 'top_p' is 0, it must be above 0 and at most 1");
   defaults.min_p = number_in(file, "min_p", 0, 0, 1);
   defaults.repetition_penalty = number_in(file, "repetition_penalty", 1, 1e-3, 1e3);
   defaults.top_k = std::max<int64_t>(0, file.integer("top_k", kTopKOfTransformers));

@@ -33,12 +33,12 @@ bool is_original(const Model& model) {
 /// A model that is opened, and the folder that it becomes.
 class Conversion {
  public:
-  Conversion(const Model& model, const io::NewFolder& folder)
+  Conversion(const Model& model, const io::NewFolder& folder, const io::OnBytes& on_bytes)
       : model_(model),
         folder_(folder),
         config_(read_json_file(model.folder / "config.json", 16 << 20)),
         view_(config_, (model.folder / "config.json").string()),
-        weights_(model, view_),
+        weights_(model, view_, on_bytes),
         notes_(model.notes) {}
 
   Converted to_hf() {
@@ -191,15 +191,15 @@ void pin_conversation(const io::NewFolder& folder) {
   io::write_json_atomic(file, config);
 }
 
-Converted resave(const io::NewFolder& folder) {
-  const io::Resaved resaved = io::resave_folder(folder);
+Converted resave(const io::NewFolder& folder, const io::OnBytes& on_bytes) {
+  const io::Resaved resaved = io::resave_folder(folder, on_bytes);
   pin_conversation(folder);
   return {.tensors = resaved.tensors, .bytes = resaved.bytes, .files = resaved.files, .notes = {}};
 }
 
 }  // namespace
 
-Converted convert_folder(const fs::path& from, const fs::path& to, TargetLayout layout) {
+Converted convert_folder(const fs::path& from, const fs::path& to, TargetLayout layout, const io::OnBytes& on_bytes) {
   std::error_code code;
   require(!fs::exists(from / "adapter_config.json", code), Fault::bad_request, from.string(),
           ": is an adapter over another model; fold it first");
@@ -208,11 +208,11 @@ Converted convert_folder(const fs::path& from, const fs::path& to, TargetLayout 
   const std::unique_ptr<Model> model = layout == TargetLayout::same ? nullptr : open_model(folder.source());
   try {
     if (!model || is_original(*model) == (layout == TargetLayout::original))
-      converted = resave(folder);
+      converted = resave(folder, on_bytes);
     else if (layout == TargetLayout::hf)
-      converted = Conversion(*model, folder).to_hf();
+      converted = Conversion(*model, folder, on_bytes).to_hf();
     else
-      converted = Conversion(*model, folder).to_original();
+      converted = Conversion(*model, folder, on_bytes).to_original();
   } catch (const fs::filesystem_error& error) {
     fail(Fault::bad_file, to.string(), ": the folder can't be written: ", error.code().message());
   }

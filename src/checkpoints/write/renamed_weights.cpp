@@ -1,5 +1,7 @@
 #include "checkpoints/write/renamed_weights.h"
 
+#include <utility>
+
 #include "base/error.h"
 #include "checkpoints/write/weight_file.h"
 
@@ -20,8 +22,8 @@ Layout layout_of(const Model& model, const JsonView& config, const io::Checkpoin
   return llava_original_layout(&checkpoint, config.text("mm_projector_type", "linear"), model.decoder.config.routers);
 }
 
-RenamedWeights::RenamedWeights(const Model& model, const JsonView& config)
-    : model_(model), checkpoint_(io::Checkpoint::open(model.folder)) {
+RenamedWeights::RenamedWeights(const Model& model, const JsonView& config, io::OnBytes on_bytes)
+    : model_(model), on_bytes_(std::move(on_bytes)), checkpoint_(io::Checkpoint::open(model.folder)) {
   const Layout layout = layout_of(model, config, checkpoint_);
   list(checkpoint_, layout, false);
   if (holds_tower(checkpoint_, layout) || model.tower_folder.empty()) return;
@@ -71,7 +73,7 @@ void RenamedWeights::write_apart(const fs::path& folder, const Layout& layout, i
 void RenamedWeights::write_file(const fs::path& path, const std::vector<Renamed>& tensors) {
   WeightFile file;
   for (const Renamed& tensor : tensors) file.copy(tensor.name, *tensor.view, tensor.shape);
-  file.write(path);
+  file.write(path, on_bytes_);
   tensors_ += file.tensors();
   bytes_ += file.bytes();
 }

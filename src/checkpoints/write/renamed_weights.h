@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "checkpoints/read/layouts.h"
 #include "io/checkpoint.h"
+#include "io/safetensors.h"
 #include "models/model.h"
 
 namespace lithe::models {
@@ -20,8 +21,9 @@ Layout layout_of(const Model& model, const JsonView& config, const io::Checkpoin
 /// bytes of a tensor stay what they are; only the embeddings and the head may get rows or lose them.
 class RenamedWeights {
  public:
-  /// Opens the folder's checkpoint, and that of its tower if the tower has a folder of its own. Throws Error{bad_file}.
-  RenamedWeights(const Model& model, const JsonView& config);
+  /// Opens the folder's checkpoint, and that of its tower if the tower has a folder of its own. `on_bytes`
+  /// counts each file that is written from its beginning. Throws Error{bad_file}.
+  RenamedWeights(const Model& model, const JsonView& config, io::OnBytes on_bytes);
 
   /// Whether the tower's weights are in the same file as the language model's.
   bool tower_inside() const { return !tower_; }
@@ -51,6 +53,7 @@ class RenamedWeights {
   void write_file(const std::filesystem::path& path, const std::vector<Renamed>& tensors);
 
   const Model& model_;
+  const io::OnBytes on_bytes_;
   io::Checkpoint checkpoint_;
   std::optional<io::Checkpoint> tower_;
   std::vector<Entry> entries_;

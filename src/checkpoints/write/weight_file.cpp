@@ -10,7 +10,6 @@
 
 #include "base/error.h"
 #include "base/printable.h"
-#include "io/safetensors.h"
 
 namespace lithe::models {
 namespace {
@@ -57,13 +56,14 @@ int64_t WeightFile::bytes() const {
   return bytes;
 }
 
-double WeightFile::write(const std::filesystem::path& file) const {
+double WeightFile::write(const std::filesystem::path& file, const io::OnBytes& on_bytes) const {
   std::vector<io::SafetensorsWriter::Entry> entries;
   for (const Entry& entry : tensors_) {
     const io::Dtype dtype = entry.view ? entry.view->dtype : dtype_of(entry.weight.type);
     entries.push_back({entry.name, dtype, entry.weight.shape});
   }
-  io::SafetensorsWriter writer(file, entries, {{"format", "pt"}});  // transformers asks for the format
+  const io::Metadata format{{"format", "pt"}};  // transformers asks for it
+  io::SafetensorsWriter writer(file, entries, format, on_bytes);
   double rounding = 0;
   for (const Entry& entry : tensors_) {
     if (!entry.view) {

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "io/tensor_view.h"
+#include "io/safetensors.h"
 
 namespace lithe::models {
 
@@ -49,7 +49,7 @@ class WeightFile {
   /// Returns by how much rounding to 16 bits moved a weight at most, relative to the largest of its tensor. Throws
   /// Error{bad_file}, and for made weights that are not finite or that their type cannot hold Error{bad_file} and
   /// Error{bad_request}.
-  double write(const std::filesystem::path& file) const;
+  double write(const std::filesystem::path& file, const io::OnBytes& on_bytes = {}) const;
 
  private:
   struct Entry {
