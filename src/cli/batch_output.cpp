@@ -1,18 +1,11 @@
 #include "cli/batch_output.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
 
 #include "base/error.h"
 #include "base/printable.h"
 #include "cli/batch_file.h"
-#include "io/atomic_file.h"
 #include "io/output_file.h"
 
 namespace lithe::cli {
@@ -77,52 +70,15 @@ std::string key_of_line(int64_t number) {
   return concat("line ", number);  // the JSON text of an id never looks like this
 }
 
-BatchOutput::BatchOutput(const std::filesystem::path& path) : path_(path) {
-  std::error_code absent;
-  const auto type = std::filesystem::status(path, absent).type();
-  const bool is_new = type == std::filesystem::file_type::not_found;
-  const bool is_file = is_new || type == std::filesystem::file_type::regular;
-  if (is_new && path.has_parent_path()) io::make_folder(path.parent_path());
-  // A pipe opened for reading too would never say that its reader has left.
-  descriptor_ = open(path.c_str(), (is_file ? O_RDWR | O_CREAT : O_WRONLY) | O_CLOEXEC | O_APPEND, 0666);
-  require(descriptor_ >= 0, Fault::bad_file, "The file ", in_quotes(path.string()), " can't be written (",
-          std::strerror(errno), "); give another name.");
-  struct stat about = {};
-  if (fstat(descriptor_, &about) != 0 || !S_ISREG(about.st_mode)) return;
-  try {
-    struct stat now = {};  // the other program may have put a new file in place at its end
-    require(flock(descriptor_, LOCK_EX | LOCK_NB) == 0 && stat(path.c_str(), &now) == 0 && now.st_ino == about.st_ino,
-            Fault::bad_file, "The file ", in_quotes(path.string()),
-            " is being written by another program; wait for it, or give another name.");
-    continue_file();
-  } catch (...) {
-    ::close(descriptor_);
-    throw;
-  }
-}
-
-BatchOutput::~BatchOutput() {
-  ::close(descriptor_);
-}
-
-void BatchOutput::continue_file() {
-  std::string text(std::size_t{1} << 16, '\0'), line;
-  int64_t begin = 0, number = 0;
-  for (ssize_t count = 0; (count = pread(descriptor_, text.data(), text.size(), begin + int64_t(line.size()))) != 0;) {
-    require(count > 0 || errno == EINTR, Fault::bad_file, "The file ", in_quotes(path_.string()), " can't be read (",
-            std::strerror(errno), ").");
-    std::size_t done = 0, end = line.size();
-    line.append(text, 0, static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
-    for (; (end = line.find('\n', end)) != std::string::npos; done = ++end) {
-      const std::string source = concat(in_quotes(path_.string()), ", line ", ++number);
-      take_line(std::string_view(line).substr(done, end - done), begin + static_cast<int64_t>(done), source);
-    }
-    line.erase(0, done);
-    begin += static_cast<int64_t>(done);
-    require(line.size() <= 2 * kMaxLineBytes, Fault::bad_file, "The file ", in_quotes(path_.string()),
-            " is not the output of a batch; give another name.");
-  }
-  if (!line.empty()) drop_torn_line(line, begin);
+BatchOutput::BatchOutput(const std::filesystem::path& path) : path_(path), lines_(path) {
+  if (!lines_.is_file()) return;
+  using Line = io::AppendedLines::Line;
+  lines_.read(
+      2 * kMaxLineBytes, "the output of a batch",
+      [&](const Line& line) {
+        take_line(line.text, line.begin, concat(in_quotes(path_.string()), ", line ", line.number));
+      },
+      [&](const Line& line) { drop_torn_line(line.text, line.begin); });
 }
 
 void BatchOutput::take_line(std::string_view text, int64_t begin, const std::string& source) {
@@ -147,26 +103,15 @@ void BatchOutput::take_line(std::string_view text, int64_t begin, const std::str
 void BatchOutput::drop_torn_line(std::string_view text, int64_t begin) {
   if (Json::accept(text)) {  // whole but for its newline
     take_line(text, begin, concat(in_quotes(path_.string()), ", last line"));
-    return append("\n");
+    return lines_.append("\n");
   }
   require(begins_a_line(text), Fault::bad_file, "The file ", in_quotes(path_.string()),
           " does not end with a line that `lithe batch` writes; give the output another name.");
-  require(ftruncate(descriptor_, begin) == 0, Fault::bad_file, "The file ", in_quotes(path_.string()),
-          " can't be shortened to its last whole line (", std::strerror(errno), ").");
-}
-
-void BatchOutput::append(const std::string& text) {
-  for (std::size_t done = 0; done < text.size();) {
-    const ssize_t count = ::write(descriptor_, text.data() + done, text.size() - done);
-    if (count < 0 && errno == EINTR) continue;
-    require(count > 0, Fault::bad_file, "The file ", in_quotes(path_.string()), " can't be written (",
-            std::strerror(errno), "); make room and start the same command again.");
-    done += static_cast<std::size_t>(count);
-  }
+  lines_.shorten(begin);
 }
 
 void BatchOutput::write_answer(const std::string& id, const Json& line) {
-  append(line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+  lines_.append(line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
   forget_error(id);
 }
 
@@ -174,7 +119,7 @@ void BatchOutput::write_error(const std::string& key, const Json& line) {
   const std::string text = line.dump(-1, ' ', false, Json::error_handler_t::replace);
   const auto old = errors_.find(key);
   if (old != errors_.end() && old->second.text == text) return;
-  append(text + "\n");
+  lines_.append(text + "\n");
   forget_error(key);
 }
 
@@ -187,25 +132,13 @@ void BatchOutput::forget_error(const std::string& key) {
 
 void BatchOutput::close() {
   if (untrue_.empty()) return;
-  const int64_t size = lseek(descriptor_, 0, SEEK_END);
   io::OutputFile whole(path_);
-  std::string block(std::size_t{1} << 16, '\0');
-  const auto copy = [&](int64_t begin, int64_t end) {
-    while (begin < end) {
-      const auto most = static_cast<std::size_t>(std::min<int64_t>(end - begin, int64_t(block.size())));
-      const ssize_t count = pread(descriptor_, block.data(), most, begin);
-      require(count > 0, Fault::bad_file, "The file ", in_quotes(path_.string()),
-              " can't be read again; old errors stay.");
-      whole.write(std::string_view(block).substr(0, static_cast<std::size_t>(count)));
-      begin += count;
-    }
-  };
   int64_t at = 0;
   for (const auto& [begin, end] : untrue_) {
-    copy(at, begin);
+    lines_.copy(at, begin, whole);
     at = end;
   }
-  copy(at, size);
+  lines_.copy(at, lines_.size(), whole);
   whole.commit();
   untrue_.clear();
 }

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/json.h"
+#include "io/appended_lines.h"
 
 namespace lithe::cli {
 
@@ -20,9 +21,6 @@ class BatchOutput {
   /// now, or holding anything that is not a line of a batch (the file is then as it was). A last line that was cut off
   /// is removed.
   explicit BatchOutput(const std::filesystem::path& path);
-  ~BatchOutput();
-  BatchOutput(const BatchOutput&) = delete;
-  BatchOutput& operator=(const BatchOutput&) = delete;
 
   /// Whether the request of this id (as JSON text) has its answer.
   bool has_answer(const std::string& id) const { return answered_.count(id) > 0; }
@@ -44,13 +42,11 @@ class BatchOutput {
     std::string text;
     int64_t begin = 0, end = 0;  ///< Its bytes in the file, with the newline.
   };
-  void continue_file();
   void take_line(std::string_view text, int64_t begin, const std::string& source);
   void drop_torn_line(std::string_view text, int64_t begin);
-  void append(const std::string& text);
 
   std::filesystem::path path_;
-  int descriptor_ = -1;
+  io::AppendedLines lines_;
   std::set<std::string> answered_;
   std::map<std::string, OldError> errors_;  ///< By key, those of earlier runs that still hold.
   std::map<int64_t, int64_t> untrue_;       ///< From begin to end.
