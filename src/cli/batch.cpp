@@ -1,7 +1,6 @@
 #include "session/batch.h"
 
 #include <fmt/format.h>
-#include <algorithm>
 #include <map>
 #include <memory>
 
@@ -12,11 +11,11 @@
 #include "cli/answer_report.h"
 #include "cli/answer_watch.h"
 #include "cli/batch_file.h"
+#include "cli/batch_limits.h"
 #include "cli/batch_output.h"
 #include "cli/command.h"
 #include "cli/exit_code.h"
 #include "cli/interrupt.h"
-#include "cli/number.h"
 #include "cli/options.h"
 #include "cli/outputs.h"
 #include "cli/progress.h"
@@ -57,8 +56,7 @@ struct BatchOptions {
   CommonOptions common;
   session::Question question;  // what holds for every line
   std::string model, input, output;
-  session::BatchLimits limits;
-  std::optional<double> memory_gib;
+  BatchLimitFlags limits;
 };
 
 struct Tally {
@@ -236,15 +234,12 @@ void check_files(const BatchOptions& options) {
 
 int run(BatchOptions options) {
   check_files(options);
-  if (options.memory_gib) {
-    options.limits.bytes = std::max<int64_t>(1, static_cast<int64_t>(*options.memory_gib * (int64_t{1} << 30)));
-  }
   const session::Session session = open_session(options.model, options.common);
   options.question.sampling.seed = options.common.seed;
   session::RequestBuilder builder(session);
   builder.options(options.question);  // what is wrong for all lines ends the batch here
   if (options.question.plan) builder.plan(*options.question.plan);
-  session::BatchRun batch(session, options.limits);
+  session::BatchRun batch(session, options.limits.read());
   BatchOutput output(options.output);
   BatchCommand command(options, builder, batch, output);
   const bool whole = command.run();
@@ -266,19 +261,7 @@ Action declare_batch(CLI::App& app) {
   app.add_option("-o,--output", options->output, "Answers, one JSON object a line; an existing file is continued")
       ->type_name("FILE")
       ->required();
-  add_count(
-      app, options->limits.sequences,
-      {.names = "--batch-size", .what = "Largest number of requests that run at a time (default: 16)", .lowest = 1});
-  add_count(app, options->limits.prefill_rows,
-            {.names = "--prefill-rows",
-             .what = "Largest number of prompt tokens in one pass; a prompt is never split (default: 4096)",
-             .lowest = 1});
-  add_decimal(app, options->memory_gib,
-              {.names = "--memory",
-               .what = "GiB for keys, values, activations and decoded pictures (default: half of the free memory)",
-               .highest = 1e6,
-               .above_lowest = true,
-               .type_name = "GIB"});
+  add_batch_limits(app, options->limits);
   add_prompting(app, options->question);
   add_json(app, options->common, "Print a JSON summary to stdout instead of a line to stderr");
   add_sampling(app, options->question);
