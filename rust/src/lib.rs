@@ -3,6 +3,7 @@
 
 mod boundary;
 mod json;
+mod lower;
 mod meter;
 mod moment;
 mod pattern;

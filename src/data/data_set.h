@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "data/record.h"
@@ -34,6 +35,8 @@ class DataSet {
   /// Record `i` from 0; its pictures' headers are read, their pixels are not decoded. Safe to call from several
   /// threads. Throws Error{bad_file} that names the record.
   virtual Record read(int64_t i) const = 0;
+  /// What an answer in the place of the last turn of record `i` is worth, from 0 to 1. Absent: the set does not say.
+  virtual std::optional<double> worth(int64_t, const std::string&) const { return std::nullopt; }
 };
 
 }  // namespace lithe::data

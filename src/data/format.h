@@ -27,6 +27,9 @@ const std::vector<Format>& formats();
 /// Opens a file of any of them. Throws Error{bad_file}.
 std::unique_ptr<Rows> open_rows(const std::filesystem::path& file, const std::vector<std::string>& wanted);
 
+/// Opens the list below a key of the JSON object that a file is. Throws Error{bad_file}.
+std::unique_ptr<Rows> open_json_list(const std::filesystem::path& file, const std::string& key);
+
 bool is_json(std::span<const std::byte> file);
 std::unique_ptr<Rows> open_json(io::Bytes file, const std::vector<std::string>& wanted);
 bool is_parquet(std::span<const std::byte> file);

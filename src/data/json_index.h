@@ -22,12 +22,14 @@ class JsonIndex {
  private:
   void index_list(const std::string& file);
   void index_lines();
-  std::size_t skip_value(std::size_t at, const std::string& file) const;
-  std::size_t skip_space(std::size_t at) const;
 
   std::string_view text_;
   bool list_ = false;
   std::vector<std::size_t> begins_;  ///< And, last, the end of the last one.
 };
+
+/// The value of a key of the object that the text is, found by brackets and strings alone: files of hundreds of
+/// megabytes hold their records in a list below such a key. Throws Error{bad_file} if there is no such key.
+std::string_view json_member(std::string_view text, std::string_view key, const std::string& file);
 
 }  // namespace lithe::data

@@ -1,7 +1,11 @@
+#include <algorithm>
+
 #include "base/error.h"
+#include "base/file.h"
 #include "base/json_limits.h"
 #include "data/format.h"
 #include "data/json_index.h"
+#include "io/mapped_file.h"
 
 namespace lithe::data {
 namespace {
@@ -12,7 +16,9 @@ constexpr std::size_t kMaxValues = 1'000'000;                   // of one record
 /// A JSON list, or a JSON value on each line.
 class JsonRows final : public Rows {
  public:
-  explicit JsonRows(io::Bytes file) : file_(std::move(file)), index_(io::as_text(file_.span), file_.file) {}
+  explicit JsonRows(io::Bytes file) : JsonRows(file, io::as_text(file.span)) {}
+  /// `text`: the part of the file that is the list.
+  JsonRows(const io::Bytes& file, std::string_view text) : file_(file), index_(text, file.file) {}
 
   int64_t size() const override { return index_.size(); }
 
@@ -44,6 +50,12 @@ bool is_json(std::span<const std::byte> file) {
 
 std::unique_ptr<Rows> open_json(io::Bytes file, const std::vector<std::string>&) {
   return std::make_unique<JsonRows>(std::move(file));
+}
+
+std::unique_ptr<Rows> open_json_list(const std::filesystem::path& path, const std::string& key) {
+  const io::Bytes file = io::map_file(path);
+  refuse_lfs_pointer(io::as_text(file.span.first(std::min(file.span.size(), kLfsPointer.size()))), path);
+  return std::make_unique<JsonRows>(file, json_member(io::as_text(file.span), key, file.file));
 }
 
 }  // namespace lithe::data

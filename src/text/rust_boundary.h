@@ -48,4 +48,7 @@ void lithe_pattern_close(LithePattern* pattern);
 int lithe_pattern_match(const LithePattern* pattern, const char* name, size_t size, bool* fits, LitheBytes* number,
                         LitheBytes* error);
 
+/// `data` is UTF-8.
+int lithe_text_lower(const char* data, size_t size, LitheBytes* out, LitheBytes* error);
+
 }  // extern "C"
