@@ -3,20 +3,17 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
-#include "base/trim.h"
 #include "session/answer.h"
+#include "tasks/exact_match.h"
 #include "tune/loss.h"
 
 namespace lithe::tune {
 namespace {
-
-std::string without_blanks(const std::string& text) {
-  return trimmed(text, " \t\r\n");
-}
 
 /// Sums over the samples of a pass.
 struct LossSum {
@@ -37,8 +34,7 @@ SampleAnswer answer_last_turn(const models::Model& model, const plan::Plan& plan
   request.messages.pop_back();
   const session::Answer answer = session::run_answer(model, request, {.max_new_tokens = options.new_tokens});
   const std::string question = record.turns.size() < 2 ? "" : record.turns[record.turns.size() - 2].text;
-  const std::string& expected = record.turns.back().text;
-  return {record.name, question, expected, answer.text, without_blanks(answer.text) == without_blanks(expected)};
+  return {record.name, question, record.turns.back().text, answer.text};
 }
 
 /// What was seen of the sets so far.
@@ -47,17 +43,21 @@ class Evaluator {
   Evaluator(const models::Model& model, const plan::Plan& plan, const EvaluationOptions& options)
       : model_(model), plan_(plan), options_(options) {}
 
-  void take(const data::Record& record) {
+  void take(const data::DataSet& set, int64_t i) {
+    const data::Record record = set.read(i);
     waiting_.push_back(counted_sample(model_, record, options_.sample));
     if (static_cast<int64_t>(waiting_.size()) >= options_.batch) lose();
-    if (options_.answers || static_cast<int64_t>(result_.answers.size()) < options_.shown) answer(record);
+    if (options_.answers || static_cast<int64_t>(result_.answers.size()) < options_.shown) {
+      const SampleAnswer answer = answer_last_turn(model_, plan_, record, options_);
+      keep(answer, set.worth(i, answer.answer));
+    }
   }
 
   Evaluation finish() {
     if (!waiting_.empty()) lose();
     require(loss_.labels > 0, Fault::bad_file, "eval_data holds no record");
     result_.loss = loss_.sum / static_cast<double>(loss_.labels);
-    if (options_.answers) result_.exact_match = static_cast<double>(right_) / static_cast<double>(answered_);
+    if (options_.answers) result_.exact_match = worth_ / static_cast<double>(answered_);
     return std::move(result_);
   }
 
@@ -67,10 +67,12 @@ class Evaluator {
     waiting_.clear();
   }
 
-  void answer(const data::Record& record) {
-    SampleAnswer answer = answer_last_turn(model_, plan_, record, options_);
+  /// `worth`: of the answer, if its set says so; else it counts if it is the expected text.
+  void keep(SampleAnswer answer, std::optional<double> worth) {
+    const double score = worth.value_or(tasks::matches(answer.answer, answer.expected) ? 1 : 0);
+    answer.right = score == 1;
     ++answered_;
-    right_ += answer.right ? 1 : 0;
+    worth_ += score;
     if (static_cast<int64_t>(result_.answers.size()) < options_.shown) result_.answers.push_back(std::move(answer));
   }
 
@@ -79,7 +81,8 @@ class Evaluator {
   const EvaluationOptions& options_;
   std::vector<Sample> waiting_;
   LossSum loss_;
-  int64_t answered_ = 0, right_ = 0;
+  int64_t answered_ = 0;
+  double worth_ = 0;
   Evaluation result_;
 };
 
@@ -90,7 +93,7 @@ Evaluation evaluate(const models::Model& model, const plan::Plan& plan,
   const at::NoGradGuard no_gradient;
   Evaluator evaluator(model, plan, options);
   for (const auto& set : sets)
-    for (int64_t i = 0; i < set->size(); ++i) evaluator.take(set->read(i));
+    for (int64_t i = 0; i < set->size(); ++i) evaluator.take(*set, i);
   return evaluator.finish();
 }
 

@@ -20,8 +20,8 @@ struct EvaluationOptions {
   int64_t new_tokens = 64;  ///< Of an answer.
 };
 
-/// The mean loss over the labels of data sets, and the share of their last turns that the model answers as expected but
-/// for white space at the ends. Nothing learns.
+/// The mean loss over the labels of data sets, and what the model's answers in the place of their last turns are worth:
+/// of a task what it says, else whether they are the expected text but for white space at the ends. Nothing learns.
 Evaluation evaluate(const models::Model& model, const plan::Plan& plan,
                     std::span<const std::unique_ptr<data::DataSet>> sets, const EvaluationOptions& options);
 

@@ -20,6 +20,9 @@ class PartOfSet : public data::DataSet {
 
   int64_t size() const override { return static_cast<int64_t>(records_.size()); }
   data::Record read(int64_t i) const override { return whole_->read(records_.at(static_cast<size_t>(i))); }
+  std::optional<double> worth(int64_t i, const std::string& answer) const override {
+    return whole_->worth(records_.at(static_cast<size_t>(i)), answer);
+  }
 
  private:
   std::shared_ptr<const data::DataSet> whole_;

@@ -23,6 +23,8 @@ struct DataSet {
   std::string formatting;                      ///< LLaMA-Factory's sharegpt or alpaca; empty: told by each record.
   std::map<std::string, std::string> columns;  ///< LLaMA-Factory's `columns`: what a field is, to its name in the file.
   std::map<std::string, std::string> tags;     ///< LLaMA-Factory's `tags`: role_tag, content_tag, user_tag, ..
+  std::string task, split;  ///< A benchmark whose folder `path` is, and the part of it; empty: any records, the task's.
+  std::string prompt;       ///< Of the task scienceqa; empty: its own.
 };
 
 /// A low-rank term on products of the decoder. The names are PEFT's.

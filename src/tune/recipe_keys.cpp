@@ -61,6 +61,11 @@ Keys<DataSet> data_keys() {
       {"columns", names_field(&DataSet::columns, kColumns),
        "Which field of a record holds what, as in a dataset_info.json."},
       {"tags", names_field(&DataSet::tags, kTags), "Names inside a message, as in a dataset_info.json."},
+      {"task", optional_text(&DataSet::task, "a task of `lithe eval`", "none"),
+       "path is the folder of a benchmark as it was downloaded; its questions and right answers are the records."},
+      {"split", optional_text(&DataSet::split, "a name", "the task's"), "Which part of the benchmark."},
+      {"prompt", optional_text(&DataSet::prompt, "a form such as QCM-ALE", "the task's"),
+       "What prompts and answers of scienceqa hold."},
   };
 }
 
@@ -72,6 +77,9 @@ DataSet read_set(const Yaml& yaml, const Place& place) {
     read_block(set, yaml, data_keys(), place);
   require(!set.path.empty(), Fault::bad_file, line_in(place.reading->source, yaml.line), place.key,
           " has no path; say where its records are.");
+  require(!set.task.empty() || (set.split.empty() && set.prompt.empty()), Fault::bad_file,
+          line_in(place.reading->source, yaml.line), place.key,
+          " has a split or a prompt, but no task they belong to.");
   return set;
 }
 

@@ -16,6 +16,7 @@
 #include "io/new_folder.h"
 #include "plan/parse.h"
 #include "session/prompt_rows.h"
+#include "tasks/records.h"
 #include "tune/estimate.h"
 #include "tune/evaluation.h"
 #include "tune/methods.h"
@@ -43,7 +44,10 @@ std::unique_ptr<data::DataSet> open_set(const DataSet& set, const models::Model&
                            .columns = set.columns,
                            .tags = set.tags};
   if (model.vision) options.decode = model.vision->preprocess.decode_options();
-  return data::DataSet::open(options);
+  if (set.task.empty()) return data::DataSet::open(options);
+  return tasks::records_of(
+      set.task,
+      {.data = set.path, .split = set.split, .prompt = set.prompt, .family = model.family, .decode = options.decode});
 }
 
 std::vector<WeightedSet> open_sets(const std::vector<DataSet>& sets, const models::Model& model) {

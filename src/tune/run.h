@@ -28,14 +28,14 @@ struct StepReport {
 /// An answer of the model in training beside the one that the data have.
 struct SampleAnswer {
   std::string name, question, expected, answer;
-  bool right = false;  ///< Equal but for white space at the ends.
+  bool right = false;  ///< Equal but for white space at the ends, or right by its task's rules.
 };
 
 /// What an evaluation on held-out data gave.
 struct Evaluation {
   int64_t step = 0;
   double loss = 0;                    ///< Mean over the labels that count.
-  std::optional<double> exact_match;  ///< Share of the answers that equal the expected text.
+  std::optional<double> exact_match;  ///< Share of the answers that equal the expected text; of a task its mean score.
   std::vector<SampleAnswer> answers;  ///< Some of them.
 };
 

@@ -87,6 +87,13 @@ TEST(JsonPage, Batch) {
   EXPECT_EQ(keys_of(json, {}), documented("## lithe batch")["key"]);
 }
 
+TEST(JsonPage, Eval) {
+  const Json json = printed({"eval", "demo", "--task", "slake", "--data", LITHE_TEST_DATA "/tasks/slake", "-n", "2",
+                             "-o", (scratch() / "json-eval").string(), "--json"},
+                            "lithe-eval/1");
+  EXPECT_EQ(keys_of(json, {"settings"}), documented("## lithe eval")["key"]);
+}
+
 TEST(JsonPage, Inspect) {
   Keys keys;
   for (const std::vector<std::string>& subject :

@@ -47,4 +47,10 @@ Check run_schedules(const Json& json);
 /// Prompts and ids of conversation templates ("conversations"). `folder` holds the tokenizers that the file names.
 Check run_conversations(const Json& json, const std::filesystem::path& folder);
 
+/// ScienceQA's prompts, how answers are read, and scores ("problems" and "prompts").
+Check run_scienceqa(const Json& json);
+
+/// How SLAKE and AID are scored ("slake" and "aid").
+Check run_slake_aid(const Json& json);
+
 }  // namespace lithe::golden

@@ -91,6 +91,8 @@ Outcome run_file(const std::string& name, const fs::path& file) {
   const Json json = read_json_file(file);
   if (json.contains("schedules")) return report(name, run_schedules(json), "");
   if (json.contains("conversations")) return report(name, run_conversations(json, file.parent_path()), "");
+  if (json.contains("prompts") && json.contains("problems")) return report(name, run_scienceqa(json), "");
+  if (json.contains("slake") && json.contains("aid")) return report(name, run_slake_aid(json), "");
   return unsupported(name);
 }
 

@@ -1,0 +1,247 @@
+#include <fmt/format.h>
+#include <optional>
+#include <string>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/printable.h"
+#include "cli/batch_limits.h"
+#include "cli/command.h"
+#include "cli/exit_code.h"
+#include "cli/interrupt.h"
+#include "cli/model_path.h"
+#include "cli/number.h"
+#include "cli/options.h"
+#include "cli/outputs.h"
+#include "cli/progress.h"
+#include "cli/sampling.h"
+#include "cli/standard_output.h"
+#include "cli/text_table.h"
+#include "cli/tune_progress.h"
+#include "eval/ask.h"
+#include "eval/settings.h"
+#include "eval/task_run.h"
+#include "io/hub_cache.h"
+#include "plan/parse.h"
+#include "session/request.h"
+#include "tasks/task.h"
+
+namespace lithe::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kDescription =
+    R"(Asks a model the questions of a benchmark and prints its scores.
+
+The folder of the output gets samples.jsonl, a line for each question as soon as it is answered, and result.json with the
+scores and the settings. If the folder holds the same run, it is continued: after Ctrl-C (exit code 130) or a kill, the same
+command goes on where it stopped. A run with another model, plan or setting is refused.
+
+Answers are greedy, unless --temp says otherwise. Pictures and several questions at a time are handled as `lithe batch` does.
+A question that fails gets a line with its error, and is asked again by the next call; the scores are over those that were
+answered.
+
+Tasks (docs/tasks.md says where their data come from):
+)";
+
+constexpr const char* kFooter = R"(Examples:
+  lithe eval demo --task scienceqa --data tests/data/tasks/scienceqa
+  lithe eval ~/llava-1.5-7b-hf --task vqav2 --data tests/data/tasks/vqav2 --limit 2 --batch-size 2
+  lithe eval demo --task exact_match --data train.json -o eval/colours --plan dense --json
+
+Exit codes: 0 done, 130 interrupted, 2 impossible request, 3 bad file (also if single questions failed), 1 anything else.)";
+
+struct EvalOptions {
+  CommonOptions common;
+  session::Question question;  // the plan, and how tokens are drawn
+  std::string model, task, data, output;
+  tasks::TaskOptions how;
+  std::optional<std::string> instruction;
+  std::optional<int64_t> limit;
+  BatchLimitFlags limits;
+};
+
+std::string description() {
+  std::string text = kDescription;
+  for (const tasks::TaskInfo& task : tasks::all_tasks()) text += fmt::format("  {:<13}{}\n", task.name, task.what);
+  text.pop_back();
+  return text;
+}
+
+/// Greedy, whatever the model's own defaults are, and no longer than the task's answers.
+session::Question with_defaults(session::Question question, const tasks::TaskInfo& task) {
+  if (!question.sampling.temperature) question.sampling.temperature = 0;
+  if (!question.max_tokens && task.max_tokens > 0) question.max_tokens = task.max_tokens;
+  return question;
+}
+
+Json sampling_json(const session::SamplingPolicy& policy) {
+  if (policy.temperature == 0) return {{"temperature", 0}, {"repetition_penalty", policy.repetition_penalty}};
+  return {{"temperature", policy.temperature},
+          {"top_k", policy.top_k},
+          {"top_p", policy.top_p},
+          {"min_p", policy.min_p},
+          {"seed", policy.seed},
+          {"repetition_penalty", policy.repetition_penalty}};
+}
+
+/// A command from start to end.
+class EvalCommand {
+ public:
+  explicit EvalCommand(EvalOptions options)
+      : options_(std::move(options)),
+        info_(tasks::task_named(options_.task)),
+        folder_(model_folder(options_.model)),
+        output_(options_.output.empty()
+                    ? fs::path("eval") / fmt::format("{}-{}", io::name_of_folder(folder_), options_.task)
+                    : fs::path(options_.output)) {}
+
+  int run() {
+    check();
+    session_.emplace(open_session(options_.model, options_.common));
+    open_task();
+    session::RequestBuilder builder(*session_);
+    eval::AskOptions ask{.limits = options_.limits.read()};
+    ask.how = builder.options(options_.question);
+    if (options_.question.plan) ask.plan = builder.plan(*options_.question.plan);
+    run_.emplace(*task_, output_, settings(ask), options_.limit);
+    const bool whole = answer(std::move(ask));
+    progress_.wipe();
+    print(run_->finish(facts()));
+    if (!whole) return kExitInterrupted;
+    return run_->tally().failed > 0 ? kExitBadFile : 0;
+  }
+
+ private:
+  void check() {
+    options_.question = with_defaults(std::move(options_.question), info_);
+    std::error_code ignored;
+    require(!fs::exists(output_, ignored) || fs::is_directory(output_, ignored), Fault::bad_request, "The output ",
+            in_quotes(output_.string()), " is not a folder; give another --output.");
+    check_outputs({(output_ / "result.json").string(), (output_ / "samples.jsonl").string()},
+                  inputs_of(options_.model, options_.common, options_.question));
+    require(info_.asks != tasks::Asks::ranking, Fault::bad_request, "The task ", info_.name,
+            " ranks pictures by the scores of a head, and this model answers in words.");
+  }
+
+  void open_task() {
+    tasks::TaskOptions how = options_.how;
+    how.data = options_.data;
+    how.instruction = options_.instruction;
+    how.family = session_->family();
+    how.decode = session_->decode_options();
+    task_ = tasks::open_task(info_.name, how);
+  }
+
+  /// Whatever makes the answers other ones.
+  Json settings(const eval::AskOptions& ask) const {
+    const std::optional<std::string>& instruction = options_.instruction;
+    return {{"task", info_.name},
+            {"data", fs::absolute(options_.data).lexically_normal().string()},
+            {"split", options_.how.split.empty() ? info_.split : options_.how.split},
+            {"prompt", options_.how.prompt},
+            {"instruction", instruction ? *instruction : info_.instruction},
+            {"model", fs::absolute(folder_).lexically_normal().string()},
+            {"model_state", eval::state_of(folder_)},
+            {"lora", options_.common.lora},
+            {"lora_state", options_.common.lora.empty() ? "" : eval::state_of(options_.common.lora)},
+            {"plan", plan::to_json(ask.plan ? *ask.plan : session_->plan())},
+            {"weights", options_.common.weights},
+            {"kv", options_.common.kv},
+            {"max_tokens", *ask.how.max_new_tokens},
+            {"stop", ask.how.stop},
+            {"sampling", sampling_json(*ask.how.sampling)}};
+  }
+
+  bool answer(eval::AskOptions ask) {
+    ask.how.cancel = interrupt_.token();
+    ask.how.on_progress = [this](const session::Progress&) { interrupt_.poll(); };
+    ask.on_step = [this](const session::BatchState& state) {
+      interrupt_.poll();
+      show(state);
+    };
+    return eval::ask_all(*session_, *task_, *run_, ask);
+  }
+
+  void show(const session::BatchState& state) {
+    const eval::Tally& tally = run_->tally();
+    const int64_t done = tally.before + tally.answered;
+    const double seconds = clock_.elapsed_ms() / 1e3;
+    const double left =
+        tally.answered > 0 ? seconds * static_cast<double>(tally.left()) / static_cast<double>(tally.answered) : 0;
+    progress_.update(fmt::format("{}/{} ({:.0f} %), {} running, {:.1f} tokens/s{}", done, tally.questions,
+                                 100.0 * static_cast<double>(done) / static_cast<double>(tally.questions),
+                                 state.running, static_cast<double>(state.tokens) / seconds,
+                                 left > 0 ? ", " + duration_text(left) + " left" : ""));
+  }
+
+  Json facts() const {
+    return {{"task", info_.name},
+            {"split", options_.how.split.empty() ? info_.split : options_.how.split},
+            {"model", session_->facts().name},
+            {"family", session_->family()},
+            {"plan", options_.question.plan.value_or(session_->plan().name)}};
+  }
+
+  void print(const Json& result) const {
+    if (options_.common.json) return write_json(result);
+    TextTable table{.header = {info_.name, "score", "questions"}, .rows = {}};
+    for (const Json& score : result.at("scores"))
+      table.rows.push_back({score.at("name").get<std::string>(), fmt::format("{:.2f}", score.at("value").get<double>()),
+                            std::to_string(score.at("questions").get<int64_t>())});
+    write_out(table.rows.empty() ? "no scores: the split keeps its answers secret\n" : table.markdown());
+    const eval::Tally& tally = run_->tally();
+    write_err(fmt::format("{} answered, {} failed, {} answered before, {} left; {} tokens in {:.1f} s; wrote {}\n",
+                          tally.answered, tally.failed, tally.before, tally.left(), tally.tokens,
+                          clock_.elapsed_ms() / 1e3, printable(output_.string())));
+  }
+
+  EvalOptions options_;
+  const tasks::TaskInfo& info_;
+  fs::path folder_, output_;
+  std::optional<session::Session> session_;
+  std::unique_ptr<tasks::Task> task_;
+  std::optional<eval::TaskRun> run_;
+  InterruptGuard interrupt_;
+  Progress progress_{"eval"};
+  Stopwatch clock_;
+};
+
+void declare_task(CLI::App& app, EvalOptions& options) {
+  app.add_option("--task", options.task, "The benchmark: a name of the list above")->type_name("NAME")->required();
+  app.add_option("--data", options.data, "The set as it was downloaded: a folder; for exact_match also a file")
+      ->type_name("DIR")
+      ->required();
+  app.add_option("--split", options.how.split, "Which part of the set, or several with + between (default: the task's)")
+      ->type_name("NAME");
+  app.add_option("--prompt", options.how.prompt,
+                 "ScienceQA: what a prompt holds and what is answered (default: QCM-ALE)")
+      ->type_name("FORM");
+  app.add_option("--instruction", options.instruction, "A line after each question (default: the task's)")
+      ->type_name("TEXT");
+  add_count(app, options.limit, {.names = "--limit", .what = "Ask the first N questions only", .lowest = 1});
+}
+
+}  // namespace
+
+Action declare_eval(CLI::App& app) {
+  const auto options = std::make_shared<EvalOptions>();
+  app.description(description());
+  app.footer(kFooter);
+  app.add_option("MODEL", options->model, "Model folder, name in the Hugging Face cache, demo, or demo-dense")
+      ->required();
+  declare_task(app, *options);
+  app.add_option("--plan", options->question.plan, "What to skip, a name or a file (default: the model's own plan)")
+      ->type_name("PLAN");
+  app.add_option("-o,--output", options->output, "The folder to write or to continue (default: eval/MODEL-TASK)")
+      ->type_name("DIR");
+  add_batch_limits(app, options->limits);
+  add_json(app, options->common, "Print result.json to stdout instead of the table");
+  add_sampling(app, options->question);
+  add_common(app, options->common);
+  add_kv(app, options->common);
+  return [options] { return EvalCommand(*options).run(); };
+}
+
+}  // namespace lithe::cli

@@ -1,0 +1,81 @@
+#include "eval/ask.h"
+
+#include <map>
+#include <utility>
+
+#include "session/errors.h"
+#include "text/message.h"
+#include "text/words.h"
+
+namespace lithe::eval {
+namespace {
+
+class Asking {
+ public:
+  Asking(const session::Session& session, const tasks::Task& task, TaskRun& run, const AskOptions& options)
+      : session_(session), task_(task), run_(run), options_(options), batch_(session, options.limits) {}
+
+  bool run() {
+    bool more = true;
+    while ((more || !batch_.idle()) && !cancelled()) {
+      while (more && batch_.wants_more() && !cancelled()) more = submit_next();
+      if (cancelled()) break;
+      for (const session::Outcome& outcome : batch_.step()) take(outcome);
+      if (options_.on_step) options_.on_step(batch_.state());
+    }
+    return !more && batch_.idle() && !cut_short_;
+  }
+
+ private:
+  bool cancelled() const { return options_.how.cancel.stop_requested(); }
+
+  /// False if every question has been asked.
+  bool submit_next() {
+    const std::optional<int64_t> i = run_.next();
+    if (!i) return false;
+    try {
+      session::naming_failures([&] { submit(*i); });
+    } catch (const Error& error) {
+      asked_.erase(*i);
+      run_.fail(*i, task_.id(*i), error);
+    }
+    return true;
+  }
+
+  void submit(int64_t i) {
+    tasks::Question& question = asked_[i] = task_.question(i);
+    session_.check_pictures(question.images.size());
+    session::Request request{.plan = options_.plan};
+    for (const data::Turn& turn : question.turns) request.messages.push_back(text::text_message(turn.role, turn.text));
+    request.images = std::exchange(question.images, {});
+    batch_.submit(i, std::move(request), options_.how);
+  }
+
+  void take(const session::Outcome& outcome) {
+    const auto asked = asked_.extract(outcome.ticket);
+    const session::Answer& answer = outcome.answer;
+    if (outcome.error) return run_.fail(outcome.ticket, asked.mapped().id, *outcome.error);
+    if (answer.stop == session::StopReason::cancelled) {  // the next call asks it again
+      cut_short_ = true;
+      return;
+    }
+    run_.answer(outcome.ticket, asked.mapped(), {.text = text::stripped(answer.text)},
+                {{"tokens", answer.tokens.size()}, {"stop", session::name_of(answer.stop)}});
+  }
+
+  const session::Session& session_;
+  const tasks::Task& task_;
+  TaskRun& run_;
+  const AskOptions& options_;
+  session::BatchRun batch_;
+  std::map<int64_t, tasks::Question> asked_;  ///< Those that wait or run; the requests hold their pictures.
+  bool cut_short_ = false;
+};
+
+}  // namespace
+
+bool ask_all(const session::Session& session, const tasks::Task& task, TaskRun& run, const AskOptions& options) {
+  return Asking(session, task, run, options).run();
+}
+
+}  // namespace lithe::eval

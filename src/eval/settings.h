@@ -1,0 +1,17 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "base/json.h"
+
+namespace lithe::eval {
+
+/// What tells a folder's files from those of another state of it: their names, sizes and times of change. 16
+/// hexadecimal digits. Throws Error{bad_file}.
+std::string state_of(const std::filesystem::path& folder);
+
+/// Throws Error{bad_request} that names the first setting in which the run in `folder` differs from this one.
+void require_same(const Json& before, const Json& now, const std::filesystem::path& folder);
+
+}  // namespace lithe::eval

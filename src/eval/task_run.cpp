@@ -1,0 +1,127 @@
+#include "eval/task_run.h"
+
+#include <algorithm>
+
+#include "base/file.h"
+#include "base/printable.h"
+#include "eval/settings.h"
+#include "io/atomic_file.h"
+
+namespace lithe::eval {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kResult = "result.json";
+constexpr const char* kSamples = "samples.jsonl";
+
+tasks::Response response_of(const Json& line) {
+  tasks::Response response;
+  if (line.contains("answer")) response.text = line.at("answer").get<std::string>();
+  if (line.contains("label")) response.label = line.at("label").get<int64_t>();
+  if (line.contains("scores")) {
+    for (const Json& score : line.at("scores")) response.scores.push_back(score.is_number() ? score.get<float>() : 0);
+  }
+  return response;
+}
+
+Json line_of(int64_t i, const tasks::Question& question, const tasks::Response& response) {
+  Json line = {{"question", i}, {"id", question.id}, {"prompt", question.turns.back().text}};
+  if (!response.scores.empty())
+    line["scores"] = response.scores;
+  else if (response.label)
+    line["label"] = *response.label;
+  else
+    line["answer"] = response.text;
+  if (!question.target.empty()) line["target"] = question.target;
+  return line;
+}
+
+Json to_json(const std::vector<tasks::Score>& scores) {
+  Json list = Json::array();
+  for (const tasks::Score& score : scores)
+    list.push_back({{"name", score.name}, {"value", score.value}, {"questions", score.questions}});
+  return list;
+}
+
+}  // namespace
+
+TaskRun::TaskRun(const tasks::Task& task, fs::path folder, Json settings, std::optional<int64_t> limit)
+    : task_(task), folder_(std::move(folder)), settings_(std::move(settings)) {
+  tally_.questions = std::min(task.size(), limit.value_or(task.size()));
+  settings_["questions"] = task.size();
+  io::make_folder(folder_);
+  check_folder();
+  samples_.emplace(folder_ / kSamples);
+  if (!is_there(folder_ / kResult))
+    io::write_json_atomic(folder_ / kResult,
+                          {{"schema", "lithe-eval/1"}, {"finished", false}, {"settings", settings_}});
+  take_before();
+}
+
+void TaskRun::check_folder() const {
+  std::error_code absent;
+  if (is_there(folder_ / kResult)) {
+    const Json before = read_json_file(folder_ / kResult);
+    require(before.is_object() && before.value("schema", "") == "lithe-eval/1", Fault::bad_file,
+            in_quotes((folder_ / kResult).string()), " is not the result of `lithe eval`; give another --output.");
+    require_same(before.value("settings", Json()), settings_, folder_);
+    return;
+  }
+  const auto bytes = fs::file_size(folder_ / kSamples, absent);
+  require(absent || bytes == 0, Fault::bad_file, "The folder ", in_quotes(folder_.string()), " holds ", kSamples,
+          " without the ", kResult, " that says what it is of; give another --output.");
+}
+
+void TaskRun::take_before() {
+  for (const auto& [i, line] : samples_->answers()) {
+    require(i < task_.size() && task_.id(i) == line.at("id").get<std::string>(), Fault::bad_request, "The folder ",
+            in_quotes(folder_.string()), " holds answers to other questions: question ", i, " there is ",
+            in_quotes(line.at("id").get<std::string>()), "; give another --output.");
+    tasks::Answered one{.question = i, .response = response_of(line)};
+    one.judgement = task_.judge(i, one.response);
+    answered_.emplace(i, std::move(one));
+    tally_.before += i < tally_.questions ? 1 : 0;
+  }
+}
+
+std::optional<int64_t> TaskRun::next() {
+  while (next_ < tally_.questions && answered_.contains(next_)) ++next_;
+  return next_ < tally_.questions ? std::optional(next_++) : std::nullopt;
+}
+
+void TaskRun::answer(int64_t i, const tasks::Question& question, const tasks::Response& response, Json more) {
+  const tasks::Judgement judgement = task_.judge(i, response);
+  Json line = line_of(i, question, response);
+  line["parsed"] = judgement.parsed;
+  line["score"] = judgement.score;
+  if (more.contains("tokens")) tally_.tokens += more.at("tokens").get<int64_t>();
+  line.update(more);
+  samples_->add(line);
+  answered_[i] = {i, response, judgement};
+  ++tally_.answered;
+}
+
+void TaskRun::fail(int64_t i, const std::string& id, const Error& error) {
+  samples_->add({{"question", i}, {"id", id}, {"error", error.what()}});
+  ++tally_.failed;
+}
+
+Json TaskRun::finish(const Json& facts) {
+  std::vector<tasks::Answered> answered;
+  for (const auto& [i, one] : answered_)
+    if (i < tally_.questions) answered.push_back(one);
+  const bool finished = static_cast<int64_t>(answered.size()) == tally_.questions;
+  Json result = {{"schema", "lithe-eval/1"}, {"finished", finished}};
+  result.update(facts);
+  result["questions"] = tally_.questions;
+  result["answered"] = answered.size();
+  result["failed"] = tally_.failed;
+  result["scores"] = to_json(task_.table(answered));
+  result["settings"] = settings_;
+  if (tally_.left() <= 0) samples_->tidy();
+  io::write_json_atomic(folder_ / kResult, result);
+  return result;
+}
+
+}  // namespace lithe::eval

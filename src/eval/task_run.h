@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "eval/samples_file.h"
+#include "tasks/task.h"
+
+namespace lithe::eval {
+
+/// What a run has done.
+struct Tally {
+  int64_t questions = 0;                         ///< That are to be answered in all.
+  int64_t before = 0;                            ///< Answered by earlier calls.
+  int64_t answered = 0, failed = 0, tokens = 0;  ///< By this one.
+
+  int64_t left() const { return questions - before - answered - failed; }
+};
+
+/// A run over a task in a folder: samples.jsonl with a line for each question as it is answered, and result.json with
+/// the settings and, at the end, the scores. A folder that holds the same run is continued.
+class TaskRun {
+ public:
+  /// `settings`: whatever makes the answers other ones. `limit`: the first questions alone, which is no setting: a
+  /// later call may ask more. Throws Error{bad_request} if the folder holds another run, Error{bad_file}.
+  TaskRun(const tasks::Task& task, std::filesystem::path folder, Json settings, std::optional<int64_t> limit);
+
+  /// The next question that has no answer; absent: every one has been handed out.
+  std::optional<int64_t> next();
+  /// Judges a response and writes its line. `more`: further keys of the line. Throws Error.
+  void answer(int64_t i, const tasks::Question& question, const tasks::Response& response, Json more);
+  /// Writes the line of a question that has no answer. It is asked again by the next call.
+  void fail(int64_t i, const std::string& id, const Error& error);
+  const Tally& tally() const { return tally_; }
+
+  /// Writes result.json and returns it. `facts`: keys beside the scores.
+  Json finish(const Json& facts);
+
+ private:
+  void check_folder() const;
+  void take_before();
+
+  const tasks::Task& task_;
+  std::filesystem::path folder_;
+  Json settings_;
+  std::optional<SamplesFile> samples_;
+  std::map<int64_t, tasks::Answered> answered_;
+  Tally tally_;
+  int64_t next_ = 0;
+};
+
+}  // namespace lithe::eval

@@ -1,0 +1,128 @@
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/printable.h"
+#include "data/pictures.h"
+#include "tasks/answer_words.h"
+#include "tasks/set_files.h"
+#include "tasks/task.h"
+
+/// AID: which of 30 kinds of scene an aerial picture shows. Each kind is a folder of pictures.
+namespace lithe::tasks {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kQuestion = "Which kind of scene does this aerial picture show?";
+
+struct Scene {
+  std::string picture, kind;
+};
+
+/// "DenseResidential" -> "dense residential"
+std::string kind_of(const std::string& folder) {
+  std::string kind;
+  for (const char c : folder) {
+    const bool capital = c >= 'A' && c <= 'Z';
+    if (capital && !kind.empty()) kind += ' ';
+    kind += capital ? static_cast<char>(c - 'A' + 'a') : c;
+  }
+  return kind;
+}
+
+/// The same on every machine: FNV-1a, 64 bits, then mixed so that names that differ in their last digit do not follow
+/// each other.
+uint64_t place_in_draw(const std::string& name) {
+  uint64_t hash = 0xCBF29CE484222325U;
+  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3U;
+  hash ^= hash >> 32U;
+  hash *= 0xD6E8FEB86659FD93U;
+  return hash ^ hash >> 32U;
+}
+
+std::vector<std::string> names_in(const fs::path& folder, bool folders) {
+  std::vector<std::string> names;
+  std::error_code code;
+  for (fs::directory_iterator entry(folder, code), end; !code && entry != end; entry.increment(code)) {
+    const std::string name = entry->path().filename().string();
+    if (name.front() != '.' && entry->is_directory(code) == folders) names.push_back(name);
+  }
+  require(!code, Fault::bad_file, "The folder ", in_quotes(folder.string()), " can't be read: ", code.message(), ".");
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+/// "train20" and "test20": in each kind, 20 % of the pictures are for training, and the others for the test.
+struct Split {
+  bool train = false;
+  double share = 0;
+};
+
+Split split_of(const std::string& name) {
+  for (const int percent : {20, 50}) {
+    if (name == concat("train", percent)) return {true, percent / 100.0};
+    if (name == concat("test", percent)) return {false, percent / 100.0};
+  }
+  fail(Fault::bad_request, "AID has no split ", in_quotes(name), "; give train20, test20, train50 or test50.");
+}
+
+std::vector<Scene> draw(const fs::path& folder, const Split& split) {
+  std::vector<Scene> scenes;
+  for (const std::string& kind : names_in(folder, true)) {
+    std::vector<std::string> pictures = names_in(folder / kind, false);
+    std::sort(pictures.begin(), pictures.end(), [&](const std::string& a, const std::string& b) {
+      return std::pair(place_in_draw(kind + "/" + a), a) < std::pair(place_in_draw(kind + "/" + b), b);
+    });
+    const auto cut = static_cast<std::ptrdiff_t>(std::lround(split.share * static_cast<double>(pictures.size())));
+    const auto begin = split.train ? pictures.begin() : pictures.begin() + cut;
+    const auto end = split.train ? pictures.begin() + cut : pictures.end();
+    std::sort(begin, end);
+    for (auto name = begin; name != end; ++name) scenes.push_back({kind + "/" + *name, kind_of(kind)});
+  }
+  return scenes;
+}
+
+class Aid final : public Task {
+ public:
+  explicit Aid(const TaskOptions& options)
+      : instruction_(options.instruction.value_or("")),
+        place_(options.data, options.decode),
+        scenes_(draw(options.data, split_of(options.split))) {
+    if (scenes_.empty()) refuse_set("AID", options.data, {"Airport and the other folders of pictures"});
+  }
+
+  int64_t size() const override { return static_cast<int64_t>(scenes_.size()); }
+  std::string id(int64_t i) const override { return at(i).picture; }
+
+  Question question(int64_t i) const override {
+    Question question{.id = id(i), .text = kQuestion, .target = at(i).kind};
+    question.images.push_back(place_.find(at(i).picture));
+    question.ask(kQuestion, instruction_);
+    return question;
+  }
+
+  Judgement judge(int64_t i, const Response& response) const override {
+    const std::string given = normalized_answer(response.text);
+    return {given, given == normalized_answer(at(i).kind) ? 1.0 : 0.0};
+  }
+
+  std::vector<Score> table(std::span<const Answered> answered) const override {
+    return mean_score("accuracy", answered);
+  }
+
+ private:
+  const Scene& at(int64_t i) const { return scenes_.at(static_cast<std::size_t>(i)); }
+
+  std::string instruction_;
+  data::Pictures place_;
+  std::vector<Scene> scenes_;
+};
+
+}  // namespace
+
+std::unique_ptr<Task> open_aid(const TaskOptions& options) {
+  return std::make_unique<Aid>(options);
+}
+
+}  // namespace lithe::tasks

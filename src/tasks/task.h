@@ -1,0 +1,124 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/record.h"
+#include "image/decode.h"
+#include "image/source.h"
+
+namespace lithe::tasks {
+
+/// What a model is asked for.
+enum class Asks {
+  text,     ///< An answer in words.
+  label,    ///< One of a few labels: a score for each by a model with a head, or in words.
+  ranking,  ///< A score for each candidate picture, by a model with a head.
+};
+
+/// A label of a model with a head, and how right it is, from 0 to 1.
+struct LabelShare {
+  int64_t label = 0;
+  double share = 1;
+};
+
+/// A question of a benchmark.
+struct Question {
+  std::string id;      ///< No other question of the task has it.
+  std::string text;    ///< The question, sentence or caption alone: what a model with a head reads.
+  std::string target;  ///< The answer that is right, as a model is tuned to give it; empty: the set keeps it secret.
+  std::vector<LabelShare> labels;  ///< The same for a model with a head.
+  /// What a model that answers in words reads; "<image>" marks where each picture goes. The last turn is the user's.
+  std::vector<data::Turn> turns;
+  std::vector<image::Source> images;
+
+  /// Makes the turn of a user who asks this about the pictures. `instruction`: on a line after it, unless it is empty.
+  void ask(const std::string& prompt, const std::string& instruction);
+};
+
+/// What a model gave. A score per label is kept as the best label alone.
+struct Response {
+  std::string text;              ///< If it answers in words.
+  std::optional<int64_t> label;  ///< Of a model with a head.
+  std::vector<float> scores;     ///< Of a ranking, one per candidate.
+};
+
+/// What a response is worth.
+struct Judgement {
+  std::string parsed;  ///< What was read from it; empty: nothing could be.
+  double score = 0;    ///< From 0 to 1; the task says what it means.
+};
+
+/// A question that has been answered.
+struct Answered {
+  int64_t question = 0;
+  Response response;
+  Judgement judgement;
+};
+
+/// A number of the table.
+struct Score {
+  std::string name;
+  double value = 0;       ///< In percent, unless the task says otherwise.
+  int64_t questions = 0;  ///< That it is a mean over.
+};
+
+/// A benchmark, opened. All functions may be called from several threads.
+class Task {
+ public:
+  virtual ~Task() = default;
+  virtual int64_t size() const = 0;
+  /// The id of question `i` from 0, without its pictures. Throws Error{bad_file}, as question() does.
+  virtual std::string id(int64_t i) const = 0;
+  /// Reads the headers of its pictures, not their pixels. Throws Error{bad_file} that names the
+  /// record.
+  virtual Question question(int64_t i) const = 0;
+  /// What a response to question `i` is worth. A ranking is only worth something as a whole.
+  virtual Judgement judge(int64_t i, const Response& response) const = 0;
+  /// The table over what was answered, in the order of the questions. Groups without a question are left out.
+  virtual std::vector<Score> table(std::span<const Answered> answered) const = 0;
+  /// Of a ranking: the pictures.
+  virtual int64_t candidates() const { return 0; }
+  virtual image::Source candidate(int64_t i) const;
+};
+
+/// The mean of the scores, in percent; no row if nothing was answered.
+std::vector<Score> mean_score(const char* name, std::span<const Answered> answered);
+
+/// How a task is opened.
+struct TaskOptions {
+  std::filesystem::path data;              ///< The set as it was downloaded: a folder.
+  std::string split;                       ///< Empty: the task's own.
+  std::string prompt;                      ///< ScienceQA: the form of its prompts. Empty: the task's own.
+  std::optional<std::string> instruction;  ///< After each question, on a line of its own; absent: the task's own.
+  std::string family;                      ///< Of the model: some were tuned on other prompts.
+  image::DecodeOptions decode;
+};
+
+/// A row of the table of tasks.
+struct TaskInfo {
+  const char* name;
+  const char* what;  ///< What it measures, for --help.
+  Asks asks;
+  const char* split;
+  const char* instruction;
+  int64_t max_tokens;  ///< Of an answer.
+  std::unique_ptr<Task> (*open)(const TaskOptions& options);
+};
+
+/// A new benchmark is a file with its class, and a row here.
+const std::vector<TaskInfo>& all_tasks();
+
+/// Throws Error{bad_request} for a name that no task has.
+const TaskInfo& task_named(const std::string& name);
+
+/// Opens it, with its own split and instruction if `options` leave them out. Throws Error{bad_file} for data that are
+/// not there or not as expected, Error{bad_request} for options that it does not take.
+std::unique_ptr<Task> open_task(const std::string& name, TaskOptions options);
+
+}  // namespace lithe::tasks

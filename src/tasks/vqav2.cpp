@@ -1,0 +1,248 @@
+#include <algorithm>
+#include <array>
+#include <mutex>
+#include <unordered_map>
+
+#include "base/error.h"
+#include "data/format.h"
+#include "tasks/answer_words.h"
+#include "tasks/items.h"
+#include "tasks/set_files.h"
+#include "tasks/task.h"
+#include "tasks/vqa_accuracy.h"
+
+namespace lithe::tasks {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The answers of people to the questions, by their ids.
+class Annotations {
+ public:
+  explicit Annotations(const fs::path& file) : rows_(data::open_json_list(file, "annotations")) {}
+
+  /// The annotation of question `i`. The official files have both in one order.
+  Json of(int64_t i, const std::string& id) const {
+    if (i < rows_->size()) {
+      Json same = rows_->read(i);
+      if (id_field(same, "question_id") == id) return same;
+    }
+    std::call_once(indexed_, [this] {
+      for (int64_t row = 0; row < rows_->size(); ++row) places_[id_field(rows_->read(row), "question_id")] = row;
+    });
+    const auto place = places_.find(id);
+    require(place != places_.end(), Fault::bad_file, "has no annotation with its question_id");
+    return rows_->read(place->second);
+  }
+
+ private:
+  std::unique_ptr<data::Rows> rows_;
+  mutable std::once_flag indexed_;
+  mutable std::unordered_map<std::string, int64_t> places_;
+};
+
+/// The texts of "answers": objects with an "answer", or texts.
+Json references_of(const Json& row) {
+  Json references = Json::array();
+  const Json& answers = field(row, "answers");
+  require(answers.is_array(), Fault::bad_file, "'answers' is not a list");
+  for (const Json& answer : answers) references.push_back(answer.is_string() ? answer : field(answer, "answer"));
+  return references;
+}
+
+/// {"references": the answers of people, "type": "yes/no", "best": the most frequent one}
+Json annotation_of(const Json& row) {
+  Json more = {{"references", references_of(row)}};
+  if (row.contains("answer_type") && row.at("answer_type").is_string()) more["type"] = row.at("answer_type");
+  if (row.contains("multiple_choice_answer")) more["best"] = text_field(row, "multiple_choice_answer");
+  return more;
+}
+
+Item item_of(const Json& row) {
+  return {.id = id_field(row, "question_id"), .text = text_field(row, "question"), .more = Json::object()};
+}
+
+/// METER's Arrow files hold the answers that are labels of its head, and how right each is.
+Item item_of_list(const Json& row, std::size_t place) {
+  Item item{.id = list_field(row, "question_id", place).dump(), .more = Json::object()};
+  const Json& question = list_field(row, "questions", place);
+  require(question.is_string(), Fault::bad_file, "a question is not a text");
+  item.text = question.get<std::string>();
+  const auto labels = row.find("answer_labels");
+  if (labels == row.end() || !labels->is_array() || labels->empty()) return item;  // the test split
+  item.more = {{"answers", list_field(row, "answers", place)},
+               {"labels", list_field(row, "answer_labels", place)},
+               {"shares", list_field(row, "answer_scores", place)}};
+  for (const auto& [key, list] : item.more.items())
+    require(list.is_array() && list.size() == item.more.at("labels").size(), Fault::bad_file,
+            "its answers, labels and scores differ in number");
+  return item;
+}
+
+/// "val" -> "val2014"; test-dev asks about some pictures of test.
+std::string year_of(const std::string& split) {
+  return split.starts_with("test") ? split + "2015" : split + "2014";
+}
+
+Json name_of_picture(const Json& row, const std::string& split) {
+  const std::string folder = split.starts_with("test") ? "test2015" : split + "2014";
+  const std::string number = id_field(row, "image_id");
+  const std::string zeros(number.size() < 12 ? 12 - number.size() : 0, '0');
+  return concat(folder, "/COCO_", folder, "_", zeros, number, ".jpg");
+}
+
+/// The official questions and annotations, and folders of COCO's pictures.
+class OfficialItems final : public Items {
+ public:
+  OfficialItems(const TaskOptions& options, const std::string& split, const fs::path& questions)
+      : questions_(data::open_json_list(questions, "questions")), place_(options.data, options.decode), split_(split) {
+    const auto file = found_in(options.data, {"v2_mscoco_" + year_of(split) + "_annotations.json"});
+    if (file) annotations_.emplace(*file);
+  }
+
+  int64_t size() const override { return questions_->size(); }
+
+  Item read(int64_t i) const override {
+    return naming_record(questions_->name(i), [&] {
+      Item item = item_of(questions_->read(i));
+      if (annotations_) item.more = annotation_of(annotations_->of(i, item.id));
+      return item;
+    });
+  }
+
+  std::vector<image::Source> pictures(int64_t i) const override {
+    return naming_record(questions_->name(i),
+                         [&] { return std::vector{place_.find(name_of_picture(questions_->read(i), split_))}; });
+  }
+
+ private:
+  std::unique_ptr<data::Rows> questions_;
+  std::optional<Annotations> annotations_;
+  data::Pictures place_;
+  std::string split_;
+};
+
+std::unique_ptr<Items> open_tables(const TaskOptions& options, const std::vector<fs::path>& files) {
+  const auto open = [&](const std::vector<std::string>& columns) {
+    std::vector<std::unique_ptr<data::Rows>> parts;
+    for (const fs::path& file : files) parts.push_back(data::open_rows(file, columns));
+    return data::join(std::move(parts));
+  };
+  return items_of(RowSet{.rows = open({"question_id", "question", "answers", "answer_type", "multiple_choice_answer"}),
+                         .pictures = open({"image"}),
+                         .place = data::Pictures(options.data, options.decode),
+                         .item =
+                             [](const Json& row) {
+                               Item item = item_of(row);
+                               const auto answers = row.find("answers");
+                               if (answers != row.end() && !answers->is_null()) item.more = annotation_of(row);
+                               return item;
+                             },
+                         .picture_fields = [](const Json& row) { return std::vector<Json>{field(row, "image")}; }});
+}
+
+std::unique_ptr<Items> open_split(const TaskOptions& options, const std::string& split) {
+  const std::string official = "v2_OpenEnded_mscoco_" + year_of(split) + "_questions.json";
+  const std::string arrow = "vqav2_" + split + ".arrow";
+  const std::string hub = (split == "val" ? "validation" : split == "test-dev" ? "testdev" : split) + "-*.parquet";
+  if (const auto file = found_in(options.data, {arrow}))
+    return items_of(ListSet{
+        .files = {*file},
+        .columns = {"questions", "question_id", "answers", "answer_labels", "answer_scores"},
+        .pictures = {"image"},
+        .decode = options.decode,
+        .item = [](const Json& row, std::size_t place, const std::string&) { return item_of_list(row, place); }});
+  if (const auto file = found_in(options.data, {official}))
+    return std::make_unique<OfficialItems>(options, split, *file);
+  for (const std::string& pattern : {"data/" + hub, hub}) {
+    const std::vector<fs::path> files = fitting(options.data, pattern);
+    if (!files.empty()) return open_tables(options, files);
+  }
+  refuse_set("VQAv2", options.data, {official, arrow, "data/" + hub});
+}
+
+class VqaV2 final : public Task {
+ public:
+  VqaV2(std::unique_ptr<Items> items, std::string instruction)
+      : items_(std::move(items)), instruction_(std::move(instruction)) {}
+
+  int64_t size() const override { return items_->size(); }
+
+  std::string id(int64_t i) const override { return items_->read(i).id; }
+
+  Question question(int64_t i) const override {
+    const Item item = items_->read(i);
+    Question question{.id = item.id, .text = item.text, .target = target_of(item.more)};
+    if (item.more.contains("labels"))
+      for (std::size_t k = 0; k < item.more.at("labels").size(); ++k)
+        question.labels.push_back({item.more.at("labels")[k].get<int64_t>(), item.more.at("shares")[k].get<double>()});
+    question.images = items_->pictures(i);
+    question.ask(item.text, instruction_);
+    return question;
+  }
+
+  Judgement judge(int64_t i, const Response& response) const override {
+    const Json more = items_->read(i).more;
+    if (response.label) return judge_label(more, *response.label);
+    Judgement judgement{.parsed = vqa_answer(response.text)};
+    if (more.contains("references"))
+      judgement.score = vqa_accuracy(response.text, more.at("references").get<std::vector<std::string>>());
+    else if (more.contains("answers"))
+      for (std::size_t k = 0; k < more.at("answers").size(); ++k)
+        if (vqa_normalized(more.at("answers")[k].get<std::string>()) == judgement.parsed)
+          judgement.score = std::max(judgement.score, more.at("shares")[k].get<double>());
+    return judgement;
+  }
+
+  std::vector<Score> table(std::span<const Answered> answered) const override {
+    constexpr std::array<const char*, 4> kNames{"accuracy", "yes/no", "number", "other"};
+    std::array<Score, kNames.size()> sums;
+    for (const Answered& one : answered) {
+      const Json more = items_->read(one.question).more;
+      if (more.empty()) continue;
+      const std::string type = more.value("type", "");
+      for (std::size_t k = 0; k < kNames.size(); ++k) {
+        if (k > 0 && type != kNames[k]) continue;
+        sums[k].value += 100 * one.judgement.score;
+        ++sums[k].questions;
+      }
+    }
+    std::vector<Score> scores;
+    for (std::size_t k = 0; k < kNames.size(); ++k)
+      if (sums[k].questions > 0)
+        scores.push_back({kNames[k], sums[k].value / static_cast<double>(sums[k].questions), sums[k].questions});
+    return scores;
+  }
+
+ private:
+  static std::string target_of(const Json& more) {
+    if (more.contains("best")) return more.at("best").get<std::string>();
+    if (!more.contains("answers") || more.at("answers").empty()) return {};
+    const Json& shares = more.at("shares");
+    const auto best = static_cast<std::size_t>(std::max_element(shares.begin(), shares.end()) - shares.begin());
+    return more.at("answers")[best].get<std::string>();
+  }
+
+  static Judgement judge_label(const Json& more, int64_t label) {
+    Judgement judgement{.parsed = std::to_string(label)};
+    if (!more.contains("labels")) return judgement;
+    for (std::size_t k = 0; k < more.at("labels").size(); ++k) {
+      if (more.at("labels")[k] != label) continue;
+      judgement = {more.at("answers")[k].get<std::string>(), more.at("shares")[k].get<double>()};
+    }
+    return judgement;
+  }
+
+  std::unique_ptr<Items> items_;
+  std::string instruction_;
+};
+
+}  // namespace
+
+std::unique_ptr<Task> open_vqav2(const TaskOptions& options) {
+  std::vector<std::unique_ptr<Items>> parts;
+  for (const std::string& split : parts_of_split(options.split)) parts.push_back(open_split(options, split));
+  return std::make_unique<VqaV2>(join(std::move(parts)), options.instruction.value_or(""));
+}
+
+}  // namespace lithe::tasks

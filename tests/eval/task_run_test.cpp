@@ -1,0 +1,212 @@
+#include "eval/task_run.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <functional>
+#include <iterator>
+
+#include "base/error.h"
+#include "eval/score.h"
+#include "eval/settings.h"
+#include "temporary_folder.h"
+
+namespace lithe::eval {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Questions "q0", "q1", ..; the label of question i that is right is i % 3.
+class Threes : public tasks::Task {
+ public:
+  explicit Threes(int64_t size, std::string front = "q") : size_(size), front_(std::move(front)) {}
+
+  int64_t size() const override { return size_; }
+  std::string id(int64_t i) const override { return front_ + std::to_string(i); }
+  tasks::Question question(int64_t i) const override {
+    if (i == broken) fail(Fault::bad_file, "question ", i, " has no picture");
+    tasks::Question question{.id = id(i), .text = "which?"};
+    question.ask("which?", "");
+    return question;
+  }
+  tasks::Judgement judge(int64_t i, const tasks::Response& response) const override {
+    return {response.label ? std::to_string(*response.label) : response.text, response.label == i % 3 ? 1.0 : 0.0};
+  }
+  std::vector<tasks::Score> table(std::span<const tasks::Answered> answered) const override {
+    return tasks::mean_score("accuracy", answered);
+  }
+
+  int64_t broken = -1;
+
+ private:
+  int64_t size_;
+  std::string front_;
+};
+
+/// Gives question i the best score at i % 3, or everything the best score at 0.
+class FakeScorer : public Scorer {
+ public:
+  std::vector<std::vector<float>> score(std::span<const tasks::Question> questions, const tasks::Task&) override {
+    ++calls;
+    std::vector<std::vector<float>> all;
+    for (const tasks::Question& question : questions) {
+      require(questions.size() == 1 || question.id != refused, Fault::bad_file, "not together");
+      const int64_t i = std::stoll(question.id.substr(1));
+      std::vector<float> scores(3, 0.5F);
+      if (right) scores[static_cast<std::size_t>(i % 3)] = 0.75F;
+      all.push_back(scores);
+    }
+    return all;
+  }
+  int64_t calls = 0;
+  bool right = true;
+  std::string refused;
+};
+
+std::vector<std::string> lines_of(const fs::path& file) {
+  std::ifstream in(file);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
+std::string sentence_of(const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  ADD_FAILURE() << "no Error";
+  return {};
+}
+
+const Json kSettings = {{"model", "m"}, {"plan", "dense"}};
+
+TEST(TaskRun, ScoresEveryQuestion) {
+  const test::TemporaryFolder folder;
+  const Threes task(7);
+  TaskRun run(task, folder / "out", kSettings, std::nullopt);
+  FakeScorer scorer;
+  EXPECT_TRUE(score_all(scorer, task, run, {.together = 3}));
+  EXPECT_EQ(scorer.calls, 3);
+  const Json result = run.finish({{"task", "threes"}});
+  EXPECT_TRUE(result.at("finished"));
+  EXPECT_EQ(result.at("scores")[0].at("value"), 100.0);
+  EXPECT_EQ(result, read_json_file(folder / "out/result.json"));
+  const auto lines = lines_of(folder / "out/samples.jsonl");
+  ASSERT_EQ(lines.size(), 7U);
+  EXPECT_EQ(lines[4], R"({"question":4,"id":"q4","prompt":"which?","label":1,"parsed":"1","score":1.0})");
+}
+
+TEST(TaskRun, EqualScoresAreWonByTheFirst) {
+  const test::TemporaryFolder folder;
+  const Threes task(3);
+  TaskRun run(task, folder / "out", kSettings, std::nullopt);
+  FakeScorer scorer;
+  scorer.right = false;
+  score_all(scorer, task, run, {});
+  EXPECT_NEAR(run.finish(Json::object()).at("scores")[0].at("value").get<double>(), 100.0 / 3, 1e-9);
+}
+
+TEST(TaskRun, GoesOnWhereAKillCutItOff) {
+  const test::TemporaryFolder folder;
+  const Threes task(9);
+  FakeScorer scorer;
+  {
+    TaskRun run(task, folder / "out", kSettings, 4);
+    score_all(scorer, task, run, {.together = 2});
+  }  // no finish(), as after a kill
+  std::ofstream(folder / "out/samples.jsonl", std::ios::app) << R"({"question":4,"id":"q4","pro)";
+  scorer.calls = 0;
+  TaskRun run(task, folder / "out", kSettings, std::nullopt);
+  EXPECT_EQ(run.tally().before, 4);
+  EXPECT_TRUE(score_all(scorer, task, run, {.together = 5}));
+  EXPECT_EQ(scorer.calls, 1);
+  const Json result = run.finish(Json::object());
+  EXPECT_TRUE(result.at("finished"));
+  EXPECT_EQ(result.at("answered"), 9);
+  EXPECT_EQ(lines_of(folder / "out/samples.jsonl").size(), 9U);
+}
+
+TEST(TaskRun, AFailedQuestionIsAskedAgain) {
+  const test::TemporaryFolder folder;
+  Threes task(5);
+  FakeScorer scorer;
+  {
+    task.broken = 1;
+    TaskRun run(task, folder / "out", kSettings, std::nullopt);
+    EXPECT_TRUE(score_all(scorer, task, run, {.together = 2}));
+    const Json result = run.finish(Json::object());
+    EXPECT_FALSE(result.at("finished"));
+    EXPECT_EQ(result.at("failed"), 1);
+    EXPECT_EQ(result.at("answered"), 4);
+  }
+  task.broken = -1;
+  TaskRun run(task, folder / "out", kSettings, std::nullopt);
+  EXPECT_TRUE(score_all(scorer, task, run, {}));
+  EXPECT_TRUE(run.finish(Json::object()).at("finished"));
+  const auto lines = lines_of(folder / "out/samples.jsonl");
+  ASSERT_EQ(lines.size(), 5U);  // the error has gone, and the lines are in order
+  EXPECT_NE(lines[1].find("\"id\":\"q1\""), std::string::npos);
+  EXPECT_EQ(lines[1].find("error"), std::string::npos);
+}
+
+TEST(TaskRun, WhatIsRefusedTogetherIsScoredAlone) {
+  const test::TemporaryFolder folder;
+  const Threes task(4);
+  TaskRun run(task, folder / "out", kSettings, std::nullopt);
+  FakeScorer scorer;
+  scorer.refused = "q2";
+  EXPECT_TRUE(score_all(scorer, task, run, {.together = 4}));
+  EXPECT_EQ(scorer.calls, 5);
+  EXPECT_EQ(run.tally().answered, 4);
+}
+
+TEST(TaskRun, AnotherRunIsRefused) {
+  const test::TemporaryFolder folder;
+  const Threes task(3);
+  { TaskRun run(task, folder / "out", kSettings, std::nullopt); }
+  const auto sentence = [&](const tasks::Task& other, const Json& settings) {
+    return sentence_of([&] { TaskRun run(other, folder / "out", settings, std::nullopt); });
+  };
+  EXPECT_NE(sentence(task, {{"model", "m"}, {"plan", "eas"}}).find("another plan"), std::string::npos);
+  EXPECT_NE(sentence(Threes(4), kSettings).find("another questions"), std::string::npos);
+  {
+    TaskRun run(task, folder / "out", kSettings, std::nullopt);
+    FakeScorer scorer;
+    score_all(scorer, task, run, {});
+  }
+  EXPECT_NE(sentence(Threes(3, "p"), kSettings).find("other questions"), std::string::npos);
+}
+
+TEST(TaskRun, AForeignFolderStaysAsItIs) {
+  const test::TemporaryFolder folder;
+  const Threes task(3);
+  std::ofstream(folder / "samples.jsonl") << "{\"my\": \"notes\"}\n";
+  const auto sentence = sentence_of([&] { TaskRun run(task, folder.path(), kSettings, std::nullopt); });
+  EXPECT_NE(sentence.find("without the result.json"), std::string::npos) << sentence;
+  EXPECT_FALSE(fs::exists(folder / "result.json"));
+  std::ofstream(folder / "result.json") << "{\"schema\": \"mine\"}";
+  EXPECT_THROW(TaskRun(task, folder.path(), kSettings, std::nullopt), Error);
+  EXPECT_EQ(lines_of(folder / "samples.jsonl").size(), 1U);
+}
+
+TEST(TaskRun, TwoProgramsCannotWriteOne) {
+  const test::TemporaryFolder folder;
+  const Threes task(3);
+  TaskRun first(task, folder / "out", kSettings, std::nullopt);
+  EXPECT_THROW(TaskRun(task, folder / "out", kSettings, std::nullopt), Error);
+}
+
+TEST(Settings, AFolderThatChangedHasAnotherState) {
+  const test::TemporaryFolder folder;
+  std::ofstream(folder / "model.safetensors") << "weights";
+  const std::string before = state_of(folder.path());
+  EXPECT_EQ(before.size(), 16U);
+  EXPECT_EQ(state_of(folder.path()), before);
+  std::ofstream(folder / "model.safetensors") << "other weights";
+  EXPECT_NE(state_of(folder.path()), before);
+}
+
+}  // namespace
+}  // namespace lithe::eval

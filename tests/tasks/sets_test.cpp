@@ -1,0 +1,237 @@
+// Each set in every form that it is downloaded as; tools/make_task_fixtures.py makes the records.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+
+#include "base/error.h"
+#include "tasks/records.h"
+#include "tasks/task.h"
+
+namespace lithe::tasks {
+namespace {
+
+const std::filesystem::path kSets = LITHE_TEST_DATA "/tasks";
+
+std::unique_ptr<Task> open(const std::string& name, const std::string& folder, TaskOptions options = {}) {
+  options.data = kSets / folder;
+  return open_task(name, options);
+}
+
+/// "11, 14": the widths of a question's pictures, by which they are told apart.
+std::string widths(const Question& question) {
+  std::string text;
+  for (const image::Source& source : question.images)
+    text += (text.empty() ? "" : ", ") + std::to_string(source.decode()->width);
+  return text;
+}
+
+std::string prompt_of(const Question& question) {
+  EXPECT_EQ(question.turns.size(), 1U);
+  EXPECT_EQ(question.turns.back().role, "user");
+  return question.turns.back().text;
+}
+
+/// The table after these answers in words, as "name value questions" of each row.
+std::vector<std::string> table_of(const Task& task, const std::vector<std::string>& answers) {
+  std::vector<Answered> answered;
+  for (int64_t i = 0; i < static_cast<int64_t>(answers.size()); ++i) {
+    const Response response{.text = answers[static_cast<std::size_t>(i)]};
+    answered.push_back({i, response, task.judge(i, response)});
+  }
+  std::vector<std::string> rows;
+  for (const Score& score : task.table(answered))
+    rows.push_back(concat(score.name, " ", score.value, " ", score.questions));
+  return rows;
+}
+
+std::string sentence_of(const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  ADD_FAILURE() << "no Error";
+  return {};
+}
+
+using Rows = std::vector<std::string>;
+
+TEST(ScienceQa, ReadsTheOfficialFolder) {
+  const auto task = open("scienceqa", "scienceqa");
+  ASSERT_EQ(task->size(), 3);
+  const Question first = task->question(0);
+  EXPECT_EQ(first.id, "1");
+  EXPECT_EQ(prompt_of(first), "<image>\nQuestion 1?\nContext: N/A\nOptions: (A) red (B) blue (C) green");
+  EXPECT_EQ(first.target, "The answer is B. BECAUSE: A lecture.\\nTwo lines. It is 1.");
+  EXPECT_EQ(widths(first), "11");
+  EXPECT_EQ(prompt_of(task->question(1)), "Question 2?\nContext: Look at the map.\nOptions: (A) red (B) blue");
+  EXPECT_EQ(table_of(*task, {"The answer is B.", "B. no", "I do not know"}),
+            (Rows{"NAT 100 1", "SOC 0 1", "LAN 0 1", "TXT 0 1", "IMG 100 1", "NO 0 1", "G1-6 100 1", "G7-12 0 2",
+                  "AVG 33.3333 3"}));
+  EXPECT_EQ(widths(open("scienceqa", "scienceqa", {.split = "train"})->question(0)), "14");
+}
+
+TEST(ScienceQa, AsksLavinAsItWasTuned) {
+  const auto task = open("scienceqa", "scienceqa", {.prompt = "CQM-A+caption", .family = "lavin"});
+  EXPECT_EQ(prompt_of(task->question(0)),
+            "<image>\nContext: A red thing.\nQuestion: Question 1?\nOptions: (A) red (B) blue (C) green\nResponse:");
+  EXPECT_EQ(task->judge(0, {.text = "I think (B) is right"}).score, 1);
+}
+
+TEST(ScienceQa, ReadsTheHubsTables) {
+  const auto task = open("scienceqa", "scienceqa_hub"), official = open("scienceqa", "scienceqa");
+  ASSERT_EQ(task->size(), 3);
+  for (int64_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(prompt_of(task->question(i)), prompt_of(official->question(i)));
+    EXPECT_EQ(widths(task->question(i)), widths(official->question(i)));
+  }
+  EXPECT_THROW(open("scienceqa", "scienceqa_hub", {.prompt = "QCM-A+caption"}), Error);
+}
+
+TEST(VqaV2, ReadsTheOfficialFiles) {
+  const auto task = open("vqav2", "vqav2");
+  ASSERT_EQ(task->size(), 3);
+  const Question last = task->question(2);
+  EXPECT_EQ(last.id, "42002");
+  EXPECT_EQ(last.target, "2");
+  EXPECT_EQ(widths(last), "73");
+  EXPECT_EQ(prompt_of(last), "<image>\nHow many dogs are there?\nAnswer the question using a single word or phrase.");
+  // "dark red" was said three times: (3 * 2/3 + 7) / 10. "two" is "2".
+  EXPECT_EQ(table_of(*task, {"Dark red", "Yes.", "two"}),
+            (Rows{"accuracy 96.6667 3", "yes/no 100 1", "number 100 1", "other 90 1"}));
+}
+
+TEST(VqaV2, ATestSplitHasNoScores) {
+  const auto task = open("vqav2", "vqav2", {.split = "test-dev"});
+  EXPECT_EQ(widths(task->question(0)), "9");
+  EXPECT_EQ(task->question(0).target, "");
+  EXPECT_TRUE(table_of(*task, {"yes"}).empty());
+}
+
+TEST(VqaV2, ReadsTheHubsTables) {
+  const auto task = open("vqav2", "vqav2_hub");
+  ASSERT_EQ(task->size(), 3);
+  EXPECT_EQ(widths(task->question(1)), "42");
+  EXPECT_EQ(task->judge(0, {.text = "red"}).score, 1);
+}
+
+TEST(VqaV2, ReadsMetersArrowFiles) {
+  const auto task = open("vqav2", "vqav2_arrow");
+  ASSERT_EQ(task->size(), 3);
+  const Question last = task->question(2);
+  EXPECT_EQ(last.id, "42002");
+  EXPECT_EQ(widths(last), "73");
+  ASSERT_EQ(last.labels.size(), 2U);
+  EXPECT_EQ(last.labels[1].label, 8);
+  EXPECT_DOUBLE_EQ(last.labels[1].share, 0.6);
+  EXPECT_DOUBLE_EQ(task->judge(2, {.label = 8}).score, 0.6);
+  EXPECT_EQ(task->judge(2, {.label = 8}).parsed, "3");
+  EXPECT_EQ(task->judge(2, {.label = 5}).score, 0);
+  EXPECT_DOUBLE_EQ(task->judge(2, {.text = "Three"}).score, 0.6);
+}
+
+TEST(Nlvr2, ReadsBothForms) {
+  const auto task = open("nlvr2", "nlvr2", {.split = "dev"});
+  ASSERT_EQ(task->size(), 2);
+  EXPECT_EQ(widths(task->question(1)), "20, 21");
+  EXPECT_EQ(prompt_of(task->question(0)),
+            "<image> <image>\nThere are 1 dogs.\nIs this sentence about the two pictures true? Answer True or False.");
+  EXPECT_EQ(table_of(*task, {"true.", "Trueish"}), (Rows{"accuracy 50 2"}));
+  const auto arrow = open("nlvr2", "nlvr2_arrow", {.split = "dev"});
+  ASSERT_EQ(arrow->size(), 3);
+  EXPECT_EQ(arrow->question(1).text, "No dog is black.");
+  EXPECT_EQ(widths(arrow->question(2)), "20, 21");
+  EXPECT_EQ(arrow->judge(0, {.label = 1}).score, 1);
+  EXPECT_EQ(arrow->judge(1, {.label = 1}).score, 0);
+}
+
+TEST(SnliVe, ReadsBothForms) {
+  const auto task = open("snli_ve", "snli_ve");
+  ASSERT_EQ(task->size(), 3);
+  EXPECT_EQ(task->question(1).text, "A man sits.");
+  EXPECT_EQ(widths(task->question(1)), "2");
+  EXPECT_EQ(task->question(1).labels.at(0).label, 0);
+  EXPECT_EQ(table_of(*task, {"Entailment", "contradiction", "no"}), (Rows{"accuracy 66.6667 3"}));
+  const auto arrow = open("snli_ve", "snli_ve_arrow", {.split = "dev+test"});
+  ASSERT_EQ(arrow->size(), 5);
+  EXPECT_EQ(arrow->id(2), "test-0-0");
+  EXPECT_EQ(arrow->question(2).target, "entailment");
+  EXPECT_EQ(widths(arrow->question(4)), "2");
+}
+
+TEST(Flickr30k, ReadsBothFormsAndRanks) {
+  const auto task = open("flickr30k", "flickr30k");
+  ASSERT_EQ(task->size(), 4);
+  ASSERT_EQ(task->candidates(), 2);
+  EXPECT_EQ(task->id(3), "3.jpg#1");
+  EXPECT_EQ(task->candidate(1).decode()->width, 3);
+  std::vector<Answered> answered;
+  const std::vector<std::vector<float>> scores{{0.9F, 0.1F}, {0.2F, 0.3F}, {0.4F, 0.5F}, {0.3F, 0.95F}};
+  for (int64_t i = 0; i < 4; ++i) {
+    const Response response{.scores = scores[static_cast<std::size_t>(i)]};
+    answered.push_back({i, response, task->judge(i, response)});
+  }
+  EXPECT_EQ(answered[1].judgement.parsed, "2");
+  const std::vector<Score> table = task->table(answered);
+  EXPECT_EQ(table[0].name, "IR@1");
+  EXPECT_DOUBLE_EQ(table[0].value, 75);
+  EXPECT_EQ(table[3].name, "TR@1");
+  EXPECT_DOUBLE_EQ(table[3].value, 100);
+  EXPECT_EQ(table[3].questions, 2);
+  EXPECT_THROW(task->judge(0, {.scores = {1.0F}}), Error);
+  const auto arrow = open("flickr30k", "flickr30k_arrow");
+  EXPECT_EQ(arrow->size(), 3);
+  EXPECT_EQ(arrow->candidate(1).decode()->width, 3);
+}
+
+TEST(Slake, AsksTheEnglishQuestions) {
+  const auto task = open("slake", "slake");
+  ASSERT_EQ(task->size(), 3);
+  EXPECT_EQ(task->id(2), "11003");
+  EXPECT_EQ(prompt_of(task->question(0)), "<image>\nWhat organ is this?");
+  EXPECT_EQ(widths(task->question(0)), "21");
+  const Rows rows = table_of(*task, {"The lung", "no", "right"});
+  EXPECT_EQ(rows[0], "open 50 2");
+  EXPECT_EQ(rows[1], "closed 100 1");
+  EXPECT_EQ(rows[2], "overall 66.6667 3");
+}
+
+TEST(Aid, DrawsTheSameSplitEverywhere) {
+  const auto train = open("aid", "aid", {.split = "train50"}), test = open("aid", "aid");
+  EXPECT_EQ(train->size(), 5);
+  EXPECT_EQ(test->size(), 5);
+  std::vector<std::string> ids;
+  for (int64_t i = 0; i < 5; ++i) ids.push_back(train->id(i));
+  EXPECT_EQ(ids, (Rows{"Airport/airport_3.jpg", "Airport/airport_4.jpg", "Airport/airport_6.jpg",
+                       "BareLand/bareland_1.jpg", "BareLand/bareland_2.jpg"}));
+  for (int64_t i = 0; i < 5; ++i) EXPECT_EQ(std::count(ids.begin(), ids.end(), test->id(i)), 0);
+  EXPECT_EQ(test->question(4).target, "bare land");
+  EXPECT_EQ(test->judge(4, {.text = "Bare-land."}).score, 1);
+  EXPECT_EQ(open("aid", "aid", {.split = "train20"})->size(), 2);
+  EXPECT_THROW(open("aid", "aid", {.split = "train30"}), Error);
+}
+
+TEST(Records, AreTheQuestionsWithTheirAnswers) {
+  const auto set = records_of("scienceqa", {.data = kSets / "scienceqa", .split = "train", .prompt = "QCM-A"});
+  ASSERT_EQ(set->size(), 1);
+  const data::Record record = set->read(0);
+  ASSERT_EQ(record.turns.size(), 2U);
+  EXPECT_EQ(record.turns[1].role, "assistant");
+  EXPECT_EQ(record.turns[1].text, "The answer is A.");
+  EXPECT_EQ(record.images.size(), 1U);
+  EXPECT_THROW(records_of("flickr30k", {.data = kSets / "flickr30k"}), Error);
+  EXPECT_THROW(records_of("vqav2", {.data = kSets / "vqav2", .split = "test-dev"})->read(0), Error);
+}
+
+TEST(Sets, WhatIsMissingIsNamed) {
+  EXPECT_NE(sentence_of([] { open("slake", "aid"); }).find("imgs.zip"), std::string::npos);
+  EXPECT_NE(sentence_of([] { open("vqav2", "aid"); }).find("v2_OpenEnded_mscoco_val2014_questions.json"),
+            std::string::npos);
+  EXPECT_NE(sentence_of([] { open("nlvr2", "nowhere"); }).find("is not there"), std::string::npos);
+  EXPECT_NE(sentence_of([] { open("scienceqa", "scienceqa", {.split = "minitest"}); }).find("no split \"minitest\""),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace lithe::tasks
