@@ -18,6 +18,8 @@
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/outputs.h"
+#include "cli/pair.h"
+#include "cli/pair_batch.h"
 #include "cli/progress.h"
 #include "cli/question.h"
 #include "cli/sampling.h"
@@ -41,6 +43,9 @@ differ from that of IN.
 If the output file exists, it is continued: requests that have an answer are skipped, by their id. Requests that failed run
 again, and the new line replaces the error. Ctrl-C ends the batch (exit code 130). The same command continues it.
 
+Of a METER model, each line of the output is {"id", "answer", "head", "labels"}: the label with the highest score of --head,
+and the best labels with their scores. With --head rank, the labels are the pictures.
+
 Each answer is the one that `lithe run` gives, up to the rounding of float32. --memory limits keys, values, activations and
 decoded pictures. A request starts when its worst case (the longest possible answer) fits into the memory that the running
 requests leave.)";
@@ -56,6 +61,7 @@ struct BatchOptions {
   CommonOptions common;
   session::Question question;  // what holds for every line
   std::string model, input, output;
+  std::string head;
   BatchLimitFlags limits;
 };
 
@@ -234,6 +240,15 @@ void check_files(const BatchOptions& options) {
 
 int run(BatchOptions options) {
   check_files(options);
+  if (is_pair_model(options.model))
+    return run_pair_batch({.model = options.model,
+                           .input = options.input,
+                           .output = options.output,
+                           .head = options.head,
+                           .common = options.common,
+                           .question = options.question,
+                           .together = options.limits.limits.sequences});
+  require(options.head.empty(), Fault::bad_request, "--head is for METER models; leave it out.");
   const session::Session session = open_session(options.model, options.common);
   options.question.sampling.seed = options.common.seed;
   session::RequestBuilder builder(session);
@@ -263,6 +278,7 @@ Action declare_batch(CLI::App& app) {
       ->required();
   add_batch_limits(app, options->limits);
   add_prompting(app, options->question);
+  add_head(app, options->head);
   add_json(app, options->common, "Print a JSON summary to stdout instead of a line to stderr");
   add_sampling(app, options->question);
   add_common(app, options->common);

@@ -11,9 +11,9 @@
 namespace lithe::cli {
 namespace {
 
-// prompt_rows and vision_rows are what release 0.1 called the two counts.
-constexpr std::array kKeys = {"id",          "answer",      "tokens", "stop", "line", "prompt_tokens", "vision_tokens",
-                              "prompt_rows", "vision_rows", "error"};
+// prompt_rows and vision_rows are what release 0.1 called the two counts. head and labels are METER's.
+constexpr std::array kKeys = {"id",          "answer",      "tokens", "stop", "line",  "prompt_tokens", "vision_tokens",
+                              "prompt_rows", "vision_rows", "error",  "head", "labels"};
 
 /// "{"id": .., "answer": "..", ..}" or "{["id": ..,] "line": N, "error": ".."}", and no key of another's.
 bool is_line_of_batch(const Json& line) {

@@ -13,6 +13,8 @@
 #include "cli/number.h"
 #include "cli/options.h"
 #include "cli/outputs.h"
+#include "cli/pair.h"
+#include "cli/pair_eval.h"
 #include "cli/progress.h"
 #include "cli/sampling.h"
 #include "cli/standard_output.h"
@@ -99,6 +101,9 @@ class EvalCommand {
 
   int run() {
     check();
+    if (is_pair_model(options_.model)) return score();
+    require(info_.asks != tasks::Asks::ranking, Fault::bad_request, "The task ", info_.name,
+            " ranks pictures by the scores of a head, and this model answers in words.");
     session_.emplace(open_session(options_.model, options_.common));
     open_task();
     session::RequestBuilder builder(*session_);
@@ -121,8 +126,21 @@ class EvalCommand {
             in_quotes(output_.string()), " is not a folder; give another --output.");
     check_outputs({(output_ / "result.json").string(), (output_ / "samples.jsonl").string()},
                   inputs_of(options_.model, options_.common, options_.question));
-    require(info_.asks != tasks::Asks::ranking, Fault::bad_request, "The task ", info_.name,
-            " ranks pictures by the scores of a head, and this model answers in words.");
+  }
+
+  /// METER, whose heads score.
+  int score() {
+    tasks::TaskOptions how = options_.how;
+    how.data = options_.data;
+    return run_pair_eval({.common = options_.common,
+                          .model = options_.model,
+                          .task = options_.task,
+                          .output = output_,
+                          .how = how,
+                          .plan = options_.question.plan,
+                          .limit = options_.limit,
+                          .together = options_.limits.limits.sequences},
+                         [this](const Json& result) { print_scores(result); });
   }
 
   void open_task() {
@@ -184,13 +202,19 @@ class EvalCommand {
             {"plan", options_.question.plan.value_or(session_->plan().name)}};
   }
 
-  void print(const Json& result) const {
+  /// The result as JSON, or its table.
+  void print_scores(const Json& result) const {
     if (options_.common.json) return write_json(result);
     TextTable table{.header = {info_.name, "score", "questions"}, .rows = {}};
     for (const Json& score : result.at("scores"))
       table.rows.push_back({score.at("name").get<std::string>(), fmt::format("{:.2f}", score.at("value").get<double>()),
                             std::to_string(score.at("questions").get<int64_t>())});
     write_out(table.rows.empty() ? "no scores: the split keeps its answers secret\n" : table.markdown());
+  }
+
+  void print(const Json& result) const {
+    print_scores(result);
+    if (options_.common.json) return;
     const eval::Tally& tally = run_->tally();
     write_err(fmt::format("{} answered, {} failed, {} answered before, {} left; {} tokens in {:.1f} s; wrote {}\n",
                           tally.answered, tally.failed, tally.before, tally.left(), tally.tokens,

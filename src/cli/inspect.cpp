@@ -8,6 +8,8 @@
 #include "cli/command.h"
 #include "cli/number.h"
 #include "cli/options.h"
+#include "cli/pair.h"
+#include "cli/pair_inspect.h"
 #include "cli/parameters.h"
 #include "cli/prompt_shape.h"
 #include "cli/standard_output.h"
@@ -22,12 +24,16 @@ constexpr const char* kDescription =
 
 The plan is printed as a table of layers: attention on or off, vision tokens kept, operations and KV bytes. Below the table,
 the totals are compared with dense. docs/counting.md says how operations and bytes are counted. --shape needs no weights. The
-shapes are llava-1.5-7b, llava-1.5-13b and llava-next-7b.)";
+shapes are llava-1.5-7b, llava-1.5-13b, llava-next-7b and meter.
+
+Of METER, the parts are printed with their parameters and operations, under the plan and without EAS. --shape meter takes
+the plan of EAS for VQAv2 unless --plan names another.)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe inspect demo
   lithe inspect --shape llava-next-7b --plan p-mod --vision-tokens 2880 --text-tokens 40
   lithe inspect --shape llava-1.5-7b --plan fastv --json
+  lithe inspect --shape meter --text-tokens 20
 
 Exit codes: 0 done, 130 interrupted, 2 impossible request, 3 bad file, 1 anything else.)";
 
@@ -47,8 +53,6 @@ struct Subject {
 };
 
 Subject subject_of(const InspectOptions& options) {
-  require(options.model.has_value() != options.shape.has_value(), Fault::bad_request,
-          "inspect needs a MODEL or --shape NAME, and not both.");
   Subject subject;
   if (options.shape) {
     refuse_over_shape(options.common);
@@ -113,6 +117,10 @@ Json to_json(const Subject& subject, const plan::CostTable& table) {
 }
 
 int run(const InspectOptions& options) {
+  require(options.model.has_value() != options.shape.has_value(), Fault::bad_request,
+          "inspect needs a MODEL or --shape NAME, and not both.");
+  if (options.shape == "meter" || (options.model && is_pair_model(*options.model)))
+    return inspect_pairs(options.model, options.common, options.plan, options.prompt);
   require(options.kv_bytes_per_value != std::optional<int64_t>(3), Fault::bad_request,
           "--kv-bytes-per-value is 3; give 4 (float32) or 2 (bfloat16, float16).");
   const Subject subject = subject_of(options);

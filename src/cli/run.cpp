@@ -12,6 +12,7 @@
 #include "cli/heat_maps.h"
 #include "cli/options.h"
 #include "cli/outputs.h"
+#include "cli/pair.h"
 #include "cli/question.h"
 #include "cli/sampling.h"
 #include "cli/standard_output.h"
@@ -32,6 +33,9 @@ Without PROMPT on a terminal, lithe starts a chat of several turns and pictures.
 message; /image FILE attaches one to the next message. /help lists the other commands. Ctrl-D ends the chat. Each answer is
 the one that `lithe run` gives for the whole conversation. Keys and values of earlier turns are reused if possible.
 
+A METER model does not generate. Its heads score labels of a text and its pictures, and the best labels are printed with
+their scores: probabilities, or with --head rank how well the text fits each picture.
+
 Ctrl-C ends the answer after the current layer or token (exit code 130). A chat continues with the next turn.)";
 
 constexpr const char* kFooter = R"(Examples:
@@ -50,6 +54,7 @@ struct RunOptions {
   std::string model;
   std::optional<std::string> prompt;
   std::optional<std::string> heat_map;
+  std::string head;
   bool verbose = false;
 };
 
@@ -107,8 +112,18 @@ int chat(const RunOptions& options) {
   return run_chat(session, {options.question, options.verbose});
 }
 
+/// A model that scores labels of a text and its pictures.
+int score(const RunOptions& options) {
+  require(!options.heat_map, Fault::bad_request, "--heat-map is for models that generate; leave it out.");
+  session::Question question = options.question;
+  question.prompt = prompt_of(options);
+  return run_pairs(options.model, options.common, question, options.head);
+}
+
 int run(RunOptions options) {
   options.question.sampling.seed = options.common.seed;
+  if (is_pair_model(options.model)) return score(options);
+  require(options.head.empty(), Fault::bad_request, "--head is for METER models; leave it out.");
   if (!options.prompt && isatty(STDIN_FILENO) == 1) return chat(options);
   const std::string prompt = prompt_of(options);
   if (options.heat_map) {
@@ -144,6 +159,7 @@ Action declare_run(CLI::App& app) {
   add_question(app, options->question);
   app.add_option("--heat-map", options->heat_map, "Write a PNG picture of the patches that each layer kept")
       ->type_name("FILE");
+  add_head(app, options->head);
   add_json(app, options->common, "Print JSON instead of text: answer, tokens, times, KV cache");
   app.add_flag("-v,--verbose", options->verbose, "Print times and KV cache to stderr");
   add_sampling(app, options->question);

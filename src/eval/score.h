@@ -4,6 +4,7 @@
 #include <functional>
 #include <span>
 #include <stop_token>
+#include <string>
 #include <vector>
 
 #include "eval/task_run.h"
@@ -22,12 +23,14 @@ class Scorer {
 };
 
 struct ScoreOptions {
-  int64_t together = 16;  ///< Questions that the scorer gets at once.
+  int64_t together = 16;           ///< Questions that the scorer gets at once.
+  std::vector<std::string> words;  ///< What the labels say, if the task asks for words; empty: labels are kept.
   std::stop_token stop;
   std::function<void()> on_step;  ///< After each of its calls.
 };
 
-/// Has every question of a run scored that has no answer. Of labels the best one is kept; of equal ones the first. If
+/// Has every question of a run scored that has no answer. Of labels the best one is kept, or its words; of equal ones
+/// the first. If
 /// the scorer refuses some questions together, it gets them one by one. False if it was stopped.
 bool score_all(Scorer& scorer, const tasks::Task& task, TaskRun& run, const ScoreOptions& options);
 

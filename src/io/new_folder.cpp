@@ -37,7 +37,7 @@ void NewFolder::check_place(const fs::path& place) {
 
 NewFolder::NewFolder(const fs::path& source, const fs::path& place) : source_(plain(source)) {
   std::error_code code;
-  require(fs::is_directory(source_, code), Fault::bad_file, source.string(),
+  require(fs::is_directory(source_, code) || fs::is_regular_file(source_, code), Fault::bad_file, source.string(),
           ": is not a folder; give a model's folder");
   check_place(place);
   place_ = plain(place);

@@ -14,8 +14,8 @@ namespace lithe::io {
 /// unless it is.
 class NewFolder {
  public:
-  /// Throws Error{bad_file} if `source` is not a folder or the part folder can't be made, and Error{bad_request} if
-  /// `place` lies inside `source` or is refused by check_place.
+  /// `source`: a folder, or the one file that a model is. Throws Error{bad_file} if it is neither or the part folder
+  /// can't be made, and Error{bad_request} if `place` lies inside `source` or is refused by check_place.
   NewFolder(const std::filesystem::path& source, const std::filesystem::path& place);
   ~NewFolder();
   NewFolder(const NewFolder&) = delete;

@@ -13,7 +13,7 @@ using plan::Scope;
 constexpr Selector kSelectors[] = {
     {"router", Scope::group, choose_by_router},         {"random", Scope::group, choose_at_random},
     {"uniform", Scope::group, choose_uniformly},        {"attention", Scope::prompt, choose_by_attention},
-    {"similarity", Scope::group, choose_by_similarity},
+    {"similarity", Scope::group, choose_by_similarity}, {"first", Scope::group, choose_first},
 };
 
 }  // namespace

@@ -44,6 +44,7 @@ std::vector<int64_t> choose_at_random(const Candidates&);
 std::vector<int64_t> choose_uniformly(const Candidates&);
 std::vector<int64_t> choose_by_attention(const Candidates&);
 std::vector<int64_t> choose_by_similarity(const Candidates&);
+std::vector<int64_t> choose_first(const Candidates&);
 
 /// The `keep` highest scores, ties to the lowest index, NaN below everything, ascending.  scores: [group]
 std::vector<int64_t> highest(const Tensor& scores, int64_t keep);

@@ -25,12 +25,25 @@ struct Family {
   std::optional<double> Rates::*rate;
 };
 
-constexpr std::array<Family, 3> kFamilies{{
+/// As METER's optimiser has it: the head of irtr learns at the rate of the rest.
+bool is_meter_head(const WeightName& name) {
+  constexpr std::array kHeads{Part::vqa, Part::nlvr2, Part::snli, Part::itm, Part::mlm};
+  return std::find(kHeads.begin(), kHeads.end(), name.part) != kHeads.end();
+}
+
+bool is_cross_modal(const WeightName& name) {
+  const bool shared = name.role == Role::token_types || name.role == Role::class_embedding;
+  return name.part == Part::image_stream || (name.part == Part::text_stream && !shared);
+}
+
+constexpr std::array<Family, 5> kFamilies{{
     {"projector", "mm_projector_lr",
      [](const WeightName& name) { return name.part == Part::projector || name.part == Part::newline; },
      &Rates::mm_projector_lr},
     {"tower", "mm_vision_tower_lr", [](const WeightName& name) { return name.part == Part::tower; },
      &Rates::mm_vision_tower_lr},
+    {"heads", "head_lr", is_meter_head, &Rates::head_lr},
+    {"streams", "cross_modal_lr", is_cross_modal, &Rates::cross_modal_lr},
     {"routers", "router_lr", [](const WeightName& name) { return name.role == Role::router; }, &Rates::router_lr},
 }};
 

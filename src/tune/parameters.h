@@ -26,6 +26,7 @@ std::vector<Parameter> learning_parameters(models::Model& model);
 struct Rates {
   double learning_rate = 5e-5;
   std::optional<double> mm_projector_lr, mm_vision_tower_lr, router_lr;  ///< Absent: learning_rate.
+  std::optional<double> head_lr, cross_modal_lr;                         ///< Of METER.
   double weight_decay = 0;                                               ///< Not of norms and biases.
 };
 

@@ -100,6 +100,7 @@ struct Recipe {
   bool share_images = false;
   std::optional<int64_t> model_max_length;  ///< Absent: what the model can hold.
   int64_t skip_bad_samples = 0;
+  std::string head;  ///< Of METER, the head that is trained: vqa, nlvr2, snli, itm or irtr; empty: it is no METER.
 
   // What learns: patterns for chosen() of tune/name_pattern.h; absent: what the methods say.
   std::optional<std::vector<std::string>> train;
@@ -118,6 +119,7 @@ struct Recipe {
   // The optimiser.
   double learning_rate = 5e-5;
   std::optional<double> mm_projector_lr, mm_vision_tower_lr;
+  std::optional<double> head_lr, cross_modal_lr;  ///< Of METER.
   LrSchedule lr_scheduler_type = LrSchedule::linear;
   double warmup_ratio = 0;
   int64_t warmup_steps = 0;

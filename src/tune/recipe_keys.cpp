@@ -190,6 +190,11 @@ Keys<Recipe> data_set_keys() {
 
 Keys<Recipe> method_keys() {
   return {
+      {"head",
+       choice_field<Recipe, std::string>(
+           &Recipe::head, {{"vqa", "vqa"}, {"nlvr2", "nlvr2"}, {"snli", "snli"}, {"itm", "itm"}, {"irtr", "irtr"}},
+           "none"),
+       "Of a METER model, which needs it: the head that is trained."},
       {"train", train_field(),
        "Names of the model's weights that learn, instead of what the methods say; `*` is any text and `!` leaves out. "
        "The "
@@ -229,6 +234,10 @@ Keys<Recipe> optimiser_keys() {
        "The highest rate of the projector."},
       {"mm_vision_tower_lr", number_field(&Recipe::mm_vision_tower_lr, kRate, "learning_rate"),
        "The highest rate of the vision tower."},
+      {"head_lr", number_field(&Recipe::head_lr, kRate, "learning_rate"),
+       "Of METER: the highest rate of the heads but that of irtr."},
+      {"cross_modal_lr", number_field(&Recipe::cross_modal_lr, kRate, "learning_rate"),
+       "Of METER: the highest rate of the two streams, with their adapters and poolers."},
       {"lr_scheduler_type",
        choice_field(&Recipe::lr_scheduler_type, {{"linear", LrSchedule::linear},
                                                  {"cosine", LrSchedule::cosine},

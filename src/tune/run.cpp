@@ -19,6 +19,8 @@
 #include "tasks/records.h"
 #include "tune/estimate.h"
 #include "tune/evaluation.h"
+#include "tune/meter_ready.h"
+#include "tune/meter_run.h"
 #include "tune/methods.h"
 #include "tune/output.h"
 #include "tune/ranks.h"
@@ -464,6 +466,8 @@ class Run {
 }  // namespace
 
 RunResult run(const Recipe& recipe, const RunOptions& options) {
+  if (trains_meter(recipe)) return run_meter(recipe, options);
+  require(recipe.head.empty(), Fault::bad_request, "`head` is for METER models; leave it out");
   const Launch launch = read_launch();
   if (options.dry_run) return launch.rank == 0 ? Run(recipe, options, {}, {}).try_out() : RunResult{};
   const Ranks ranks = Ranks::meet(launch, recipe.output_dir);
@@ -484,6 +488,7 @@ SearchResult search(const Recipe& recipe, const SearchOptions& search, const Run
           "a search runs in one process; start it without mpirun, srun or torchrun");
   require(!finished_search(recipe, recipe.output_dir), Fault::bad_request, recipe.output_dir,
           ": holds what a search found; name another folder");
+  if (trains_meter(recipe)) return search_meter(recipe, search, options);
   return search_into(recipe.output_dir, recipe, search, options);
 }
 

@@ -33,21 +33,6 @@ double since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-RedundancySettings redundancy_settings(const EasSearchRecipe& search) {
-  using Samples = RedundancySettings::Samples;
-  const Samples samples = search.evaluate_on == EvaluateOn::held_out         ? Samples::held_out
-                          : search.evaluate_on == EvaluateOn::training_batch ? Samples::training
-                                                                             : Samples::first_held_out;
-  return {.probability = search.bandit == EasSearchRecipe::Bandit::softmax ? RedundancySettings::Probability::softmax
-                                                                           : RedundancySettings::Probability::sigmoid,
-          .rate = search.update_rate(),
-          .interval = search.every_steps,
-          .draws = search.draws,
-          .ramp = search.ramp,
-          .samples = samples,
-          .dropout = search.evaluate_with_dropout};
-}
-
 int64_t warm_up_of(const EasSearchRecipe& search, int64_t steps) {
   return search.warmup_steps.value_or(steps / 2);
 }
@@ -350,6 +335,21 @@ RankedAttention ranked_of(const JsonView& view) {
 }
 
 }  // namespace
+
+RedundancySettings redundancy_settings(const EasSearchRecipe& search) {
+  using Samples = RedundancySettings::Samples;
+  const Samples samples = search.evaluate_on == EvaluateOn::held_out         ? Samples::held_out
+                          : search.evaluate_on == EvaluateOn::training_batch ? Samples::training
+                                                                             : Samples::first_held_out;
+  return {.probability = search.bandit == EasSearchRecipe::Bandit::softmax ? RedundancySettings::Probability::softmax
+                                                                           : RedundancySettings::Probability::sigmoid,
+          .rate = search.update_rate(),
+          .interval = search.every_steps,
+          .draws = search.draws,
+          .ramp = search.ramp,
+          .samples = samples,
+          .dropout = search.evaluate_with_dropout};
+}
 
 std::vector<double> SearchResult::scores() const {
   std::vector<double> scores;

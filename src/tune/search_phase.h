@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "tune/methods.h"
+#include "tune/redundancy.h"
 #include "tune/run.h"
 #include "tune/search_report.h"
 #include "tune/stream.h"
@@ -23,6 +24,9 @@ struct SearchParts {
   std::filesystem::path folder;   ///< Where it leaves what it found, and checkpoints until then.
   std::optional<std::filesystem::path> resumed;  ///< The checkpoint that it goes on from.
 };
+
+/// How the search of a recipe draws and learns.
+RedundancySettings redundancy_settings(const EasSearchRecipe& search);
 
 /// Trains adapters under draws of attentions to skip, compares draws on held-out samples, and writes plan.json,
 /// redundancy.svg and scores.json when it is done. The same recipe gives the same draws and scores, resumed or not.

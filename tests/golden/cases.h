@@ -28,11 +28,14 @@ Check run_variants(const Case& golden);
 /// generation.
 Check run_llava_eas(const Case& golden);
 
+/// METER and METER-EAS ("nlvr2_answers"): every head, losses, gradients, preprocessing, from each checkpoint file.
+Check run_meter(const Case& golden);
+
 /// Training of a p-MoD model ("hyper_parameters"): label masks, loss, gradients, optimiser steps.
 Check run_training(const Case& golden);
 
 /// Searches for redundant attentions with stored draws ("settings" with "skipped"): scores and ranking, and the losses
-/// of LLaVA.
+/// of LLaVA and METER.
 Check run_eas_search(const Case& golden);
 
 /// PIA and RepAdapter alone ("formula", "settings" s0, s1, ..): values and gradients.
@@ -40,6 +43,9 @@ Check run_adapters(const Case& golden);
 
 /// Adapters folded into the weights after them ("formula" with "kept" and "skipped"), in float64.
 Check run_fold(const Case& golden);
+
+/// Metrics of METER ("vqa_score", "retrieval").
+Check run_meter_metrics(const Json& json);
 
 /// Layer schedules of p-MoD ("schedules").
 Check run_schedules(const Json& json);

@@ -6,8 +6,12 @@
 
 #include "base/error.h"
 #include "checkpoints/read/catalogue.h"
+#include "checkpoints/read/meter.h"
 #include "golden/cases.h"
 #include "golden/eas_samples.h"
+#include "golden/meter_case.h"
+#include "plan/meter_sites.h"
+#include "tune/meter_loss.h"
 #include "tune/redundancy.h"
 
 namespace lithe::golden {
@@ -16,18 +20,25 @@ namespace {
 namespace fs = std::filesystem;
 using tune::Draw;
 
+/// What the flags of the published METER turn off for a draw.
+std::vector<int64_t> published_sites(const Draw& draw, int64_t layers) {
+  return plan::meter_sites_off(plan::without_meter_sites(draw, layers, plan::MeterFlags::published), layers);
+}
+
 /// A published search, replayed with its stored draws. What comes of them is ours: how many sites a step skips, when
 /// draws are compared, which of them are distinct, the scores, the ranking.
 class Replay {
  public:
-  /// The loss of call `i` of the model, which skips these sites.
-  using LossOf = std::function<double(int64_t call, const Draw& draw)>;
+  /// The loss of call `i` of the model, which skips these sites: of a training step, or of a comparison of draws.
+  enum class Call { training, comparison };
+  using LossOf = std::function<double(int64_t call, const Draw& draw, Call kind)>;
 
   /// `prefix`: of the tensors of one search, if the case has several.
   Replay(const Case& golden, const std::string& host, std::string prefix, Check& check)
       : golden_(golden),
         check_(check),
         prefix_(std::move(prefix)),
+        host_(host),
         numbers_(golden.json.at("settings")),
         settings_(tune::redundancy_settings(host)),
         search_({.sites = of("final_scores").count(),
@@ -41,11 +52,11 @@ class Replay {
     for (int64_t step = 1; step <= steps; ++step) {
       search_.begin_step();  // draws by its own generator; the stored draws are those that count here
       skipped.push_back(search_.skipped_now());
-      call(next_draw(), loss_of);
+      call(next_draw(), Call::training, loss_of);
       if (!search_.evaluation_due()) continue;
       std::vector<tune::JudgedDraw> judged;
       for (const Draw& draw : tune::distinct_draws(settings_.draws, [this] { return next_draw(); }))
-        judged.push_back({draw, call(draw, loss_of)});
+        judged.push_back({draw, call(draw, Call::comparison, loss_of)});
       search_.learn(judged);
     }
     if (has("skipped_num_by_step"))
@@ -73,17 +84,19 @@ class Replay {
   }
 
   /// The next call of the model skips these sites.  -> its loss
-  double call(const Draw& draw, const LossOf& loss_of) {
+  double call(const Draw& draw, Call kind, const LossOf& loss_of) {
     const std::string name = fmt::format("{}call {}", prefix_, call_);
     const auto sites = static_cast<int64_t>(search_.scores().size());
-    if (numbers_.contains("layers")) {  // the published flags of METER are not its draws
+    if (has("call.flags")) {
       std::vector<int64_t> flags(static_cast<size_t>(sites), 0);
-      for (const int64_t site : draw) flags.at(static_cast<size_t>(site)) = 1;
+      for (const int64_t site : host_ == "meter" ? published_sites(draw, sites / 4) : draw)
+        flags.at(static_cast<size_t>(site)) = 1;
       const std::vector<int64_t> all = integers_of(of("call.flags"));
       check_.integers(name + ": flags", {all.begin() + call_ * sites, all.begin() + (call_ + 1) * sites}, flags);
     }
     scores("call.scores", call_);
-    const double stored = of("call.loss").values<double>()[static_cast<size_t>(call_)], loss = loss_of(call_, draw);
+    const double stored = of("call.loss").values<double>()[static_cast<size_t>(call_)],
+                 loss = loss_of(call_, draw, kind);
     check_.near(name + ": loss", stored, loss, kLoss * std::max(1.0, std::abs(stored)));
     ++call_;
     return loss;
@@ -104,7 +117,7 @@ class Replay {
   static constexpr double kLoss = 1e-5, kScore = 1e-6, kScoreShare = 5e-3;
   const Case& golden_;
   Check& check_;
-  std::string prefix_;
+  std::string prefix_, host_;
   const Json& numbers_;
   tune::RedundancySettings settings_;
   tune::Redundancy search_;
@@ -141,6 +154,45 @@ class SearchedModel {
   std::vector<EasSamples> batches_;
 };
 
+/// The model that the search of METER runs over, with the published flags.
+class SearchedMeter {
+ public:
+  SearchedMeter(const Case& golden, const fs::path& base)
+      : case_(read_json_file(base / "case.json")),
+        inputs_(golden.folder / "inputs/inputs.safetensors"),
+        meter_(models::open_meter(weights_in(base / "checkpoint"), {}, meter_settings_of(case_))) {
+    texts_ = meter_->read(meter_texts(inputs_, "text_ids", "text_masks"));
+    images_ = meter_->look(inputs_["image"]);
+    held_out_texts_ = meter_->read(meter_texts(inputs_, "val.text_ids"));
+    held_out_images_ = meter_->look(inputs_["val.image"]);
+  }
+
+  /// Of VQA. Draws are compared on the held-out batch, whose answers are those of the training batch.
+  double loss(const Draw& draw, bool compares) const {
+    const plan::Plan plan = plan::without_meter_sites(draw, meter_->streams.config.layers, plan::MeterFlags::published);
+    const at::Tensor& images = compares ? held_out_images_ : images_;
+    const auto count = static_cast<size_t>(images.size(0));
+    std::vector<models::Pair> pairs;
+    for (size_t i = 0; i < count; ++i) pairs.push_back({i, i});
+    const at::Tensor pooled = meter_->fuse(compares ? held_out_texts_ : texts_, images, pairs, &plan).pooled;
+    const at::Tensor targets = tune::soft_targets(meter_answers(case_, count), meter_->heads.config.vqa);
+    return tune::soft_label_loss((*meter_->heads.vqa)(pooled), targets).item<double>();
+  }
+
+ private:
+  static fs::path weights_in(const fs::path& folder) {
+    for (const auto& file : fs::directory_iterator(folder))
+      if (file.path().extension() == ".safetensors") return file.path();
+    fail(Fault::bad_file, folder.string(), ": holds no .safetensors file");
+  }
+
+  Json case_;
+  TensorFile inputs_;
+  std::unique_ptr<models::Meter> meter_;
+  models::TextRows texts_, held_out_texts_;
+  at::Tensor images_, held_out_images_;
+};
+
 double stored_loss(const Case& golden, const std::string& name, int64_t call) {
   return golden.expected.tensors.at(name).values<double>()[static_cast<size_t>(call)];
 }
@@ -157,17 +209,25 @@ Check run_eas_search(const Case& golden) {
     const SearchedModel model(golden, base);
     const std::vector<int64_t> trains = integers_of(golden.expected.tensors.at("call.train_mode"));
     int64_t step = -1;
-    Replay(golden, host, "", check).run([&](int64_t call, const Draw& draw) {
+    Replay(golden, host, "", check).run([&](int64_t call, const Draw& draw, Replay::Call) {
       const bool training = trains.at(static_cast<size_t>(call)) != 0;
       step += training ? 1 : 0;
       return model.loss(step, draw, training ? Means::prompt : Means::all_rows);
     });
     return check;
   }
+  const fs::path meter = golden.folder / "../../meter_eas";
+  if (host == "meter" && fs::is_directory(meter)) {
+    const SearchedMeter model(golden, meter);
+    Replay(golden, host, "", check).run([&](int64_t, const Draw& draw, Replay::Call kind) {
+      return model.loss(draw, kind == Replay::Call::comparison);
+    });
+    return check;
+  }
   for (const std::string prefix : {"", "lr0.", "trained."}) {
     const std::string losses = prefix + "call.loss";
     if (!golden.expected.tensors.contains(losses)) continue;
-    Replay(golden, host, prefix, check).run([&](int64_t call, const Draw&) {
+    Replay(golden, host, prefix, check).run([&](int64_t call, const Draw&, Replay::Call) {
       return stored_loss(golden, losses, call);
     });
   }

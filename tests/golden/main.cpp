@@ -63,6 +63,7 @@ Run find_run(const Json& json, const fs::path& folder) {
   const bool trains = json.contains("generation") && json.contains("trainable");
   const bool opens = fs::exists(folder / "checkpoint/config.json");  // LaVIN's checkpoints are not model folders
   if (trains && opens && json.value("config", Json()).contains("skip")) return run_llava_eas;
+  if (json.contains("nlvr2_answers")) return run_meter;
   if (json.contains("hyper_parameters") && json.contains("schedule")) return run_training;
   const Json settings = json.value("settings", Json());
   const Json formula = json.value("formula", Json());
@@ -93,6 +94,7 @@ Outcome run_file(const std::string& name, const fs::path& file) {
   if (json.contains("conversations")) return report(name, run_conversations(json, file.parent_path()), "");
   if (json.contains("prompts") && json.contains("problems")) return report(name, run_scienceqa(json), "");
   if (json.contains("slake") && json.contains("aid")) return report(name, run_slake_aid(json), "");
+  if (json.contains("vqa_score") && json.contains("retrieval")) return report(name, run_meter_metrics(json), "");
   return unsupported(name);
 }
 

@@ -8,6 +8,7 @@
 #include "checkpoints/read/conventions.h"
 #include "checkpoints/read/family.h"
 #include "checkpoints/read/lora.h"
+#include "checkpoints/read/meter.h"
 #include "checkpoints/read/model_folder.h"
 #include "checkpoints/read/quantised.h"
 #include "io/hub_cache.h"
@@ -115,6 +116,9 @@ void require_config(const fs::path& folder) {
 
 std::unique_ptr<Model> open_model(const fs::path& folder, const LoadOptions& options) {
   fs::path base = model_folder(folder.string());
+  require(!is_meter(base), Fault::bad_request, base.string(),
+          ": is a METER model, which scores labels and does not generate; run, batch, eval, tune, inspect and "
+          "convert take it");
   LoadOptions chosen = options;
   if (!options.lora.empty()) {
     chosen.lora = adapter_folder(options.lora.string());

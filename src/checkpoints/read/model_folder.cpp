@@ -63,6 +63,8 @@ std::string beginning(const fs::path& file) {
 fs::path folder_named(const std::string& name, const std::string& wanted) {
   std::error_code ignored;
   if (fs::is_directory(name, ignored)) return plain(name);
+  // The one kind of model that is a file: METER, as PyTorch Lightning saved it.
+  if (fs::is_regular_file(name, ignored) && fs::path(name).extension() == ".ckpt") return plain(name);
   if (fs::exists(name, ignored)) fail_for_file(name, wanted);
   const std::optional<io::HubName> hub = io::parse_hub_name(name);
   require(hub.has_value(), Fault::bad_file, "There is no folder ", in_quotes(name), "; give ", wanted,

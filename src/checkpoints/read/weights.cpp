@@ -98,8 +98,12 @@ WeightLoader::WeightLoader(const LoadOptions& options, bool ties) : options_(opt
 }
 
 const io::Checkpoint& WeightLoader::open(const std::filesystem::path& path) {
-  io::Checkpoint& opened = *checkpoints_.emplace_back(std::make_unique<io::Checkpoint>(io::Checkpoint::open(path)));
-  if (const auto method = quantisation_in(opened)) fail_quantised(path.string(), *method);
+  return adopt(io::Checkpoint::open(path));
+}
+
+const io::Checkpoint& WeightLoader::adopt(io::Checkpoint checkpoint) {
+  io::Checkpoint& opened = *checkpoints_.emplace_back(std::make_unique<io::Checkpoint>(std::move(checkpoint)));
+  if (const auto method = quantisation_in(opened)) fail_quantised(opened.path().string(), *method);
   if (!lora_ || checkpoints_.size() > 1) return opened;
   lora_->put_whole(opened, ties_);
   for (const std::string& name : opened.names()) plain_names_[plain_name(name)] = name;

@@ -30,6 +30,8 @@ class WeightLoader {
   /// Opens a file or folder; the checkpoint lives as long as the loader. The first is the model's own: whole tensors of
   /// a LoRA folder take their places in it. Throws Error{bad_file}.
   const io::Checkpoint& open(const std::filesystem::path& path);
+  /// The same of a checkpoint that is open already.
+  const io::Checkpoint& adopt(io::Checkpoint checkpoint);
 
   /// Whether there is LoRA on the head, which is then held beside the embeddings even if both are the same tensor.
   bool adapts_head() const {

@@ -9,8 +9,10 @@
 #include "checkpoints/read/catalogue.h"
 #include "checkpoints/read/conventions.h"
 #include "checkpoints/read/layouts.h"
+#include "checkpoints/read/meter.h"
 #include "checkpoints/write/conversation_template.h"
 #include "checkpoints/write/layout_configs.h"
+#include "checkpoints/write/meter_folder.h"
 #include "checkpoints/write/pmod_keys.h"
 #include "checkpoints/write/renamed_weights.h"
 #include "checkpoints/write/tokenizer_files.h"
@@ -200,6 +202,7 @@ Converted resave(const io::NewFolder& folder, const io::OnBytes& on_bytes) {
 }  // namespace
 
 Converted convert_folder(const fs::path& from, const fs::path& to, TargetLayout layout, const io::OnBytes& on_bytes) {
+  if (is_meter(from)) return convert_meter(from, to);
   std::error_code code;
   require(!fs::exists(from / "adapter_config.json", code), Fault::bad_request, from.string(),
           ": is an adapter over another model; fold it first");

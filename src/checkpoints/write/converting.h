@@ -27,7 +27,8 @@ struct Converted {
 /// Writes the model folder `from` anew as `to`, in a layout of docs/checkpoints.md; opened, it computes the same from
 /// the same request. Types of weights are kept; no more than a tensor at a time is in memory. `to` must not exist;
 /// it appears whole or not at all. Throws Error{bad_file}; Error{bad_request} if `to` exists or is inside
-/// `from`, or if the layout has no form for the model. `on_bytes` counts each file of weights from its beginning.
+/// `from`, or if the layout has no form for the model. METER, which may be a file, has one layout (meter_folder.h).
+/// `on_bytes` counts each file of weights from its beginning.
 Converted convert_folder(const std::filesystem::path& from, const std::filesystem::path& to, TargetLayout layout,
                          const io::OnBytes& on_bytes = {});
 

@@ -8,8 +8,22 @@
 
 namespace lithe::models {
 
-/// The parts of a model that hold weights.
-enum class Part { decoder, tower, projector, newline };
+/// The parts of a model that hold weights. METER has an encoder of text, two streams and a part for each head.
+enum class Part {
+  decoder,
+  tower,
+  projector,
+  newline,
+  text_encoder,
+  text_stream,
+  image_stream,
+  vqa,
+  nlvr2,
+  snli,
+  itm,
+  rank,
+  mlm
+};
 
 /// What a weight does in its part, or in a layer of it.
 enum class Role {
@@ -23,6 +37,9 @@ enum class Role {
   last_norm,
   head,
   newline,
+  token_types,
+  transform,
+  pooler,
   // Of a layer.
   norm1,
   norm2,
@@ -34,7 +51,7 @@ enum class Role {
   up,
   down,
   router,
-  product,  ///< The only one of a projector's layer.
+  product,  ///< The only one of a projector's layer, or of a head.
   // Of an adapter.
   shared,  ///< A of the paper; a RepAdapter's way down.
   own,     ///< C
@@ -49,6 +66,10 @@ enum class Adapter { none, rep, pia };
 /// What a weight is to its role. The factors are LoRA's.
 enum class Kind { weight, bias, factor_a, factor_b };
 
+/// Which site of a layer a weight belongs to, if a layer has its role at several. Only METER's layers do: they have a
+/// second attention, and adapters at every site.
+enum class At { self, cross, feed_forward };
+
 constexpr int64_t kNoLayer = -1;
 
 /// The name of a weight as `visit` gives it. Whatever asks what a weight is (counting, folding, benches, LoRA) reads
@@ -59,10 +80,12 @@ struct WeightName {
   Adapter adapter = Adapter::none;
   Role role = Role::all;
   Kind kind = Kind::weight;
+  At at = At::self;
 
-  WeightName with(Role other) const { return {part, layer, adapter, other, kind}; }
-  WeightName with(Adapter other) const { return {part, layer, other, role, kind}; }
-  WeightName with(Kind other) const { return {part, layer, adapter, role, other}; }
+  WeightName with(Role other) const { return {part, layer, adapter, other, kind, at}; }
+  WeightName with(Adapter other) const { return {part, layer, other, role, kind, at}; }
+  WeightName with(Kind other) const { return {part, layer, adapter, role, other, at}; }
+  WeightName with(At other) const { return {part, layer, adapter, role, kind, other}; }
   bool in_layer() const { return layer != kNoLayer; }
 
   auto operator<=>(const WeightName&) const = default;
@@ -76,7 +99,8 @@ bool is_attention(Role role);  ///< One of the four products.
 
 /// As LLaMA, CLIP and LLaVA-EAS checkpoints spell it within the part: "layers.0.self_attn.q_proj.weight",
 /// "encoder.layers.0.mlp.fc1.bias", "layers.2.replaced_adapter.conv_C.weight", "lm_head.weight", "image_newline"; of a
-/// projector the number of the layer comes first, "0.weight". Without a role: "layers.2.replaced_adapter".
+/// projector the number of the layer comes first, "0.weight". Without a role: "layers.2.replaced_adapter". METER's own
+/// parts are spelt as its checkpoints do: "cross_modal_text_layers.0.attention.self.query.weight".
 std::string text_of(const WeightName& name);
 
 /// The inverse, for names with a role. Names are unique over all parts. Absent if no weight is called so.

@@ -1,0 +1,42 @@
+#include "models/meter/pixels.h"
+
+#include <ATen/ops/from_blob.h>
+
+#include <array>
+#include <memory>
+
+#include "image/geometry.h"
+#include "image/preprocess.h"
+
+namespace lithe::models {
+namespace {
+
+/// Of OpenAI's CLIP.
+constexpr std::array<double, 3> kMean{0.48145466, 0.4578275, 0.40821073};
+constexpr std::array<double, 3> kDeviation{0.26862954, 0.26130258, 0.27577711};
+
+/// Where torchvision's CenterCrop begins: it rounds half to even.
+int64_t crop_start(int64_t side, int64_t kept) {
+  const int64_t margin = side - kept, half = margin / 2;
+  return margin % 2 == 0 ? half : half + half % 2;
+}
+
+}  // namespace
+
+at::Tensor meter_pixels(const image::Image& picture, int64_t side) {
+  const image::Size scaled = image::shortest_edge_size(picture.size(), side);
+  const image::Rect middle{crop_start(scaled.width, side), crop_start(scaled.height, side), side, side};
+  image::Views views;
+  views.tiles.push_back(image::resize(picture, scaled, image::Resample::bicubic, middle));
+  views.original = picture.size();
+  image::PreprocessConfig numbers;
+  numbers.crop = {side, side};
+  numbers.rescale_factor = 1.0 / 255.0;
+  numbers.mean = kMean;
+  numbers.deviation = kDeviation;
+  const auto values = std::make_shared<image::PixelValues>(image::normalise(views, numbers));
+  return at::from_blob(
+      values->values.data(), {1, values->channels, side, side}, [values](void*) {}, at::TensorOptions(at::kFloat));
+}
+
+}  // namespace lithe::models

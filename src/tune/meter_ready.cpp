@@ -1,0 +1,127 @@
+#include "tune/meter_ready.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/printable.h"
+#include "checkpoints/read/meter.h"
+#include "checkpoints/read/model_folder.h"
+#include "plan/meter_sites.h"
+#include "plan/validate.h"
+#include "tune/name_pattern.h"
+
+namespace lithe::tune {
+namespace {
+
+using models::MeterTask;
+using models::Part;
+using models::Role;
+using models::WeightName;
+
+/// The head that a task trains.
+bool is_head_of(MeterTask task, Part part) {
+  switch (task) {
+    case MeterTask::vqa:
+      return part == Part::vqa;
+    case MeterTask::nlvr2:
+      return part == Part::nlvr2;
+    case MeterTask::snli:
+      return part == Part::snli;
+    case MeterTask::itm:
+      return part == Part::itm;
+    case MeterTask::irtr:
+      return part == Part::rank;
+  }
+  return false;
+}
+
+bool is_head(Part part) {
+  return part == Part::vqa || part == Part::nlvr2 || part == Part::snli || part == Part::itm || part == Part::rank ||
+         part == Part::mlm;
+}
+
+bool learns(const Recipe& recipe, MeterTask task, const WeightName& name) {
+  if (is_head(name.part)) return is_head_of(task, name.part);
+  if (name.adapter != models::Adapter::none) return true;
+  if (recipe.train) return chosen(*recipe.train, models::meter_name(name));
+  if (!recipe.eas) return true;
+  return name.role == Role::pooler ||
+         (name.part == Part::text_stream && (name.role == Role::token_types || name.role == Role::class_embedding));
+}
+
+void check(const Recipe& recipe) {
+  const auto refuse = [&](bool asked, const char* key) {
+    require(!asked, Fault::bad_request, recipe.file.string(), ": METER does not take ", key, "; leave it out");
+  };
+  refuse(recipe.lora.has_value(), "lora");
+  refuse(recipe.p_mod.has_value(), "p_mod");
+  refuse(recipe.share_images, "share_images");
+  refuse(recipe.group_by_length, "group_by_length");
+  refuse(recipe.gradient_checkpointing, "gradient_checkpointing");
+  refuse(!recipe.template_name.empty(), "template");
+  for (const auto* sets : {&recipe.data, &recipe.eval_data})
+    for (const DataSet& set : *sets) refuse(!set.task.empty(), "a task as data");
+  refuse(recipe.metric_for_best_model == "exact_match", "exact_match as metric_for_best_model");
+  require(!recipe.head.empty(), Fault::bad_request, recipe.file.string(),
+          ": METER needs the key `head`: vqa, nlvr2, snli, itm or irtr");
+}
+
+/// Every answer of the sets, the most frequent first; of equals in the order of the alphabet.
+std::vector<std::string> answers_in(const std::vector<WeightedSet>& sets) {
+  std::map<std::string, int64_t> counts;
+  for (const WeightedSet& set : sets)
+    for (int64_t i = 0; i < set.records->size(); ++i)
+      for (const auto& [answer, score] : answers_of(set.records->read(i))) ++counts[answer];
+  std::vector<std::string> answers;
+  for (const auto& [answer, count] : counts) answers.push_back(answer);
+  std::stable_sort(answers.begin(), answers.end(),
+                   [&](const std::string& a, const std::string& b) { return counts[a] > counts[b]; });
+  return answers;
+}
+
+AnswerClasses classes_of(const models::Meter& meter) {
+  require(
+      !meter.config.answers.empty(), Fault::bad_file, meter.name,
+      ": its config.json does not name the answers of the head vqa; write them as \"id2label\": {\"0\": \"yes\", ..}");
+  AnswerClasses classes;
+  for (size_t i = 0; i < meter.config.answers.size(); ++i)
+    classes.emplace(meter.config.answers[i], static_cast<int64_t>(i));
+  return classes;
+}
+
+}  // namespace
+
+bool trains_meter(const Recipe& recipe) {
+  return models::is_meter(models::model_folder(recipe.model_name_or_path));
+}
+
+ReadyMeter ready_meter(const Recipe& recipe, const std::vector<WeightedSet>& sets,
+                       const std::vector<int64_t>& skipped) {
+  check(recipe);
+  ReadyMeter ready{.meter = nullptr, .task = models::meter_task(recipe.head), .classes = {}, .plan = {}};
+  const auto learns_here = [&](const WeightName& name) { return learns(recipe, ready.task, name); };
+  Json changes = Json::object();
+  if (recipe.pia_mean == PiaMean::published) changes["pia_mean"] = "published";
+  if (recipe.model_max_length) changes["max_text_len"] = *recipe.model_max_length;
+  ready.meter = models::open_meter(models::model_folder(recipe.model_name_or_path), {.learns = learns_here}, changes);
+  models::Meter& meter = *ready.meter;
+  const auto seed = static_cast<uint64_t>(recipe.seed);
+  const bool needs_answers = ready.task == MeterTask::vqa && !meter.heads.vqa;
+  models::add_meter_head(meter, ready.task, needs_answers ? answers_in(sets) : std::vector<std::string>{}, seed);
+  if (ready.task == MeterTask::vqa) ready.classes = classes_of(meter);
+  ready.plan = meter.plan;
+  if (!recipe.eas) return ready;
+  if (!meter.streams.config.layer.rep)
+    models::add_meter_adapters(meter, {.rep_rank = recipe.eas->rep_dim,
+                                       .pia_rank = recipe.eas->pia_dim,
+                                       .groups = recipe.eas->groups,
+                                       .scale = recipe.eas->scale,
+                                       .seed = seed + 1});
+  meter.config.pads = recipe.pia_mean == PiaMean::published;
+  const std::vector<int64_t>& off = skipped.empty() ? recipe.eas->skip_layers : skipped;
+  ready.plan = plan::without_meter_sites(off, meter.streams.config.layers, plan::MeterFlags::right);
+  plan::validate(ready.plan, meter.facts);
+  return ready;
+}
+
+}  // namespace lithe::tune

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "models/meter/additions.h"
+#include "models/meter/meter.h"
+#include "plan/plan.h"
+#include "tune/meter_sample.h"
+#include "tune/recipe.h"
+#include "tune/stream.h"
+
+namespace lithe::tune {
+
+/// A METER with all that a recipe adds to it, what learns as float32 leaves, and the plan that it trains under.
+struct ReadyMeter {
+  std::unique_ptr<models::Meter> meter;
+  models::MeterTask task;
+  AnswerClasses classes;  ///< Of vqa.
+  plan::Plan plan;
+};
+
+/// Whether the recipe's model is METER.
+bool trains_meter(const Recipe& recipe);
+
+/// Opens the recipe's METER, and adds its head and adapters. `skipped`: the attentions that EAS skips, if a search
+/// found them; else those of the recipe. If the checkpoint has no head for vqa, the answers of `sets` become its
+/// classes. What learns without `train`:
+///   no method   everything
+///   eas         adapters, the class token, token types, poolers, and the head, as published
+/// Throws Error, also for methods that METER does not take.
+ReadyMeter ready_meter(const Recipe& recipe, const std::vector<WeightedSet>& sets,
+                       const std::vector<int64_t>& skipped = {});
+
+}  // namespace lithe::tune

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "data/record.h"
+#include "models/meter/additions.h"
+#include "models/meter/meter.h"
+#include "tune/meter_loss.h"
+
+namespace lithe::tune {
+
+/// A record as one of METER's heads learns it.
+struct MeterSample {
+  std::string name;  ///< For messages: file and record.
+  models::TextIds text;
+  std::vector<Tensor> pixels;  ///< [1, 3, side, side] of each picture.
+  SoftLabels answers;          ///< Of vqa.
+  int64_t label = 0;           ///< Of nlvr2 and snli.
+};
+
+/// Answers of vqa by their text, to their classes.
+using AnswerClasses = std::map<std::string, int64_t, std::less<>>;
+
+/// What an answer of vqa's records says: a JSON object of answers and scores, or one answer with the score 1.
+std::map<std::string, double> answers_of(const data::Record& record);
+
+/// The last user turn is the text, the assistant turn after it the answer: of vqa as answers_of() reads it, where
+/// answers without a class count for nothing; of nlvr2 "true" or "false"; of snli a label; of itm and irtr, whose texts
+/// belong to their pictures, none is needed. Throws Error{bad_file} that names the record.
+MeterSample make_meter_sample(const models::Meter& meter, const data::Record& record, models::MeterTask task,
+                              const AnswerClasses& classes);
+
+}  // namespace lithe::tune

@@ -1,0 +1,159 @@
+#include "tune/meter_trainer.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+
+namespace lithe::tune {
+namespace {
+
+using models::Meter;
+using models::MeterTask;
+using models::Pair;
+
+/// Texts that a picture's own is ranked among, as published.
+constexpr size_t kFalseTexts = 15;
+
+AdamW optimiser_for(Meter& meter, const MeterTrainer::Options& options) {
+  std::vector<Parameter> parameters = learning_parameters(meter);
+  require(!parameters.empty(), Fault::bad_request, meter.name, ": nothing learns; name the weights under `train`");
+  return {group_parameters(std::move(parameters), options.rates), options.adamw, {}};
+}
+
+/// Every other sample keeps its picture; the rest take the next sample's. So a batch of two or more has both classes.
+bool matches(size_t i) {
+  return i % 2 == 0;
+}
+
+/// Which texts meet which pictures. Pictures are in the order of samples.
+std::vector<Pair> pairs_of(MeterTask task, size_t samples) {
+  std::vector<Pair> pairs;
+  for (size_t i = 0; i < samples; ++i) {
+    if (task == MeterTask::nlvr2) {
+      pairs.push_back({i, 2 * i, 1});
+      pairs.push_back({i, 2 * i + 1, 2});
+    } else if (task == MeterTask::itm) {
+      pairs.push_back({i, matches(i) ? i : (i + 1) % samples});
+    } else if (task == MeterTask::irtr) {
+      for (size_t j = 0; j <= std::min(kFalseTexts, samples - 1); ++j) pairs.push_back({(i + j) % samples, i});
+    } else {
+      pairs.push_back({i, i});
+    }
+  }
+  return pairs;
+}
+
+Tensor labels_of(MeterTask task, MeterBatch samples) {
+  std::vector<int64_t> labels;
+  for (size_t i = 0; i < samples.size(); ++i)
+    labels.push_back(task == MeterTask::irtr ? 0 : task == MeterTask::itm ? (matches(i) ? 1 : 0) : samples[i].label);
+  return at::tensor(at::ArrayRef<int64_t>(labels), at::kLong);
+}
+
+std::string names_of(MeterBatch samples) {
+  std::string names;
+  for (const MeterSample& sample : samples) names += (names.empty() ? "" : ", ") + sample.name;
+  return names;
+}
+
+int64_t rows_of(MeterTask task, MeterBatch samples, const Meter& meter) {
+  int64_t rows = 0;
+  for (const Pair& pair : pairs_of(task, samples.size()))
+    rows += static_cast<int64_t>(samples[pair.text].text.ids.size()) + meter.tower.config.rows();
+  return rows;
+}
+
+}  // namespace
+
+std::vector<Parameter> learning_parameters(Meter& meter) {
+  std::vector<Parameter> parameters;
+  visit(meter, [&](const models::WeightSlot& slot) {
+    if (auto* const* matrix = std::get_if<nn::Weight*>(&slot.place)) {
+      if (const auto values = (*matrix)->learning()) parameters.push_back({slot.name, *values});
+    } else if (const Tensor& values = *std::get<Tensor*>(slot.place); values.requires_grad()) {
+      parameters.push_back({slot.name, values});
+    }
+  });
+  return parameters;
+}
+
+MeterTrainer::MeterTrainer(Meter& meter, MeterTask task, plan::Plan plan, const Options& options)
+    : meter_(meter),
+      task_(task),
+      plan_(std::move(plan)),
+      options_(options),
+      optimiser_(optimiser_for(meter, options)) {}
+
+Tensor MeterTrainer::logits(MeterBatch samples) const {
+  std::vector<models::TextIds> texts;
+  std::vector<Tensor> pixels;
+  for (const MeterSample& sample : samples) {
+    texts.push_back(sample.text);
+    pixels.insert(pixels.end(), sample.pixels.begin(), sample.pixels.end());
+  }
+  const auto count = static_cast<int64_t>(samples.size());
+  const Tensor pooled =
+      meter_.pooled(meter_.read(texts), meter_.look(at::cat(pixels)), pairs_of(task_, samples.size()), &plan_);
+  switch (task_) {
+    case MeterTask::vqa:
+      return (*meter_.heads.vqa)(pooled);
+    case MeterTask::nlvr2:
+      return (*meter_.heads.nlvr2)(pooled.view({count, -1}));
+    case MeterTask::snli:
+      return (*meter_.heads.snli)(pooled);
+    case MeterTask::itm:
+      return (*meter_.heads.itm)(pooled);
+    case MeterTask::irtr:
+      return meter_.heads.ranking(pooled).view({count, -1});
+  }
+  fail(Fault::internal, "a task of METER has no head");
+}
+
+Tensor MeterTrainer::mean_loss(MeterBatch samples) const {
+  const Tensor scores = logits(samples);
+  if (task_ != MeterTask::vqa) return class_loss(scores, labels_of(task_, samples).to(scores.device()));
+  std::vector<SoftLabels> answers;
+  for (const MeterSample& sample : samples) answers.push_back(sample.answers);
+  return soft_label_loss(scores, soft_targets(answers, scores.size(1)).to(scores.device()));
+}
+
+MeterStep MeterTrainer::step(std::span<const MeterBatch> batches, double factor) {
+  MeterStep result;
+  optimiser_.forget_gradients();
+  int64_t samples = 0;
+  for (const MeterBatch& batch : batches) samples += static_cast<int64_t>(batch.size());
+  for (const MeterBatch& batch : batches) {
+    if (batch.empty()) continue;
+    const Tensor loss = mean_loss(batch) * (static_cast<double>(batch.size()) / static_cast<double>(samples));
+    const auto value = loss.item<double>();
+    if (!std::isfinite(value)) {
+      optimiser_.forget_gradients();
+      fail(Fault::bad_request, "the loss is not finite at ", names_of(batch),
+           "; lower learning_rate, or look at these samples");
+    }
+    result.loss += value;
+    result.rows += rows_of(task_, batch, meter_);
+    loss.backward();
+  }
+  result.grad_norm = optimiser_.clip_gradients(options_.max_grad_norm);
+  if (!std::isfinite(result.grad_norm)) {
+    optimiser_.forget_gradients();
+    fail(Fault::bad_request, "the gradient is not finite; lower learning_rate, or look at the samples of this step");
+  }
+  optimiser_.step(factor);
+  return result;
+}
+
+double MeterTrainer::loss(MeterBatch samples) const {
+  const at::NoGradGuard no_gradient;
+  return mean_loss(samples).item<double>();
+}
+
+}  // namespace lithe::tune

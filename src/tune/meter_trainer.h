@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "models/meter/additions.h"
+#include "models/meter/meter.h"
+#include "plan/plan.h"
+#include "tune/adamw.h"
+#include "tune/meter_sample.h"
+
+namespace lithe::tune {
+
+/// Samples of METER that run together.
+using MeterBatch = std::span<const MeterSample>;
+
+/// What one optimiser step over METER did.
+struct MeterStep {
+  double loss = 0;  ///< Before the step, mean over samples.
+  double grad_norm = 0;
+  int64_t rows = 0;  ///< Of texts and pictures that entered the streams.
+};
+
+/// Every weight of METER that learns, in the order of `visit`.
+std::vector<Parameter> learning_parameters(models::Meter& meter);
+
+/// Trains one head of METER, and whatever else learns, under one plan. The blocks and the executor are those that
+/// serve.
+class MeterTrainer {
+ public:
+  struct Options {
+    Rates rates;
+    AdamWOptions adamw;
+    double max_grad_norm = 1.0;
+  };
+  /// The meter must outlive the trainer. Throws Error{bad_request} if nothing in it learns.
+  MeterTrainer(models::Meter& meter, models::MeterTask task, plan::Plan plan, const Options& options);
+
+  const plan::Plan& plan() const { return plan_; }
+  void set_plan(plan::Plan plan) { plan_ = std::move(plan); }
+  AdamW& optimiser() { return optimiser_; }
+  const AdamW& optimiser() const { return optimiser_; }
+
+  /// One optimiser step over batches, whose gradients are those of the mean over all samples. `factor`: of every
+  /// group's learning rate. Throws Error{bad_request} if loss or gradient is not finite; no weight has changed then.
+  MeterStep step(std::span<const MeterBatch> batches, double factor);
+
+  /// The mean loss of samples without training on them.
+  double loss(MeterBatch samples) const;
+
+  /// What the head gives.  -> [samples, classes]; of irtr each sample's text and others of the batch
+  Tensor logits(MeterBatch samples) const;
+
+ private:
+  Tensor mean_loss(MeterBatch samples) const;
+
+  models::Meter& meter_;
+  models::MeterTask task_;
+  plan::Plan plan_;
+  Options options_;
+  AdamW optimiser_;
+};
+
+}  // namespace lithe::tune

@@ -1,0 +1,221 @@
+// METER is trained: what learns, what it leaves, that it goes on after a stop, and that a search finds attentions.
+#include "tune/meter_run.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/randn.h>
+
+#include <cmath>
+#include <fstream>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "checkpoints/read/meter.h"
+#include "io/checkpoint.h"
+#include "plan/meter_sites.h"
+#include "tune/meter_ready.h"
+#include "tune/meter_stream.h"
+#include "tune/meter_trainer.h"
+#include "tune/step_log.h"
+#include "tune/support.h"
+
+namespace lithe::tune {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The golden METER, the tests' tokenizer, and questions about two pictures.
+class MeterRunTest : public ::testing::Test {
+ protected:
+  MeterRunTest() {
+    const fs::path data = LITHE_TEST_DATA;
+    fs::copy_file(data / "golden/meter/checkpoint/meter.ckpt", temp_ / "meter.ckpt");
+    fs::copy_file(data / "meter/tokenizer.json", temp_ / "tokenizer.json");
+    recipe_.file = "recipe.yaml";
+    recipe_.model_name_or_path = (temp_ / "meter.ckpt").string();
+    recipe_.output_dir = (temp_ / "out").string();
+    recipe_.per_device_train_batch_size = 4;
+    recipe_.learning_rate = 2e-3;
+    recipe_.lr_scheduler_type = LrSchedule::constant;
+    recipe_.save_steps = 0;
+    recipe_.tensorboard = recipe_.html = false;
+  }
+
+  /// `answer` of the first and of the second picture, to several questions each.
+  void ask(const std::string& head, const std::string& first, const std::string& second, int64_t pictures = 1) {
+    std::ofstream out(temp_ / "data.jsonl");
+    const std::vector<std::string> files{"901.png", "506.png"};
+    for (const char* text : {"what is it?", "is it red?", "how is the house", "a"}) {
+      for (size_t i = 0; i < 2; ++i) {
+        Json images = Json::array({files[i]});
+        if (pictures == 2) images.push_back(files[1 - i]);
+        const Json turns =
+            Json::array({{{"from", "human"}, {"value", text}}, {{"from", "gpt"}, {"value", i == 0 ? first : second}}});
+        out << Json{{"images", images}, {"conversations", turns}}.dump() << "\n";
+      }
+    }
+    recipe_.head = head;
+    recipe_.data = {{.path = (temp_ / "data.jsonl").string(), .images = LITHE_SOURCE_DIR "/models/images"}};
+  }
+
+  std::vector<double> losses() const {
+    std::vector<double> losses;
+    for (const StepRecord& record : read_step_log(fs::path(recipe_.output_dir) / "log.jsonl"))
+      losses.push_back(record.loss);
+    return losses;
+  }
+
+  /// Names of the tensors that differ from the base model's, or are new.
+  std::vector<std::string> changed() const {
+    const io::Checkpoint before = io::Checkpoint::open(temp_ / "meter.ckpt"),
+                         after = io::Checkpoint::open(recipe_.output_dir);
+    std::vector<std::string> names;
+    for (const std::string& name : after.names()) {
+      const io::TensorView* const old = before.find(name);
+      const io::TensorView& now = after.at(name);
+      const bool same =
+          old && old->shape == now.shape && std::equal(old->bytes.begin(), old->bytes.end(), now.bytes.begin());
+      if (!same) names.push_back(name);
+    }
+    return names;
+  }
+
+  const test::TempFolder temp_;
+  Recipe recipe_;
+};
+
+TEST_F(MeterRunTest, LearnsWhatIsAsked) {
+  ask("snli", "entailment", "contradiction");
+  recipe_.max_steps = 30;
+  const RunResult result = run_meter(recipe_, {});
+  EXPECT_EQ(result.steps, 30);
+  const std::vector<double> learnt = losses();
+  EXPECT_LT(learnt.back(), 0.1);
+  EXPECT_GT(learnt.front(), 3 * learnt.back());
+  EXPECT_TRUE(models::is_meter(recipe_.output_dir));
+  EXPECT_TRUE(fs::exists(fs::path(recipe_.output_dir) / "tokenizer.json"));
+}
+
+TEST_F(MeterRunTest, EveryHeadLearns) {
+  const std::vector<std::tuple<const char*, const char*, const char*, int64_t>> heads{
+      {"nlvr2", "true", "false", 2},
+      {"snli", "neutral", "entailment", 1},
+      {"itm", "yes", "yes", 1},
+      {"irtr", "yes", "yes", 1}};
+  for (const auto& [head, first, second, pictures] : heads) {
+    ask(head, first, second, pictures);
+    recipe_.output_dir = (temp_ / head).string();
+    recipe_.max_steps = 2;
+    run_meter(recipe_, {});
+    const std::vector<double> steps = losses();
+    ASSERT_EQ(steps.size(), 2U) << head;
+    EXPECT_TRUE(std::isfinite(steps[1])) << head;
+    const std::unique_ptr<models::Meter> tuned = models::open_meter(recipe_.output_dir);
+    EXPECT_EQ(tuned->heads.rank.has_value(), std::string(head) == "irtr");
+    EXPECT_EQ(tuned->streams.token_types.size(0), std::string(head) == "nlvr2" ? 3 : 2);
+  }
+}
+
+TEST_F(MeterRunTest, TheStreamOfSamplesAndTheStepsGoOnAfterAStop) {
+  ask("snli", "entailment", "contradiction");
+  recipe_.max_steps = 5;
+  run_meter(recipe_, {});
+  const std::vector<double> whole = losses();
+  recipe_.output_dir = (temp_ / "parts").string();
+  std::stop_source stop;
+  run_meter(recipe_, {.on_step =
+                          [&](const StepReport& report) {
+                            if (report.step == 2) stop.request_stop();
+                          },
+                      .stop = stop.get_token()});
+  recipe_.resume_from_checkpoint = "";
+  const RunResult result = run_meter(recipe_, {});
+  EXPECT_FALSE(result.stopped);
+  EXPECT_EQ(losses(), whole);
+}
+
+TEST_F(MeterRunTest, WithEasOnlyAdaptersAndWhatIsPublishedLearn) {
+  ask("snli", "entailment", "contradiction");
+  recipe_.eas.emplace();
+  recipe_.eas->skip_layers = {1, 8, 12, 20};
+  recipe_.eas->rep_dim = 4;
+  recipe_.eas->pia_dim = 6;
+  recipe_.max_steps = 2;
+  run_meter(recipe_, {});
+  for (const std::string& name : changed()) {
+    const auto has = [&](const char* part) { return name.find(part) != name.npos; };
+    EXPECT_TRUE(has("adapter") || has("pooler") || has("snli_classifier") || has("token_type_embeddings") ||
+                has("token4classifier"))
+        << name;
+    EXPECT_FALSE(has("text_transformer") || has("vit_model")) << name;
+  }
+  const std::unique_ptr<models::Meter> tuned = models::open_meter(recipe_.output_dir);
+  EXPECT_EQ(plan::meter_sites_off(tuned->plan, 6), (std::vector<int64_t>{1, 8, 12, 20}));
+  EXPECT_FALSE(tuned->config.pads);
+  EXPECT_EQ(tuned->streams.config.layer.rep->rank, 4);
+  EXPECT_EQ(tuned->streams.config.layer.pia->rank, 6);
+}
+
+TEST_F(MeterRunTest, NewAdaptersBeginAsMeterButForTheClassToken) {
+  const at::NoGradGuard no_gradient;
+  const auto meter = models::open_meter(temp_ / "meter.ckpt");
+  const std::vector<models::TextIds> texts{{{0, 9, 12, 2}}};
+  const models::Pair pair;
+  const at::Tensor pixels = at::randn({1, 3, 32, 32});
+  const auto pooled = [&] { return meter->fuse(meter->read(texts), meter->look(pixels), {&pair, 1}).pooled; };
+  const at::Tensor before = pooled();
+  models::add_meter_adapters(*meter, {.rep_rank = 4, .pia_rank = 6});
+  const at::Tensor row = *meter->streams.class_token;
+  meter->streams.class_token.reset();
+  EXPECT_TRUE(pooled().equal(before));
+  meter->streams.class_token = row;
+  EXPECT_FALSE(pooled().equal(before));
+}
+
+TEST_F(MeterRunTest, ASearchFindsAttentionsOfBothStreams) {
+  ask("snli", "entailment", "contradiction");
+  recipe_.eas.emplace();
+  recipe_.eas->skip_count = 5;
+  recipe_.eas->rep_dim = recipe_.eas->pia_dim = 4;
+  recipe_.eas->search.steps = 6;
+  recipe_.eas->search.every_steps = 2;
+  recipe_.eas->search.warmup_steps = 2;
+  recipe_.eas->search.held_out = 1;
+  recipe_.per_device_train_batch_size = 2;
+  recipe_.max_steps = 2;
+  int64_t reports = 0;
+  run_meter(recipe_,
+            {.on_search = [&](const SearchReport& report) { reports += report.ranking.size() == 24 ? 1 : 0; }});
+  EXPECT_EQ(reports, 6);
+  const fs::path folder = fs::path(recipe_.output_dir) / "search";
+  const Json scores = read_json_file(folder / "scores.json");
+  const auto skipped = scores.at("skipped_layers").get<std::vector<int64_t>>();
+  EXPECT_EQ(skipped.size(), 5U);
+  EXPECT_EQ(scores.at("ranking").size(), 24U);
+  const auto tuned = models::open_meter(recipe_.output_dir);
+  EXPECT_EQ(plan::meter_sites_off(tuned->plan, 6), skipped);
+}
+
+TEST_F(MeterRunTest, SoftAnswersHaveScores) {
+  ask("vqa", R"({"yes": 1, "no": 0.3})", "no");
+  const auto message = [&]() -> std::string {
+    try {
+      run_meter(recipe_, {});
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  recipe_.max_steps = 2;
+  EXPECT_NE(message().find("does not name the answers"), std::string::npos)
+      << "the checkpoint has a head of 31 answers";
+  recipe_.head = "mlm";
+  EXPECT_NE(message().find("no head"), std::string::npos);
+  const std::map<std::string, double> soft{{"no", 0.3}, {"yes", 1}};
+  const data::Record record{
+      .name = "a", .turns = {{"user", "is it?"}, {"assistant", R"({"yes": 1, "no": 0.3})"}}, .images = {}};
+  EXPECT_EQ(answers_of(record), soft);
+}
+
+}  // namespace
+}  // namespace lithe::tune
