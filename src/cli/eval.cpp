@@ -14,13 +14,13 @@
 #include "cli/options.h"
 #include "cli/outputs.h"
 #include "cli/pair.h"
-#include "cli/pair_eval.h"
 #include "cli/progress.h"
 #include "cli/sampling.h"
 #include "cli/standard_output.h"
 #include "cli/text_table.h"
 #include "cli/tune_progress.h"
 #include "eval/ask.h"
+#include "eval/pair_scorer.h"
 #include "eval/settings.h"
 #include "eval/task_run.h"
 #include "io/hub_cache.h"
@@ -41,7 +41,7 @@ scores and the settings. If the folder holds the same run, it is continued: afte
 command goes on where it stopped. A run with another model, plan or setting is refused.
 
 Answers are greedy, unless --temp says otherwise. Pictures and several questions at a time are handled as `lithe batch` does.
-A question that fails gets a line with its error, and is asked again by the next call; the scores are over those that were
+Of a METER model the scores of a head are the answers. A question that fails gets a line with its error, and is asked again by the next call; the scores are over those that were
 answered.
 
 Tasks (docs/tasks.md says where their data come from):
@@ -54,12 +54,14 @@ constexpr const char* kFooter = R"(Examples:
 
 Exit codes: 0 done, 130 interrupted, 2 impossible request, 3 bad file (also if single questions failed), 1 anything else.)";
 
+/// Captions that are ranked at a time, and lost if the run is killed.
+constexpr int64_t kCaptionsTogether = 500;
+
 struct EvalOptions {
   CommonOptions common;
   session::Question question;  // the plan, and how tokens are drawn
-  std::string model, task, data, output;
+  std::string model, task, output;
   tasks::TaskOptions how;
-  std::optional<std::string> instruction;
   std::optional<int64_t> limit;
   BatchLimitFlags limits;
 };
@@ -101,17 +103,16 @@ class EvalCommand {
 
   int run() {
     check();
-    if (is_pair_model(options_.model)) return score();
-    require(info_.asks != tasks::Asks::ranking, Fault::bad_request, "The task ", info_.name,
-            " ranks pictures by the scores of a head, and this model answers in words.");
-    session_.emplace(open_session(options_.model, options_.common));
+    const bool pairs = is_pair_model(options_.model);
+    if (pairs) check_pair_flags(options_.question);
+    if (pairs)
+      pairs_.emplace(open_pairs(options_.model, options_.common));
+    else
+      session_.emplace(open_session(options_.model, options_.common));
+    if (options_.question.plan) plan_ = plan::load_plan(*options_.question.plan, model_facts());
     open_task();
-    session::RequestBuilder builder(*session_);
-    eval::AskOptions ask{.limits = options_.limits.read()};
-    ask.how = builder.options(options_.question);
-    if (options_.question.plan) ask.plan = builder.plan(*options_.question.plan);
-    run_.emplace(*task_, output_, settings(ask), options_.limit);
-    const bool whole = answer(std::move(ask));
+    run_.emplace(*task_, output_, settings(), options_.limit);
+    const bool whole = pairs_ ? score() : ask();
     progress_.wipe();
     print(run_->finish(facts()));
     if (!whole) return kExitInterrupted;
@@ -119,8 +120,16 @@ class EvalCommand {
   }
 
  private:
-  void check() {
-    options_.question = with_defaults(std::move(options_.question), info_);
+  const plan::ModelFacts& model_facts() const { return pairs_ ? pairs_->facts() : session_->facts(); }
+  std::string family() const { return pairs_ ? "meter" : session_->family(); }
+  const plan::Plan& plan() const {
+    if (plan_) return *plan_;
+    return pairs_ ? pairs_->plan() : session_->plan();
+  }
+  std::string split() const { return options_.how.split.empty() ? info_.split : options_.how.split; }
+  std::string instruction() const { return options_.how.instruction.value_or(info_.instruction); }
+
+  void check() const {
     std::error_code ignored;
     require(!fs::exists(output_, ignored) || fs::is_directory(output_, ignored), Fault::bad_request, "The output ",
             in_quotes(output_.string()), " is not a folder; give another --output.");
@@ -128,103 +137,103 @@ class EvalCommand {
                   inputs_of(options_.model, options_.common, options_.question));
   }
 
-  /// METER, whose heads score.
-  int score() {
-    tasks::TaskOptions how = options_.how;
-    how.data = options_.data;
-    return run_pair_eval({.common = options_.common,
-                          .model = options_.model,
-                          .task = options_.task,
-                          .output = output_,
-                          .how = how,
-                          .plan = options_.question.plan,
-                          .limit = options_.limit,
-                          .together = options_.limits.limits.sequences},
-                         [this](const Json& result) { print_scores(result); });
-  }
-
   void open_task() {
+    require(pairs_ || info_.asks != tasks::Asks::ranking, Fault::bad_request, "The task ", info_.name,
+            " ranks pictures by the scores of a head, and this model answers in words.");
+    require(!pairs_ || *info_.head != '\0', Fault::bad_request, "METER has no head for the task ", info_.name,
+            ", which is answered in words.");
     tasks::TaskOptions how = options_.how;
-    how.data = options_.data;
-    how.instruction = options_.instruction;
-    how.family = session_->family();
-    how.decode = session_->decode_options();
+    how.family = family();
+    if (session_) how.decode = session_->decode_options();
     task_ = tasks::open_task(info_.name, how);
   }
 
   /// Whatever makes the answers other ones.
-  Json settings(const eval::AskOptions& ask) const {
-    const std::optional<std::string>& instruction = options_.instruction;
-    return {{"task", info_.name},
-            {"data", fs::absolute(options_.data).lexically_normal().string()},
-            {"split", options_.how.split.empty() ? info_.split : options_.how.split},
-            {"prompt", options_.how.prompt},
-            {"instruction", instruction ? *instruction : info_.instruction},
-            {"model", fs::absolute(folder_).lexically_normal().string()},
-            {"model_state", eval::state_of(folder_)},
-            {"lora", options_.common.lora},
-            {"lora_state", options_.common.lora.empty() ? "" : eval::state_of(options_.common.lora)},
-            {"plan", plan::to_json(ask.plan ? *ask.plan : session_->plan())},
-            {"weights", options_.common.weights},
-            {"kv", options_.common.kv},
-            {"max_tokens", *ask.how.max_new_tokens},
-            {"stop", ask.how.stop},
-            {"sampling", sampling_json(*ask.how.sampling)}};
+  Json settings() {
+    Json settings = {{"task", info_.name},
+                     {"data", fs::absolute(options_.how.data).lexically_normal().string()},
+                     {"split", split()},
+                     {"prompt", options_.how.prompt},
+                     {"instruction", instruction()},
+                     {"model", fs::absolute(folder_).lexically_normal().string()},
+                     {"model_state", eval::state_of(folder_)},
+                     {"lora", options_.common.lora},
+                     {"lora_state", options_.common.lora.empty() ? "" : eval::state_of(options_.common.lora)},
+                     {"plan", plan::to_json(plan())},
+                     {"weights", options_.common.weights}};
+    if (pairs_) return settings;
+    how_ = session::RequestBuilder(*session_).options(with_defaults(options_.question, info_));
+    settings["kv"] = options_.common.kv;
+    settings["max_tokens"] = *how_.max_new_tokens;
+    settings["stop"] = how_.stop;
+    settings["sampling"] = sampling_json(*how_.sampling);
+    return settings;
   }
 
-  bool answer(eval::AskOptions ask) {
-    ask.how.cancel = interrupt_.token();
-    ask.how.on_progress = [this](const session::Progress&) { interrupt_.poll(); };
+  bool ask() {
+    how_.cancel = interrupt_.token();
+    how_.on_progress = [this](const session::Progress&) { interrupt_.poll(); };
+    eval::AskOptions ask{.plan = plan_, .how = how_, .limits = options_.limits.read()};
     ask.on_step = [this](const session::BatchState& state) {
       interrupt_.poll();
-      show(state);
+      show(fmt::format(", {} running, {:.1f} tokens/s", state.running,
+                       static_cast<double>(state.tokens) / (clock_.elapsed_ms() / 1e3)));
     };
     return eval::ask_all(*session_, *task_, *run_, ask);
   }
 
-  void show(const session::BatchState& state) {
+  bool score() {
+    eval::PairScorer scorer(*pairs_, info_.head, plan_ ? &*plan_ : nullptr);
+    eval::ScoreOptions options{.together = options_.limits.limits.sequences, .stop = interrupt_.token()};
+    // Each call computes the features of every picture again, which is little beside so many pairs.
+    if (task_->candidates() > 0) options.together = kCaptionsTogether;
+    options.on_step = [this] {
+      interrupt_.poll();
+      show("");
+    };
+    return eval::score_all(scorer, *task_, *run_, options);
+  }
+
+  void show(const std::string& more) {
     const eval::Tally& tally = run_->tally();
     const int64_t done = tally.before + tally.answered;
     const double seconds = clock_.elapsed_ms() / 1e3;
     const double left =
         tally.answered > 0 ? seconds * static_cast<double>(tally.left()) / static_cast<double>(tally.answered) : 0;
-    progress_.update(fmt::format("{}/{} ({:.0f} %), {} running, {:.1f} tokens/s{}", done, tally.questions,
-                                 100.0 * static_cast<double>(done) / static_cast<double>(tally.questions),
-                                 state.running, static_cast<double>(state.tokens) / seconds,
+    progress_.update(fmt::format("{}/{} ({:.0f} %){}{}", done, tally.questions,
+                                 100.0 * static_cast<double>(done) / static_cast<double>(tally.questions), more,
                                  left > 0 ? ", " + duration_text(left) + " left" : ""));
   }
 
   Json facts() const {
     return {{"task", info_.name},
-            {"split", options_.how.split.empty() ? info_.split : options_.how.split},
-            {"model", session_->facts().name},
-            {"family", session_->family()},
-            {"plan", options_.question.plan.value_or(session_->plan().name)}};
+            {"split", split()},
+            {"model", model_facts().name},
+            {"family", family()},
+            {"plan", plan().name}};
   }
 
-  /// The result as JSON, or its table.
-  void print_scores(const Json& result) const {
+  void print(const Json& result) const {
     if (options_.common.json) return write_json(result);
     TextTable table{.header = {info_.name, "score", "questions"}, .rows = {}};
     for (const Json& score : result.at("scores"))
       table.rows.push_back({score.at("name").get<std::string>(), fmt::format("{:.2f}", score.at("value").get<double>()),
                             std::to_string(score.at("questions").get<int64_t>())});
     write_out(table.rows.empty() ? "no scores: the split keeps its answers secret\n" : table.markdown());
-  }
-
-  void print(const Json& result) const {
-    print_scores(result);
-    if (options_.common.json) return;
     const eval::Tally& tally = run_->tally();
-    write_err(fmt::format("{} answered, {} failed, {} answered before, {} left; {} tokens in {:.1f} s; wrote {}\n",
-                          tally.answered, tally.failed, tally.before, tally.left(), tally.tokens,
-                          clock_.elapsed_ms() / 1e3, printable(output_.string())));
+    const std::string tokens = session_ ? fmt::format("{} tokens in ", tally.tokens) : "";
+    write_err(fmt::format("{} answered, {} failed, {} answered before, {} left; {}{:.1f} s; wrote {}\n", tally.answered,
+                          tally.failed, tally.before, tally.left(), tokens, clock_.elapsed_ms() / 1e3,
+                          printable(output_.string())));
   }
 
   EvalOptions options_;
   const tasks::TaskInfo& info_;
   fs::path folder_, output_;
-  std::optional<session::Session> session_;
+  std::optional<session::Session> session_;    ///< Or:
+  std::optional<session::PairSession> pairs_;  ///< METER.
+  std::optional<plan::Plan> plan_;             ///< In place of the model's own.
+  session::AnswerOptions how_;                 ///< Of answers in words.
   std::unique_ptr<tasks::Task> task_;
   std::optional<eval::TaskRun> run_;
   InterruptGuard interrupt_;
@@ -234,7 +243,7 @@ class EvalCommand {
 
 void declare_task(CLI::App& app, EvalOptions& options) {
   app.add_option("--task", options.task, "The benchmark: a name of the list above")->type_name("NAME")->required();
-  app.add_option("--data", options.data, "The set as it was downloaded: a folder; for exact_match also a file")
+  app.add_option("--data", options.how.data, "The set as it was downloaded: a folder; for exact_match also a file")
       ->type_name("DIR")
       ->required();
   app.add_option("--split", options.how.split, "Which part of the set, or several with + between (default: the task's)")
@@ -242,7 +251,7 @@ void declare_task(CLI::App& app, EvalOptions& options) {
   app.add_option("--prompt", options.how.prompt,
                  "ScienceQA: what a prompt holds and what is answered (default: QCM-ALE)")
       ->type_name("FORM");
-  app.add_option("--instruction", options.instruction, "A line after each question (default: the task's)")
+  app.add_option("--instruction", options.how.instruction, "A line after each question (default: the task's)")
       ->type_name("TEXT");
   add_count(app, options.limit, {.names = "--limit", .what = "Ask the first N questions only", .lowest = 1});
 }

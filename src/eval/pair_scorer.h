@@ -1,6 +1,7 @@
 #pragma once
 
-#include <optional>
+#include <string>
+#include <vector>
 
 #include "eval/score.h"
 #include "plan/plan.h"
@@ -8,23 +9,23 @@
 
 namespace lithe::eval {
 
-/// A head of METER.
-class PairScorer : public Scorer {
+/// METER: a head's labels, or for a ranking how well a caption fits each picture.
+class PairScorer final : public Scorer {
  public:
-  /// The session must outlive it. `plan`: absent: the model's own.
-  PairScorer(const session::PairSession& session, const session::HeadInfo& head, std::optional<plan::Plan> plan);
+  /// `head`: as PairSession::head() takes it. `plan`: null for the model's own. All must outlive it. Throws
+  /// Error{bad_request} if the model does not have this head.
+  PairScorer(const session::PairSession& session, const std::string& head, const plan::Plan* plan);
 
-  /// Of a ranking, give it many questions at once: every call computes the features of all candidates anew.
+  /// Empty if the checkpoint only numbers its labels.
+  std::vector<std::string> labels() const override;
   std::vector<std::vector<float>> score(std::span<const tasks::Question> questions, const tasks::Task& task) override;
 
  private:
+  std::vector<std::vector<float>> rank(std::span<const tasks::Question> questions, const tasks::Task& task) const;
+
   const session::PairSession& session_;
   const session::HeadInfo& head_;
-  const std::optional<plan::Plan> plan_;
+  const plan::Plan* plan_;
 };
-
-/// The head for a task: the one that ranks, or the one that has the task's labels. Throws Error{bad_request} if METER
-/// has none for it.
-std::string head_for(const tasks::TaskInfo& task);
 
 }  // namespace lithe::eval

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
 
 #include "base/json.h"
 #include "io/appended_lines.h"
@@ -18,8 +19,8 @@ class SamplesFile {
   explicit SamplesFile(const std::filesystem::path& path);
 
   /// The answers that were there, by the question's number. Questions that failed are not among them: they are asked
-  /// again.
-  const std::map<int64_t, Json>& answers() const { return answers_; }
+  /// again. Once, as they may take much memory.
+  std::map<int64_t, Json> take_answers() { return std::move(answers_); }
   /// {"question", "id", .., "answer" or "error"}: written at once. Throws Error{bad_file}.
   void add(const Json& line);
   /// Replaces the file by its last line for each question, in their order. Throws Error{bad_file}.

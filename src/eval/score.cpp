@@ -10,20 +10,19 @@ namespace lithe::eval {
 namespace {
 
 /// What is kept of the scores of a question.
-tasks::Response response_of(std::vector<float> scores, const tasks::Task& task, const std::vector<std::string>& words) {
+tasks::Response response_of(std::vector<float> scores, const tasks::Task& task, const std::vector<std::string>& names) {
   require(
       !scores.empty() && std::all_of(scores.begin(), scores.end(), [](float score) { return std::isfinite(score); }),
       Fault::bad_file, "The model's scores are not finite; are its weights damaged?");
   if (task.candidates() > 0) return {.scores = std::move(scores)};
-  const auto best = std::max_element(scores.begin(), scores.end()) - scores.begin();
-  if (!words.empty()) return {.text = words.at(static_cast<std::size_t>(best))};
-  return {.label = best};
+  const auto best = static_cast<std::size_t>(std::max_element(scores.begin(), scores.end()) - scores.begin());
+  return {.text = best < names.size() ? names[best] : "", .label = static_cast<int64_t>(best)};
 }
 
 class Scoring {
  public:
-  Scoring(Scorer& scorer, const tasks::Task& task, TaskRun& run, const std::vector<std::string>& words)
-      : scorer_(scorer), task_(task), run_(run), words_(words) {}
+  Scoring(Scorer& scorer, const tasks::Task& task, TaskRun& run)
+      : scorer_(scorer), task_(task), run_(run), names_(scorer.labels()) {}
 
   /// Reads the next questions, at most so many; false at the end.
   bool read(int64_t most) {
@@ -54,7 +53,7 @@ class Scoring {
 
  private:
   void keep(std::size_t k, std::vector<float> scores) {
-    run_.answer(numbers_[k], questions_[k], response_of(std::move(scores), task_, words_), Json::object());
+    run_.answer(numbers_[k], questions_[k], response_of(std::move(scores), task_, names_), Json::object());
   }
 
   template <class Work>
@@ -69,7 +68,7 @@ class Scoring {
   Scorer& scorer_;
   const tasks::Task& task_;
   TaskRun& run_;
-  const std::vector<std::string>& words_;
+  std::vector<std::string> names_;
   std::vector<int64_t> numbers_;
   std::vector<tasks::Question> questions_;
 };
@@ -77,7 +76,7 @@ class Scoring {
 }  // namespace
 
 bool score_all(Scorer& scorer, const tasks::Task& task, TaskRun& run, const ScoreOptions& options) {
-  Scoring scoring(scorer, task, run, options.words);
+  Scoring scoring(scorer, task, run);
   while (!options.stop.stop_requested()) {
     if (!scoring.read(options.together)) return run.tally().left() <= 0;
     scoring.score();

@@ -16,6 +16,8 @@ namespace lithe::eval {
 class Scorer {
  public:
   virtual ~Scorer() = default;
+  /// The names of the head's labels; empty: they have none.
+  virtual std::vector<std::string> labels() const { return {}; }
   /// For each question the scores of the head's labels; if the task is a ranking, one for each of its candidates.
   /// Throws Error if one of them cannot be scored.
   virtual std::vector<std::vector<float>> score(std::span<const tasks::Question> questions,
@@ -23,14 +25,12 @@ class Scorer {
 };
 
 struct ScoreOptions {
-  int64_t together = 16;           ///< Questions that the scorer gets at once.
-  std::vector<std::string> words;  ///< What the labels say, if the task asks for words; empty: labels are kept.
+  int64_t together = 16;  ///< Questions that the scorer gets at once.
   std::stop_token stop;
   std::function<void()> on_step;  ///< After each of its calls.
 };
 
-/// Has every question of a run scored that has no answer. Of labels the best one is kept, or its words; of equal ones
-/// the first. If
+/// Has every question of a run scored that has no answer. Of labels the best one is kept; of equal ones the first. If
 /// the scorer refuses some questions together, it gets them one by one. False if it was stopped.
 bool score_all(Scorer& scorer, const tasks::Task& task, TaskRun& run, const ScoreOptions& options);
 

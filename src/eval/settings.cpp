@@ -19,16 +19,24 @@ uint64_t hash_of(const std::string& text) {
   return hash;
 }
 
+/// Folders in it too: LaVIN has its parts there.
+void add_state(const std::filesystem::path& path, const std::string& name, std::string& all) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) {
+    for (const std::filesystem::directory_entry& entry : io::entries_of(path))
+      add_state(entry.path(), concat(name, "/", entry.path().filename().string()), all);
+    return;
+  }
+  struct stat about = {};
+  if (::stat(path.c_str(), &about) != 0 || !S_ISREG(about.st_mode)) return;
+  all += concat(name, '\0', about.st_size, ' ', about.st_mtim.tv_sec, ' ', about.st_mtim.tv_nsec, '\n');
+}
+
 }  // namespace
 
-std::string state_of(const std::filesystem::path& folder) {
+std::string state_of(const std::filesystem::path& model) {
   std::string all;
-  for (const std::filesystem::directory_entry& entry : io::entries_of(folder)) {
-    struct stat about = {};
-    if (::stat(entry.path().c_str(), &about) != 0 || !S_ISREG(about.st_mode)) continue;
-    all += concat(entry.path().filename().string(), '\0', about.st_size, ' ', about.st_mtim.tv_sec, ' ',
-                  about.st_mtim.tv_nsec, '\n');
-  }
+  add_state(model, "", all);
   char text[17];
   std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash_of(all)));
   return text;

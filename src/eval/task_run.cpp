@@ -26,13 +26,11 @@ tasks::Response response_of(const Json& line) {
 }
 
 Json line_of(int64_t i, const tasks::Question& question, const tasks::Response& response) {
-  Json line = {{"question", i}, {"id", question.id}, {"prompt", question.turns.back().text}};
-  if (!response.scores.empty())
-    line["scores"] = response.scores;
-  else if (response.label)
-    line["label"] = *response.label;
-  else
-    line["answer"] = response.text;
+  const bool by_head = response.label || !response.scores.empty();
+  Json line = {{"question", i}, {"id", question.id}, {"prompt", by_head ? question.text : question.turns.back().text}};
+  if (!response.scores.empty()) line["scores"] = response.scores;
+  if (response.label) line["label"] = *response.label;
+  if (!response.text.empty() || !by_head) line["answer"] = response.text;
   if (!question.target.empty()) line["target"] = question.target;
   return line;
 }
@@ -74,7 +72,7 @@ void TaskRun::check_folder() const {
 }
 
 void TaskRun::take_before() {
-  for (const auto& [i, line] : samples_->answers()) {
+  for (const auto& [i, line] : samples_->take_answers()) {
     require(i < task_.size() && task_.id(i) == line.at("id").get<std::string>(), Fault::bad_request, "The folder ",
             in_quotes(folder_.string()), " holds answers to other questions: question ", i, " there is ",
             in_quotes(line.at("id").get<std::string>()), "; give another --output.");

@@ -111,12 +111,11 @@ class Flickr30k final : public Task {
     return concat(gallery_.names.at(static_cast<std::size_t>(picture)), "#", i - first_of(picture));
   }
 
-  /// A question is a caption.
+  /// A question is a caption. Its picture is the candidate `pair_of(i)`.
   Question question(int64_t i) const override {
     const Caption& caption = at(i);
     Question question{.id = id(i), .text = caption.text};
     question.target = gallery_.names.at(static_cast<std::size_t>(caption.picture));
-    question.labels = {{caption.picture, 1}};
     question.ask(caption.text, "");
     return question;
   }
@@ -150,6 +149,7 @@ class Flickr30k final : public Task {
             {"TR@5", 100 * text.at_5, pictures},    {"TR@10", 100 * text.at_10, pictures}};
   }
 
+  int64_t pair_of(int64_t i) const override { return at(i).picture; }
   int64_t candidates() const override { return static_cast<int64_t>(gallery_.names.size()); }
   image::Source candidate(int64_t i) const override { return gallery_.picture(i); }
 

@@ -20,7 +20,6 @@ class LabelTask final : public Task {
   Question question(int64_t i) const override {
     const Item item = set_.items->read(i);
     Question question{.id = item.id, .text = item.text, .target = item.more.is_null() ? "" : name_of(item.more)};
-    if (!item.more.is_null()) question.labels = {{item.more.get<int64_t>(), 1}};
     question.images = set_.items->pictures(i);
     question.ask(item.text, set_.instruction);
     return question;

@@ -1,19 +1,22 @@
 #include "tasks/records.h"
 
 #include "base/error.h"
+#include "base/json.h"
 
 namespace lithe::tasks {
 namespace {
 
 class TaskRecords final : public data::DataSet {
  public:
-  TaskRecords(std::string name, std::unique_ptr<Task> task) : name_(std::move(name)), task_(std::move(task)) {}
+  TaskRecords(std::string name, std::unique_ptr<Task> task, bool for_head)
+      : name_(std::move(name)), task_(std::move(task)), for_head_(for_head) {}
 
   int64_t size() const override { return task_->size(); }
 
   data::Record read(int64_t i) const override {
     Question question = task_->question(i);
     data::Record record{concat(name_, ", question ", question.id)};
+    if (for_head_) return bare(i, std::move(question), std::move(record));
     require(!question.target.empty(), Fault::bad_file, record.name, ": has no answer to learn from");
     record.turns = std::move(question.turns);
     record.turns.push_back({"assistant", std::move(question.target)});
@@ -26,16 +29,33 @@ class TaskRecords final : public data::DataSet {
   }
 
  private:
+  data::Record bare(int64_t i, Question question, data::Record record) const {
+    record.images = std::move(question.images);
+    record.turns = {{"user", std::move(question.text)}};
+    if (task_->candidates() > 0) {
+      record.images = {task_->candidate(task_->pair_of(i))};
+      return record;
+    }
+    Json answers = Json::object();
+    for (const auto& [answer, worth] : question.answers) answers[answer] = worth;
+    std::string target = answers.empty() ? std::move(question.target) : answers.dump();
+    require(!target.empty(), Fault::bad_file, record.name, ": has no answer to learn from");
+    record.turns.push_back({"assistant", std::move(target)});
+    return record;
+  }
+
   std::string name_;
   std::unique_ptr<Task> task_;
+  bool for_head_;
 };
 
 }  // namespace
 
 std::unique_ptr<data::DataSet> records_of(const std::string& name, const TaskOptions& options) {
-  require(task_named(name).asks != Asks::ranking, Fault::bad_request, "The task ", name,
+  const bool for_head = options.family == "meter";
+  require(for_head || task_named(name).asks != Asks::ranking, Fault::bad_request, "The task ", name,
           " has no answers in words to learn from.");
-  return std::make_unique<TaskRecords>(name, open_task(name, options));
+  return std::make_unique<TaskRecords>(name, open_task(name, options), for_head);
 }
 
 }  // namespace lithe::tasks

@@ -17,18 +17,19 @@ std::unique_ptr<Task> open_vqav2(const TaskOptions& options);
 
 const std::vector<TaskInfo>& all_tasks() {
   static const std::vector<TaskInfo> table{
-      {"scienceqa", "accuracy by subject, context and grade", Asks::text, "test", "", 64, open_scienceqa},
-      {"vqav2", "VQA accuracy", Asks::text, "val", "Answer the question using a single word or phrase.", 16,
+      {"scienceqa", "accuracy by subject, context and grade", Asks::text, "", "test", "", 64, open_scienceqa},
+      {"vqav2", "VQA accuracy", Asks::text, "vqa", "val", "Answer the question using a single word or phrase.", 16,
        open_vqav2},
-      {"nlvr2", "accuracy: is a sentence about two pictures true?", Asks::label, "test1",
+      {"nlvr2", "accuracy: is a sentence about two pictures true?", Asks::label, "nlvr2", "test1",
        "Is this sentence about the two pictures true? Answer True or False.", 8, open_nlvr2},
-      {"snli_ve", "accuracy: entailment, neutral or contradiction?", Asks::label, "test",
+      {"snli_ve", "accuracy: entailment, neutral or contradiction?", Asks::label, "snli", "test",
        "Does the picture prove this sentence? Answer entailment, neutral or contradiction.", 8, open_snli_ve},
-      {"flickr30k", "recall at 1, 5 and 10 of pictures and of captions", Asks::ranking, "test", "", 0, open_flickr30k},
-      {"slake", "accuracy of open and of closed questions about medical pictures", Asks::text, "test", "", 64,
+      {"flickr30k", "recall at 1, 5 and 10 of pictures and of captions", Asks::ranking, "rank", "test", "", 0,
+       open_flickr30k},
+      {"slake", "accuracy of open and of closed questions about medical pictures", Asks::text, "", "test", "", 64,
        open_slake},
-      {"aid", "accuracy of the kind of scene in aerial pictures", Asks::text, "test50", "", 16, open_aid},
-      {"exact_match", "share of the answers of any data set that are given word for word", Asks::text, "", "", 64,
+      {"aid", "accuracy of the kind of scene in aerial pictures", Asks::text, "", "test50", "", 16, open_aid},
+      {"exact_match", "share of the answers of any data set that are given word for word", Asks::text, "", "", "", 64,
        open_exact_match},
   };
   return table;
@@ -73,6 +74,10 @@ std::vector<Score> mean_score(const char* name, std::span<const Answered> answer
 
 image::Source Task::candidate(int64_t i) const {
   fail(Fault::internal, "Candidate ", i, " of a task without candidates was asked for.");
+}
+
+int64_t Task::pair_of(int64_t i) const {
+  fail(Fault::internal, "The candidate of question ", i, " of a task without candidates was asked for.");
 }
 
 }  // namespace lithe::tasks

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "data/record.h"
@@ -21,18 +22,13 @@ enum class Asks {
   ranking,  ///< A score for each candidate picture, by a model with a head.
 };
 
-/// A label of a model with a head, and how right it is, from 0 to 1.
-struct LabelShare {
-  int64_t label = 0;
-  double share = 1;
-};
-
 /// A question of a benchmark.
 struct Question {
   std::string id;      ///< No other question of the task has it.
   std::string text;    ///< The question, sentence or caption alone: what a model with a head reads.
   std::string target;  ///< The answer that is right, as a model is tuned to give it; empty: the set keeps it secret.
-  std::vector<LabelShare> labels;  ///< The same for a model with a head.
+  /// If several answers are right, or half right: each with its worth from 0 to 1. VQAv2 has them.
+  std::vector<std::pair<std::string, double>> answers;
   /// What a model that answers in words reads; "<image>" marks where each picture goes. The last turn is the user's.
   std::vector<data::Turn> turns;
   std::vector<image::Source> images;
@@ -43,7 +39,7 @@ struct Question {
 
 /// What a model gave. A score per label is kept as the best label alone.
 struct Response {
-  std::string text;              ///< If it answers in words.
+  std::string text;              ///< The answer in words; of a head the name of its best label, if labels have names.
   std::optional<int64_t> label;  ///< Of a model with a head.
   std::vector<float> scores;     ///< Of a ranking, one per candidate.
 };
@@ -85,6 +81,8 @@ class Task {
   /// Of a ranking: the pictures.
   virtual int64_t candidates() const { return 0; }
   virtual image::Source candidate(int64_t i) const;
+  /// Of a ranking: the candidate that is right for question `i`.
+  virtual int64_t pair_of(int64_t i) const;
 };
 
 /// The mean of the scores, in percent; no row if nothing was answered.
@@ -105,6 +103,7 @@ struct TaskInfo {
   const char* name;
   const char* what;  ///< What it measures, for --help.
   Asks asks;
+  const char* head;  ///< Of METER, that scores it; empty: none does.
   const char* split;
   const char* instruction;
   int64_t max_tokens;  ///< Of an answer.

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <map>
 #include <mutex>
 #include <unordered_map>
 
@@ -173,9 +174,7 @@ class VqaV2 final : public Task {
   Question question(int64_t i) const override {
     const Item item = items_->read(i);
     Question question{.id = item.id, .text = item.text, .target = target_of(item.more)};
-    if (item.more.contains("labels"))
-      for (std::size_t k = 0; k < item.more.at("labels").size(); ++k)
-        question.labels.push_back({item.more.at("labels")[k].get<int64_t>(), item.more.at("shares")[k].get<double>()});
+    question.answers = answers_of(item.more);
     question.images = items_->pictures(i);
     question.ask(item.text, instruction_);
     return question;
@@ -183,7 +182,7 @@ class VqaV2 final : public Task {
 
   Judgement judge(int64_t i, const Response& response) const override {
     const Json more = items_->read(i).more;
-    if (response.label) return judge_label(more, *response.label);
+    if (response.label && response.text.empty()) return judge_label(more, *response.label);
     Judgement judgement{.parsed = vqa_answer(response.text)};
     if (more.contains("references"))
       judgement.score = vqa_accuracy(response.text, more.at("references").get<std::vector<std::string>>());
@@ -223,8 +222,25 @@ class VqaV2 final : public Task {
     return more.at("answers")[best].get<std::string>();
   }
 
+  /// Of the official files as METER counts them: 0.3 for each of the people, at most 1.
+  static std::vector<std::pair<std::string, double>> answers_of(const Json& more) {
+    std::vector<std::pair<std::string, double>> answers;
+    if (more.contains("answers"))
+      for (std::size_t k = 0; k < more.at("answers").size(); ++k)
+        answers.emplace_back(more.at("answers")[k].get<std::string>(), more.at("shares")[k].get<double>());
+    std::map<std::string, int64_t> people;
+    if (more.contains("references"))
+      for (const Json& reference : more.at("references")) ++people[reference.get<std::string>()];
+    for (const auto& [answer, count] : people)
+      answers.emplace_back(answer, count > 3 ? 1 : static_cast<double>(3 * count) / 10);
+    return answers;
+  }
+
+  /// A head whose labels have no names has those of METER's Arrow files.
   static Judgement judge_label(const Json& more, int64_t label) {
     Judgement judgement{.parsed = std::to_string(label)};
+    require(!more.contains("references"), Fault::bad_request, "the head's labels are numbers, which the answers of ",
+            "people don't tell; put \"id2label\" into the model's config.json, or give METER's Arrow files");
     if (!more.contains("labels")) return judgement;
     for (std::size_t k = 0; k < more.at("labels").size(); ++k) {
       if (more.at("labels")[k] != label) continue;

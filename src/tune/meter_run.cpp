@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 #include "checkpoints/write/meter_folder.h"
-#include "data/data_set.h"
 #include "io/atomic_file.h"
 #include "io/new_folder.h"
 #include "plan/meter_sites.h"
@@ -17,6 +16,7 @@
 #include "tune/meter_ready.h"
 #include "tune/meter_stream.h"
 #include "tune/meter_trainer.h"
+#include "tune/recipe_data.h"
 #include "tune/resumption.h"
 #include "tune/run_files.h"
 #include "tune/schedule.h"
@@ -34,15 +34,7 @@ constexpr uint64_t kHeldOutSeed = 0x68656c64;  // another order than that of the
 
 std::vector<WeightedSet> open_sets(const std::vector<DataSet>& sets) {
   std::vector<WeightedSet> opened;
-  for (const DataSet& set : sets)
-    opened.push_back({data::DataSet::open({.path = set.path,
-                                           .images = set.images,
-                                           .entry = set.dataset,
-                                           .formatting = set.formatting,
-                                           .columns = set.columns,
-                                           .tags = set.tags,
-                                           .decode = {}}),
-                      set.weight});
+  for (const DataSet& set : sets) opened.push_back({open_set(set, "meter", {}), set.weight});
   return opened;
 }
 
@@ -290,7 +282,8 @@ class MeterRun {
     RunEstimate estimate{.steps = steps_, .weight_bytes = ready_.meter->loaded.bytes};
     estimate.samples = stream_->per_epoch();
     RunEstimate::Part part{.name = "METER"};
-    visit(*ready_.meter, [&](const models::WeightSlot& slot) { part.parameters += models::held_at(slot.place).count(); });
+    visit(*ready_.meter,
+          [&](const models::WeightSlot& slot) { part.parameters += models::held_at(slot.place).count(); });
     trainer_->optimiser().for_each_parameter([&](const Parameter& one) { part.learn += one.values.numel(); });
     constexpr int64_t kBytesEach = 12;  // the gradient and AdamW's two numbers
     estimate.optimiser_bytes = kBytesEach * part.learn;

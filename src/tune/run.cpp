@@ -16,7 +16,6 @@
 #include "io/new_folder.h"
 #include "plan/parse.h"
 #include "session/prompt_rows.h"
-#include "tasks/records.h"
 #include "tune/estimate.h"
 #include "tune/evaluation.h"
 #include "tune/meter_ready.h"
@@ -24,6 +23,7 @@
 #include "tune/methods.h"
 #include "tune/output.h"
 #include "tune/ranks.h"
+#include "tune/recipe_data.h"
 #include "tune/resumption.h"
 #include "tune/run_files.h"
 #include "tune/schedule.h"
@@ -39,17 +39,7 @@ namespace {
 namespace fs = std::filesystem;
 
 std::unique_ptr<data::DataSet> open_set(const DataSet& set, const models::Model& model) {
-  data::SetOptions options{.path = set.path,
-                           .images = set.images,
-                           .entry = set.dataset,
-                           .formatting = set.formatting,
-                           .columns = set.columns,
-                           .tags = set.tags};
-  if (model.vision) options.decode = model.vision->preprocess.decode_options();
-  if (set.task.empty()) return data::DataSet::open(options);
-  return tasks::records_of(
-      set.task,
-      {.data = set.path, .split = set.split, .prompt = set.prompt, .family = model.family, .decode = options.decode});
+  return open_set(set, model.family, model.vision ? model.vision->preprocess.decode_options() : image::DecodeOptions());
 }
 
 std::vector<WeightedSet> open_sets(const std::vector<DataSet>& sets, const models::Model& model) {

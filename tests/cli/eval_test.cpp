@@ -125,6 +125,23 @@ TEST(Eval, ABrokenPictureFailsAlone) {
   EXPECT_NE(samples_of(at / "out")[1].at("error").get<std::string>().find("506.png"), std::string::npos);
 }
 
+TEST(Eval, ARecipeTunesOnATaskAndIsScoredByIt) {
+  const fs::path at = fresh("eval-tuned");
+  fs::create_directories(at);
+  std::ofstream(at / "recipe.yaml") << "model_name_or_path: demo-dense\noutput_dir: " << (at / "tuned").string() << "\n"
+                                    << "data: {path: " << kSets
+                                    << "scienceqa, task: scienceqa, split: train, prompt: QCM-A}\n"
+                                    << "eval_data: {path: " << kSets
+                                    << "slake, task: slake}\nmetric_for_best_model: exact_match\n"
+                                    << "max_steps: 1\nper_device_train_batch_size: 1\n";
+  const Ran ran = lithe({"tune", (at / "recipe.yaml").string()});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json step = parse_json(contents(at / "tuned/log.jsonl"), "log.jsonl");
+  EXPECT_TRUE(step.contains("eval_score"));
+  std::ofstream(at / "wrong.yaml") << "model_name_or_path: demo-dense\noutput_dir: x\ndata: {path: x, split: train}\n";
+  EXPECT_EQ(lithe({"tune", (at / "wrong.yaml").string()}).code, 3);
+}
+
 TEST(Eval, WhatItCannotDoIsSaid) {
   const auto refused = [](std::vector<std::string> arguments, const std::string& word) {
     arguments.insert(arguments.begin(), {"eval", "demo"});

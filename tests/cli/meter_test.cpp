@@ -118,17 +118,31 @@ TEST_F(MeterProgram, AConvertedCheckpointAnswersTheSame) {
 
 TEST_F(MeterProgram, EvalRunsTheTasksThatAHeadIsFor) {
   const std::string data = LITHE_TEST_DATA "/tasks/";
-  for (const auto& [task, scores] : {std::pair("snli_ve", 1U), std::pair("vqav2", 4U), std::pair("flickr30k", 6U)}) {
-    const Ran ran =
-        lithe({"eval", model(), "--task", task, "--data", data + task, "-o", (folder_ / task).string(), "--json"});
+  for (const auto& [task, split] : {std::pair("snli_ve", "test"), std::pair("vqav2", "val"), std::pair("nlvr2", "dev"),
+                                    std::pair("flickr30k", "test")}) {
+    const std::string out = (folder_ / task).string();
+    const std::vector<std::string> call{"eval",    model(), "--task", task, "--data", data + task + "_arrow",
+                                        "--split", split,   "-o",     out,  "--json"};
+    const Ran ran = lithe(call);
     ASSERT_EQ(ran.code, 0) << ran.err;
     const Json result = parse_json(ran.out, "eval");
     EXPECT_TRUE(result.at("finished").get<bool>()) << task;
-    EXPECT_EQ(result.at("scores").size(), scores) << task;
+    EXPECT_EQ(result.at("scores").size(), std::string(task) == "flickr30k" ? 6U : 1U) << task;
+    EXPECT_EQ(parse_json(lithe(call).out, "eval"), result) << task;  // nothing is left to do
   }
-  const Ran none = lithe({"eval", model(), "--task", "aid", "--data", data + "aid", "-o", (folder_ / "aid").string()});
-  EXPECT_EQ(none.code, 2);
-  EXPECT_NE(none.err.find("has no head for the task"), std::string::npos) << none.err;
+  // Labels without names mean nothing beside the answers of people.
+  const Ran numbers =
+      lithe({"eval", model(), "--task", "vqav2", "--data", data + "vqav2", "-o", (folder_ / "v").string()});
+  EXPECT_EQ(numbers.code, 3);
+  EXPECT_NE(contents(folder_ / "v/samples.jsonl").find("id2label"), std::string::npos);
+  const auto refused = [&](std::vector<std::string> more, const std::string& words) {
+    more.insert(more.begin(), {"eval", model(), "-o", (folder_ / "refused").string()});
+    const Ran ran = lithe(more);
+    EXPECT_EQ(ran.code, 2);
+    EXPECT_NE(ran.err.find(words), std::string::npos) << ran.err;
+  };
+  refused({"--task", "aid", "--data", data + "aid"}, "has no head for the task");
+  refused({"--task", "nlvr2", "--split", "dev", "--data", data + "nlvr2", "--temp", "1"}, "sampling");
 }
 
 TEST_F(MeterProgram, OtherCommandsSayWhatItIs) {

@@ -206,6 +206,12 @@ TEST(Settings, AFolderThatChangedHasAnotherState) {
   EXPECT_EQ(state_of(folder.path()), before);
   std::ofstream(folder / "model.safetensors") << "other weights";
   EXPECT_NE(state_of(folder.path()), before);
+  fs::create_directories(folder / "part");
+  std::ofstream(folder / "part/params.json") << "{}";
+  const std::string whole = state_of(folder.path());
+  std::ofstream(folder / "part/params.json") << "{ }";
+  EXPECT_NE(state_of(folder.path()), whole);
+  EXPECT_NE(state_of(folder / "model.safetensors"), state_of(folder / "part/params.json"));
 }
 
 }  // namespace

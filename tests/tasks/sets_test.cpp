@@ -122,9 +122,8 @@ TEST(VqaV2, ReadsMetersArrowFiles) {
   const Question last = task->question(2);
   EXPECT_EQ(last.id, "42002");
   EXPECT_EQ(widths(last), "73");
-  ASSERT_EQ(last.labels.size(), 2U);
-  EXPECT_EQ(last.labels[1].label, 8);
-  EXPECT_DOUBLE_EQ(last.labels[1].share, 0.6);
+  ASSERT_EQ(last.answers.size(), 2U);
+  EXPECT_EQ(last.answers[1], std::pair(std::string("3"), 0.6));
   EXPECT_DOUBLE_EQ(task->judge(2, {.label = 8}).score, 0.6);
   EXPECT_EQ(task->judge(2, {.label = 8}).parsed, "3");
   EXPECT_EQ(task->judge(2, {.label = 5}).score, 0);
@@ -151,7 +150,7 @@ TEST(SnliVe, ReadsBothForms) {
   ASSERT_EQ(task->size(), 3);
   EXPECT_EQ(task->question(1).text, "A man sits.");
   EXPECT_EQ(widths(task->question(1)), "2");
-  EXPECT_EQ(task->question(1).labels.at(0).label, 0);
+  EXPECT_EQ(task->question(1).target, "contradiction");
   EXPECT_EQ(table_of(*task, {"Entailment", "contradiction", "no"}), (Rows{"accuracy 66.6667 3"}));
   const auto arrow = open("snli_ve", "snli_ve_arrow", {.split = "dev+test"});
   ASSERT_EQ(arrow->size(), 5);
@@ -222,6 +221,20 @@ TEST(Records, AreTheQuestionsWithTheirAnswers) {
   EXPECT_EQ(record.images.size(), 1U);
   EXPECT_THROW(records_of("flickr30k", {.data = kSets / "flickr30k"}), Error);
   EXPECT_THROW(records_of("vqav2", {.data = kSets / "vqav2", .split = "test-dev"})->read(0), Error);
+}
+
+TEST(Records, OfAHeadAreBareQuestions) {
+  const auto vqa = records_of("vqav2", {.data = kSets / "vqav2", .family = "meter"});
+  const data::Record record = vqa->read(0);
+  EXPECT_EQ(record.turns.front().text, "What color is the bus?");
+  EXPECT_EQ(record.turns.back().text, R"({"dark red":0.9,"red":1.0})");
+  const auto flickr = records_of("flickr30k", {.data = kSets / "flickr30k", .family = "meter"});
+  ASSERT_EQ(flickr->size(), 4);
+  EXPECT_EQ(flickr->read(2).turns.size(), 1U);
+  EXPECT_EQ(flickr->read(2).images.at(0).decode()->width, 3);
+  const auto nlvr2 = records_of("nlvr2", {.data = kSets / "nlvr2_arrow", .split = "dev", .family = "meter"});
+  EXPECT_EQ(nlvr2->read(0).turns.back().text, "True");
+  EXPECT_EQ(nlvr2->read(0).images.size(), 2U);
 }
 
 TEST(Sets, WhatIsMissingIsNamed) {
