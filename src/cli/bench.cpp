@@ -158,7 +158,7 @@ int run(BenchOptions options) {
   }
   const BenchSubject subject{.model = label_of(options, session),
                              .weight_bytes = session.weight_bytes(),
-                             .parameters = count_parameters(facts).total(),
+                             .parameters = count_parameters(facts, plan::Plan{}).total(),
                              .threads = threads_of(options.common),
                              .tiles = shape.tiles,
                              .tile_px = facts.tower ? facts.tower->image : 0};

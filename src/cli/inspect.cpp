@@ -24,7 +24,7 @@ constexpr const char* kDescription =
 
 The plan is printed as a table of layers: attention on or off, vision tokens kept, operations and KV bytes. Below the table,
 the totals are compared with dense. docs/counting.md says how operations and bytes are counted. --shape needs no weights. The
-shapes are llava-1.5-7b, llava-1.5-13b, llava-next-7b and meter.
+shapes are llava-1.5-7b, llava-1.5-13b, llava-next-7b, lavin-7b, which has the adapters of LaVIN-EAS, and meter.
 
 Of METER, the parts are printed with their parameters and operations, under the plan and without EAS. --shape meter takes
 the plan of EAS for VQAv2 unless --plan names another.)";
@@ -34,6 +34,7 @@ constexpr const char* kFooter = R"(Examples:
   lithe inspect --shape llava-next-7b --plan p-mod --vision-tokens 2880 --text-tokens 40
   lithe inspect --shape llava-1.5-7b --plan fastv --json
   lithe inspect --shape meter --text-tokens 20
+  lithe inspect --shape lavin-7b --plan eas-12
 
 Exit codes: 0 done, 130 interrupted, 2 impossible request, 3 bad file, 1 anything else.)";
 
@@ -70,11 +71,16 @@ Subject subject_of(const InspectOptions& options) {
 }
 
 std::string memory_lines(const Subject& subject) {
-  const plan::ParameterCount count = count_parameters(subject.facts);
+  const plan::ParameterCount count = count_parameters(subject.facts, subject.plan);
   std::string text = fmt::format("weights  {} parameters: decoder {}, embeddings {}, head {}, tower {}, projector {}",
                                  count_text(count.total()), count_text(count.decoder), count_text(count.embeddings),
                                  count_text(count.head), count_text(count.tower), count_text(count.projector));
   text += count.adapters > 0 ? fmt::format(", adapters {}\n", count_text(count.adapters)) : "\n";
+  if (!subject.weight_bytes && count.adapters > 0) {
+    text += fmt::format("trained  {} parameters: adapters, projector{}\n",
+                        count_text(trained_parameters(subject.facts, count)),
+                        subject.facts.modality_rows > 0 ? ", modality rows" : "");
+  }
   if (subject.weight_bytes) {
     const Json& weights = subject.description->at("weights");
     return text + fmt::format("memory   {} ({})\n", bytes_text(*subject.weight_bytes),
@@ -97,7 +103,7 @@ std::string lora_line(const Json& description) {
 }
 
 Json to_json(const Subject& subject, const plan::CostTable& table) {
-  const plan::ParameterCount count = count_parameters(subject.facts);
+  const plan::ParameterCount count = count_parameters(subject.facts, subject.plan);
   Json json = {{"schema", "lithe-inspect/1"}, {"model", subject.facts.name}};
   if (subject.description) {
     for (const char* key : {"family", "decoder", "vision_tower", "lora"}) {
@@ -110,6 +116,8 @@ Json to_json(const Subject& subject, const plan::CostTable& table) {
   json["parameters_by_part"] = {{"decoder", count.decoder},     {"embeddings", count.embeddings},
                                 {"head", count.head},           {"tower", count.tower},
                                 {"projector", count.projector}, {"adapters", count.adapters}};
+  if (!subject.weight_bytes && count.adapters > 0)
+    json["trained_parameters"] = trained_parameters(subject.facts, count);
   json["plan"] = subject.plan.name;
   json["expanded_plan"] = plan::to_json(subject.plan);
   json["cost"] = plan::to_json(table);

@@ -19,7 +19,7 @@ void add_prompt_shape(CLI::App& app, PromptShapeOptions& options) {
 
 plan::PromptShape prompt_shape(const PromptShapeOptions& options, const plan::ModelFacts& facts) {
   const auto patches_of = [](const plan::TowerFacts& tower) {
-    return tower.patches * tower.kept_tiles.value_or(tower.max_tiles);
+    return tower.rows_out() * tower.kept_tiles.value_or(tower.max_tiles);
   };
   const int64_t one_picture = facts.tower ? patches_of(*facts.tower) : 0;
   plan::PromptShape prompt = plan::prompt_of(facts, options.vision_tokens.value_or(one_picture), options.text_tokens);

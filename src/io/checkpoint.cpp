@@ -154,6 +154,13 @@ Checkpoint Checkpoint::open(const fs::path& path) {
   return out;
 }
 
+Checkpoint Checkpoint::of(const fs::path& path, Tensors tensors) {
+  Checkpoint out;
+  out.path_ = path;
+  out.tensors_ = std::move(tensors);
+  return out;
+}
+
 const TensorView* Checkpoint::find(const std::string& name) const {
   const auto found = tensors_.find(name);
   if (found == tensors_.end()) return nullptr;

@@ -20,6 +20,8 @@ class Checkpoint {
   /// there, in the order of transformers: model.safetensors, model.safetensors.index.json, pytorch_model.bin,
   /// pytorch_model.bin.index.json; then every *.safetensors in it, consolidated.00.pth alone. Throws Error{bad_file}.
   static Checkpoint open(const std::filesystem::path& path);
+  /// Tensors under names that they have in no file. `path`: where they came from, for errors.
+  static Checkpoint of(const std::filesystem::path& path, std::map<std::string, TensorView> tensors);
 
   /// Null when it is not there. The first call copies a tensor that lies misaligned in its file.
   const TensorView* find(const std::string& name) const;

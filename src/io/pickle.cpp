@@ -285,6 +285,10 @@ class PickleReader {
       case Pickle::Role::call:
         push({.kind = Kind::call, .items = operands});
         return;
+      case Pickle::Role::first:
+        check(!arguments.items.empty(), "calls a function without the argument that it needs");
+        push(arguments.items[0]);
+        return;
       case Pickle::Role::sequence: {
         Pickle::Value out{.kind = Kind::sequence};
         check(arguments.items.empty() || values_[arguments.items[0]].kind == Kind::sequence,

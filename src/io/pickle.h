@@ -43,6 +43,7 @@ class Pickle {
     dict,      ///< Called: a dict, from nothing, a dict, or a list of pairs.
     sequence,  ///< Called: its first argument's items.
     call,      ///< Called: a `call`.
+    first,     ///< Called: its first argument.
   };
   /// The role of "module.name"; absent if it is refused.
   using Roles = std::optional<Role> (*)(std::string_view global);

@@ -117,6 +117,23 @@ class TensorBuilder {
     budget_.bytes = size;
   }
 
+  /// Of a module of TorchScript: modules are dicts of their attributes.
+  Tensors build_module() {
+    Tensors out;
+    std::vector<Module> waiting{{&pickle_.root(), "", 0}};
+    std::size_t entries = 0;
+    while (!waiting.empty()) {
+      const Module module = std::move(waiting.back());
+      waiting.pop_back();
+      entries += module.attributes->items.size();
+      require(module.depth <= kMaxModuleDepth && entries <= kMaxAttributes, Fault::bad_file, file_,
+              ": its modules hold each other, or there are too many of them");
+      add_module(module, waiting, out);
+    }
+    require(!out.empty(), Fault::bad_file, file_, ": is an archive of TorchScript without a tensor");
+    return out;
+  }
+
   Tensors build() {
     const Value& root = pickle_.root();
     std::vector<const Value*> candidates{&root};
@@ -129,6 +146,28 @@ class TensorBuilder {
   }
 
  private:
+  static constexpr int kMaxModuleDepth = 64;
+  static constexpr std::size_t kMaxAttributes = 1'000'000;
+  struct Module {
+    const Value* attributes;
+    std::string prefix;  ///< "visual.conv1."
+    int depth;
+  };
+
+  void add_module(const Module& module, std::vector<Module>& waiting, Tensors& out) {
+    const std::vector<Pickle::Id>& items = module.attributes->items;
+    for (std::size_t i = 0; i + 1 < items.size(); i += 2) {
+      const Value &name = pickle_[items[i]], &value = pickle_[items[i + 1]];
+      if (name.kind != Kind::text) continue;
+      const std::string whole = module.prefix + name.text;
+      if (value.kind == Kind::dict) waiting.push_back({&value, whole + ".", module.depth + 1});
+      const Value* call = tensor_call(value);
+      if (call == nullptr) continue;
+      const std::string where = concat(file_, ": tensor ", in_quotes(whole));
+      require(out.emplace(whole, build_tensor(*call, where)).second, Fault::bad_file, where, " stands twice");
+    }
+  }
+
   Tensors build_dict(const Value& dict) {
     Tensors out;
     if (dict.kind != Kind::dict) return out;
@@ -199,7 +238,10 @@ Tensors parse_zip(const Bytes& bytes) {
   }
   const Pickle pickle(archive.read(folder + "data.pkl"), torch_role);
   ZipStorages storages(archive, folder);
-  return TensorBuilder(pickle, storages, bytes).build();
+  TensorBuilder builder(pickle, storages, bytes);
+  const auto code = archive.entries().lower_bound(folder + "code/");
+  const bool is_script = code != archive.entries().end() && code->first.starts_with(folder + "code/");
+  return is_script ? builder.build_module() : builder.build();
 }
 
 /// Before 1.6: pickles of magic number, protocol, machine, object and storage keys; then for each key the number of

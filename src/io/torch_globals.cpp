@@ -25,7 +25,7 @@ constexpr std::array<std::string_view, 2> kTensorCalls{"torch._utils._rebuild_te
 
 /// What is neither tensor nor storage and still plain: containers, dtypes, and the classes that Lightning uses as dict
 /// keys.
-constexpr std::array<std::pair<std::string_view, Role>, 26> kPlainGlobals{{
+constexpr std::array<std::pair<std::string_view, Role>, 31> kPlainGlobals{{
     {"collections.OrderedDict", Role::dict},
     {"collections.defaultdict", Role::dict},
     {"collections.Counter", Role::dict},
@@ -38,6 +38,12 @@ constexpr std::array<std::pair<std::string_view, Role>, 26> kPlainGlobals{{
     {"__builtin__.list", Role::sequence},
     {"__builtin__.set", Role::sequence},
     {"torch.device", Role::call},
+    // Lists and dicts of TorchScript, with their types.
+    {"torch.jit._pickle.build_intlist", Role::sequence},
+    {"torch.jit._pickle.build_tensorlist", Role::sequence},
+    {"torch.jit._pickle.build_doublelist", Role::sequence},
+    {"torch.jit._pickle.build_boollist", Role::sequence},
+    {"torch.jit._pickle.restore_type_tag", Role::first},
     {"torch.float64", Role::label},
     {"torch.float32", Role::label},
     {"torch.float16", Role::label},
@@ -73,6 +79,8 @@ bool is_torch_tensor(std::string_view global) {
 std::optional<Role> torch_role(std::string_view global) {
   if (torch_storage_dtype(global)) return Role::label;
   if (is_torch_tensor(global) || global == kTorchParameter) return Role::call;
+  // A module of TorchScript: its attributes, of which the code in the archive knows more, which nothing reads.
+  if (global.starts_with("__torch__.")) return Role::dict;
   for (const auto& [name, role] : kPlainGlobals) {
     if (name == global) return role;
   }

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <functional>
 #include <set>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
@@ -44,23 +45,29 @@ void check_sizes(const Model& model, const NewAdapters& wanted) {
           "scale must be finite, got ", wanted.temperature, " and ", wanted.scale);
 }
 
-AdapterShape shape_of(const NewAdapters& wanted, int64_t rank, bool router_bias) {
-  return {rank, wanted.groups, router_bias, wanted.scale, wanted.temperature};
+/// LaVIN's gates have a bias, and read the modality row; with EAS they read the prompt after it.
+AdapterShape shape_of(const Model& model, const NewAdapters& wanted, int64_t rank, bool router_bias, bool in_tower) {
+  AdapterShape shape{rank, wanted.groups, router_bias, wanted.scale, wanted.temperature};
+  if (!model.decoder.config.modality) return shape;
+  const bool eas = !wanted.pias || !wanted.pias->empty();
+  shape.router_bias = true;
+  shape.gate_rows = eas ? GateRows::after_first : in_tower ? GateRows::each : GateRows::first;
+  return shape;
 }
 
-/// Notes a RepAdapter of a layer. Its gate has no bias, as published.
+/// Notes a RepAdapter of a layer. Its gate has no bias, as LLaVA-EAS publishes it.
 void want_rep(const Model& model, const NewAdapters& wanted, int64_t layer, const char* stream, EasLayers& eas) {
   EasLayer& made = eas[layer];
   require(made.attention && !made.adapter, Fault::bad_request, model.name, ": layer ", layer, " of the ", stream,
           " is to get a RepAdapter, but it ", made.attention ? "has one already" : "has no attention");
-  made.adapter = shape_of(wanted, wanted.rep_rank, false);
+  made.adapter = shape_of(model, wanted, wanted.rep_rank, false, std::string_view(stream) == "vision tower");
 }
 
 void want_pia(const Model& model, const NewAdapters& wanted, int64_t layer, EasLayers& eas) {
   EasLayer& made = eas[layer];
   require(made.attention && !made.pia, Fault::bad_request, model.name, ": layer ", layer,
           " of the decoder is to get a PIA, but it ", made.attention ? "has one already" : "has no attention");
-  made.pia = shape_of(wanted, wanted.pia_rank, true);
+  made.pia = shape_of(model, wanted, wanted.pia_rank, true, false);
   made.gain = true;
 }
 
@@ -101,14 +108,14 @@ void fill_new(Model& model, const std::function<Tensor(const WeightSlot&)>& valu
   plan::check(model.facts);
 }
 
-/// By how much a weight of an adapter may differ from 0 when training begins.
-double bound_of(const WeightSlot& slot) {
+/// By how much a weight of an adapter may differ from 0 when training begins. LaVIN's PIAs change nothing yet either.
+double bound_of(const WeightSlot& slot, bool lavin) {
   const WeightName& name = slot.name;
   if (name.kind == Kind::bias) return 0;
   const int64_t out = slot.shape.front(), in = slot.shape.back();
   if (name.role == Role::adapter_gate) return 1 / std::sqrt(static_cast<double>(in));
   const bool is_up = name.role == Role::path1 || name.role == Role::path2;
-  return is_up && name.adapter == Adapter::rep ? 0 : std::sqrt(6.0 / static_cast<double>(in + out));
+  return is_up && (lavin || name.adapter == Adapter::rep) ? 0 : std::sqrt(6.0 / static_cast<double>(in + out));
 }
 
 }  // namespace
@@ -129,7 +136,7 @@ void add_adapters(Model& model, const NewAdapters& wanted) {
   uint64_t seed = wanted.seed;
   fill_new(model, [&](const WeightSlot& slot) {
     Tensor values = at::empty(slot.shape, at::kFloat);
-    fill_with_noise(values, static_cast<float>(bound_of(slot)), seed += kNextSeed);
+    fill_with_noise(values, static_cast<float>(bound_of(slot, config.modality)), seed += kNextSeed);
     return values;
   });
 }

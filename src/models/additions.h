@@ -27,7 +27,8 @@ struct NewAdapters {
 
 /// Adds adapters. A layer with a PIA keeps its attention, so the plan of a request picks. They start as LLaVA-EAS
 /// publishes: biases are 0, and so is a RepAdapter's way up, hence it changes nothing yet; other products are uniform
-/// as Xavier's rule says; the gates' are within 1 / sqrt(width). The plan of the model stays. Throws Error{bad_request}
+/// as Xavier's rule says; the gates' are within 1 / sqrt(width). In LaVIN a PIA's way up is 0 too, and gates read what
+/// its own do. The plan of the model stays. Throws Error{bad_request}
 /// for layers that do not exist, have no attention or have such an adapter, and for sizes that do not fit; the model is
 /// then as it was.
 void add_adapters(Model& model, const NewAdapters& wanted);

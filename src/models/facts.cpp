@@ -37,6 +37,7 @@ plan::ModelFacts facts_of(const Model& model) {
   tower_facts(tower, seen, kToFacts);
   seen.tokens = tower.rows();
   seen.patches = tower.patches();
+  if (tower.class_tokens_every > 0) seen.outputs = tower.tokens();
   seen.image = std::max(tower.image.width, tower.image.height);
   add_eas("vision_tower", tower.eas, facts);
   if (model.vision->preprocess.aspect != image::Aspect::anyres) return facts;

@@ -56,6 +56,7 @@ PackedRows pack_flat(const VisionTowerConfig& tower, const image::Views& views, 
   std::fill_n(packed.kinds.begin(), tokens, routing::RowKind::vision);
   const int64_t class_tokens = tokens - tower.patches();
   const image::Size tile = tower.grid();
+  if (class_tokens < 0) return packed;  // no row is a patch
   packed.heat_views.push_back({views.tiles.front(), tile.width, tile.height, class_tokens, 0});
   const image::Size grid = views.grid;
   if (tiles == 1 || grid.width * grid.height != tiles - 1) return packed;

@@ -108,6 +108,8 @@ void set_preprocessing(Model& model, const plan::TowerFacts& tower) {
 std::unique_ptr<Model> random_model(const std::string& shape, int64_t layers, int64_t tower_layers,
                                     WeightStorage weights, uint64_t seed) {
   const plan::ModelFacts whole = plan::shape_named(shape);
+  require(!whole.tower->outputs, Fault::bad_request, shape,
+          ": this shape is for counting only (lithe inspect --shape); random models are of LLaVA's shapes");
   require(layers >= 1 && layers <= whole.layers, Fault::bad_request, shape, ": ", layers,
           " decoder layers asked for, it has 1 to ", whole.layers);
   require(tower_layers >= 1 && tower_layers <= whole.tower->layers, Fault::bad_request, shape, ": ", tower_layers,

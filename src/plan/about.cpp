@@ -16,6 +16,11 @@ const std::vector<About>& builtin_plans() {
        .needs = "weights trained with EAS",
        .source = "EAS, Efficient Attention Skipping, arXiv 2403.15226; the layers are those found for ScienceQA",
        .trained = true},
+      {.name = "eas-12",
+       .skips = "The attention of layers 19 and 21 to 31, for all tokens. Adapters take its place.",
+       .needs = "LaVIN-EAS, or other weights trained with these layers",
+       .source = "EAS, arXiv 2403.15226; the layers are those published for LaVIN on ScienceQA",
+       .trained = true},
       {.name = "fastv",
        .skips = "Half of the vision tokens, for good, before layer 2. Those that the last prompt token attends to most "
                 "stay.",

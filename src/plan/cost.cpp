@@ -82,12 +82,13 @@ double tower_flops(const std::vector<LayerCost>& layers, const ModelFacts& model
   return double(prompt.tiles) * (embedding + sum_of(layers));
 }
 
-/// The projector runs over every patch of every tile, before the picture is unpadded.
+/// The projector runs over every row that leaves the tower, before the picture is unpadded.
 double projector_flops(const ModelFacts& model, const PromptShape& prompt) {
   const auto& widths = model.projector.widths;
   double products = 0;
   for (std::size_t i = 1; i < widths.size(); ++i) products += double(widths[i - 1]) * double(widths[i]);
-  const double rows = model.tower ? double(prompt.tiles) * double(model.tower->patches) : double(prompt.vision_tokens);
+  const double rows =
+      model.tower ? double(prompt.tiles) * double(model.tower->rows_out()) : double(prompt.vision_tokens);
   return kMultiplyAdd * rows * products;
 }
 
@@ -118,7 +119,8 @@ double adapter_flops(const AdapterFacts& adapter, double hidden, int64_t rows) {
 /// Rows that go through a product with LoRA, over all tiles.
 int64_t rows_through(const LowRankFacts& product, const CostTable& table, const ModelFacts& model) {
   if (product.rows == LowRankFacts::Rows::last) return table.total.head > 0 ? 1 : 0;
-  if (product.rows == LowRankFacts::Rows::projected) return model.tower ? table.prompt.tiles * model.tower->patches : 0;
+  if (product.rows == LowRankFacts::Rows::projected)
+    return model.tower ? table.prompt.tiles * model.tower->rows_out() : 0;
   const bool in_tower = product.site.stream == "vision_tower";
   const std::vector<LayerCost>& layers = in_tower ? table.tower : table.layers;
   if (layers.empty()) return 0;  // no picture
@@ -182,8 +184,8 @@ void check_streams(const Plan& plan) {
 
 PromptShape prompt_of(const ModelFacts& model, int64_t vision_tokens, int64_t text_tokens) {
   PromptShape prompt{.vision_tokens = vision_tokens, .text_tokens = text_tokens, .tiles = vision_tokens > 0 ? 1 : 0};
-  if (!model.tower || model.tower->patches <= 0 || vision_tokens <= 0) return prompt;
-  const int64_t patches = model.tower->patches;
+  if (!model.tower || model.tower->rows_out() <= 0 || vision_tokens <= 0) return prompt;
+  const int64_t patches = model.tower->rows_out();
   prompt.tiles = (vision_tokens - 1) / patches + 1;
   if (model.tower->max_tiles > 1) {
     prompt.tiles = std::min(prompt.tiles, model.tower->max_tiles);

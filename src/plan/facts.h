@@ -11,16 +11,18 @@ namespace lithe::plan {
 /// A vision tower as far as its cost goes: a patch embedding and `layers` blocks with full attention and an MLP of two
 /// products. The counts are per tile (what the tower takes at once).
 struct TowerFacts {
-  int64_t layers = 0;     ///< Blocks that run: CLIP ViT-L has 24, LLaVA reads hidden_states[-2], so 23.
-  int64_t width = 0;      ///< Hidden size.
-  int64_t mlp = 0;        ///< Inner width of the MLP.
-  int64_t heads = 0;      ///< Attention heads.
-  int64_t tokens = 0;     ///< Rows of a tile: patches + class token.
-  int64_t patches = 0;    ///< Patches of a tile.
-  int64_t image = 0;      ///< Longer side of a tile in pixels.
-  int64_t patch = 0;      ///< Side of a patch in pixels.
-  int64_t channels = 3;   ///< Colours per pixel.
-  int64_t max_tiles = 1;  ///< Most tiles of one picture: 1, or 5 for LLaVA-NeXT (4 and the whole picture).
+  int64_t layers = 0;              ///< Blocks that run: CLIP ViT-L has 24, LLaVA reads hidden_states[-2], so 23.
+  int64_t width = 0;               ///< Hidden size.
+  int64_t mlp = 0;                 ///< Inner width of the MLP.
+  int64_t heads = 0;               ///< Attention heads.
+  int64_t tokens = 0;              ///< Rows of a tile: patches + class token.
+  int64_t patches = 0;             ///< Patches of a tile.
+  int64_t image = 0;               ///< Longer side of a tile in pixels.
+  int64_t patch = 0;               ///< Side of a patch in pixels.
+  int64_t channels = 3;            ///< Colours per pixel.
+  std::optional<int64_t> outputs;  ///< Rows of a tile that go to the projector; absent: its patches. LaVIN: 6.
+  int64_t max_tiles = 1;           ///< Most tiles of one picture: 1, or 5 for LLaVA-NeXT (4 and the whole picture).
+  int64_t rows_out() const { return outputs.value_or(patches); }  ///< Of a tile, into the projector.
   /// Most tiles' worth of patches that become rows: fewer if the map is scaled down (LLaVA-OneVision: 10 of 37 tiles).
   std::optional<int64_t> kept_tiles;
 };
@@ -109,6 +111,7 @@ struct ModelFacts {
   int64_t head_dim = 0;
   int64_t vocab = 0;
   bool cross_attention = false;  ///< The decoder has cross-attention.
+  int64_t modality_rows = 0;     ///< Embeddings besides those of tokens: LaVIN's 2, of which one begins a prompt.
 
   std::optional<TowerFacts> tower;
   ProjectorFacts projector;
@@ -137,7 +140,8 @@ struct ModelFacts {
 /// Throws Error{bad_file} that names the model when a count is negative or beyond kMaxLayers or kMaxWidth.
 void check(const ModelFacts& model);
 
-/// Facts of a published shape, with routers everywhere: "llava-1.5-7b", "llava-1.5-13b", "llava-next-7b".
+/// Facts of a published shape: "llava-1.5-7b", "llava-1.5-13b" and "llava-next-7b" with routers everywhere, and
+/// "lavin-7b" with the adapters of LaVIN-EAS everywhere, of which a plan runs some.
 /// Throws Error{bad_request} with the names that exist.
 ModelFacts shape_named(const std::string& name);
 

@@ -15,7 +15,7 @@ bool belongs(RowKind kind, Group group) {
     case Group::padding:
       return kind == RowKind::padding;
     case Group::all:
-      return kind != RowKind::padding;
+      return kind != RowKind::padding && kind != RowKind::modality;
   }
   return false;
 }
@@ -28,7 +28,7 @@ const Rule* governing_rule(const LayerPlan& layer, RowKind kind) {
 
 Switches ungoverned(RowKind kind) {
   const bool real = kind != RowKind::padding;
-  return {.query = true, .key_value = real, .cache = real, .feed_forward = true};
+  return {.query = true, .key_value = real, .cache = real && kind != RowKind::modality, .feed_forward = true};
 }
 
 int64_t kept_rows(const Rule& rule, int64_t rows_in_group) {

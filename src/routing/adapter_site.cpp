@@ -4,6 +4,9 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/stack.h>
 
+#include <algorithm>
+#include <limits>
+
 #include "base/error.h"
 
 namespace lithe::routing {
@@ -12,10 +15,17 @@ namespace {
 /// Where a layer's state holds what an adapter froze.
 using Slot = std::optional<Tensor> nn::LayerState::*;
 
-/// The mean of a sequence's rows of the prompt without the first `left_out`; zeros if there are none.
-/// x: [rows, width] -> [width]
-Tensor prompt_mean(const Tensor& x, const SequenceRange& sequences, size_t i, int64_t left_out) {
-  const int64_t first = sequences.offsets[i] + left_out, count = std::max<int64_t>(sequences.scopes[i] - left_out, 0);
+/// Which of a prompt's rows a mean reads: at most `most` of those after the first `left_out`.
+struct MeanRows {
+  int64_t left_out = 0;
+  int64_t most = std::numeric_limits<int64_t>::max();
+  bool freezes = true;  ///< For rows after the prompt.
+};
+
+/// The mean of some of a sequence's rows of the prompt; zeros if there are none.  x: [rows, width] -> [width]
+Tensor prompt_mean(const Tensor& x, const SequenceRange& sequences, size_t i, const MeanRows& read) {
+  const int64_t first = sequences.offsets[i] + read.left_out;
+  const int64_t count = std::clamp<int64_t>(sequences.scopes[i] - read.left_out, 0, read.most);
   return x.narrow(0, std::min(first, x.size(0)), count).sum(0) / static_cast<double>(std::max<int64_t>(count, 1));
 }
 
@@ -35,30 +45,51 @@ nn::LayerState* state_of(SiteContext& context, size_t sequence) {
   return states.empty() ? nullptr : &states[static_cast<size_t>(context.layer)];
 }
 
+/// Whether a pass takes what the prompt froze.
+bool takes_frozen(const nn::LayerState* state, const Sequence& sequence, Slot slot) {
+  return state && sequence.decodes() && state->*slot;
+}
+
 /// What `compute` returns for the mean row of each sequence's prompt. A pass that has the prompt computes it and
 /// freezes it; one that decodes takes what was frozen.  x: [rows, hidden] -> [sequences, width]
 template <class Compute>
-Tensor frozen(const Tensor& x, const SequenceRange& sequences, SiteContext& context, Slot slot, int64_t left_out,
+Tensor frozen(const Tensor& x, const SequenceRange& sequences, SiteContext& context, Slot slot, const MeanRows& read,
               const Compute& compute) {
   std::vector<Tensor> rows;
   for (size_t i = 0; i < sequences.scopes.size(); ++i) {
     nn::LayerState* state = state_of(context, sequences.first + i);
-    const bool decodes = context.batch.sequences[sequences.first + i].decodes();
-    if (state && decodes && state->*slot) {
+    const Sequence& sequence = context.batch.sequences[sequences.first + i];
+    if (read.freezes && takes_frozen(state, sequence, slot)) {
       rows.push_back(*(state->*slot));
       continue;
     }
-    rows.push_back(compute(prompt_mean(x, sequences, i, left_out).unsqueeze(0)).squeeze(0));
-    if (state && !decodes) state->*slot = rows.back().detach();
+    rows.push_back(compute(prompt_mean(x, sequences, i, read).unsqueeze(0)).squeeze(0));
+    if (state && read.freezes && !sequence.decodes()) state->*slot = rows.back().detach();
   }
   return at::stack(rows);
 }
 
-/// -> [sequences, 2], or absent if there is no gate.
+/// The gate that each row gives, or the gates that are frozen for the rows of a sequence.  x: [rows, hidden] -> [rows,
+/// 2]
+Tensor gates_of_rows(const nn::AdapterGate& gate, const Tensor& x, const SequenceRange& sequences, SiteContext& context,
+                     Slot slot) {
+  std::vector<Tensor> parts;
+  for (size_t i = 0; i < sequences.scopes.size(); ++i) {
+    const nn::LayerState* state = state_of(context, sequences.first + i);
+    const bool held = takes_frozen(state, context.batch.sequences[sequences.first + i], slot);
+    const int64_t first = sequences.offsets[i], count = sequences.offsets[i + 1] - first;
+    parts.push_back(held ? *(state->*slot) : gate(x.narrow(0, first, count)));
+  }
+  return parts.size() == 1 ? parts.front() : at::cat(parts);
+}
+
+/// -> [sequences, 2], or [rows, 2] if each row has its own, or absent if there is no gate.
 std::optional<Tensor> gate_of(const std::optional<nn::AdapterGate>& gate, const Tensor& x,
                               const SequenceRange& sequences, SiteContext& context, Slot slot) {
   if (!gate) return std::nullopt;
-  return frozen(x, sequences, context, slot, gate->left_out, *gate);
+  if (gate->each_row) return gates_of_rows(*gate, x, sequences, context, slot);
+  const MeanRows read{gate->left_out, gate->most.value_or(MeanRows{}.most)};
+  return frozen(x, sequences, context, slot, read, *gate);
 }
 
 Slot gate_slot(Site::Kind kind) {
@@ -67,7 +98,15 @@ Slot gate_slot(Site::Kind kind) {
 
 /// The mean of A x + a is A (mean of x) + a: one row a sequence goes through A.  -> [sequences, rank]
 Tensor mean_of(const nn::Pia& pia, const Tensor& x, const SequenceRange& sequences, SiteContext& context) {
-  return frozen(x, sequences, context, &nn::LayerState::pia_mean, 0, pia.shared);
+  if (!pia.freezes_mean) {
+    SequenceRange own = sequences;
+    for (size_t i = 0; i < own.scopes.size(); ++i) {
+      const bool decodes = context.batch.sequences[own.first + i].decodes();
+      if (decodes) own.scopes[i] = own.offsets[i + 1] - own.offsets[i];
+    }
+    return frozen(x, own, context, &nn::LayerState::pia_mean, {.freezes = false}, pia.shared);
+  }
+  return frozen(x, sequences, context, &nn::LayerState::pia_mean, {}, pia.shared);
 }
 
 }  // namespace
@@ -111,7 +150,7 @@ void freeze_idle(const nn::Pia& pia, const Tensor& x, const SequenceRange& seque
 Tensor pia_branch(const nn::Pia& pia, const Tensor& x, const std::vector<int64_t>& offsets, const Tensor& read,
                   const SequenceRange& sequences) {
   std::vector<Tensor> means;
-  for (size_t i = 0; i < sequences.scopes.size(); ++i) means.push_back(prompt_mean(read, sequences, i, 0));
+  for (size_t i = 0; i < sequences.scopes.size(); ++i) means.push_back(prompt_mean(read, sequences, i, {}));
   const Tensor mean = pia.shared(at::stack(means));
   const Tensor y = pia.up(0.5 * (pia.own(x) + spread(mean, offsets)), std::nullopt, offsets);
   return pia.residual ? x + y : y;

@@ -31,16 +31,16 @@ Offered offer(const nn::Attention& attention, const Tensor& x, const SiteContext
           rows.of(context.positions)};
 }
 
-/// Of one sequence's offered rows, those that are cached: indices into what the sequence offers. Absent: all of them.
-std::optional<std::vector<int64_t>> cached_among(const RowSets& sets, size_t sequence) {
-  const auto count = [sequence](const Rows& rows) { return rows.offsets[sequence + 1] - rows.offsets[sequence]; };
-  if (count(sets.cache) == count(sets.key_value)) return std::nullopt;  // cache is a subset of key_value
+/// Of one sequence's offered rows from `first` on, those that are cached: indices into these rows. Absent: all of them.
+std::optional<std::vector<int64_t>> cached_among(const RowSets& sets, size_t sequence, int64_t first) {
+  const int64_t cached = sets.cache.offsets[sequence + 1] - sets.cache.offsets[sequence];
+  if (cached == sets.key_value.offsets[sequence + 1] - first) return std::nullopt;  // cache is a subset of key_value
   std::vector<int64_t> indices;
   int64_t c = sets.cache.offsets[sequence];
-  for (int64_t i = sets.key_value.offsets[sequence]; i < sets.key_value.offsets[sequence + 1]; ++i) {
+  for (int64_t i = first; i < sets.key_value.offsets[sequence + 1]; ++i) {
     const int64_t row = sets.key_value.index ? sets.key_value.list[static_cast<size_t>(i)] : i;
     if (c < sets.cache.offsets[sequence + 1] && sets.cache.list[static_cast<size_t>(c)] == row) {
-      indices.push_back(i - sets.key_value.offsets[sequence]);
+      indices.push_back(i - first);
       ++c;
     }
   }
@@ -52,6 +52,17 @@ Offered some_of(const ops::FreshRows& fresh, const std::vector<int64_t>& indices
   for (const int64_t i : indices) positions.push_back(fresh.positions[static_cast<size_t>(i)]);
   const Tensor index = index_tensor(indices, fresh.keys);
   return {fresh.keys.index_select(0, index), fresh.values.index_select(0, index), std::move(positions)};
+}
+
+/// Whether a sequence's first row in a set, which is relative to the active rows, sees only itself and is seen by no
+/// other: LaVIN's modality row.
+bool begins_alone(const Rows& rows, const SiteContext& context, size_t sequence) {
+  const int64_t begin = rows.offsets[sequence];
+  if (begin == rows.offsets[sequence + 1]) return false;
+  const int64_t active = rows.index ? rows.list[static_cast<size_t>(begin)] : begin;
+  const Rows& all = context.sets.active;
+  const int64_t row = all.index ? all.list[static_cast<size_t>(active)] : active;
+  return context.batch.kinds[static_cast<size_t>(row)] == RowKind::modality;
 }
 
 bool learns(const ops::FreshRows& fresh) {
@@ -73,6 +84,10 @@ class Views {
   /// so a prompt in one pass equals a prompt in several. `answer`: its first query row that is not the prompt's.
   void add(size_t sequence, int64_t answer) {
     const int64_t end = context_.sets.query.offsets[sequence + 1];
+    if (begins_alone(context_.sets.query, context_, sequence)) {
+      const int64_t first = context_.sets.key_value.offsets[sequence];
+      add(context_.sets.query.offsets[sequence] + 1, {{}, offered_.rows().some(first, 1)}, false);
+    }
     const SequenceRows rows = with_prefix(sequence, rows_of(sequence));
     const std::span<nn::LayerState> states = context_.batch.sequences[sequence].states;
     if (states.empty()) return add(rows, {}, answer, end);
@@ -94,9 +109,10 @@ class Views {
   };
 
   SequenceRows rows_of(size_t sequence) {
-    const std::vector<int64_t>& offsets = context_.sets.key_value.offsets;
-    const ops::FreshRows fresh = offered_.rows().some(offsets[sequence], offsets[sequence + 1] - offsets[sequence]);
-    const std::optional<std::vector<int64_t>> cached = cached_among(context_.sets, sequence);
+    const Rows& offering = context_.sets.key_value;
+    const int64_t first = offering.offsets[sequence] + (begins_alone(offering, context_, sequence) ? 1 : 0);
+    const ops::FreshRows fresh = offered_.rows().some(first, offering.offsets[sequence + 1] - first);
+    const std::optional<std::vector<int64_t>> cached = cached_among(context_.sets, sequence, first);
     return {fresh, cached ? keep(some_of(fresh, *cached)) : fresh, !cached};
   }
 

@@ -24,9 +24,10 @@ struct Held {
   int64_t prompt_rows = 0;
 };
 
-/// How many leading rows are the same in both. The i-th picture of a conversation gives the same rows in both.
-int64_t equal_rows(const std::vector<int64_t>& a, const std::vector<int64_t>& b,
-                   const std::vector<models::ImageRows>& pictures) {
+/// How many leading rows after the first `before` are the same in both. The i-th picture of a conversation gives the
+/// same rows in both.
+int64_t equal_tokens(const std::vector<int64_t>& a, const std::vector<int64_t>& b,
+                     const std::vector<models::ImageRows>& pictures) {
   const auto end = std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first;
   int64_t rows = end - a.begin();
   size_t picture = 0;
@@ -174,12 +175,19 @@ class Chat::Impl {
     return rope.scaling == ops::RopeConfig::Scaling::dynamic && longest > rope.original_positions;
   }
 
+  /// A row before the first token is not cached, and what is cached did not see it.
+  int64_t equal_rows(const PromptRows& prompt) const {
+    const int64_t equal = model_.decoder.rows_before() + equal_tokens(held_->ids, prompt.ids, encoded_);
+    // Rows that were decoded at repeated places would stand elsewhere in a prompt.
+    return model_.decoder.config.repeats_place ? std::min(equal, held_->prompt_rows) : equal;
+  }
+
   Generation cut_back(const PromptRows& prompt) {
     const plan::Turns turns{
         .held = held_->kinds,
         .held_prompt = held_->prompt_rows,
         .prompt = prompt.kinds,
-        .equal = equal_rows(held_->ids, prompt.ids, encoded_),
+        .equal = equal_rows(prompt),
         .adapters_read_prompt = routing::read_whole_prompt(model_.decoder.blocks, *plan_, "decoder")};
     Generation generation = std::move(held_->generation);
     generation.keep(turned_by_length(turns) ? 0 : plan::reusable_rows(*plan_, model_.facts, turns));

@@ -11,11 +11,11 @@ CountedCost counted_cost(const plan::ModelFacts& model, const plan::Plan& plan,
   using routing::RowKind;
   const auto count = [&](RowKind kind) { return std::count(kinds.begin(), kinds.end(), kind); };
   const auto first_picture =
-      std::find_if(kinds.begin(), kinds.end(), [](RowKind kind) { return kind != RowKind::text; });
+      std::find_if(kinds.begin(), kinds.end(), [](RowKind kind) { return plan::belongs(kind, plan::Group::vision); });
   plan::PromptShape shape;
   shape.high_res_tokens = count(RowKind::vision_high_res);
   shape.vision_tokens = count(RowKind::vision) + shape.high_res_tokens;
-  shape.text_tokens = count(RowKind::text);
+  shape.text_tokens = count(RowKind::text) + count(RowKind::modality);
   shape.text_before = first_picture == kinds.end() ? 0 : first_picture - kinds.begin();
   shape.tiles = 0;  // the tower is not counted
   const plan::CostTable table = plan::cost(plan, model, shape);

@@ -25,7 +25,8 @@ void Generation::enter_prompt(routing::Batch& batch, std::span<const routing::Ro
 
 void Generation::enter_token(routing::Batch& batch) {
   constexpr routing::RowKind kText[] = {routing::RowKind::text};
-  const routing::Places place(place_.axes, {place_.next++});
+  routing::Places place(place_.axes, {place_.next++});
+  if (model_->decoder.config.repeats_place) place = {{position_ - 1}};
   batch.add({.plan = plan_.get(), .states = states_, .prompt_end = 0}, kText, position_++, place);
 }
 

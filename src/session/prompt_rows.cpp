@@ -109,7 +109,7 @@ int64_t least_rows(const models::Model& model) {
 
 PromptLength::PromptLength(const models::Model& model, const std::vector<int64_t>& ids)
     : model_(&model),
-      rows_(static_cast<int64_t>(ids.size()) +
+      rows_(model.decoder.rows_before() + static_cast<int64_t>(ids.size()) +
             std::count(ids.begin(), ids.end(), text::kImageId) * (least_rows(model) - 1)) {
   require_room(model, rows_);
 }
@@ -130,6 +130,10 @@ PromptRows merge(const models::Model& model, std::vector<int64_t> ids, std::span
   std::vector<Tensor> parts;
   std::vector<int64_t> pending;
   size_t next_picture = 0;
+  if (const std::optional<Tensor>& modality = model.decoder.modality) {
+    parts.push_back(modality->narrow(0, pictures.empty() ? 0 : 1, 1));
+    prompt.kinds.push_back(routing::RowKind::modality);
+  }
   for (const int64_t id : ids) {
     if (id != text::kImageId) {
       pending.push_back(id);

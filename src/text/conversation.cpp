@@ -114,6 +114,38 @@ std::string render_plain(const Conversation& conversation, const std::string& sy
   return prompt;
 }
 
+int64_t count_marks(std::string_view text) {
+  int64_t marks = 0;
+  for (std::size_t at = text.find(kImageMark); at != text.npos; at = text.find(kImageMark, at + 1)) ++marks;
+  return marks;
+}
+
+/// LaVIN: "Image: " and the picture's tokens, or "Image: N/A", stand before everything. A question that ends with the
+/// head of the answer is complete, as those of ScienceQA are; others become instructions. The answer follows its head
+/// without a space.
+std::string render_lavin(const Conversation& conversation, const std::string& system, const std::vector<Turn>& turns) {
+  require(system.empty(), Fault::bad_request, "conversation ", conversation.name,
+          ": it has no place for a system message; write its text into the first question");
+  std::string prompt;
+  int64_t pictures = 0;
+  for (const Turn& turn : turns) {
+    pictures += count_marks(turn.text);
+    const std::string text = trimmed(without_marks(turn.text));
+    if (!turn.user) {
+      prompt += text + (text.empty() ? "" : conversation.end);
+      continue;
+    }
+    const bool complete = text.ends_with(conversation.assistant);
+    prompt += complete ? text : concat(conversation.user, text, conversation.separator, conversation.assistant);
+  }
+  if (!turns.empty() && !turns.back().user && !turns.back().text.empty())
+    prompt.resize(prompt.size() - std::string_view(conversation.end).size());
+  if (pictures == 0) return "Image: N/A " + prompt;
+  std::string head = "Image: ";
+  for (int64_t i = 0; i < pictures; ++i) head += kImageMark;
+  return head + prompt;
+}
+
 }  // namespace
 
 std::string render_conversation(std::string_view name, std::span<const Message> messages, bool open) {
@@ -139,6 +171,8 @@ std::string render_conversation(std::string_view name, std::span<const Message> 
       return render_gemma(conversation, system, turns);
     case Layout::plain:
       return render_plain(conversation, system, turns);
+    case Layout::lavin:
+      return render_lavin(conversation, system, turns);
   }
   fail(Fault::internal, "conversation ", conversation.name, " has no layout");
 }

@@ -11,9 +11,9 @@
 namespace lithe::text {
 
 /// How a conversation lays out its turns.
-enum class Layout { turns, chatml, llama_2, llama_3, gemma, plain };
+enum class Layout { turns, chatml, llama_2, llama_3, gemma, plain, lavin };
 
-/// An original LLaVA conversation: the texts around the messages.
+/// An original LLaVA conversation, or LaVIN's: the texts around the messages.
 struct Conversation {
   const char* name;
   Layout layout;
@@ -31,7 +31,8 @@ struct Conversation {
 /// Throws Error{bad_request} with the names there are.
 const Conversation& conversation_named(std::string_view name);
 
-/// The names of the original LLaVA and LLaVA-NeXT conversations: "vicuna_v1", "llava_llama_3", "qwen_1_5", "plain", ...
+/// The names of the conversations of LLaVA, LLaVA-NeXT and LaVIN: "vicuna_v1", "llava_llama_3", "qwen_1_5", "plain",
+/// "lavin", ...
 std::vector<std::string> conversation_names();
 
 /// What the public LLaVA code could tell about a model's conversation.

@@ -1,4 +1,4 @@
-// The conversations that haotian-liu/LLaVA and LLaVA-VL/LLaVA-NeXT publish, text for text.
+// The conversations that haotian-liu/LLaVA, LLaVA-VL/LLaVA-NeXT and luogen1996/LaVIN publish, text for text.
 #include <utility>
 
 #include "base/error.h"
@@ -93,6 +93,7 @@ constexpr Conversation kConversations[] = {
     {"gemma_instruct", Layout::gemma, "", "", "<start_of_turn>user\n", "<start_of_turn>model\n", kEndOfTurnLine,
      kEndOfTurnLine, kEndOfTurn},
     {"plain", Layout::plain, "", "", "", "", "\n", "\n", "\n"},
+    {"lavin", Layout::lavin, "", "", "Instruction: ", "Response:", "\n", "\n", ""},
 };
 
 constexpr std::pair<const char*, const char*> kAliases[] = {

@@ -75,16 +75,36 @@ LabelledIds label_caption(const Conversation& conversation, std::span<const Mess
   return result;
 }
 
+/// LaVIN: a question and an answer, and the end of a text. The answer begins after as many tokens as the question has.
+LabelledIds label_lavin(const Conversation& conversation, std::span<const Message> messages, const Encoder& encoder,
+                        int64_t max_length) {
+  const bool pair = messages.size() == 2 && messages[0].role == "user" && messages[1].role == "assistant";
+  require(pair, Fault::bad_request, "conversation ", conversation.name,
+          ": training takes one question and one answer; make a record of each turn");
+  const Encoder marked{encoder.tokenizer, true};
+  LabelledIds result;
+  result.ids = marked.ids(render_conversation(conversation.name, messages, false));
+  const std::optional<int64_t> eos = encoder.tokenizer.eos();
+  if (eos) result.ids.push_back(*eos);
+  const auto size = static_cast<std::size_t>(std::max<int64_t>(max_length, 0));
+  if (!encoder.has_image && result.ids.size() > size) result.ids.resize(size);
+  result.labels = result.ids;
+  ignore(result.labels, 0, marked.count(render_conversation(conversation.name, messages.first(1), true)));
+  return result;
+}
+
 }  // namespace
 
 LabelledIds label_conversation(std::string_view name, std::span<const Message> messages, const Tokenizer& tokenizer,
                                bool has_image, int64_t max_length) {
   const Conversation& conversation = conversation_named(name);
   if (conversation.layout == Layout::plain) return label_caption(conversation, messages, {tokenizer, true});
+  if (conversation.layout == Layout::lavin)
+    return label_lavin(conversation, messages, {tokenizer, has_image}, max_length);
   const bool trains = conversation.layout == Layout::llama_2 ||
                       (conversation.layout == Layout::turns && std::string_view(conversation.end) == "</s>");
   require(trains, Fault::bad_request, "conversation ", conversation.name,
-          ": it has no training form; use vicuna_v1, llava_v1, v1_mmtag, llava_llama_2 or plain");
+          ": it has no training form; use vicuna_v1, llava_v1, v1_mmtag, llava_llama_2, plain or lavin");
   const std::string prompt = render_conversation(name, messages, false);
   const Encoder encoder{tokenizer, has_image};
   LabelledIds result;

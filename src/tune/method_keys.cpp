@@ -64,7 +64,6 @@ Field<EasRecipe> skip_field() {
     std::sort(eas.skip_layers.begin(), eas.skip_layers.end());
     const auto twice = std::adjacent_find(eas.skip_layers.begin(), eas.skip_layers.end());
     if (twice != eas.skip_layers.end()) place.refuse(yaml, concat("each layer once: ", *twice, " is there twice"));
-    if (yaml.items.empty()) place.refuse(yaml, "at least one layer");
   };
   result.shown = [](const EasRecipe& eas) { return eas.skip_count ? Json(*eas.skip_count) : Json(eas.skip_layers); };
   return result;
@@ -139,7 +138,10 @@ Keys<PModRecipe> p_mod_keys() {
 Keys<EasRecipe> eas_keys() {
   const WholeRange width{.low = 1, .high = 65536};
   return {
-      {"skip", skip_field(), "The decoder layers whose attention is replaced by an adapter (PIA)."},
+      {"skip", skip_field(),
+       "The decoder layers whose attention is replaced by an adapter (PIA); [] for adapters before attentions alone, "
+       "as "
+       "LaVIN has them."},
       {"rep_dim",
        whole_field(&EasRecipe::rep_dim, width),
        "Width of the adapters before attentions that stay (RepAdapter).",

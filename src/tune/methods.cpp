@@ -6,7 +6,9 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "checkpoints/read/catalogue.h"
+#include "checkpoints/read/lavin_folder.h"
 #include "checkpoints/read/model_folder.h"
+#include "checkpoints/write/lavin_adapter.h"
 #include "models/additions.h"
 #include "plan/parse.h"
 #include "text/conversation.h"
@@ -19,10 +21,20 @@ namespace {
 using models::Part;
 using models::WeightName;
 
+/// Of what would only be found out when LaVIN's adapter is written.
+void check_lavin(const models::Model& model) {
+  if (model.family != "lavin") return;
+  visit(model, [&](const models::HeldWeight& held) {
+    require(models::in_lavin_adapter(held.name) || !held.weight.learning(), Fault::bad_request, model.name, ": ",
+            text_of(held.name), " learns by `train`, which LaVIN's adapter file has no place for; leave it out");
+  });
+}
+
 /// Added by a method, so it learns whatever `train` says.
 bool is_added(const WeightName& name) {
   return name.adapter != models::Adapter::none || name.role == models::Role::router ||
-         name.kind == models::Kind::factor_a || name.kind == models::Kind::factor_b;
+         name.role == models::Role::modality || name.kind == models::Kind::factor_a ||
+         name.kind == models::Kind::factor_b;
 }
 
 /// As patterns are written: the part and the name within it.
@@ -68,9 +80,11 @@ void check_lora(const Recipe& recipe, const models::Model& model) {
   });
 }
 
-bool learns(const Recipe& recipe, const WeightName& name) {
+/// `lavin`: its adapter file holds the projector too, and nothing else of the model.
+bool learns(const Recipe& recipe, const WeightName& name, bool lavin) {
   if (is_added(name)) return true;
   if (recipe.train) return chosen(*recipe.train, spelt(name));
+  if (lavin) return name.part == Part::projector;
   if (recipe.lora) return false;
   if (recipe.eas) return name.part == Part::projector;
   return name.part != Part::tower;
@@ -104,9 +118,10 @@ void add_eas(const EasRecipe& eas, const std::vector<int64_t>& skipped, uint64_t
                              .scale = eas.scale,
                              .temperature = eas.temperature,
                              .seed = seed};
-  // A search tries every layer with and without its attention.
-  wanted.reps = skipped.empty() ? attends : kept;
-  wanted.pias = skipped.empty() ? attends : skipped;
+  // A search tries every layer with and without its attention. Without one, an empty list is LaVIN: adapters alone.
+  const bool searches = skipped.empty() && eas.skip_count;
+  wanted.reps = searches ? attends : kept;
+  wanted.pias = searches ? attends : skipped;
   models::add_adapters(model, wanted);
 }
 
@@ -128,13 +143,16 @@ models::LoraShape lora_shape(const Recipe& recipe) {
 
 ReadyModel ready_model(const Recipe& recipe, const std::vector<int64_t>& skipped) {
   PatternUse patterns(recipe);
+  const std::filesystem::path folder = models::model_folder(recipe.model_name_or_path);
+  const bool lavin = models::LavinFolder::is(folder);
   const auto learns_here = [&](const WeightName& name) {
     patterns.see(name);
-    return learns(recipe, name);
+    return learns(recipe, name, lavin);
   };
-  ReadyModel ready{models::open_model(models::model_folder(recipe.model_name_or_path), {.learns = learns_here}), {}};
+  ReadyModel ready{models::open_model(folder, {.learns = learns_here}), {}};
   models::Model& model = *ready.model;
   patterns.check(model);
+  check_lavin(model);
   set_template(recipe.template_name, model.prompting);
   const std::vector<int64_t>& off = skipped.empty() && recipe.eas ? recipe.eas->skip_layers : skipped;
   if (recipe.eas) add_eas(*recipe.eas, off, static_cast<uint64_t>(recipe.seed), model);

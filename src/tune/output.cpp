@@ -1,6 +1,7 @@
 #include "tune/output.h"
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "base/error.h"
@@ -37,7 +38,9 @@ void write_tuned_model(const models::Model& model, const plan::Plan& plan, const
   if (recipe.lora) {
     models::write_lora(model, lora_shape(recipe), plan, folder);
   } else {
-    models::write_tuned(model, plan, folder, {.plan_is_final = recipe.eas.has_value()});
+    const auto epochs = static_cast<int64_t>(std::ceil(recipe.num_train_epochs));
+    models::write_tuned(model, plan, folder,
+                        {.plan_is_final = recipe.eas.has_value(), .last_epoch = std::max<int64_t>(epochs, 1) - 1});
   }
 }
 

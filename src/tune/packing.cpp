@@ -95,9 +95,9 @@ class Packer {
   }
 
   /// The label of each row: that of its token, and nothing is learnt of a picture's rows.
-  static std::vector<int64_t> labels_of(const Sample& sample, size_t first, size_t end,
-                                        std::span<const models::ImageRows> pictures) {
-    std::vector<int64_t> labels;
+  std::vector<int64_t> labels_of(const Sample& sample, size_t first, size_t end,
+                                 std::span<const models::ImageRows> pictures) const {
+    std::vector<int64_t> labels(static_cast<size_t>(model_.decoder.rows_before()), text::kIgnored);
     size_t next = 0;
     for (size_t i = first; i < end; ++i) {
       const bool picture = sample.ids[i] == text::kImageId;

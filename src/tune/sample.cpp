@@ -132,7 +132,7 @@ std::vector<text::Message> messages_of(const models::Model& model, const data::R
 }
 
 void count_rows(const models::Model& model, Sample& sample, const SampleOptions& options) {
-  sample.rows = static_cast<int64_t>(sample.ids.size());
+  sample.rows = model.decoder.rows_before() + static_cast<int64_t>(sample.ids.size());
   for (const auto& picture : sample.pictures) sample.rows += rows_of(model.seeing(), *picture) - 1;
   require(options.cuts || sample.rows <= options.longest, Fault::bad_request, sample.name, ": it has ", sample.rows,
           " tokens with its pictures, and model_max_length is ", options.longest);

@@ -71,7 +71,21 @@ class Setting {
       const Tensor y = pass.rep(rep(1)).view(input("x").sizes());
       compare("rep.clip_layout.y", y.transpose(0, 1).contiguous());
     }
+    decode_as_published();
     check_.skip("LaVIN's decode with a running mean");
+  }
+
+  /// Each step is a pass of its own, whose mean is that of its row.
+  void decode_as_published() {
+    nn::Pia adapter = pia(1);
+    adapter.freezes_mean = false;
+    std::vector<std::vector<nn::LayerState>> states = fresh();
+    for (size_t i = 0; i < states.size(); ++i) states[i][0].pia_gate = input("weights")[static_cast<int64_t>(i)];
+    const Tensor steps = input("decode_x");
+    std::vector<Tensor> rows;
+    for (int64_t step = 0; step < steps.size(1); ++step)
+      rows.push_back(Pass(steps.narrow(1, step, 1), &states, false).pia(adapter));
+    compare("pia.decode_as_published.y", at::stack(rows, 1));
   }
 
   /// Gate and mean over the question in training; over all tokens in evaluation, frozen for decoding.

@@ -31,6 +31,9 @@ Check run_llava_eas(const Case& golden);
 /// METER and METER-EAS ("nlvr2_answers"): every head, losses, gradients, preprocessing, from each checkpoint file.
 Check run_meter(const Case& golden);
 
+/// LaVIN, with or without EAS ("generation" and "config" with "clip"): training, features, generation.
+Check run_lavin(const Case& golden);
+
 /// Training of a p-MoD model ("hyper_parameters"): label masks, loss, gradients, optimiser steps.
 Check run_training(const Case& golden);
 

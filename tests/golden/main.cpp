@@ -60,10 +60,10 @@ using Run = Check (*)(const Case&);
 
 /// What runs a case that is neither prompts nor variants; null if nothing does.
 Run find_run(const Json& json, const fs::path& folder) {
-  const bool trains = json.contains("generation") && json.contains("trainable");
-  const bool opens = fs::exists(folder / "checkpoint/config.json");  // LaVIN's checkpoints are not model folders
-  if (trains && opens && json.value("config", Json()).contains("skip")) return run_llava_eas;
   if (json.contains("nlvr2_answers")) return run_meter;
+  const bool trains = json.contains("generation") && json.contains("trainable");
+  const Json config = json.value("config", Json());
+  if (trains && config.contains("skip")) return config.contains("clip") ? run_lavin : run_llava_eas;
   if (json.contains("hyper_parameters") && json.contains("schedule")) return run_training;
   const Json settings = json.value("settings", Json());
   const Json formula = json.value("formula", Json());

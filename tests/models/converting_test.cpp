@@ -369,7 +369,7 @@ TEST(Converting, TemplatesWriteWhatConversationsWrite) {
   size_t templates = 0;
   for (const std::string& name : text::conversation_names()) {
     const auto source = template_of_conversation(name);
-    EXPECT_EQ(source.has_value(), name.find("mmtag") == std::string::npos);
+    EXPECT_EQ(source.has_value(), name.find("mmtag") == std::string::npos && name != "lavin");
     if (!source) continue;
     ++templates;
     const auto jinja = text::ChatTemplate::from_source(*source, name);

@@ -7,6 +7,7 @@
 #include "checkpoints/read/config.h"
 #include "checkpoints/read/conventions.h"
 #include "checkpoints/read/family.h"
+#include "checkpoints/read/lavin_folder.h"
 #include "checkpoints/read/lora.h"
 #include "checkpoints/read/meter.h"
 #include "checkpoints/read/model_folder.h"
@@ -40,7 +41,7 @@ std::string known_types() {
        only_text ? " is a language model without a vision tower" : " is not supported", "; supported are ",
        known_types(),
        " (LLaVA-1.5, LLaVA-NeXT, LLaVA-OneVision and p-MoD over LLaMA, Vicuna, "
-       "Mistral or Qwen2)");
+       "Mistral or Qwen2; LaVIN over LLaMA)");
 }
 
 }  // namespace
@@ -53,6 +54,7 @@ const std::vector<Family>& families() {
       {"llava_llama", open_llava_original},
       {"llava_mistral", open_llava_original},
       {"pmod_llava_llama", open_llava_original},
+      {"lavin", open_lavin},
   };
   return kFamilies;
 }
@@ -112,6 +114,14 @@ void require_config(const fs::path& folder) {
        ": has no config.json; give the folder that holds a model's config and weights");
 }
 
+/// A folder without config.json that holds the parts of LaVIN as they are published.
+std::unique_ptr<Model> open_parts(const fs::path& folder, const LoadOptions& options) {
+  const Json none = Json::object();
+  auto model = open_lavin({folder, JsonView(none, folder.string()), options});
+  model->config_file = folder / "config.json";
+  return model;
+}
+
 }  // namespace
 
 std::unique_ptr<Model> open_model(const fs::path& folder, const LoadOptions& options) {
@@ -132,6 +142,7 @@ std::unique_ptr<Model> open_model(const fs::path& folder, const LoadOptions& opt
             " is a PEFT folder itself; fold that first");
   }
   const bool own_config = !chosen.lora.empty() && fs::exists(chosen.lora / "config.json");
+  if (!own_config && LavinFolder::holds_parts(base)) return open_parts(base, chosen);
   if (!own_config) require_config(base);
   const fs::path config_file = (own_config ? chosen.lora : base) / "config.json";
   Json json = read_json_file(config_file, 16 << 20);

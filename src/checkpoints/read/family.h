@@ -42,6 +42,7 @@ const std::vector<Family>& families();
 std::unique_ptr<Model> open_llava_hf(const Source& source);
 std::unique_ptr<Model> open_llava_onevision(const Source& source);
 std::unique_ptr<Model> open_llava_original(const Source& source);
+std::unique_ptr<Model> open_lavin(const Source& source);
 
 /// Takes every weight of the decoder, and of the projector, by the names of the layout.
 void take_decoder(WeightLoader& loader, const io::Checkpoint& checkpoint, Decoder& decoder, const Layout& layout);

@@ -35,7 +35,8 @@ std::string decoder_name(const Layout& layout, const std::string& slot) {
 std::optional<std::string> decoder_slot(const Layout& layout, const std::string& rest) {
   const auto split = split_layer(rest);
   if (!split) {
-    const bool known = rest.starts_with("embed_tokens.") || rest.starts_with("norm.");
+    const bool known =
+        rest.starts_with("embed_tokens.") || rest.starts_with("norm.") || rest.starts_with("modality_embedding.");
     return known ? std::optional(rest) : std::nullopt;
   }
   if (!is_wrapped(layout, split->first)) return rest;

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "checkpoints/read/lavin_folder.h"
 #include "io/atomic_file.h"
 #include "io/hub_cache.h"
 #include "io/new_folder.h"
@@ -30,7 +31,26 @@ void list_changed(const Model& model, const io::Checkpoint& checkpoint, const Ch
   }
 }
 
+io::Checkpoint own_checkpoint(const Model& model) {
+  return model.family == "lavin" ? LavinFolder::open(model.folder).checkpoint() : io::Checkpoint::open(model.folder);
+}
+
+void copy_files(const Model& model, const fs::path& folder, const std::set<std::string>& made) {
+  io::copy_others(model.folder, folder, made);
+  const fs::path tokenizer = model.family == "lavin" ? LavinFolder::open(model.folder).tokenizer() : fs::path();
+  if (tokenizer.empty()) return;
+  for (const char* name :
+       {"tokenizer.model", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"}) {
+    if (fs::exists(tokenizer / name) && !fs::exists(folder / name)) io::copy_file(tokenizer / name, folder / name);
+  }
+}
+
 Json pinned_config(const Model& model) {
+  if (model.family == "lavin") {
+    Json config = LavinFolder::open(model.folder).config();
+    config["gates_read_prompt"] = gates_read_prompt(model);
+    return config;
+  }
   Json config = read_json_file(model.config_file, 16 << 20);
   if (!model.prompting.conversation.empty()) config["conversation"] = model.prompting.conversation;
   if (!model.tower_folder.empty()) config["mm_vision_tower"] = io::name_of_folder(model.tower_folder);

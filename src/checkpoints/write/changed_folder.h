@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "base/json.h"
@@ -25,6 +26,13 @@ struct ChangedWeights {
 /// Lists one checkpoint of the model in `file`. The checkpoint must outlive it.
 void list_changed(const Model& model, const io::Checkpoint& checkpoint, const ChangedWeights& changes,
                   WeightFile& file);
+
+/// The weights of a model's own folder, under the names that its layout gives them.
+io::Checkpoint own_checkpoint(const Model& model);
+
+/// Copies the files of a model's folder that hold no weights, but those named in `made`, and its tokenizer if that lies
+/// elsewhere.
+void copy_files(const Model& model, const std::filesystem::path& folder, const std::set<std::string>& made);
 
 /// The model's config.json for another folder: it names the conversation, which may follow from the folder's name, and
 /// the tower's folder inside the new one.

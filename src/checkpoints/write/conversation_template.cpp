@@ -105,7 +105,8 @@ std::string plain_template(const Conversation& c) {
 
 std::optional<std::string> template_of_conversation(const std::string& name) {
   const Conversation& conversation = text::conversation_named(name);
-  if (conversation.tagged) return std::nullopt;
+  // LaVIN's prompts begin with the pictures of all messages.
+  if (conversation.tagged || conversation.layout == Layout::lavin) return std::nullopt;
   switch (conversation.layout) {
     case Layout::turns:
       return turns_template(conversation);
@@ -119,6 +120,8 @@ std::optional<std::string> template_of_conversation(const std::string& name) {
       return gemma_template(conversation);
     case Layout::plain:
       return plain_template(conversation);
+    case Layout::lavin:
+      break;
   }
   return std::nullopt;
 }

@@ -25,8 +25,9 @@ constexpr WeightFile::Refusals kRefusals{", in the model or in what is folded in
                                          "; fold with --weights bfloat16 or float32"};
 
 io::Checkpoint opened(const Model& model, const fs::path& folder) {
-  io::Checkpoint checkpoint = io::Checkpoint::open(folder);
-  if (!model.loaded.lora || folder != model.folder) return checkpoint;
+  if (folder != model.folder) return io::Checkpoint::open(folder);
+  io::Checkpoint checkpoint = own_checkpoint(model);
+  if (!model.loaded.lora) return checkpoint;
   const Json config = read_json_file(model.config_file, 16 << 20);
   const bool ties = asks_for_tied_head(JsonView(config, model.config_file.string()));
   LoraFolder::open(model.loaded.lora->folder).put_whole(checkpoint, ties);
@@ -88,7 +89,7 @@ FoldCount write_folded(const Model& model, const FrozenPrompt* frozen, const fs:
           ": everything that every request shares is folded already");
   try {
     io::make_folder(folder);
-    io::copy_others(model.folder, folder, {"config.json"});
+    copy_files(model, folder, {"config.json"});
     const bool is_frozen = frozen != nullptr && !model.decoder.config.eas.empty();
     io::write_json_atomic(folder / "config.json", folded_config(model, weights.lost(), is_frozen));
     if (is_frozen && holds_both_anywhere(model.decoder.config.eas))

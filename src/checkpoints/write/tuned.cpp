@@ -11,6 +11,7 @@
 #include "checkpoints/read/layouts.h"
 #include "checkpoints/read/weights.h"
 #include "checkpoints/write/changed_folder.h"
+#include "checkpoints/write/lavin_adapter.h"
 #include "checkpoints/write/renamed_weights.h"
 #include "checkpoints/write/tuned_config.h"
 #include "checkpoints/write/tuned_weights.h"
@@ -157,6 +158,7 @@ TunedCount write_tuned(const Model& model, const plan::Plan& plan, const fs::pat
   require(model.facts.low_rank.empty() && !model.loaded.lora, Fault::bad_request, model.name,
           ": has LoRA, which is written as a PEFT folder; fold that afterwards to get a whole model");
   try {
+    if (model.family == "lavin") return write_lavin_adapter(model, plan, folder, options);
     return TunedFolder(model, plan, options).write(folder);
   } catch (const fs::filesystem_error& error) {
     fail(Fault::bad_file, folder.string(), ": the folder cannot be written: ", error.code().message());

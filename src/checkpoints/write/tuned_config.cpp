@@ -8,7 +8,23 @@
 namespace lithe::models {
 namespace {
 
-/// The numbers of adapters that no tensor shows.
+/// Replaces the keys of p-MoD.  -> whether they say the plan
+bool say_routed_plan(const Model& model, const plan::Plan& plan, const ShownLayers& shown, Json& config) {
+  Json own = Json::object();
+  for (const auto& [key, value] : config.items())
+    if (key.starts_with("mod_")) own[key] = value;
+  for (const auto& [key, value] : own.items()) config.erase(key);
+  const std::optional<Json> keys = folder_keys(plan, shown, own);
+  if (keys) config.update(*keys);
+  config["mod_bias_enabled"] = model.decoder.config.router_bias;
+  if (!keys || config.value("model_type", "") != "llava_llama") return keys.has_value();
+  config["model_type"] = "pmod_llava_llama";
+  config["architectures"] = {"PmodLlavaLlamaForCausalLM"};
+  return true;
+}
+
+}  // namespace
+
 void say_shape_of_adapters(const Model& model, const ShownLayers& shown, Json& config) {
   using Numbers = std::pair<double, double>;
   std::optional<Numbers> said;
@@ -27,23 +43,6 @@ void say_shape_of_adapters(const Model& model, const ShownLayers& shown, Json& c
   if (!said || (*said == Numbers{published.scale, published.temperature} && !config.contains("eas"))) return;
   config["eas"] = {{"scale", said->first}, {"temperature", said->second}};
 }
-
-/// Replaces the keys of p-MoD.  -> whether they say the plan
-bool say_routed_plan(const Model& model, const plan::Plan& plan, const ShownLayers& shown, Json& config) {
-  Json own = Json::object();
-  for (const auto& [key, value] : config.items())
-    if (key.starts_with("mod_")) own[key] = value;
-  for (const auto& [key, value] : own.items()) config.erase(key);
-  const std::optional<Json> keys = folder_keys(plan, shown, own);
-  if (keys) config.update(*keys);
-  config["mod_bias_enabled"] = model.decoder.config.router_bias;
-  if (!keys || config.value("model_type", "") != "llava_llama") return keys.has_value();
-  config["model_type"] = "pmod_llava_llama";
-  config["architectures"] = {"PmodLlavaLlamaForCausalLM"};
-  return true;
-}
-
-}  // namespace
 
 TunedConfig tuned_config(const Model& model, const plan::Plan& plan, const ShownLayers& shown, Json config) {
   say_shape_of_adapters(model, shown, config);

@@ -18,4 +18,8 @@ struct TunedConfig {
 /// Throws Error{bad_request} if adapters differ in those.
 TunedConfig tuned_config(const Model& model, const plan::Plan& plan, const ShownLayers& shown, Json config);
 
+/// Writes "eas" into `config`: scale and temperature of the adapters, which no tensor shows, unless both are the
+/// published ones. Throws Error{bad_request} if adapters differ in them.
+void say_shape_of_adapters(const Model& model, const ShownLayers& shown, Json& config);
+
 }  // namespace lithe::models

@@ -12,7 +12,11 @@ nn::GatedUp shaped_up(const AdapterShape& shape) {
 }
 
 nn::AdapterGate shaped_gate(const AdapterShape& shape) {
-  return {shaped_linear(shape.router_bias), shape.temperature};
+  nn::AdapterGate gate{shaped_linear(shape.router_bias), shape.temperature};
+  gate.left_out = shape.gate_rows == GateRows::after_first ? 1 : 0;
+  if (shape.gate_rows == GateRows::first) gate.most = 1;
+  gate.each_row = shape.gate_rows == GateRows::each;
+  return gate;
 }
 
 /// A tensor that is not a Linear's, with its bias.
@@ -46,7 +50,10 @@ nn::RepAdapter shaped_adapter(const AdapterShape& shape) {
 }
 
 nn::Pia shaped_pia(const AdapterShape& shape) {
-  return {shaped_linear(true), shaped_linear(true), shaped_up(shape), shaped_gate(shape), std::nullopt, std::nullopt};
+  nn::Pia pia{shaped_linear(true), shaped_linear(true), shaped_up(shape),
+              shaped_gate(shape),  std::nullopt,        std::nullopt};
+  pia.freezes_mean = shape.freezes_mean;
+  return pia;
 }
 
 void visit_adapter(const WeightName& layer, nn::RepAdapter& adapter, int64_t rank, int64_t hidden,

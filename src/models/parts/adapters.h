@@ -9,12 +9,22 @@
 
 namespace lithe::models {
 
+/// What the gate of an adapter reads: the mean of these rows of the prompt, or each row for itself.
+enum class GateRows {
+  all,          ///< LLaVA-EAS.
+  first,        ///< LaVIN: the modality row.
+  after_first,  ///< LaVIN-EAS: all but the modality row; in a tower all but the class token.
+  each,         ///< LaVIN's tower.
+};
+
 /// The shape of an adapter of EAS (RepAdapter, PIA).
 struct AdapterShape {
   int64_t rank = 0;
   int64_t groups = 2;        ///< Blocks of B and D.
   bool router_bias = false;  ///< Of the gate.
   double scale = 1.0, temperature = 10.0;
+  GateRows gate_rows = GateRows::all;
+  bool freezes_mean = true;  ///< As nn::Pia's.
 };
 
 /// What EAS made of a layer. If it holds both an attention and a PIA, the plan of each request picks.

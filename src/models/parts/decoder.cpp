@@ -113,6 +113,7 @@ Tensor Decoder::logits(const Tensor& x) const {
 
 Decoder shaped_decoder(const DecoderConfig& config) {
   Decoder decoder{.config = config, .norm = shaped_norm(config)};
+  if (config.modality) decoder.modality = Tensor();
   for (int64_t layer = 0; layer < config.layers; ++layer) decoder.blocks.push_back(shaped_block(config, layer));
   for (const int64_t layer : config.routers) {
     decoder.blocks[static_cast<size_t>(layer)].router =
@@ -129,6 +130,7 @@ void visit(Decoder& decoder, const WeightVisitor& visitor) {
     visit_block({.part = Part::decoder, .layer = layer}, decoder.blocks[static_cast<size_t>(layer)], config,
                 eas_of(config.eas, layer), visitor);
   }
+  if (decoder.modality) visitor({name.with(Role::modality), &*decoder.modality, {2, config.hidden}});
   visit(name.with(Role::last_norm), decoder.norm, config.hidden, visitor);
   if (!config.tied_embeddings) visit(name.with(Role::head), decoder.head, config.vocab, config.hidden, visitor);
 }

@@ -35,6 +35,10 @@ struct DecoderConfig {
   std::vector<int64_t> routers;  ///< Layers with a router, ascending.
   bool router_bias = true;
   EasLayers eas;
+  /// LaVIN: a modality row stands before every prompt.
+  bool modality = false;
+  /// LaVIN as published: the first new token has the rotary place of the last one of the prompt, and so on.
+  bool repeats_place = false;
 };
 
 /// Token embeddings, blocks, last norm and head.
@@ -44,11 +48,15 @@ struct Decoder {
   std::vector<routing::Block> blocks;
   nn::Norm norm;
   nn::Linear head;
+  std::optional<Tensor> modality;  ///< [2, hidden] of a prompt without a picture, of one with a picture
   ops::KeyValueKind cache = ops::KeyValueKind::float32;  ///< How keys and values are cached.
   bool recomputes = false;  ///< In training, a layer keeps its input only and runs again for its gradients.
 
   /// ids: [rows] int64 -> [rows, hidden] float32
   Tensor embed(const Tensor& ids) const;
+
+  /// Rows before the first token of a prompt: LaVIN's modality row.
+  int64_t rows_before() const { return modality ? 1 : 0; }
 
   /// Runs every block. The batch's angles are filled in here.  x: [rows, hidden] -> [rows alive at the end, hidden]
   /// `alive`, if given, receives the batch as it leaves the last layer.

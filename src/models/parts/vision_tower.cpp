@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/stack.h>
 
 #include "base/error.h"
 #include "models/parts/weight_slots.h"
@@ -102,10 +103,15 @@ Tensor VisionTower::features(const Tensor& pixels, std::span<const plan::Plan* c
   routing::Executor executor(batch_of_tiles(plans, rows), "vision_tower", static_cast<int64_t>(blocks.size()));
   if (observer) executor.observe(observer);
   executor.recompute(recomputes);
-  for (size_t layer = 0; layer < blocks.size(); ++layer)
+  std::vector<Tensor> class_tokens;  // [tiles, width] each
+  for (size_t layer = 0; layer < blocks.size(); ++layer) {
     x = executor.run(blocks[layer], static_cast<int64_t>(layer), std::move(x));
-  require(x.size(0) == tiles * rows, Fault::bad_request,
-          "the plan drops tokens of the vision tower for good; the projector needs all of them");
+    require(x.size(0) == tiles * rows, Fault::bad_request,
+            "the plan drops tokens of the vision tower for good; the projector needs all of them");
+    if (config.class_tokens_every > 0 && (layer + 1) % static_cast<size_t>(config.class_tokens_every) == 0)
+      class_tokens.push_back(x.view({tiles, rows, config.width}).select(1, 0));
+  }
+  if (config.class_tokens_every > 0) return at::stack(class_tokens, 1);
   x = x.view({tiles, rows, config.width});
   return rows == config.tokens() ? x : x.narrow(1, 1, rows - 1).contiguous();
 }

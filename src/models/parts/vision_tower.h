@@ -33,12 +33,17 @@ struct VisionTowerConfig {
   bool pre_norm = true;           ///< A norm before the first block.
   bool patch_bias = false;        ///< Of the patch embedding.
   bool keep_class_token = false;  ///< `cls_patch` or `full` instead of `patch` or `default`.
+  /// LaVIN: the features are the class token after every so many blocks, and no patches. 0: the features of the last.
+  int64_t class_tokens_every = 0;
   EasLayers eas;
 
   image::Size grid() const { return {image.width / patch_px, image.height / patch_px}; }  ///< Patches of a tile.
   int64_t patches() const { return grid().width * grid().height; }
-  int64_t rows() const { return patches() + (class_token ? 1 : 0); }         ///< Inside the tower, per tile.
-  int64_t tokens() const { return patches() + (keep_class_token ? 1 : 0); }  ///< Out of the tower, per tile.
+  int64_t rows() const { return patches() + (class_token ? 1 : 0); }  ///< Inside the tower, per tile.
+  /// Out of the tower, per tile.
+  int64_t tokens() const {
+    return class_tokens_every > 0 ? layers_run / class_tokens_every : patches() + (keep_class_token ? 1 : 0);
+  }
 };
 
 /// A vision transformer. Its blocks run through the same executor as a decoder's (stream `vision_tower`).

@@ -19,6 +19,7 @@ struct Spelling {
 constexpr Spelling kSpellings[] = {
     {Part::decoder, false, Role::embeddings, "embed_tokens"},
     {Part::decoder, false, Role::last_norm, "norm"},
+    {Part::decoder, false, Role::modality, "modality_embedding"},
     {Part::decoder, false, Role::head, "lm_head"},
     {Part::decoder, true, Role::norm1, "input_layernorm"},
     {Part::decoder, true, Role::norm2, "post_attention_layernorm"},

@@ -40,6 +40,7 @@ enum class Role {
   token_types,
   transform,
   pooler,
+  modality,  ///< LaVIN's two rows, one of which begins a prompt: without a picture, with one.
   // Of a layer.
   norm1,
   norm2,

@@ -31,6 +31,10 @@ Tensor GatedUp::operator()(const Tensor& u, const std::optional<Tensor>& gate,
   };
   if (!gate || !d_weight) return scale * plain();
   const auto sequences = static_cast<int64_t>(offsets.size()) - 1;
+  if (gate->size(0) != sequences) {  // one for each row
+    return scale * (gate->narrow(1, 0, 1) * grouped(u, b_weight, b_bias, groups) +
+                    gate->narrow(1, 1, 1) * grouped(u, *d_weight, d_bias, groups));
+  }
   const bool mixes = u.size(0) >= kRowsWorthMixing * sequences && b_bias && d_bias;
   std::vector<Tensor> rows;
   for (int64_t i = 0; i < sequences; ++i) {

@@ -19,7 +19,8 @@ struct GatedUp {
   int64_t groups = 2;
   double scale = 1.0;
 
-  /// u: [rows, rank], cut into sequences by `offsets`; gate: [sequences, 2] or absent (w0 = w1 = 1) -> [rows, hidden].
+  /// u: [rows, rank], cut into sequences by `offsets`; gate: [sequences, 2], or [rows, 2] if each row has its own, or
+  /// absent (w0 = w1 = 1) -> [rows, hidden].
   /// For long sequences the cost is one block-diagonal product: hidden * rank operations per row with two groups.
   Tensor operator()(const Tensor& u, const std::optional<Tensor>& gate, const std::vector<int64_t>& offsets) const;
 };
@@ -29,6 +30,8 @@ struct AdapterGate {
   Linear router;  ///< [2, hidden]
   double temperature = 10.0;
   int64_t left_out = 0;  ///< Rows at a sequence's start that the mean leaves out: 1 in LaVIN-EAS, the modality token.
+  std::optional<int64_t> most;  ///< How many rows after those the mean reads; absent: all. 1 in LaVIN: that token.
+  bool each_row = false;        ///< There is no mean: each row has the gate that it gives (LaVIN's tower).
   /// pooled: [sequences, hidden] -> [sequences, 2]
   Tensor operator()(const Tensor& pooled) const;
 };
@@ -52,6 +55,8 @@ struct Pia {
   std::optional<Tensor> gain;
   std::optional<Tensor> shift;  ///< b2 of that norm, if it has one: the FFN reads gain * PIA(norm1(x)) + shift.
   bool residual = true;         ///< METER's PIA leaves the residual to the site
+  /// False, as LaVIN-EAS was published: the token mean of a pass that decodes is that of its own rows.
+  bool freezes_mean = true;
 };
 
 }  // namespace lithe::nn

@@ -1,0 +1,184 @@
+// LaVIN as it is published: how its parts are found, LLaMA in Meta's layout, in several files and in the layout of
+// transformers, OpenAI's CLIP, and what is missing or ambiguous.
+#include <ATen/ops/equal.h>
+
+#include "checkpoints/read/catalogue.h"
+#include "checkpoints/read/lavin_folder.h"
+#include "checkpoints/read/meta_llama.h"
+#include "io/torch_file.h"
+#include "models/lavin_folder.h"
+#include "models/support.h"
+
+namespace lithe::models {
+namespace {
+
+using test::link_lavin;
+
+/// A folder with the parts, where LLaMA is a real folder of its own that a test may change.
+class Lavin : public ::testing::Test {
+ protected:
+  Lavin() {
+    link_lavin("lavin", folder_);
+    fs::remove(folder_ / "llama");
+    fs::create_directories(llama_);
+    fs::copy(golden_folder("lavin") / "checkpoint/llama/tokenizer.model", llama_.parent_path());
+    fs::copy(golden_folder("lavin") / "checkpoint/llama/7B/params.json", llama_);
+    fs::copy(golden_folder("lavin") / "checkpoint/llama/7B/consolidated.00.safetensors", llama_);
+  }
+
+  std::string why() const {
+    return refusal([&] { open_model(folder_); });
+  }
+
+  static void expect_same_weights(const Model& a, const Model& b) {
+    std::map<WeightName, Tensor> held;
+    visit(a, [&](const HeldWeight& weight) { held[weight.name] = weight.weight.widened(at::kFloat); });
+    size_t compared = 0;
+    visit(b, [&](const HeldWeight& weight) {
+      ASSERT_TRUE(held.contains(weight.name)) << text_of(weight.name);
+      EXPECT_TRUE(at::equal(held[weight.name], weight.weight.widened(at::kFloat))) << text_of(weight.name);
+      ++compared;
+    });
+    EXPECT_EQ(compared, held.size());
+  }
+
+  TempFolder temp_;
+  fs::path folder_ = temp_.path / "lavin", llama_ = folder_ / "llama/7B";
+};
+
+/// Some rows or columns of a matrix.
+io::TensorView part_of(const io::TensorView& whole, int64_t dimension, int64_t part) {
+  const Tensor x = tensor_over(whole);
+  const int64_t size = x.size(dimension) / 2;
+  const auto half = std::make_shared<Tensor>(x.narrow(dimension, part * size, size).contiguous());
+  return {whole.dtype, half->sizes().vec(),
+          {static_cast<const std::byte*>(half->const_data_ptr()), static_cast<size_t>(half->nbytes())}, half, {}};
+}
+
+TEST_F(Lavin, SeveralFilesOfLlamaAreOneModel) {
+  const auto whole = open_model(folder_);
+  const io::SafetensorsFile file = io::open_safetensors(llama_ / "consolidated.00.safetensors");
+  for (int64_t part = 0; part < 2; ++part) {
+    std::vector<std::pair<std::string, io::TensorView>> tensors;
+    for (const auto& [name, view] : file.tensors) {
+      const bool columns = name.ends_with("wo.weight") || name.ends_with("w2.weight") || name.starts_with("tok_");
+      tensors.emplace_back(name, view.shape.size() == 2 ? part_of(view, columns ? 1 : 0, part) : view);
+    }
+    io::write_safetensors(temp_.path / ("consolidated.0" + std::to_string(part) + ".safetensors"), tensors);
+  }
+  fs::remove(llama_ / "consolidated.00.safetensors");
+  for (const char* name : {"consolidated.00.safetensors", "consolidated.01.safetensors"})
+    fs::rename(temp_.path / name, llama_ / name);
+  expect_same_weights(*whole, *open_model(folder_));
+}
+
+TEST_F(Lavin, PartsThatDoNotGoTogetherAreRefused) {
+  const io::SafetensorsFile file = io::open_safetensors(llama_ / "consolidated.00.safetensors");
+  auto tensors = file.tensors;
+  tensors["norm.weight"] = part_of(tensors["norm.weight"], 0, 0);
+  io::write_safetensors(llama_ / "consolidated.01.safetensors", {tensors.begin(), tensors.end()});
+  EXPECT_NE(why().find("\"norm.weight\" is F16 [20], which does not go together with F16 [40]"), std::string::npos)
+      << why();
+  tensors.erase("norm.weight");
+  io::write_safetensors(llama_ / "consolidated.01.safetensors", {tensors.begin(), tensors.end()});
+  EXPECT_NE(why().find("the tensor \"norm.weight\" is missing"), std::string::npos) << why();
+}
+
+// transformers rotates pairs of halves, so its rows of queries and keys lie in another order.
+TEST_F(Lavin, LlamaOfTransformersIsTheSameModel) {
+  const auto whole = open_model(folder_);
+  std::map<std::string, io::TensorView> tensors;
+  const MetaLlama meta(llama_);
+  meta.put("model.", "", tensors);
+  const Json config = meta.config();
+  const fs::path other = folder_ / "llama/hf";
+  fs::create_directories(other);
+  io::write_safetensors(other / "model.safetensors", {tensors.begin(), tensors.end()});
+  write_text(other / "config.json", config.dump());
+  EXPECT_NE(why().find("LLaMA could be "), std::string::npos) << why();
+  fs::remove_all(llama_);
+  expect_same_weights(*whole, *open_model(folder_));
+}
+
+TEST_F(Lavin, TorchFilesAreTheSameModel) {
+  const auto whole = open_model(folder_);
+  const fs::path golden = golden_folder("lavin") / "checkpoint";
+  fs::remove_all(folder_ / "llama");
+  for (const char* part : {"llama", "clip", "adapter"}) {
+    fs::remove(folder_ / part);
+    fs::copy(golden / part, folder_ / part, fs::copy_options::recursive);
+  }
+  for (const auto& entry : fs::recursive_directory_iterator(folder_)) {
+    if (entry.path().extension() == ".safetensors") fs::remove(entry.path());
+  }
+  expect_same_weights(*whole, *open_model(folder_));
+}
+
+TEST_F(Lavin, IsWhatItSeems) {
+  const auto model = open_model(folder_);
+  EXPECT_EQ(model->family, "lavin");
+  EXPECT_EQ(model->vision->tower.config.tokens(), 6);
+  EXPECT_EQ(model->decoder.embeddings.type(), at::kHalf);  // as in the file
+  EXPECT_TRUE(model->notes.empty());
+  EXPECT_TRUE(model->plan.layers.empty());
+  EXPECT_EQ(model->prompting.eos_ids, std::vector<int64_t>{2});
+}
+
+// Every layer of a published LaVIN-EAS checkpoint has both adapters, and no file says which attentions are skipped.
+TEST_F(Lavin, EasWithoutAListOfLayersSaysSo) {
+  const fs::path eas = temp_.path / "eas";
+  link_lavin("lavin_eas", eas);
+  EXPECT_EQ(open_model(eas)->plan.layers.size(), 3u);
+  fs::remove(eas / "plan.json");
+  const auto model = open_model(eas);
+  EXPECT_TRUE(model->plan.layers.empty());
+  ASSERT_EQ(model->notes.size(), 1u);
+  EXPECT_NE(model->notes[0].find("no plan.json says which attentions the adapter skips"), std::string::npos);
+}
+
+TEST_F(Lavin, TheLastEpochIsTheAdapter) {
+  fs::remove(folder_ / "adapter");
+  const fs::path golden = golden_folder("lavin") / "checkpoint/adapter/checkpoint-19.safetensors";
+  fs::copy(golden, folder_ / "checkpoint-9.safetensors");
+  fs::copy(golden, folder_ / "checkpoint-10.safetensors");
+  EXPECT_EQ(LavinFolder::open(folder_).parts()->adapter, folder_ / "checkpoint-10.safetensors");
+  write_text(folder_ / "config.json", R"({"model_type": "lavin", "adapter": "checkpoint-9.safetensors"})");
+  EXPECT_EQ(LavinFolder::open(folder_).parts()->adapter, folder_ / "checkpoint-9.safetensors");
+  write_text(folder_ / "config.json", R"({"model_type": "lavin", "adapter": "checkpoint-8.safetensors"})");
+  EXPECT_NE(why().find("'adapter' names \"checkpoint-8.safetensors\", which is not there"), std::string::npos) << why();
+}
+
+TEST_F(Lavin, WithoutAnAdapterThereIsSomethingToTune) {
+  fs::remove(folder_ / "adapter");
+  const auto model = open_model(folder_, {.learns = [](const WeightName& name) { return name.part == Part::projector; }});
+  ASSERT_EQ(model->notes.size(), 1u);
+  EXPECT_NE(model->notes[0].find("there is no adapter"), std::string::npos);
+  EXPECT_TRUE(model->vision->projector.layers[0].weight.learning());
+  EXPECT_EQ(model->vision->projector.widths[1], 128);
+  EXPECT_FALSE(model->decoder.modality->requires_grad());
+}
+
+TEST_F(Lavin, MissingAndSurplusPartsAreNamed) {
+  fs::remove(folder_ / "clip");
+  EXPECT_NE(why().find("the vision tower is missing; put OpenAI's ViT-L-14.pt into it"), std::string::npos) << why();
+  const fs::path clip = golden_folder("lavin") / "checkpoint/clip/ViT-L-14.safetensors";
+  fs::copy(clip, folder_ / "ViT-L-14.safetensors");
+  EXPECT_EQ(why(), "");
+  fs::copy(clip, folder_ / "ViT-B-16.safetensors");
+  EXPECT_NE(why().find("the vision tower could be "), std::string::npos) << why();
+  fs::remove(folder_ / "ViT-B-16.safetensors");
+  fs::remove(llama_ / "consolidated.00.safetensors");
+  EXPECT_NE(why().find("has a params.json, but no consolidated.00.pth"), std::string::npos) << why();
+}
+
+TEST_F(Lavin, HostileSizesAreRefused) {
+  for (const char* params : {R"({"dim": 40, "n_layers": 8, "n_heads": 0})", R"({"dim": 40, "n_layers": 8, "n_heads": 3})",
+                             R"({"dim": -1, "n_layers": 8, "n_heads": 4})", R"({"dim": 40, "n_layers": 9, "n_heads": 4})",
+                             "[]"}) {
+    write_text(llama_ / "params.json", params);
+    EXPECT_NE(why(), "") << params;
+  }
+}
+
+}  // namespace
+}  // namespace lithe::models

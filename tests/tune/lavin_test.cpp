@@ -1,0 +1,160 @@
+// Tuning of LaVIN and LaVIN-EAS: the base stays as it is in its 16 bits, adapters come out as their authors publish
+// them, and what was tuned opens, answers and folds.
+#include <ATen/ops/equal.h>
+
+#include <cmath>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "checkpoints/read/lavin_folder.h"
+#include "image/png.h"
+#include "io/safetensors.h"
+#include "io/torch_file.h"
+#include "models/lavin_folder.h"
+#include "models/model.h"
+#include "session/session.h"
+#include "tune/methods.h"
+#include "tune/run.h"
+#include "tune/search_phase.h"
+#include "tune/step_log.h"
+#include "tune/support.h"
+
+namespace lithe::tune {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Questions of the golden case, two of them about a picture, with short answers.
+fs::path records_in(const fs::path& folder) {
+  const fs::path images = test::golden("lavin") / "inputs/scienceqa/images/test";
+  Json records = Json::array();
+  const char* const answers[] = {"The answer is A.", "The answer is B.", "The answer is C."};
+  const Json prompts = read_json_file(test::golden("lavin") / "case.json").at("prompts");
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    const std::string question = prompts.at(i);
+    Json& record = records.emplace_back();
+    record["id"] = std::to_string(i);
+    record["conversations"] = {{{"from", "human"}, {"value", (i == 0 ? "" : "<image>\n") + question}},
+                               {{"from", "gpt"}, {"value", answers[i]}}};
+    if (i > 0) record["image"] = (images / std::to_string(5 + i) / "image.png").string();
+  }
+  const fs::path file = folder / "records.json";
+  std::ofstream(file) << records.dump();
+  return file;
+}
+
+class LavinTuning : public ::testing::Test {
+ protected:
+  LavinTuning() {
+    lithe::test::link_lavin("", folder_ / "base");
+    recipe_.file = "recipe.yaml";
+    recipe_.model_name_or_path = (folder_ / "base").string();
+    recipe_.output_dir = (folder_ / "out").string();
+    recipe_.data = {{.path = records_in(folder_.path()).string()}};
+    recipe_.per_device_train_batch_size = 3;
+    recipe_.num_train_epochs = 20;
+    recipe_.learning_rate = 2e-2;
+    recipe_.lr_scheduler_type = LrSchedule::constant;
+    recipe_.save_steps = 0;
+    recipe_.eas.emplace();
+    recipe_.eas->rep_dim = 8;
+    recipe_.eas->pia_dim = 32;
+    recipe_.eas->tower = true;
+  }
+
+  std::vector<double> losses() const {
+    std::vector<double> losses;
+    for (const StepRecord& record : read_step_log(fs::path(recipe_.output_dir) / "log.jsonl"))
+      losses.push_back(record.loss);
+    return losses;
+  }
+
+  test::TempFolder folder_;
+  Recipe recipe_;
+};
+
+TEST_F(LavinTuning, AdaptersAloneLearn) {
+  const ReadyModel ready = ready_model(recipe_);
+  int64_t learning = 0;
+  visit(*ready.model, [&](const models::HeldWeight& held) {
+    const bool adapter = held.name.adapter != models::Adapter::none || held.name.part == models::Part::projector ||
+                         held.name.role == models::Role::modality;
+    EXPECT_EQ(held.weight.learning(), adapter) << text_of(held.name);
+    learning += held.weight.learning() ? held.weight.count() : 0;
+    const bool of_llama = held.linear && held.name.part == models::Part::decoder && !adapter;
+    if (of_llama) EXPECT_EQ(held.weight.type(), at::kHalf) << text_of(held.name);
+  });
+  // As LaVIN's case has it, but for the projector, which is 128 wide as published and 16 there.
+  const Json trainable = read_json_file(test::golden("lavin") / "case.json").at("trainable");
+  const int64_t hidden = 40, width = 24, wider = 128 - 16;
+  EXPECT_EQ(learning, trainable.at("elements").get<int64_t>() + wider * (width + 1 + hidden));
+}
+
+TEST_F(LavinTuning, LavinLearnsAndComesOutAsPublished) {
+  const RunResult result = run(recipe_);
+  EXPECT_EQ(result.steps, 20);
+  EXPECT_LT(losses().back(), 0.5 * losses().front());
+  const fs::path out = result.output;
+  const auto torch = io::open_torch(out / "checkpoint-19.pth");
+  const io::SafetensorsFile twin = io::open_safetensors(out / "checkpoint-19.safetensors"),
+                            published = io::open_safetensors(test::golden("lavin") /
+                                                             "checkpoint/adapter/checkpoint-19.safetensors");
+  EXPECT_EQ(torch.size(), published.tensors.size());
+  for (const auto& [name, tensor] : published.tensors) {
+    ASSERT_TRUE(torch.contains(name) && twin.tensors.contains(name)) << name;
+    EXPECT_TRUE(std::ranges::equal(torch.at(name).bytes, twin.tensors.at(name).bytes)) << name;
+    EXPECT_EQ(torch.at(name).shape, twin.tensors.at(name).shape);
+    EXPECT_EQ(torch.at(name).shape.size(), tensor.shape.size()) << name;
+  }
+  const session::Session tuned = session::Session::open(out);
+  EXPECT_TRUE(tuned.notes().empty());
+  session::Request request;
+  request.messages.push_back(
+      text::user_message(read_json_file(test::golden("lavin") / "case.json").at("prompts").at(0), 0));
+  EXPECT_EQ(tuned.answer(request, {.max_new_tokens = 40}).text, "The answer is A.");
+}
+
+TEST_F(LavinTuning, EasKeepsWhatItsPlanRuns) {
+  recipe_.eas->skip_layers = {2, 4, 7};
+  const RunResult result = run(recipe_);
+  EXPECT_LT(losses().back(), 0.5 * losses().front());
+  const session::Session tuned = session::Session::open(result.output);
+  EXPECT_EQ(tuned.plan().layers.size(), 3u);
+  const io::SafetensorsFile file = io::open_safetensors(result.output / "checkpoint-19.safetensors");
+  for (int64_t layer = 0; layer < 8; ++layer) {
+    const std::string name = "module.layers." + std::to_string(layer);
+    const bool skipped = layer == 2 || layer == 4 || layer == 7;
+    EXPECT_EQ(file.tensors.contains(name + ".replaced_adapter.conv_C.weight"), skipped) << layer;
+    EXPECT_EQ(file.tensors.contains(name + ".adapter_attn.conv_A.weight"), !skipped) << layer;
+  }
+}
+
+// A token of the answer moves no logit before it, so what is trained is what serves.
+TEST_F(LavinTuning, ASearchFindsLayersAndTunesWithoutThem) {
+  recipe_.eas->skip_count = 2;
+  recipe_.eas->search.bandit = EasSearchRecipe::Bandit::softmax;
+  recipe_.eas->search.steps = 6;
+  recipe_.eas->search.warmup_steps = 2;
+  recipe_.eas->search.every_steps = 1;
+  recipe_.eval_data = recipe_.data;
+  recipe_.num_train_epochs = 2;
+  const RunResult result = run(recipe_);
+  const session::Session tuned = session::Session::open(result.output);
+  EXPECT_EQ(tuned.plan().layers.size(), 2u);
+  EXPECT_TRUE(fs::exists(result.output / "search/scores.json"));
+  EXPECT_TRUE(fs::exists(result.output / "checkpoint-1.pth"));
+}
+
+TEST_F(LavinTuning, WhatTheAdapterFileCannotHoldIsRefusedAtOnce) {
+  recipe_.train = {"*layers.3.mlp*"};
+  try {
+    ready_model(recipe_);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("which LaVIN's adapter file has no place for"), std::string::npos)
+        << error.what();
+  }
+}
+
+}  // namespace
+}  // namespace lithe::tune
