@@ -45,6 +45,17 @@ def _function(name):
 
 rebuild_tensor = _function("_rebuild_tensor_v2")
 rebuild_parameter = _function("_rebuild_parameter")
+torch.jit = types.ModuleType("torch.jit")
+torch.jit._pickle = types.ModuleType("torch.jit._pickle")
+sys.modules.update({"torch.jit": torch.jit, "torch.jit._pickle": torch.jit._pickle})
+
+
+def restore_type_tag(*_):
+    raise AssertionError
+
+
+restore_type_tag.__module__, restore_type_tag.__qualname__ = "torch.jit._pickle", "restore_type_tag"
+torch.jit._pickle.restore_type_tag = restore_type_tag
 
 
 class Storage:
@@ -182,6 +193,44 @@ def safetensors_of(tensors):
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     return struct.pack("<Q", len(text)) + text + data
+
+
+class RestoreTypeTag:
+    """A list with its type, as TorchScript writes it."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def __reduce__(self):
+        return restore_type_tag, (self.values, "List[int]")
+
+
+def script_module(name, **attributes):
+    """An object of a class that only the code in the archive knows."""
+    kind = type(name, (), {"__module__": "__torch__"})
+    stand_in = sys.modules.setdefault("__torch__", types.ModuleType("__torch__"))
+    setattr(stand_in, name, kind)
+    module = kind()
+    module.__dict__.update(training=False, _is_full_backward_hook=None, **attributes)
+    return module
+
+
+def script_file(module):
+    """What torch.jit.save writes: modules instead of dicts, and their code."""
+    data, storages = pickled(module)
+    code = [("archive/code/__torch__/clip/model.py", b"class Clip(Module):\n  pass\n")]
+    return zip_file(entries_of(data, storages) + code)
+
+
+def script_files():
+    tensors = plain_tensors()
+    block = script_module("Block", sizes=RestoreTypeTag([1, 2]), **tensors)
+    visual = script_module("Visual", resblocks=script_module("Sequential", **{"0": block}), class_embedding=tensors["tail"])
+    cycle = script_module("Cycle")
+    cycle.__dict__["self"] = cycle
+    return {"script.pt": script_file(script_module("Clip", visual=visual, logit_scale=tensors["scalar"])),
+            "hostile/script_cycle.pth": script_file(cycle),
+            "hostile/script_without_tensors.pth": script_file(script_module("Empty"))}
 
 
 def plain_files():
@@ -371,7 +420,7 @@ def hostile_legacy():
 def main():
     root = sys.argv[1]
     hostile = {**hostile_pickles(), **hostile_tensors(), **hostile_zips(), **hostile_legacy()}
-    for name, data in {**plain_files(), **{f"hostile/{name}": data for name, data in hostile.items()}}.items():
+    for name, data in {**plain_files(), **script_files(), **{f"hostile/{name}": data for name, data in hostile.items()}}.items():
         path = os.path.join(root, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "wb") as file:

@@ -99,6 +99,7 @@ TEST(JsonPage, Inspect) {
   for (const std::vector<std::string>& subject :
        std::vector<std::vector<std::string>>{{"demo"},
                                              {"--shape", "llava-next-7b"},
+                                             {"--shape", "lavin-7b", "--plan", "eas-12"},
                                              {kGolden + "/hf_llava15/checkpoint", "--lora", LITHE_TEST_DATA "/lora/hf"},
                                              {kGolden + "/hf_llavanext/checkpoint"}}) {
     std::vector<std::string> arguments = {"inspect", "--json"};

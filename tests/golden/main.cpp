@@ -59,7 +59,7 @@ bool has_prompts(const Json& json) {
 using Run = Check (*)(const Case&);
 
 /// What runs a case that is neither prompts nor variants; null if nothing does.
-Run find_run(const Json& json, const fs::path& folder) {
+Run find_run(const Json& json) {
   if (json.contains("nlvr2_answers")) return run_meter;
   const bool trains = json.contains("generation") && json.contains("trainable");
   const Json config = json.value("config", Json());
@@ -77,7 +77,7 @@ Outcome run_folder(const std::string& name, const fs::path& folder, double times
   const Json json = read_json_file(folder / "case.json");
   const bool prompts = has_prompts(json);
   const bool variants = json.contains("variants") && json.at("variants").is_object();
-  const Run run = find_run(json, folder);
+  const Run run = find_run(json);
   if (!prompts && !variants && run == nullptr) return unsupported(name);
   const Case golden{folder, json, io::open_safetensors(folder / "expected.safetensors"), Tolerances(json, times)};
   if (variants) return report(name, run_variants(golden), "");

@@ -41,6 +41,19 @@ TEST(Torch, TransposedAndExpandedTensorsBecomeRowMajor) {
   EXPECT_EQ(values("expanded"), (std::vector<float>{1, 2, 2, 3, 3, 4, 1, 2, 2, 3, 3, 4}));
 }
 
+// An archive of TorchScript, as OpenAI publishes CLIP: modules within modules.
+TEST(Torch, ModulesOfAScriptGiveDottedNames) {
+  const std::map<std::string, TensorView> got = open_torch(kFolder + "script.pt");
+  const SafetensorsFile expected = open_safetensors(kFolder + "plain.safetensors");
+  ASSERT_EQ(got.size(), expected.tensors.size() + 2);
+  for (const auto& [name, tensor] : expected.tensors) {
+    ASSERT_TRUE(got.contains("visual.resblocks.0." + name)) << name;
+    expect_equal(got.at("visual.resblocks.0." + name), tensor, name);
+  }
+  expect_equal(got.at("visual.class_embedding"), expected.tensors.at("tail"), "tail");
+  expect_equal(got.at("logit_scale"), expected.tensors.at("scalar"), "scalar");
+}
+
 TEST(Torch, TensorsOfOneStorageShareItsBytes) {
   const std::map<std::string, TensorView> tensors = open_torch(kFolder + "plain.pth");
   EXPECT_EQ(tensors.at("tail").bytes.data(), tensors.at("matrix").bytes.data() + 2 * sizeof(float));
@@ -76,6 +89,8 @@ const std::map<std::string, std::string> kRefusals{
     {"named_only.pth", "the pickle would run \"posix.system\""},
     {"dtype_called.pth", "the pickle would run \"torch.float32\""},
     {"complex.pth", "the pickle would run \"torch.ComplexFloatStorage\""},
+    {"script_cycle.pth", "its modules hold each other, or there are too many of them"},
+    {"script_without_tensors.pth", "is an archive of TorchScript without a tensor"},
     {"no_tensors.pth", "holds no dict of named tensors"},
     {"not_a_dict.pth", "holds no dict of named tensors"},
     {"opcode.pth", "the pickle has the opcode 130 at byte 2"},

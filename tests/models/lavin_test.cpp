@@ -51,8 +51,11 @@ io::TensorView part_of(const io::TensorView& whole, int64_t dimension, int64_t p
   const Tensor x = tensor_over(whole);
   const int64_t size = x.size(dimension) / 2;
   const auto half = std::make_shared<Tensor>(x.narrow(dimension, part * size, size).contiguous());
-  return {whole.dtype, half->sizes().vec(),
-          {static_cast<const std::byte*>(half->const_data_ptr()), static_cast<size_t>(half->nbytes())}, half, {}};
+  return {whole.dtype,
+          half->sizes().vec(),
+          {static_cast<const std::byte*>(half->const_data_ptr()), static_cast<size_t>(half->nbytes())},
+          half,
+          {}};
 }
 
 TEST_F(Lavin, SeveralFilesOfLlamaAreOneModel) {
@@ -150,7 +153,8 @@ TEST_F(Lavin, TheLastEpochIsTheAdapter) {
 
 TEST_F(Lavin, WithoutAnAdapterThereIsSomethingToTune) {
   fs::remove(folder_ / "adapter");
-  const auto model = open_model(folder_, {.learns = [](const WeightName& name) { return name.part == Part::projector; }});
+  const auto model =
+      open_model(folder_, {.learns = [](const WeightName& name) { return name.part == Part::projector; }});
   ASSERT_EQ(model->notes.size(), 1u);
   EXPECT_NE(model->notes[0].find("there is no adapter"), std::string::npos);
   EXPECT_TRUE(model->vision->projector.layers[0].weight.learning());
@@ -172,9 +176,9 @@ TEST_F(Lavin, MissingAndSurplusPartsAreNamed) {
 }
 
 TEST_F(Lavin, HostileSizesAreRefused) {
-  for (const char* params : {R"({"dim": 40, "n_layers": 8, "n_heads": 0})", R"({"dim": 40, "n_layers": 8, "n_heads": 3})",
-                             R"({"dim": -1, "n_layers": 8, "n_heads": 4})", R"({"dim": 40, "n_layers": 9, "n_heads": 4})",
-                             "[]"}) {
+  for (const char* params :
+       {R"({"dim": 40, "n_layers": 8, "n_heads": 0})", R"({"dim": 40, "n_layers": 8, "n_heads": 3})",
+        R"({"dim": -1, "n_layers": 8, "n_heads": 4})", R"({"dim": 40, "n_layers": 9, "n_heads": 4})", "[]"}) {
     write_text(llama_ / "params.json", params);
     EXPECT_NE(why(), "") << params;
   }

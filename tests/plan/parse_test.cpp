@@ -107,9 +107,9 @@ TEST(Parse, WritesWhatItReads) {
 }
 
 TEST(Parse, NamedPlansFitAModelOfThirtyTwoLayers) {
-  const std::vector<std::string> expected{
-      "dense",  "eas",    "fastv",   "kv-compression",       "p-mod", "p-mod+eas", "pyramiddrop",
-      "random", "shortv", "uniform", "vision-attention-skip"};
+  const std::vector<std::string> expected{"dense",          "eas",    "eas-12",    "fastv",
+                                          "kv-compression", "p-mod",  "p-mod+eas", "pyramiddrop",
+                                          "random",         "shortv", "uniform",   "vision-attention-skip"};
   EXPECT_EQ(builtin_plan_names(), expected);
   const ModelFacts model = shape_named("llava-1.5-7b");
   for (const std::string& name : builtin_plan_names()) {

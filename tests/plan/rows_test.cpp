@@ -37,5 +37,11 @@ TEST(Rows, PaddingOffersNoKeyUnlessARuleSaysSo) {
     EXPECT_EQ(ungoverned(kind), Switches{});
 }
 
+TEST(Rows, TheModalityRowIsInNoGroupAndIsNotCached) {
+  for (const Group group : {Group::text, Group::vision, Group::vision_high_res, Group::padding, Group::all})
+    EXPECT_FALSE(belongs(RowKind::modality, group));
+  EXPECT_EQ(ungoverned(RowKind::modality), (Switches{true, true, false, true}));
+}
+
 }  // namespace
 }  // namespace lithe::plan

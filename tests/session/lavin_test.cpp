@@ -1,4 +1,5 @@
-// LaVIN and LaVIN-EAS answer as published through sessions, folded as unfolded, in batches as alone, in chats as afresh.
+// LaVIN and LaVIN-EAS answer as published through sessions, folded as unfolded, in batches as alone, in chats as
+// afresh.
 #include <gtest/gtest.h>
 
 #include "base/error.h"
@@ -33,7 +34,8 @@ std::vector<Asked> published_questions(const std::string& name) {
   for (size_t i = 0; i < json.at("prompts").size(); ++i) {
     const std::string kind = json.at("config").at("skip").empty() ? "gen_single" : "gen_frozen";
     const std::string text = json.at("generation").at(kind + std::to_string(i) + ".").at("texts").at(0);
-    Asked& asked = all.emplace_back(Asked{json.at("prompts").at(i), std::nullopt, text.substr(text.find("Response:") + 9)});
+    Asked& asked =
+        all.emplace_back(Asked{json.at("prompts").at(i), std::nullopt, text.substr(text.find("Response:") + 9)});
     const fs::path picture = kGolden / "lavin/inputs/scienceqa/images/test" / std::to_string(5 + i) / "image.png";
     if (!text.starts_with("Image: N/A")) asked.picture = picture;
   }
@@ -83,8 +85,7 @@ TEST_P(LavinSession, FoldedFrozenIsTheSame) {
   for (const Asked& asked : published_questions(GetParam())) {
     const fs::path out = temp_ / "folded";
     fs::remove_all(out);
-    const FoldReport report =
-        fold_model(whole, request_of(whole, asked), {.freeze = true, .new_tokens = 12}, out);
+    const FoldReport report = fold_model(whole, request_of(whole, asked), {.freeze = true, .new_tokens = 12}, out);
     EXPECT_EQ(report.tokens_equal, 12);
     EXPECT_LT(report.largest_deviation, 1e-5 * report.largest_logit);
     const Session folded = Session::open(out);

@@ -60,7 +60,7 @@ std::vector<fs::path> part_files(const fs::path& folder) {
 /// A tensor in memory that is being made.
 struct Made {
   Made(const TensorView& like, std::vector<int64_t> of) : view{like.dtype, std::move(of), {}, nullptr, like.file} {
-    const auto size = static_cast<size_t>(view.count() * io::size_of(view.dtype));
+    const auto size = static_cast<size_t>(io::bytes_of(view.dtype, view.shape).value());
     bytes = io::allocate_aligned(size);
     view.bytes = {bytes.get(), size};
     view.owner = bytes;
