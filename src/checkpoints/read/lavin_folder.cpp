@@ -52,10 +52,15 @@ std::vector<fs::path> folders_below(const fs::path& folder) {
   return all;
 }
 
+/// Of config.json; empty if there is none, or none that can be read, which says nothing about this model.
 std::string model_type_in(const fs::path& folder) {
   if (!is_there(folder / "config.json")) return {};
-  const Json json = read_json_file(folder / "config.json", kMaxConfigBytes);
-  return json.is_object() ? json.value("model_type", std::string()) : std::string();
+  try {
+    const Json json = read_json_file(folder / "config.json", kMaxConfigBytes);
+    return JsonView(json, folder.string()).text("model_type", "");
+  } catch (const Error&) {
+    return {};
+  }
 }
 
 /// The only one of some paths. Throws Error{bad_file} if there are more; `key` of config.json could say which.
@@ -99,14 +104,22 @@ bool is_weight_file(const fs::path& file) {
   return ending == ".pth" || ending == ".pt" || ending == ".safetensors" || ending == ".bin";
 }
 
+/// The vision towers in one folder: itself, unless it is the model's, and the files in it.
+std::vector<fs::path> clips_in(const fs::path& place, const fs::path& model) {
+  std::vector<fs::path> found;
+  const std::string type = place == model ? "" : model_type_in(place);
+  if (type == "clip" || type == "clip_vision_model") found.push_back(place);
+  for (const fs::path& path : paths_in(place)) {
+    if (path.filename().string().starts_with("ViT-") && is_weight_file(path)) found.push_back(path);
+  }
+  return found;
+}
+
 fs::path find_clip(const fs::path& folder, const std::vector<fs::path>& places) {
   std::vector<fs::path> found;
   for (const fs::path& place : places) {
-    const std::string type = place == folder ? "" : model_type_in(place);
-    if (type == "clip" || type == "clip_vision_model") found.push_back(place);
-    for (const fs::path& path : paths_in(place)) {
-      if (path.filename().string().starts_with("ViT-") && is_weight_file(path)) found.push_back(path);
-    }
+    const std::vector<fs::path> some = clips_in(place, folder);
+    found.insert(found.end(), some.begin(), some.end());
   }
   keep_one_of_each(found);
   return only_one(found, folder, "the vision tower", "clip");
@@ -226,7 +239,10 @@ Json clip_config(const fs::path& path) {
 bool LavinFolder::holds_parts(const fs::path& folder) {
   if (is_there(folder / "config.json") || !is_folder(folder)) return false;
   const std::vector<fs::path> places = folders_below(folder);
-  return std::any_of(places.begin(), places.end(), [](const fs::path& place) { return MetaLlama::holds(place); });
+  const auto any = [&](const auto& holds) { return std::any_of(places.begin(), places.end(), holds); };
+  if (any([](const fs::path& place) { return MetaLlama::holds(place); })) return true;
+  const bool llama = any([](const fs::path& place) { return model_type_in(place) == "llama"; });
+  return llama && any([&](const fs::path& place) { return !clips_in(place, folder).empty(); });
 }
 
 bool LavinFolder::is(const fs::path& folder) {

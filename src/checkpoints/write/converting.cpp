@@ -10,6 +10,7 @@
 #include "checkpoints/read/conventions.h"
 #include "checkpoints/read/layouts.h"
 #include "checkpoints/read/meter.h"
+#include "checkpoints/write/changed_folder.h"
 #include "checkpoints/write/conversation_template.h"
 #include "checkpoints/write/layout_configs.h"
 #include "checkpoints/write/meter_folder.h"
@@ -180,6 +181,20 @@ class Conversion {
   std::vector<std::string> notes_;
 };
 
+/// LaVIN's parts in one folder, under names as LLaVA's in the Hugging Face layout.
+Converted join_lavin(const Model& model, const io::NewFolder& folder) {
+  const fs::path& part = folder.part();
+  io::write_json_atomic(part / "config.json", pinned_config(model));
+  copy_files(model, part, {"config.json"});
+  const io::Checkpoint own = own_checkpoint(model);
+  WeightFile file;
+  for (const std::string& name : own.names()) file.copy(name, own.at(name));
+  file.write(part / "model.safetensors");
+  Converted converted{.tensors = file.tensors(), .bytes = file.bytes(), .notes = model.notes};
+  for (const auto& entry : fs::directory_iterator(part)) converted.files += entry.path().extension() != ".safetensors";
+  return converted;
+}
+
 /// A prompt may follow the folder's name, which is another one now.
 void pin_conversation(const io::NewFolder& folder) {
   const fs::path file = folder.part() / "config.json";
@@ -210,7 +225,9 @@ Converted convert_folder(const fs::path& from, const fs::path& to, TargetLayout 
   Converted converted;
   const std::unique_ptr<Model> model = layout == TargetLayout::same ? nullptr : open_model(folder.source());
   try {
-    if (!model || is_original(*model) == (layout == TargetLayout::original))
+    if (model && model->family == "lavin" && layout == TargetLayout::hf)
+      converted = join_lavin(*model, folder);
+    else if (!model || is_original(*model) == (layout == TargetLayout::original))
       converted = resave(folder, on_bytes);
     else if (layout == TargetLayout::hf)
       converted = Conversion(*model, folder, on_bytes).to_hf();
