@@ -5,6 +5,7 @@
 #include "checkpoints/read/catalogue.h"
 #include "checkpoints/read/lavin_folder.h"
 #include "checkpoints/read/meta_llama.h"
+#include "checkpoints/write/converting.h"
 #include "io/torch_file.h"
 #include "models/lavin_folder.h"
 #include "models/support.h"
@@ -115,6 +116,25 @@ TEST_F(Lavin, TorchFilesAreTheSameModel) {
     if (entry.path().extension() == ".safetensors") fs::remove(entry.path());
   }
   expect_same_weights(*whole, *open_model(folder_));
+}
+
+TEST_F(Lavin, ConvertedToOneFolderItIsTheSameModel) {
+  for (const char* name : {"lavin", "lavin_eas"}) {
+    const fs::path parts = temp_.path / name / "parts", whole = temp_.path / name / "whole";
+    link_lavin(name, parts);
+    const Converted converted = convert_folder(parts, whole, TargetLayout::hf);
+    EXPECT_GT(converted.tensors, 500);
+    const auto before = open_model(parts), after = open_model(whole);
+    EXPECT_EQ(after->family, "lavin");
+    EXPECT_EQ(after->plan, before->plan);
+    EXPECT_EQ(gates_read_prompt(*after), gates_read_prompt(*before));
+    EXPECT_EQ(after->prompting.tokenizer->size(), before->prompting.tokenizer->size());
+    expect_same_weights(*before, *after);
+    EXPECT_NE(refusal([&] {
+                convert_folder(parts, temp_.path / "original", TargetLayout::original);
+              }).find("LLaVA's own layout has no form for LaVIN"),
+              std::string::npos);
+  }
 }
 
 TEST_F(Lavin, IsWhatItSeems) {

@@ -224,8 +224,11 @@ Converted convert_folder(const fs::path& from, const fs::path& to, TargetLayout 
   io::NewFolder folder(from, to);
   Converted converted;
   const std::unique_ptr<Model> model = layout == TargetLayout::same ? nullptr : open_model(folder.source());
+  const bool lavin = model && model->family == "lavin";
+  require(!lavin || layout == TargetLayout::hf, Fault::bad_request, from.string(),
+          ": LLaVA's own layout has no form for LaVIN; use --to hf, which joins its parts in one folder");
   try {
-    if (model && model->family == "lavin" && layout == TargetLayout::hf)
+    if (lavin)
       converted = join_lavin(*model, folder);
     else if (!model || is_original(*model) == (layout == TargetLayout::original))
       converted = resave(folder, on_bytes);
