@@ -119,7 +119,8 @@ TEST(Facts, AreBounded) {
   model = small_model(4);
   model.tower = TowerFacts{.width = -1};
   EXPECT_REFUSED(check(model), Fault::bad_file, "a size of the vision tower is -1");
-  EXPECT_REFUSED(shape_named("llava-2"), Fault::bad_request, "no shape is called 'llava-2'; there are llava-1.5-13b");
+  EXPECT_REFUSED(shape_named("llava-2"), Fault::bad_request,
+                 "no shape is called 'llava-2'; there are lavin-7b, llava-1.5-13b");
   for (const std::string& name : shape_names()) EXPECT_EQ(shape_named(name).name, name);
 }
 
