@@ -108,6 +108,17 @@ void fill_new(Model& model, const std::function<Tensor(const WeightSlot&)>& valu
   plan::check(model.facts);
 }
 
+/// Of what every adapter's way up reads, each at a place of its own.
+void set_dropout(std::vector<routing::Block>& blocks, double share, uint64_t& seed) {
+  for (routing::Block& block : blocks) {
+    for (routing::Site& site : block.sites) {
+      if (site.adapter) site.adapter->dropout = {share, seed += kNextSeed};
+      if (site.pia) site.pia->dropout = {share, seed += kNextSeed};
+      if (site.stand_in && site.stand_in->pia) site.stand_in->pia->dropout = {share, seed += kNextSeed};
+    }
+  }
+}
+
 /// By how much a weight of an adapter may differ from 0 when training begins. LaVIN's PIAs change nothing yet either.
 double bound_of(const WeightSlot& slot, bool lavin) {
   const WeightName& name = slot.name;
@@ -139,6 +150,8 @@ void add_adapters(Model& model, const NewAdapters& wanted) {
     fill_with_noise(values, static_cast<float>(bound_of(slot, config.modality)), seed += kNextSeed);
     return values;
   });
+  set_dropout(model.decoder.blocks, wanted.dropout, seed);
+  if (model.vision) set_dropout(model.vision->tower.blocks, wanted.dropout, seed);
 }
 
 void add_routers(Model& model, const LayerChoice& layers) {

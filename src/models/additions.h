@@ -22,6 +22,7 @@ struct NewAdapters {
   int64_t rep_rank = 128, pia_rank = 128;
   int64_t groups = 2;  ///< Blocks of the up-projections.
   double scale = 1.0, temperature = 10.0;
+  double dropout = 0;  ///< Of every adapter of the model, in training.
   uint64_t seed = 0;
 };
 

@@ -78,8 +78,8 @@ void add_lora(Model& model, const LoraShape& shape) {
     Tensor a = at::empty({shape.rank, in}, floats), b = at::zeros({out, shape.rank}, floats);
     fill_with_noise(a, static_cast<float>(1 / std::sqrt(static_cast<double>(in))), seed += kNextSeed);
     const at::Device device = slot.linear->weight.device();
-    slot.linear->low_rank =
-        nn::LowRank{a.to(device).set_requires_grad(true), b.to(device).set_requires_grad(true), shape.scale()};
+    slot.linear->low_rank = nn::LowRank{a.to(device).set_requires_grad(true), b.to(device).set_requires_grad(true),
+                                        shape.scale(), ops::Dropout{shape.dropout, ~seed}};  // ~: apart from adapters'
     model.loaded.bytes += static_cast<int64_t>(a.nbytes() + b.nbytes());
   }
   model.facts = facts_of(model);

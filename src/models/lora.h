@@ -14,6 +14,7 @@ struct LoraShape {
   int64_t rank = 8;
   double alpha = 16;
   bool rank_stabilised = false;  ///< alpha / sqrt(rank) instead of alpha / rank.
+  double dropout = 0;            ///< Of what the term reads, in training.
   /// The ends of the names of products ("q_proj", "mlp.up_proj"), or "all-linear" alone: every product of a layer.
   std::vector<std::string> target_modules{"all-linear"};
   bool projector = false, tower = false;  ///< Whether products of these parts are adapted too.

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <utility>
 
+#include "base/mixed.h"
+
 namespace lithe::models {
 namespace {
 
@@ -48,12 +50,15 @@ std::vector<ImageRows> Vision::encode(std::span<const TowerInput> pictures, cons
   std::vector<ImageRows> all;
   std::vector<Tensor> pixels;
   std::vector<const plan::Plan*> plans;  // of the tiles
+  std::vector<uint64_t> draws;           // of the tiles, if the pictures have some
   for (const TowerInput& picture : pictures) {
     pixels.push_back(tensor_of(picture.image));
     plans.insert(plans.end(), static_cast<size_t>(picture.image->pixels.tiles), picture.plan);
+    for (int64_t tile = 0; picture.draw && tile < picture.image->pixels.tiles; ++tile)
+      draws.push_back(mixed(*picture.draw, static_cast<uint64_t>(tile)));
   }
   const Tensor together = pixels.size() == 1 ? pixels.front() : at::cat(pixels);  // [tiles of all, 3, height, width]
-  const Tensor features = tower.features(together.to(tower.positions.device()), plans, observer);
+  const Tensor features = tower.features(together.to(tower.positions.device()), plans, observer, draws);
   const int64_t tokens = features.size(1);
   const Tensor projected = projector(features.flatten(0, 1)).unflatten(0, {features.size(0), tokens});
   int64_t first = 0;

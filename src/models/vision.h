@@ -23,10 +23,11 @@ struct PreparedImage {
   image::PixelValues pixels;
 };
 
-/// A picture on its way through the tower, and the plan that governs the tower for it; null: dense.
+/// A picture on its way through the tower.
 struct TowerInput {
   std::shared_ptr<const PreparedImage> image;
-  const plan::Plan* plan = nullptr;
+  const plan::Plan* plan = nullptr;  ///< Governs the tower for it; null: dense.
+  std::optional<uint64_t> draw;      ///< In training, what dropout draws from; of all pictures of a pass or of none.
 };
 
 /// One picture as rows of the prompt.

@@ -16,14 +16,24 @@ struct Attention {
   bool causal = true;
   bool rotary = true;
   std::optional<int64_t> window;
+  bool in_bfloat16 = false;  ///< In training, queries, keys and values are rounded to bfloat16.
 
   double scale() const;
+  // draws: of dropout, [rows] or empty
   /// x: [rows, hidden] -> [rows, heads, head_dim]
-  Tensor queries(const Tensor& x) const { return query(x).view({x.size(0), heads, head_dim}); }
-  Tensor keys(const Tensor& x) const { return key(x).view({x.size(0), kv_heads, head_dim}); }
-  Tensor values(const Tensor& x) const { return value(x).view({x.size(0), kv_heads, head_dim}); }
+  Tensor queries(const Tensor& x, RowDraws draws = {}) const {
+    return query(x, draws).view({x.size(0), heads, head_dim});
+  }
+  Tensor keys(const Tensor& x, RowDraws draws = {}) const {
+    return key(x, draws).view({x.size(0), kv_heads, head_dim});
+  }
+  Tensor values(const Tensor& x, RowDraws draws = {}) const {
+    return value(x, draws).view({x.size(0), kv_heads, head_dim});
+  }
   /// attended: [rows, heads, head_dim] -> [rows, hidden]
-  Tensor merge(const Tensor& attended) const { return output(attended.reshape({attended.size(0), heads * head_dim})); }
+  Tensor merge(const Tensor& attended, RowDraws draws = {}) const {
+    return output(attended.reshape({attended.size(0), heads * head_dim}), draws);
+  }
 };
 
 }  // namespace lithe::nn

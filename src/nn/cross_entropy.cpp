@@ -59,7 +59,7 @@ struct CrossEntropy : autograd::Function<CrossEntropy> {
 
 }  // namespace
 
-Tensor summed_cross_entropy(const Linear& head, const Tensor& x, const Tensor& targets) {
+Tensor summed_cross_entropy(const Linear& head, const Tensor& x, const Tensor& targets, RowDraws draws) {
   const std::optional<Tensor> weight = head.weight.learning();
   const bool learns = at::GradMode::is_enabled() && (x.requires_grad() || weight);
   const bool one_type = !weight || weight->scalar_type() == x.scalar_type();
@@ -68,8 +68,9 @@ Tensor summed_cross_entropy(const Linear& head, const Tensor& x, const Tensor& t
   const int64_t rows = x.size(0), step = learns ? rows : std::max<int64_t>(1, kLogits / head.out());
   for (int64_t first = 0; first < rows; first += step) {
     const int64_t count = std::min(step, rows - first);
-    sum = sum + at::cross_entropy_loss(head(x.narrow(0, first, count)), targets.narrow(0, first, count), std::nullopt,
-                                       at::Reduction::Sum);
+    const RowDraws some = draws.empty() ? draws : draws.subspan(static_cast<size_t>(first), static_cast<size_t>(count));
+    sum = sum + at::cross_entropy_loss(head(x.narrow(0, first, count), some), targets.narrow(0, first, count),
+                                       std::nullopt, at::Reduction::Sum);
   }
   return sum;
 }

@@ -4,10 +4,12 @@
 
 namespace lithe::nn {
 
-Tensor LowRank::added_to(Tensor y, const Tensor& x) const {
+Tensor LowRank::added_to(Tensor y, const Tensor& x, RowDraws draws) const {
+  const Tensor u = dropout.acts(draws)
+                       ? ops::dropped_linear(x, a.learning().value_or(a.widened(x.scalar_type())), dropout, draws)
+                       : a.product(x, std::nullopt);  // [rows, rank]
   // The scale is applied to the thin rows. No gradient needs the old y.
-  const Tensor u = scale * a.product(x, std::nullopt);  // [rows, rank]
-  return y.add_(b.product(u, std::nullopt));
+  return y.add_(b.product(scale * u, std::nullopt));
 }
 
 }  // namespace lithe::nn

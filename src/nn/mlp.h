@@ -13,9 +13,10 @@ struct Mlp {
   std::optional<Linear> gate;
   Linear up, down;
   ops::Activation activation = ops::Activation::silu;
+  bool in_bfloat16 = false;  ///< In training, what is kept for the gradients is rounded to bfloat16.
 
-  /// x: [rows, hidden] -> [rows, hidden]
-  Tensor operator()(const Tensor& x) const;
+  /// x: [rows, hidden], draws: [rows] of dropout, or empty -> [rows, hidden]
+  Tensor operator()(const Tensor& x, RowDraws draws = {}) const;
 };
 
 }  // namespace lithe::nn

@@ -3,6 +3,7 @@
 #include <ATen/ops/aminmax.h>
 #include <ATen/ops/index_select.h>
 
+#include "ops/bfloat16_linear.h"
 #include "ops/matmul.h"
 
 namespace lithe::nn {
@@ -20,7 +21,7 @@ Tensor as_matrix(const Tensor& stored) {
 Weight::Weight(const Tensor& stored) : stored_(as_matrix(stored)) {}
 
 Tensor Weight::product(const Tensor& x, const std::optional<Tensor>& bias) const {
-  return ops::linear(x, stored_, bias);
+  return in_bfloat16_ ? ops::bfloat16_linear(x, stored_, bias) : ops::linear(x, stored_, bias);
 }
 
 Tensor Weight::transposed_product(const Tensor& y) const {

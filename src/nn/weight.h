@@ -31,6 +31,8 @@ class Weight {
   /// x w^T + bias.  x: [rows, in], bias: [out] -> [rows, out]. Differentiable; no copy of a frozen weight is kept for
   /// the backward pass.
   Tensor product(const Tensor& x, const std::optional<Tensor>& bias) const;
+  /// From now on, products round rows, weight and result to bfloat16 (ops/bfloat16_linear.h), as training may ask for.
+  void multiply_in_bfloat16() { in_bfloat16_ = true; }
   /// y w, the gradient of a product with respect to x.  y: [rows, out] -> [rows, in]. Not differentiable.
   Tensor transposed_product(const Tensor& y) const;
   /// Embeddings.  ids: [n] int64, on any device -> [n, in] float32
@@ -48,6 +50,7 @@ class Weight {
 
  private:
   Tensor stored_;
+  bool in_bfloat16_ = false;
 };
 
 }  // namespace lithe::nn

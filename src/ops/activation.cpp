@@ -47,9 +47,9 @@ Tensor activate(Activation kind, Tensor x) {
   return x;
 }
 
-Tensor swiglu(Tensor gate, const Tensor& up) {
+Tensor swiglu(Tensor gate, const Tensor& up, bool rounds) {
   require(gate.sizes() == up.sizes(), Fault::internal, "swiglu: gate and up differ in shape");
-  if (has_node(gate, up)) return swiglu_node(gate, up);
+  if (has_node(gate, up)) return swiglu_node(gate, up, std::nullopt, rounds);
   if (!runs_plain(gate) || !runs_plain(up)) return at::silu(gate) * up;
   float* out = gate.mutable_data_ptr<float>();
   const float* in = up.const_data_ptr<float>();

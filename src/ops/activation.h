@@ -16,7 +16,8 @@ Activation activation_from_name(const std::string& name, const std::string& sour
 /// Elementwise; may reuse x's memory if no gradient is taken.  x: any shape.
 Tensor activate(Activation kind, Tensor x);
 
-/// silu(gate) * up (Shazeer 2020); may reuse gate's memory if no gradient is taken.  [rows, width] each.
-Tensor swiglu(Tensor gate, const Tensor& up);
+/// silu(gate) * up (Shazeer 2020); may reuse gate's memory if no gradient is taken. `rounds`: the gradient goes by gate
+/// and up rounded to bfloat16, which take half the memory.  [rows, width] each.
+Tensor swiglu(Tensor gate, const Tensor& up, bool rounds = false);
 
 }  // namespace lithe::ops

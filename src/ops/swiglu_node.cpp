@@ -54,10 +54,11 @@ autograd::variable_list gradients_of(const Tensor& gate, const Tensor& up, const
 
 struct SwigluNode : autograd::Function<SwigluNode> {
   static Tensor forward(autograd::AutogradContext* context, const Tensor& gate, const Tensor& up,
-                        const std::optional<Tensor>& weight) {
+                        const std::optional<Tensor>& weight, bool rounds) {
     const Tensor weights = weight ? weight->contiguous() : Tensor();
     const Tensor gates = gate.contiguous(), ups = up.contiguous();
-    context->save_for_backward({gates, ups, weights});
+    const auto kept = [&](const Tensor& x) { return rounds ? x.to(at::kBFloat16) : x; };
+    context->save_for_backward({kept(gates), kept(ups), weights});
     const Tensor y = at::empty_like(gates);
     gates.scalar_type() == at::kDouble ? run<double>(gates, ups, weights, y) : run<float>(gates, ups, weights, y);
     return y;
@@ -66,15 +67,18 @@ struct SwigluNode : autograd::Function<SwigluNode> {
   static autograd::variable_list backward(autograd::AutogradContext* context, autograd::variable_list gradients) {
     const autograd::variable_list saved = context->get_saved_variables();
     const Tensor y = gradients[0].contiguous();
-    return y.scalar_type() == at::kDouble ? gradients_of<double>(saved[0], saved[1], saved[2], y)
-                                          : gradients_of<float>(saved[0], saved[1], saved[2], y);
+    const Tensor gate = saved[0].to(y.scalar_type()), up = saved[1].to(y.scalar_type());
+    autograd::variable_list found = y.scalar_type() == at::kDouble ? gradients_of<double>(gate, up, saved[2], y)
+                                                                   : gradients_of<float>(gate, up, saved[2], y);
+    found.emplace_back();  // of `rounds`
+    return found;
   }
 };
 
 }  // namespace
 
-Tensor swiglu_node(const Tensor& gate, const Tensor& up, const std::optional<Tensor>& weight) {
-  return SwigluNode::apply(gate, up, weight);
+Tensor swiglu_node(const Tensor& gate, const Tensor& up, const std::optional<Tensor>& weight, bool rounds) {
+  return SwigluNode::apply(gate, up, weight, rounds);
 }
 
 }  // namespace lithe::ops

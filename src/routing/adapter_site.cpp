@@ -112,26 +112,26 @@ Tensor mean_of(const nn::Pia& pia, const Tensor& x, const SequenceRange& sequenc
 }  // namespace
 
 SequenceRange range_of(const Rows& rows, const SiteContext& context) {
-  SequenceRange range{0, rows.offsets, {}};
+  SequenceRange range{0, rows.offsets, {}, context.draws_of(rows)};
   for (size_t i = 0; i + 1 < rows.offsets.size(); ++i) range.scopes.push_back(prompt_rows(rows, context, i));
   return range;
 }
 
 SequenceRange whole_range(std::vector<int64_t> offsets) {
-  SequenceRange range{0, std::move(offsets), {}};
+  SequenceRange range{0, std::move(offsets), {}, {}};
   for (size_t i = 0; i + 1 < range.offsets.size(); ++i) range.scopes.push_back(range.offsets[i + 1] - range.offsets[i]);
   return range;
 }
 
 Tensor apply_rep_adapter(const nn::RepAdapter& adapter, const Tensor& x, const SequenceRange& sequences,
                          SiteContext& context, Site::Kind kind) {
-  return x +
-         adapter.up(adapter.down(x), gate_of(adapter.gate, x, sequences, context, gate_slot(kind)), sequences.offsets);
+  const Tensor u = adapter.dropout(adapter.down(x), sequences.draws);
+  return x + adapter.up(u, gate_of(adapter.gate, x, sequences, context, gate_slot(kind)), sequences.offsets);
 }
 
 Tensor apply_pia(const nn::Pia& pia, const Tensor& x, const SequenceRange& sequences, SiteContext& context) {
   const Tensor mean = mean_of(pia, x, sequences, context);
-  const Tensor u = 0.5 * (pia.own(x) + spread(mean, sequences.offsets));
+  const Tensor u = pia.dropout(0.5 * (pia.own(x) + spread(mean, sequences.offsets)), sequences.draws);
   Tensor y = x + pia.up(u, gate_of(pia.gate, x, sequences, context, &nn::LayerState::pia_gate), sequences.offsets);
   if (pia.gain) y = y * *pia.gain;
   return pia.shift ? y + *pia.shift : y;
@@ -147,12 +147,13 @@ void freeze_idle(const nn::Pia& pia, const Tensor& x, const SequenceRange& seque
   gate_of(pia.gate, x, sequences, context, &nn::LayerState::pia_gate);
 }
 
-Tensor pia_branch(const nn::Pia& pia, const Tensor& x, const std::vector<int64_t>& offsets, const Tensor& read,
+Tensor pia_branch(const nn::Pia& pia, const Tensor& x, const SequenceRange& own, const Tensor& read,
                   const SequenceRange& sequences) {
   std::vector<Tensor> means;
   for (size_t i = 0; i < sequences.scopes.size(); ++i) means.push_back(prompt_mean(read, sequences, i, {}));
   const Tensor mean = pia.shared(at::stack(means));
-  const Tensor y = pia.up(0.5 * (pia.own(x) + spread(mean, offsets)), std::nullopt, offsets);
+  const Tensor u = pia.dropout(0.5 * (pia.own(x) + spread(mean, own.offsets)), own.draws);
+  const Tensor y = pia.up(u, std::nullopt, own.offsets);
   return pia.residual ? x + y : y;
 }
 

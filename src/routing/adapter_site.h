@@ -9,6 +9,7 @@ struct SequenceRange {
   size_t first = 0;
   std::vector<int64_t> offsets;  ///< [sequences of the range + 1]
   std::vector<int64_t> scopes;   ///< [sequences of the range] how many of a sequence's rows, the first, are the prompt
+  std::vector<uint64_t> draws;   ///< [rows of the range] of dropout, or empty
 };
 
 /// Every sequence, as the rows of this set lie; the set is relative to the active rows.
@@ -34,8 +35,8 @@ void freeze_idle(const nn::RepAdapter& adapter, const Tensor& x, const SequenceR
 void freeze_idle(const nn::Pia& pia, const Tensor& x, const SequenceRange& sequences, SiteContext& context);
 
 /// METER's PIA: the mean is taken over the rows `read`, of the other stream (cross) or its own (self); without its own
-/// residual.  x: [rows, hidden], cut into sequences by `offsets` -> same
-Tensor pia_branch(const nn::Pia& pia, const Tensor& x, const std::vector<int64_t>& offsets, const Tensor& read,
+/// residual.  x: [rows of `own`, hidden], read: [rows of `sequences`, hidden] -> as x
+Tensor pia_branch(const nn::Pia& pia, const Tensor& x, const SequenceRange& own, const Tensor& read,
                   const SequenceRange& sequences);
 
 }  // namespace lithe::routing

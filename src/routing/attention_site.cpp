@@ -24,11 +24,20 @@ struct Offered {
   ops::FreshRows rows() const { return {keys, values, positions}; }
 };
 
+/// As the rows of an attention are multiplied: in bfloat16 if training asks for it. What is cached stays as it is.
+Tensor multiplied(const nn::Attention& attention, const Tensor& x, const SiteContext& context) {
+  const auto caches = [](const Sequence& sequence) { return !sequence.states.empty(); };
+  const std::vector<Sequence>& sequences = context.batch.sequences;
+  const bool rounds = attention.in_bfloat16 && std::none_of(sequences.begin(), sequences.end(), caches);
+  return rounds ? x.to(at::kBFloat16) : x;
+}
+
 Offered offer(const nn::Attention& attention, const Tensor& x, const SiteContext& context) {
   const Rows& rows = context.sets.key_value;
   const Tensor input = rows.of(x);
-  return {rotated(attention, attention.keys(input), rows, context), attention.values(input),
-          rows.of(context.positions)};
+  const std::vector<uint64_t> draws = context.draws_of(rows);
+  return {multiplied(attention, rotated(attention, attention.keys(input, draws), rows, context), context),
+          multiplied(attention, attention.values(input, draws), context), rows.of(context.positions)};
 }
 
 /// Of one sequence's offered rows from `first` on, those that are cached: indices into these rows. Absent: all of them.
@@ -209,7 +218,9 @@ Tensor rotated(const nn::Attention& attention, const Tensor& x, const Rows& rows
 Tensor self_attention(const nn::Attention& attention, const Tensor& x, SiteContext& context) {
   const Rows& rows = context.sets.query;
   const Offered offered = offer(attention, x, context);
-  const Tensor queries = rotated(attention, attention.queries(rows.of(x)), rows, context);
+  const std::vector<uint64_t> draws = context.draws_of(rows);
+  const Tensor queries =
+      multiplied(attention, rotated(attention, attention.queries(rows.of(x), draws), rows, context), context);
   const std::vector<int64_t> positions = rows.of(context.positions);
   Views views(offered, context);
   for (size_t i = 0; i < context.batch.sequences.size(); ++i) {
@@ -221,9 +232,10 @@ Tensor self_attention(const nn::Attention& attention, const Tensor& x, SiteConte
     (*context.scores)[i] = scores_of(attention, query_row, views.last_of_prompt(),
                                      context.batch.order[static_cast<size_t>(context.batch.offsets[i + 1] - 1)] + 1);
   }
-  return attention.merge(
+  const Tensor attended =
       ops::attend_packed({queries, views.offsets(), positions}, views.views(),
-                         {.scale = attention.scale(), .causal = attention.causal, .window = attention.window}));
+                         {.scale = attention.scale(), .causal = attention.causal, .window = attention.window});
+  return attention.merge(attended.to(x.scalar_type()), draws);
 }
 
 Tensor cross_attention(const nn::Attention& attention, const Tensor& x, SiteContext& context) {

@@ -13,6 +13,10 @@ struct SiteContext {
   AttentionScores* scores = nullptr;      ///< As in LayerInput.
   std::vector<int64_t> positions;         ///< The order of the active rows.
   std::optional<ops::RopeAngles> angles;  ///< Of the active rows.
+  std::vector<uint64_t> draws;            ///< The same of dropout; empty: nothing is left out.
+
+  /// Those of some active rows.
+  std::vector<uint64_t> draws_of(const Rows& rows) const { return draws.empty() ? draws : rows.of(draws); }
 };
 
 /// How many of one sequence's rows in a set, which is relative to the active rows, are the prompt's. They come first.

@@ -34,6 +34,7 @@ void Batch::keep(const Rows& rows) {
   kinds = rows.of(kinds);
   for (std::vector<int64_t>& axis : places) axis = rows.of(axis);
   for (std::vector<int64_t>& cut : cuts) cut = rows.of(cut);
+  if (!draws.empty()) draws = rows.of(draws);
   offsets = rows.offsets;
   if (angles) angles = angles->rows(*rows.index);
 }

@@ -74,6 +74,8 @@ struct Batch {
   /// [cuts][rows] other ways to cut the sequences: the part of its sequence that a row belongs to. A site may attend
   /// within the parts of one cut (Site::cut): window attention of a tower.
   std::vector<std::vector<int64_t>> cuts;
+  /// [rows] in training, what dropout draws from: another number for each row of a run; empty: nothing is left out
+  std::vector<uint64_t> draws;
   std::optional<ops::RopeAngles> angles;  ///< [rows, head_dim / 2]; absent if nothing rotates
 
   int64_t rows() const { return static_cast<int64_t>(order.size()); }

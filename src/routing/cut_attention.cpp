@@ -77,18 +77,19 @@ Tensor cut_attention(const nn::Attention& attention, const Tensor& x, const Site
   check(context, cut);
   const Parts parts = parts_of(context, cut);
   const Rows asking = by_part(context.sets.query, parts, x), offered = by_part(context.sets.key_value, parts, x);
-  const Tensor queries = rotated(attention, attention.queries(asking.of(x)), asking, context);
+  const Tensor queries = rotated(attention, attention.queries(asking.of(x), context.draws_of(asking)), asking, context);
   const Tensor input = offered.of(x);
+  const std::vector<uint64_t> draws = context.draws_of(offered);
   const std::vector<int64_t> key_order = offered.of(context.positions), query_order = asking.of(context.positions);
-  const ops::FreshRows fresh{rotated(attention, attention.keys(input), offered, context), attention.values(input),
-                             key_order};
+  const ops::FreshRows fresh{rotated(attention, attention.keys(input, draws), offered, context),
+                             attention.values(input, draws), key_order};
   std::vector<ops::KeyValueView> views;
   for (size_t part = 0; part + 1 < offered.offsets.size(); ++part)
     views.push_back({{}, fresh.some(offered.offsets[part], offered.offsets[part + 1] - offered.offsets[part])});
   const Tensor attended =
       ops::attend_packed({queries, asking.offsets, query_order}, views,
                          {.scale = attention.scale(), .causal = attention.causal, .window = attention.window});
-  return ascending(attention.merge(attended), asking);
+  return ascending(attention.merge(attended, context.draws_of(asking)), asking);
 }
 
 }  // namespace lithe::routing

@@ -23,9 +23,11 @@ class Reading {
     std::vector<Tensor> parts;
     for (size_t first = 0, end = 0; first + 1 < offsets.size(); first = end) {
       while (end + 1 < offsets.size() && off(end) == off(first)) ++end;
-      SequenceRange range{first, {}, {}};
+      SequenceRange range{first, {}, {}, {}};
       for (size_t i = first; i <= end; ++i) range.offsets.push_back(offsets[i] - offsets[first]);
       for (size_t i = first; i < end; ++i) range.scopes.push_back(all_.scopes[i]);
+      if (!all_.draws.empty())
+        range.draws.assign(all_.draws.begin() + offsets[first], all_.draws.begin() + offsets[end]);
       parts.push_back(read(x.narrow(0, offsets[first], range.offsets.back()), range));
     }
     return parts.size() == 1 ? parts.front() : at::cat(parts);
@@ -52,13 +54,13 @@ class Reading {
 };
 
 /// w mlp(x). While w learns, it goes in before the last product, whose result need not be kept for w's gradient then.
-Tensor weighed(const nn::Mlp& mlp, const Tensor& x, const Tensor& weight) {
+Tensor weighed(const nn::Mlp& mlp, const Tensor& x, const Tensor& weight, nn::RowDraws draws) {
   const bool learns = at::GradMode::is_enabled() && weight.requires_grad() && weight.scalar_type() == x.scalar_type();
   if (learns && mlp.gate && mlp.activation == ops::Activation::silu && !mlp.down.bias) {
-    const Tensor gate = (*mlp.gate)(x), up = mlp.up(x);
-    if (ops::has_node(gate, up)) return mlp.down(ops::swiglu_node(gate, up, weight));
+    const Tensor gate = (*mlp.gate)(x, draws), up = mlp.up(x, draws);
+    if (ops::has_node(gate, up)) return mlp.down(ops::swiglu_node(gate, up, weight, mlp.in_bfloat16), draws);
   }
-  return mlp(x) * weight.unsqueeze(1).to(x.scalar_type());
+  return mlp(x, draws) * weight.unsqueeze(1).to(x.scalar_type());
 }
 
 }  // namespace
@@ -75,7 +77,7 @@ std::optional<Tensor> feed_forward(const Site& site, const Tensor& x, const std:
   }
   if (site.adapter) input = apply_rep_adapter(*site.adapter, input, all, context, site.kind);
   const auto& mlp = std::get<nn::Mlp>(site.branch);
-  return weight ? weighed(mlp, input, *weight) : mlp(input);
+  return weight ? weighed(mlp, input, *weight, all.draws) : mlp(input, all.draws);
 }
 
 }  // namespace lithe::routing

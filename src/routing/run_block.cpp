@@ -76,9 +76,10 @@ class AttentionSite {
     if (rows.empty()) return h;
     const Tensor entry = normed(x_);
     const Tensor x = rows.of(entry);
+    const SequenceRange range = range_of(rows, context_);
     return join(site_, h, rows,
-                self_ ? pia_branch(pia, x, rows.offsets, entry, all_active())
-                      : pia_branch(pia, x, rows.offsets, context_.other->hidden, whole_range(context_.other->offsets)));
+                self_ ? pia_branch(pia, x, range, entry, all_active())
+                      : pia_branch(pia, x, range, context_.other->hidden, whole_range(context_.other->offsets)));
   }
 
   Tensor attend(const nn::Attention& attention, const Rows& rows, const Tensor& h) const {
@@ -104,7 +105,8 @@ class AttentionSite {
 Tensor run_sites(const Block& block, const RowSets& sets, const Tensor& entry, const Tensor& x,
                  const LayerInput& input) {
   const Batch& batch = input.batch;
-  SiteContext context{batch, sets, input.layer, input.other, input.scores, sets.active.of(batch.order), {}};
+  SiteContext context{batch, sets, input.layer, input.other, input.scores, sets.active.of(batch.order), {}, {}};
+  if (!batch.draws.empty()) context.draws = sets.active.of(batch.draws);
   if (batch.angles) context.angles = sets.active.index ? batch.angles->rows(*sets.active.index) : *batch.angles;
   const std::optional<Tensor> weight = sets.weight ? std::optional<Tensor>(sets.active.of(*sets.weight)) : std::nullopt;
   const std::optional<Tensor> fed_weight = weight ? std::optional(sets.feed_forward.of(*weight)) : std::nullopt;

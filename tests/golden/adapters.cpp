@@ -118,7 +118,7 @@ class Setting {
     };
     const Tensor other = input("x_other").set_requires_grad(true);
     const auto branch = [&](Pass& pass, const Pass& read) {
-      return routing::pia_branch(ungated(), pass.rows, pass.batch.offsets, read.rows, read.sequences);
+      return routing::pia_branch(ungated(), pass.rows, pass.sequences, read.rows, read.sequences);
     };
     values("pia.self", [&](Pass& pass) { return branch(pass, pass); });
     values("pia.cross", [&](Pass& pass) { return branch(pass, Pass(other, nullptr, true)); });

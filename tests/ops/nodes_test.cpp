@@ -132,6 +132,23 @@ TEST(SwigluNode, KeepsNothingButItsInputs) {
   EXPECT_LT(kept_by([&] { return swiglu_node(gate, up, weight); }), 1024);
 }
 
+TEST(SwigluNode, RoundsWhatItKeepsIfAsked) {
+  Dice dice(8);
+  const Tensor gate = dice.normal({64, 256}).to(at::kFloat), up = dice.normal({64, 256}).to(at::kFloat),
+               weight = dice.normal({64}).to(at::kFloat), cotangent = dice.normal({64, 256}).to(at::kFloat);
+  const std::vector<Tensor> exact{leaf(gate), leaf(up), leaf(weight)}, rounded{leaf(gate), leaf(up), leaf(weight)};
+  Tensor y;
+  EXPECT_LT(kept_by([&] { return y = swiglu_node(rounded[0], rounded[1], rounded[2], true); }),
+            2 * 2 * 64 * 256 + 1024);
+  const Tensor expected = swiglu_node(exact[0], exact[1], exact[2]);
+  expect_close(y, expected, 0, "result");
+  (y * cotangent).sum().backward();
+  (expected * cotangent).sum().backward();
+  for (size_t i = 0; i < exact.size(); ++i)
+    expect_close(rounded[i].grad(), exact[i].grad(), 0x1p-6 * exact[i].grad().abs().max().item<double>(),
+                 concat("gradient ", i));
+}
+
 TEST(RotateNode, HasTheGradientOfFiniteDifferences) {
   Dice dice(6);
   const Tensor x = leaf(dice.normal({3, 2, 6})), cotangent = dice.normal({3, 2, 6});

@@ -4,6 +4,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "base/error.h"
+#include "base/mixed.h"
 #include "routing/random_case.h"
 
 // A block runs again with the row sets it had, as activation checkpointing does: no plan, no choice of rows.
@@ -20,14 +21,16 @@ struct Passed {
   RowSets sets;
 };
 
+/// `drops`: with what dropout draws from.
 std::vector<Passed> passed_layers(const std::vector<Block>& blocks, const TinyShape& shape,
-                                  const std::vector<Prompt>& prompts) {
+                                  const std::vector<Prompt>& prompts, bool drops = false) {
   std::vector<std::vector<nn::LayerState>> no_states;
   std::vector<Tensor> inputs;
   for (const Prompt& prompt : prompts) inputs.push_back(prompt.x);
   std::vector<Passed> layers;
-  Executor executor(batch_of(prompts, shape, 0, INT64_MAX, no_states, true), "decoder",
-                    static_cast<int64_t>(blocks.size()));
+  Batch batch = batch_of(prompts, shape, 0, INT64_MAX, no_states, true);
+  for (int64_t row = 0; drops && row < batch.rows(); ++row) batch.draws.push_back(mixed(3, static_cast<uint64_t>(row)));
+  Executor executor(std::move(batch), "decoder", static_cast<int64_t>(blocks.size()));
   executor.observe([&](const LayerReport& report) {
     layers.back().batch = *report.batch;
     layers.back().sets = *report.rows;
@@ -82,6 +85,49 @@ TEST(Replay, EveryLayerGivesTheSameBitsThroughOurOwnKernels) {
     for (Prompt& prompt : one.prompts) prompt.x = prompt.x.to(at::kFloat);
     expect_same_bits(one, concat("trial ", trial));
   }
+}
+
+/// Dropout before every product, and within every adapter.
+void drop(Case& one) {
+  Dice dice(4);
+  uint64_t place = 0;
+  const auto lora = [&](nn::Linear& linear) {
+    linear.low_rank = nn::LowRank{dice.normal({2, linear.in()}), dice.normal({linear.out(), 2}), 0.5, {0.4, ++place}};
+  };
+  for (Block& block : one.blocks) {
+    for (Site& site : block.sites) {
+      if (site.adapter) site.adapter->dropout = {0.4, ++place};
+      if (site.pia) site.pia->dropout = {0.4, ++place};
+      if (site.stand_in && site.stand_in->pia) site.stand_in->pia->dropout = {0.4, ++place};
+      if (auto* attention = std::get_if<nn::Attention>(&site.branch))
+        for (nn::Linear* linear : {&attention->query, &attention->key, &attention->value, &attention->output})
+          lora(*linear);
+      if (auto* mlp = std::get_if<nn::Mlp>(&site.branch)) {
+        if (mlp->gate) lora(*mlp->gate);
+        lora(mlp->up);
+        lora(mlp->down);
+      }
+    }
+  }
+}
+
+/// A row has the same draw in every layer, whichever rows are with it.
+TEST(Replay, DropoutLeavesOutTheSameAgain) {
+  const at::NoGradGuard no_gradient;
+  int64_t dropped = 0;
+  for (uint64_t trial = 0; trial < 100 && !HasFailure(); ++trial) {
+    Case one = random_training(23000 + trial, true);
+    drop(one);
+    const std::vector<Passed> layers = passed_layers(one.blocks, one.shape, one.prompts, true);
+    const std::vector<Passed> without = passed_layers(one.blocks, one.shape, one.prompts);
+    for (size_t layer = 0; layer < layers.size(); ++layer) {
+      const Passed& passed = layers[layer];
+      const Tensor y = again(one.blocks[layer], passed, static_cast<int64_t>(layer), passed.sets, passed.x);
+      EXPECT_TRUE(at::equal(y, passed.y)) << trial << ", layer " << layer;
+    }
+    dropped += layers.back().y.sizes() != without.back().y.sizes() || !at::equal(layers.back().y, without.back().y);
+  }
+  EXPECT_GT(dropped, 90);
 }
 
 /// The gradients of x and of every weight; forgets them.

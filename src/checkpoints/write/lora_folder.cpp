@@ -140,7 +140,7 @@ class LoraWriter {
                  {"base_model_name_or_path", model_.folder.string()},
                  {"r", shape_.rank},
                  {"lora_alpha", shape_.alpha},
-                 {"lora_dropout", 0.0},
+                 {"lora_dropout", shape_.dropout},
                  {"use_rslora", shape_.rank_stabilised},
                  {"bias", "none"},
                  {"target_modules", targets()},

@@ -2,15 +2,14 @@
 
 #include <ATen/Parallel.h>
 
+#include "base/mixed.h"
+
 namespace lithe::models {
 namespace {
 
-/// The i-th number of a stream in [-1, 1): SplitMix64 of the counter, so that threads need not share a state.
+/// The i-th number of a stream in [-1, 1).
 float noise(uint64_t seed, uint64_t i) {
-  uint64_t z = seed + (i + 1) * 0x9e3779b97f4a7c15ULL;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-  return static_cast<float>(static_cast<int32_t>((z ^ (z >> 31)) >> 32)) * 0x1p-31f;
+  return static_cast<float>(static_cast<int32_t>(mixed(seed, i) >> 32)) * 0x1p-31f;
 }
 
 template <class T>

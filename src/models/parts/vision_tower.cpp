@@ -5,6 +5,7 @@
 #include <ATen/ops/stack.h>
 
 #include "base/error.h"
+#include "base/mixed.h"
 #include "models/parts/weight_slots.h"
 #include "routing/executor.h"
 
@@ -58,10 +59,13 @@ void visit_block(const WeightName& name, routing::Block& block, const VisionTowe
 }
 
 /// Every tile is a sequence; every row of it is a vision row that sees every other.
-routing::Batch batch_of_tiles(std::span<const plan::Plan* const> plans, int64_t rows_per_tile) {
+routing::Batch batch_of_tiles(std::span<const plan::Plan* const> plans, std::span<const uint64_t> draws,
+                              int64_t rows_per_tile) {
   routing::Batch batch;
   const std::vector<routing::RowKind> kinds(static_cast<size_t>(rows_per_tile), routing::RowKind::vision);
   for (const plan::Plan* plan : plans) batch.add({.plan = plan}, kinds);
+  for (const uint64_t draw : draws)
+    for (int64_t row = 0; row < rows_per_tile; ++row) batch.draws.push_back(mixed(draw, static_cast<uint64_t>(row)));
   return batch;
 }
 
@@ -91,7 +95,7 @@ Tensor VisionTower::features(const Tensor& pixels, const plan::Plan* plan, const
 }
 
 Tensor VisionTower::features(const Tensor& pixels, std::span<const plan::Plan* const> plans,
-                             const routing::Observer& observer) const {
+                             const routing::Observer& observer, std::span<const uint64_t> draws) const {
   require(pixels.dim() == 4 && pixels.size(1) == config.channels, Fault::internal, "the vision tower got no tiles");
   require(pixels.size(2) == config.image.height && pixels.size(3) == config.image.width, Fault::bad_file,
           "the vision tower takes tiles of ", config.image.width, " x ", config.image.height,
@@ -100,7 +104,7 @@ Tensor VisionTower::features(const Tensor& pixels, std::span<const plan::Plan* c
   const int64_t tiles = pixels.size(0), rows = config.rows();
   Tensor x = embed(pixels).view({tiles * rows, config.width});
   if (pre_norm) x = (*pre_norm)(x);
-  routing::Executor executor(batch_of_tiles(plans, rows), "vision_tower", static_cast<int64_t>(blocks.size()));
+  routing::Executor executor(batch_of_tiles(plans, draws, rows), "vision_tower", static_cast<int64_t>(blocks.size()));
   if (observer) executor.observe(observer);
   executor.recompute(recomputes);
   std::vector<Tensor> class_tokens;  // [tiles, width] each

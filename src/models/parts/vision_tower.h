@@ -59,9 +59,9 @@ struct VisionTower {
   /// pixels: [tiles, 3, height, width] float32 -> [tiles, tokens, width] float32. `plan` governs the stream
   /// `vision_tower`; null: dense. Throws Error{bad_request} for a plan that drops rows for good here.
   Tensor features(const Tensor& pixels, const plan::Plan* plan = nullptr, const routing::Observer& observer = {}) const;
-  /// The same with a plan for each tile.
-  Tensor features(const Tensor& pixels, std::span<const plan::Plan* const> plans,
-                  const routing::Observer& observer) const;
+  /// The same with a plan for each tile. draws: [tiles] in training, what dropout draws from, or empty.
+  Tensor features(const Tensor& pixels, std::span<const plan::Plan* const> plans, const routing::Observer& observer,
+                  std::span<const uint64_t> draws = {}) const;
 
  private:
   Tensor embed(const Tensor& pixels) const;

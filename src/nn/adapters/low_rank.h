@@ -41,6 +41,7 @@ struct RepAdapter {
   Linear down;  ///< A, a
   GatedUp up;
   std::optional<AdapterGate> gate;
+  ops::Dropout dropout;  ///< Of A x + a, in training.
 };
 
 /// EAS's propagation-of-information adapter (arXiv 2403.15226): y = x + up(0.5 (C x + c + mean over tokens of (A x +
@@ -57,6 +58,7 @@ struct Pia {
   bool residual = true;         ///< METER's PIA leaves the residual to the site
   /// False, as LaVIN-EAS was published: the token mean of a pass that decodes is that of its own rows.
   bool freezes_mean = true;
+  ops::Dropout dropout;  ///< Of what `up` reads, in training.
 };
 
 }  // namespace lithe::nn

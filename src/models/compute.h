@@ -1,0 +1,12 @@
+#pragma once
+
+#include "models/model.h"
+
+namespace lithe::models {
+
+/// From now on, the products of the layers and of the projector are computed in bfloat16 (nn::Weight), and so is the
+/// decoder's attention in passes that cache nothing. The residual stream, norms, softmax, routers, adapters, LoRA and
+/// the head stay in float32, and no weight changes. For training.
+void compute_in_bfloat16(Model& model);
+
+}  // namespace lithe::models
