@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <map>
 #include <memory>
+#include <set>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -33,8 +34,8 @@ constexpr const char* kDescription =
     R"(Answers the requests of a JSONL file, several at a time.
 
 Each line of IN is a request: {"id", "image" or "images", "prompt"}. It may also hold "plan" and "max_tokens", which replace
-the flags. Other keys are ignored. null means the same as no key. Paths of pictures are relative to the folder of IN. If IN
-is a pipe, they are relative to the current folder.
+the flags. Other keys are ignored; if one looks like a misspelt key, a note says so. null means the same as no key. Paths
+of pictures are relative to the folder of IN. If IN is a pipe, they are relative to the current folder.
 
 Each line of the output is {"id", "answer", "tokens", "stop", "prompt_tokens", "vision_tokens"}. If a request fails, its line
 is {"id", "line", "error"}, and the others continue. Each line is written as soon as its answer is done, so the order may
@@ -125,8 +126,19 @@ class BatchCommand {
     }
     id = line.at("id");
     submit(read_item(line, folder_of_pictures(), source));
+    note_misspelt(line, source);
     ids_.emplace(input_.number(), std::move(id));
     return true;
+  }
+
+  /// Once for each such key: other lines of a file are like the first.
+  void note_misspelt(const Json& line, const std::string& source) {
+    for (const MisspeltKey& one : misspelt_keys(line)) {
+      if (!noted_.insert(one.key).second) continue;
+      progress_.wipe();
+      write_err(fmt::format("note: {}: the key {} is ignored; the key for this is '{}'\n", printable(source),
+                            in_quotes(one.key), one.meant));
+    }
   }
 
   /// What relative paths are relative to: the folder of the file, or the one that the program runs in.
@@ -199,6 +211,7 @@ class BatchCommand {
   Tally tally_;
   std::map<std::string, int64_t> lines_of_ids_;
   std::map<int64_t, Json> ids_;  // of the requests that wait or run, by line
+  std::set<std::string> noted_;  // misspelt keys
 };
 
 void print_summary(const BatchOptions& options, const session::Session& session, const BatchCommand& command,

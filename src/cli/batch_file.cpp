@@ -2,9 +2,11 @@
 
 #include <fcntl.h>
 #include <unistd.h>
+#include <algorithm>
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "base/suggestion.h"
 
 namespace lithe::cli {
 namespace {
@@ -14,6 +16,15 @@ constexpr std::streamsize kMaxPassedOver = std::streamsize{64} << 20;  // of a l
 /// A key whose value is null counts as absent.
 bool has(const Json& line, const char* key) {
   return line.contains(key) && !line.at(key).is_null();
+}
+
+/// `remedy`: what to do if no key of the line is nearly called so.
+void require_key(const Json& line, const char* name, const std::string& source, const char* remedy) {
+  if (has(line, name)) return;
+  for (const MisspeltKey& one : misspelt_keys(line))
+    require(one.meant != name, Fault::bad_file, source, ": the key '", name, "' is missing; rename ",
+            in_quotes(one.key), " to it.");
+  fail(Fault::bad_file, source, ": the key '", name, "' is missing; ", remedy, ".");
 }
 
 std::string text_at(const Json& line, const char* key, const std::string& source) {
@@ -85,15 +96,28 @@ bool is_id(const Json& value) {
 std::string id_of(const Json& line, const std::string& source) {
   require(line.is_object(), Fault::bad_file, source,
           ": the line is not a JSON object; write {\"id\": .., \"prompt\": ..}.");
-  require(has(line, "id"), Fault::bad_file, source, ": the key 'id' is missing; give every line its own.");
+  require_key(line, "id", source, "give every line its own");
   require(is_id(line.at("id")), Fault::bad_file, source,
           ": 'id' is neither a string nor a whole number; give one of the two.");
   return line.at("id").dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+std::vector<MisspeltKey> misspelt_keys(const Json& line) {
+  static const std::vector<std::string> kKnown{"id", "image", "images", "prompt", "plan", "max_tokens"};
+  const bool has_images = has(line, "image") || has(line, "images");
+  std::vector<MisspeltKey> found;
+  for (const auto& [key, value] : line.items()) {
+    if (std::find(kKnown.begin(), kKnown.end(), key) != kKnown.end()) continue;
+    const std::string meant = closest_name(key, kKnown);
+    const bool is_there = has(line, meant.c_str()) || (has_images && meant.starts_with("image"));
+    if (!meant.empty() && !is_there) found.push_back({key, meant});
+  }
+  return found;
+}
+
 BatchItem read_item(const Json& line, const std::filesystem::path& folder, const std::string& source) {
   BatchItem item;
-  require(has(line, "prompt"), Fault::bad_file, source, ": the key 'prompt' is missing; write the question there.");
+  require_key(line, "prompt", source, "write the question there");
   item.prompt = text_at(line, "prompt", source);
   require(!has(line, "image") || !has(line, "images"), Fault::bad_file, source,
           ": both 'image' and 'images' are given; keep one of them.");

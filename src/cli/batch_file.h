@@ -54,6 +54,13 @@ bool is_id(const Json& value);
 /// The `id` of a line as JSON text, by which an output is resumed. Throws Error{bad_file} unless is_id().
 std::string id_of(const Json& line, const std::string& source);
 
+/// A key of a line that is not known, and the known one that was most likely meant.
+struct MisspeltKey {
+  std::string key, meant;
+};
+/// Those of a line whose meant key is not there.
+std::vector<MisspeltKey> misspelt_keys(const Json& line);
+
 /// Reads {"id", "image" or "images", "prompt"[, "plan", "max_tokens"]}. Other keys are ignored; null is as good as
 /// absent. Throws Error{bad_file}.
 BatchItem read_item(const Json& line, const std::filesystem::path& folder, const std::string& source);

@@ -18,6 +18,7 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
+  bool is_seen() const { return terminal_; }
   /// At once.
   void show(const std::string& state);
   /// For what changes often: at most ten times a second, and not in the first tenth.

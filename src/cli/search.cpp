@@ -15,6 +15,7 @@
 #include "cli/search_table.h"
 #include "cli/standard_output.h"
 #include "io/hub_cache.h"
+#include "tune/launch.h"
 #include "tune/run.h"
 
 namespace lithe::cli {
@@ -36,7 +37,9 @@ that is kept out of training. Draws with a low loss raise the scores of what the
 scores are skipped in the end. The model itself does not change, and the adapters are not kept: `lithe tune` with `eas: {skip: [..]}` trains new ones for the layers that were found. A recipe can also search and tune in one run, and has a key for each of these numbers (`lithe help recipe`).
 
 DIR gets plan.json, scores.json (the ranking, and each draw with its loss), redundancy.svg (a chart) and log.jsonl (a line
-per step). Ctrl-C ends the search after the step at hand, with a checkpoint in DIR; the same command then goes on.)";
+per step). Ctrl-C ends the search after the step at hand, with a checkpoint in DIR; the same command then goes on.
+
+Started by torchrun, mpirun or srun, several processes search together (docs/many-machines.md).)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe search demo-dense --data train.json --skip 2 --steps 4
@@ -110,10 +113,8 @@ class SearchCommand {
                                      .seconds = flags_.minutes ? std::optional(60 * *flags_.minutes) : std::nullopt};
     const tune::SearchResult result = tune::search(recipe, search, options());
     live_.wipe();
-    if (flags_.common.json)
-      write_json(to_json(flags_, result));
-    else
-      write_out(to_text(result));
+    if (rank_ == 0 && flags_.common.json) write_json(to_json(flags_, result));
+    if (rank_ == 0 && !flags_.common.json) write_out(to_text(result));
     return result.stopped ? kExitInterrupted : 0;
   }
 
@@ -122,11 +123,12 @@ class SearchCommand {
     tune::RunOptions options{.stop = interrupt_.token()};
     options.on_note = [this](const std::string& sentence) {
       live_.wipe();
-      write_err(fmt::format("note: {}\n", printable(sentence, kMostSentenceBytes)));
+      const std::string who = rank_ > 0 ? fmt::format("rank {}: ", rank_) : "";
+      write_err(fmt::format("note: {}{}\n", who, printable(sentence, kMostSentenceBytes)));
     };
     options.on_search = [this](const tune::SearchReport& report) {
       interrupt_.poll();
-      tell(report);
+      if (rank_ == 0) tell(report);
     };
     return options;
   }
@@ -142,6 +144,7 @@ class SearchCommand {
   }
 
   const SearchFlags& flags_;
+  const int64_t rank_ = tune::read_launch().rank;  // of several processes, the first one is watched
   InterruptGuard interrupt_;
   LiveText live_;
 };

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <memory>
 #include <optional>
@@ -25,8 +26,9 @@ constexpr const char* kDescription =
 combined. `lithe help recipe` lists the keys of a recipe; docs/recipes.md has examples.
 
 The tuned model and the plan that it was tuned for are written to the recipe's output_dir, with a log of every step
-(log.jsonl), checkpoints, TensorBoard files and a report (report.html). Ctrl-C ends the run after the current step, with a
-checkpoint; with `resume_from_checkpoint: true` in the recipe, the next run goes on from there.
+(log.jsonl), checkpoints, TensorBoard files and a report (report.html). A terminal shows how far the run is; if stdout is not
+one, it gets a line every logging_steps steps. Ctrl-C ends the run after the current step, with a checkpoint; with
+`resume_from_checkpoint: true` in the recipe, the next run goes on from there.
 
 Started by torchrun, mpirun or srun, several processes tune one model together (docs/many-machines.md).)";
 
@@ -60,7 +62,8 @@ Json to_json(const tune::RunEstimate& estimate) {
             {"steps", estimate.steps},
             {"search_steps", estimate.search_steps},
             {"weight_bytes", estimate.weight_bytes},
-            {"optimiser_bytes", estimate.optimiser_bytes}};
+            {"optimiser_bytes", estimate.optimiser_bytes},
+            {"activation_bytes", estimate.activation_bytes}};
   if (estimate.seconds_per_step > 0) json["step_ms"] = 1e3 * estimate.seconds_per_step;
   return json;
 }
@@ -78,8 +81,9 @@ std::string to_text(const tune::RunEstimate& estimate) {
   text += fmt::format("{:<12} {:>9} parameters, {:>9} learn\n", "all", count_text(all), count_text(learn));
   text += fmt::format("samples      {} ({} can't be used); {} tokens on average, {} at most\n", estimate.samples,
                       estimate.bad_samples, estimate.mean_sample, estimate.longest_sample);
-  text += fmt::format("memory       {} for weights, {} for gradients and optimiser; activations come on top\n",
-                      bytes_text(estimate.weight_bytes), bytes_text(estimate.optimiser_bytes));
+  text += fmt::format(
+      "memory       {} for weights, {} for gradients and optimiser, {} for activations of the longest samples\n",
+      bytes_text(estimate.weight_bytes), bytes_text(estimate.optimiser_bytes), bytes_text(estimate.activation_bytes));
   if (estimate.search_steps > 0) text += fmt::format("search       {} steps before\n", estimate.search_steps);
   text += fmt::format("steps        {}", estimate.steps);
   if (estimate.seconds_per_step > 0)
@@ -102,6 +106,7 @@ class TuneCommand {
 
   int run() {
     const tune::Recipe recipe = tune::read_recipe(flags_.recipe);
+    logging_steps_ = recipe.logging_steps;
     const tune::RunResult result = tune::run(recipe, options());
     progress_.wipe();
     if (rank_ > 0) return result.stopped ? kExitInterrupted : 0;
@@ -122,11 +127,16 @@ class TuneCommand {
     options.on_begin = [this](const tune::RunEstimate& estimate) { estimate_ = estimate; };
     options.on_search = [this](const tune::SearchReport& report) {
       interrupt_.poll();
+      if (rank_ > 0) return;
       progress_.update("searching " + progress_text(report));
+      if (report.compared || report.step == report.steps) tell("searching " + line_of(report));
     };
     options.on_step = [this](const tune::StepReport& step) {
       interrupt_.poll();
-      if (rank_ == 0) progress_.update(pace_.line(step));
+      if (rank_ > 0) return;
+      const std::string line = pace_.line(step);
+      progress_.update(line);
+      if (step.step % logging_steps_ == 0 || step.step == step.steps) tell(concat("step ", line, "\n"));
     };
     options.on_evaluation = [this](const tune::Evaluation& evaluation) {
       if (!flags_.common.json) say(write_out, to_text(evaluation));
@@ -135,6 +145,12 @@ class TuneCommand {
       progress_.show("wrote " + checkpoint.string());
     };
     return options;
+  }
+
+  /// For a log: what a terminal shows in its progress line.
+  void tell(const std::string& line) const {
+    const bool seen = progress_.is_seen() && isatty(STDOUT_FILENO) == 1;
+    if (!seen && !flags_.common.json) write_out(line);
   }
 
   /// A line of its own above the progress line.
@@ -178,6 +194,7 @@ class TuneCommand {
   InterruptGuard interrupt_;
   Progress progress_;
   TuneProgress pace_;
+  int64_t logging_steps_ = 1;
   std::optional<tune::RunEstimate> estimate_;
 };
 

@@ -58,6 +58,8 @@ void check(const Recipe& recipe) {
   refuse(recipe.share_images, "share_images");
   refuse(recipe.group_by_length, "group_by_length");
   refuse(recipe.gradient_checkpointing, "gradient_checkpointing");
+  refuse(recipe.bf16, "bf16");
+  refuse(recipe.eas && recipe.eas->dropout > 0, "dropout of eas");
   refuse(!recipe.template_name.empty(), "template");
   for (const auto* sets : {&recipe.data, &recipe.eval_data})
     for (const DataSet& set : *sets) refuse(!set.task.empty(), "a task as data");

@@ -21,6 +21,7 @@
 #include "tune/run_files.h"
 #include "tune/schedule.h"
 #include "tune/search.h"
+#include "tune/search_files.h"
 #include "tune/search_phase.h"
 #include "tune/training_state.h"
 

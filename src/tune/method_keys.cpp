@@ -47,8 +47,7 @@ Keys<EasSearchRecipe> search_keys() {
        "What draws are compared on. The published code takes the step's own batch (LLaVA) or always the first one "
        "(METER)."},
       {"evaluate_with_dropout", flag_field(&Search::evaluate_with_dropout),
-       "Keep dropout on while draws are compared, as the LaVIN code. Tuning has no dropout yet, so only false is "
-       "accepted."},
+       "Keep dropout on while draws are compared, as the LaVIN and METER code."},
   };
 }
 
@@ -91,8 +90,7 @@ Keys<LoraRecipe> lora_keys() {
        {"alpha"}},
       {"lora_dropout",
        number_field(&LoraRecipe::lora_dropout, {.low = 0, .high = 1, .below_high = true}),
-       "The share of the term's input that is left out at random. Tuning has no dropout yet, so only 0 is "
-       "accepted.",
+       "The share of the term's input that is left out at random in training.",
        {"dropout"}},
       {"target_modules",
        words_field(&LoraRecipe::target_modules, "a list of last parts of names, as [q_proj, v_proj], or all-linear",
@@ -157,8 +155,8 @@ Keys<EasRecipe> eas_keys() {
       {"temperature", number_field(&EasRecipe::temperature, {.low = 0, .high = 1e4, .above_low = true}),
        "The gate is softmax(router / temperature)."},
       {"dropout", number_field(&EasRecipe::dropout, {.low = 0, .high = 1, .below_high = true}),
-       "The share of an adapter's hidden values that is left out at random. The published recipes take 0.1; "
-       "tuning has no dropout yet, so only 0 is accepted."},
+       "The share of an adapter's hidden values that is left out at random in training. The published recipes take "
+       "0.1."},
       {"tower", flag_field(&EasRecipe::tower), "RepAdapters in the vision tower too."},
       {"search", search_field(), "How layers are found if skip is a number."},
   };

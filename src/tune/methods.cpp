@@ -10,6 +10,7 @@
 #include "checkpoints/read/model_folder.h"
 #include "checkpoints/write/lavin_adapter.h"
 #include "models/additions.h"
+#include "models/compute.h"
 #include "plan/parse.h"
 #include "text/conversation.h"
 #include "tune/name_pattern.h"
@@ -90,18 +91,29 @@ bool learns(const Recipe& recipe, const WeightName& name, bool lavin) {
   return name.part != Part::tower;
 }
 
-/// The decoder layers that a plan asks a router for and that have none.
-std::vector<int64_t> missing_routers(const models::Model& model, const Json& plan) {
+/// The decoder layers that a plan asks a router for.
+std::vector<int64_t> routed_layers(const models::Model& model, const Json& plan) {
   plan::ModelFacts any = model.facts;
   any.routers_everywhere = true;
   std::vector<int64_t> layers;
   for (const plan::LayerPlan& layer : plan::parse_plan(plan, "the recipe", any).layers) {
     const bool asks =
         std::any_of(layer.rules.begin(), layer.rules.end(), [](const plan::Rule& rule) { return rule.by == "router"; });
-    if (asks && layer.stream == "decoder" && !model.facts.has_router("decoder", layer.layer))
-      layers.push_back(layer.layer);
+    if (asks && layer.stream == "decoder") layers.push_back(layer.layer);
   }
   return layers;
+}
+
+/// Gives those layers a router that have none, and says how many have one.
+void add_routers(const Json& plan, ReadyModel& ready) {
+  std::vector<int64_t> missing = routed_layers(*ready.model, plan);
+  const size_t held =
+      std::erase_if(missing, [&](int64_t layer) { return ready.model->facts.has_router("decoder", layer); });
+  models::add_routers(*ready.model, missing);
+  if (held > 0)
+    ready.notes.push_back(concat("of the layers that p_mod names, ", held,
+                                 held == 1 ? " has a router" : " have routers",
+                                 " already; what they learnt stays, and they learn on"));
 }
 
 void add_eas(const EasRecipe& eas, const std::vector<int64_t>& skipped, uint64_t seed, models::Model& model) {
@@ -117,6 +129,7 @@ void add_eas(const EasRecipe& eas, const std::vector<int64_t>& skipped, uint64_t
                              .groups = eas.groups,
                              .scale = eas.scale,
                              .temperature = eas.temperature,
+                             .dropout = eas.dropout,
                              .seed = seed};
   // A search tries every layer with and without its attention. Without one, an empty list is LaVIN: adapters alone.
   const bool searches = skipped.empty() && eas.skip_count;
@@ -137,6 +150,7 @@ models::LoraShape lora_shape(const Recipe& recipe) {
   return {.rank = recipe.lora->r,
           .alpha = recipe.lora->alpha(),
           .rank_stabilised = recipe.lora->use_rslora,
+          .dropout = recipe.lora->lora_dropout,
           .target_modules = recipe.lora->target_modules,
           .seed = static_cast<uint64_t>(recipe.seed)};
 }
@@ -149,7 +163,7 @@ ReadyModel ready_model(const Recipe& recipe, const std::vector<int64_t>& skipped
     patterns.see(name);
     return learns(recipe, name, lavin);
   };
-  ReadyModel ready{models::open_model(folder, {.learns = learns_here}), {}};
+  ReadyModel ready{.model = models::open_model(folder, {.learns = learns_here})};
   models::Model& model = *ready.model;
   patterns.check(model);
   check_lavin(model);
@@ -157,11 +171,12 @@ ReadyModel ready_model(const Recipe& recipe, const std::vector<int64_t>& skipped
   const std::vector<int64_t>& off = skipped.empty() && recipe.eas ? recipe.eas->skip_layers : skipped;
   if (recipe.eas) add_eas(*recipe.eas, off, static_cast<uint64_t>(recipe.seed), model);
   if (recipe.lora) models::add_lora(model, lora_shape(recipe));
+  if (recipe.bf16) models::compute_in_bfloat16(model);
   Json plan = plan_of(recipe, skipped);
   // A model that has a plan keeps it under EAS: attentions are skipped on top of its p-MoD.
   if (recipe.eas && !recipe.p_mod && !plan.is_null() && !model.plan.layers.empty())
     plan = {{"combine", Json::array({plan::to_json(model.plan), plan})}};
-  if (!plan.is_null()) models::add_routers(model, missing_routers(model, plan));
+  if (recipe.p_mod) add_routers(plan, ready);
   ready.plan = plan.is_null() ? model.plan : plan::parse_plan(plan, recipe.file.string(), model.facts);
   check_lora(recipe, model);
   return ready;

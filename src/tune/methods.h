@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "models/lora.h"
@@ -15,6 +16,7 @@ namespace lithe::tune {
 struct ReadyModel {
   std::unique_ptr<models::Model> model;
   plan::Plan plan;
+  std::vector<std::string> notes;  ///< What a recipe's reader may not expect: sentences to show once.
 };
 
 /// The LoRA that a recipe with `lora` trains.

@@ -3,8 +3,10 @@
 #include <ATen/ops/cat.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/error.h"
+#include "base/mixed.h"
 #include "ops/rope.h"
 #include "session/prompt_rows.h"
 #include "text/labels.h"
@@ -53,6 +55,23 @@ std::vector<Group> groups_of(std::span<const Sample> samples, bool share) {
   return groups;
 }
 
+/// Through the tower, some pictures at a time: what a tower that does not learn holds then does not grow with the
+/// batch.
+std::vector<models::ImageRows> encoded(const models::Vision& vision, std::span<const models::TowerInput> pictures) {
+  constexpr int64_t kRows = 8192;  // of a pass: no product is faster with more
+  const int64_t most_tiles = std::max<int64_t>(1, kRows / vision.tower.config.rows());
+  std::vector<models::ImageRows> all;
+  for (size_t first = 0, end = 0; first < pictures.size(); first = end) {
+    for (int64_t tiles = 0; end < pictures.size(); ++end) {
+      tiles += pictures[end].image->pixels.tiles;
+      if (end > first && tiles > most_tiles) break;
+    }
+    std::vector<models::ImageRows> some = vision.encode(pictures.subspan(first, end - first));
+    std::move(some.begin(), some.end(), std::back_inserter(all));
+  }
+  return all;
+}
+
 class Packer {
  public:
   Packer(const models::Model& model, const plan::Plan& plan, const PackOptions& options)
@@ -89,6 +108,8 @@ class Packer {
     routing::Sequence sequence{.plan = &plan_, .after = after};
     if (!options_.every_row_is_prompt) sequence.prompt_end = prompt_end(labels, before);
     packed_.batch.add(sequence, std::span(rows.kinds).first(static_cast<size_t>(count)), before);
+    for (int64_t row = 0; options_.dropout && row < count; ++row)
+      packed_.batch.draws.push_back(mixed(sample.draw, static_cast<uint64_t>(before + row)));
     embeddings_.push_back(rows.embeddings.narrow(0, 0, count));
     if (!labels.empty()) packed_.targets.insert(packed_.targets.end(), labels.begin() + 1, labels.end());
     packed_.targets.resize(static_cast<size_t>(packed_.batch.rows()), text::kIgnored);
@@ -131,10 +152,15 @@ TrainingRows pack_samples(const models::Model& model, const plan::Plan& plan, st
                           const PackOptions& options) {
   const std::vector<Group> groups = groups_of(samples, options.share_images);
   std::vector<models::TowerInput> inputs;
-  for (const Group& group : groups)
-    for (const auto& picture : group.front().pictures) inputs.push_back({picture, &plan});
+  for (const Group& group : groups) {
+    const Sample& sample = group.front();
+    for (size_t i = 0; i < sample.pictures.size(); ++i) {
+      inputs.push_back({sample.pictures[i], &plan});
+      if (options.dropout) inputs.back().draw = mixed(~sample.draw, i);  // ~: apart from the sample's own rows
+    }
+  }
   const std::vector<models::ImageRows> pictures =
-      inputs.empty() ? std::vector<models::ImageRows>{} : model.seeing().encode(inputs);
+      inputs.empty() ? std::vector<models::ImageRows>{} : encoded(model.seeing(), inputs);
   Packer packer(model, plan, options);
   size_t first = 0;
   for (const Group& group : groups) {

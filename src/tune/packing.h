@@ -21,6 +21,7 @@ struct PackOptions {
   bool share_images =
       false;  ///< Samples that follow each other and begin alike, up to their last picture, share those rows.
   bool every_row_is_prompt = false;  ///< Adapters take their means over answers too (`pia_mean: published`).
+  bool dropout = false;              ///< Rows get what dropout draws from, else nothing is left out.
 };
 
 /// Samples as rows of one pass, one after another. There is no padding.

@@ -1,5 +1,6 @@
 #include "tune/recipe.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/error.h"
@@ -55,6 +56,7 @@ class Checks {
     check_data();
     check_eas();
     check_p_mod();
+    check_lora();
     check_dropout();
   }
 
@@ -135,13 +137,20 @@ class Checks {
                         {.layers = 32});
   }
 
+  /// PEFT takes the word for every product only if it stands alone, and in a list for a name that fits nothing.
+  void check_lora() const {
+    if (!recipe_.lora || recipe_.lora->target_modules.size() < 2) return;
+    const std::vector<std::string>& targets = recipe_.lora->target_modules;
+    need(std::find(targets.begin(), targets.end(), "all-linear") == targets.end(), "lora.target_modules",
+         "lora.target_modules has all-linear beside other names; it means every product of a layer, so let it stand ",
+         "alone.");
+  }
+
   void check_dropout() const {
-    const std::pair<const char*, bool> keys[] = {
-        {"lora.lora_dropout", recipe_.lora && recipe_.lora->lora_dropout > 0},
-        {"eas.dropout", recipe_.eas && recipe_.eas->dropout > 0},
-        {"eas.search.evaluate_with_dropout", recipe_.eas && recipe_.eas->search.evaluate_with_dropout}};
-    for (const auto& [key, asked] : keys)
-      if (asked) need(false, key, key, " asks for dropout, which tuning does not have yet; leave it out.");
+    if (!recipe_.eas || !recipe_.eas->search.evaluate_with_dropout) return;
+    const bool drops = recipe_.eas->dropout > 0 || (recipe_.lora && recipe_.lora->lora_dropout > 0);
+    need(drops, "eas.search.evaluate_with_dropout", "eas.search.evaluate_with_dropout has no dropout to keep on; give ",
+         "eas.dropout, or leave it out.");
   }
 
   const Recipe& recipe_;

@@ -255,7 +255,11 @@ Keys<Recipe> optimiser_keys() {
       {"max_grad_norm", number_field(&Recipe::max_grad_norm, {.low = 0, .high = 1e6}),
        "Gradients with a larger norm are scaled down to it; 0 leaves them."},
       {"bf16", flag_field(&Recipe::bf16),
-       "No effect yet: tuning computes in float32. Weights that do not learn keep the type of their file."},
+       "Compute products and attention in bfloat16. Norms, softmax, loss, routers, adapters, LoRA and the optimiser "
+       "stay "
+       "in float32. It is faster on processors with AVX512-BF16 or AMX. Weights that do not learn keep the type of "
+       "their "
+       "file in any case."},
       {"gradient_checkpointing", flag_field(&Recipe::gradient_checkpointing),
        "Compute each block again in the backward pass instead of keeping what it computed: less memory, more time."},
   };

@@ -1,21 +1,17 @@
 #include "tune/run.h"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cmath>
-#include <functional>
 #include <limits>
 #include <memory>
 #include <string>
 
 #include "base/error.h"
 #include "base/printable.h"
-#include "checkpoints/read/model_folder.h"
-#include "data/data_set.h"
+#include "base/vector_set.h"
 #include "io/new_folder.h"
-#include "plan/parse.h"
-#include "session/prompt_rows.h"
+#include "ops/allocation_meter.h"
 #include "tune/estimate.h"
 #include "tune/evaluation.h"
 #include "tune/meter_ready.h"
@@ -23,12 +19,13 @@
 #include "tune/methods.h"
 #include "tune/output.h"
 #include "tune/ranks.h"
-#include "tune/recipe_data.h"
+#include "tune/recipe_options.h"
 #include "tune/resumption.h"
 #include "tune/run_files.h"
 #include "tune/schedule.h"
-#include "tune/search_phase.h"
+#include "tune/search_run.h"
 #include "tune/step_log.h"
+#include "tune/step_samples.h"
 #include "tune/stream.h"
 #include "tune/trainer.h"
 #include "tune/training_state.h"
@@ -38,136 +35,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::unique_ptr<data::DataSet> open_set(const DataSet& set, const models::Model& model) {
-  return open_set(set, model.family, model.vision ? model.vision->preprocess.decode_options() : image::DecodeOptions());
-}
-
-std::vector<WeightedSet> open_sets(const std::vector<DataSet>& sets, const models::Model& model) {
-  std::vector<WeightedSet> opened;
-  for (const DataSet& set : sets) opened.push_back({open_set(set, model), set.weight});
-  return opened;
-}
-
-SampleOptions sample_options(const Recipe& recipe, const models::Model& model) {
-  const int64_t longest = session::longest_sequence(model);
-  require(recipe.model_max_length.value_or(0) <= longest, Fault::bad_request, "model_max_length is ",
-          recipe.model_max_length.value_or(0), ", and ", model.name, " takes ", longest, " tokens at most");
-  return {.conversation = recipe.template_name, .longest = recipe.model_max_length.value_or(longest)};
-}
-
-TrainerOptions trainer_options(const Recipe& recipe, const SampleOptions& sample, const Ranks& ranks) {
-  return {.rates = {.learning_rate = recipe.learning_rate,
-                    .mm_projector_lr = recipe.mm_projector_lr,
-                    .mm_vision_tower_lr = recipe.mm_vision_tower_lr,
-                    .router_lr = recipe.p_mod ? recipe.p_mod->router_lr : std::nullopt,
-                    .weight_decay = recipe.weight_decay},
-          .adamw = {recipe.adam_beta1, recipe.adam_beta2, recipe.adam_epsilon},
-          .max_grad_norm = recipe.max_grad_norm,
-          .pack = {.longest = sample.longest,
-                   .share_images = recipe.share_images,
-                   .every_row_is_prompt = recipe.pia_mean == PiaMean::published},
-          .ranks = ranks,
-          .gradient_checkpointing = recipe.gradient_checkpointing};
-}
-
-/// Batches whose samples are sorted by length together, as transformers has it.
-constexpr int64_t kGroupedBatches = 50;
-
-/// Samples of an optimiser step, over all ranks.
-int64_t global_batch(const Recipe& recipe, const Ranks& ranks) {
-  return recipe.per_device_train_batch_size * recipe.gradient_accumulation_steps * ranks.size();
-}
-
-StreamOptions stream_options(const Recipe& recipe, const SampleOptions& sample, const Ranks& ranks) {
-  return {.sample = sample,
-          .shuffle = recipe.shuffle,
-          .share_images = recipe.share_images,
-          .length_group = recipe.group_by_length ? kGroupedBatches * global_batch(recipe, ranks) : 0,
-          .seed = static_cast<uint64_t>(recipe.seed),
-          .ahead = 2 * recipe.per_device_train_batch_size,
-          .share = {ranks.rank(), ranks.size(), recipe.per_device_train_batch_size},
-          .skip_bad_samples = recipe.skip_bad_samples};
-}
-
-/// The checkpoint that a run goes on from; absent: it begins.
-std::optional<fs::path> checkpoint_to_resume(const Recipe& recipe) {
-  const std::vector<CheckpointFolder> found = checkpoints_in(recipe.output_dir);
-  if (!recipe.resume_from_checkpoint) {
-    std::error_code none;
-    const fs::path output(recipe.output_dir);
-    const bool has_steps = fs::file_size(output / "log.jsonl", none) > 0 && !none;
-    require(
-        has_steps || !(fs::exists(output / "config.json", none) || fs::exists(output / "adapter_config.json", none)),
-        Fault::bad_request, recipe.output_dir, ": holds another model; name another output_dir");
-    require(found.empty() && !has_steps, Fault::bad_request, recipe.output_dir,
-            ": holds a run; write `resume_from_checkpoint: true` to go on with it, or name another ", "output_dir");
-    return std::nullopt;
-  }
-  if (is_search_checkpoint(*recipe.resume_from_checkpoint)) return std::nullopt;
-  if (!recipe.resume_from_checkpoint->empty()) return fs::path(*recipe.resume_from_checkpoint);
-  return found.empty() ? std::nullopt : std::optional(found.back().path);
-}
-
-/// `max_steps`, or those of the epochs.
-int64_t steps_of(const Recipe& recipe, const Ranks& ranks, int64_t per_epoch) {
-  return recipe.max_steps.value_or(static_cast<int64_t>(std::ceil(
-      recipe.num_train_epochs * static_cast<double>(per_epoch) / static_cast<double>(global_batch(recipe, ranks)))));
-}
-
 /// "3, 7, 9"
 std::string layers_text(const std::vector<int64_t>& layers) {
   std::string text;
   for (const int64_t layer : layers) text += concat(text.empty() ? "" : ", ", layer);
   return text;
-}
-
-bool searches(const Recipe& recipe) {
-  return recipe.eas && recipe.eas->skip_count;
-}
-
-/// The checkpoint that the search in `folder` goes on from; absent: it begins.
-std::optional<fs::path> search_checkpoint(const Recipe& recipe, const fs::path& folder) {
-  const std::vector<CheckpointFolder> found = checkpoints_in(folder);
-  const std::optional<std::string>& resumed = recipe.resume_from_checkpoint;
-  if (resumed && is_search_checkpoint(*resumed)) return fs::path(*resumed);
-  require(found.empty() || resumed, Fault::bad_request, folder.string(), ": holds a checkpoint of a search; write ",
-          "`resume_from_checkpoint: true` to go on with it, or name another output_dir");
-  return found.empty() ? std::nullopt : std::optional(found.back().path);
-}
-
-SearchResult search_into(const fs::path& folder, const Recipe& recipe, const SearchOptions& search,
-                         const RunOptions& options) {
-  SearchParts parts;
-  parts.ready = ready_model(recipe);
-  parts.seconds = search.seconds;
-  parts.folder = folder;
-  const models::Model& model = *parts.ready.model;
-  if (!search.plan.empty()) parts.ready.plan = plan::load_plan(search.plan, model.facts);
-  const SampleOptions sample = sample_options(recipe, model);
-  parts.trainer = trainer_options(recipe, sample, {});
-  parts.stream = stream_options(recipe, sample, {});
-  parts.data = open_sets(recipe.data, model);
-  parts.eval_data = open_sets(recipe.eval_data, model);
-  parts.steps = steps_of(recipe, {}, static_cast<int64_t>(order_of_epoch(parts.data, false, 0, 0).size()));
-  parts.resumed = search_checkpoint(recipe, folder);
-  return search_attentions(recipe, options, std::move(parts));
-}
-
-/// What the search of a recipe finds, or found in the run that this one goes on with. Absent: there is none.
-std::optional<SearchResult> searched(const Recipe& recipe, const RunOptions& options, const Ranks& ranks) {
-  if (!searches(recipe) || options.dry_run) return std::nullopt;
-  const std::optional<fs::path> resumed = checkpoint_to_resume(recipe);
-  const fs::path folder = fs::path(recipe.output_dir) / "search";
-  if (recipe.resume_from_checkpoint) {
-    std::optional<SearchResult> found = finished_search(recipe, folder);
-    if (!found && resumed) found = finished_search(recipe, resumed->parent_path() / "search");
-    require(found || !resumed, Fault::bad_file, folder.string(), ": holds no finished search, but ",
-            "there is a checkpoint of the tuning after it; name another output_dir to begin anew");
-    if (found) return found;
-  }
-  require(ranks.alone(), Fault::bad_request, "a search runs in one process; run `lithe search` first, and list the ",
-          "layers that it finds under eas.skip");
-  return search_into(folder, recipe, {}, options);
 }
 
 class Run {
@@ -180,7 +52,11 @@ class Run {
         ready_(ready_model(recipe, searched_ ? searched_->skipped : std::vector<int64_t>())),
         sample_(sample_options(recipe, *ready_.model)),
         trainer_(*ready_.model, ready_.plan, trainer_options(recipe, sample_, ranks)) {
-    if (recipe.bf16) note("bf16: the arithmetic of tuning is float32; frozen weights stay in the type of their file");
+    if (recipe.bf16 && vector_set() < VectorSet::avx512_bf16)
+      note("bf16: this processor has no instructions for bfloat16, so the run is slower than in float32");
+    for (const std::string& sentence : ready_.notes) note(sentence);
+    if (recipe.pia_mean == PiaMean::published && !recipe.eval_data.empty())
+      note("pia_mean: published holds for training alone; evaluation takes means over the prompt, as answers do");
     if (recipe.share_images) require_shareable(*ready_.model, ready_.plan);
     const std::optional<fs::path> resumed = options.dry_run ? std::nullopt : checkpoint_to_resume(recipe);
     if (resumed) point_ = read_training_state(*resumed, trainer_.optimiser());
@@ -189,7 +65,7 @@ class Run {
     if (options.dry_run) stream.skip_bad_samples = std::numeric_limits<int64_t>::max();
     stream_.emplace(*ready_.model, open_sets(recipe.data, *ready_.model), stream, point_.taken, point_.skipped);
     if (options.on_note) stream_->on_skipped(options.on_note);
-    skipped_here_ = point_.skipped;
+    samples_.emplace(recipe, *stream_, ranks, point_.skipped);
     for (const DataSet& set : recipe.eval_data) held_out_.push_back(open_set(set, *ready_.model));
     steps_ = steps_of(recipe, ranks, stream_->per_epoch());
     shape_ = {recipe.lr_scheduler_type, warmup_steps_of(recipe.warmup_steps, recipe.warmup_ratio, steps_), steps_};
@@ -213,11 +89,7 @@ class Run {
     estimate.bad_samples = stream_->skipped();
     estimate.mean_sample /= std::max<int64_t>(estimate.samples, 1);
     for (const Sample& sample : longest) estimate.longest_sample = std::max(estimate.longest_sample, sample.rows);
-    const auto begin = std::chrono::steady_clock::now();
-    const MicroBatch batch(longest);
-    trainer_.step({&batch, 1}, 0);
-    estimate.seconds_per_step = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() *
-                                static_cast<double>(recipe_.gradient_accumulation_steps);
+    try_step(longest, estimate);
     if (options_.on_begin) options_.on_begin(estimate);
     return result_;
   }
@@ -225,7 +97,8 @@ class Run {
   RunResult train() {
     if (point_.step >= steps_) return finished_before();
     if (options_.on_begin) begin();
-    begin_alike();
+    require_alike(ranks_, recipe_, point_, stream_->per_epoch());
+    trainer_.optimiser().share_parameters();
     std::optional<RunFiles> files;
     if (ranks_.first()) {
       fs::create_directories(recipe_.output_dir);
@@ -262,20 +135,6 @@ class Run {
     options_.on_begin(estimate);
   }
 
-  /// Ranks that see other files would wait for each other in vain, or learn different things.
-  void begin_alike() {
-    constexpr size_t kExact = (size_t{1} << 53) - 1;  // what a double holds
-    const size_t settings =
-        std::hash<std::string>()(settings_of(recipe_).dump(-1, ' ', true, Json::error_handler_t::replace));
-    const std::array<double, 4> start{static_cast<double>(point_.step), static_cast<double>(point_.taken),
-                                      static_cast<double>(stream_->per_epoch()),
-                                      static_cast<double>(settings & kExact)};
-    require(ranks_.agree(start), Fault::bad_file,
-            "the ranks do not start alike; all machines need the same recipe and ",
-            "the same data, and must share output_dir with its checkpoints");
-    trainer_.optimiser().share_parameters();
-  }
-
   /// A run that is resumed after its last step.
   RunResult finished_before() {
     note("the run is finished already; its files stay as they are");
@@ -293,6 +152,17 @@ class Run {
         counted_sample(*ready_.model, set->read(i), sample_);
       }
     }
+  }
+
+  void try_step(const std::vector<Sample>& samples, RunEstimate& estimate) {
+    const auto meter = std::make_shared<ops::AllocationMeter>();
+    const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, meter);
+    const auto begin = std::chrono::steady_clock::now();
+    const MicroBatch batch(samples);
+    trainer_.step({&batch, 1}, 0);
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+    estimate.seconds_per_step = took.count() * static_cast<double>(recipe_.gradient_accumulation_steps);
+    estimate.activation_bytes = std::max<int64_t>(meter->peak() - meter->now(), 0);  // gradients stay
   }
 
   void keep_longest(Sample sample, std::vector<Sample>& longest) const {
@@ -322,16 +192,10 @@ class Run {
 
   StepRecord one_step() {
     const auto begin = std::chrono::steady_clock::now();
-    std::vector<std::vector<Sample>> samples(static_cast<size_t>(recipe_.gradient_accumulation_steps));
-    std::vector<MicroBatch> batches;
-    for (std::vector<Sample>& batch : samples) {
-      for (int64_t i = 0; i < recipe_.per_device_train_batch_size; ++i)
-        if (std::optional<Sample> sample = stream_->take()) batch.push_back(std::move(*sample));
-      batches.emplace_back(batch);
-    }
-    count_skipped();
+    samples_->next();
+    point_.skipped = samples_->skipped();
     const double factor = rate_factor(shape_, point_.step);
-    const StepResult step = trainer_.step(batches, factor);
+    const StepResult step = trainer_.step(samples_->batches(), factor);
     ++point_.step;
     point_.taken += point_.batch;
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
@@ -354,16 +218,6 @@ class Run {
              {"kept_share", report.kept_share},
              {"kept_shares", step.kept.shares()},
              {"router_weights", step.kept.router_weights()}}};
-  }
-
-  /// A record that is left out leaves its place empty, so that the others stay where they are on all ranks.
-  void count_skipped() {
-    auto skipped = static_cast<double>(stream_->skipped() - skipped_here_);
-    skipped_here_ = stream_->skipped();
-    ranks_.sum({&skipped, 1});
-    point_.skipped += static_cast<int64_t>(skipped);
-    require(point_.skipped <= recipe_.skip_bad_samples, Fault::bad_file, "the ranks left out ", point_.skipped,
-            " samples, and skip_bad_samples is ", recipe_.skip_bad_samples);
   }
 
   void evaluate_now(StepRecord& record) {
@@ -447,8 +301,9 @@ class Run {
   Trainer trainer_;
   RunPoint point_;
   std::optional<SampleStream> stream_;
+  std::optional<StepSamples> samples_;
   std::vector<std::unique_ptr<data::DataSet>> held_out_;
-  int64_t steps_ = 0, last_evaluated_ = -1, last_saved_ = -1, skipped_here_ = 0;
+  int64_t steps_ = 0, last_evaluated_ = -1, last_saved_ = -1;
   RateShape shape_;
   RunResult result_;
 };
@@ -469,17 +324,6 @@ RunResult run(const Recipe& recipe, const RunOptions& options) {
     ranks.failed(error.what());
     throw;
   }
-}
-
-SearchResult search(const Recipe& recipe, const SearchOptions& search, const RunOptions& options) {
-  require(searches(recipe), Fault::bad_request,
-          "the recipe has no eas.skip that is a number, so there is nothing to find");
-  require(read_launch().size == 1, Fault::bad_request,
-          "a search runs in one process; start it without mpirun, srun or torchrun");
-  require(!finished_search(recipe, recipe.output_dir), Fault::bad_request, recipe.output_dir,
-          ": holds what a search found; name another folder");
-  if (trains_meter(recipe)) return search_meter(recipe, search, options);
-  return search_into(recipe.output_dir, recipe, search, options);
 }
 
 }  // namespace lithe::tune

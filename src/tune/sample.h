@@ -25,7 +25,8 @@ struct Sample {
   std::vector<int64_t> ids;     ///< kImageId at each picture.
   std::vector<int64_t> labels;  ///< As long as `ids`: the id if the token is learnt, else text::kIgnored.
   std::vector<std::shared_ptr<const models::PreparedImage>> pictures;
-  int64_t rows = 0;  ///< In the decoder, with those of pictures; 0 until they are counted.
+  int64_t rows = 0;   ///< In the decoder, with those of pictures; 0 until they are counted.
+  uint64_t draw = 0;  ///< What dropout draws from: another number for each time that a run takes a record.
 
   int64_t learnt() const;  ///< Tokens that count in the loss.
 };

@@ -15,8 +15,8 @@ namespace lithe::tune {
 
 /// What a search works with, as a tuning run of the same recipe has it.
 struct SearchParts {
-  ReadyModel ready;  ///< With adapters in every layer, so that a draw is just a plan.
-  TrainerOptions trainer;
+  ReadyModel ready;        ///< With adapters in every layer, so that a draw is just a plan.
+  TrainerOptions trainer;  ///< With the ranks that search together.
   StreamOptions stream;
   std::vector<WeightedSet> data, eval_data;
   int64_t steps = 0;              ///< Of the tuning: the search takes as many if its recipe says no number.
@@ -32,12 +32,5 @@ RedundancySettings redundancy_settings(const EasSearchRecipe& search);
 /// redundancy.svg and scores.json when it is done. The same recipe gives the same draws and scores, resumed or not.
 /// Throws Error.
 SearchResult search_attentions(const Recipe& recipe, const RunOptions& options, SearchParts parts);
-
-/// What a search that is done left in `folder`. Throws Error{bad_file}, also if it was to find another number of
-/// attentions than the recipe says.
-std::optional<SearchResult> finished_search(const Recipe& recipe, const std::filesystem::path& folder);
-
-/// Whether a checkpoint is of a search, and not of the tuning after it.
-bool is_search_checkpoint(const std::filesystem::path& folder);
 
 }  // namespace lithe::tune

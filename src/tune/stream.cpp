@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/mixed.h"
 
 namespace lithe::tune {
 namespace {
@@ -176,6 +177,7 @@ std::optional<Sample> SampleStream::take() {
   taken_ = next_own(taken_) + 1;
   try {
     Sample sample = coming.get();
+    sample.draw = mixed(options_.seed, static_cast<uint64_t>(taken_));
     count_rows(model_, sample, options_.sample);
     bad_in_a_row_ = 0;
     return sample;

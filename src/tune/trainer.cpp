@@ -85,9 +85,11 @@ StepResult Trainer::step(std::span<const MicroBatch> batches, double factor) {
   return result;
 }
 
-double Trainer::loss(MicroBatch samples) const {
+double Trainer::loss(MicroBatch samples, bool dropout) const {
   const at::NoGradGuard no_gradient;
-  const TrainingRows rows = pack_samples(model_, plan_, samples, options_.pack);
+  PackOptions pack = options_.pack;
+  pack.dropout = pack.dropout && dropout;
+  const TrainingRows rows = pack_samples(model_, plan_, samples, pack);
   return summed_loss(model_.decoder, rows).item<double>() / static_cast<double>(std::max<int64_t>(rows.learnt(), 1));
 }
 

@@ -52,8 +52,8 @@ class Trainer {
   /// gradient is not finite; no weight has changed then.
   StepResult step(std::span<const MicroBatch> batches, double factor);
 
-  /// The loss of samples without training on them: mean over the labels that count.
-  double loss(MicroBatch samples) const;
+  /// The loss of samples without training on them: mean over the labels that count. `dropout`: with that of training.
+  double loss(MicroBatch samples, bool dropout = false) const;
 
  private:
   models::Model& model_;

@@ -255,6 +255,22 @@ TEST(Batch, NullIsAsGoodAsAbsent) {
   EXPECT_NE(lines.at("5").at("error").get<std::string>().find("max_tokens"), std::string::npos);
 }
 
+TEST(Batch, NamesAKeyThatIsNearlyAKnownOne) {
+  const fs::path at = folder("batch-misspelt"), out = at / "out.jsonl";
+  write(at / "in.jsonl", R"({"id": 1, "promt": "x"})"
+                         "\n"
+                         R"({"id": 2, "prompt": "x", "max_token": 2})"
+                         "\n"
+                         R"({"id": 3, "prompt": "x", "max_token": 2, "image": "pictures/901.png", "image_id": 7})");
+  const Ran ran = lithe({"batch", "demo", (at / "in.jsonl").string(), "-o", out.string(), "-n", "1"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const std::string error = by_id(out).at("1").at("error").get<std::string>();
+  EXPECT_NE(error.find("'prompt' is missing; rename \"promt\" to it"), std::string::npos) << error;
+  const std::string note = "line 2: the key \"max_token\" is ignored; the key for this is 'max_tokens'";
+  EXPECT_NE(ran.err.find(note), std::string::npos) << ran.err;
+  EXPECT_EQ(ran.err.rfind("note: "), ran.err.find("note: ")) << ran.err;  // once, and no other
+}
+
 // An editor may have taken the last newline away; outputs of release 0.1 are continued too.
 TEST(Batch, KeepsAWholeLastLineWithoutItsNewline) {
   const fs::path at = folder("batch-newline"), out = at / "out.jsonl";

@@ -3,6 +3,7 @@
 
 #include <fstream>
 
+#include "base/json.h"
 #include "cli/program.h"
 #include "tune/step_log.h"
 
@@ -83,7 +84,7 @@ class RanksTest : public ::testing::Test {
 
 TEST_F(RanksTest, TwoAndThreeProcessesEqualOne) {
   const std::string methods =
-      "p_mod: {}\nlora: {r: 4}\ntrain: [mm_projector]\nmm_projector_lr: 1e-4\nweight_decay: 0.1\n";
+      "p_mod: {}\nlora: {r: 4, lora_dropout: 0.1}\ntrain: [mm_projector]\nmm_projector_lr: 1e-4\nweight_decay: 0.1\n";
   EXPECT_EQ(start(1, {"one", 2, 3, 10, methods}).out, "0\n") << said("err.0");
   EXPECT_EQ(start(2, {"two", 1, 3, 10, methods}).out, "0\n0\n") << said("err.0");
   EXPECT_EQ(said("out.1"), "");  // the first one speaks for all
@@ -100,6 +101,33 @@ TEST_F(RanksTest, AnotherNumberOfProcessesGoesOnToTheSameLosses) {
   EXPECT_EQ(start(1, {"last", 3, 2, 10, "resume_from_checkpoint: true\n", "parts"}).out, "0\n") << said("err.0");
   EXPECT_EQ(said("err.0").find("samples a step"), std::string::npos) << said("err.0");  // as many as before
   expect_equal("whole", "parts");
+}
+
+/// All of them search and tune, with dropout, and find what one finds.
+TEST_F(RanksTest, SeveralSearchTogether) {
+  const std::string methods =
+      "eas:\n  skip: 1\n  rep_dim: 4\n  pia_dim: 4\n  dropout: 0.1\n"
+      "  search: {steps: 8, warmup_steps: 2, every_steps: 2, held_out: 3}\n"
+      "eval_data: " +
+      Recipe().data + "\n";
+  EXPECT_EQ(start(1, {"one", 2, 3, 10, methods}).out, "0\n") << said("err.0");
+  EXPECT_EQ(start(2, {"two", 1, 3, 10, methods}).out, "0\n0\n") << said("err.0") << said("err.1");
+  EXPECT_EQ(said("out.1"), "");
+  EXPECT_EQ(said("err.1"), "");
+  EXPECT_EQ(start(3, {"three", 2, 1, 10, methods}).out, "0\n0\n0\n") << said("err.0");
+  expect_equal("one", "two");
+  expect_equal("one", "three");
+  const auto scores = [&](const char* output) { return read_json_file(folder_ / output / "search/scores.json"); };
+  const Json one = scores("one");
+  for (const char* const several : {"two", "three"}) {
+    const Json found = scores(several);
+    EXPECT_EQ(found.at("skipped_layers"), one.at("skipped_layers")) << several;
+    ASSERT_EQ(found.at("draws").size(), one.at("draws").size()) << several;
+    for (size_t i = 0; i < one.at("draws").size(); ++i) {
+      EXPECT_EQ(found.at("draws")[i].at("skips"), one.at("draws")[i].at("skips")) << several << ' ' << i;
+      EXPECT_NEAR(found.at("draws")[i].at("loss").get<double>(), one.at("draws")[i].at("loss").get<double>(), 1e-5);
+    }
+  }
 }
 
 TEST_F(RanksTest, AKilledProcessEndsTheOthersWithASentence) {

@@ -49,7 +49,8 @@ TEST(SearchCommand, TheSameSeedFindsTheSame) {
     const fs::path out = fresh(name);
     const Ran ran = search(out, {"--skip", "2", "--steps", "4", "--seed", seed, "--eval-data", kData, "--json"});
     EXPECT_EQ(ran.code, 0) << ran.err;
-    EXPECT_EQ(ran.err, "");
+    EXPECT_TRUE(ran.err.starts_with("note: each attention was in ")) << ran.err;  // so few draws
+    EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
     return contents(out / "scores.json");
   };
   const std::string first = scores("search-seed-1", "3");
@@ -96,9 +97,6 @@ TEST(SearchCommand, SaysWhatIsWrong) {
   refused({"--skip", "1", "--lora", "x"}, 2, "lithe fold");
   refused({"--skip", "1", "--eval-data", "no-such.json"}, 3, "no-such.json");
   EXPECT_EQ(lithe({"search", kModel, "--skip", "1"}).code, 2);  // no data
-  const Ran ranks = shell("RANK=0 WORLD_SIZE=2 lithe search " + kModel + " --data " + kData + " --skip 1", scratch());
-  EXPECT_EQ(ranks.code, 2);
-  EXPECT_NE(ranks.err.find("in one process"), std::string::npos) << ranks.err;
 }
 
 TEST(SearchCommand, ATerminalSeesATableAndCtrlCLeavesACheckpoint) {

@@ -52,6 +52,8 @@ TEST(Tune, LoraWritesAFolderThatRunTakes) {
   const fs::path recipe = write_recipe("tune-lora", "lora:\n  r: 4\n");
   const Ran ran = lithe({"tune", recipe.string()});
   ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.out.find("step 10/12 (83 %), loss "), 0u) << ran.out;  // every logging_steps steps, and the last
+  EXPECT_NE(ran.out.find("\nstep 12/12 (100 %), loss "), std::string::npos) << ran.out;
   EXPECT_LT(losses(recipe).back(), losses(recipe).front());
   const Ran answer = lithe({"run", LITHE_TEST_DATA "/golden/liuhaotian_llava15/checkpoint", "--lora",
                             (recipe.parent_path() / "out").string(), "Hello", "-n", "2"});
@@ -77,6 +79,7 @@ TEST(Tune, ADryRunWritesNothing) {
   const Json estimate = Json::parse(ran.out);
   EXPECT_EQ(estimate.at("samples"), 3);
   EXPECT_GT(estimate.at("mean_sample_tokens").get<int64_t>(), 0);
+  EXPECT_GT(estimate.at("activation_bytes").get<int64_t>(), 10000);
   EXPECT_FALSE(fs::exists(recipe.parent_path() / "out"));
 }
 
@@ -85,10 +88,10 @@ TEST(Tune, RefusesInOneSentence) {
       {"learning_rat: 1.0e-4\n", "learning_rate"},
       {"max_steps: 3\n", "max_steps"},
       {"group_by_length: true\nshare_images: true\n", "group_by_length"},
-      {"lora:\n  lora_dropout: 0.1\n", "dropout"},
-      {"eas:\n  skip: [1]\n  dropout: 0.1\n", "dropout"},
+      {"eas:\n  skip: 1\n  search:\n    evaluate_with_dropout: true\n", "eas.dropout"},
       {"eas:\n  skip: [99]\n", "99"},
       {"model_max_length: 20\n", "model_max_length is 20"},
+      {"lora:\n  target_modules: [all-linear, q_proj]\n", "all-linear"},
       {"train: [\"no.such.weight\"]\n", "train"},
   };
   for (const auto& [lines, named] : cases) {

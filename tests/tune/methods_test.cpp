@@ -41,6 +41,17 @@ TEST(Methods, AProductLearnsWholeOrByItsLora) {
   EXPECT_NE(refusal(recipe).find("layers.0.self_attn.q_proj"), std::string::npos) << refusal(recipe);
 }
 
+TEST(Methods, RoutersThatAreThereLearnOn) {
+  const test::TempFolder folder;
+  Recipe recipe = tiny_recipe(folder);
+  recipe.p_mod.emplace();
+  EXPECT_TRUE(ready_model(recipe).notes.empty());
+  recipe.model_name_or_path = test::copy_of_pmod(folder).string();
+  const ReadyModel ready = ready_model(recipe);
+  ASSERT_EQ(ready.notes.size(), 1u);
+  EXPECT_NE(ready.notes.front().find("learnt stays"), std::string::npos) << ready.notes.front();
+}
+
 TEST(Methods, ARateIsOfSomethingThatLearns) {
   const test::TempFolder folder;
   Recipe recipe = tiny_recipe(folder);
