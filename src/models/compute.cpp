@@ -22,8 +22,7 @@ void compute_in_bfloat16(Model& model) {
   visit(model.decoder, round);
   if (model.vision) visit(*model.vision, round);
   for (routing::Block& block : model.decoder.blocks)
-    for (routing::Site& site : block.sites)
-      std::visit([](auto& branch) { round_rows(branch); }, site.branch);
+    for (routing::Site& site : block.sites) std::visit([](auto& branch) { round_rows(branch); }, site.branch);
 }
 
 }  // namespace lithe::models
