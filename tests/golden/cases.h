@@ -62,4 +62,7 @@ Check run_scienceqa(const Json& json);
 /// How SLAKE and AID are scored ("slake" and "aid").
 Check run_slake_aid(const Json& json);
 
+/// The recipes of recipes/eas beside the published settings ("LaVIN-EAS" and "LLaVA-EAS").
+Check run_eas_recipes(const Json& json);
+
 }  // namespace lithe::golden

@@ -95,6 +95,7 @@ Outcome run_file(const std::string& name, const fs::path& file) {
   if (json.contains("prompts") && json.contains("problems")) return report(name, run_scienceqa(json), "");
   if (json.contains("slake") && json.contains("aid")) return report(name, run_slake_aid(json), "");
   if (json.contains("vqa_score") && json.contains("retrieval")) return report(name, run_meter_metrics(json), "");
+  if (json.contains("LaVIN-EAS") && json.contains("LLaVA-EAS")) return report(name, run_eas_recipes(json), "");
   return unsupported(name);
 }
 
