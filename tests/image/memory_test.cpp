@@ -14,12 +14,7 @@
 #include "base/error.h"
 #include "image/decode.h"
 #include "image/support.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define LITHE_SANITIZED 1
-#else
-#define LITHE_SANITIZED 0
-#endif
+#include "sanitized.h"
 
 namespace lithe::image {
 namespace {
@@ -68,7 +63,7 @@ int outcome_with(rlim_t room, const std::vector<std::byte>& bytes) {
 class LittleMemory : public testing::TestWithParam<std::string> {};
 
 TEST_P(LittleMemory, IsNotCalledDamage) {
-  if (LITHE_SANITIZED) GTEST_SKIP() << "sanitizers map memory of their own";
+  if (kSanitized) GTEST_SKIP() << "sanitizers map memory of their own";
   const std::vector<std::byte> bytes = read_image_bytes(test::kData / "large" / GetParam());
   std::set<int> outcomes;
   for (rlim_t room = 0; room <= rlim_t{20} << 20; room += rlim_t{1} << 20) outcomes.insert(outcome_with(room, bytes));

@@ -5,6 +5,7 @@
 
 #include "io/io_test_support.h"
 #include "io/mapped_file.h"
+#include "sanitized.h"
 
 namespace lithe::io {
 namespace {
@@ -68,6 +69,7 @@ TEST(MappedFileDeathTest, ALostPageEndsTheProgramWithASentence) {
 }
 
 TEST(MappedFileDeathTest, OtherBusErrorsEndItAsEver) {
+  if (kSanitized) GTEST_SKIP() << "sanitizers take such signals themselves";
   const TemporaryFolder folder;
   write_file(folder / "a.bin", "x");
   const Bytes bytes = map_file(folder / "a.bin");
