@@ -61,8 +61,6 @@ void check(const Recipe& recipe) {
   refuse(recipe.bf16, "bf16");
   refuse(recipe.eas && recipe.eas->dropout > 0, "dropout of eas");
   refuse(!recipe.template_name.empty(), "template");
-  for (const auto* sets : {&recipe.data, &recipe.eval_data})
-    for (const DataSet& set : *sets) refuse(!set.task.empty(), "a task as data");
   refuse(recipe.metric_for_best_model == "exact_match", "exact_match as metric_for_best_model");
   require(!recipe.head.empty(), Fault::bad_request, recipe.file.string(),
           ": METER needs the key `head`: vqa, nlvr2, snli, itm or irtr");

@@ -116,6 +116,25 @@ TEST_F(MeterRunTest, EveryHeadLearns) {
   }
 }
 
+TEST_F(MeterRunTest, BenchmarksAreDataOfTheirHeads) {
+  struct Benchmark {
+    const char *head, *task, *folder, *split;
+  };
+  for (const auto& [head, task, folder, split] : {Benchmark{"nlvr2", "nlvr2", "nlvr2", "dev"},
+                                                  {"snli", "snli_ve", "snli_ve", "test"},
+                                                  {"irtr", "flickr30k", "flickr30k", "test"}}) {
+    recipe_.head = head;
+    recipe_.data = {{.path = std::string(LITHE_TEST_DATA "/tasks/") + folder, .task = task, .split = split}};
+    recipe_.eval_data = recipe_.data;
+    recipe_.output_dir = (temp_ / head).string();
+    recipe_.max_steps = 2;
+    run_meter(recipe_, {});
+    const std::vector<double> steps = losses();
+    ASSERT_EQ(steps.size(), 2U) << head;
+    EXPECT_TRUE(std::isfinite(steps[1])) << head;
+  }
+}
+
 TEST_F(MeterRunTest, TheStreamOfSamplesAndTheStepsGoOnAfterAStop) {
   ask("snli", "entailment", "contradiction");
   recipe_.max_steps = 5;
