@@ -11,9 +11,6 @@ namespace {
 
 using EvaluateOn = EasSearchRecipe::EvaluateOn;
 
-constexpr int64_t kBatchesKeptOut = 8;         // of those that draws are compared on, so that they differ
-constexpr uint64_t kHeldOutSeed = 0x68656c64;  // another order than that of the samples that are learnt
-
 }  // namespace
 
 ComparedSamples::ComparedSamples(const Recipe& recipe, Ranks ranks, std::vector<WeightedSet>& data,
@@ -21,13 +18,7 @@ ComparedSamples::ComparedSamples(const Recipe& recipe, Ranks ranks, std::vector<
     : recipe_(recipe), settings_(recipe.eas->search), ranks_(std::move(ranks)) {
   if (settings_.evaluate_on == EvaluateOn::training_batch) return;
   kept_out_ = eval_data.empty();
-  sets_ = std::move(eval_data);
-  if (kept_out_) {
-    SplitSets split =
-        hold_out(std::move(data), kBatchesKeptOut * settings_.held_out, static_cast<uint64_t>(recipe.seed));
-    data = std::move(split.learnt);
-    sets_ = std::move(split.held_out);
-  }
+  sets_ = compared_sets(recipe, data, std::move(eval_data));
   for (WeightedSet& set : sets_) {
     set.weight = 1;
     records_ += set.records->size();

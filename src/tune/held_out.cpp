@@ -11,6 +11,7 @@ namespace lithe::tune {
 namespace {
 
 constexpr double kMostShare = 0.2;
+constexpr int64_t kBatchesKeptOut = 8;  // of those that draws are compared on, so that they differ
 
 /// Some records of a set.
 class PartOfSet : public data::DataSet {
@@ -74,6 +75,16 @@ SplitSets hold_out(std::vector<WeightedSet> sets, int64_t wanted, uint64_t seed)
         {std::make_unique<PartOfSet>(whole, std::vector<int64_t>(cut, records.end())), sets[i].weight});
   }
   return split;
+}
+
+std::vector<WeightedSet> compared_sets(const Recipe& recipe, std::vector<WeightedSet>& data,
+                                       std::vector<WeightedSet> eval_data) {
+  const EasSearchRecipe& search = recipe.eas->search;
+  if (search.evaluate_on == EasSearchRecipe::EvaluateOn::training_batch) return {};
+  if (!eval_data.empty()) return eval_data;
+  SplitSets split = hold_out(std::move(data), kBatchesKeptOut * search.held_out, static_cast<uint64_t>(recipe.seed));
+  data = std::move(split.learnt);
+  return std::move(split.held_out);
 }
 
 }  // namespace lithe::tune

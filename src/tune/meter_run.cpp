@@ -1,10 +1,9 @@
 #include "tune/meter_run.h"
 
 #include <algorithm>
-#include <chrono>
-#include <cmath>
 #include <filesystem>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "checkpoints/write/meter_folder.h"
 #include "io/atomic_file.h"
@@ -16,7 +15,9 @@
 #include "tune/meter_ready.h"
 #include "tune/meter_stream.h"
 #include "tune/meter_trainer.h"
+#include "tune/output.h"
 #include "tune/recipe_data.h"
+#include "tune/recipe_options.h"
 #include "tune/resumption.h"
 #include "tune/run_files.h"
 #include "tune/schedule.h"
@@ -31,22 +32,8 @@ namespace {
 namespace fs = std::filesystem;
 using EvaluateOn = EasSearchRecipe::EvaluateOn;
 
-constexpr uint64_t kHeldOutSeed = 0x68656c64;  // another order than that of the samples that are learnt
-
 std::vector<WeightedSet> open_sets(const std::vector<DataSet>& sets) {
-  std::vector<WeightedSet> opened;
-  for (const DataSet& set : sets) opened.push_back({open_set(set, "meter", {}), set.weight});
-  return opened;
-}
-
-int64_t batch_of(const Recipe& recipe) {
-  return recipe.per_device_train_batch_size * recipe.gradient_accumulation_steps;
-}
-
-int64_t steps_of(const Recipe& recipe, int64_t per_epoch) {
-  return recipe.max_steps.value_or(
-      std::max<int64_t>(1, static_cast<int64_t>(std::ceil(recipe.num_train_epochs * static_cast<double>(per_epoch) /
-                                                          static_cast<double>(batch_of(recipe))))));
+  return open_sets(sets, "meter", {});
 }
 
 MeterTrainer::Options trainer_options(const Recipe& recipe) {
@@ -57,10 +44,6 @@ MeterTrainer::Options trainer_options(const Recipe& recipe) {
                     .weight_decay = recipe.weight_decay},
           .adamw = {recipe.adam_beta1, recipe.adam_beta2, recipe.adam_epsilon},
           .max_grad_norm = recipe.max_grad_norm};
-}
-
-double since(std::chrono::steady_clock::time_point begin) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
 /// The samples of a step, batch by batch.
@@ -89,14 +72,10 @@ class MeterSearch {
  public:
   MeterSearch(const Recipe& recipe, const RunOptions& options, fs::path folder)
       : recipe_(recipe), settings_(recipe.eas->search), options_(options), folder_(std::move(folder)) {
-    std::vector<WeightedSet> sets = open_sets(recipe.data), held_out = open_sets(recipe.eval_data);
+    std::vector<WeightedSet> sets = open_sets(recipe.data);
     ready_ = ready_meter(recipe, sets);
     ready_.plan = {};
-    if (held_out.empty() && settings_.evaluate_on != EvaluateOn::training_batch) {
-      SplitSets split = hold_out(std::move(sets), 8 * settings_.held_out, static_cast<uint64_t>(recipe.seed));
-      sets = std::move(split.learnt);
-      held_out = std::move(split.held_out);
-    }
+    std::vector<WeightedSet> held_out = compared_sets(recipe, sets, open_sets(recipe.eval_data));
     const auto seed = static_cast<uint64_t>(recipe.seed);
     stream_.emplace(*ready_.meter, ready_.task, ready_.classes, std::move(sets), recipe.shuffle, seed);
     if (!held_out.empty())
@@ -107,12 +86,12 @@ class MeterSearch {
   }
 
   SearchResult run() {
-    const int64_t steps = settings_.steps.value_or(steps_of(recipe_, stream_->per_epoch()));
+    const int64_t steps = settings_.steps.value_or(steps_of(recipe_, {}, stream_->per_epoch()));
     Search search(task(steps), redundancy_settings(settings_));
     shape_ = {recipe_.lr_scheduler_type, warmup_steps_of(recipe_.warmup_steps, recipe_.warmup_ratio, steps), steps};
     io::make_folder(folder_);
     StepLog log(folder_ / "log.jsonl", 0);
-    const auto begin = std::chrono::steady_clock::now();
+    const Stopwatch clock;
     search.run(
         {.train = [&](const plan::Plan& plan) { return train(plan); },
          .begin_comparison = [&](RedundancySettings::Samples) { take_held_out(); },
@@ -125,7 +104,7 @@ class MeterSearch {
                                 .loss = progress.loss,
                                 .comparisons = progress.comparisons,
                                 .compared = progress.comparisons != compared_,
-                                .seconds = since(begin),
+                                .seconds = clock.elapsed_ms() / 1e3,
                                 .ranking = by_number(search)});
           compared_ = progress.comparisons;
         },
@@ -156,7 +135,7 @@ class MeterSearch {
   }
 
   double train(const plan::Plan& plan) {
-    const auto begin = std::chrono::steady_clock::now();
+    const Stopwatch clock;
     trainer_->set_plan(plan);
     const double factor = rate_factor(shape_, step_);
     batches_ = next_batches(recipe_, *stream_);
@@ -167,7 +146,7 @@ class MeterSearch {
                .grad_norm = step.grad_norm,
                .lr = trainer_->optimiser().groups().front().learning_rate * factor,
                .tokens = step.rows,
-               .seconds = since(begin),
+               .seconds = clock.elapsed_ms() / 1e3,
                .more = {{"skips", plan::meter_sites_off(plan, ready_.meter->streams.config.layers)}}};
     return step.loss;
   }
@@ -226,12 +205,13 @@ class MeterRun {
     std::vector<WeightedSet> sets = open_sets(recipe.data);
     ready_ = ready_meter(recipe, sets, skipped);
     trainer_.emplace(*ready_.meter, ready_.task, ready_.plan, trainer_options(recipe));
-    if (const auto resumed = checkpoint_to_resume()) point_ = read_training_state(*resumed, trainer_->optimiser());
+    const std::optional<fs::path> resumed = options.dry_run ? std::nullopt : checkpoint_to_resume(recipe);
+    if (resumed) point_ = read_training_state(*resumed, trainer_->optimiser());
     point_.recipe = compare_settings(recipe, point_.recipe, options.on_note);
-    point_.batch = batch_of(recipe);
+    point_.batch = global_batch(recipe, {});
     stream_.emplace(*ready_.meter, ready_.task, ready_.classes, std::move(sets), recipe.shuffle,
                     static_cast<uint64_t>(recipe.seed), point_.taken);
-    steps_ = steps_of(recipe, stream_->per_epoch());
+    steps_ = steps_of(recipe, {}, stream_->per_epoch());
     shape_ = {recipe.lr_scheduler_type, warmup_steps_of(recipe.warmup_steps, recipe.warmup_ratio, steps_), steps_};
     if (!recipe.eval_data.empty()) {
       held_out_.emplace(*ready_.meter, ready_.task, ready_.classes, open_sets(recipe.eval_data), false, 0);
@@ -256,7 +236,8 @@ class MeterRun {
     result.stopped = point_.step < steps_;
     if (result.stopped && last_saved_ != point_.step) save();
     if (!result.stopped) {
-      put_model();
+      put_whole(recipe_.output_dir,
+                [&](const fs::path& part) { models::write_tuned_meter(*ready_.meter, ready_.plan, part); });
       result.output = recipe_.output_dir;
     }
     files.report({{"head", recipe_.head}, {"steps", std::to_string(point_.step)}}, {});
@@ -264,20 +245,6 @@ class MeterRun {
   }
 
  private:
-  std::optional<fs::path> checkpoint_to_resume() const {
-    if (options_.dry_run) return std::nullopt;
-    const std::vector<CheckpointFolder> found = checkpoints_in(recipe_.output_dir);
-    if (!recipe_.resume_from_checkpoint) {
-      require(found.empty() && !fs::exists(fs::path(recipe_.output_dir) / "config.json"), Fault::bad_request,
-              recipe_.output_dir,
-              ": holds a run or a model; write `resume_from_checkpoint: true` to go on with it, or ",
-              "name another output_dir");
-      return std::nullopt;
-    }
-    if (!recipe_.resume_from_checkpoint->empty()) return fs::path(*recipe_.resume_from_checkpoint);
-    return found.empty() ? std::nullopt : std::optional(found.back().path);
-  }
-
   void begin() const {
     if (!options_.on_begin) return;
     RunEstimate estimate{.steps = steps_, .weight_bytes = ready_.meter->loaded.bytes};
@@ -301,7 +268,7 @@ class MeterRun {
   bool due(int64_t every) const { return every > 0 && point_.step % every == 0; }
 
   StepRecord one_step() {
-    const auto begin = std::chrono::steady_clock::now();
+    const Stopwatch clock;
     const double factor = rate_factor(shape_, point_.step);
     const MeterStep step = train_on(next_batches(recipe_, *stream_), *trainer_, factor);
     ++point_.step;
@@ -311,7 +278,7 @@ class MeterRun {
                       .grad_norm = step.grad_norm,
                       .lr = trainer_->optimiser().groups().front().learning_rate * factor,
                       .tokens = step.rows,
-                      .seconds = since(begin)};
+                      .seconds = clock.elapsed_ms() / 1e3};
     if (options_.on_step)
       options_.on_step({.step = record.step,
                         .steps = steps_,
@@ -343,23 +310,7 @@ class MeterRun {
     write_training_state(folder.part(), point_, trainer_->optimiser());
     folder.commit();
     if (options_.on_checkpoint) options_.on_checkpoint(place);
-    if (!recipe_.save_total_limit) return;
-    const std::vector<CheckpointFolder> found = checkpoints_in(recipe_.output_dir);
-    for (size_t i = 0; i + static_cast<size_t>(*recipe_.save_total_limit) < found.size(); ++i) remove(found[i]);
-  }
-
-  /// Into a part first, so that a kill leaves no half of a model.
-  void put_model() const {
-    const fs::path output(recipe_.output_dir), part = output / ".tuned.part";
-    fs::remove_all(part);
-    fs::create_directory(part);
-    models::write_tuned_meter(*ready_.meter, ready_.plan, part);
-    fs::remove(output / "config.json");
-    fs::remove(output / "plan.json");
-    for (const char* name : {"model.safetensors", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-                             "plan.json", "config.json"})
-      if (fs::exists(part / name)) fs::rename(part / name, output / name);
-    fs::remove(part);
+    if (recipe_.save_total_limit) keep_newest(recipe_.output_dir, *recipe_.save_total_limit, "");
   }
 
   const Recipe& recipe_;

@@ -1,12 +1,12 @@
 #include "tune/meter_sample.h"
 
-#include <algorithm>
 #include <array>
 
 #include "base/error.h"
 #include "base/json.h"
 #include "base/printable.h"
 #include "base/trim.h"
+#include "text/words.h"
 
 namespace lithe::tune {
 namespace {
@@ -34,14 +34,9 @@ std::string answer_of(const data::Record& record) {
   return std::string(trimmed(text));
 }
 
-std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
-  return text;
-}
-
 template <size_t N>
 int64_t label_in(const std::array<const char*, N>& labels, const data::Record& record) {
-  const std::string answer = lower(answer_of(record));
+  const std::string answer = text::lower(answer_of(record));
   std::string known;
   for (size_t i = 0; i < N; ++i) {
     if (answer == labels[i]) return static_cast<int64_t>(i);

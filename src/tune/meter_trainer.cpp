@@ -74,13 +74,7 @@ int64_t rows_of(MeterTask task, MeterBatch samples, const Meter& meter) {
 
 std::vector<Parameter> learning_parameters(Meter& meter) {
   std::vector<Parameter> parameters;
-  visit(meter, [&](const models::WeightSlot& slot) {
-    if (auto* const* matrix = std::get_if<nn::Weight*>(&slot.place)) {
-      if (const auto values = (*matrix)->learning()) parameters.push_back({slot.name, *values});
-    } else if (const Tensor& values = *std::get<Tensor*>(slot.place); values.requires_grad()) {
-      parameters.push_back({slot.name, values});
-    }
-  });
+  visit(meter, learning_into(parameters));
   return parameters;
 }
 

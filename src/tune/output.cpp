@@ -45,11 +45,15 @@ void write_tuned_model(const models::Model& model, const plan::Plan& plan, const
 }
 
 void put_tuned_model(const models::Model& model, const plan::Plan& plan, const Recipe& recipe, const fs::path& output) {
+  put_whole(output, [&](const fs::path& part) { write_tuned_model(model, plan, recipe, part); });
+}
+
+void put_whole(const fs::path& output, const std::function<void(const fs::path&)>& write) {
   const fs::path part = output / ".tuned.part";
   try {
     fs::remove_all(part);
     fs::create_directory(part);
-    write_tuned_model(model, plan, recipe, part);
+    write(part);
     // A plan.json of a former model must not speak for one whose config.json says its plan.
     for (const char* const old : {"config.json", "adapter_config.json", "plan.json"}) fs::remove(output / old);
     move_into(part, output);

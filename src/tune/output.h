@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 
 #include "models/model.h"
 #include "plan/plan.h"
@@ -17,5 +18,9 @@ void write_tuned_model(const models::Model& model, const plan::Plan& plan, const
 /// so a kill leaves the former model or one that is refused, never half of each.
 void put_tuned_model(const models::Model& model, const plan::Plan& plan, const Recipe& recipe,
                      const std::filesystem::path& output);
+
+/// Puts any model so that `write` puts into a folder.
+void put_whole(const std::filesystem::path& output,
+               const std::function<void(const std::filesystem::path& part)>& write);
 
 }  // namespace lithe::tune

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <variant>
 
 #include "base/error.h"
 
@@ -74,17 +73,16 @@ void check_rates(const std::vector<Parameter>& parameters, const Rates& rates) {
 
 }  // namespace
 
+models::WeightVisitor learning_into(std::vector<Parameter>& parameters) {
+  return [&parameters](const models::WeightSlot& slot) {
+    if (const auto values = models::learning_at(slot.place)) parameters.push_back({slot.name, *values});
+  };
+}
+
 std::vector<Parameter> learning_parameters(models::Model& model) {
   std::vector<Parameter> parameters;
-  const models::WeightVisitor take = [&](const models::WeightSlot& slot) {
-    if (auto* const* matrix = std::get_if<nn::Weight*>(&slot.place)) {
-      if (const auto values = (*matrix)->learning()) parameters.push_back({slot.name, *values});
-    } else if (const Tensor& values = *std::get<Tensor*>(slot.place); values.requires_grad()) {
-      parameters.push_back({slot.name, values});
-    }
-  };
-  visit(model.decoder, take);
-  if (model.vision) visit(*model.vision, take);
+  visit(model.decoder, learning_into(parameters));
+  if (model.vision) visit(*model.vision, learning_into(parameters));
   return parameters;
 }
 

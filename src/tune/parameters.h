@@ -19,6 +19,9 @@ struct Parameter {
   Tensor values;
 };
 
+/// Appends the weights that it visits and that learn. `parameters` must outlive it.
+models::WeightVisitor learning_into(std::vector<Parameter>& parameters);
+
 /// Every weight of the model that learns (LoadOptions::learns), in the order of `visit`.
 std::vector<Parameter> learning_parameters(models::Model& model);
 

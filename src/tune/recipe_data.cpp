@@ -18,4 +18,11 @@ std::unique_ptr<data::DataSet> open_set(const DataSet& set, const std::string& f
                               .decode = decode});
 }
 
+std::vector<WeightedSet> open_sets(const std::vector<DataSet>& sets, const std::string& family,
+                                   const image::DecodeOptions& decode) {
+  std::vector<WeightedSet> opened;
+  for (const DataSet& set : sets) opened.push_back({open_set(set, family, decode), set.weight});
+  return opened;
+}
+
 }  // namespace lithe::tune

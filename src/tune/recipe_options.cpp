@@ -12,6 +12,10 @@ namespace {
 /// Batches whose samples are sorted by length together, as transformers has it.
 constexpr int64_t kGroupedBatches = 50;
 
+image::DecodeOptions decoding_of(const models::Model& model) {
+  return model.vision ? model.vision->preprocess.decode_options() : image::DecodeOptions();
+}
+
 bool has_dropout(const Recipe& recipe) {
   return (recipe.lora && recipe.lora->lora_dropout > 0) || (recipe.eas && recipe.eas->dropout > 0);
 }
@@ -19,13 +23,11 @@ bool has_dropout(const Recipe& recipe) {
 }  // namespace
 
 std::unique_ptr<data::DataSet> open_set(const DataSet& set, const models::Model& model) {
-  return open_set(set, model.family, model.vision ? model.vision->preprocess.decode_options() : image::DecodeOptions());
+  return open_set(set, model.family, decoding_of(model));
 }
 
 std::vector<WeightedSet> open_sets(const std::vector<DataSet>& sets, const models::Model& model) {
-  std::vector<WeightedSet> opened;
-  for (const DataSet& set : sets) opened.push_back({open_set(set, model), set.weight});
-  return opened;
+  return open_sets(sets, model.family, decoding_of(model));
 }
 
 SampleOptions sample_options(const Recipe& recipe, const models::Model& model) {

@@ -243,7 +243,7 @@ class Run {
     write_training_state(folder.part(), point_, trainer_.optimiser());
     folder.commit();
     if (options_.on_checkpoint) options_.on_checkpoint(place);
-    keep_few();
+    if (recipe_.save_total_limit) keep_newest(recipe_.output_dir, *recipe_.save_total_limit, point_.best_checkpoint);
   }
 
   /// Whether this checkpoint is the best so far, by its own evaluation.
@@ -272,16 +272,6 @@ class Run {
     for (const SampleAnswer& one : result_.last_evaluation->answers)
       answers.push_back({one.name, one.question, one.expected, one.answer, one.right});
     return answers;
-  }
-
-  void keep_few() const {
-    if (!recipe_.save_total_limit) return;
-    const std::vector<CheckpointFolder> found = checkpoints_in(recipe_.output_dir);
-    auto extra = static_cast<int64_t>(found.size()) - *recipe_.save_total_limit;
-    for (const CheckpointFolder& checkpoint : found) {
-      if (extra-- <= 0) return;
-      if (checkpoint.path.filename() != point_.best_checkpoint) remove(checkpoint);
-    }
   }
 
   void drop_checkpoints_after(int64_t step) const {

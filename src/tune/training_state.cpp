@@ -126,6 +126,15 @@ void remove(const CheckpointFolder& checkpoint) {
   fs::remove_all(part, ignored);
 }
 
+void keep_newest(const fs::path& output, int64_t most, const std::string& best) {
+  const std::vector<CheckpointFolder> found = checkpoints_in(output);
+  int64_t extra = std::ssize(found) - most;
+  for (const CheckpointFolder& checkpoint : found) {
+    if (extra-- <= 0) return;
+    if (checkpoint.path.filename() != best) remove(checkpoint);
+  }
+}
+
 void remove_parts(const fs::path& output) {
   std::error_code ignored;
   std::vector<fs::path> parts;

@@ -42,6 +42,9 @@ std::vector<CheckpointFolder> checkpoints_in(const std::filesystem::path& output
 /// Removes a checkpoint so that a kill leaves it whole or out of the way: its name is free for another at once.
 void remove(const CheckpointFolder& checkpoint);
 
+/// Removes the oldest checkpoints below `output` if there are more than `most`, but never the one called `best`.
+void keep_newest(const std::filesystem::path& output, int64_t most, const std::string& best);
+
 /// Removes what kills left of checkpoints below `output`, in the making or being removed. No other run may write there.
 void remove_parts(const std::filesystem::path& output);
 

@@ -45,12 +45,6 @@ Json config_json(const Meter& meter) {
 /// A weight that learned, with its name in the file and its type there; float32 if the file lacks it.
 using Made = std::map<std::string, MadeWeight>;
 
-std::optional<Tensor> learnt(const WeightSlot& slot) {
-  if (auto* const* weight = std::get_if<nn::Weight*>(&slot.place)) return (*weight)->learning();
-  const Tensor& values = *std::get<Tensor*>(slot.place);
-  return values.requires_grad() ? std::optional(values) : std::nullopt;
-}
-
 /// As adapters are stored: convolutions of width 1.
 std::vector<int64_t> stored_shape(const WeightSlot& slot) {
   std::vector<int64_t> shape = slot.shape;
@@ -90,7 +84,7 @@ void fuse_projections(const io::Checkpoint& checkpoint, const char* kind, Made& 
 Made made_weights(const Meter& meter, const io::Checkpoint& checkpoint) {
   Made made;
   visit(const_cast<Meter&>(meter), [&](const WeightSlot& slot) {
-    const std::optional<Tensor> values = learnt(slot);
+    const std::optional<Tensor> values = learning_at(slot.place);
     if (!values) return;
     std::vector<int64_t> shape = stored_shape(slot);
     made[meter_name(slot.name)] = made_of(checkpoint, meter_name(slot.name), shape,

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <variant>
 #include <vector>
 
@@ -20,6 +21,13 @@ inline nn::Weight held_at(const WeightPlace& place) {
   if (auto* const* weight = std::get_if<nn::Weight*>(&place)) return **weight;
   const at::Tensor& tensor = *std::get<at::Tensor*>(place);
   return tensor.defined() ? tensor.reshape({1, -1}) : tensor;
+}
+
+/// The values that learn there; absent: it is frozen.
+inline std::optional<at::Tensor> learning_at(const WeightPlace& place) {
+  if (auto* const* weight = std::get_if<nn::Weight*>(&place)) return (*weight)->learning();
+  const at::Tensor& values = *std::get<at::Tensor*>(place);
+  return values.requires_grad() ? std::optional(values) : std::nullopt;
 }
 
 inline void put(const WeightPlace& place, const at::Tensor& values) {
