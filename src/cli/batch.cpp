@@ -11,8 +11,8 @@
 #include "base/printable.h"
 #include "cli/answer_report.h"
 #include "cli/answer_watch.h"
-#include "cli/batch_file.h"
 #include "cli/batch_limits.h"
+#include "cli/batch_lines.h"
 #include "cli/batch_output.h"
 #include "cli/command.h"
 #include "cli/exit_code.h"
@@ -66,21 +66,12 @@ struct BatchOptions {
   BatchLimitFlags limits;
 };
 
-struct Tally {
-  int64_t answered = 0, failed = 0, skipped = 0, tokens = 0;
-};
-
 /// A batch from file to file.
 class BatchCommand {
  public:
   BatchCommand(const BatchOptions& options, session::RequestBuilder& builder, session::BatchRun& batch,
                BatchOutput& output)
-      : options_(options),
-        builder_(builder),
-        batch_(batch),
-        input_(options.input),
-        output_(output),
-        progress_("batch") {}
+      : options_(options), builder_(builder), batch_(batch), lines_(options.input, output), progress_("batch") {}
 
   /// False if Ctrl-C ended it.
   bool run() {
@@ -94,41 +85,15 @@ class BatchCommand {
     return !more && batch_.idle() && !cut_short_;
   }
 
-  const Tally& tally() const { return tally_; }
-  bool gave_up() const { return input_.gave_up(); }
+  const BatchLines& lines() const { return lines_; }
+  int64_t tokens() const { return tokens_; }
   double seconds() const { return clock_.elapsed_ms() / 1e3; }
 
  private:
   /// Takes the next line; false at the end of the file.
   bool submit_next() {
-    Json id;
-    try {
-      return session::naming_failures([&] { return take_line(id); });
-    } catch (const Error& error) {
-      write_error(id, input_.number(), error);
-      return true;
-    }
-  }
-
-  /// The same; `id` is set once it is known. Throws Error if the line is not a request.
-  bool take_line(Json& id) {
-    std::string text;
-    if (!input_.next(text)) return false;
-    const std::string source = concat(options_.input, ", line ", input_.number());
-    const Json line = parse_json(text, source);
-    const std::string key = id_of(line, source);
-    const auto [known, is_new] = lines_of_ids_.emplace(key, input_.number());
-    require(is_new, Fault::bad_file, source, ": line ", known->second, " has the same 'id'; give every line its own.");
-    output_.forget_error(key_of_line(input_.number()));  // the line may have been mended
-    if (output_.has_answer(key)) {
-      ++tally_.skipped;
-      return true;
-    }
-    id = line.at("id");
-    submit(read_item(line, folder_of_pictures(), source));
-    note_misspelt(line, source);
-    ids_.emplace(input_.number(), std::move(id));
-    return true;
+    return lines_.next([this](BatchLines::Request request) { submit(std::move(request)); },
+                       [this](const Json& id, int64_t line, const Error& error) { write_error(id, line, error); });
   }
 
   /// Once for each such key: other lines of a file are like the first.
@@ -141,12 +106,8 @@ class BatchCommand {
     }
   }
 
-  /// What relative paths are relative to: the folder of the file, or the one that the program runs in.
-  std::filesystem::path folder_of_pictures() const {
-    return input_.is_file() ? std::filesystem::path(options_.input).parent_path() : std::filesystem::path();
-  }
-
-  void submit(BatchItem item) {
+  void submit(BatchLines::Request request) {
+    BatchItem& item = request.item;
     session::Question question = options_.question;
     question.prompt = std::move(item.prompt);
     question.pictures.assign(item.images.begin(), item.images.end());
@@ -158,7 +119,9 @@ class BatchCommand {
       interrupt_.poll();
       if (progress.stage != session::Progress::Stage::decode) show(progress_text(progress));
     };
-    batch_.submit(input_.number(), builder_.request(std::move(question)), std::move(how));
+    batch_.submit(request.line, builder_.request(std::move(question)), std::move(how));
+    note_misspelt(request.json, request.source);
+    ids_.emplace(request.line, std::move(request.id));
   }
 
   void write(const session::Outcome& outcome) {
@@ -169,64 +132,55 @@ class BatchCommand {
     }
     if (outcome.error) return write_error(id.mapped(), outcome.ticket, *outcome.error);
     const session::Answer& answer = outcome.answer;
-    output_.write_answer(text_of(id.mapped()), {{"id", id.mapped()},
-                                                {"answer", answer.text},
-                                                {"tokens", answer.tokens},
-                                                {"stop", session::name_of(answer.stop)},
-                                                {"prompt_tokens", answer.timings.prompt_rows},
-                                                {"vision_tokens", answer.timings.vision_rows}});
-    ++tally_.answered;
+    lines_.write_answer(id.mapped(), {{"id", id.mapped()},
+                                      {"answer", answer.text},
+                                      {"tokens", answer.tokens},
+                                      {"stop", session::name_of(answer.stop)},
+                                      {"prompt_tokens", answer.timings.prompt_rows},
+                                      {"vision_tokens", answer.timings.vision_rows}});
   }
 
   void write_error(const Json& id, int64_t line, const Error& error) {
-    Json json;
-    if (!id.is_null()) json["id"] = id;
-    json["line"] = line;
-    json["error"] = error.fault() == Fault::no_memory ? concat(error.what(), " --memory says how much may be used.")
-                                                      : std::string(error.what());
-    output_.write_error(id.is_null() ? key_of_line(line) : text_of(id), json);
-    ++tally_.failed;
+    lines_.write_error(id, line,
+                       error.fault() == Fault::no_memory ? concat(error.what(), " --memory says how much may be used.")
+                                                         : std::string(error.what()));
   }
-
-  static std::string text_of(const Json& id) { return id.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
   void show(const std::string& now = {}) {
     const session::BatchState state = batch_.state();
-    tally_.tokens = state.tokens;
-    const std::optional<double> share = input_.share_read();
+    tokens_ = state.tokens;
+    const std::optional<double> share = lines_.reader().share_read();
     progress_.update(fmt::format("{}{} answered, {} running, {:.1f} tokens/s{}{}",
-                                 share ? fmt::format("{:.0f} %, ", 100 * *share) : "", tally_.answered, state.running,
+                                 share ? fmt::format("{:.0f} %, ", 100 * *share) : "", lines_.answered(), state.running,
                                  static_cast<double>(state.tokens) / seconds(), now.empty() ? "" : "; ", now));
   }
 
   const BatchOptions& options_;
   session::RequestBuilder& builder_;
   session::BatchRun& batch_;
-  LineReader input_;
-  BatchOutput& output_;
+  BatchLines lines_;
   InterruptGuard interrupt_;
   bool cut_short_ = false;  // an answer was cancelled
   Progress progress_;
   Stopwatch clock_;
-  Tally tally_;
-  std::map<std::string, int64_t> lines_of_ids_;
+  int64_t tokens_ = 0;
   std::map<int64_t, Json> ids_;  // of the requests that wait or run, by line
   std::set<std::string> noted_;  // misspelt keys
 };
 
 void print_summary(const BatchOptions& options, const session::Session& session, const BatchCommand& command,
                    const session::BatchState& state) {
-  const Tally& tally = command.tally();
-  const double speed = static_cast<double>(tally.tokens) / command.seconds();
+  const BatchLines& lines = command.lines();
+  const double speed = static_cast<double>(command.tokens()) / command.seconds();
   if (options.common.json) {
     write_json({{"schema", "lithe-batch/1"},
                 {"model", session.facts().name},
                 {"family", session.family()},
                 {"plan", options.question.plan.value_or(session.plan().name)},
-                {"answered", tally.answered},
-                {"failed", tally.failed},
-                {"skipped", tally.skipped},
-                {"new_tokens", tally.tokens},
+                {"answered", lines.answered()},
+                {"failed", lines.failed()},
+                {"skipped", lines.skipped()},
+                {"new_tokens", command.tokens()},
                 {"elapsed_ms", 1e3 * command.seconds()},
                 {"tokens_per_second", speed},
                 {"passes", state.passes},
@@ -235,7 +189,7 @@ void print_summary(const BatchOptions& options, const session::Session& session,
   }
   write_err(
       fmt::format("{} answered, {} failed, {} skipped; {} tokens in {:.1f} s, {:.1f} tokens/s; at most {} reserved\n",
-                  tally.answered, tally.failed, tally.skipped, tally.tokens, command.seconds(), speed,
+                  lines.answered(), lines.failed(), lines.skipped(), command.tokens(), command.seconds(), speed,
                   bytes_text(state.peak_bytes_admitted)));
 }
 
@@ -274,7 +228,7 @@ int run(BatchOptions options) {
   output.close();
   print_summary(options, session, command, batch.state());
   if (!whole) return kExitInterrupted;
-  return command.gave_up() ? kExitBadFile : 0;
+  return command.lines().reader().gave_up() ? kExitBadFile : 0;
 }
 
 }  // namespace

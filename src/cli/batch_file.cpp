@@ -93,13 +93,17 @@ bool is_id(const Json& value) {
   return value.is_string() || value.is_number_integer();
 }
 
+std::string text_of_id(const Json& id) {
+  return id.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
 std::string id_of(const Json& line, const std::string& source) {
   require(line.is_object(), Fault::bad_file, source,
           ": the line is not a JSON object; write {\"id\": .., \"prompt\": ..}.");
   require_key(line, "id", source, "give every line its own");
   require(is_id(line.at("id")), Fault::bad_file, source,
           ": 'id' is neither a string nor a whole number; give one of the two.");
-  return line.at("id").dump(-1, ' ', false, Json::error_handler_t::replace);
+  return text_of_id(line.at("id"));
 }
 
 std::vector<MisspeltKey> misspelt_keys(const Json& line) {

@@ -51,6 +51,9 @@ struct BatchItem {
 /// What an id may be: a string or a whole number.
 bool is_id(const Json& value);
 
+/// An id as JSON text.
+std::string text_of_id(const Json& id);
+
 /// The `id` of a line as JSON text, by which an output is resumed. Throws Error{bad_file} unless is_id().
 std::string id_of(const Json& line, const std::string& source);
 

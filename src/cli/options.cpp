@@ -80,20 +80,34 @@ void apply(const CommonOptions& options) {
   session::prepare_device(options.device);
 }
 
-session::Session open_session(const std::string& model, const CommonOptions& options) {
+namespace {
+
+/// apply(), then Session::open with progress, and the notes of what is open.
+template <class Session>
+Session opened(const std::string& model, const CommonOptions& options) {
   apply(options);
   const std::filesystem::path folder = model_folder(model);
   std::optional<Progress> progress("loading " + io::name_of_folder(folder));
-  session::Session session = session::Session::open(
-      folder, {.lora = options.lora,
-               .weights = options.weights,
-               .kv = options.kv,
-               .device = options.device,
-               .progress = [&](int64_t done, int64_t total) { progress->update_bytes(done, total); }});
+  Session session =
+      Session::open(folder, {.lora = options.lora,
+                             .weights = options.weights,
+                             .kv = options.kv,
+                             .device = options.device,
+                             .progress = [&](int64_t done, int64_t total) { progress->update_bytes(done, total); }});
   progress.reset();
   for (const std::string& note : session.notes())
     write_err(fmt::format("note: {}\n", printable(note, kMostSentenceBytes)));
   return session;
+}
+
+}  // namespace
+
+session::Session open_session(const std::string& model, const CommonOptions& options) {
+  return opened<session::Session>(model, options);
+}
+
+session::PairSession open_pairs(const std::string& model, const CommonOptions& options) {
+  return opened<session::PairSession>(model, options);
 }
 
 }  // namespace lithe::cli

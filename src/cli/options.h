@@ -4,6 +4,7 @@
 #include <string>
 
 #include "cli/cli11.h"
+#include "session/pair_session.h"
 #include "session/session.h"
 
 namespace lithe::cli {
@@ -39,5 +40,7 @@ int64_t threads_of(const CommonOptions& options);
 
 /// apply(), then opens a model folder or a demo model, with progress on a terminal. Throws Error.
 session::Session open_session(const std::string& model, const CommonOptions& options);
+/// The same of a METER model.
+session::PairSession open_pairs(const std::string& model, const CommonOptions& options);
 
 }  // namespace lithe::cli

@@ -8,10 +8,8 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "cli/model_path.h"
-#include "cli/progress.h"
 #include "cli/question.h"
 #include "cli/standard_output.h"
-#include "io/hub_cache.h"
 #include "plan/parse.h"
 
 namespace lithe::cli {
@@ -39,21 +37,6 @@ std::string lines_of(const Json& best) {
 
 bool is_pair_model(const std::string& model) {
   return session::PairSession::opens(model_folder(model));
-}
-
-session::PairSession open_pairs(const std::string& model, const CommonOptions& options) {
-  apply(options);
-  const std::filesystem::path path = model_folder(model);
-  std::optional<Progress> progress("loading " + io::name_of_folder(path));
-  session::PairSession session = session::PairSession::open(
-      path, {.lora = options.lora,
-             .weights = options.weights,
-             .device = options.device,
-             .progress = [&](int64_t done, int64_t total) { progress->update_bytes(done, total); }});
-  progress.reset();
-  for (const std::string& note : session.notes())
-    write_err(fmt::format("note: {}\n", printable(note, kMostSentenceBytes)));
-  return session;
 }
 
 void add_head(CLI::App& app, std::string& head) {

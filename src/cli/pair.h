@@ -14,9 +14,6 @@ namespace lithe::cli {
 /// Whether MODEL is such a model.
 bool is_pair_model(const std::string& model);
 
-/// apply(), then opens it, with progress on a terminal. Throws Error.
-session::PairSession open_pairs(const std::string& model, const CommonOptions& options);
-
 /// Declares --head.
 void add_head(CLI::App& app, std::string& head);
 

@@ -7,15 +7,13 @@
 #include <vector>
 
 #include "base/error.h"
-#include "cli/batch_file.h"
-#include "cli/batch_output.h"
+#include "cli/batch_lines.h"
 #include "cli/exit_code.h"
 #include "cli/interrupt.h"
 #include "cli/pair.h"
 #include "cli/progress.h"
 #include "cli/standard_output.h"
 #include "plan/parse.h"
-#include "session/errors.h"
 
 namespace lithe::cli {
 namespace {
@@ -35,8 +33,8 @@ class PairBatch {
       : options_(options),
         session_(session),
         head_(session.head(options.head)),
-        input_(options.input),
         output_(options.output),
+        lines_(options.input, output_),
         progress_("batch") {
     if (options.question.plan) plan_ = plan_named(*options.question.plan);
   }
@@ -44,20 +42,21 @@ class PairBatch {
   int run() {
     while (!InterruptGuard::interrupted() && fill()) {
       score();
-      progress_.update(fmt::format("{} answered, {} failed", answered_, failed_));
+      progress_.update(fmt::format("{} answered, {} failed", lines_.answered(), lines_.failed()));
     }
     progress_.wipe();
     output_.close();
     if (options_.common.json)
       write_json({{"schema", "lithe-batch/1"},
                   {"head", head_.name},
-                  {"answered", answered_},
-                  {"failed", failed_},
-                  {"skipped", skipped_}});
+                  {"answered", lines_.answered()},
+                  {"failed", lines_.failed()},
+                  {"skipped", lines_.skipped()}});
     else
-      write_err(fmt::format("{} answered, {} failed, {} done before\n", answered_, failed_, skipped_));
+      write_err(fmt::format("{} answered, {} failed, {} done before\n", lines_.answered(), lines_.failed(),
+                            lines_.skipped()));
     if (InterruptGuard::interrupted()) return kExitInterrupted;
-    return input_.gave_up() ? kExitBadFile : 0;
+    return lines_.reader().gave_up() ? kExitBadFile : 0;
   }
 
  private:
@@ -66,42 +65,25 @@ class PairBatch {
     waiting_.clear();
     bool more = true;
     while (more && static_cast<int64_t>(waiting_.size()) < options_.together) {
-      Json id;
-      try {
-        more = session::naming_failures([&] { return take_line(id); });
-      } catch (const Error& error) {
-        write_error(id, input_.number(), error);
-      }
+      more = lines_.next(
+          [this](BatchLines::Request request) { wait(std::move(request)); },
+          [this](const Json& id, int64_t line, const Error& error) { lines_.write_error(id, line, error.what()); });
     }
     return !waiting_.empty();
   }
 
-  /// False at the end of the file. `id` is set once it is known.
-  bool take_line(Json& id) {
-    std::string text;
-    if (!input_.next(text)) return false;
-    const std::string source = concat(options_.input, ", line ", input_.number());
-    const Json line = parse_json(text, source);
-    const std::string key = id_of(line, source);
-    const auto [known, is_new] = lines_of_ids_.emplace(key, input_.number());
-    require(is_new, Fault::bad_file, source, ": line ", known->second, " has the same 'id'; give every line its own.");
-    output_.forget_error(key_of_line(input_.number()));
-    if (output_.has_answer(key)) {
-      ++skipped_;
-      return true;
-    }
-    id = line.at("id");
-    const std::filesystem::path folder =
-        input_.is_file() ? std::filesystem::path(options_.input).parent_path() : std::filesystem::path();
-    const BatchItem item = read_item(line, folder, source);
-    Waiting waiting{.id = id, .line = input_.number(), .question = {.text = item.prompt, .images = {}}, .pictures = {}};
+  void wait(BatchLines::Request request) {
+    const BatchItem& item = request.item;
+    Waiting waiting{.id = std::move(request.id),
+                    .line = request.line,
+                    .question = {.text = item.prompt, .images = {}},
+                    .pictures = {}};
     for (const std::filesystem::path& image : item.images) {
       waiting.question.images.push_back(image::Source::of_file(image));
       waiting.pictures.push_back(image.string());
     }
     waiting.plan = item.plan ? plan_named(*item.plan) : plan_;
     waiting_.push_back(std::move(waiting));
-    return true;
   }
 
   const plan::Plan* plan_named(const std::string& name) {
@@ -130,42 +112,27 @@ class PairBatch {
       try {
         write(one, session_.scores(head_, {&one.question, 1}, one.plan).front());
       } catch (const Error& error) {
-        write_error(one.id, one.line, error);
+        lines_.write_error(one.id, one.line, error.what());
       }
     }
   }
 
   void write(const Waiting& one, const std::vector<float>& scores) {
     const Json best = best_of(head_, scores, one.pictures);
-    output_.write_answer(
-        text_of(one.id),
-        {{"id", one.id}, {"answer", best.front().at("label")}, {"head", head_.name}, {"labels", best}});
-    ++answered_;
+    lines_.write_answer(one.id,
+                        {{"id", one.id}, {"answer", best.front().at("label")}, {"head", head_.name}, {"labels", best}});
   }
-
-  void write_error(const Json& id, int64_t line, const Error& error) {
-    Json json;
-    if (!id.is_null()) json["id"] = id;
-    json["line"] = line;
-    json["error"] = error.what();
-    output_.write_error(id.is_null() ? key_of_line(line) : text_of(id), json);
-    ++failed_;
-  }
-
-  static std::string text_of(const Json& id) { return id.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
   const PairBatchOptions& options_;
   const session::PairSession& session_;
   const session::HeadInfo& head_;
   InterruptGuard interrupt_;
-  LineReader input_;
   BatchOutput output_;
+  BatchLines lines_;
   Progress progress_;
   std::map<std::string, plan::Plan> plans_;
   const plan::Plan* plan_ = nullptr;
-  std::map<std::string, int64_t> lines_of_ids_;
   std::vector<Waiting> waiting_;
-  int64_t answered_ = 0, failed_ = 0, skipped_ = 0;
 };
 
 }  // namespace
