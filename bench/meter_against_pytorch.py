@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import pathlib
-import statistics
 import subprocess
 import tempfile
 import time
@@ -23,6 +22,7 @@ import torch
 import torch.nn.functional as F
 
 from lithe_program import ROOT
+from side_by_side import compare
 
 WIDTH, MLP, HEADS, LABELS, VOCAB = 768, 3072, 12, 3129, 50265
 TOWER = "vit_model.visual."
@@ -201,19 +201,8 @@ def main():
         largest = (ours - theirs).abs().max().item()
         assert largest < 1e-3 * max(1.0, theirs.abs().max().item()), f"the logits differ by {largest}"
         lithe.step(), pytorch.step()  # warm-up
-        series = [], [], []
-        for number in range(args.rounds):
-            for one, runner in zip(series, (lithe, pytorch, pytorch)):
-                one.append(runner.step())
-            print(f"round {number + 1} of {args.rounds}", end="\r", flush=True)
-    print(f"{len(lengths)} pairs, texts of {args.lengths} tokens, {args.side} px; logits differ by {largest:.1e}:")
-    for column, name in enumerate(("time", "processor time")):
-        a, b, c = ([pair[column] for pair in one] for one in series)
-        both = b + c
-        print(f"  {name:14} lithe {statistics.median(a):8.0f} ms (min {min(a):8.0f}), pytorch {statistics.median(both):8.0f} ms "
-              f"(min {min(both):8.0f}): {statistics.median(both) / statistics.median(a):.2f} x (minima {min(both) / min(a):.2f} x), "
-              f"A/A {100 * abs(statistics.median(c) / statistics.median(b) - 1):.1f} %")
-    print(f"  {args.threads} threads, load {load:.2f} before and {os.getloadavg()[0]:.2f} after")
+        title = f"{len(lengths)} pairs, texts of {args.lengths} tokens, {args.side} px; logits differ by {largest:.1e}:"
+        compare(lithe, pytorch, title, args, load)
 
 
 if __name__ == "__main__":

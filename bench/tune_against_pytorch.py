@@ -13,11 +13,11 @@ more (the A/A spread). Lithe runs as `bench_tune --serve` in a process of its ow
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import time
 
 from lithe_program import ROOT
+from side_by_side import compare
 
 LABELS, RANK, ALPHA = 20, 128, 256  # as in bench/tune.cpp
 
@@ -94,20 +94,7 @@ def main():
     load = os.getloadavg()[0]
     lithe, pytorch = Lithe(args), PyTorch(args)
     lithe.step(), pytorch.step()  # warm-up
-    ours, theirs, again = [], [], []
-    for number in range(args.rounds):
-        ours.append(lithe.step())
-        theirs.append(pytorch.step())
-        again.append(pytorch.step())
-        print(f"round {number + 1} of {args.rounds}", end="\r", flush=True)
-    print(f"{args.learn}, {args.layers} layers, rows {args.lengths}, {args.weights}:")
-    for column, name in enumerate(("time", "processor time")):
-        a, b, c = ([pair[column] for pair in series] for series in (ours, theirs, again))
-        both = b + c
-        print(f"  {name:14} lithe {statistics.median(a):8.0f} ms (min {min(a):8.0f}), pytorch {statistics.median(both):8.0f} ms "
-              f"(min {min(both):8.0f}): {statistics.median(both) / statistics.median(a):.2f} x (minima {min(both) / min(a):.2f} x), "
-              f"A/A {100 * abs(statistics.median(c) / statistics.median(b) - 1):.1f} %")
-    print(f"  {args.threads} threads, load {load:.2f} before and {os.getloadavg()[0]:.2f} after")
+    compare(lithe, pytorch, f"{args.learn}, {args.layers} layers, rows {args.lengths}, {args.weights}:", args, load)
 
 
 if __name__ == "__main__":

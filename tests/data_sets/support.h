@@ -6,13 +6,12 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <sstream>
 #include <string>
 
-#include "base/error.h"
 #include "data/data_set.h"
 #include "image/png.h"
+#include "sentence_of.h"
 #include "temporary_folder.h"
 
 namespace lithe::data {
@@ -41,16 +40,7 @@ inline std::string bytes_of(const std::filesystem::path& path) {
   return all.str();
 }
 
-/// The sentence of the Error that `work` throws; fails the test if it throws none.
-inline std::string sentence_of(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  ADD_FAILURE() << "no Error";
-  return {};
-}
+using test::sentence_of;
 
 /// "system: Be short.|user: What?|": the turns of a record.
 inline std::string talk(const Record& record) {

@@ -3,12 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
-#include <functional>
 #include <iterator>
 
 #include "base/error.h"
 #include "eval/score.h"
 #include "eval/settings.h"
+#include "sentence_of.h"
 #include "temporary_folder.h"
 
 namespace lithe::eval {
@@ -70,15 +70,7 @@ std::vector<std::string> lines_of(const fs::path& file) {
   return lines;
 }
 
-std::string sentence_of(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  ADD_FAILURE() << "no Error";
-  return {};
-}
+using test::sentence_of;
 
 const Json kSettings = {{"model", "m"}, {"plan", "dense"}};
 

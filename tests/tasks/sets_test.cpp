@@ -2,9 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <functional>
 
 #include "base/error.h"
+#include "sentence_of.h"
 #include "tasks/records.h"
 #include "tasks/task.h"
 
@@ -45,15 +45,7 @@ std::vector<std::string> table_of(const Task& task, const std::vector<std::strin
   return rows;
 }
 
-std::string sentence_of(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  ADD_FAILURE() << "no Error";
-  return {};
-}
+using test::sentence_of;
 
 using Rows = std::vector<std::string>;
 

@@ -10,6 +10,8 @@ namespace lithe::tune {
 namespace {
 
 namespace fs = std::filesystem;
+using test::run_until;
+using test::score_by_heart;
 using test::tiny_recipe;
 
 std::vector<StepRecord> steps(Recipe recipe, bool bf16) {
@@ -73,16 +75,7 @@ TEST(Bfloat16, LearnsAnswersByHeart) {
   const test::TempFolder folder;
   Recipe recipe = tiny_recipe(folder);
   recipe.bf16 = true;
-  recipe.eval_data = recipe.data;
-  recipe.metric_for_best_model = "exact_match";
-  recipe.learning_rate = 1e-2;
-  recipe.max_steps = 100;
-  std::optional<double> score;
-  RunOptions options;
-  options.on_evaluation = [&](const Evaluation& evaluation) { score = evaluation.exact_match; };
-  run(recipe, options);
-  ASSERT_TRUE(score);
-  EXPECT_EQ(*score, 1.0);
+  EXPECT_EQ(score_by_heart(recipe), 1.0);
 }
 
 TEST(Bfloat16, ARunGoesOnToTheSameLosses) {
@@ -99,12 +92,7 @@ TEST(Bfloat16, ARunGoesOnToTheSameLosses) {
   run(recipe);
   const std::vector<double> whole = losses();
   recipe.output_dir = (folder / "stopped").string();
-  std::stop_source stop;
-  RunOptions options{.stop = stop.get_token()};
-  options.on_step = [&](const StepReport& report) {
-    if (report.step == 3) stop.request_stop();
-  };
-  EXPECT_TRUE(run(recipe, options).stopped);
+  run_until(recipe, 3);
   recipe.resume_from_checkpoint = "";
   run(recipe);
   EXPECT_EQ(losses(), whole);

@@ -18,6 +18,7 @@ namespace lithe::tune {
 namespace {
 
 namespace fs = std::filesystem;
+using test::run_until;
 using test::tiny_recipe;
 
 /// Every dropout that there is: of LoRA, of PIA and RepAdapters, and of those in the tower.
@@ -152,12 +153,7 @@ TEST(TuneDropout, ARunGoesOnToTheSameLosses) {
 
   recipe.output_dir = (folder / "stopped").string();
   recipe.save_steps = 2;
-  std::stop_source stop;
-  RunOptions options{.stop = stop.get_token()};
-  options.on_step = [&](const StepReport& report) {
-    if (report.step == 3) stop.request_stop();
-  };
-  EXPECT_TRUE(run(recipe, options).stopped);
+  run_until(recipe, 3);
   recipe.resume_from_checkpoint = "";
   EXPECT_EQ(losses(recipe), whole);
 

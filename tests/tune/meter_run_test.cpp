@@ -141,12 +141,7 @@ TEST_F(MeterRunTest, TheStreamOfSamplesAndTheStepsGoOnAfterAStop) {
   run_meter(recipe_, {});
   const std::vector<double> whole = losses();
   recipe_.output_dir = (temp_ / "parts").string();
-  std::stop_source stop;
-  run_meter(recipe_, {.on_step =
-                          [&](const StepReport& report) {
-                            if (report.step == 2) stop.request_stop();
-                          },
-                      .stop = stop.get_token()});
+  test::run_until(recipe_, 2);
   recipe_.resume_from_checkpoint = "";
   const RunResult result = run_meter(recipe_, {});
   EXPECT_FALSE(result.stopped);

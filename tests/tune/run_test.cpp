@@ -13,6 +13,8 @@ namespace lithe::tune {
 namespace {
 
 namespace fs = std::filesystem;
+using test::run_until;
+using test::score_by_heart;
 using test::tiny_recipe;
 
 std::vector<double> losses(const Recipe& recipe) {
@@ -76,16 +78,11 @@ TEST(Run, GoesOnToTheSameLosses) {
 
   recipe.output_dir = (folder / "again").string();
   recipe.save_steps = 2;
-  std::stop_source stop;
-  RunOptions options{.stop = stop.get_token()};
-  options.on_step = [&](const StepReport& report) {
-    if (report.step == 3) stop.request_stop();
-  };
-  EXPECT_TRUE(run(recipe, options).stopped);
+  run_until(recipe, 3);
   EXPECT_THROW(run(recipe), Error);  // there are checkpoints, and nobody said to go on
   recipe.resume_from_checkpoint = "";
   std::vector<std::string> notes;
-  options = {.on_note = [&](const std::string& sentence) { notes.push_back(sentence); }};
+  RunOptions options{.on_note = [&](const std::string& sentence) { notes.push_back(sentence); }};
   EXPECT_EQ(run(recipe, options).steps, 6);
   EXPECT_EQ(losses(recipe), whole);
   EXPECT_TRUE(notes.empty()) << notes.front();
@@ -184,16 +181,7 @@ TEST(Run, KeepsTheBestCheckpoint) {
 TEST(Run, LearnsAnswersByHeart) {
   const test::TempFolder folder;
   Recipe recipe = tiny_recipe(folder);
-  recipe.eval_data = recipe.data;
-  recipe.metric_for_best_model = "exact_match";
-  recipe.learning_rate = 1e-2;
-  recipe.max_steps = 100;
-  std::optional<double> score;
-  RunOptions options;
-  options.on_evaluation = [&](const Evaluation& evaluation) { score = evaluation.exact_match; };
-  run(recipe, options);
-  ASSERT_TRUE(score);
-  EXPECT_EQ(*score, 1.0);
+  EXPECT_EQ(score_by_heart(recipe), 1.0);
 }
 
 TEST(Run, ALossThatIsNotFiniteNamesItsSamples) {

@@ -22,6 +22,7 @@ namespace lithe::tune {
 namespace {
 
 namespace fs = std::filesystem;
+using test::run_until;
 using test::tiny_recipe;
 
 constexpr std::size_t kMostBytes = std::size_t{64} << 20;
@@ -187,12 +188,7 @@ TEST(SearchPhase, IsNotRepeatedWhenItIsDone) {
   run(recipe);
   const std::vector<double> whole = losses(fs::path(recipe.output_dir) / "log.jsonl");
   recipe.output_dir = (folder / "again").string();
-  std::stop_source stop;
-  RunOptions options{.stop = stop.get_token()};
-  options.on_step = [&](const StepReport& report) {
-    if (report.step == 1) stop.request_stop();
-  };
-  EXPECT_TRUE(run(recipe, options).stopped);
+  run_until(recipe, 1);
   recipe.resume_from_checkpoint = "";
   RunOptions rest;
   rest.on_search = [](const SearchReport&) { FAIL() << "searches again"; };

@@ -5,11 +5,14 @@
 
 #include <filesystem>
 #include <fstream>
+#include <optional>
+#include <stop_token>
 #include <string>
 
 #include "checkpoints/read/catalogue.h"
 #include "temporary_folder.h"
 #include "tune/recipe.h"
+#include "tune/run.h"
 
 namespace lithe::tune::test {
 
@@ -44,6 +47,29 @@ inline Recipe tiny_recipe(const TempFolder& folder) {
   recipe.lr_scheduler_type = LrSchedule::constant;
   recipe.save_steps = 0;
   return recipe;
+}
+
+/// A run that is stopped after `step`, before its end.
+inline void run_until(const Recipe& recipe, int64_t step) {
+  std::stop_source stop;
+  RunOptions options{.stop = stop.get_token()};
+  options.on_step = [&](const StepReport& report) {
+    if (report.step == step) stop.request_stop();
+  };
+  EXPECT_TRUE(run(recipe, options).stopped);
+}
+
+/// The share of the three answers that a tiny model gives after it learnt them by heart.
+inline std::optional<double> score_by_heart(Recipe recipe) {
+  recipe.eval_data = recipe.data;
+  recipe.metric_for_best_model = "exact_match";
+  recipe.learning_rate = 1e-2;
+  recipe.max_steps = 100;
+  std::optional<double> score;
+  RunOptions options;
+  options.on_evaluation = [&](const Evaluation& evaluation) { score = evaluation.exact_match; };
+  run(recipe, options);
+  return score;
 }
 
 }  // namespace lithe::tune::test
