@@ -292,14 +292,24 @@ class MeterRun {
 
   void evaluate(StepRecord& record, RunResult& result) {
     if (!held_out_) return;
-    const std::vector<MeterSample> samples = held_out_->first(held_out_->per_epoch());
-    const Evaluation evaluation{.step = point_.step,
-                                .loss = mean_loss(*trainer_, samples, recipe_.per_device_train_batch_size),
-                                .exact_match = std::nullopt,
-                                .answers = {}};
+    const Evaluation evaluation{
+        .step = point_.step, .loss = held_out_loss(), .exact_match = std::nullopt, .answers = {}};
     record.more["eval_loss"] = evaluation.loss;
     if (options_.on_evaluation) options_.on_evaluation(evaluation);
     result.last_evaluation = evaluation;
+  }
+
+  /// The mean over samples, of which a batch at a time is in memory.
+  double held_out_loss() const {
+    const int64_t count = held_out_->per_epoch(), batch = recipe_.per_device_train_batch_size;
+    double sum = 0, seen = 0;
+    for (int64_t begin = 0; begin < count; begin += batch) {
+      const std::vector<MeterSample> samples = held_out_->between(begin, std::min(begin + batch, count));
+      if (samples.empty()) break;  // a set that counts more than once has no more records for it
+      sum += trainer_->loss(samples) * static_cast<double>(samples.size());
+      seen += static_cast<double>(samples.size());
+    }
+    return sum / seen;
   }
 
   void save() {

@@ -1,5 +1,7 @@
 #include "tune/meter_stream.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace lithe::tune {
@@ -33,11 +35,15 @@ std::vector<MeterSample> MeterStream::next(int64_t count) {
   return samples;
 }
 
-std::vector<MeterSample> MeterStream::first(int64_t count) const {
+std::vector<MeterSample> MeterStream::between(int64_t begin, int64_t end) const {
   std::vector<MeterSample> samples;
-  for (size_t set = 0; set < sets_.size(); ++set)
-    for (int64_t i = 0; i < sets_[set].records->size() && static_cast<int64_t>(samples.size()) < count; ++i)
-      samples.push_back(read({set, i}));
+  int64_t before = 0;  // records of the sets before
+  for (size_t set = 0; set < sets_.size(); ++set) {
+    const int64_t size = sets_[set].records->size();
+    for (int64_t i = std::max(begin, before); i < std::min(end, before + size); ++i)
+      samples.push_back(read({set, i - before}));
+    before += size;
+  }
   return samples;
 }
 

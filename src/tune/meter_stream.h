@@ -19,8 +19,8 @@ class MeterStream {
   int64_t per_epoch() const { return per_epoch_; }
   int64_t taken() const { return taken_; }
   std::vector<MeterSample> next(int64_t count);
-  /// The first records as they lie in the sets.
-  std::vector<MeterSample> first(int64_t count) const;
+  /// The records from `begin` to before `end`, counted as they lie in the sets.
+  std::vector<MeterSample> between(int64_t begin, int64_t end) const;
 
  private:
   MeterSample read(const RecordPlace& place) const;

@@ -128,10 +128,11 @@ TEST_F(MeterRunTest, BenchmarksAreDataOfTheirHeads) {
     recipe_.eval_data = recipe_.data;
     recipe_.output_dir = (temp_ / head).string();
     recipe_.max_steps = 2;
-    run_meter(recipe_, {});
+    const RunResult result = run_meter(recipe_, {});
     const std::vector<double> steps = losses();
     ASSERT_EQ(steps.size(), 2U) << head;
     EXPECT_TRUE(std::isfinite(steps[1])) << head;
+    EXPECT_TRUE(result.last_evaluation && std::isfinite(result.last_evaluation->loss)) << head;
   }
 }
 
