@@ -99,6 +99,41 @@ StreamCount stream(const Plan& plan, const std::string& name, const MeterShape& 
   return count;
 }
 
+Count text_encoder(const MeterShape& shape, int64_t tokens) {
+  Count count = encoder(shape.text, tokens);
+  count.parameters += (shape.vocab + shape.positions + 1) * shape.text.width + 2 * shape.text.width;
+  return count;
+}
+
+/// `rows`: of a picture, with the class token.
+Count tower(const MeterShape& shape, int64_t rows) {
+  const int64_t values = shape.channels * shape.patch * shape.patch, width = shape.tower.width;
+  Count count = encoder(shape.tower, rows);
+  count += {kMultiplyAdd * double(shape.patches) * double(values) * double(width),
+            values * width + (rows + 1) * width + 4 * width};
+  return count;
+}
+
+/// Into the streams and out of them.
+Count ways(const MeterShape& shape, int64_t text_tokens, int64_t rows) {
+  const int64_t hidden = shape.stream.width;
+  Count count = linear(shape.text.width, hidden, text_tokens);
+  count += linear(shape.tower.width, hidden, rows);
+  count += linear(hidden, hidden, 1);
+  count += linear(hidden, hidden, 1);
+  count.parameters += 2 * hidden;  // types
+  return count;
+}
+
+Count answer_head(const MeterShape& shape) {
+  if (shape.answers == 0) return {};
+  const int64_t both = 2 * shape.stream.width;
+  Count count = linear(both, both, 1);
+  count += norm(both);
+  count += linear(both, shape.answers, 1);
+  return count;
+}
+
 void check_attentions_only(const Plan& plan) {
   for (const LayerPlan& entry : plan.layers)
     require(entry.rules.empty(), Fault::bad_request, "plan '", plan.name, "': ", entry.stream, " layer ", entry.layer,
@@ -107,6 +142,17 @@ void check_attentions_only(const Plan& plan) {
 
 MeterPartCost line(const std::string& part, const Count& here, const Count& dense) {
   return {part, here.parameters, dense.parameters, here.flops, dense.flops};
+}
+
+MeterPartCost sum_of(const std::vector<MeterPartCost>& parts) {
+  MeterPartCost total{.part = "total"};
+  for (const MeterPartCost& part : parts) {
+    total.parameters += part.parameters;
+    total.dense_parameters += part.dense_parameters;
+    total.flops += part.flops;
+    total.dense_flops += part.dense_flops;
+  }
+  return total;
 }
 
 std::string count_text(int64_t count) {
@@ -143,53 +189,30 @@ ModelFacts facts_of(const MeterShape& shape) {
 }
 
 std::vector<MeterPartCost> meter_cost(const Plan& plan, const MeterShape& shape, int64_t text_tokens) {
-  const int64_t rows = shape.patches + 1, hidden = shape.stream.width;  // with the class token
+  const int64_t rows = shape.patches + 1;  // with the class token
   require(text_tokens > 0 && text_tokens <= kMaxRows && shape.patches > 0 && rows <= kMaxRows, Fault::bad_request,
           "a pair has ", text_tokens, " text tokens and ", shape.patches, " patches, expected 1 to ", kMaxRows,
           " of each");
   check_attentions_only(plan);
   MeterShape bare = shape;  // METER itself
   bare.rep_rank = bare.pia_rank = 0;
-  Count text = encoder(shape.text, text_tokens), tower = encoder(shape.tower, rows);
-  text.parameters += (shape.vocab + shape.positions + 1) * shape.text.width + 2 * shape.text.width;
-  const int64_t values = shape.channels * shape.patch * shape.patch;
-  tower += {kMultiplyAdd * double(shape.patches) * double(values) * double(shape.tower.width),
-            values * shape.tower.width + (rows + 1) * shape.tower.width + 4 * shape.tower.width};
-  Count ways = linear(shape.text.width, hidden, text_tokens);  // into the streams and out of them
-  ways += linear(shape.tower.width, hidden, rows);
-  ways += linear(hidden, hidden, 1);
-  ways += linear(hidden, hidden, 1);
-  ways.parameters += 2 * hidden;  // types
-  Count head;
-  if (shape.answers > 0) {
-    head += linear(2 * hidden, 2 * hidden, 1);
-    head += norm(2 * hidden);
-    head += linear(2 * hidden, shape.answers, 1);
-  }
   const StreamCount words = stream(plan, "text", shape, text_tokens, rows),
                     patches = stream(plan, "image", shape, rows, text_tokens);
-  const Plan none;
-  const Count words_dense = stream(none, "text", bare, text_tokens, rows).layers,
-              patches_dense = stream(none, "image", bare, rows, text_tokens).layers;
+  const Count words_dense = stream({}, "text", bare, text_tokens, rows).layers,
+              patches_dense = stream({}, "image", bare, rows, text_tokens).layers;
   Count reps = words.reps, pias = words.pias;
   reps += patches.reps;
   pias += patches.pias;
-  std::vector<MeterPartCost> parts{line("text encoder", text, text),
-                                   line("vision tower", tower, tower),
+  const auto both = [](const std::string& part, const Count& count) { return line(part, count, count); };
+  std::vector<MeterPartCost> parts{both("text encoder", text_encoder(shape, text_tokens)),
+                                   both("vision tower", tower(shape, rows)),
                                    line("text stream", words.layers, words_dense),
                                    line("image stream", patches.layers, patches_dense),
-                                   line("transforms, poolers", ways, ways),
-                                   line("answer head", head, head),
+                                   both("transforms, poolers", ways(shape, text_tokens, rows)),
+                                   both("answer head", answer_head(shape)),
                                    line("RepAdapters", reps, {}),
                                    line("PIAs", pias, {})};
-  MeterPartCost total{.part = "total"};
-  for (const MeterPartCost& part : parts) {
-    total.parameters += part.parameters;
-    total.dense_parameters += part.dense_parameters;
-    total.flops += part.flops;
-    total.dense_flops += part.dense_flops;
-  }
-  parts.push_back(total);
+  parts.push_back(sum_of(parts));
   return parts;
 }
 
