@@ -44,7 +44,8 @@ Options parse(int count, char** arguments) {
 /// The same texts and pictures as in the Python beside it.
 class Batch {
  public:
-  Batch(const Meter& meter, const std::vector<int64_t>& lengths) : meter_(meter) {
+  Batch(const Meter& meter, const std::vector<int64_t>& lengths)
+      : meter_(meter), poolers_(meter.streams.for_poolers(meter.plan)) {
     for (size_t i = 0; i < lengths.size(); ++i) {
       TextIds text{{0}};
       for (int64_t j = 1; j + 1 < lengths[i]; ++j)
@@ -59,11 +60,12 @@ class Batch {
 
   at::Tensor logits() const {
     const c10::InferenceMode no_gradients;
-    return (*meter_.heads.vqa)(meter_.pooled(meter_.read(texts_), meter_.look(pixels_), pairs_));
+    return (*meter_.heads.vqa)(meter_.fuse(meter_.read(texts_), meter_.look(pixels_), pairs_, &poolers_).pooled);
   }
 
  private:
   const Meter& meter_;
+  const plan::Plan poolers_;
   std::vector<TextIds> texts_;
   std::vector<Pair> pairs_;
   at::Tensor pixels_;

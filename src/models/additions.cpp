@@ -108,17 +108,6 @@ void fill_new(Model& model, const std::function<Tensor(const WeightSlot&)>& valu
   plan::check(model.facts);
 }
 
-/// Of what every adapter's way up reads, each at a place of its own.
-void set_dropout(std::vector<routing::Block>& blocks, double share, uint64_t& seed) {
-  for (routing::Block& block : blocks) {
-    for (routing::Site& site : block.sites) {
-      if (site.adapter) site.adapter->dropout = {share, seed += kNextSeed};
-      if (site.pia) site.pia->dropout = {share, seed += kNextSeed};
-      if (site.stand_in && site.stand_in->pia) site.stand_in->pia->dropout = {share, seed += kNextSeed};
-    }
-  }
-}
-
 /// By how much a weight of an adapter may differ from 0 when training begins. LaVIN's PIAs change nothing yet either.
 double bound_of(const WeightSlot& slot, bool lavin) {
   const WeightName& name = slot.name;
@@ -130,6 +119,16 @@ double bound_of(const WeightSlot& slot, bool lavin) {
 }
 
 }  // namespace
+
+void set_dropout(std::vector<routing::Block>& blocks, double share, uint64_t& seed) {
+  for (routing::Block& block : blocks) {
+    for (routing::Site& site : block.sites) {
+      if (site.adapter) site.adapter->dropout = {share, seed += kNextSeed};
+      if (site.pia) site.pia->dropout = {share, seed += kNextSeed};
+      if (site.stand_in && site.stand_in->pia) site.stand_in->pia->dropout = {share, seed += kNextSeed};
+    }
+  }
+}
 
 void add_adapters(Model& model, const NewAdapters& wanted) {
   check_sizes(model, wanted);

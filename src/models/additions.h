@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "models/model.h"
+#include "routing/block.h"
 
 // What training adds to a model that was opened without it. The new weights are float32 leaves that ask for gradients.
 // They have the names under which checkpoints hold them, so a folder with them opens as the same model. Its config.json
@@ -33,6 +34,9 @@ struct NewAdapters {
 /// for layers that do not exist, have no attention or have such an adapter, and for sizes that do not fit; the model is
 /// then as it was.
 void add_adapters(Model& model, const NewAdapters& wanted);
+
+/// Gives the dropout of every adapter of these blocks its share, and a place of its own by `seed`, which goes on.
+void set_dropout(std::vector<routing::Block>& blocks, double share, uint64_t& seed);
 
 /// Gives layers of the decoder a router of p-MoD with weight and bias 0. The plan of the model stays. Throws
 /// Error{bad_request} for layers that do not exist or have a router; the model is then as it was.

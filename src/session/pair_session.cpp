@@ -85,16 +85,21 @@ models::TextRows texts_of(const Meter& meter, std::span<const std::string> texts
   return all;
 }
 
-/// What the poolers give for pairs, some at a time.
+/// The plan of a request as pooled_of() takes it; null: the model's own.
+plan::Plan for_poolers(const Meter& meter, const plan::Plan* plan) {
+  return meter.streams.for_poolers(plan ? *plan : meter.plan);
+}
+
+/// What the poolers give for pairs, some at a time. `plan`: of for_poolers().
 Tensor pooled_of(const Meter& meter, const models::TextRows& texts, const Tensor& images, std::span<const Pair> pairs,
-                 const plan::Plan* plan) {
+                 const plan::Plan& plan) {
   std::vector<Tensor> parts;
   for (size_t first = 0, end = 0; first < pairs.size(); first = end) {
     for (int64_t rows = 0; end < pairs.size(); ++end) {
       rows += images.size(1) + texts.offsets[pairs[end].text + 1] - texts.offsets[pairs[end].text];
       if (rows > kMostRows && end > first) break;
     }
-    parts.push_back(meter.pooled(texts, images, pairs.subspan(first, end - first), plan));
+    parts.push_back(meter.fuse(texts, images, pairs.subspan(first, end - first), &plan).pooled);
   }
   return parts.size() == 1 ? parts.front() : at::cat(parts);
 }
@@ -173,7 +178,7 @@ std::vector<std::vector<float>> PairSession::scores(const HeadInfo& head, std::s
     for (size_t i = 0; i < questions.size(); ++i)
       for (size_t j = 0; j < questions[i].images.size(); ++j)
         pairs.push_back({i, next++, head.name == "nlvr2" ? static_cast<int64_t>(j) + 1 : 1});
-    Tensor pooled = pooled_of(*meter_, read, seen, pairs, plan);
+    Tensor pooled = pooled_of(*meter_, read, seen, pairs, for_poolers(*meter_, plan));
     if (head.pictures == 0) {
       const std::vector<float> fits = values_of(*meter_, meter_->heads.ranking(pooled));
       auto at = fits.begin();
@@ -198,6 +203,7 @@ std::vector<float> PairSession::ranking(std::span<const std::string> texts, std:
     const c10::InferenceMode no_gradients;
     std::vector<float> table;
     if (texts.empty() || images.empty()) return table;
+    const plan::Plan poolers = for_poolers(*meter_, plan);
     const models::TextRows read = texts_of(*meter_, texts);
     for (size_t first = 0; first < images.size(); first += kGalleryPart) {
       const size_t count = std::min(kGalleryPart, images.size() - first);
@@ -205,7 +211,7 @@ std::vector<float> PairSession::ranking(std::span<const std::string> texts, std:
       for (size_t image = 0; image < count; ++image) {
         std::vector<Pair> pairs;
         for (size_t text = 0; text < texts.size(); ++text) pairs.push_back({text, image});
-        const Tensor pooled = pooled_of(*meter_, read, seen, pairs, plan);
+        const Tensor pooled = pooled_of(*meter_, read, seen, pairs, poolers);
         const std::vector<float> row = values_of(*meter_, meter_->heads.ranking(pooled));
         table.insert(table.end(), row.begin(), row.end());
         if (done) done(static_cast<int64_t>(first + image) + 1);

@@ -272,7 +272,7 @@ std::string escaped(std::string_view text) {
 
 BarChart redundancy_chart(const std::vector<double>& scores, const std::vector<int64_t>& skipped) {
   BarChart chart{.title = "Redundancy of attentions",
-                 .x_label = "decoder layer",
+                 .x_label = "attention",
                  .y_label = "score (higher: less needed)",
                  .marked_name = "skipped",
                  .other_name = "kept"};

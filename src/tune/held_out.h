@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "tune/recipe.h"
-#include "tune/stream.h"
+#include "tune/record_order.h"
 
 namespace lithe::tune {
 

@@ -59,19 +59,25 @@ void check(const Recipe& recipe) {
   refuse(recipe.group_by_length, "group_by_length");
   refuse(recipe.gradient_checkpointing, "gradient_checkpointing");
   refuse(recipe.bf16, "bf16");
-  refuse(recipe.eas && recipe.eas->dropout > 0, "dropout of eas");
   refuse(!recipe.template_name.empty(), "template");
   refuse(recipe.metric_for_best_model == "exact_match", "exact_match as metric_for_best_model");
   require(!recipe.head.empty(), Fault::bad_request, recipe.file.string(),
           ": METER needs the key `head`: vqa, nlvr2, snli, itm or irtr");
 }
 
-/// Every answer of the sets, the most frequent first; of equals in the order of the alphabet.
+/// Every answer of the sets, the most frequent first; of equals in the order of the alphabet. What is wrong with a
+/// record is said when its turn comes.
 std::vector<std::string> answers_in(const std::vector<WeightedSet>& sets) {
   std::map<std::string, int64_t> counts;
-  for (const WeightedSet& set : sets)
-    for (int64_t i = 0; i < set.records->size(); ++i)
-      for (const auto& [answer, score] : answers_of(set.records->read(i))) ++counts[answer];
+  for (const WeightedSet& set : sets) {
+    for (int64_t i = 0; i < set.records->size(); ++i) {
+      try {
+        for (const auto& [answer, score] : answers_of(set.records->read(i))) ++counts[answer];
+      } catch (const Error&) {
+        continue;
+      }
+    }
+  }
   std::vector<std::string> answers;
   for (const auto& [answer, count] : counts) answers.push_back(answer);
   std::stable_sort(answers.begin(), answers.end(),
@@ -117,11 +123,20 @@ ReadyMeter ready_meter(const Recipe& recipe, const std::vector<WeightedSet>& set
                                        .groups = recipe.eas->groups,
                                        .scale = recipe.eas->scale,
                                        .seed = seed + 1});
+  models::set_meter_dropout(meter, recipe.eas->dropout, seed + 2);
   meter.config.pads = recipe.pia_mean == PiaMean::published;
   const std::vector<int64_t>& off = skipped.empty() ? recipe.eas->skip_layers : skipped;
   ready.plan = plan::without_meter_sites(off, meter.streams.config.layers, plan::MeterFlags::right);
   plan::validate(ready.plan, meter.facts);
   return ready;
+}
+
+SampleMaker<MeterSample> sample_maker(const ReadyMeter& ready) {
+  return {.make =
+              [&ready](const data::Record& record) {
+                return make_meter_sample(*ready.meter, record, ready.task, ready.classes);
+              },
+          .finish = {}};
 }
 
 }  // namespace lithe::tune

@@ -8,7 +8,7 @@
 #include "plan/plan.h"
 #include "tune/meter_sample.h"
 #include "tune/recipe.h"
-#include "tune/stream.h"
+#include "tune/record_stream.h"
 
 namespace lithe::tune {
 
@@ -31,5 +31,8 @@ bool trains_meter(const Recipe& recipe);
 /// Throws Error, also for methods that METER does not take.
 ReadyMeter ready_meter(const Recipe& recipe, const std::vector<WeightedSet>& sets,
                        const std::vector<int64_t>& skipped = {});
+
+/// Samples for its head. What is ready must outlive the maker.
+SampleMaker<MeterSample> sample_maker(const ReadyMeter& ready);
 
 }  // namespace lithe::tune

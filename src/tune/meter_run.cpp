@@ -2,18 +2,17 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "checkpoints/write/meter_folder.h"
-#include "io/atomic_file.h"
 #include "io/new_folder.h"
-#include "plan/meter_sites.h"
-#include "plan/parse.h"
-#include "tune/held_out.h"
 #include "tune/launch.h"
 #include "tune/meter_ready.h"
-#include "tune/meter_stream.h"
+#include "tune/meter_search.h"
 #include "tune/meter_trainer.h"
 #include "tune/output.h"
 #include "tune/recipe_data.h"
@@ -21,201 +20,37 @@
 #include "tune/resumption.h"
 #include "tune/run_files.h"
 #include "tune/schedule.h"
-#include "tune/search.h"
-#include "tune/search_files.h"
-#include "tune/search_phase.h"
+#include "tune/search_run.h"
+#include "tune/step_samples.h"
 #include "tune/training_state.h"
 
 namespace lithe::tune {
 namespace {
 
 namespace fs = std::filesystem;
-using EvaluateOn = EasSearchRecipe::EvaluateOn;
 
 std::vector<WeightedSet> open_sets(const std::vector<DataSet>& sets) {
   return open_sets(sets, "meter", {});
 }
 
-MeterTrainer::Options trainer_options(const Recipe& recipe) {
-  return {.rates = {.learning_rate = recipe.learning_rate,
-                    .mm_vision_tower_lr = recipe.mm_vision_tower_lr,
-                    .head_lr = recipe.head_lr,
-                    .cross_modal_lr = recipe.cross_modal_lr,
-                    .weight_decay = recipe.weight_decay},
-          .adamw = {recipe.adam_beta1, recipe.adam_beta2, recipe.adam_epsilon},
-          .max_grad_norm = recipe.max_grad_norm};
-}
-
-/// The samples of a step, batch by batch.
-std::vector<std::vector<MeterSample>> next_batches(const Recipe& recipe, MeterStream& stream) {
-  std::vector<std::vector<MeterSample>> batches;
-  for (int64_t i = 0; i < recipe.gradient_accumulation_steps; ++i)
-    batches.push_back(stream.next(recipe.per_device_train_batch_size));
-  return batches;
-}
-
-MeterStep train_on(const std::vector<std::vector<MeterSample>>& batches, MeterTrainer& trainer, double factor) {
-  const std::vector<MeterBatch> views(batches.begin(), batches.end());
-  return trainer.step(views, factor);
-}
-
-double mean_loss(const MeterTrainer& trainer, MeterBatch samples, int64_t batch) {
-  double sum = 0;
-  for (size_t first = 0; first < samples.size(); first += static_cast<size_t>(batch)) {
-    const MeterBatch part = samples.subspan(first, std::min(static_cast<size_t>(batch), samples.size() - first));
-    sum += trainer.loss(part) * static_cast<double>(part.size());
-  }
-  return sum / static_cast<double>(std::max<size_t>(samples.size(), 1));
-}
-
-class MeterSearch {
- public:
-  MeterSearch(const Recipe& recipe, const RunOptions& options, fs::path folder)
-      : recipe_(recipe), settings_(recipe.eas->search), options_(options), folder_(std::move(folder)) {
-    std::vector<WeightedSet> sets = open_sets(recipe.data);
-    ready_ = ready_meter(recipe, sets);
-    ready_.plan = {};
-    std::vector<WeightedSet> held_out = compared_sets(recipe, sets, open_sets(recipe.eval_data));
-    const auto seed = static_cast<uint64_t>(recipe.seed);
-    stream_.emplace(*ready_.meter, ready_.task, ready_.classes, std::move(sets), recipe.shuffle, seed);
-    if (!held_out.empty())
-      held_out_.emplace(*ready_.meter, ready_.task, ready_.classes, std::move(held_out), true, seed ^ kHeldOutSeed);
-    MeterTrainer::Options trainer = trainer_options(recipe);
-    if (settings_.learning_rate) trainer.rates.learning_rate = *settings_.learning_rate;
-    trainer_.emplace(*ready_.meter, ready_.task, ready_.plan, trainer);
-  }
-
-  SearchResult run() {
-    const int64_t steps = settings_.steps.value_or(steps_of(recipe_, {}, stream_->per_epoch()));
-    Search search(task(steps), redundancy_settings(settings_));
-    shape_ = {recipe_.lr_scheduler_type, warmup_steps_of(recipe_.warmup_steps, recipe_.warmup_ratio, steps), steps};
-    io::make_folder(folder_);
-    StepLog log(folder_ / "log.jsonl", 0);
-    const Stopwatch clock;
-    search.run(
-        {.train = [&](const plan::Plan& plan) { return train(plan); },
-         .begin_comparison = [&](RedundancySettings::Samples) { take_held_out(); },
-         .loss = [&](const plan::Plan& plan) { return compare(plan); }},
-        [&](const SearchProgress& progress) {
-          log.write(record_);
-          if (options_.on_search)
-            options_.on_search({.step = progress.step,
-                                .steps = progress.steps,
-                                .loss = progress.loss,
-                                .comparisons = progress.comparisons,
-                                .compared = progress.comparisons != compared_,
-                                .seconds = clock.elapsed_ms() / 1e3,
-                                .ranking = by_number(search)});
-          compared_ = progress.comparisons;
-        },
-        [&] { return options_.stop.stop_requested(); });
-    SearchResult result{.steps = search.done() ? steps : step_,
-                        .comparisons = search.comparisons(),
-                        .stopped = !search.done(),
-                        .ranking = by_number(search),
-                        .folder = folder_};
-    if (!result.stopped) write(search, result);
-    return result;
-  }
-
- private:
-  SearchTask task(int64_t steps) const {
-    const int64_t layers = ready_.meter->streams.config.layers;
-    SearchTask task{.base = ready_.plan,
-                    .candidates = {},
-                    .skipped = *recipe_.eas->skip_count,
-                    .warm_up = settings_.warmup_steps.value_or(steps / 2),
-                    .steps = steps,
-                    .seed = static_cast<uint64_t>(recipe_.seed)};
-    for (int64_t number = 0; number < 4 * layers; ++number) {
-      const plan::MeterSite site = plan::meter_site(number, layers);
-      task.candidates.push_back({{site.stream, site.layer}, site.cross ? "cross" : "self"});
-    }
-    return task;
-  }
-
-  double train(const plan::Plan& plan) {
-    const Stopwatch clock;
-    trainer_->set_plan(plan);
-    const double factor = rate_factor(shape_, step_);
-    batches_ = next_batches(recipe_, *stream_);
-    const MeterStep step = train_on(batches_, *trainer_, factor);
-    ++step_;
-    record_ = {.step = step_,
-               .loss = step.loss,
-               .grad_norm = step.grad_norm,
-               .lr = trainer_->optimiser().groups().front().learning_rate * factor,
-               .tokens = step.rows,
-               .seconds = clock.elapsed_ms() / 1e3,
-               .more = {{"skips", plan::meter_sites_off(plan, ready_.meter->streams.config.layers)}}};
-    return step.loss;
-  }
-
-  void take_held_out() {
-    const bool first = settings_.evaluate_on == EvaluateOn::first_batch;
-    if (settings_.evaluate_on == EvaluateOn::training_batch) {
-      compared_on_.clear();
-      for (const auto& batch : batches_) compared_on_.insert(compared_on_.end(), batch.begin(), batch.end());
-    } else if (!first || compared_on_.empty()) {
-      compared_on_ = held_out_->next(std::min(settings_.held_out, held_out_->per_epoch()));
-    }
-  }
-
-  double compare(const plan::Plan& plan) {
-    trainer_->set_plan(plan);
-    return mean_loss(*trainer_, compared_on_, recipe_.per_device_train_batch_size);
-  }
-
-  /// The ranking, whose layers are the numbers of the candidates.
-  static std::vector<RankedAttention> by_number(const Search& search) {
-    std::vector<RankedAttention> ranked = search.ranked();
-    const Json report = search.report();
-    for (size_t i = 0; i < ranked.size(); ++i)
-      ranked[i].layer = report.at("ranking").at(i).at("candidate").get<int64_t>();
-    return ranked;
-  }
-
-  void write(const Search& search, SearchResult& result) {
-    const plan::Plan plan = search.plan();
-    result.skipped = plan::meter_sites_off(plan, ready_.meter->streams.config.layers);
-    Json report = search.report();
-    report["skipped_layers"] = result.skipped;
-    io::write_json_atomic(folder_ / "plan.json", plan::to_json(plan));
-    io::write_json_atomic(folder_ / "scores.json", report);
-  }
-
-  const Recipe& recipe_;
-  const EasSearchRecipe& settings_;
-  const RunOptions& options_;
-  const fs::path folder_;
-  ReadyMeter ready_;
-  std::optional<MeterStream> stream_, held_out_;
-  std::optional<MeterTrainer> trainer_;
-  std::vector<std::vector<MeterSample>> batches_;  // of the step at hand
-  std::vector<MeterSample> compared_on_;
-  RateShape shape_;
-  StepRecord record_;
-  int64_t step_ = 0, compared_ = 0;
-};
-
 class MeterRun {
  public:
-  MeterRun(const Recipe& recipe, const RunOptions& options, const std::vector<int64_t>& skipped)
-      : recipe_(recipe), options_(options) {
+  MeterRun(const Recipe& recipe, const RunOptions& options, std::optional<SearchResult> searched)
+      : recipe_(recipe), options_(options), searched_(std::move(searched)) {
     std::vector<WeightedSet> sets = open_sets(recipe.data);
-    ready_ = ready_meter(recipe, sets, skipped);
-    trainer_.emplace(*ready_.meter, ready_.task, ready_.plan, trainer_options(recipe));
+    ready_ = ready_meter(recipe, sets, searched_ ? searched_->skipped : std::vector<int64_t>());
+    trainer_.emplace(*ready_.meter, ready_.task, ready_.plan, meter_trainer_options(recipe));
     const std::optional<fs::path> resumed = options.dry_run ? std::nullopt : checkpoint_to_resume(recipe);
     if (resumed) point_ = read_training_state(*resumed, trainer_->optimiser());
     point_.recipe = compare_settings(recipe, point_.recipe, options.on_note);
     point_.batch = global_batch(recipe, {});
-    stream_.emplace(*ready_.meter, ready_.task, ready_.classes, std::move(sets), recipe.shuffle,
-                    static_cast<uint64_t>(recipe.seed), point_.taken);
+    const RecordStreamOptions records = record_stream_options(recipe, {});
+    stream_.emplace(std::move(sets), records, sample_maker(ready_), point_.taken, point_.skipped);
+    if (options.on_note) stream_->on_skipped(options.on_note);
+    samples_.emplace(recipe, *stream_, Ranks(), point_.skipped);
     steps_ = steps_of(recipe, {}, stream_->per_epoch());
     shape_ = {recipe.lr_scheduler_type, warmup_steps_of(recipe.warmup_steps, recipe.warmup_ratio, steps_), steps_};
-    if (!recipe.eval_data.empty()) {
-      held_out_.emplace(*ready_.meter, ready_.task, ready_.classes, open_sets(recipe.eval_data), false, 0);
-    }
+    if (!recipe.eval_data.empty()) open_held_out();
   }
 
   RunResult train() {
@@ -224,6 +59,7 @@ class MeterRun {
     fs::create_directories(recipe_.output_dir);
     remove_parts(recipe_.output_dir);
     RunFiles files(recipe_, point_.step);
+    if (searched_) files.searched(searched_->scores(), searched_->skipped);
     RunResult result;
     while (point_.step < steps_ && !options_.stop.stop_requested()) {
       StepRecord record = one_step();
@@ -261,7 +97,8 @@ class MeterRun {
 
   /// One step at a rate of 0.
   RunResult try_out() {
-    train_on(next_batches(recipe_, *stream_), *trainer_, 0);
+    samples_->next();
+    trainer_->step(samples_->batches(), 0);
     return {};
   }
 
@@ -270,9 +107,11 @@ class MeterRun {
   StepRecord one_step() {
     const Stopwatch clock;
     const double factor = rate_factor(shape_, point_.step);
-    const MeterStep step = train_on(next_batches(recipe_, *stream_), *trainer_, factor);
+    samples_->next();
+    const MeterStep step = trainer_->step(samples_->batches(), factor);
     ++point_.step;
     point_.taken = stream_->taken();
+    point_.skipped = samples_->skipped();
     StepRecord record{.step = point_.step,
                       .loss = step.loss,
                       .grad_norm = step.grad_norm,
@@ -299,17 +138,28 @@ class MeterRun {
     result.last_evaluation = evaluation;
   }
 
-  /// The mean over samples, of which a batch at a time is in memory.
-  double held_out_loss() const {
+  /// Each evaluation is an epoch of this stream, in which every record comes once, in the order of the sets.
+  void open_held_out() {
+    std::vector<WeightedSet> sets = open_sets(recipe_.eval_data);
+    for (WeightedSet& set : sets) set.weight = 1;
+    RecordStreamOptions records = record_stream_options(recipe_, {});
+    records.order.shuffle = false;
+    records.ahead = recipe_.per_device_train_batch_size;
+    records.skip_bad_samples = 0;
+    held_out_.emplace(std::move(sets), records, sample_maker(ready_));
+  }
+
+  /// The mean over samples, of which a few at a time are in memory.
+  double held_out_loss() {
     const int64_t count = held_out_->per_epoch(), batch = recipe_.per_device_train_batch_size;
-    double sum = 0, seen = 0;
+    double sum = 0;
     for (int64_t begin = 0; begin < count; begin += batch) {
-      const std::vector<MeterSample> samples = held_out_->between(begin, std::min(begin + batch, count));
-      if (samples.empty()) break;  // a set that counts more than once has no more records for it
+      std::vector<MeterSample> samples;
+      while (static_cast<int64_t>(samples.size()) < std::min(batch, count - begin))
+        samples.push_back(held_out_->next());
       sum += trainer_->loss(samples) * static_cast<double>(samples.size());
-      seen += static_cast<double>(samples.size());
     }
-    return sum / seen;
+    return sum / static_cast<double>(count);
   }
 
   void save() {
@@ -325,40 +175,28 @@ class MeterRun {
 
   const Recipe& recipe_;
   const RunOptions& options_;
+  std::optional<SearchResult> searched_;
   ReadyMeter ready_;
   std::optional<MeterTrainer> trainer_;
-  std::optional<MeterStream> stream_, held_out_;
+  std::optional<RecordStream<MeterSample>> stream_, held_out_;
+  std::optional<StepSamples<MeterSample>> samples_;
   RunPoint point_;
   RateShape shape_;
   int64_t steps_ = 0, last_saved_ = -1;
 };
+
+}  // namespace
 
 void require_alone() {
   require(read_launch().size == 1, Fault::bad_request, "METER is trained in one process; start it without mpirun, ",
           "srun or torchrun");
 }
 
-}  // namespace
-
 RunResult run_meter(const Recipe& recipe, const RunOptions& options) {
   require_alone();
-  std::vector<int64_t> skipped;
-  if (recipe.eas && recipe.eas->skip_count && !options.dry_run) {
-    const fs::path folder = fs::path(recipe.output_dir) / "search";
-    std::optional<SearchResult> found;
-    if (recipe.resume_from_checkpoint) found = finished_search(recipe, folder);
-    if (!found) found = MeterSearch(recipe, options, folder).run();
-    if (found->stopped) return {.stopped = true, .searching = true};
-    skipped = found->skipped;
-  }
-  return MeterRun(recipe, options, skipped).train();
-}
-
-SearchResult search_meter(const Recipe& recipe, const SearchOptions& search, const RunOptions& options) {
-  require_alone();
-  require(search.plan.empty() && !search.seconds, Fault::bad_request,
-          "the search over METER takes neither a plan nor a time; leave both out, and say steps under eas.search");
-  return MeterSearch(recipe, options, recipe.output_dir).run();
+  std::optional<SearchResult> found = searched(recipe, options, {});
+  if (found && found->stopped) return {.stopped = true, .searching = true};
+  return MeterRun(recipe, options, std::move(found)).train();
 }
 
 }  // namespace lithe::tune

@@ -2,7 +2,6 @@
 
 #include "tune/recipe.h"
 #include "tune/run.h"
-#include "tune/search_report.h"
 
 namespace lithe::tune {
 
@@ -10,8 +9,7 @@ namespace lithe::tune {
 /// process. Throws Error.
 RunResult run_meter(const Recipe& recipe, const RunOptions& options);
 
-/// search() for a METER model: its candidates are the self- and cross-attentions of both streams, by the numbers of
-/// plan/meter_sites.h.
-SearchResult search_meter(const Recipe& recipe, const SearchOptions& search, const RunOptions& options);
+/// METER is trained in one process. Throws Error{bad_request} if this one was started among others.
+void require_alone();
 
 }  // namespace lithe::tune

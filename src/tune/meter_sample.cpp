@@ -70,11 +70,12 @@ std::map<std::string, double> answers_of(const data::Record& record) {
 
 MeterSample make_meter_sample(const models::Meter& meter, const data::Record& record, MeterTask task,
                               const AnswerClasses& classes) {
-  MeterSample sample{.name = record.name, .text = meter.encode(question_of(record)), .pixels = {}};
+  MeterSample sample{.name = record.name, .text = meter.encode(question_of(record)), .pictures = {}};
   const size_t pictures = task == MeterTask::nlvr2 ? 2 : 1;
   require(record.images.size() == pictures, Fault::bad_file, record.name, ": has ", record.images.size(),
           " pictures, and the head ", name_of(task), " reads ", pictures);
-  for (const image::Source& image : record.images) sample.pixels.push_back(meter.pixels(*image.decode()));
+  for (const image::Source& image : record.images)
+    sample.pictures.push_back(std::make_shared<const image::PixelValues>(meter.pixel_values(*image.decode())));
   if (task == MeterTask::vqa) sample.answers = soft_labels(record, classes);
   if (task == MeterTask::nlvr2) sample.label = label_in(std::array{"false", "true"}, record);
   if (task == MeterTask::snli) sample.label = label_in(std::array{"contradiction", "neutral", "entailment"}, record);

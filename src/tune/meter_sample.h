@@ -1,13 +1,13 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "data/record.h"
+#include "image/preprocess.h"
 #include "models/meter/additions.h"
 #include "models/meter/meter.h"
 #include "tune/meter_loss.h"
@@ -18,9 +18,12 @@ namespace lithe::tune {
 struct MeterSample {
   std::string name;  ///< For messages: file and record.
   models::TextIds text;
-  std::vector<Tensor> pixels;  ///< [1, 3, side, side] of each picture.
-  SoftLabels answers;          ///< Of vqa.
-  int64_t label = 0;           ///< Of nlvr2 and snli.
+  std::vector<std::shared_ptr<const image::PixelValues>> pictures;
+  SoftLabels answers;  ///< Of vqa.
+  int64_t label = 0;   ///< Of nlvr2 and snli.
+  uint64_t draw = 0;   ///< What dropout draws from: another number for each time that a run takes a record.
+
+  int64_t learnt() const { return 1; }  ///< Every sample counts alike in the loss.
 };
 
 /// Answers of vqa by their text, to their classes.
@@ -31,7 +34,7 @@ std::map<std::string, double> answers_of(const data::Record& record);
 
 /// The last user turn is the text, the assistant turn after it the answer: of vqa as answers_of() reads it, where
 /// answers without a class count for nothing; of nlvr2 "true" or "false"; of snli a label; of itm and irtr, whose texts
-/// belong to their pictures, none is needed. Throws Error{bad_file} that names the record.
+/// belong to their pictures, none is needed. Any thread may make samples. Throws Error{bad_file} that names the record.
 MeterSample make_meter_sample(const models::Meter& meter, const data::Record& record, models::MeterTask task,
                               const AnswerClasses& classes);
 

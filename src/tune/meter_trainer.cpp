@@ -10,6 +10,8 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/mixed.h"
+#include "models/meter/pixels.h"
 
 namespace lithe::tune {
 namespace {
@@ -50,6 +52,16 @@ std::vector<Pair> pairs_of(MeterTask task, size_t samples) {
   return pairs;
 }
 
+/// Gives each pair what dropout draws from. It depends on the pair's own text and picture alone, so it is the same in
+/// any batch.
+void draw(MeterTask task, MeterBatch samples, std::vector<Pair>& pairs) {
+  const size_t pictures = task == MeterTask::nlvr2 ? 2 : 1;
+  for (Pair& pair : pairs) {
+    const uint64_t picture = mixed(samples[pair.image / pictures].draw, pair.image % pictures);
+    pair.draw = mixed(samples[pair.text].draw, picture);
+  }
+}
+
 Tensor labels_of(MeterTask task, MeterBatch samples) {
   std::vector<int64_t> labels;
   for (size_t i = 0; i < samples.size(); ++i)
@@ -82,19 +94,26 @@ MeterTrainer::MeterTrainer(Meter& meter, MeterTask task, plan::Plan plan, const 
     : meter_(meter),
       task_(task),
       plan_(std::move(plan)),
+      poolers_(meter.streams.for_poolers(plan_)),
       options_(options),
       optimiser_(optimiser_for(meter, options)) {}
 
-Tensor MeterTrainer::logits(MeterBatch samples) const {
+void MeterTrainer::set_plan(plan::Plan plan) {
+  plan_ = std::move(plan);
+  poolers_ = meter_.streams.for_poolers(plan_);
+}
+
+Tensor MeterTrainer::logits(MeterBatch samples, bool dropout) const {
   std::vector<models::TextIds> texts;
   std::vector<Tensor> pixels;
   for (const MeterSample& sample : samples) {
     texts.push_back(sample.text);
-    pixels.insert(pixels.end(), sample.pixels.begin(), sample.pixels.end());
+    for (const auto& picture : sample.pictures) pixels.push_back(models::pixel_tensor(picture));
   }
   const auto count = static_cast<int64_t>(samples.size());
-  const Tensor pooled =
-      meter_.pooled(meter_.read(texts), meter_.look(at::cat(pixels)), pairs_of(task_, samples.size()), &plan_);
+  std::vector<Pair> pairs = pairs_of(task_, samples.size());
+  if (dropout && options_.dropout) draw(task_, samples, pairs);
+  const Tensor pooled = meter_.fuse(meter_.read(texts), meter_.look(at::cat(pixels)), pairs, &poolers_).pooled;
   switch (task_) {
     case MeterTask::vqa:
       return (*meter_.heads.vqa)(pooled);
@@ -110,8 +129,8 @@ Tensor MeterTrainer::logits(MeterBatch samples) const {
   fail(Fault::internal, "a task of METER has no head");
 }
 
-Tensor MeterTrainer::mean_loss(MeterBatch samples) const {
-  const Tensor scores = logits(samples);
+Tensor MeterTrainer::mean_loss(MeterBatch samples, bool dropout) const {
+  const Tensor scores = logits(samples, dropout);
   if (task_ != MeterTask::vqa) return class_loss(scores, labels_of(task_, samples).to(scores.device()));
   std::vector<SoftLabels> answers;
   for (const MeterSample& sample : samples) answers.push_back(sample.answers);
@@ -121,11 +140,11 @@ Tensor MeterTrainer::mean_loss(MeterBatch samples) const {
 MeterStep MeterTrainer::step(std::span<const MeterBatch> batches, double factor) {
   MeterStep result;
   optimiser_.forget_gradients();
-  int64_t samples = 0;
-  for (const MeterBatch& batch : batches) samples += static_cast<int64_t>(batch.size());
+  for (const MeterBatch& batch : batches) result.labels += static_cast<int64_t>(batch.size());
   for (const MeterBatch& batch : batches) {
     if (batch.empty()) continue;
-    const Tensor loss = mean_loss(batch) * (static_cast<double>(batch.size()) / static_cast<double>(samples));
+    const Tensor loss =
+        mean_loss(batch, true) * (static_cast<double>(batch.size()) / static_cast<double>(result.labels));
     const auto value = loss.item<double>();
     if (!std::isfinite(value)) {
       optimiser_.forget_gradients();
@@ -145,9 +164,9 @@ MeterStep MeterTrainer::step(std::span<const MeterBatch> batches, double factor)
   return result;
 }
 
-double MeterTrainer::loss(MeterBatch samples) const {
+double MeterTrainer::loss(MeterBatch samples, bool dropout) const {
   const at::NoGradGuard no_gradient;
-  return mean_loss(samples).item<double>();
+  return mean_loss(samples, dropout).item<double>();
 }
 
 }  // namespace lithe::tune

@@ -19,7 +19,8 @@ using MeterBatch = std::span<const MeterSample>;
 struct MeterStep {
   double loss = 0;  ///< Before the step, mean over samples.
   double grad_norm = 0;
-  int64_t rows = 0;  ///< Of texts and pictures that entered the streams.
+  int64_t rows = 0;    ///< Of texts and pictures that entered the streams.
+  int64_t labels = 0;  ///< That count in the loss: one a sample.
 };
 
 /// Every weight of METER that learns, in the order of `visit`.
@@ -33,12 +34,13 @@ class MeterTrainer {
     Rates rates;
     AdamWOptions adamw;
     double max_grad_norm = 1.0;
+    bool dropout = false;  ///< Steps leave out what the adapters' dropouts say.
   };
   /// The meter must outlive the trainer. Throws Error{bad_request} if nothing in it learns.
   MeterTrainer(models::Meter& meter, models::MeterTask task, plan::Plan plan, const Options& options);
 
   const plan::Plan& plan() const { return plan_; }
-  void set_plan(plan::Plan plan) { plan_ = std::move(plan); }
+  void set_plan(plan::Plan plan);
   AdamW& optimiser() { return optimiser_; }
   const AdamW& optimiser() const { return optimiser_; }
 
@@ -46,18 +48,18 @@ class MeterTrainer {
   /// group's learning rate. Throws Error{bad_request} if loss or gradient is not finite; no weight has changed then.
   MeterStep step(std::span<const MeterBatch> batches, double factor);
 
-  /// The mean loss of samples without training on them.
-  double loss(MeterBatch samples) const;
+  /// The mean loss of samples without training on them. `dropout`: with that of training.
+  double loss(MeterBatch samples, bool dropout = false) const;
 
   /// What the head gives.  -> [samples, classes]; of irtr each sample's text and others of the batch
-  Tensor logits(MeterBatch samples) const;
+  Tensor logits(MeterBatch samples, bool dropout = false) const;
 
  private:
-  Tensor mean_loss(MeterBatch samples) const;
+  Tensor mean_loss(MeterBatch samples, bool dropout) const;
 
   models::Meter& meter_;
   models::MeterTask task_;
-  plan::Plan plan_;
+  plan::Plan plan_, poolers_;  // the second as Streams::for_poolers makes it of the first
   Options options_;
   AdamW optimiser_;
 };

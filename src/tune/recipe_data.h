@@ -6,7 +6,7 @@
 
 #include "data/data_set.h"
 #include "tune/recipe.h"
-#include "tune/stream.h"
+#include "tune/record_order.h"
 
 namespace lithe::tune {
 

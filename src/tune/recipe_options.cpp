@@ -16,11 +16,11 @@ image::DecodeOptions decoding_of(const models::Model& model) {
   return model.vision ? model.vision->preprocess.decode_options() : image::DecodeOptions();
 }
 
+}  // namespace
+
 bool has_dropout(const Recipe& recipe) {
   return (recipe.lora && recipe.lora->lora_dropout > 0) || (recipe.eas && recipe.eas->dropout > 0);
 }
-
-}  // namespace
 
 std::unique_ptr<data::DataSet> open_set(const DataSet& set, const models::Model& model) {
   return open_set(set, model.family, decoding_of(model));
@@ -54,13 +54,16 @@ TrainerOptions trainer_options(const Recipe& recipe, const SampleOptions& sample
 }
 
 StreamOptions stream_options(const Recipe& recipe, const SampleOptions& sample, const Ranks& ranks) {
-  return {.sample = sample,
-          .shuffle = recipe.shuffle,
-          .share_images = recipe.share_images,
-          .length_group = recipe.group_by_length ? kGroupedBatches * global_batch(recipe, ranks) : 0,
-          .seed = static_cast<uint64_t>(recipe.seed),
+  return {.sample = sample, .records = record_stream_options(recipe, ranks)};
+}
+
+RecordStreamOptions record_stream_options(const Recipe& recipe, const Ranks& ranks) {
+  return {.order = {.shuffle = recipe.shuffle,
+                    .share_images = recipe.share_images,
+                    .length_group = recipe.group_by_length ? kGroupedBatches * global_batch(recipe, ranks) : 0,
+                    .seed = static_cast<uint64_t>(recipe.seed),
+                    .share = {ranks.rank(), ranks.size(), recipe.per_device_train_batch_size}},
           .ahead = 2 * recipe.per_device_train_batch_size,
-          .share = {ranks.rank(), ranks.size(), recipe.per_device_train_batch_size},
           .skip_bad_samples = recipe.skip_bad_samples};
 }
 

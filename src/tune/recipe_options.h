@@ -23,6 +23,10 @@ std::vector<WeightedSet> open_sets(const std::vector<DataSet>& sets, const model
 SampleOptions sample_options(const Recipe& recipe, const models::Model& model);
 TrainerOptions trainer_options(const Recipe& recipe, const SampleOptions& sample, const Ranks& ranks);
 StreamOptions stream_options(const Recipe& recipe, const SampleOptions& sample, const Ranks& ranks);
+RecordStreamOptions record_stream_options(const Recipe& recipe, const Ranks& ranks);
+
+/// Whether any number is left out in training.
+bool has_dropout(const Recipe& recipe);
 
 /// Samples of an optimiser step, over all ranks.
 int64_t global_batch(const Recipe& recipe, const Ranks& ranks);

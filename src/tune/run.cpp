@@ -62,7 +62,7 @@ class Run {
     if (resumed) point_ = read_training_state(*resumed, trainer_.optimiser());
     begin_settings();
     StreamOptions stream = stream_options(recipe, sample_, ranks);
-    if (options.dry_run) stream.skip_bad_samples = std::numeric_limits<int64_t>::max();
+    if (options.dry_run) stream.records.skip_bad_samples = std::numeric_limits<int64_t>::max();
     stream_.emplace(*ready_.model, open_sets(recipe.data, *ready_.model), stream, point_.taken, point_.skipped);
     if (options.on_note) stream_->on_skipped(options.on_note);
     samples_.emplace(recipe, *stream_, ranks, point_.skipped);
@@ -291,7 +291,7 @@ class Run {
   Trainer trainer_;
   RunPoint point_;
   std::optional<SampleStream> stream_;
-  std::optional<StepSamples> samples_;
+  std::optional<StepSamples<Sample>> samples_;
   std::vector<std::unique_ptr<data::DataSet>> held_out_;
   int64_t steps_ = 0, last_evaluated_ = -1, last_saved_ = -1;
   RateShape shape_;

@@ -107,7 +107,7 @@ std::vector<RankedAttention> Search::ranked() const {
   std::vector<RankedAttention> ranked;
   for (const int64_t number : redundancy_.ranking()) {
     const auto at = static_cast<size_t>(number);
-    ranked.push_back({task_.candidates[at].site.layer, redundancy_.scores()[at], p[at], drawn_[at],
+    ranked.push_back({task_.candidates[at].called(), redundancy_.scores()[at], p[at], drawn_[at],
                       std::binary_search(skipped.begin(), skipped.end(), number)});
   }
   return ranked;
@@ -123,6 +123,7 @@ Json Search::report() const {
                      {"stream", candidate.site.stream},
                      {"layer", candidate.site.layer},
                      {"attention", candidate.attention},
+                     {"number", candidate.called()},
                      {"score", ranked[i].score},
                      {"probability", ranked[i].probability},
                      {"drawn", ranked[i].drawn},

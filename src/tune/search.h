@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,10 @@ namespace lithe::tune {
 /// An attention that a search may skip.
 struct Candidate {
   plan::SiteName site;
-  std::string attention = "self";  ///< `self` or `cross`.
+  std::string attention = "self";      ///< `self` or `cross`.
+  std::optional<int64_t> number = {};  ///< What recipes call it; absent: the number of its layer.
+
+  int64_t called() const { return number.value_or(site.layer); }
 };
 
 /// The self-attentions of the first `layers` layers of a stream that `base` leaves on.

@@ -16,8 +16,8 @@ namespace fs = std::filesystem;
 constexpr const char* kScores = "scores.json";
 
 RankedAttention ranked_of(const JsonView& view) {
-  return {view.integer("layer"), view.number("score"), view.number("probability"), view.integer("drawn"),
-          view.boolean("skipped", false)};
+  return {view.integer("number", view.integer("layer")), view.number("score"), view.number("probability"),
+          view.integer("drawn"), view.boolean("skipped", false)};
 }
 
 }  // namespace

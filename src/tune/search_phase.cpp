@@ -3,19 +3,24 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <memory>
 #include <optional>
+#include <span>
 
 #include "base/error.h"
 #include "io/atomic_file.h"
 #include "io/new_folder.h"
 #include "tune/compared_samples.h"
+#include "tune/meter_sample.h"
+#include "tune/meter_trainer.h"
 #include "tune/recipe_options.h"
 #include "tune/resumption.h"
+#include "tune/sample.h"
 #include "tune/schedule.h"
-#include "tune/search.h"
 #include "tune/search_files.h"
 #include "tune/step_log.h"
 #include "tune/step_samples.h"
+#include "tune/trainer.h"
 #include "tune/training_state.h"
 
 namespace lithe::tune {
@@ -33,25 +38,25 @@ int64_t warm_up_of(const EasSearchRecipe& search, int64_t steps) {
   return search.warmup_steps.value_or(steps / 2);
 }
 
+template <class Sample, class Trainer>
 class SearchPhase {
  public:
-  SearchPhase(const Recipe& recipe, const RunOptions& options, SearchParts parts)
+  SearchPhase(const Recipe& recipe, const RunOptions& options, SearchedModel<Sample, Trainer> model, SearchSetup setup)
       : recipe_(recipe),
         settings_(recipe.eas->search),
         options_(options),
-        parts_(std::move(parts)),
-        ranks_(parts_.trainer.ranks),
-        model_(*parts_.ready.model),
-        compared_(recipe, ranks_, parts_.data, std::move(parts_.eval_data)) {
-    if (settings_.learning_rate) parts_.trainer.rates.learning_rate = *settings_.learning_rate;
+        model_(std::move(model)),
+        setup_(std::move(setup)),
+        ranks_(setup_.ranks),
+        compared_(recipe, ranks_, setup_.data, std::move(setup_.eval_data)) {
     say_what_is_compared();
-    if (parts_.resumed) position_ = read_position(*parts_.resumed);
+    if (setup_.resumed) position_ = read_position(*setup_.resumed);
     if (position_.steps == 0) position_.steps = count_steps();
     search_.emplace(task(), redundancy_settings(settings_));
-    trainer_.emplace(model_, parts_.ready.plan, parts_.trainer);
-    if (parts_.resumed) {
-      search_->restore(position_.search, position_file(*parts_.resumed).string());
-      point_ = read_training_state(*parts_.resumed, trainer_->optimiser());
+    trainer_ = model_.trainer();
+    if (setup_.resumed) {
+      search_->restore(position_.search, position_file(*setup_.resumed).string());
+      point_ = read_training_state(*setup_.resumed, trainer_->optimiser());
     }
     point_.recipe = compare_settings(recipe, point_.recipe, [this](const std::string& sentence) { note(sentence); });
     open_streams();
@@ -63,9 +68,9 @@ class SearchPhase {
     require_alike(ranks_, recipe_, point_, stream_->per_epoch());
     trainer_->optimiser().share_parameters();
     if (ranks_.first()) {
-      io::make_folder(parts_.folder);
-      forget_found(parts_.folder);  // of another search
-      log_.emplace(parts_.folder / "log.jsonl", point_.step);
+      io::make_folder(setup_.folder);
+      forget_found(setup_.folder);  // of another search
+      log_.emplace(setup_.folder / "log.jsonl", point_.step);
     }
     begun_ = Clock::now();
     bool stops = false;
@@ -82,7 +87,7 @@ class SearchPhase {
                         .comparisons = search_->comparisons(),
                         .stopped = !search_->done() && stops,
                         .ranking = search_->ranked(),
-                        .folder = parts_.folder};
+                        .folder = setup_.folder};
     if (result.stopped) {
       if (last_saved_ != point_.step) save();
       return result;
@@ -101,10 +106,10 @@ class SearchPhase {
 
   /// What the recipe says; fewer if they would not fit into the time.
   int64_t count_steps() {
-    int64_t steps = settings_.steps.value_or(parts_.steps);
-    if (parts_.seconds) {
+    int64_t steps = settings_.steps.value_or(setup_.steps);
+    if (setup_.seconds) {
       constexpr double kMargin = 0.9;
-      double fit = ranks_.first() ? kMargin * *parts_.seconds : 0;
+      double fit = ranks_.first() ? kMargin * *setup_.seconds : 0;
       fit /= seconds_per_step();
       ranks_.sum({&fit, 1});  // what the first one measured
       if (fit < static_cast<double>(steps)) steps = static_cast<int64_t>(fit);
@@ -120,14 +125,14 @@ class SearchPhase {
   /// Of a step and its part of a comparison: tried at a rate of 0, by a trainer of its own.
   double seconds_per_step() {
     const std::vector<Sample> samples = first_samples();
-    const MicroBatch batch(samples);
-    Trainer trainer(model_, parts_.ready.plan, parts_.trainer);
-    trainer.step({&batch, 1}, 0);  // the first one is slow
+    const std::span<const Sample> batch(samples);
+    const std::unique_ptr<Trainer> trainer = model_.trainer();
+    trainer->step({&batch, 1}, 0);  // the first one is slow
     auto begin = Clock::now();
-    trainer.step({&batch, 1}, 0);
+    trainer->step({&batch, 1}, 0);
     const double step = since(begin) * static_cast<double>(recipe_.gradient_accumulation_steps);
     begin = Clock::now();
-    (void)trainer.loss(batch);
+    (void)trainer->loss(batch);
     const double batches = static_cast<double>(compared_.count()) /
                            static_cast<double>(static_cast<int64_t>(samples.size()) * ranks_.size());
     return step +
@@ -137,35 +142,33 @@ class SearchPhase {
   /// A batch to try.
   std::vector<Sample> first_samples() const {
     std::vector<Sample> samples;
-    for (const WeightedSet& set : parts_.data) {
+    for (const WeightedSet& set : setup_.data) {
       for (int64_t i = 0; i < set.records->size(); ++i) {
         if (static_cast<int64_t>(samples.size()) == recipe_.per_device_train_batch_size) return samples;
-        samples.push_back(counted_sample(model_, set.records->read(i), parts_.stream.sample));
+        samples.push_back(model_.maker(set.records->read(i)));
       }
     }
     return samples;
   }
 
   SearchTask task() const {
-    SearchTask task{.base = parts_.ready.plan,
-                    .candidates = self_attentions(parts_.ready.plan, "decoder", model_.facts.layers),
-                    .skipped = *recipe_.eas->skip_count,
-                    .warm_up = warm_up_of(settings_, position_.steps),
-                    .steps = position_.steps,
-                    .seed = static_cast<uint64_t>(recipe_.seed)};
-    std::erase_if(task.candidates,
-                  [&](const Candidate& one) { return model_.facts.is_fixed("decoder", one.site.layer, "self"); });
-    return task;
+    return {.base = model_.plan,
+            .candidates = model_.candidates,
+            .skipped = *recipe_.eas->skip_count,
+            .warm_up = warm_up_of(settings_, position_.steps),
+            .steps = position_.steps,
+            .seed = static_cast<uint64_t>(recipe_.seed)};
   }
 
   void open_streams() {
     const auto told = [this](const std::string& sentence) {
       if (options_.on_note) options_.on_note(sentence);
     };
-    stream_.emplace(model_, std::move(parts_.data), parts_.stream, point_.taken, point_.skipped);
+    const RecordStreamOptions records = record_stream_options(recipe_, ranks_);
+    stream_.emplace(std::move(setup_.data), records, model_.maker, point_.taken, point_.skipped);
     stream_->on_skipped(told);
     samples_.emplace(recipe_, *stream_, ranks_, point_.skipped);
-    compared_.open(model_, parts_.stream, position_.held_out_taken, position_.held_out_skipped, told);
+    compared_.open(model_.maker, records, position_.held_out_taken, position_.held_out_skipped, told);
   }
 
   double train(const plan::Plan& plan) {
@@ -173,7 +176,7 @@ class SearchPhase {
     samples_->next();
     trainer_->set_plan(plan);
     const double factor = rate_factor(shape_, point_.step);
-    const StepResult step = trainer_->step(samples_->batches(), factor);
+    const auto step = trainer_->step(samples_->batches(), factor);
     ++point_.step;
     point_.taken += global_batch(recipe_, ranks_);
     point_.skipped = samples_->skipped();
@@ -183,7 +186,7 @@ class SearchPhase {
                .lr = trainer_->optimiser().groups().front().learning_rate * factor,
                .tokens = step.rows,
                .seconds = since(begin),
-               .more = {{"labels", step.labels}, {"skips", skipped_layers(plan)}}};
+               .more = {{"labels", step.labels}, {"skips", model_.skipped(plan)}}};
     return step.loss;
   }
 
@@ -207,39 +210,29 @@ class SearchPhase {
   }
 
   double seconds() const { return position_.seconds + since(begun_); }
-  bool is_out_of_time() const { return parts_.seconds && seconds() >= *parts_.seconds; }
+  bool is_out_of_time() const { return setup_.seconds && seconds() >= *setup_.seconds; }
 
   /// Replaces the checkpoint before it: no other is needed to go on.
   void save() {
     last_saved_ = point_.step;
     if (!ranks_.first()) return write_training_state(std::nullopt, point_, trainer_->optimiser());
-    const fs::path place = parts_.folder / concat("checkpoint-", point_.step);
+    const fs::path place = setup_.folder / concat("checkpoint-", point_.step);
     io::NewFolder folder(model_.folder, place);
     write_position(folder.part(),
                    {position_.steps, compared_.taken(), compared_.skipped(), seconds(), search_->state()});
     write_training_state(folder.part(), point_, trainer_->optimiser());
     folder.commit();
-    for (const CheckpointFolder& checkpoint : checkpoints_in(parts_.folder))
+    for (const CheckpointFolder& checkpoint : checkpoints_in(setup_.folder))
       if (checkpoint.step != point_.step) remove(checkpoint);
     if (options_.on_checkpoint) options_.on_checkpoint(place);
   }
 
-  /// The layers whose attention a plan leaves out and an adapter can replace.
-  std::vector<int64_t> skipped_layers(const plan::Plan& plan) const {
-    std::vector<int64_t> layers;
-    for (const plan::LayerPlan& layer : plan.layers) {
-      const bool fixed = model_.facts.is_fixed("decoder", layer.layer, "self");
-      if (layer.stream == "decoder" && !layer.self_attention && !fixed) layers.push_back(layer.layer);
-    }
-    return layers;
-  }
-
   void finish(SearchResult& result) {
-    result.skipped = skipped_layers(search_->plan());
+    result.skipped = model_.skipped(search_->plan());
     say_if_by_chance(result);
     if (ranks_.first()) {
-      write_found(parts_.folder, result, *search_);
-      for (const CheckpointFolder& checkpoint : checkpoints_in(parts_.folder)) remove(checkpoint);
+      write_found(setup_.folder, result, *search_);
+      for (const CheckpointFolder& checkpoint : checkpoints_in(setup_.folder)) remove(checkpoint);
     }
     ranks_.wait();
   }
@@ -261,16 +254,16 @@ class SearchPhase {
   const Recipe& recipe_;
   const EasSearchRecipe& settings_;
   const RunOptions& options_;
-  SearchParts parts_;
+  SearchedModel<Sample, Trainer> model_;
+  SearchSetup setup_;
   const Ranks ranks_;
-  models::Model& model_;
-  ComparedSamples compared_;
+  ComparedSamples<Sample> compared_;
   SearchPosition position_;
   RunPoint point_;
   std::optional<Search> search_;
-  std::optional<Trainer> trainer_;
-  std::optional<SampleStream> stream_;
-  std::optional<StepSamples> samples_;
+  std::unique_ptr<Trainer> trainer_;
+  std::optional<RecordStream<Sample>> stream_;
+  std::optional<StepSamples<Sample>> samples_;
   RateShape shape_;
   StepRecord record_;
   std::optional<StepLog> log_;  // of the first rank
@@ -295,8 +288,14 @@ RedundancySettings redundancy_settings(const EasSearchRecipe& search) {
           .dropout = search.evaluate_with_dropout};
 }
 
-SearchResult search_attentions(const Recipe& recipe, const RunOptions& options, SearchParts parts) {
-  return SearchPhase(recipe, options, std::move(parts)).run();
+template <class Sample, class Trainer>
+SearchResult search_attentions(const Recipe& recipe, const RunOptions& options, SearchedModel<Sample, Trainer> model,
+                               SearchSetup setup) {
+  return SearchPhase<Sample, Trainer>(recipe, options, std::move(model), std::move(setup)).run();
 }
+
+template SearchResult search_attentions(const Recipe&, const RunOptions&, SearchedModel<Sample, Trainer>, SearchSetup);
+template SearchResult search_attentions(const Recipe&, const RunOptions&, SearchedModel<MeterSample, MeterTrainer>,
+                                        SearchSetup);
 
 }  // namespace lithe::tune

@@ -10,9 +10,9 @@
 // it.
 namespace lithe::tune {
 
-/// An attention of the decoder that a search may skip, as it stands in the ranking.
+/// An attention that a search may skip, as it stands in the ranking.
 struct RankedAttention {
-  int64_t layer = 0;
+  int64_t layer = 0;       ///< Of the decoder; of METER the number of the attention.
   double score = 0;        ///< Higher: less needed.
   double probability = 0;  ///< Of being drawn.
   int64_t drawn = 0;       ///< How often it was skipped so far, in training steps and in comparisons.
@@ -34,7 +34,7 @@ struct SearchResult {
   int64_t steps = 0, comparisons = 0;
   bool stopped = false;                  ///< Ended early on request, with a checkpoint. Nothing is decided then.
   std::vector<RankedAttention> ranking;  ///< The most redundant first.
-  std::vector<int64_t> skipped;          ///< Layers whose attention an adapter is to replace, ascending.
+  std::vector<int64_t> skipped;          ///< Layers (of METER, attentions) that an adapter is to replace, ascending.
   std::filesystem::path folder;          ///< With plan.json, scores.json, redundancy.svg and log.jsonl.
 
   /// The score of each layer, for a chart; NaN if its attention was no candidate.

@@ -1,17 +1,24 @@
 #include "tune/search_run.h"
 
 #include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "plan/parse.h"
 #include "tune/launch.h"
 #include "tune/meter_ready.h"
 #include "tune/meter_run.h"
+#include "tune/meter_search.h"
 #include "tune/methods.h"
 #include "tune/recipe_options.h"
 #include "tune/resumption.h"
 #include "tune/search_files.h"
 #include "tune/search_phase.h"
+#include "tune/stream.h"
+#include "tune/trainer.h"
 #include "tune/training_state.h"
 
 namespace lithe::tune {
@@ -29,22 +36,52 @@ std::optional<fs::path> search_checkpoint(const Recipe& recipe, const fs::path& 
   return found.empty() ? std::nullopt : std::optional(found.back().path);
 }
 
+/// The attentions of the decoder that a plan leaves on and that are there.
+std::vector<Candidate> attentions_of(const plan::Plan& plan, const plan::ModelFacts& facts) {
+  std::vector<Candidate> candidates = self_attentions(plan, "decoder", facts.layers);
+  std::erase_if(candidates, [&](const Candidate& one) { return facts.is_fixed("decoder", one.site.layer, "self"); });
+  return candidates;
+}
+
+/// The layers whose attention a plan leaves out and an adapter can replace.
+std::vector<int64_t> skipped_layers(const plan::Plan& plan, const plan::ModelFacts& facts) {
+  std::vector<int64_t> layers;
+  for (const plan::LayerPlan& layer : plan.layers) {
+    const bool fixed = facts.is_fixed("decoder", layer.layer, "self");
+    if (layer.stream == "decoder" && !layer.self_attention && !fixed) layers.push_back(layer.layer);
+  }
+  return layers;
+}
+
+/// `setup`: still without data and steps.  `plan`: what draws are taken from; empty: the recipe's plan.
+SearchResult search_decoder(const Recipe& recipe, const std::string& plan, const RunOptions& options,
+                            SearchSetup setup) {
+  ReadyModel ready = ready_model(recipe);
+  models::Model& model = *ready.model;
+  if (!plan.empty()) ready.plan = plan::load_plan(plan, model.facts);
+  setup.data = open_sets(recipe.data, model);
+  setup.eval_data = open_sets(recipe.eval_data, model);
+  setup.steps = steps_of(recipe, setup.ranks, records_per_epoch(setup.data));
+  const SampleOptions sample = sample_options(recipe, model);
+  TrainerOptions trainer = trainer_options(recipe, sample, setup.ranks);
+  trainer.rates.learning_rate = recipe.eas->search.learning_rate.value_or(recipe.learning_rate);
+  SearchedModel<Sample, Trainer> searched{
+      .folder = model.folder,
+      .plan = ready.plan,
+      .candidates = attentions_of(ready.plan, model.facts),
+      .skipped = [&model](const plan::Plan& other) { return skipped_layers(other, model.facts); },
+      .maker = sample_maker(model, sample),
+      .trainer = [&model, &ready, trainer] { return std::make_unique<Trainer>(model, ready.plan, trainer); }};
+  return search_attentions(recipe, options, std::move(searched), std::move(setup));
+}
+
 SearchResult search_into(const fs::path& folder, const Recipe& recipe, const SearchOptions& search,
                          const RunOptions& options, const Ranks& ranks) {
-  SearchParts parts;
-  parts.ready = ready_model(recipe);
-  parts.seconds = search.seconds;
-  parts.folder = folder;
-  const models::Model& model = *parts.ready.model;
-  if (!search.plan.empty()) parts.ready.plan = plan::load_plan(search.plan, model.facts);
-  const SampleOptions sample = sample_options(recipe, model);
-  parts.trainer = trainer_options(recipe, sample, ranks);
-  parts.stream = stream_options(recipe, sample, ranks);
-  parts.data = open_sets(recipe.data, model);
-  parts.eval_data = open_sets(recipe.eval_data, model);
-  parts.steps = steps_of(recipe, ranks, static_cast<int64_t>(order_of_epoch(parts.data, false, 0, 0).size()));
-  parts.resumed = search_checkpoint(recipe, folder);
-  return search_attentions(recipe, options, std::move(parts));
+  SearchSetup setup{
+      .ranks = ranks, .seconds = search.seconds, .folder = folder, .resumed = search_checkpoint(recipe, folder)};
+  if (!trains_meter(recipe)) return search_decoder(recipe, search.plan, options, std::move(setup));
+  require(search.plan.empty(), Fault::bad_request, "the search over METER takes no plan; leave it out");
+  return search_meter(recipe, options, std::move(setup));
 }
 
 }  // namespace
@@ -72,7 +109,7 @@ SearchResult search(const Recipe& recipe, const SearchOptions& search, const Run
           "the recipe has no eas.skip that is a number, so there is nothing to find");
   require(!finished_search(recipe, recipe.output_dir), Fault::bad_request, recipe.output_dir,
           ": holds what a search found; name another folder");
-  if (trains_meter(recipe)) return search_meter(recipe, search, options);
+  if (trains_meter(recipe)) require_alone();
   const Ranks ranks = Ranks::meet(read_launch(), recipe.output_dir);
   try {
     return search_into(recipe.output_dir, recipe, search, options, ranks);

@@ -95,7 +95,8 @@ class MeterRun {
                                                    compare(fmt::format("vqa.image_layer{}", layer), image);
                                                  });
     compare("infer.cls_feats", fused.pooled);
-    compare("infer.cls_feats", meter_->pooled(texts(), seen(), pairs_of(samples())));
+    const plan::Plan poolers = meter_->streams.for_poolers(meter_->plan);
+    compare("infer.cls_feats", meter_->fuse(texts(), seen(), pairs_of(samples()), &poolers).pooled);
     compare("infer.text_feats", fused.text.hidden);
     answers("vqa", fused.pooled);
     if (has("vqa_published_flags.logits")) {

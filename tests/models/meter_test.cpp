@@ -72,12 +72,10 @@ TEST_P(MeterTest, PairsShareTheFeaturesOfTextsAndPictures) {
   const std::vector<Pair> pairs{{2, 0}, {0, 1}, {2, 1}, {1, 0, 2}};
   const Tensor pooled = meter_->fuse(read, seen, pairs).pooled;
   for (size_t i = 0; i < pairs.size(); ++i) {
-    const auto [text, image, type] = pairs[i];
-    const Pair alone{0, 0, type};
-    const Tensor one = meter_
-                           ->fuse(meter_->read({&texts_[text], 1}),
-                                  meter_->look(images.narrow(0, static_cast<int64_t>(image), 1)), {&alone, 1})
-                           .pooled;
+    const Pair alone{0, 0, pairs[i].image_type};
+    const Tensor picture = images.narrow(0, static_cast<int64_t>(pairs[i].image), 1);
+    const Tensor one =
+        meter_->fuse(meter_->read({&texts_[pairs[i].text], 1}), meter_->look(picture), {&alone, 1}).pooled;
     EXPECT_TRUE(close(pooled.narrow(0, static_cast<int64_t>(i), 1), one, 1e-5, 1e-5));
   }
 }
@@ -94,7 +92,8 @@ TEST_P(MeterTest, ThePoolersNeedOnlyTheFirstRowsOfTheLastLayer) {
     for (const std::vector<TextIds>& texts : {texts_, padded}) {
       const TextRows read = meter_->read(texts);
       const Tensor seen = meter_->look(images);
-      EXPECT_TRUE(close(meter_->pooled(read, seen, in_order(3), &plan),
+      const plan::Plan poolers = meter_->streams.for_poolers(plan);
+      EXPECT_TRUE(close(meter_->fuse(read, seen, in_order(3), &poolers).pooled,
                         meter_->fuse(read, seen, in_order(3), &plan).pooled, 1e-5, 1e-5));
     }
   }

@@ -6,15 +6,14 @@
 #include <ATen/ops/randn.h>
 
 #include <cmath>
-#include <fstream>
 
 #include "base/error.h"
 #include "base/json.h"
 #include "checkpoints/read/meter.h"
 #include "io/checkpoint.h"
 #include "plan/meter_sites.h"
+#include "tune/meter_case.h"
 #include "tune/meter_ready.h"
-#include "tune/meter_stream.h"
 #include "tune/meter_trainer.h"
 #include "tune/step_log.h"
 #include "tune/support.h"
@@ -23,66 +22,7 @@ namespace lithe::tune {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// The golden METER, the tests' tokenizer, and questions about two pictures.
-class MeterRunTest : public ::testing::Test {
- protected:
-  MeterRunTest() {
-    const fs::path data = LITHE_TEST_DATA;
-    fs::copy_file(data / "golden/meter/checkpoint/meter.ckpt", temp_ / "meter.ckpt");
-    fs::copy_file(data / "meter/tokenizer.json", temp_ / "tokenizer.json");
-    recipe_.file = "recipe.yaml";
-    recipe_.model_name_or_path = (temp_ / "meter.ckpt").string();
-    recipe_.output_dir = (temp_ / "out").string();
-    recipe_.per_device_train_batch_size = 4;
-    recipe_.learning_rate = 2e-3;
-    recipe_.lr_scheduler_type = LrSchedule::constant;
-    recipe_.save_steps = 0;
-    recipe_.tensorboard = recipe_.html = false;
-  }
-
-  /// `answer` of the first and of the second picture, to several questions each.
-  void ask(const std::string& head, const std::string& first, const std::string& second, int64_t pictures = 1) {
-    std::ofstream out(temp_ / "data.jsonl");
-    const std::vector<std::string> files{"901.png", "506.png"};
-    for (const char* text : {"what is it?", "is it red?", "how is the house", "a"}) {
-      for (size_t i = 0; i < 2; ++i) {
-        Json images = Json::array({files[i]});
-        if (pictures == 2) images.push_back(files[1 - i]);
-        const Json turns =
-            Json::array({{{"from", "human"}, {"value", text}}, {{"from", "gpt"}, {"value", i == 0 ? first : second}}});
-        out << Json{{"images", images}, {"conversations", turns}}.dump() << "\n";
-      }
-    }
-    recipe_.head = head;
-    recipe_.data = {{.path = (temp_ / "data.jsonl").string(), .images = LITHE_SOURCE_DIR "/models/images"}};
-  }
-
-  std::vector<double> losses() const {
-    std::vector<double> losses;
-    for (const StepRecord& record : read_step_log(fs::path(recipe_.output_dir) / "log.jsonl"))
-      losses.push_back(record.loss);
-    return losses;
-  }
-
-  /// Names of the tensors that differ from the base model's, or are new.
-  std::vector<std::string> changed() const {
-    const io::Checkpoint before = io::Checkpoint::open(temp_ / "meter.ckpt"),
-                         after = io::Checkpoint::open(recipe_.output_dir);
-    std::vector<std::string> names;
-    for (const std::string& name : after.names()) {
-      const io::TensorView* const old = before.find(name);
-      const io::TensorView& now = after.at(name);
-      const bool same =
-          old && old->shape == now.shape && std::equal(old->bytes.begin(), old->bytes.end(), now.bytes.begin());
-      if (!same) names.push_back(name);
-    }
-    return names;
-  }
-
-  const test::TempFolder temp_;
-  Recipe recipe_;
-};
+using MeterRunTest = test::MeterCase;
 
 TEST_F(MeterRunTest, LearnsWhatIsAsked) {
   ask("snli", "entailment", "contradiction");
@@ -209,6 +149,55 @@ TEST_F(MeterRunTest, ASearchFindsAttentionsOfBothStreams) {
   EXPECT_EQ(scores.at("ranking").size(), 24U);
   const auto tuned = models::open_meter(recipe_.output_dir);
   EXPECT_EQ(plan::meter_sites_off(tuned->plan, 6), skipped);
+}
+
+TEST_F(MeterRunTest, ASearchGoesOnToTheSameScores) {
+  ask("snli", "entailment", "contradiction");
+  recipe_.eas.emplace();
+  recipe_.eas->skip_count = 5;
+  recipe_.eas->rep_dim = recipe_.eas->pia_dim = 4;
+  recipe_.eas->dropout = 0.2;
+  recipe_.eas->search.steps = 6;
+  recipe_.eas->search.every_steps = 1;
+  recipe_.eas->search.warmup_steps = 2;
+  recipe_.eval_data = recipe_.data;
+  recipe_.eas->search.held_out = 3;  // of eight, so that comparisons meet different ones
+  recipe_.max_steps = 2;
+  const auto found = [&] { return read_json_file(fs::path(recipe_.output_dir) / "search/scores.json"); };
+  run_meter(recipe_, {});
+  const Json whole = found();
+  const std::vector<double> tuned = losses();
+
+  recipe_.output_dir = (temp_ / "parts").string();
+  std::stop_source stop;
+  RunOptions options{.stop = stop.get_token()};
+  options.on_search = [&](const SearchReport& report) {
+    if (report.step == 4) stop.request_stop();
+  };
+  const RunResult first = run_meter(recipe_, options);
+  EXPECT_TRUE(first.stopped && first.searching);
+  EXPECT_THROW(run_meter(recipe_, {}), Error);  // there is a checkpoint, and nobody said to go on
+  recipe_.resume_from_checkpoint = "";
+  int64_t searched = 0;
+  EXPECT_EQ(run_meter(recipe_, {.on_search = [&](const SearchReport&) { ++searched; }}).steps, 2);
+  EXPECT_EQ(searched, 2);
+  EXPECT_EQ(found(), whole);
+  EXPECT_EQ(losses(), tuned);
+}
+
+TEST_F(MeterRunTest, ARecordThatCannotBeUsedIsLeftOutIfItMayBe) {
+  ask("snli", "entailment", "perhaps");  // of the second picture
+  recipe_.max_steps = 2;
+  recipe_.skip_bad_samples = 3;
+  EXPECT_THROW(run_meter(recipe_, {}), Error);
+  recipe_.output_dir = (temp_ / "skipping").string();
+  recipe_.skip_bad_samples = 8;
+  std::vector<std::string> notes;
+  const RunResult result =
+      run_meter(recipe_, {.on_note = [&](const std::string& sentence) { notes.push_back(sentence); }});
+  EXPECT_EQ(result.steps, 2);
+  EXPECT_EQ(notes.size(), 4U);
+  for (const std::string& note : notes) EXPECT_NE(note.find("perhaps"), std::string::npos) << note;
 }
 
 TEST_F(MeterRunTest, SoftAnswersHaveScores) {

@@ -67,7 +67,7 @@ TEST_F(StreamTest, RanksShareOutTheSameRecords) {
     const std::vector<std::string> all = names(3 * kBatch * kSteps, options_, first);
     for (int64_t rank = 0; rank < 3; ++rank) {
       StreamOptions own = options_;
-      own.share = {rank, 3, kBatch};
+      own.records.order.share = {rank, 3, kBatch};
       const std::vector<std::string> taken = names(kBatch * kSteps, own, first);
       for (int64_t i = 0; i < kBatch * kSteps; ++i) {
         const int64_t turn = i / kBatch;
@@ -79,10 +79,10 @@ TEST_F(StreamTest, RanksShareOutTheSameRecords) {
 
 TEST_F(StreamTest, TheOrderDependsOnTheSeedAndNotOnThreads) {
   StreamOptions other = options_;
-  other.threads = 1;
-  other.ahead = 1;
+  other.records.threads = 1;
+  other.records.ahead = 1;
   EXPECT_EQ(names(14, options_), names(14, other));
-  other.seed = 7;
+  other.records.order.seed = 7;
   EXPECT_NE(names(14, options_), names(14, other));
 }
 
@@ -94,7 +94,7 @@ TEST_F(StreamTest, LongSamplesComeTogether) {
                          {{"from", "gpt"}, {"value", "Yes"}}}}});
   set_ = folder_ / "lengths.json";
   std::ofstream(set_) << records;
-  options_.length_group = 6;
+  options_.records.order.length_group = 6;
   SampleStream stream(*model_, open_sets({{set_, 1.0}}), options_);
   std::vector<int64_t> rows;
   for (int i = 0; i < 12; ++i) rows.push_back(stream.next().rows);
@@ -137,10 +137,10 @@ TEST_F(StreamTest, ARecordThatCannotBeReadIsLeftOutInAnyOrder) {
         {{"conversations", {{{"from", "human"}, {"value", question}}, {{"from", "gpt"}, {"value", "Yes"}}}}});
   set_ = folder_ / "unreadable.json";
   std::ofstream(set_) << records;
-  options_.skip_bad_samples = 1;
+  options_.records.skip_bad_samples = 1;
   StreamOptions shared = options_, grouped = options_;
-  shared.share_images = true;
-  grouped.length_group = 3;
+  shared.records.order.share_images = true;
+  grouped.records.order.length_group = 3;
   for (const StreamOptions& options : {options_, shared, grouped}) {
     std::vector<std::string> taken = names(2, options);
     std::sort(taken.begin(), taken.end());
@@ -151,20 +151,20 @@ TEST_F(StreamTest, ARecordThatCannotBeReadIsLeftOutInAnyOrder) {
 
 TEST_F(StreamTest, EndsIfNoRecordIsGood) {
   set_ = write_set(folder_ / "bad.json", {-1, -2, -3});
-  options_.skip_bad_samples = 1000;
+  options_.records.skip_bad_samples = 1000;
   EXPECT_THROW(names(1, options_), Error);
 }
 
 TEST_F(StreamTest, ABadRecordIsAnErrorUnlessItMayBeLeftOut) {
   set_ = write_set(folder_ / "bad.json", {0, -1, 2});
-  options_.shuffle = false;
+  options_.records.order.shuffle = false;
   try {
     names(3, options_);
     FAIL() << "no error";
   } catch (const Error& error) {
     EXPECT_NE(std::string(error.what()).find("record 2"), std::string::npos) << error.what();
   }
-  options_.skip_bad_samples = 1;
+  options_.records.skip_bad_samples = 1;
   SampleStream stream(*model_, open_sets({{set_, 1.0}}), options_);
   std::vector<std::string> told;
   stream.on_skipped([&](const std::string& sentence) { told.push_back(sentence); });

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "models/additions.h"
 #include "models/parts/noise.h"
 
 namespace lithe::models {
@@ -129,6 +130,11 @@ void add_meter_adapters(Meter& meter, const NewMeterAdapters& wanted) {
   fill_new(meter, wanted.seed, adapter_bound);
   meter.facts = facts_of(meter);
   plan::check(meter.facts);
+}
+
+void set_meter_dropout(Meter& meter, double share, uint64_t seed) {
+  set_dropout(meter.streams.text.blocks, share, seed);
+  set_dropout(meter.streams.image.blocks, share, seed);
 }
 
 void add_meter_head(Meter& meter, MeterTask task, const std::vector<std::string>& answers, uint64_t seed) {

@@ -28,6 +28,10 @@ struct NewMeterAdapters {
 /// adapters already or sizes do not fit.
 void add_meter_adapters(Meter& meter, const NewMeterAdapters& wanted);
 
+/// In training, this share of what every adapter's way up reads is left out, also of adapters that the checkpoint came
+/// with. `seed` tells the adapters' draws apart.
+void set_meter_dropout(Meter& meter, double share, uint64_t seed);
+
 /// The head of a task, if the checkpoint lacks it. `answers`: of vqa, by class. The head of irtr begins as class 1 of
 /// itm; nlvr2 gets a type for second pictures, which begins as that of the first. Weights are normal with deviation
 /// 0.02, as published. Throws Error{bad_request} for irtr without itm, and for vqa without answers.

@@ -43,6 +43,10 @@ Tensor Meter::pixels(const image::Image& picture) const {
   return meter_pixels(picture, tower.config.image.width);
 }
 
+image::PixelValues Meter::pixel_values(const image::Image& picture) const {
+  return meter_pixel_values(picture, tower.config.image.width);
+}
+
 TextRows Meter::read(std::span<const TextIds> texts) const {
   return streams.enter(text_encoder.forward(texts));
 }
@@ -56,11 +60,6 @@ Tensor Meter::look(const Tensor& pixels) const {
 FusedRows Meter::fuse(const TextRows& texts, const Tensor& images, std::span<const Pair> pairs, const plan::Plan* other,
                       const StreamObserver& observer) const {
   return streams.fuse(texts, images, pairs, other ? other : &plan, observer);
-}
-
-Tensor Meter::pooled(const TextRows& texts, const Tensor& images, std::span<const Pair> pairs,
-                     const plan::Plan* other) const {
-  return streams.pooled(texts, images, pairs, other ? other : &plan);
 }
 
 void visit(Meter& meter, const WeightVisitor& visitor) {

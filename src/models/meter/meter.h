@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "image/image.h"
+#include "image/preprocess.h"
 #include "models/loading.h"
 #include "models/meter/heads.h"
 #include "models/meter/streams.h"
@@ -55,18 +56,18 @@ struct Meter {
 
   /// A picture as the tower takes it (meter_pixels).  -> [1, 3, side, side]
   Tensor pixels(const image::Image& picture) const;
+  /// The same before it is a tensor. Any thread may ask for it.
+  image::PixelValues pixel_values(const image::Image& picture) const;
 
   /// Texts as rows of the stream `text`.
   TextRows read(std::span<const TextIds> texts) const;
   /// Pictures as rows of the stream `image`.  pixels: [pictures, 3, side, side] -> [pictures, rows, hidden]
   Tensor look(const Tensor& pixels) const;
 
-  /// The streams under `plan`; null: the model's own.
+  /// The streams under `plan`; null: the model's own. With a plan of Streams::for_poolers it takes less, and only
+  /// FusedRows::pooled counts.
   FusedRows fuse(const TextRows& texts, const Tensor& images, std::span<const Pair> pairs,
                  const plan::Plan* plan = nullptr, const StreamObserver& observer = {}) const;
-  /// What most heads read, [pairs, 2 * hidden], for less than fuse() takes.
-  Tensor pooled(const TextRows& texts, const Tensor& images, std::span<const Pair> pairs,
-                const plan::Plan* plan = nullptr) const;
 };
 
 /// Every weight of all parts.

@@ -3,7 +3,8 @@
 #include <ATen/ops/from_blob.h>
 
 #include <array>
-#include <memory>
+#include <utility>
+#include <vector>
 
 #include "image/geometry.h"
 #include "image/preprocess.h"
@@ -23,7 +24,7 @@ int64_t crop_start(int64_t side, int64_t kept) {
 
 }  // namespace
 
-at::Tensor meter_pixels(const image::Image& picture, int64_t side) {
+image::PixelValues meter_pixel_values(const image::Image& picture, int64_t side) {
   const image::Size scaled = image::shortest_edge_size(picture.size(), side);
   const image::Rect middle{crop_start(scaled.width, side), crop_start(scaled.height, side), side, side};
   image::Views views;
@@ -34,9 +35,18 @@ at::Tensor meter_pixels(const image::Image& picture, int64_t side) {
   numbers.rescale_factor = 1.0 / 255.0;
   numbers.mean = kMean;
   numbers.deviation = kDeviation;
-  const auto values = std::make_shared<image::PixelValues>(image::normalise(views, numbers));
+  return image::normalise(views, numbers);
+}
+
+at::Tensor pixel_tensor(std::shared_ptr<const image::PixelValues> values) {
+  const std::vector<int64_t> shape{values->tiles, values->channels, values->size.height, values->size.width};
+  auto* const data = const_cast<float*>(values->values.data());  // a tensor that is only read
   return at::from_blob(
-      values->values.data(), {1, values->channels, side, side}, [values](void*) {}, at::TensorOptions(at::kFloat));
+      data, shape, [values = std::move(values)](void*) {}, at::TensorOptions(at::kFloat));
+}
+
+at::Tensor meter_pixels(const image::Image& picture, int64_t side) {
+  return pixel_tensor(std::make_shared<const image::PixelValues>(meter_pixel_values(picture, side)));
 }
 
 }  // namespace lithe::models

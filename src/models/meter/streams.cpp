@@ -10,6 +10,8 @@
 #include <string>
 #include <tuple>
 
+#include "base/error.h"
+#include "base/mixed.h"
 #include "models/parts/weight_slots.h"
 #include "routing/executor.h"
 
@@ -49,12 +51,18 @@ Tensor images_of(const Tensor& all, std::span<const Pair> pairs) {
   return all.index_select(0, index_on(all, numbers));
 }
 
+/// The rows of one stream, a sequence for each pair. Both streams draw from the same numbers, since each adapter's
+/// dropout has a place of its own.
 routing::Batch batch_of(const std::vector<int64_t>& offsets, const std::vector<routing::RowKind>& kinds,
-                        const plan::Plan* plan) {
+                        std::span<const Pair> pairs, const plan::Plan* plan) {
   routing::Batch batch;
-  for (size_t i = 0; i + 1 < offsets.size(); ++i)
-    batch.add({.plan = plan}, std::span(kinds).subspan(static_cast<size_t>(offsets[i]),
-                                                       static_cast<size_t>(offsets[i + 1] - offsets[i])));
+  for (size_t i = 0; i < pairs.size(); ++i) {
+    const auto count = static_cast<size_t>(offsets[i + 1] - offsets[i]);
+    batch.add({.plan = plan}, std::span(kinds).subspan(static_cast<size_t>(offsets[i]), count));
+    for (size_t row = 0; pairs[i].draw && row < count; ++row) batch.draws.push_back(mixed(*pairs[i].draw, row));
+  }
+  require(batch.draws.empty() || batch.draws.size() == batch.kinds.size(), Fault::internal,
+          "METER: only some pairs have a number for dropout");
   return batch;
 }
 
@@ -70,21 +78,6 @@ plan::LayerPlan& entry_of(plan::Plan& plan, const std::string& stream, int64_t l
   });
   if (place != plan.layers.end() && place->stream == stream && place->layer == layer) return *place;
   return *plan.layers.insert(place, {.stream = stream, .layer = layer});
-}
-
-/// `plan` without what no pooler reads of the last layer: all rows but the first of a sequence only offer keys and
-/// values. A PIA in the place of a self-attention takes its mean over all rows, so such a layer stays whole.
-plan::Plan for_poolers(const plan::Plan* plan, int64_t last) {
-  plan::Plan changed = plan ? *plan : plan::Plan{};
-  const plan::Switches offers{.query = false, .key_value = true, .cache = false, .feed_forward = false},
-      nothing{false, false, false, false};
-  for (const char* stream : {"image", "text"}) {
-    plan::LayerPlan& entry = entry_of(changed, stream, last);
-    if (!entry.self_attention || !entry.rules.empty()) continue;
-    entry.rules.push_back({.group = plan::Group::all, .keep_count = 1, .by = "first", .others = offers});
-    entry.rules.push_back({.group = plan::Group::padding, .keep_count = 0, .by = "first", .others = nothing});
-  }
-  return changed;
 }
 
 }  // namespace
@@ -115,8 +108,8 @@ FusedRows Streams::fuse(const TextRows& texts, const Tensor& images, std::span<c
   const Tensor type_rows = token_types.index_select(0, index_on(token_types, types)).unsqueeze(1);
   Tensor y = ((all ? images : images_of(images, pairs)) + type_rows).flatten(0, 1);
   const std::vector<routing::RowKind> seen(static_cast<size_t>(count * rows), routing::RowKind::vision);
-  routing::Executor read(batch_of(x.offsets, x.kinds, plan), "text", config.layers),
-      look(batch_of(offsets, seen, plan), "image", config.layers);
+  routing::Executor read(batch_of(x.offsets, x.kinds, pairs, plan), "text", config.layers),
+      look(batch_of(offsets, seen, pairs, plan), "image", config.layers);
   for (int64_t layer = 0; layer < config.layers; ++layer) {
     // Both read what the other had before the layer.
     const routing::OtherStream words{x.hidden, x.offsets, x.kinds}, patches{y, offsets, {}};
@@ -129,10 +122,19 @@ FusedRows Streams::fuse(const TextRows& texts, const Tensor& images, std::span<c
   return {std::move(x), y.unflatten(0, {count, rows}), pooled};
 }
 
-Tensor Streams::pooled(const TextRows& texts, const Tensor& images, std::span<const Pair> pairs,
-                       const plan::Plan* plan) const {
-  const plan::Plan shorter = for_poolers(plan, config.layers - 1);
-  return fuse(texts, images, pairs, &shorter).pooled;
+/// All rows but the first of a sequence only offer keys and values. A PIA in the place of a self-attention takes its
+/// mean over all rows, so such a layer stays whole.
+plan::Plan Streams::for_poolers(const plan::Plan& plan) const {
+  plan::Plan changed = plan;
+  const plan::Switches offers{.query = false, .key_value = true, .cache = false, .feed_forward = false},
+      nothing{false, false, false, false};
+  for (const char* stream : {"image", "text"}) {
+    plan::LayerPlan& entry = entry_of(changed, stream, config.layers - 1);
+    if (!entry.self_attention || !entry.rules.empty()) continue;
+    entry.rules.push_back({.group = plan::Group::all, .keep_count = 1, .by = "first", .others = offers});
+    entry.rules.push_back({.group = plan::Group::padding, .keep_count = 0, .by = "first", .others = nothing});
+  }
+  return changed;
 }
 
 Streams shaped_streams(const StreamsConfig& config) {

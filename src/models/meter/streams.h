@@ -36,6 +36,8 @@ struct Stream {
 struct Pair {
   size_t text = 0, image = 0;
   int64_t image_type = 1;  ///< 2: the second picture of NLVR2.
+  /// In training, what dropout draws from, of all pairs or of none; absent: nothing is left out.
+  std::optional<uint64_t> draw = std::nullopt;
 };
 
 /// What the streams made of pairs.
@@ -63,9 +65,9 @@ struct Streams {
 
   FusedRows fuse(const TextRows& texts, const Tensor& images, std::span<const Pair> pairs,
                  const plan::Plan* plan = nullptr, const StreamObserver& observer = {}) const;
-  /// FusedRows::pooled alone: the last layer runs for the rows that the poolers read, and for keys and values.
-  Tensor pooled(const TextRows& texts, const Tensor& images, std::span<const Pair> pairs,
-                const plan::Plan* plan = nullptr) const;
+  /// A plan for fuse() if only FusedRows::pooled is read: as `plan`, but the last layer runs for the rows that the
+  /// poolers read, and for keys and values.
+  plan::Plan for_poolers(const plan::Plan& plan) const;
 };
 
 /// Streams of this shape whose tensors are still to be filled.

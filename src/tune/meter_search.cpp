@@ -1,0 +1,57 @@
+#include "tune/meter_search.h"
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "plan/meter_sites.h"
+#include "tune/meter_ready.h"
+#include "tune/recipe_data.h"
+#include "tune/recipe_options.h"
+
+namespace lithe::tune {
+namespace {
+
+std::vector<Candidate> attentions_of(int64_t layers) {
+  std::vector<Candidate> candidates;
+  for (int64_t number = 0; number < 4 * layers; ++number) {
+    const plan::MeterSite site = plan::meter_site(number, layers);
+    candidates.push_back({{site.stream, site.layer}, site.cross ? "cross" : "self", number});
+  }
+  return candidates;
+}
+
+}  // namespace
+
+MeterTrainer::Options meter_trainer_options(const Recipe& recipe) {
+  return {.rates = {.learning_rate = recipe.learning_rate,
+                    .mm_vision_tower_lr = recipe.mm_vision_tower_lr,
+                    .head_lr = recipe.head_lr,
+                    .cross_modal_lr = recipe.cross_modal_lr,
+                    .weight_decay = recipe.weight_decay},
+          .adamw = {recipe.adam_beta1, recipe.adam_beta2, recipe.adam_epsilon},
+          .max_grad_norm = recipe.max_grad_norm,
+          .dropout = has_dropout(recipe)};
+}
+
+SearchResult search_meter(const Recipe& recipe, const RunOptions& options, SearchSetup setup) {
+  setup.data = open_sets(recipe.data, "meter", {});
+  setup.eval_data = open_sets(recipe.eval_data, "meter", {});
+  const ReadyMeter ready = ready_meter(recipe, setup.data);
+  models::Meter& meter = *ready.meter;
+  const int64_t layers = meter.streams.config.layers;
+  setup.steps = steps_of(recipe, setup.ranks, records_per_epoch(setup.data));
+  MeterTrainer::Options trainer = meter_trainer_options(recipe);
+  trainer.rates.learning_rate = recipe.eas->search.learning_rate.value_or(recipe.learning_rate);
+  SearchedModel<MeterSample, MeterTrainer> model{
+      .folder = meter.checkpoint,
+      .plan = {},
+      .candidates = attentions_of(layers),
+      .skipped = [layers](const plan::Plan& plan) { return plan::meter_sites_off(plan, layers); },
+      .maker = sample_maker(ready),
+      .trainer = [&meter, &ready,
+                  trainer] { return std::make_unique<MeterTrainer>(meter, ready.task, plan::Plan{}, trainer); }};
+  return search_attentions(recipe, options, std::move(model), std::move(setup));
+}
+
+}  // namespace lithe::tune
