@@ -76,6 +76,8 @@ MeterSample make_meter_sample(const models::Meter& meter, const data::Record& re
           " pictures, and the head ", name_of(task), " reads ", pictures);
   for (const image::Source& image : record.images)
     sample.pictures.push_back(std::make_shared<const image::PixelValues>(meter.pixel_values(*image.decode())));
+  sample.rows =
+      static_cast<int64_t>(pictures) * (static_cast<int64_t>(sample.text.ids.size()) + meter.tower.config.rows());
   if (task == MeterTask::vqa) sample.answers = soft_labels(record, classes);
   if (task == MeterTask::nlvr2) sample.label = label_in(std::array{"false", "true"}, record);
   if (task == MeterTask::snli) sample.label = label_in(std::array{"contradiction", "neutral", "entailment"}, record);

@@ -21,6 +21,7 @@ struct MeterSample {
   std::vector<std::shared_ptr<const image::PixelValues>> pictures;
   SoftLabels answers;  ///< Of vqa.
   int64_t label = 0;   ///< Of nlvr2 and snli.
+  int64_t rows = 0;    ///< Of the streams: its text with each picture.
   uint64_t draw = 0;   ///< What dropout draws from: another number for each time that a run takes a record.
 
   int64_t learnt() const { return 1; }  ///< Every sample counts alike in the loss.

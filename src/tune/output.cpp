@@ -44,10 +44,6 @@ void write_tuned_model(const models::Model& model, const plan::Plan& plan, const
   }
 }
 
-void put_tuned_model(const models::Model& model, const plan::Plan& plan, const Recipe& recipe, const fs::path& output) {
-  put_whole(output, [&](const fs::path& part) { write_tuned_model(model, plan, recipe, part); });
-}
-
 void put_whole(const fs::path& output, const std::function<void(const fs::path&)>& write) {
   const fs::path part = output / ".tuned.part";
   try {

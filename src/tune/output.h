@@ -14,12 +14,8 @@ namespace lithe::tune {
 void write_tuned_model(const models::Model& model, const plan::Plan& plan, const Recipe& recipe,
                        const std::filesystem::path& folder);
 
-/// The same into a folder that a run has written to: its files come in whole, config.json or adapter_config.json last,
-/// so a kill leaves the former model or one that is refused, never half of each.
-void put_tuned_model(const models::Model& model, const plan::Plan& plan, const Recipe& recipe,
-                     const std::filesystem::path& output);
-
-/// Puts any model so that `write` puts into a folder.
+/// Puts the model that `write` writes into a folder that a run has written to: its files come in whole, config.json or
+/// adapter_config.json last, so a kill leaves the former model or one that is refused, never half of each.
 void put_whole(const std::filesystem::path& output,
                const std::function<void(const std::filesystem::path& part)>& write);
 

@@ -1,17 +1,13 @@
 #include "tune/run.h"
 
-#include <algorithm>
-#include <chrono>
-#include <cmath>
-#include <limits>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/error.h"
-#include "base/printable.h"
 #include "base/vector_set.h"
-#include "io/new_folder.h"
-#include "ops/allocation_meter.h"
 #include "tune/estimate.h"
 #include "tune/evaluation.h"
 #include "tune/meter_ready.h"
@@ -20,283 +16,49 @@
 #include "tune/output.h"
 #include "tune/ranks.h"
 #include "tune/recipe_options.h"
-#include "tune/resumption.h"
-#include "tune/run_files.h"
-#include "tune/schedule.h"
 #include "tune/search_run.h"
-#include "tune/step_log.h"
-#include "tune/step_samples.h"
 #include "tune/stream.h"
 #include "tune/trainer.h"
-#include "tune/training_state.h"
+#include "tune/tuning_phase.h"
 
 namespace lithe::tune {
 namespace {
 
-namespace fs = std::filesystem;
-
-/// "3, 7, 9"
-std::string layers_text(const std::vector<int64_t>& layers) {
-  std::string text;
-  for (const int64_t layer : layers) text += concat(text.empty() ? "" : ", ", layer);
-  return text;
+/// What is worth knowing before the run begins, told once.
+void note_settings(const Recipe& recipe, const ReadyModel& ready, const RunOptions& options, const Ranks& ranks) {
+  const auto note = [&](const std::string& sentence) {
+    if (options.on_note && ranks.first()) options.on_note(sentence);
+  };
+  if (recipe.bf16 && vector_set() < VectorSet::avx512_bf16)
+    note("bf16: this processor has no instructions for bfloat16, so the run is slower than in float32");
+  for (const std::string& sentence : ready.notes) note(sentence);
+  if (recipe.pia_mean == PiaMean::published && !recipe.eval_data.empty())
+    note("pia_mean: published holds for training alone; evaluation takes means over the prompt, as answers do");
 }
 
-class Run {
- public:
-  Run(const Recipe& recipe, const RunOptions& options, const Ranks& ranks, std::optional<SearchResult> searched)
-      : recipe_(recipe),
-        options_(options),
-        ranks_(ranks),
-        searched_(std::move(searched)),
-        ready_(ready_model(recipe, searched_ ? searched_->skipped : std::vector<int64_t>())),
-        sample_(sample_options(recipe, *ready_.model)),
-        trainer_(*ready_.model, ready_.plan, trainer_options(recipe, sample_, ranks)) {
-    if (recipe.bf16 && vector_set() < VectorSet::avx512_bf16)
-      note("bf16: this processor has no instructions for bfloat16, so the run is slower than in float32");
-    for (const std::string& sentence : ready_.notes) note(sentence);
-    if (recipe.pia_mean == PiaMean::published && !recipe.eval_data.empty())
-      note("pia_mean: published holds for training alone; evaluation takes means over the prompt, as answers do");
-    if (recipe.share_images) require_shareable(*ready_.model, ready_.plan);
-    const std::optional<fs::path> resumed = options.dry_run ? std::nullopt : checkpoint_to_resume(recipe);
-    if (resumed) point_ = read_training_state(*resumed, trainer_.optimiser());
-    begin_settings();
-    StreamOptions stream = stream_options(recipe, sample_, ranks);
-    if (options.dry_run) stream.records.skip_bad_samples = std::numeric_limits<int64_t>::max();
-    stream_.emplace(*ready_.model, open_sets(recipe.data, *ready_.model), stream, point_.taken, point_.skipped);
-    if (options.on_note) stream_->on_skipped(options.on_note);
-    samples_.emplace(recipe, *stream_, ranks, point_.skipped);
-    for (const DataSet& set : recipe.eval_data) held_out_.push_back(open_set(set, *ready_.model));
-    steps_ = steps_of(recipe, ranks, stream_->per_epoch());
-    shape_ = {recipe.lr_scheduler_type, warmup_steps_of(recipe.warmup_steps, recipe.warmup_ratio, steps_), steps_};
-  }
-
-  /// Reads every sample of an epoch and tries one step at a rate of 0. Nothing is written.
-  RunResult try_out() {
-    RunEstimate estimate = estimate_of(*ready_.model, trainer_.optimiser());
-    estimate.steps = steps_;
-    if (searches(recipe_)) estimate.search_steps = recipe_.eas->search.steps.value_or(steps_);
-    std::vector<Sample> longest;  // a batch of the longest samples, so that memory is what it may come to
-    for (int64_t i = 0; i < stream_->per_epoch() && !options_.stop.stop_requested(); ++i) {
-      std::optional<Sample> sample = stream_->take();
-      if (!sample) continue;
-      ++estimate.samples;
-      estimate.mean_sample += sample->rows;
-      keep_longest(std::move(*sample), longest);
-    }
-    require(!longest.empty(), Fault::bad_file, "no sample of the data can be used");
-    check_held_out();
-    estimate.bad_samples = stream_->skipped();
-    estimate.mean_sample /= std::max<int64_t>(estimate.samples, 1);
-    for (const Sample& sample : longest) estimate.longest_sample = std::max(estimate.longest_sample, sample.rows);
-    try_step(longest, estimate);
-    if (options_.on_begin) options_.on_begin(estimate);
-    return result_;
-  }
-
-  RunResult train() {
-    if (point_.step >= steps_) return finished_before();
-    if (options_.on_begin) begin();
-    require_alike(ranks_, recipe_, point_, stream_->per_epoch());
-    trainer_.optimiser().share_parameters();
-    std::optional<RunFiles> files;
-    if (ranks_.first()) {
-      fs::create_directories(recipe_.output_dir);
-      remove_parts(recipe_.output_dir);
-      drop_checkpoints_after(point_.step);
-      files.emplace(recipe_, point_.step);
-      if (searched_) files->searched(searched_->scores(), searched_->skipped);
-    }
-    while (point_.step < steps_ && !ranks_.any(options_.stop.stop_requested())) {
-      StepRecord record = one_step();
-      result_.last_loss = record.loss;
-      const bool scored = due(recipe_.save_steps) && !recipe_.metric_for_best_model.empty();
-      if (due(recipe_.eval_steps) || scored || point_.step == steps_) evaluate_now(record);
-      if (files) files->step(record);
-      if (due(recipe_.save_steps)) save();
-    }
-    result_.steps = point_.step;
-    result_.stopped = point_.step < steps_;
-    if ((result_.stopped || recipe_.save_steps > 0) && last_saved_ != point_.step) save();
-    if (!result_.stopped) {
-      if (ranks_.first()) put_tuned_model(*ready_.model, ready_.plan, recipe_, recipe_.output_dir);
-      result_.output = recipe_.output_dir;
-    }
-    if (files) files->report(facts(), answers());
-    ranks_.wait();
-    return result_;
-  }
-
- private:
-  void begin() const {
-    RunEstimate estimate = estimate_of(*ready_.model, trainer_.optimiser());
-    estimate.steps = steps_;
-    estimate.samples = stream_->per_epoch();
-    options_.on_begin(estimate);
-  }
-
-  /// A run that is resumed after its last step.
-  RunResult finished_before() {
-    note("the run is finished already; its files stay as they are");
-    const std::vector<StepRecord> log = read_step_log(fs::path(recipe_.output_dir) / "log.jsonl");
-    if (!log.empty()) result_.last_loss = log.back().loss;
-    result_.steps = point_.step;
-    result_.output = recipe_.output_dir;
-    return result_;
-  }
-
-  /// Throws Error for the first held-out record that cannot be evaluated.
-  void check_held_out() const {
-    for (const auto& set : held_out_) {
-      for (int64_t i = 0; i < set->size(); ++i) {
-        counted_sample(*ready_.model, set->read(i), sample_);
-      }
-    }
-  }
-
-  void try_step(const std::vector<Sample>& samples, RunEstimate& estimate) {
-    const auto meter = std::make_shared<ops::AllocationMeter>();
-    const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, meter);
-    const auto begin = std::chrono::steady_clock::now();
-    const MicroBatch batch(samples);
-    trainer_.step({&batch, 1}, 0);
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-    estimate.seconds_per_step = took.count() * static_cast<double>(recipe_.gradient_accumulation_steps);
-    estimate.activation_bytes = std::max<int64_t>(meter->peak() - meter->now(), 0);  // gradients stay
-  }
-
-  void keep_longest(Sample sample, std::vector<Sample>& longest) const {
-    const auto shorter = [](const Sample& a, const Sample& b) { return a.rows < b.rows; };
-    longest.push_back(std::move(sample));
-    if (static_cast<int64_t>(longest.size()) <= recipe_.per_device_train_batch_size) return;
-    longest.erase(std::min_element(longest.begin(), longest.end(), shorter));
-  }
-
-  /// Says which settings are other ones than those of the run that goes on. What a process takes at a time may change
-  /// with the number of processes, as long as a step takes as many samples as before.
-  void begin_settings() {
-    point_.recipe = compare_settings(recipe_, point_.recipe, [this](const std::string& sentence) { note(sentence); });
-    const int64_t batch = global_batch(recipe_, ranks_);
-    if (point_.batch != 0 && point_.batch != batch)
-      note(concat("goes on with ", batch, " samples a step instead of ", point_.batch,
-                  ", so its losses may be other ones"));
-    point_.batch = batch;
-  }
-
-  bool due(int64_t every) const { return every > 0 && point_.step % every == 0; }
-
-  /// Tells what is the same on all ranks.
-  void note(const std::string& sentence) const {
-    if (options_.on_note && ranks_.first()) options_.on_note(sentence);
-  }
-
-  StepRecord one_step() {
-    const auto begin = std::chrono::steady_clock::now();
-    samples_->next();
-    point_.skipped = samples_->skipped();
-    const double factor = rate_factor(shape_, point_.step);
-    const StepResult step = trainer_.step(samples_->batches(), factor);
-    ++point_.step;
-    point_.taken += point_.batch;
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-    const StepReport report{.step = point_.step,
-                            .steps = steps_,
-                            .loss = step.loss,
-                            .grad_norm = step.grad_norm,
-                            .lr = trainer_.optimiser().groups().front().learning_rate * factor,
-                            .rows = step.rows,
-                            .seconds = took.count(),
-                            .kept_share = step.kept.share()};
-    if (options_.on_step) options_.on_step(report);
-    return {report.step,
-            report.loss,
-            report.grad_norm,
-            report.lr,
-            report.rows,
-            report.seconds,
-            {{"labels", step.labels},
-             {"kept_share", report.kept_share},
-             {"kept_shares", step.kept.shares()},
-             {"router_weights", step.kept.router_weights()}}};
-  }
-
-  void evaluate_now(StepRecord& record) {
-    if (held_out_.empty() || !ranks_.first()) return;
-    last_evaluated_ = point_.step;
-    EvaluationOptions options{.sample = sample_, .batch = recipe_.per_device_train_batch_size};
-    options.answers = recipe_.metric_for_best_model == "exact_match";
-    Evaluation evaluation = evaluate(*ready_.model, ready_.plan, held_out_, options);
-    evaluation.step = point_.step;
-    record.more["eval_loss"] = evaluation.loss;
-    if (evaluation.exact_match) record.more["eval_score"] = *evaluation.exact_match;
-    if (options_.on_evaluation) options_.on_evaluation(evaluation);
-    result_.last_evaluation = std::move(evaluation);
-  }
-
-  void save() {
-    last_saved_ = point_.step;
-    if (!ranks_.first()) return write_training_state(std::nullopt, point_, trainer_.optimiser());
-    const fs::path place = fs::path(recipe_.output_dir) / concat("checkpoint-", point_.step);
-    io::NewFolder folder(ready_.model->folder, place);
-    write_tuned_model(*ready_.model, ready_.plan, recipe_, folder.part());
-    note_score(place);
-    write_training_state(folder.part(), point_, trainer_.optimiser());
-    folder.commit();
-    if (options_.on_checkpoint) options_.on_checkpoint(place);
-    if (recipe_.save_total_limit) keep_newest(recipe_.output_dir, *recipe_.save_total_limit, point_.best_checkpoint);
-  }
-
-  /// Whether this checkpoint is the best so far, by its own evaluation.
-  void note_score(const fs::path& place) {
-    if (recipe_.metric_for_best_model.empty() || last_evaluated_ != point_.step) return;
-    const Evaluation& evaluation = *result_.last_evaluation;
-    const double score = evaluation.exact_match.value_or(-evaluation.loss);
-    if (!std::isfinite(score) || (point_.best && score <= *point_.best)) return;
-    point_.best = score;
-    point_.best_checkpoint = place.filename().string();
-  }
-
-  std::vector<std::pair<std::string, std::string>> facts() const {
-    int64_t learn = 0;
-    trainer_.optimiser().for_each_parameter([&](const Parameter& parameter) { learn += parameter.values.numel(); });
-    std::vector<std::pair<std::string, std::string>> facts{{"parameters that learn", std::to_string(learn)},
-                                                           {"steps", std::to_string(point_.step)}};
-    if (searched_) facts.emplace_back("attentions that the search skips", layers_text(searched_->skipped));
-    if (!point_.best_checkpoint.empty()) facts.emplace_back("best checkpoint", point_.best_checkpoint);
-    return facts;
-  }
-
-  std::vector<ReportedAnswer> answers() const {
-    std::vector<ReportedAnswer> answers;
-    if (!result_.last_evaluation) return answers;
-    for (const SampleAnswer& one : result_.last_evaluation->answers)
-      answers.push_back({one.name, one.question, one.expected, one.answer, one.right});
-    return answers;
-  }
-
-  void drop_checkpoints_after(int64_t step) const {
-    for (const CheckpointFolder& checkpoint : checkpoints_in(recipe_.output_dir)) {
-      if (checkpoint.step <= step) continue;
-      note(concat("removed checkpoint-", checkpoint.step, ", as this run repeats those steps"));
-      remove(checkpoint);
-    }
-  }
-
-  const Recipe& recipe_;
-  const RunOptions& options_;
-  const Ranks ranks_;
-  std::optional<SearchResult> searched_;
-  ReadyModel ready_;
-  SampleOptions sample_;
-  Trainer trainer_;
-  RunPoint point_;
-  std::optional<SampleStream> stream_;
-  std::optional<StepSamples<Sample>> samples_;
-  std::vector<std::unique_ptr<data::DataSet>> held_out_;
-  int64_t steps_ = 0, last_evaluated_ = -1, last_saved_ = -1;
-  RateShape shape_;
-  RunResult result_;
-};
+RunResult tune_decoder(const Recipe& recipe, const RunOptions& options, const Ranks& ranks,
+                       std::optional<SearchResult> searched) {
+  const ReadyModel ready = ready_model(recipe, searched ? searched->skipped : std::vector<int64_t>());
+  models::Model& model = *ready.model;
+  const SampleOptions sample = sample_options(recipe, model);
+  Trainer trainer(model, ready.plan, trainer_options(recipe, sample, ranks));
+  note_settings(recipe, ready, options, ranks);
+  if (recipe.share_images) require_shareable(model, ready.plan);
+  TuningSetup setup{
+      .ranks = ranks, .data = open_sets(recipe.data, model), .eval_data = {}, .searched = std::move(searched)};
+  for (const DataSet& set : recipe.eval_data) setup.eval_data.push_back(open_set(set, model));
+  const EvaluationOptions evaluation{.sample = sample,
+                                     .batch = recipe.per_device_train_batch_size,
+                                     .answers = recipe.metric_for_best_model == "exact_match"};
+  TunedModel<Sample, Trainer> tuned{
+      .folder = model.folder,
+      .trainer = trainer,
+      .maker = sample_maker(model, sample),
+      .estimate = [&] { return estimate_of(model, trainer.optimiser()); },
+      .evaluate = [&](const HeldOutSets& sets) { return evaluate(model, ready.plan, sets, evaluation); },
+      .write = [&](const std::filesystem::path& folder) { write_tuned_model(model, ready.plan, recipe, folder); }};
+  return tune_model(recipe, options, std::move(tuned), std::move(setup));
+}
 
 }  // namespace
 
@@ -304,12 +66,12 @@ RunResult run(const Recipe& recipe, const RunOptions& options) {
   if (trains_meter(recipe)) return run_meter(recipe, options);
   require(recipe.head.empty(), Fault::bad_request, "`head` is for METER models; leave it out");
   const Launch launch = read_launch();
-  if (options.dry_run) return launch.rank == 0 ? Run(recipe, options, {}, {}).try_out() : RunResult{};
+  if (options.dry_run) return launch.rank == 0 ? tune_decoder(recipe, options, {}, {}) : RunResult{};
   const Ranks ranks = Ranks::meet(launch, recipe.output_dir);
   try {
     std::optional<SearchResult> found = searched(recipe, options, ranks);
     if (found && found->stopped) return {.stopped = true, .searching = true};
-    return Run(recipe, options, ranks, std::move(found)).train();
+    return tune_decoder(recipe, options, ranks, std::move(found));
   } catch (const std::exception& error) {
     ranks.failed(error.what());
     throw;

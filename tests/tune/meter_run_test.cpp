@@ -5,6 +5,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/randn.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
@@ -17,6 +18,7 @@
 #include "tune/meter_trainer.h"
 #include "tune/step_log.h"
 #include "tune/support.h"
+#include "tune/training_state.h"
 
 namespace lithe::tune {
 namespace {
@@ -198,6 +200,43 @@ TEST_F(MeterRunTest, ARecordThatCannotBeUsedIsLeftOutIfItMayBe) {
   EXPECT_EQ(result.steps, 2);
   EXPECT_EQ(notes.size(), 4U);
   for (const std::string& note : notes) EXPECT_NE(note.find("perhaps"), std::string::npos) << note;
+}
+
+TEST_F(MeterRunTest, ADryRunReadsEverySampleAndWritesNothing) {
+  ask("nlvr2", "true", "perhaps", 2);
+  recipe_.eas.emplace();
+  recipe_.eas->skip_count = 5;
+  recipe_.eas->rep_dim = recipe_.eas->pia_dim = 4;
+  recipe_.max_steps = 7;
+  std::optional<RunEstimate> told;
+  run_meter(recipe_, {.on_begin = [&](const RunEstimate& estimate) { told = estimate; }, .dry_run = true});
+  ASSERT_TRUE(told);
+  EXPECT_EQ(told->samples, 4);
+  EXPECT_EQ(told->bad_samples, 4);
+  EXPECT_EQ(told->steps, 7);
+  EXPECT_EQ(told->search_steps, 7);
+  EXPECT_GT(told->mean_sample, 2 * 17);  // twice the patches of a picture, its class token, and the text
+  EXPECT_GE(told->longest_sample, told->mean_sample);
+  EXPECT_GT(told->activation_bytes, 0);
+  EXPECT_GT(told->parts.front().parameters, told->parts.front().learn);
+  EXPECT_FALSE(fs::exists(recipe_.output_dir));
+}
+
+TEST_F(MeterRunTest, TheBestCheckpointStays) {
+  ask("snli", "entailment", "contradiction");
+  recipe_.eval_data = recipe_.data;
+  recipe_.metric_for_best_model = "loss";
+  recipe_.save_steps = 1;
+  recipe_.save_total_limit = 1;
+  recipe_.learning_rate = 0.3;  // so that it gets worse after a while
+  recipe_.max_steps = 4;
+  run_meter(recipe_, {});
+  std::vector<double> scores;
+  for (const StepRecord& record : read_step_log(fs::path(recipe_.output_dir) / "log.jsonl"))
+    scores.push_back(record.more.at("eval_loss"));
+  const auto best = std::min_element(scores.begin(), scores.end()) - scores.begin() + 1;
+  EXPECT_TRUE(fs::exists(fs::path(recipe_.output_dir) / ("checkpoint-" + std::to_string(best))));
+  EXPECT_LE(checkpoints_in(recipe_.output_dir).size(), 2U);
 }
 
 TEST_F(MeterRunTest, SoftAnswersHaveScores) {

@@ -59,7 +59,7 @@ TEST(Output, APlanOfAFormerModelDoesNotStay) {
   const ReadyModel ready = ready_model(recipe);
   const fs::path output = recipe.output_dir;
   write(output / "plan.json", "{}");
-  put_tuned_model(*ready.model, ready.plan, recipe, output);
+  put_whole(output, [&](const fs::path& part) { write_tuned_model(*ready.model, ready.plan, recipe, part); });
   EXPECT_TRUE(fs::exists(output / "config.json"));
   EXPECT_FALSE(fs::exists(output / "plan.json"));
 }
