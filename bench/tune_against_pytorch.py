@@ -25,7 +25,7 @@ LABELS, RANK, ALPHA = 20, 128, 256  # as in bench/tune.cpp
 class Lithe:
     def __init__(self, args):
         command = [str(ROOT / "build/release/bin/bench_tune"), "--serve", "--layers", str(args.layers), "--learn", args.learn,
-                   "--weights", args.weights, "--lengths", args.lengths]
+                   "--weights", args.weights, "--compute", args.compute, "--lengths", args.lengths]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                         env={**os.environ, "OMP_NUM_THREADS": str(args.threads)})
 
@@ -71,12 +71,15 @@ class PyTorch:
             self.mask[i, :length] = 1
             self.labels[i, length - LABELS:length] = torch.arange(LABELS)
         self.padded = min(lengths) != max(lengths)
+        self.casts = args.compute == "bfloat16" and weights == torch.float32  # bfloat16 weights need no cast
 
     def step(self):
         start, cpu = time.perf_counter(), time.process_time()
         self.optimiser.zero_grad(set_to_none=True)
         self.rows.grad = None
-        self.model(inputs_embeds=self.rows, attention_mask=self.mask if self.padded else None, labels=self.labels).loss.backward()
+        with self.torch.autocast("cpu", self.torch.bfloat16, enabled=self.casts):
+            loss = self.model(inputs_embeds=self.rows, attention_mask=self.mask if self.padded else None, labels=self.labels).loss
+        loss.backward()
         self.torch.nn.utils.clip_grad_norm_(self.learning, 1.0)
         self.optimiser.step()
         return 1e3 * (time.perf_counter() - start), 1e3 * (time.process_time() - cpu)
@@ -86,6 +89,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--learn", choices=["full", "lora"], default="full")
     parser.add_argument("--weights", choices=["float32", "bfloat16"], default="float32", help="how frozen weights are stored")
+    parser.add_argument("--compute", choices=["float32", "bfloat16"], default="float32",
+                        help="how Lithe multiplies (bf16 of a recipe), and PyTorch over float32 weights (autocast); "
+                        "over bfloat16 weights PyTorch multiplies in bfloat16")
     parser.add_argument("--layers", type=int, default=1)
     parser.add_argument("--lengths", default="676", help="rows of each sequence of the batch")
     parser.add_argument("--rounds", type=int, default=5)
@@ -94,7 +100,7 @@ def main():
     load = os.getloadavg()[0]
     lithe, pytorch = Lithe(args), PyTorch(args)
     lithe.step(), pytorch.step()  # warm-up
-    compare(lithe, pytorch, f"{args.learn}, {args.layers} layers, rows {args.lengths}, {args.weights}:", args, load)
+    compare(lithe, pytorch, f"{args.learn}, {args.layers} layers, rows {args.lengths}, {args.weights} weights, {args.compute} products:", args, load)
 
 
 if __name__ == "__main__":
