@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/json_limits.h"
+#include "base/lower_case.h"
 #include "base/printable.h"
 #include "base/utf8.h"
 #include "data/format.h"
@@ -27,9 +28,7 @@ std::pair<std::string, std::string> split(const std::string& name) {
   const std::size_t slash = name.rfind('/');
   const std::size_t dot = name.find('.', slash == name.npos ? 0 : slash + 1);
   if (dot == name.npos) return {name, ""};
-  std::string ending = name.substr(dot + 1);
-  std::transform(ending.begin(), ending.end(), ending.begin(), [](unsigned char c) { return std::tolower(c); });
-  return {name.substr(0, dot), ending};
+  return {name.substr(0, dot), in_lower_case(name.substr(dot + 1))};
 }
 
 bool is_picture(const std::string& ending) {

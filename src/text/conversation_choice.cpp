@@ -1,15 +1,10 @@
 #include <algorithm>
-#include <cctype>
 
+#include "base/lower_case.h"
 #include "text/conversation.h"
 
 namespace lithe::text {
 namespace {
-
-std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
-  return text;
-}
 
 bool has_any(const std::string& name, std::initializer_list<const char*> parts) {
   return std::any_of(parts.begin(), parts.end(),
@@ -69,9 +64,9 @@ std::optional<std::string> of_base(const std::string& name) {
 }  // namespace
 
 std::optional<std::string> conversation_for(const ConversationHints& hints) {
-  if (auto known = of_folder(lower(hints.folder))) return known;
+  if (auto known = of_folder(in_lower_case(hints.folder))) return known;
   if (auto known = of_type(hints.model_type)) return known;
-  return of_base(lower(hints.base));
+  return of_base(in_lower_case(hints.base));
 }
 
 }  // namespace lithe::text

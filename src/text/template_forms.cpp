@@ -3,6 +3,7 @@
 #include <array>
 #include <vector>
 
+#include "base/lower_case.h"
 #include "base/utf8.h"
 
 namespace lithe::text {
@@ -33,11 +34,6 @@ int marks_in(const std::string& text) {
   int count = 0;
   for (std::size_t at = text.find(mark); at != std::string::npos; at = text.find(mark, at + mark.size())) ++count;
   return count;
-}
-
-std::string in_lower_case(std::string text) {
-  for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return text;
 }
 
 Message picture_message() {

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/home.h"
+#include "base/lower_case.h"
 #include "base/printable.h"
 #include "base/suggestion.h"
 #include "base/trim.h"
@@ -105,9 +106,7 @@ double number(const Yaml& value, const NumberRange& range, const Place& place) {
 }
 
 bool boolean(const Yaml& value, const Place& place) {
-  std::string word = value.kind == Yaml::Kind::text ? value.text : "";
-  for (char& letter : word)
-    if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter - 'A' + 'a');
+  const std::string word = value.kind == Yaml::Kind::text ? in_lower_case(value.text) : "";
   if (word == "true" || word == "yes" || word == "on") return true;
   if (word != "false" && word != "no" && word != "off") place.refuse(value, "true or false");
   return false;

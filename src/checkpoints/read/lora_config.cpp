@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <string_view>
 
 #include "base/error.h"
+#include "base/lower_case.h"
 
 namespace lithe::models {
 namespace {
@@ -88,10 +88,7 @@ ModuleNames module_names(const JsonView& json, const char* key) {
 
 /// PEFT's "all-linear", which it reads in any case.
 bool is_all_linear(const JsonView& json) {
-  if (!json.json()["target_modules"].is_string()) return false;
-  std::string text = json.text("target_modules");
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
-  return text == "all-linear";
+  return json.json()["target_modules"].is_string() && in_lower_case(json.text("target_modules")) == "all-linear";
 }
 
 std::set<int64_t> layer_numbers(const JsonView& json) {
