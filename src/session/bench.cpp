@@ -16,6 +16,7 @@
 #include "session/device_wait.h"
 #include "session/finite.h"
 #include "session/generation.h"
+#include "session/prompt_rows.h"
 #include "session/storage.h"
 
 namespace lithe::session {
@@ -87,6 +88,7 @@ Bench::Bench(const models::Model& model, const BenchPrompt& prompt) {
   at::Generator generator = at::detail::createCPUGenerator(prompt.seed);
   require(prompt.sequences >= 1, Fault::bad_request, "bench: the batch size is ", prompt.sequences,
           ", it must be at least 1");
+  require_room(model, prompt.vision_tokens + prompt.text_tokens);
   const int64_t rows = prompt.sequences * (prompt.vision_tokens + prompt.text_tokens);
   Tensor x = at::randn({rows, model.decoder.config.hidden}, generator, at::TensorOptions(at::kFloat))
                  .to(model.decoder.embeddings.device());
@@ -167,6 +169,9 @@ double Bench::decode_ms(const plan::Plan& plan, int64_t steps) {
   State& state = *state_;
   require(state.prefilled == &plan && steps > 0, Fault::internal,
           "Bench::decode_ms: call prefill with the same plan first");
+  const auto rows = static_cast<int64_t>(state.kinds.size());
+  require(steps <= room_after(state.model, rows), Fault::bad_request, "bench: ", steps, " new tokens after ", rows,
+          " of the prompt are asked for, and the model takes ", longest_sequence(state.model), " in all");
   for (Generation& generation : state.generations) generation.reserve(steps);
   const Generation::Mark prompt = state.generations.front().mark();
   const Tensor ids = state.first_ids();

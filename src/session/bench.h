@@ -31,6 +31,7 @@ struct PrefillResult {
 /// Phases of one model on one made-up prompt, each call timed once. Weights are shared between plans.
 class Bench {
  public:
+  /// Throws Error{bad_request} for a prompt that does not fit the model; decode_ms does so for new tokens that do not.
   Bench(const models::Model& model, const BenchPrompt& prompt);
   ~Bench();
 

@@ -155,6 +155,14 @@ TEST(Bench, PrintsTablesAndCsv) {
   EXPECT_EQ(lithe({"bench", "demo", "-r", "0"}).code, 2);
 }
 
+TEST(Bench, TimesNoPromptThatTheModelDoesNotTake) {
+  for (const char* flag : {"--vision-tokens", "--decode-tokens"}) {
+    const Ran ran = lithe({"bench", "demo", "--no-prefill", flag, "100000"});
+    EXPECT_EQ(ran.code, 2);
+    EXPECT_NE(ran.err.find("the model takes"), std::string::npos) << ran.err;
+  }
+}
+
 TEST(Demo, ShowsBothModels) {
   const auto map = scratch() / "demo.png";
   const Ran ran = lithe({"demo", "--no-wide", "--heat-map", map.string()});
