@@ -41,8 +41,8 @@ scores and the settings. If the folder holds the same run, it is continued: afte
 command goes on where it stopped. A run with another model, plan or setting is refused.
 
 Answers are greedy, unless --temp says otherwise. Pictures and several questions at a time are handled as `lithe batch` does.
-Of a METER model the scores of a head are the answers. A question that fails gets a line with its error, and is asked again by the next call; the scores are over those that were
-answered.
+A METER model answers by the scores of one of its heads. A question that fails gets a line with its error, and the next call
+asks it again. The scores are over the questions that were answered.
 
 Tasks (docs/tasks.md says where their data come from):
 )";

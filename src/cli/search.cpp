@@ -31,10 +31,14 @@ constexpr const char* kDescription =
     R"(Finds the decoder layers whose attention a task does not need (EAS), and writes a plan that skips --skip of them.
 
 Every attention gets an adapter that can take its place (PIA), and one before it (RepAdapter). In each step some attentions
-are drawn, and the adapters learn without them, from 8 samples at a rate of 1e-4. In the second half of the steps, after every 10th step
-(of a short search: more often), 3 draws are compared on 32 held-out samples: from --eval-data, else from a part of --data
-that is kept out of training. Draws with a low loss raise the scores of what they skip. The attentions with the highest
-scores are skipped in the end. The model itself does not change, and the adapters are not kept: `lithe tune` with `eas: {skip: [..]}` trains new ones for the layers that were found. A recipe can also search and tune in one run, and has a key for each of these numbers (`lithe help recipe`).
+are drawn and skipped, and the adapters learn from 8 samples at a rate of 1e-4. In the second half of the steps, after every
+10th step (in a short search more often), 3 draws are compared on 32 held-out samples. These are from --eval-data or, without
+it, from a part of --data that is kept out of training. A draw with a low loss raises the scores of the attentions that it
+skips. At the end, the attentions with the highest scores are skipped.
+
+The model itself does not change, and the adapters are not kept: `lithe tune` with `eas: {skip: [..]}` trains new ones for
+the layers that were found. A recipe can also search and tune in one run, and has a key for each of these numbers
+(`lithe help recipe`).
 
 DIR gets plan.json, scores.json (the ranking, and each draw with its loss), redundancy.svg (a chart) and log.jsonl (a line
 per step). Ctrl-C ends the search after the step at hand, with a checkpoint in DIR; the same command then goes on.

@@ -26,8 +26,8 @@ constexpr const char* kDescription =
 combined. `lithe help recipe` lists the keys of a recipe; docs/recipes.md has examples.
 
 The tuned model and the plan that it was tuned for are written to the recipe's output_dir, with a log of every step
-(log.jsonl), checkpoints, TensorBoard files and a report (report.html). A terminal shows how far the run is; if stdout is not
-one, it gets a line every logging_steps steps. Ctrl-C ends the run after the current step, with a checkpoint; with
+(log.jsonl), checkpoints, TensorBoard files and a report (report.html). A terminal shows how far the run is; a file or a pipe
+as stdout gets a line every logging_steps steps. Ctrl-C ends the run after the current step, with a checkpoint. With
 `resume_from_checkpoint: true` in the recipe, the next run goes on from there.
 
 Started by torchrun, mpirun or srun, several processes tune one model together (docs/many-machines.md).)";
