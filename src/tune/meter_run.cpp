@@ -10,12 +10,10 @@
 #include "base/error.h"
 #include "base/worker_pool.h"
 #include "checkpoints/write/meter_folder.h"
-#include "tune/launch.h"
 #include "tune/meter_ready.h"
 #include "tune/meter_search.h"
 #include "tune/meter_trainer.h"
 #include "tune/recipe_data.h"
-#include "tune/search_run.h"
 #include "tune/tuning_phase.h"
 
 namespace lithe::tune {
@@ -80,12 +78,15 @@ RunEstimate estimate_of(models::Meter& meter, const AdamW& optimiser) {
   return estimate;
 }
 
-RunResult tune_meter(const Recipe& recipe, const RunOptions& options, std::optional<SearchResult> searched) {
-  TuningSetup setup{.ranks = {}, .data = open_sets(recipe.data, "meter", {}), .eval_data = {}, .searched = {}};
+}  // namespace
+
+RunResult tune_meter(const Recipe& recipe, const RunOptions& options, const Ranks& ranks,
+                     std::optional<SearchResult> searched) {
+  TuningSetup setup{.ranks = ranks, .data = open_sets(recipe.data, "meter", {}), .eval_data = {}, .searched = {}};
   for (const DataSet& set : recipe.eval_data) setup.eval_data.push_back(open_set(set, "meter", {}));
   const ReadyMeter ready = ready_meter(recipe, setup.data, searched ? searched->skipped : std::vector<int64_t>());
   setup.searched = std::move(searched);
-  MeterTrainer trainer(*ready.meter, ready.task, ready.plan, meter_trainer_options(recipe));
+  MeterTrainer trainer(*ready.meter, ready.task, ready.plan, meter_trainer_options(recipe, ranks));
   const auto batch = static_cast<size_t>(recipe.per_device_train_batch_size);
   TunedModel<MeterSample, MeterTrainer> tuned{
       .folder = ready.meter->checkpoint,
@@ -99,20 +100,6 @@ RunResult tune_meter(const Recipe& recipe, const RunOptions& options, std::optio
       .write =
           [&](const std::filesystem::path& folder) { models::write_tuned_meter(*ready.meter, ready.plan, folder); }};
   return tune_model(recipe, options, std::move(tuned), std::move(setup));
-}
-
-}  // namespace
-
-void require_alone() {
-  require(read_launch().size == 1, Fault::bad_request, "METER is trained in one process; start it without mpirun, ",
-          "srun or torchrun");
-}
-
-RunResult run_meter(const Recipe& recipe, const RunOptions& options) {
-  require_alone();
-  std::optional<SearchResult> found = searched(recipe, options, {});
-  if (found && found->stopped) return {.stopped = true, .searching = true};
-  return tune_meter(recipe, options, std::move(found));
 }
 
 }  // namespace lithe::tune

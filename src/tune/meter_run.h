@@ -1,15 +1,16 @@
 #pragma once
 
+#include <optional>
+
+#include "tune/ranks.h"
 #include "tune/recipe.h"
 #include "tune/run.h"
+#include "tune/search_report.h"
 
 namespace lithe::tune {
 
-/// run() for a METER model: the search if the recipe says how many attentions it is to find, then the tuning. One
-/// process. Throws Error.
-RunResult run_meter(const Recipe& recipe, const RunOptions& options);
-
-/// METER is trained in one process. Throws Error{bad_request} if this one was started among others.
-void require_alone();
+/// The tuning of a recipe's METER, after what a search found if there was one. Throws Error.
+RunResult tune_meter(const Recipe& recipe, const RunOptions& options, const Ranks& ranks,
+                     std::optional<SearchResult> searched);
 
 }  // namespace lithe::tune

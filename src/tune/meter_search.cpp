@@ -23,7 +23,7 @@ std::vector<Candidate> attentions_of(int64_t layers) {
 
 }  // namespace
 
-MeterTrainer::Options meter_trainer_options(const Recipe& recipe) {
+MeterTrainer::Options meter_trainer_options(const Recipe& recipe, const Ranks& ranks) {
   return {.rates = {.learning_rate = recipe.learning_rate,
                     .mm_vision_tower_lr = recipe.mm_vision_tower_lr,
                     .head_lr = recipe.head_lr,
@@ -31,7 +31,8 @@ MeterTrainer::Options meter_trainer_options(const Recipe& recipe) {
                     .weight_decay = recipe.weight_decay},
           .adamw = {recipe.adam_beta1, recipe.adam_beta2, recipe.adam_epsilon},
           .max_grad_norm = recipe.max_grad_norm,
-          .dropout = has_dropout(recipe)};
+          .dropout = has_dropout(recipe),
+          .ranks = ranks};
 }
 
 SearchResult search_meter(const Recipe& recipe, const RunOptions& options, SearchSetup setup) {
@@ -41,7 +42,7 @@ SearchResult search_meter(const Recipe& recipe, const RunOptions& options, Searc
   models::Meter& meter = *ready.meter;
   const int64_t layers = meter.streams.config.layers;
   setup.steps = steps_of(recipe, setup.ranks, records_per_epoch(setup.data));
-  MeterTrainer::Options trainer = meter_trainer_options(recipe);
+  MeterTrainer::Options trainer = meter_trainer_options(recipe, setup.ranks);
   trainer.rates.learning_rate = recipe.eas->search.learning_rate.value_or(recipe.learning_rate);
   SearchedModel<MeterSample, MeterTrainer> model{
       .folder = meter.checkpoint,

@@ -9,7 +9,7 @@
 namespace lithe::tune {
 
 /// How the trainer of a recipe's METER learns.
-MeterTrainer::Options meter_trainer_options(const Recipe& recipe);
+MeterTrainer::Options meter_trainer_options(const Recipe& recipe, const Ranks& ranks);
 
 /// The search of a recipe over a METER: its candidates are the self- and cross-attentions of both streams, by the
 /// numbers of plan/meter_sites.h. `setup`: still without data and steps. Throws Error.

@@ -7,6 +7,7 @@
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "base/error.h"
@@ -26,7 +27,7 @@ constexpr size_t kFalseTexts = 15;
 AdamW optimiser_for(Meter& meter, const MeterTrainer::Options& options) {
   std::vector<Parameter> parameters = learning_parameters(meter);
   require(!parameters.empty(), Fault::bad_request, meter.name, ": nothing learns; name the weights under `train`");
-  return {group_parameters(std::move(parameters), options.rates), options.adamw, {}};
+  return {group_parameters(std::move(parameters), options.rates), options.adamw, options.ranks};
 }
 
 /// Every other sample keeps its picture; the rest take the next sample's. So a batch of two or more has both classes.
@@ -73,6 +74,16 @@ std::string names_of(MeterBatch samples) {
   std::string names;
   for (const MeterSample& sample : samples) names += (names.empty() ? "" : ", ") + sample.name;
   return names;
+}
+
+/// Adds up over ranks what a step did; `loss` is a sum so far.
+void sum_over(const Ranks& ranks, MeterStep& step) {
+  if (ranks.alone()) return;
+  std::array<double, 3> sums{step.loss, static_cast<double>(step.rows), static_cast<double>(step.labels)};
+  ranks.sum(sums);
+  step.loss = sums[0];
+  step.rows = static_cast<int64_t>(sums[1]);
+  step.labels = static_cast<int64_t>(sums[2]);
 }
 
 int64_t rows_of(MeterTask task, MeterBatch samples, const Meter& meter) {
@@ -140,11 +151,9 @@ Tensor MeterTrainer::mean_loss(MeterBatch samples, bool dropout) const {
 MeterStep MeterTrainer::step(std::span<const MeterBatch> batches, double factor) {
   MeterStep result;
   optimiser_.forget_gradients();
-  for (const MeterBatch& batch : batches) result.labels += static_cast<int64_t>(batch.size());
   for (const MeterBatch& batch : batches) {
     if (batch.empty()) continue;
-    const Tensor loss =
-        mean_loss(batch, true) * (static_cast<double>(batch.size()) / static_cast<double>(result.labels));
+    const Tensor loss = mean_loss(batch, true) * static_cast<double>(batch.size());
     const auto value = loss.item<double>();
     if (!std::isfinite(value)) {
       optimiser_.forget_gradients();
@@ -153,8 +162,14 @@ MeterStep MeterTrainer::step(std::span<const MeterBatch> batches, double factor)
     }
     result.loss += value;
     result.rows += rows_of(task_, batch, meter_);
+    result.labels += static_cast<int64_t>(batch.size());
     loss.backward();
   }
+  sum_over(options_.ranks, result);
+  optimiser_.sum_gradients();
+  const double mean = 1.0 / static_cast<double>(std::max<int64_t>(result.labels, 1));
+  optimiser_.scale_gradients(mean);
+  result.loss *= mean;
   result.grad_norm = optimiser_.clip_gradients(options_.max_grad_norm);
   if (!std::isfinite(result.grad_norm)) {
     optimiser_.forget_gradients();

@@ -9,13 +9,14 @@
 #include "plan/plan.h"
 #include "tune/adamw.h"
 #include "tune/meter_sample.h"
+#include "tune/ranks.h"
 
 namespace lithe::tune {
 
 /// Samples of METER that run together.
 using MeterBatch = std::span<const MeterSample>;
 
-/// What one optimiser step over METER did.
+/// What one optimiser step over METER did, over all ranks.
 struct MeterStep {
   double loss = 0;  ///< Before the step, mean over samples.
   double grad_norm = 0;
@@ -35,6 +36,7 @@ class MeterTrainer {
     AdamWOptions adamw;
     double max_grad_norm = 1.0;
     bool dropout = false;  ///< Steps leave out what the adapters' dropouts say.
+    Ranks ranks;           ///< Those that train together; each takes its own samples.
   };
   /// The meter must outlive the trainer. Throws Error{bad_request} if nothing in it learns.
   MeterTrainer(models::Meter& meter, models::MeterTask task, plan::Plan plan, const Options& options);
@@ -44,8 +46,9 @@ class MeterTrainer {
   AdamW& optimiser() { return optimiser_; }
   const AdamW& optimiser() const { return optimiser_; }
 
-  /// One optimiser step over batches, whose gradients are those of the mean over all samples. `factor`: of every
-  /// group's learning rate. Throws Error{bad_request} if loss or gradient is not finite; no weight has changed then.
+  /// One optimiser step over batches, whose gradients are those of the mean over all samples, also of other ranks.
+  /// `factor`: of every group's learning rate. Throws Error{bad_request} if loss or gradient is not finite; no weight
+  /// has changed then.
   MeterStep step(std::span<const MeterBatch> batches, double factor);
 
   /// The mean loss of samples without training on them. `dropout`: with that of training.

@@ -63,15 +63,16 @@ RunResult tune_decoder(const Recipe& recipe, const RunOptions& options, const Ra
 }  // namespace
 
 RunResult run(const Recipe& recipe, const RunOptions& options) {
-  if (trains_meter(recipe)) return run_meter(recipe, options);
-  require(recipe.head.empty(), Fault::bad_request, "`head` is for METER models; leave it out");
+  const bool meter = trains_meter(recipe);
+  require(meter || recipe.head.empty(), Fault::bad_request, "`head` is for METER models; leave it out");
+  const auto tune = meter ? tune_meter : tune_decoder;
   const Launch launch = read_launch();
-  if (options.dry_run) return launch.rank == 0 ? tune_decoder(recipe, options, {}, {}) : RunResult{};
+  if (options.dry_run) return launch.rank == 0 ? tune(recipe, options, {}, {}) : RunResult{};
   const Ranks ranks = Ranks::meet(launch, recipe.output_dir);
   try {
     std::optional<SearchResult> found = searched(recipe, options, ranks);
     if (found && found->stopped) return {.stopped = true, .searching = true};
-    return tune_decoder(recipe, options, ranks, std::move(found));
+    return tune(recipe, options, ranks, std::move(found));
   } catch (const std::exception& error) {
     ranks.failed(error.what());
     throw;

@@ -10,7 +10,6 @@
 #include "plan/parse.h"
 #include "tune/launch.h"
 #include "tune/meter_ready.h"
-#include "tune/meter_run.h"
 #include "tune/meter_search.h"
 #include "tune/methods.h"
 #include "tune/recipe_options.h"
@@ -109,7 +108,6 @@ SearchResult search(const Recipe& recipe, const SearchOptions& search, const Run
           "the recipe has no eas.skip that is a number, so there is nothing to find");
   require(!finished_search(recipe, recipe.output_dir), Fault::bad_request, recipe.output_dir,
           ": holds what a search found; name another folder");
-  if (trains_meter(recipe)) require_alone();
   const Ranks ranks = Ranks::meet(read_launch(), recipe.output_dir);
   try {
     return search_into(recipe.output_dir, recipe, search, options, ranks);

@@ -21,6 +21,7 @@ struct Recipe {
   std::string more;
   std::string output;  // `name`, if it is not given
   std::string data = std::string(kGolden) + "pmod_train/inputs/data.json";
+  std::string model = std::string(kGolden) + "liuhaotian_llava15/checkpoint\ntemplate: vicuna_v1";
 };
 
 class RanksTest : public ::testing::Test {
@@ -31,11 +32,10 @@ class RanksTest : public ::testing::Test {
 
   void write(const Recipe& recipe) const {
     std::ofstream(folder_ / (recipe.name + ".yaml"))
-        << "model_name_or_path: " << kGolden
-        << "liuhaotian_llava15/checkpoint\noutput_dir: " << (recipe.output.empty() ? recipe.name : recipe.output)
-        << "\ntemplate: vicuna_v1\ndata: " << recipe.data << "\nper_device_train_batch_size: " << recipe.batch
-        << "\ngradient_accumulation_steps: " << recipe.accumulation << "\nmax_steps: " << recipe.steps
-        << "\nlearning_rate: 1e-3\nlr_scheduler_type: constant\nsave_steps: 4\n"
+        << "model_name_or_path: " << recipe.model
+        << "\noutput_dir: " << (recipe.output.empty() ? recipe.name : recipe.output) << "\ndata: " << recipe.data
+        << "\nper_device_train_batch_size: " << recipe.batch << "\ngradient_accumulation_steps: " << recipe.accumulation
+        << "\nmax_steps: " << recipe.steps << "\nlearning_rate: 1e-3\nlr_scheduler_type: constant\nsave_steps: 4\n"
         << recipe.more;
   }
 
@@ -75,7 +75,18 @@ class RanksTest : public ::testing::Test {
       EXPECT_NEAR(a[i].loss, b[i].loss, kNear * a[i].loss) << output << ", step " << i + 1;
       EXPECT_NEAR(a[i].grad_norm, b[i].grad_norm, kNear * a[i].grad_norm) << output << ", step " << i + 1;
       EXPECT_EQ(a[i].more.at("labels"), b[i].more.at("labels"));
-      EXPECT_EQ(a[i].more.at("kept_shares"), b[i].more.at("kept_shares"));
+      EXPECT_EQ(a[i].more.value("kept_shares", Json()), b[i].more.value("kept_shares", Json()));
+    }
+  }
+
+  void expect_same_search(const std::string& output, const std::string& other) const {
+    const Json one = read_json_file(folder_ / output / "search/scores.json"),
+               found = read_json_file(folder_ / other / "search/scores.json");
+    EXPECT_EQ(found.at("skipped_layers"), one.at("skipped_layers")) << other;
+    ASSERT_EQ(found.at("draws").size(), one.at("draws").size()) << other;
+    for (size_t i = 0; i < one.at("draws").size(); ++i) {
+      EXPECT_EQ(found.at("draws")[i].at("skips"), one.at("draws")[i].at("skips")) << other << ' ' << i;
+      EXPECT_NEAR(found.at("draws")[i].at("loss").get<double>(), one.at("draws")[i].at("loss").get<double>(), 1e-5);
     }
   }
 
@@ -117,17 +128,38 @@ TEST_F(RanksTest, SeveralSearchTogether) {
   EXPECT_EQ(start(3, {"three", 2, 1, 10, methods}).out, "0\n0\n0\n") << said("err.0");
   expect_equal("one", "two");
   expect_equal("one", "three");
-  const auto scores = [&](const char* output) { return read_json_file(folder_ / output / "search/scores.json"); };
-  const Json one = scores("one");
-  for (const char* const several : {"two", "three"}) {
-    const Json found = scores(several);
-    EXPECT_EQ(found.at("skipped_layers"), one.at("skipped_layers")) << several;
-    ASSERT_EQ(found.at("draws").size(), one.at("draws").size()) << several;
-    for (size_t i = 0; i < one.at("draws").size(); ++i) {
-      EXPECT_EQ(found.at("draws")[i].at("skips"), one.at("draws")[i].at("skips")) << several << ' ' << i;
-      EXPECT_NEAR(found.at("draws")[i].at("loss").get<double>(), one.at("draws")[i].at("loss").get<double>(), 1e-5);
+  expect_same_search("one", "two");
+  expect_same_search("one", "three");
+}
+
+TEST_F(RanksTest, SeveralSearchAndTuneMeter) {
+  const fs::path data = LITHE_TEST_DATA;
+  fs::copy_file(data / "golden/meter/checkpoint/meter.ckpt", folder_ / "meter.ckpt");
+  fs::copy_file(data / "meter/tokenizer.json", folder_ / "tokenizer.json");
+  std::ofstream records(folder_ / "data.jsonl");
+  for (const char* text : {"what is it?", "is it red?", "how is the house", "a"}) {
+    for (const auto& [picture, answer] : {std::pair("901.png", "entailment"), std::pair("506.png", "contradiction")}) {
+      const Json turns = Json::array({{{"from", "human"}, {"value", text}}, {{"from", "gpt"}, {"value", answer}}});
+      records << Json{{"images", {picture}}, {"conversations", turns}}.dump() << "\n";
     }
   }
+  records.close();
+  Recipe recipe{"one", 2, 3};
+  recipe.model = "meter.ckpt";
+  recipe.data = "{path: data.jsonl, images: " LITHE_SOURCE_DIR "/models/images}";
+  recipe.more =
+      "head: snli\neas:\n  skip: 5\n  rep_dim: 4\n  pia_dim: 4\n  dropout: 0.1\n"
+      "  search: {steps: 6, warmup_steps: 2, every_steps: 2, held_out: 3, evaluate_with_dropout: true}\n"
+      "eval_data: " +
+      recipe.data + "\n";
+  EXPECT_EQ(start(1, recipe).out, "0\n") << said("err.0");
+  recipe.name = "two";
+  recipe.batch = 1;
+  EXPECT_EQ(start(2, recipe).out, "0\n0\n") << said("err.0") << said("err.1");
+  EXPECT_EQ(said("out.1"), "");
+  EXPECT_EQ(said("err.1"), "");
+  expect_equal("one", "two");
+  expect_same_search("one", "two");
 }
 
 TEST_F(RanksTest, AKilledProcessEndsTheOthersWithASentence) {

@@ -10,7 +10,6 @@
 #include "tune/meter_case.h"
 #include "tune/meter_loss.h"
 #include "tune/meter_ready.h"
-#include "tune/meter_run.h"
 #include "tune/meter_trainer.h"
 #include "tune/run.h"
 
@@ -49,7 +48,7 @@ class MeterDropoutTest : public test::MeterCase {
 
   std::vector<double> run_losses(const std::string& output) {
     recipe_.output_dir = (temp_ / output).string();
-    run_meter(recipe_, {});
+    run(recipe_);
     return losses();
   }
 
@@ -129,15 +128,15 @@ TEST_F(MeterDropoutTest, IsOffWhereNothingIsLearnt) {
 TEST_F(MeterDropoutTest, IsOffWhenARunIsEvaluated) {
   ask("snli", "entailment", "contradiction");
   recipe_.learning_rate = 1e-2;
-  recipe_.model_name_or_path = run_meter(recipe_, {}).output.string();
+  recipe_.model_name_or_path = run(recipe_).output.string();
   recipe_.eval_data = recipe_.data;
   recipe_.learning_rate = 0;
   recipe_.max_steps = 1;
   recipe_.output_dir = (temp_ / "with").string();
-  const RunResult with = run_meter(recipe_, {});
+  const RunResult with = run(recipe_);
   recipe_.eas->dropout = 0;
   recipe_.output_dir = (temp_ / "without").string();
-  const RunResult without = run_meter(recipe_, {});
+  const RunResult without = run(recipe_);
   EXPECT_NE(with.last_loss, without.last_loss);
   EXPECT_EQ(with.last_evaluation->loss, without.last_evaluation->loss);
 }

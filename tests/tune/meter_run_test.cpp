@@ -1,6 +1,4 @@
 // METER is trained: what learns, what it leaves, that it goes on after a stop, and that a search finds attentions.
-#include "tune/meter_run.h"
-
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/randn.h>
@@ -16,6 +14,7 @@
 #include "tune/meter_case.h"
 #include "tune/meter_ready.h"
 #include "tune/meter_trainer.h"
+#include "tune/run.h"
 #include "tune/step_log.h"
 #include "tune/support.h"
 #include "tune/training_state.h"
@@ -29,7 +28,7 @@ using MeterRunTest = test::MeterCase;
 TEST_F(MeterRunTest, LearnsWhatIsAsked) {
   ask("snli", "entailment", "contradiction");
   recipe_.max_steps = 30;
-  const RunResult result = run_meter(recipe_, {});
+  const RunResult result = run(recipe_);
   EXPECT_EQ(result.steps, 30);
   const std::vector<double> learnt = losses();
   EXPECT_LT(learnt.back(), 0.1);
@@ -48,7 +47,7 @@ TEST_F(MeterRunTest, EveryHeadLearns) {
     ask(head, first, second, pictures);
     recipe_.output_dir = (temp_ / head).string();
     recipe_.max_steps = 2;
-    run_meter(recipe_, {});
+    run(recipe_);
     const std::vector<double> steps = losses();
     ASSERT_EQ(steps.size(), 2U) << head;
     EXPECT_TRUE(std::isfinite(steps[1])) << head;
@@ -70,7 +69,7 @@ TEST_F(MeterRunTest, BenchmarksAreDataOfTheirHeads) {
     recipe_.eval_data = recipe_.data;
     recipe_.output_dir = (temp_ / head).string();
     recipe_.max_steps = 2;
-    const RunResult result = run_meter(recipe_, {});
+    const RunResult result = run(recipe_);
     const std::vector<double> steps = losses();
     ASSERT_EQ(steps.size(), 2U) << head;
     EXPECT_TRUE(std::isfinite(steps[1])) << head;
@@ -81,12 +80,12 @@ TEST_F(MeterRunTest, BenchmarksAreDataOfTheirHeads) {
 TEST_F(MeterRunTest, TheStreamOfSamplesAndTheStepsGoOnAfterAStop) {
   ask("snli", "entailment", "contradiction");
   recipe_.max_steps = 5;
-  run_meter(recipe_, {});
+  run(recipe_);
   const std::vector<double> whole = losses();
   recipe_.output_dir = (temp_ / "parts").string();
   test::run_until(recipe_, 2);
   recipe_.resume_from_checkpoint = "";
-  const RunResult result = run_meter(recipe_, {});
+  const RunResult result = run(recipe_);
   EXPECT_FALSE(result.stopped);
   EXPECT_EQ(losses(), whole);
 }
@@ -98,7 +97,7 @@ TEST_F(MeterRunTest, WithEasOnlyAdaptersAndWhatIsPublishedLearn) {
   recipe_.eas->rep_dim = 4;
   recipe_.eas->pia_dim = 6;
   recipe_.max_steps = 2;
-  run_meter(recipe_, {});
+  run(recipe_);
   for (const std::string& name : changed()) {
     const auto has = [&](const char* part) { return name.find(part) != name.npos; };
     EXPECT_TRUE(has("adapter") || has("pooler") || has("snli_classifier") || has("token_type_embeddings") ||
@@ -141,8 +140,7 @@ TEST_F(MeterRunTest, ASearchFindsAttentionsOfBothStreams) {
   recipe_.per_device_train_batch_size = 2;
   recipe_.max_steps = 2;
   int64_t reports = 0;
-  run_meter(recipe_,
-            {.on_search = [&](const SearchReport& report) { reports += report.ranking.size() == 24 ? 1 : 0; }});
+  run(recipe_, {.on_search = [&](const SearchReport& report) { reports += report.ranking.size() == 24 ? 1 : 0; }});
   EXPECT_EQ(reports, 6);
   const fs::path folder = fs::path(recipe_.output_dir) / "search";
   const Json scores = read_json_file(folder / "scores.json");
@@ -166,7 +164,7 @@ TEST_F(MeterRunTest, ASearchGoesOnToTheSameScores) {
   recipe_.eas->search.held_out = 3;  // of eight, so that comparisons meet different ones
   recipe_.max_steps = 2;
   const auto found = [&] { return read_json_file(fs::path(recipe_.output_dir) / "search/scores.json"); };
-  run_meter(recipe_, {});
+  run(recipe_);
   const Json whole = found();
   const std::vector<double> tuned = losses();
 
@@ -176,12 +174,12 @@ TEST_F(MeterRunTest, ASearchGoesOnToTheSameScores) {
   options.on_search = [&](const SearchReport& report) {
     if (report.step == 4) stop.request_stop();
   };
-  const RunResult first = run_meter(recipe_, options);
+  const RunResult first = run(recipe_, options);
   EXPECT_TRUE(first.stopped && first.searching);
-  EXPECT_THROW(run_meter(recipe_, {}), Error);  // there is a checkpoint, and nobody said to go on
+  EXPECT_THROW(run(recipe_), Error);  // there is a checkpoint, and nobody said to go on
   recipe_.resume_from_checkpoint = "";
   int64_t searched = 0;
-  EXPECT_EQ(run_meter(recipe_, {.on_search = [&](const SearchReport&) { ++searched; }}).steps, 2);
+  EXPECT_EQ(run(recipe_, {.on_search = [&](const SearchReport&) { ++searched; }}).steps, 2);
   EXPECT_EQ(searched, 2);
   EXPECT_EQ(found(), whole);
   EXPECT_EQ(losses(), tuned);
@@ -191,12 +189,11 @@ TEST_F(MeterRunTest, ARecordThatCannotBeUsedIsLeftOutIfItMayBe) {
   ask("snli", "entailment", "perhaps");  // of the second picture
   recipe_.max_steps = 2;
   recipe_.skip_bad_samples = 3;
-  EXPECT_THROW(run_meter(recipe_, {}), Error);
+  EXPECT_THROW(run(recipe_), Error);
   recipe_.output_dir = (temp_ / "skipping").string();
   recipe_.skip_bad_samples = 8;
   std::vector<std::string> notes;
-  const RunResult result =
-      run_meter(recipe_, {.on_note = [&](const std::string& sentence) { notes.push_back(sentence); }});
+  const RunResult result = run(recipe_, {.on_note = [&](const std::string& sentence) { notes.push_back(sentence); }});
   EXPECT_EQ(result.steps, 2);
   EXPECT_EQ(notes.size(), 4U);
   for (const std::string& note : notes) EXPECT_NE(note.find("perhaps"), std::string::npos) << note;
@@ -209,7 +206,7 @@ TEST_F(MeterRunTest, ADryRunReadsEverySampleAndWritesNothing) {
   recipe_.eas->rep_dim = recipe_.eas->pia_dim = 4;
   recipe_.max_steps = 7;
   std::optional<RunEstimate> told;
-  run_meter(recipe_, {.on_begin = [&](const RunEstimate& estimate) { told = estimate; }, .dry_run = true});
+  run(recipe_, {.on_begin = [&](const RunEstimate& estimate) { told = estimate; }, .dry_run = true});
   ASSERT_TRUE(told);
   EXPECT_EQ(told->samples, 4);
   EXPECT_EQ(told->bad_samples, 4);
@@ -230,7 +227,7 @@ TEST_F(MeterRunTest, TheBestCheckpointStays) {
   recipe_.save_total_limit = 1;
   recipe_.learning_rate = 0.3;  // so that it gets worse after a while
   recipe_.max_steps = 4;
-  run_meter(recipe_, {});
+  run(recipe_);
   std::vector<double> scores;
   for (const StepRecord& record : read_step_log(fs::path(recipe_.output_dir) / "log.jsonl"))
     scores.push_back(record.more.at("eval_loss"));
@@ -243,7 +240,7 @@ TEST_F(MeterRunTest, SoftAnswersHaveScores) {
   ask("vqa", R"({"yes": 1, "no": 0.3})", "no");
   const auto message = [&]() -> std::string {
     try {
-      run_meter(recipe_, {});
+      run(recipe_);
     } catch (const Error& error) {
       return error.what();
     }
