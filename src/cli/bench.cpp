@@ -29,17 +29,17 @@ constexpr const char* kDescription =
 
 The tests are called pp (prefill) or tg (decode), followed by the number of tokens. Each round runs dense, the plan, and
 dense again. The two dense runs differ only by chance. This difference is the A/A spread; a smaller difference between dense
-and the plan means nothing. The prompt is random. Before it measures, lithe checks that each layer's KV cache holds as many
-tokens as the plan counts.
+and the plan means nothing. The prompt is random. In every round, lithe checks that each layer's KV cache holds as many tokens
+as the plan counts.
 
 `operations` is the plan's share of the dense operations. `bytes read` is its share of the bytes that decoding reads
-(weights, keys, values). `measured / counted` divides the measured ratio by the larger of the two shares.
+(weights, keys, values). `measured / counted` is the median ratio divided by the larger of the two shares.
 --no-prefill fills the cache with made-up values, so a long prompt need not be computed before decoding.
 --against feed-forward is for plans without attention. It compares them with the bare feed-forward networks and norms. The
 difference is the cost of the engine itself.
---dense-model is for models that can't run dense themselves, since adapters took the place of attentions (EAS).
+--dense-model is for models that can't run dense themselves, since some attentions were replaced by adapters (EAS).
 --batch-sizes runs several prompts at a time, as `lithe batch` does.
---shape uses random weights and as few layers as you like. Its own plan is p-mod. With --layers N, the N layers have the
+--shape uses random weights and as few layers as you like. Its default plan is p-mod. With --layers N, the N layers have the
 rules of N evenly spaced layers of the full model.
 The shapes are llava-1.5-7b, llava-1.5-13b and llava-next-7b.)";
 

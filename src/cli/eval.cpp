@@ -38,11 +38,11 @@ constexpr const char* kDescription =
 
 The folder of the output gets samples.jsonl, a line for each question as soon as it is answered, and result.json with the
 scores and the settings. If the folder holds the same run, it is continued: after Ctrl-C (exit code 130) or a kill, the same
-command goes on where it stopped. A run with another model, plan or setting is refused.
+command continues where it stopped. If the folder holds a run with another model, plan or setting, the command is refused.
 
-Answers are greedy, unless --temp says otherwise. Pictures and several questions at a time are handled as `lithe batch` does.
-A METER model answers by the scores of one of its heads. A question that fails gets a line with its error, and the next call
-asks it again. The scores are over the questions that were answered.
+Answers are greedy unless --temp is given. Several questions run at a time, and pictures are prepared ahead, as in
+`lithe batch`. A METER model answers by the scores of a head. A question that fails gets a line with its error, and the next
+run asks it again. The scores are over the questions that were answered.
 
 Tasks (docs/tasks.md says where their data come from):
 )";
@@ -251,7 +251,8 @@ void declare_task(CLI::App& app, EvalOptions& options) {
   app.add_option("--prompt", options.how.prompt,
                  "ScienceQA: what a prompt holds and what is answered (default: QCM-ALE)")
       ->type_name("FORM");
-  app.add_option("--instruction", options.how.instruction, "A line after each question (default: the task's)")
+  app.add_option("--instruction", options.how.instruction,
+                 "The line after each question; \"\": none (default: the task's)")
       ->type_name("TEXT");
   add_count(app, options.limit, {.names = "--limit", .what = "Ask the first N questions only", .lowest = 1});
 }

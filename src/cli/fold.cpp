@@ -22,9 +22,9 @@ constexpr const char* kDescription =
 --lora, or give a PEFT folder as MODEL; its base model is then read too.
 
 LoRA is merged completely. The adapter that replaces an attention (PIA) has a gate and a token mean that depend on the
-prompt. This part can't be merged; it is stored as a small low-rank matrix. With --freeze, the gate and the mean of the given
-prompt are used for all requests. Then every adapter of the decoder is merged, and answers to other prompts differ a little.
-Adapters of a vision tower are never merged.
+prompt. This part can't be merged; it is stored as a small low-rank matrix. An adapter before an attention (RepAdapter) has
+a gate too, and stays as it is. With --freeze, the gate and the mean of the given prompt are used for all requests. Then every
+adapter of the decoder is merged, and answers to other prompts differ a little. Adapters of a vision tower are never merged.
 
 The merged model is then compared with the original on the prompt, and the largest difference of the logits is printed. If
 weights are stored in 16 bits, merging rounds them once; the largest change of a weight is then printed too.)";

@@ -30,20 +30,20 @@ constexpr int64_t kEverySteps = 10, kFewestComparisons = 5;
 constexpr const char* kDescription =
     R"(Finds the decoder layers whose attention a task does not need (EAS), and writes a plan that skips --skip of them.
 
-Every attention gets an adapter that can take its place (PIA), and one before it (RepAdapter). In each step some attentions
-are drawn and skipped, and the adapters learn from 8 samples at a rate of 1e-4. In the second half of the steps, after every
-10th step (in a short search more often), 3 draws are compared on 32 held-out samples. These are from --eval-data or, without
-it, from a part of --data that is kept out of training. A draw with a low loss raises the scores of the attentions that it
-skips. At the end, the attentions with the highest scores are skipped.
+Every attention gets an adapter that can take its place (PIA), and one before it (RepAdapter). In each step, --skip
+attentions are drawn at random and skipped, and the adapters learn, from 8 samples at a learning rate of 1e-4. In the second
+half of the steps, after every 10th step (of a short search: more often), 3 draws are compared on 32 held-out samples. These
+come from --eval-data, else from a part of --data that is kept out of training. Draws with a low loss raise the scores of the
+attentions that they skip. In the end, the plan skips the attentions with the highest scores.
 
-The model itself does not change, and the adapters are not kept: `lithe tune` with `eas: {skip: [..]}` trains new ones for
-the layers that were found. A recipe can also search and tune in one run, and has a key for each of these numbers
+The model itself does not change, and the adapters are not kept: `lithe tune` with `eas: {skip: [..]}` trains new ones for the
+layers that were found. A recipe can also search and tune in one run, and has a key for each of these numbers
 (`lithe help recipe`).
 
 DIR gets plan.json, scores.json (the ranking, and each draw with its loss), redundancy.svg (a chart) and log.jsonl (a line
-per step). Ctrl-C ends the search after the step at hand, with a checkpoint in DIR; the same command then goes on.
+per step). Ctrl-C ends the search after the current step, with a checkpoint in DIR; the same command then continues it.
 
-Started by torchrun, mpirun or srun, several processes search together (docs/many-machines.md).)";
+Several processes that torchrun, mpirun or srun starts search together (docs/many-machines.md).)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe search demo-dense --data train.json --skip 2 --steps 4
@@ -184,11 +184,12 @@ Action declare_search(CLI::App& app) {
   app.description(kDescription);
   app.footer(kFooter);
   app.add_option("MODEL", flags->model, "Model folder, hub name or demo model")->required();
-  app.add_option("--data", flags->data, "What the adapters learn from: a file, a folder or a pattern, as in a recipe")
+  app.add_option("--data", flags->data,
+                 "The records that the adapters learn from: a file, a folder or a pattern, as in a recipe")
       ->type_name("FILE")
       ->required();
   app.add_option("--eval-data", flags->eval_data,
-                 "What draws are compared on (default: a part of --data, at most a fifth of it)")
+                 "The records on which draws are compared (default: a part of --data, at most a fifth of it)")
       ->type_name("FILE");
   declare_numbers(app, *flags);
   app.add_option(

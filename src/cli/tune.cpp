@@ -30,7 +30,7 @@ The tuned model and the plan that it was tuned for are written to the recipe's o
 as stdout gets a line every logging_steps steps. Ctrl-C ends the run after the current step, with a checkpoint. With
 `resume_from_checkpoint: true` in the recipe, the next run goes on from there.
 
-Started by torchrun, mpirun or srun, several processes tune one model together (docs/many-machines.md).)";
+Several processes that torchrun, mpirun or srun starts tune one model together (docs/many-machines.md).)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe tune recipe.yaml --dry-run

@@ -28,7 +28,8 @@ Keys<EasSearchRecipe> search_keys() {
   return {
       {"bandit",
        choice_field(&Search::bandit, {{"sigmoid", Search::Bandit::sigmoid}, {"softmax", Search::Bandit::softmax}}),
-       "How scores s become chances to be skipped: sigmoid(s) as for LLaVA and METER, softmax(10 s) as for LaVIN."},
+       "How a score s becomes the probability of being skipped: sigmoid(s) as for LLaVA and METER, softmax(10 s) as "
+       "for LaVIN."},
       {"steps", whole_field(&Search::steps, {.low = 1}, "as many as the tuning"), "Optimiser steps of the search."},
       {"warmup_steps", whole_field(&Search::warmup_steps, {}, "half of steps"),
        "Steps before scores are updated for the first time."},
@@ -36,18 +37,19 @@ Keys<EasSearchRecipe> search_keys() {
       {"draws", whole_field(&Search::draws, {.low = 2, .high = 1000}), "Lists of layers that an update compares."},
       {"rate", number_field(&Search::rate, kPositive, "1, or 2 for softmax"), "How far an update moves the scores."},
       {"ramp", flag_field(&Search::ramp),
-       "Skip few layers in the beginning of the warm-up and all of them from its half on, as the LLaVA code."},
-      {"learning_rate", number_field(&Search::learning_rate, kRate, "the recipe's"), "The rate during the search."},
+       "Skip few layers at the beginning of the warm-up and all of them from its middle on, as the LLaVA code does."},
+      {"learning_rate", number_field(&Search::learning_rate, kRate, "the recipe's"),
+       "The learning rate during the search."},
       {"held_out", whole_field(&Search::held_out, {.low = 1, .high = 65536}),
        "Samples of the batch that draws are compared on: from eval_data, or kept out of data."},
       {"evaluate_on",
        choice_field(&Search::evaluate_on, {{"held_out", Search::EvaluateOn::held_out},
                                            {"training_batch", Search::EvaluateOn::training_batch},
                                            {"first_batch", Search::EvaluateOn::first_batch}}),
-       "What draws are compared on. The published code takes the step's own batch (LLaVA) or always the first one "
-       "(METER)."},
+       "The samples on which draws are compared. The published code takes the step's own batch (LLaVA) or always the "
+       "first batch (METER)."},
       {"evaluate_with_dropout", flag_field(&Search::evaluate_with_dropout),
-       "Keep dropout on while draws are compared, as the LaVIN and METER code."},
+       "Keep dropout on while draws are compared, as the LaVIN and METER code does."},
   };
 }
 
@@ -109,7 +111,7 @@ Keys<PModRecipe> p_mod_keys() {
        text_field(&PModRecipe::schedule,
                   "shiftedcos, shiftedlinear, interleave, deep_all, deep_all_include_last, or a "
                   "published name as shiftedcos_decay_0.85_0.15"),
-       "How the share of vision tokens that a layer keeps falls with depth (docs/plans.md)."},
+       "How the share of tokens that a layer keeps falls with depth (docs/plans.md)."},
       {"shift", number_field(&PModRecipe::shift, {.low = -1, .high = 2}, "0.5"),
        "What a shifted schedule adds to its curve; R in the paper."},
       {"untouched_above", number_field(&PModRecipe::untouched_above, kShare, "0.85"),
@@ -127,7 +129,8 @@ Keys<PModRecipe> p_mod_keys() {
       {"by",
        choice_field<PModRecipe, Text>(&PModRecipe::by,
                                       {{"router", "router"}, {"random", "random"}, {"uniform", "uniform"}}),
-       "What chooses. random and uniform are controls for comparison: they learn no router."},
+       "How the tokens that a layer runs are chosen. random and uniform are controls for comparison: they learn no "
+       "router."},
       {"seed", whole_field(&PModRecipe::seed, {}), "The seed of `by: random`."},
       {"router_lr", number_field(&PModRecipe::router_lr, kRate, "learning_rate"), "The learning rate of the routers."},
   };
@@ -137,9 +140,8 @@ Keys<EasRecipe> eas_keys() {
   const WholeRange width{.low = 1, .high = 65536};
   return {
       {"skip", skip_field(),
-       "The decoder layers whose attention is replaced by an adapter (PIA); [] for adapters before attentions alone, "
-       "as "
-       "LaVIN has them."},
+       "The decoder layers whose attention is replaced by an adapter (PIA); []: none is skipped, and there are only "
+       "adapters before attentions, as in LaVIN."},
       {"rep_dim",
        whole_field(&EasRecipe::rep_dim, width),
        "Width of the adapters before attentions that stay (RepAdapter).",

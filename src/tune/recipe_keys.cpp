@@ -55,7 +55,7 @@ Keys<DataSet> data_keys() {
       {"weight", number_field(&DataSet::weight, kPositive),
        "How often a sample of this set is drawn in an epoch: 2 takes each twice; 0.5 takes half of them, and the "
        "others in the next epoch."},
-      {"dataset", optional_text(&DataSet::dataset, "a name", "the only one"), "Which data set of a dataset_info.json."},
+      {"dataset", optional_text(&DataSet::dataset, "a name", "the only one"), "Which entry of a dataset_info.json."},
       {"formatting", optional_text(&DataSet::formatting, "sharegpt or alpaca", "told by each record"),
        "How records are written, as LLaMA-Factory calls it."},
       {"columns", names_field(&DataSet::columns, kColumns),
@@ -108,7 +108,14 @@ Field<Recipe> data_field(std::vector<DataSet> Recipe::*member, const std::string
 }
 
 Field<Recipe> train_field() {
-  return words_field(&Recipe::train, "a list of patterns", "what the methods say");
+  return words_field(&Recipe::train, "a list of patterns", "depends on lora, p_mod and eas");
+}
+
+/// Other than the other blocks, it has a key without a default.
+Field<Recipe> eas_field() {
+  Field<Recipe> result = block_field(&Recipe::eas, eas_keys());
+  result.accepted = "the keys below; skip must be given";
+  return result;
 }
 
 /// TrainingArguments' true and false, or a folder.
@@ -162,7 +169,7 @@ Keys<Recipe> model_keys() {
       {"output_dir", path_field(&Recipe::output_dir, "a folder", "required"),
        "Where the tuned model, its plan, checkpoints, log and report go."},
       {"template", optional_text(&Recipe::template_name, "a conversation template", "the model's own"),
-       "How conversations become text, and which part of it is learned."},
+       "How conversations become text, and which part of the text is learned."},
       {"model_max_length",
        whole_field(&Recipe::model_max_length, {.low = 2, .high = 1 << 24}, "what the model can hold"),
        "Longest sample in tokens, with those of its pictures. A longer one can't be used; LLaMA-Factory cuts "
@@ -175,8 +182,8 @@ Keys<Recipe> data_set_keys() {
   Field<Recipe> data = data_field(&Recipe::data, "required");
   data.help = [](const std::string& name) { return help_of(data_keys(), name + "[]."); };
   return {
-      {"data", data, "What is learned."},
-      {"eval_data", data_field(&Recipe::eval_data, "none"), "What is evaluated, written like data."},
+      {"data", data, "The records to learn from."},
+      {"eval_data", data_field(&Recipe::eval_data, "none"), "The records to evaluate on, written like data."},
       {"shuffle", flag_field(&Recipe::shuffle), "Draw the samples of an epoch in a random order."},
       {"group_by_length", flag_field(&Recipe::group_by_length),
        "Put samples of similar length into a batch: in every 50 steps, the longest samples come first."},
@@ -184,7 +191,7 @@ Keys<Recipe> data_set_keys() {
        "Compute the tokens of a picture once for all questions about it in a batch. These questions then follow "
        "each other; the gradients of a batch are the same."},
       {"skip_bad_samples", whole_field(&Recipe::skip_bad_samples, {}),
-       "How many samples may be left out because they can't be used. One more ends the run."},
+       "How many samples may be left out because they can't be used. If there are more, the run ends."},
   };
 }
 
@@ -194,14 +201,13 @@ Keys<Recipe> method_keys() {
        choice_field<Recipe, std::string>(
            &Recipe::head, {{"vqa", "vqa"}, {"nlvr2", "nlvr2"}, {"snli", "snli"}, {"itm", "itm"}, {"irtr", "irtr"}},
            "none"),
-       "Of a METER model, which needs it: the head that is trained."},
+       "The head that is trained; METER models need this key, others refuse it."},
       {"train", train_field(),
-       "Names of the model's weights that learn, instead of what the methods say; `*` is any text and `!` leaves out. "
-       "The "
-       "last pattern that fits decides. What the recipe adds (routers, adapters, LoRA) always learns."},
+       "Which weights of the model itself learn, by their names; `*` is any text and `!` leaves out. The last pattern "
+       "that fits decides. What the recipe adds (routers, adapters, LoRA) always learns."},
       {"lora", block_field(&Recipe::lora, lora_keys()), "Low-rank terms instead of the weights themselves (LoRA)."},
       {"p_mod", block_field(&Recipe::p_mod, p_mod_keys()), "Layers that compute only some vision tokens (p-MoD)."},
-      {"eas", block_field(&Recipe::eas, eas_keys()), "Adapters in place of redundant attentions (EAS)."},
+      {"eas", eas_field(), "Adapters in place of redundant attentions (EAS)."},
       {"pia_mean", choice_field(&Recipe::pia_mean, {{"prompt", PiaMean::prompt}, {"published", PiaMean::published}}),
        "The tokens over which a PIA takes its mean and its gate. prompt: those before the first answer, as when the "
        "model answers. published: all, as in the published code; then a token of the answer sees later ones."},
@@ -217,11 +223,11 @@ Keys<Recipe> step_keys() {
        "Batches of an optimiser step."},
       {"num_train_epochs",
        unless(number_field(&Recipe::num_train_epochs, {.low = 0, .high = 1e6, .above_low = true}), has_steps),
-       "How often the data is gone through."},
+       "How many times the run goes through the data."},
       {"max_steps", absent_or_whole_field(&Recipe::max_steps, {.low = 1, .absent = -1}, "num_train_epochs decides"),
-       "Optimiser steps of the run."},
+       "Optimiser steps of the run; -1 is the default."},
       {"seed", whole_field(&Recipe::seed, {}),
-       "The seed of the order of samples, of draws and of new weights. The same seed, the same run."},
+       "The seed of the order of samples, of draws and of new weights. The same seed gives the same run."},
   };
 }
 
@@ -229,15 +235,15 @@ Keys<Recipe> optimiser_keys() {
   const auto has_warmup = [](const Recipe& recipe) { return recipe.warmup_steps > 0; };
   const NumberRange beta{.low = 0, .high = 1, .below_high = true};
   return {
-      {"learning_rate", number_field(&Recipe::learning_rate, kRate), "The highest rate of the run."},
+      {"learning_rate", number_field(&Recipe::learning_rate, kRate), "The highest learning rate of the run."},
       {"mm_projector_lr", number_field(&Recipe::mm_projector_lr, kRate, "learning_rate"),
        "The highest rate of the projector."},
       {"mm_vision_tower_lr", number_field(&Recipe::mm_vision_tower_lr, kRate, "learning_rate"),
        "The highest rate of the vision tower."},
       {"head_lr", number_field(&Recipe::head_lr, kRate, "learning_rate"),
-       "Of METER: the highest rate of the heads but that of irtr."},
+       "For METER: the highest rate of the heads, except that of irtr."},
       {"cross_modal_lr", number_field(&Recipe::cross_modal_lr, kRate, "learning_rate"),
-       "Of METER: the highest rate of the two streams, with their adapters and poolers."},
+       "For METER: the highest rate of the two streams, with their adapters and poolers."},
       {"lr_scheduler_type",
        choice_field(&Recipe::lr_scheduler_type, {{"linear", LrSchedule::linear},
                                                  {"cosine", LrSchedule::cosine},
@@ -246,20 +252,19 @@ Keys<Recipe> optimiser_keys() {
        "How the rate falls after the warm-up; constant has no warm-up."},
       {"warmup_ratio", unless(number_field(&Recipe::warmup_ratio, kShare), has_warmup),
        "The share of the steps in which the rate rises from 0."},
-      {"warmup_steps", whole_field(&Recipe::warmup_steps, {}), "The number of these steps, in place of warmup_ratio."},
+      {"warmup_steps", whole_field(&Recipe::warmup_steps, {}),
+       "The number of steps in which the rate rises from 0, in place of warmup_ratio."},
       {"weight_decay", number_field(&Recipe::weight_decay, {.low = 0, .high = 10}),
-       "Of AdamW; not for biases and norms."},
-      {"adam_beta1", number_field(&Recipe::adam_beta1, beta), "Of AdamW."},
-      {"adam_beta2", number_field(&Recipe::adam_beta2, beta), "Of AdamW."},
-      {"adam_epsilon", number_field(&Recipe::adam_epsilon, {.low = 0, .high = 1}), "Of AdamW."},
+       "AdamW's weight decay; not used for biases and norms."},
+      {"adam_beta1", number_field(&Recipe::adam_beta1, beta), "AdamW's beta1."},
+      {"adam_beta2", number_field(&Recipe::adam_beta2, beta), "AdamW's beta2."},
+      {"adam_epsilon", number_field(&Recipe::adam_epsilon, {.low = 0, .high = 1}), "AdamW's epsilon."},
       {"max_grad_norm", number_field(&Recipe::max_grad_norm, {.low = 0, .high = 1e6}),
        "Gradients with a larger norm are scaled down to it; 0 leaves them."},
       {"bf16", flag_field(&Recipe::bf16),
        "Compute products and attention in bfloat16. Norms, softmax, loss, routers, adapters, LoRA and the optimiser "
-       "stay "
-       "in float32. It is faster on processors with AVX512-BF16 or AMX. Weights that do not learn keep the type of "
-       "their "
-       "file in any case."},
+       "stay in float32. It is faster on processors with AVX512-BF16 or AMX. Weights that do not learn keep the type "
+       "of their file in any case."},
       {"gradient_checkpointing", flag_field(&Recipe::gradient_checkpointing),
        "Compute each block again in the backward pass instead of keeping what it computed: less memory, more time."},
   };
@@ -271,23 +276,21 @@ Keys<Recipe> output_keys() {
        "Steps between two points in TensorBoard. log.jsonl has every step. TrainingArguments' default of 500 would "
        "leave a short run without a point."},
       {"eval_steps", whole_field(&Recipe::eval_steps, {}),
-       "Steps between two evaluations; 0 evaluates at the end. TrainingArguments takes logging_steps, but an "
-       "evaluation "
-       "can cost more than the steps between."},
+       "Steps between two evaluations; 0 evaluates only at the end. In TrainingArguments the default is logging_steps, "
+       "but an evaluation can take longer than the steps between two of them."},
       {"save_steps", whole_field(&Recipe::save_steps, {}), "Steps between two checkpoints; 0 saves only the result."},
       {"save_total_limit", whole_field(&Recipe::save_total_limit, {.low = 1}, "all"),
-       "How many checkpoints stay; the best one always does."},
+       "How many checkpoints stay; the best one always stays."},
       {"metric_for_best_model",
        choice_field<Recipe, std::string>(&Recipe::metric_for_best_model,
                                          {{"loss", "loss"}, {"exact_match", "exact_match"}}, "none"),
        "Keep the checkpoint with the best loss or score over eval_data; each checkpoint is evaluated for this. The "
        "result is still that of the last step."},
       {"resume_from_checkpoint", resume_field(),
-       "true goes on from the newest checkpoint in output_dir, a folder from that checkpoint."},
+       "true continues from the newest checkpoint in output_dir, a folder from that checkpoint."},
       {"report_to", report_field(),
-       "Beside log.jsonl: TensorBoard event files, and a page that opens offline. TrainingArguments' `all` is taken "
-       "for "
-       "both."},
+       "What is written beside log.jsonl: TensorBoard event files, and report.html, a page that needs no network. "
+       "`all`, as in TrainingArguments, means both."},
   };
 }
 
