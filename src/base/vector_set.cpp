@@ -127,6 +127,15 @@ VectorSet vector_set() {
   return set;
 }
 
+bool library_uses_vector_set() {
+#if defined(__x86_64__)
+  static const bool intel = __builtin_cpu_is("intel") != 0;
+  return intel || vector_set() < VectorSet::avx512;
+#else
+  return true;
+#endif
+}
+
 void use_vector_set(VectorSet set) {
   require(set <= processor_vector_sets().back(), Fault::internal, "use_vector_set: no ", name_of(set), " here");
   chosen.store(static_cast<int>(set), std::memory_order_relaxed);

@@ -24,6 +24,9 @@ VectorSet vector_set();
 /// What this processor has, smallest first. LITHE_CPU does not matter.
 const std::vector<VectorSet>& processor_vector_sets();
 
+/// Whether the library's general product uses the chosen set: MKL's takes AVX-512 on Intel's processors only.
+bool library_uses_vector_set();
+
 /// For tests: from now on kernels of our own use `set`, which the processor must have.
 void use_vector_set(VectorSet set);
 

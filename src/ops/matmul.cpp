@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "ops/frozen_linear.h"
+#include "ops/learning_linear.h"
 #include "ops/product.h"
 #include "ops/row_gemm.h"
 #include "ops/tile_gemm.h"
@@ -35,12 +36,7 @@ void few_rows(const Tensor& x, const WeightView& weight, Tensor& y) {
                    [&](int64_t begin, int64_t end) { dot_rows(weight, begin, end, in, x.size(0), out); });
 }
 
-/// Rows of the weight that are widened together.
-int64_t panel_outs(int64_t outs, int64_t width) {
-  return std::clamp<int64_t>(kPanelFloats / std::max<int64_t>(width, 1), std::min<int64_t>(16, outs), outs);
-}
-
-/// Many rows of 16-bit weights: a panel is widened once and multiplied with all rows.
+/// Many rows of weights of 16 bits or less: a panel is widened once and multiplied with all rows.
 void many_rows(const Tensor& x, const WeightView& weight, Tensor& y) {
   const int64_t most = panel_outs(weight.outs, weight.width);
   Tensor panel = at::empty({most, weight.width}, x.options());
@@ -48,11 +44,21 @@ void many_rows(const Tensor& x, const WeightView& weight, Tensor& y) {
   for (int64_t first = 0; first < weight.outs; first += most) {
     const int64_t count = std::min(most, weight.outs - first);
     at::parallel_for(0, count, std::max<int64_t>(1, 32768 / weight.width), [&](int64_t begin, int64_t end) {
-      widen(weight.kind, weight.at(first + begin, 0), (end - begin) * weight.width, wide + begin * weight.width);
+      for (int64_t out = begin; out < end; ++out)
+        widen(weight, first + out, 0, weight.width, wide + out * weight.width);
     });
     Tensor columns = y.narrow(1, first, count);
     at::mm_out(columns, x, panel.narrow(0, 0, count).t());
   }
+}
+
+void multiply(Product product, const Tensor& x, const WeightView& weight, Tensor& y) {
+  if (product == Product::few_rows) return few_rows(x, weight, y);
+  if (product == Product::many_rows) return many_rows(x, weight, y);
+  const float* const in = x.const_data_ptr<float>();
+  float* const out = y.mutable_data_ptr<float>();
+  if (product == Product::row_gemm) return row_gemm(in, x.size(0), weight, out);
+  tile_gemm(in, x.size(0), weight, out);
 }
 
 bool learns(const Tensor& tensor) {
@@ -61,32 +67,39 @@ bool learns(const Tensor& tensor) {
 
 }  // namespace
 
+int64_t panel_outs(int64_t outs, int64_t width) {
+  return std::clamp<int64_t>(kPanelFloats / std::max<int64_t>(width, 1), std::min<int64_t>(16, outs), outs);
+}
+
+Tensor stored_product(const Tensor& x, const WeightView& weight) {
+  Tensor y = at::empty({x.size(0), weight.outs}, x.options());
+  if (x.size(0) == 0) return y;
+  multiply(product_for(x.size(0), weight.kind, weight.outs * weight.width), x.contiguous(), weight, y);
+  return y;
+}
+
+Tensor transposed_product(const Tensor& y, const WeightView& weight) {
+  Tensor x = at::empty({y.size(0), weight.width}, y.options());
+  row_gemm_for_rows(y.contiguous().const_data_ptr<float>(), y.size(0), weight, x.mutable_data_ptr<float>());
+  return x;
+}
+
 Tensor linear(const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias) {
   require(x.dim() == 2 && x.size(1) == weight.size(1), Fault::internal, "linear: x is ", x.size(-1),
           " wide, the weight takes ", weight.size(1));
   const bool has_gradient = learns(x) || (bias && learns(*bias));
   if (has_gradient && !learns(weight) && weight.scalar_type() != x.scalar_type()) return frozen_linear(x, weight, bias);
-  const bool plain = x.device().is_cpu() && x.scalar_type() == at::kFloat && weight.is_contiguous() && !has_gradient &&
-                     !learns(weight);
-  const bool as_stored = plain && (weight.scalar_type() == at::kFloat || is_half(weight));
+  const bool plain = x.device().is_cpu() && x.scalar_type() == at::kFloat && weight.is_contiguous();
+  const bool has_node = has_gradient || learns(weight);
+  if (has_node && plain && weight.scalar_type() == at::kFloat && learns_by_row_gemm(x.size(0)))
+    return learning_linear(x, weight, bias);
+  const bool as_stored = plain && !has_node && (weight.scalar_type() == at::kFloat || is_half(weight));
   const Product product = as_stored ? product_for(x.size(0), view_of(weight).kind, weight.numel()) : Product::library;
   if (product == Product::library) {
     return at::linear(x, weight.to(x.scalar_type()),
                       bias ? std::optional<Tensor>(bias->to(x.scalar_type())) : std::nullopt);
   }
-  Tensor y = at::empty({x.size(0), weight.size(0)}, x.options());
-  if (x.size(0) == 0) return y;
-  const Tensor rows = x.contiguous();
-  const WeightView view = view_of(weight);
-  if (product == Product::few_rows) {
-    few_rows(rows, view, y);
-  } else if (product == Product::row_gemm) {
-    row_gemm(rows.const_data_ptr<float>(), rows.size(0), view, y.mutable_data_ptr<float>());
-  } else if (product == Product::tiles) {
-    tile_gemm(rows.const_data_ptr<float>(), rows.size(0), view, y.mutable_data_ptr<float>());
-  } else {
-    many_rows(rows, view, y);
-  }
+  Tensor y = stored_product(x, view_of(weight));
   if (bias) y.add_(bias->to(at::kFloat));
   return y;
 }
@@ -95,6 +108,9 @@ Tensor transposed_linear(const Tensor& y, const Tensor& weight) {
   require(y.dim() == 2 && y.size(1) == weight.size(0), Fault::internal, "transposed_linear: y is ", y.size(-1),
           " wide, the weight gives ", weight.size(0));
   require(!learns(y), Fault::internal, "transposed_linear: the gradient of a stored weight's product has no gradient");
+  const bool plain = y.device().is_cpu() && y.scalar_type() == at::kFloat && weight.is_contiguous();
+  if (plain && (weight.scalar_type() == at::kFloat || is_half(weight)) && learns_by_row_gemm(y.size(0)))
+    return transposed_product(y, view_of(weight));
   if (y.scalar_type() == weight.scalar_type()) return at::mm(y, weight);
   const int64_t outs = weight.size(0), most = panel_outs(outs, weight.size(1));
   Tensor x = at::zeros({y.size(0), weight.size(1)}, y.options());

@@ -4,6 +4,8 @@
 
 #include <optional>
 
+#include "ops/weight_view.h"
+
 namespace lithe::ops {
 
 using at::Tensor;
@@ -17,5 +19,15 @@ Tensor linear(const Tensor& x, const Tensor& weight, const std::optional<Tensor>
 /// x = y w, the gradient of `linear` with respect to x.  y: [rows, out], w: [out, in] -> [rows, in] in y's type. Stored
 /// weights are widened a panel at a time. Not differentiable.
 Tensor transposed_linear(const Tensor& y, const Tensor& weight);
+
+/// x w^T over weights as they are stored, by the fastest product that reads them so.  x: [rows, width] float32 on the
+/// CPU -> [rows, outs]. Not differentiable.
+Tensor stored_product(const Tensor& x, const WeightView& weight);
+
+/// y w by row_gemm.  y: [rows, outs] float32 on the CPU -> [rows, width]
+Tensor transposed_product(const Tensor& y, const WeightView& weight);
+
+/// How many rows of a weight are widened together if all are to be: some MB of float32.
+int64_t panel_outs(int64_t outs, int64_t width);
 
 }  // namespace lithe::ops

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "base/vector_set.h"
 #include "ops/row_gemm.h"
 #include "ops/tile_gemm.h"
 #include "ops/weight_kernels.h"
@@ -32,19 +33,21 @@ std::atomic<Product>& forced() {
   return product;
 }
 
-/// The limits are measured (docs/performance.md): row_gemm is made for weights too large for the caches. With enough
-/// rows a general product is faster, although it rearranges the weights. Tiles are best for bfloat16, and with many
-/// rows also for float16, whose weights take two terms.
+/// The limits are measured (docs/performance.md). row_gemm is made for weights too large for the caches. With enough
+/// rows a general product is faster, although it rearranges the weights, if it uses the processor's widest vectors;
+/// else row_gemm is about twice as fast for every size. Tiles are best for bfloat16, and with many rows also for
+/// float16, whose weights take two terms.
 Product fastest(int64_t rows, WeightKind kind, int64_t weights) {
   constexpr int64_t kLargeWeights = int64_t{4} << 20, kMostRows = 160, kMostRowsWidened = 256;
   constexpr int64_t kLeastTiled = int64_t{1} << 20, kLeastRowsTwoTerms = 128;
-  const bool half = kind != WeightKind::float32;
-  if (rows <= kMostDotRows && (half || (rows > 1 && weights >= kLargeWeights))) return Product::few_rows;
+  const bool stored = kind != WeightKind::float32, half = bits_of(kind) == 16;
+  if (rows <= kMostDotRows && (stored || (rows > 1 && weights >= kLargeWeights))) return Product::few_rows;
   const int64_t least_rows = kind == WeightKind::bfloat16 ? kMostDotRows + 1 : kLeastRowsTwoTerms;
   if (half && rows >= least_rows && weights >= kLeastTiled && has_tile_gemm()) return Product::tiles;
-  const bool some = rows > kMostDotRows && rows <= (half ? kMostRowsWidened : kMostRows);
+  if (rows > kMostDotRows && !library_uses_vector_set()) return Product::row_gemm;
+  const bool some = rows > kMostDotRows && rows <= (stored ? kMostRowsWidened : kMostRows);
   if (some && weights >= kLargeWeights && has_row_gemm()) return Product::row_gemm;
-  return half ? Product::many_rows : Product::library;
+  return stored ? Product::many_rows : Product::library;
 }
 
 }  // namespace
@@ -52,6 +55,12 @@ Product fastest(int64_t rows, WeightKind kind, int64_t weights) {
 Product product_for(int64_t rows, WeightKind kind, int64_t weights) {
   const Product product = forced().load(std::memory_order_relaxed);
   return product == Product::library ? fastest(rows, kind, weights) : product;
+}
+
+bool learns_by_row_gemm(int64_t rows) {
+  if (rows == 0 || !has_row_gemm()) return false;
+  const bool asked = forced().load(std::memory_order_relaxed) == Product::row_gemm;
+  return asked || (rows > kMostDotRows && !library_uses_vector_set());
 }
 
 void use_product(std::optional<Product> product) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <memory>
 #include <vector>
 
 #include "ops/row_gemm_kernels.h"
@@ -23,36 +24,54 @@ constexpr int64_t whole_chunks(int64_t columns) {
   return (columns + kChunk - 1) / kChunk * kChunk;
 }
 
+/// Values of x whose panels are kept at once, so that the outer caches hold them; but copying the weights has to pay
+/// for so many rows at least.
+constexpr int64_t kValuesAtOnce = int64_t{1} << 20, kLeastRows = 192, kLeastRowsTurned = 512;
+
+/// A left factor of float32, [rows, width]; turned: it lies as [width, rows].
+struct Rows {
+  const float* data;
+  int64_t rows, width;
+  bool turned = false;
+};
+
 /// x in the kernel's order: block by block of depth, panel by panel, k by k, the panel's rows side by side. Missing
 /// rows, and what is missing of the last chunk, are 0.
 class RowPanels {
  public:
-  RowPanels(const float* x, int64_t rows, int64_t width, int64_t panel)
-      : rows_(rows),
-        width_(width),
+  RowPanels(const Rows& x, int64_t first, int64_t rows, int64_t panel)
+      : x_(x),
+        first_(first),
+        rows_(rows),
         panel_(panel),
         panels_((rows + panel - 1) / panel),
-        data_(static_cast<size_t>(panels_ * panel * whole_chunks(width))) {
+        data_(new float[static_cast<size_t>(panels_ * panel * whole_chunks(x.width))]) {
     at::parallel_for(0, panels_, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t p = begin; p < end; ++p) pack(x + p * panel_ * width_, p);
+      for (int64_t p = begin; p < end; ++p) pack(p);
     });
   }
 
+  int64_t rows() const { return rows_; }
   int64_t panels() const { return panels_; }
   int64_t columns(int64_t panel) const { return std::min(panel_, rows_ - panel * panel_); }
   /// [whole chunks of the block, panel]
-  const float* block(int64_t first_k, int64_t panel) const { return data_.data() + offset(first_k, panel); }
+  const float* block(int64_t first_k, int64_t panel) const { return data_.get() + offset(first_k, panel); }
 
  private:
   int64_t offset(int64_t first_k, int64_t panel) const {
-    const int64_t depth = std::min(kDepth, whole_chunks(width_) - first_k);
+    const int64_t depth = std::min(kDepth, whole_chunks(x_.width) - first_k);
     return first_k * panels_ * panel_ + panel * panel_ * depth;
   }
 
-  void pack(const float* x, int64_t p) {
-    for (int64_t first = 0; first < width_; first += kDepth) {
-      const int64_t depth = std::min(kDepth, width_ - first);
-      pack_block(x + first, depth, columns(p), data_.data() + offset(first, p));
+  void pack(int64_t p) {
+    for (int64_t first = 0; first < x_.width; first += kDepth) {
+      const int64_t depth = std::min(kDepth, x_.width - first), row = first_ + p * panel_;
+      float* const out = data_.get() + offset(first, p);
+      if (columns(p) < panel_ || depth % kChunk != 0) std::fill_n(out, whole_chunks(depth) * panel_, 0.0f);
+      if (x_.turned)
+        pack_turned(x_.data + first * x_.rows + row, depth, columns(p), out);
+      else
+        pack_block(x_.data + row * x_.width + first, depth, columns(p), out);
     }
   }
 
@@ -61,14 +80,28 @@ class RowPanels {
     for (int64_t k = 0; k < depth; k += kChunk, out += kChunk * panel_) {
       const int64_t count = std::min(kChunk, depth - k);
       for (int64_t c = 0; c < columns; ++c) {
-        const float* in = x + c * width_ + k;
+        const float* in = x + c * x_.width + k;
         for (int64_t i = 0; i < count; ++i) out[i * panel_ + c] = in[i];
       }
     }
   }
 
-  int64_t rows_, width_, panel_, panels_;
-  std::vector<float> data_;
+  void pack_turned(const float* x, int64_t depth, int64_t columns, float* out) const {
+    for (int64_t k = 0; k < depth; ++k, out += panel_) std::copy_n(x + k * x_.rows, columns, out);
+  }
+
+  const Rows& x_;
+  int64_t first_, rows_, panel_, panels_;
+  std::unique_ptr<float[]> data_;
+};
+
+/// The right factor, [outs, depth]; turned: it lies as [depth, outs].
+struct Factor {
+  WeightView weight;
+  bool turned = false;
+
+  int64_t outs() const { return turned ? weight.width : weight.outs; }
+  int64_t depth() const { return turned ? weight.outs : weight.width; }
 };
 
 /// Copies weights of rows [first_out, first_out + outs), columns [first_k, first_k + depth) as float32 in the kernel's
@@ -77,9 +110,10 @@ void copy_block(const WeightView& weight, int64_t first_out, int64_t outs, int64
                 float* block) {
   std::array<float, kDepth> wide;
   for (int64_t o = 0; o < outs; ++o, block += kChunk) {
+    const bool is_wide = weight.kind == WeightKind::float32;
+    if (!is_wide) widen(weight, first_out + o, first_k, depth, wide.data());
     const void* stored = weight.at(first_out + o, first_k);
-    if (weight.kind != WeightKind::float32) widen(weight.kind, stored, depth, wide.data());
-    const float* in = weight.kind == WeightKind::float32 ? static_cast<const float*>(stored) : wide.data();
+    const float* in = is_wide ? static_cast<const float*>(stored) : wide.data();
     float* out = block;
     int64_t k = 0;
     for (; k + kChunk <= depth; k += kChunk, out += outs * kChunk) std::memcpy(out, in + k, kChunk * sizeof(float));
@@ -87,14 +121,37 @@ void copy_block(const WeightView& weight, int64_t first_out, int64_t outs, int64
   }
 }
 
+/// Columns [first, first + count) of one row of weights as float32: where they lie, or copied. `room` holds them.
+const float* some_columns(const WeightView& weight, int64_t row, int64_t first, int64_t count, float* room) {
+  if (weight.kind == WeightKind::float32) return static_cast<const float*>(weight.data) + row * weight.width + first;
+  const int64_t before = first % kCodeBlock;
+  widen(weight, row, first - before, count + before, room);
+  return room + before;
+}
+
+/// The same of a turned factor, for all rows of a step: one block after another, each of up to `most` rows.
+void copy_turned(const WeightView& weight, int64_t first_out, int64_t outs, int64_t most, int64_t first_k,
+                 int64_t depth, float* blocks) {
+  constexpr int64_t kMostOuts = 64;
+  static constexpr std::array<float, kMostOuts> kZeros{};
+  std::array<float, kCodeBlock + kMostOuts> room;
+  const int64_t whole = whole_chunks(depth);
+  for (int64_t k = 0; k < whole; ++k) {
+    const float* in = k < depth ? some_columns(weight, first_k + k, first_out, outs, room.data()) : kZeros.data();
+    for (int64_t block = 0; block < outs; block += most, in += most) {
+      const int64_t count = std::min(most, outs - block);
+      float* const out = blocks + block * whole + k / kChunk * count * kChunk + k % kChunk;
+      for (int64_t o = 0; o < count; ++o) out[o * kChunk] = in[o];
+    }
+  }
+}
+
 /// All rows of x times the weight rows [first, last).
 class Stripe {
  public:
-  Stripe(const RowPanels& x, int64_t rows, const WeightView& weight, float* y, const RowGemmKernel& kernel,
-         int64_t first, int64_t last)
+  Stripe(const RowPanels& x, const Factor& factor, float* y, const RowGemmKernel& kernel, int64_t first, int64_t last)
       : x_(x),
-        rows_(rows),
-        weight_(weight),
+        factor_(factor),
         y_(y),
         kernel_(kernel),
         first_(first),
@@ -109,16 +166,13 @@ class Stripe {
  private:
   void run_outs(int64_t first_out, int64_t outs) {
     sums_.assign(static_cast<size_t>(x_.panels() * outs * kernel_.panel), 0.0f);
-    for (int64_t k = 0; k < weight_.width; k += kDepth) run_block(first_out, outs, k);
+    for (int64_t k = 0; k < factor_.depth(); k += kDepth) run_block(first_out, outs, k);
     write(first_out, outs);
   }
 
   void run_block(int64_t first_out, int64_t outs, int64_t first_k) {
-    const int64_t depth = std::min(kDepth, weight_.width - first_k), whole = whole_chunks(depth);
-    for (int64_t o = 0; o < outs; o += kernel_.max_outs) {
-      copy_block(weight_, first_out + o, std::min(kernel_.max_outs, outs - o), first_k, depth,
-                 block_.data() + o * whole);
-    }
+    const int64_t depth = std::min(kDepth, factor_.depth() - first_k), whole = whole_chunks(depth);
+    copy(first_out, outs, first_k, depth);
     Ahead next = block_after(first_out, outs, first_k);
     const int64_t calls = x_.panels() * ((outs + kernel_.max_outs - 1) / kernel_.max_outs);
     const int64_t rows_a_call = (next.rows + calls - 1) / calls;
@@ -132,18 +186,28 @@ class Stripe {
     }
   }
 
+  void copy(int64_t first_out, int64_t outs, int64_t first_k, int64_t depth) {
+    const int64_t most = kernel_.max_outs;
+    if (factor_.turned) return copy_turned(factor_.weight, first_out, outs, most, first_k, depth, block_.data());
+    for (int64_t o = 0; o < outs; o += most) {
+      copy_block(factor_.weight, first_out + o, std::min(most, outs - o), first_k, depth,
+                 block_.data() + o * whole_chunks(depth));
+    }
+  }
+
   /// The weights that are copied after this block.
   Ahead block_after(int64_t first_out, int64_t outs, int64_t first_k) const {
     first_k += kDepth;
-    if (first_k >= weight_.width) {
+    if (first_k >= factor_.depth()) {
       first_k = 0;
       first_out += outs;
       outs = std::min(kernel_.max_outs * kBlocksAtOnce, last_ - first_out);
     }
     if (outs == 0) return {};
-    const int64_t bytes = bytes_of(weight_.kind);
-    return {weight_.at(first_out, first_k), outs, std::min(kDepth, weight_.width - first_k) * bytes,
-            weight_.width * bytes};
+    const WeightView& weight = factor_.weight;
+    const int64_t depth = std::min(kDepth, factor_.depth() - first_k), stride = weight.bytes(weight.width);
+    if (factor_.turned) return {weight.at(first_k, first_out), depth, weight.bytes(outs), stride};
+    return {weight.at(first_out, first_k), outs, weight.bytes(depth), stride};
   }
 
   /// Cache lines to prefetch with every chunk, so that one call covers its bytes; a power of two, because rows are cut
@@ -165,21 +229,42 @@ class Stripe {
 
   /// sums: [panels, outs, panel] -> y: [rows, all outs]
   void write(int64_t first_out, int64_t outs) {
-    for (int64_t row = 0; row < rows_; ++row) {
+    for (int64_t row = 0; row < x_.rows(); ++row) {
       const float* in = sums_.data() + row / kernel_.panel * outs * kernel_.panel + row % kernel_.panel;
-      float* out = y_ + row * weight_.outs + first_out;
+      float* out = y_ + row * factor_.outs() + first_out;
       for (int64_t o = 0; o < outs; ++o) out[o] = in[o * kernel_.panel];
     }
   }
 
   const RowPanels& x_;
-  const int64_t rows_;
-  const WeightView& weight_;
+  const Factor& factor_;
   float* y_;
   const RowGemmKernel& kernel_;
   const int64_t first_, last_;
   std::vector<float> block_, sums_;
 };
+
+/// Whole panels of rows, in equal parts.
+int64_t rows_at_once(const Rows& x, const Factor& factor, int64_t panel) {
+  const int64_t least = factor.turned ? kLeastRowsTurned : kLeastRows;
+  const int64_t most = std::max(kValuesAtOnce / x.width, least), parts = (x.rows + most - 1) / most;
+  const int64_t panels = (x.rows + panel - 1) / panel;
+  return std::max<int64_t>((panels + parts - 1) / std::max<int64_t>(parts, 1), 1) * panel;
+}
+
+/// y = x factor^T
+void multiply(const Rows& x, const Factor& factor, float* y) {
+  const RowGemmKernel& kernel = row_gemm_kernel();
+  const int64_t outs = factor.outs(), blocks = (outs + kernel.max_outs - 1) / kernel.max_outs;
+  const int64_t some = rows_at_once(x, factor, kernel.panel);
+  for (int64_t first = 0; first < x.rows; first += some) {
+    const RowPanels packed(x, first, std::min(some, x.rows - first), kernel.panel);
+    at::parallel_for(0, blocks, 1, [&](int64_t begin, int64_t end) {
+      const int64_t last = std::min(end * kernel.max_outs, outs);
+      Stripe(packed, factor, y + first * outs, kernel, begin * kernel.max_outs, last).run();
+    });
+  }
+}
 
 }  // namespace
 
@@ -188,12 +273,15 @@ bool has_row_gemm() {
 }
 
 void row_gemm(const float* x, int64_t rows, const WeightView& weight, float* y) {
-  const RowGemmKernel& kernel = row_gemm_kernel();
-  const RowPanels packed(x, rows, weight.width, kernel.panel);
-  const int64_t step = kernel.max_outs * kBlocksAtOnce, steps = (weight.outs + step - 1) / step;
-  at::parallel_for(0, steps, 1, [&](int64_t begin, int64_t end) {
-    Stripe(packed, rows, weight, y, kernel, begin * step, std::min(end * step, weight.outs)).run();
-  });
+  multiply({x, rows, weight.width}, {weight}, y);
+}
+
+void row_gemm_for_rows(const float* y, int64_t rows, const WeightView& weight, float* x) {
+  multiply({y, rows, weight.outs}, {weight, true}, x);
+}
+
+void row_gemm_for_weight(const float* y, const float* x, int64_t rows, int64_t outs, int64_t width, float* weight) {
+  multiply({y, outs, rows, true}, {{.data = x, .outs = rows, .width = width}, true}, weight);
 }
 
 }  // namespace lithe::ops

@@ -12,6 +12,12 @@ namespace lithe::ops {
 /// weights are widened a block at a time, in the caches.
 void row_gemm(const float* x, int64_t rows, const WeightView& weight, float* y);
 
+/// The gradients of y = x w^T, in the same way.
+/// x = y w.  y: [rows, outs], x: [rows, width]
+void row_gemm_for_rows(const float* y, int64_t rows, const WeightView& weight, float* x);
+/// w = y^T x.  y: [rows, outs], x: [rows, width], weight: [outs, width]
+void row_gemm_for_weight(const float* y, const float* x, int64_t rows, int64_t outs, int64_t width, float* weight);
+
 /// Whether the chosen vector set has a kernel for row_gemm (AVX2 or more).
 bool has_row_gemm();
 

@@ -167,7 +167,7 @@ class TileStripe {
       std::memcpy(terms[0], weight_.at(out, first), static_cast<size_t>(columns) * sizeof(uint16_t));
     } else if (columns > 0) {
       float wide[kDepth];
-      widen(weight_.kind, weight_.at(out, first), columns, wide);
+      widen(weight_, out, first, columns, wide);
       split(wide, columns, terms[0], terms[1]);
     }
     for (int64_t term = 0; term < terms_; ++term) {

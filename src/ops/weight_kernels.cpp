@@ -11,6 +11,7 @@
 
 #include "base/vector_set.h"
 #include "ops/bfloat16.h"
+#include "ops/low_bit_kernels.h"
 
 namespace lithe::ops {
 namespace {
@@ -40,7 +41,7 @@ float weight_at(const void* weights, int64_t i) {
 
 template <WeightKind kind>
 const void* skip(const void* weights, int64_t count) {
-  return static_cast<const char*>(weights) + count * bytes_of(kind);
+  return static_cast<const char*>(weights) + count * (bits_of(kind) / 8);
 }
 
 template <WeightKind kind>
@@ -212,14 +213,17 @@ void widen_kind(const void* weights, int64_t count, float* out) {
 
 }  // namespace
 
-void widen(WeightKind kind, const void* weights, int64_t count, float* out) {
-  switch (kind) {
+void widen(const WeightView& weight, int64_t out, int64_t first, int64_t count, float* to) {
+  switch (weight.kind) {
     case WeightKind::float32:
-      return widen_kind<WeightKind::float32>(weights, count, out);
+      return widen_kind<WeightKind::float32>(weight.at(out, first), count, to);
     case WeightKind::bfloat16:
-      return widen_kind<WeightKind::bfloat16>(weights, count, out);
+      return widen_kind<WeightKind::bfloat16>(weight.at(out, first), count, to);
     case WeightKind::float16:
-      return widen_kind<WeightKind::float16>(weights, count, out);
+      return widen_kind<WeightKind::float16>(weight.at(out, first), count, to);
+    case WeightKind::int8:
+    case WeightKind::int4:
+      return widen_codes(weight, out, first, count, to);
   }
 }
 
@@ -231,6 +235,9 @@ void dot_rows(const WeightView& weight, int64_t first, int64_t last, const float
       return dot_kind<WeightKind::bfloat16>(weight, first, last, x, rows, y);
     case WeightKind::float16:
       return dot_kind<WeightKind::float16>(weight, first, last, x, rows, y);
+    case WeightKind::int8:
+    case WeightKind::int4:
+      return dot_codes(weight, first, last, x, rows, y);
   }
 }
 

@@ -7,8 +7,8 @@
 // Kernels over weights as they are stored, for the chosen vector set (base/vector_set.h).
 namespace lithe::ops {
 
-/// out[i] = float32(weights[i]).
-void widen(WeightKind kind, const void* weights, int64_t count, float* out);
+/// to[i] = float32 of the weight of row `out` and column first + i. Of codes, `first` is a multiple of kCodeBlock.
+void widen(const WeightView& weight, int64_t out, int64_t first, int64_t count, float* to);
 
 /// Rows that dot_rows takes at once.
 constexpr int64_t kMostDotRows = 8;

@@ -114,6 +114,32 @@ TEST(Linear, PassesGradientsThroughEveryStorage) {
   }
 }
 
+TEST(Linear, LearnsByRowGemmAsByTheLibrary) {
+  if (!has_row_gemm()) GTEST_SKIP() << "no kernel for it here";
+  Dice dice(9);
+  const Tensor x = dice.normal({37, 45}), weight = dice.normal({23, 45}), bias = dice.normal({23}),
+               slopes = dice.normal({37, 23});
+  const auto gradients = [&](at::ScalarType type, bool x_learns, bool weight_learns) {
+    const auto made = [&](const Tensor& values, bool learns) {
+      return values.to(type).clone().set_requires_grad(learns);
+    };
+    const Tensor a = made(x, x_learns), w = made(weight, weight_learns), b = made(bias, weight_learns);
+    const Tensor y = ops::linear(a, w, b);
+    y.mul(slopes.to(type)).sum().backward();
+    return std::vector<Tensor>{y.detach(), a.grad(), w.grad(), b.grad()};
+  };
+  for (const auto& [x_learns, weight_learns] : {std::pair{true, true}, {true, false}, {false, true}}) {
+    const std::vector<Tensor> expected = gradients(at::kDouble, x_learns, weight_learns);
+    use_product(Product::row_gemm);
+    const std::vector<Tensor> actual = gradients(at::kFloat, x_learns, weight_learns);
+    use_product(std::nullopt);
+    for (size_t i = 0; i < expected.size(); ++i) {
+      ASSERT_EQ(actual[i].defined(), expected[i].defined()) << i;
+      if (expected[i].defined()) expect_close(actual[i], expected[i], 1e-4, std::to_string(i));
+    }
+  }
+}
+
 TEST(Linear, RefusesAnotherWidth) {
   Dice dice(7);
   EXPECT_THROW(ops::linear(dice.normal({2, 4}), dice.normal({3, 5}), std::nullopt), Error);

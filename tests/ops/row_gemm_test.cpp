@@ -23,6 +23,27 @@ TEST(RowGemm, EqualsTheProductForEveryRemainder) {
   });
 }
 
+TEST(RowGemm, GivesBothGradients) {
+  const at::NoGradGuard no_gradients;
+  for_every_vector_set([] {
+    if (!has_row_gemm()) return;
+    for (const auto& [rows, outs, width] : std::vector<std::array<int64_t, 3>>{
+             {1, 1, 1}, {7, 13, 33}, {33, 1025, 57}, {530, 40, 70}, {1030, 65, 15}, {64, 1100, 130}}) {
+      const Tensor y = at::randn({rows, outs}, at::kFloat), x = at::randn({rows, width}, at::kFloat);
+      for (const at::ScalarType type : {at::kFloat, at::kBFloat16, at::kHalf}) {
+        const Tensor weight = at::randn({outs, width}, at::kFloat).to(type);
+        const Tensor actual = at::empty({rows, width}, at::kFloat);
+        row_gemm_for_rows(y.const_data_ptr<float>(), rows, view_of(weight), actual.mutable_data_ptr<float>());
+        EXPECT_LT(deviation(actual, y, weight.t()), kFloatDeviation) << rows << " x " << outs << " x " << width;
+      }
+      const Tensor actual = at::empty({outs, width}, at::kFloat);
+      row_gemm_for_weight(y.const_data_ptr<float>(), x.const_data_ptr<float>(), rows, outs, width,
+                          actual.mutable_data_ptr<float>());
+      EXPECT_LT(deviation(actual, y.t(), x.t()), kFloatDeviation) << rows << " x " << outs << " x " << width;
+    }
+  });
+}
+
 /// The innermost kernel for every count of weight rows, half a panel and a whole one.
 void expect_adds(const RowGemmKernel& kernel) {
   constexpr int64_t kDepth = 2 * kChunk;

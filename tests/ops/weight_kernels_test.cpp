@@ -19,7 +19,7 @@ std::vector<float> widened(WeightKind kind, int64_t first, int64_t count) {
   std::vector<uint16_t> bits(static_cast<size_t>(count));
   for (int64_t i = 0; i < count; ++i) bits[static_cast<size_t>(i)] = static_cast<uint16_t>(first + i);
   std::vector<float> out(static_cast<size_t>(count));
-  widen(kind, bits.data(), count, out.data());
+  widen({kind, bits.data(), 1, count}, 0, 0, count, out.data());
   return out;
 }
 
