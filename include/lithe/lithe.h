@@ -46,7 +46,7 @@ typedef void (*lithe_on_progress)(int64_t bytes_done, int64_t bytes_total, void*
 typedef struct lithe_load_options {
   size_t size;                /* sizeof this struct, so that later members don't break a program */
   const char* lora;           /* a PEFT folder whose LoRA goes over the model; NULL: none */
-  const char* weights;        /* auto (NULL), float32, bfloat16, float16 */
+  const char* weights;        /* auto (NULL), float32, bfloat16, float16, int8, int4 */
   const char* device;         /* cpu (NULL), cuda, cuda:N */
   int64_t threads;            /* 0: as many as there are cores */
   lithe_on_progress progress; /* may be NULL */

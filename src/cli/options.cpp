@@ -39,7 +39,8 @@ void add_common(CLI::App& app, CommonOptions& options) {
   add_whole(app, options.seed, seed)->group(kMachine);
   app.add_option(
          "--weights", options.weights,
-         "How weights are stored: auto (as in the file), float32, bfloat16 or float16. The arithmetic is float32")
+         "How weights are stored: auto (as in the file), float32, bfloat16, float16, int8 or int4. The arithmetic is "
+         "float32")
       ->type_name("TYPE")
       ->group(kMachine);
   app.add_option_function<std::string>(

@@ -13,7 +13,7 @@
 namespace lithe::models {
 
 /// How weights are held; the arithmetic is float32 in any case.
-enum class WeightStorage { as_in_file, float32, bfloat16, float16 };
+enum class WeightStorage { as_in_file, float32, bfloat16, float16, int8, int4 };
 
 struct LoadOptions {
   std::filesystem::path lora;  ///< A PEFT folder whose LoRA goes over the model (checkpoints/read/lora.h); empty: none.

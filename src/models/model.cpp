@@ -1,5 +1,8 @@
 #include "models/model.h"
 
+#include <algorithm>
+#include <map>
+
 #include "base/error.h"
 
 namespace lithe::models {
@@ -10,6 +13,16 @@ void visit(const Model& model, const std::function<void(const HeldWeight&)>& vis
   const WeightVisitor read = [&](const WeightSlot& slot) { visitor({slot.name, held_at(slot.place), slot.linear}); };
   visit(parts.decoder, read);
   if (parts.vision) visit(*parts.vision, read);
+}
+
+std::string main_storage(const Model& model) {
+  std::map<std::string, int64_t> numbers;
+  visit(model, [&](const HeldWeight& held) {
+    if (held.weight.defined()) numbers[held.weight.storage()] += held.weight.count();
+  });
+  const auto most = std::max_element(numbers.begin(), numbers.end(),
+                                     [](const auto& a, const auto& b) { return a.second < b.second; });
+  return most == numbers.end() ? "float32" : most->first;
 }
 
 const Vision& Model::seeing() const {

@@ -59,6 +59,9 @@ struct HeldWeight {
 /// Every weight of decoder, tower and projector, and the newline row.
 void visit(const Model& model, const std::function<void(const HeldWeight&)>& visitor);
 
+/// How most of the weights are stored, by their number: "bfloat16", "int4", ..
+std::string main_storage(const Model& model);
+
 /// A model of a named shape ("llava-1.5-7b", "llava-next-7b", "llava-1.5-13b") with random weights, `layers` decoder
 /// layers and `tower_layers` tower layers, for benchmarks: no tokenizer text makes sense.  Routers in every layer; the
 /// plan is p-MoD's published schedule sampled at evenly spaced depths when layers < 32.

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "models/facts.h"
 #include "models/known_towers.h"
+#include "models/low_bit_weights.h"
 #include "models/parts/noise.h"
 #include "plan/parse.h"
 #include "plan/rows.h"
@@ -28,8 +29,11 @@ class RandomWeights {
 
   void operator()(const WeightSlot& slot) {
     const Tensor values = slot.matrix || is_router(slot.name) ? noisy(slot) : plain(slot);
-    bytes_ += static_cast<int64_t>(values.nbytes());
-    put(slot.place, values);
+    if (const std::optional<Codes> codes = codes_for(slot.name, slot.shape, storage_))
+      put(slot.place, nn::Weight(ops::quantised(values, codes->kind, codes->group)));
+    else
+      put(slot.place, values);
+    bytes_ += held_at(slot.place).bytes();
   }
 
   int64_t bytes() const { return bytes_; }

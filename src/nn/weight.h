@@ -6,25 +6,33 @@
 #include <optional>
 #include <utility>
 
+#include "ops/low_bit.h"
+
 namespace lithe::nn {
 
 using at::Tensor;
 
 /// The weight of a product, or a table of embeddings: a matrix [out, in]. It alone knows how its numbers are stored:
-/// as float32, bfloat16 or float16. A copy shares the memory, and a frozen weight is never written.
+/// as float32, bfloat16 or float16, or as codes of 8 or 4 bits. A copy shares the memory, and a frozen weight is never
+/// written.
 class Weight {
  public:
   Weight() = default;  ///< Still without numbers: a model's shape is made before its weights are read.
   /// [out, ..]: a convolution whose stride is its size is a matrix too. The weight is trainable if the tensor requires
   /// a gradient, else frozen. Implicit, so that a Linear is written as {tensor, bias}.
   Weight(const Tensor& stored);
+  /// Codes are always frozen.
+  explicit Weight(ops::LowBit codes) : stored_(codes.codes), codes_(std::move(codes)) {}
 
   bool defined() const { return stored_.defined(); }
   int64_t out() const { return stored_.size(0); }
-  int64_t in() const { return stored_.size(1); }
-  int64_t count() const { return stored_.numel(); }  ///< Numbers.
-  int64_t bytes() const { return static_cast<int64_t>(stored_.nbytes()); }
-  at::ScalarType type() const { return stored_.scalar_type(); }  ///< A changed weight is rounded to it.
+  int64_t in() const { return has_codes() ? codes_.width : stored_.size(1); }
+  int64_t count() const { return out() * in(); }  ///< Numbers.
+  int64_t bytes() const { return has_codes() ? codes_.bytes() : static_cast<int64_t>(stored_.nbytes()); }
+  /// A changed weight is rounded to it; one with codes to bfloat16.
+  at::ScalarType type() const { return has_codes() ? at::kBFloat16 : stored_.scalar_type(); }
+  /// "float32", "int4", ..
+  const char* storage() const;
   at::Device device() const { return stored_.device(); }
   const void* address() const { return stored_.const_data_ptr(); }
 
@@ -41,7 +49,7 @@ class Weight {
   /// A view of the first `count` rows. It is trainable if this weight is.
   Weight first_rows(int64_t count) const;
   /// The numbers in a type that holds them; not a copy if they are stored in it.  -> [out, in]
-  Tensor widened(at::ScalarType type) const { return stored_.to(type); }
+  Tensor widened(at::ScalarType type) const;
   /// The least and the greatest number; NaN if any number is.
   std::pair<double, double> extremes() const;
 
@@ -49,7 +57,10 @@ class Weight {
   std::optional<Tensor> learning() const;
 
  private:
-  Tensor stored_;
+  bool has_codes() const { return codes_.defined(); }
+
+  Tensor stored_;      ///< Of a weight with codes, these.
+  ops::LowBit codes_;  ///< Undefined if the numbers are stored.
   bool in_bfloat16_ = false;
 };
 

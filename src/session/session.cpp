@@ -80,19 +80,6 @@ int64_t Session::kv_bytes_per_value() const {
 
 Json Session::describe() const {
   const models::DecoderConfig& decoder = model_->decoder.config;
-  // The words of OpenOptions::weights.
-  const auto type_of = [](const nn::Weight& weight) -> std::string {
-    switch (weight.type()) {
-      case at::kFloat:
-        return "float32";
-      case at::kBFloat16:
-        return "bfloat16";
-      case at::kHalf:
-        return "float16";
-      default:
-        return c10::toString(weight.type());
-    }
-  };
   Json json;
   json["name"] = model_->name;
   json["family"] = model_->family;
@@ -109,7 +96,7 @@ Json Session::describe() const {
     json["vision_tower"]["image_px"] = model_->facts.tower->image;
     json["vision_tower"]["patches"] = tower.patches();
   }
-  json["weights"] = {{"type", type_of(model_->decoder.embeddings)}, {"bytes", model_->loaded.bytes}};
+  json["weights"] = {{"type", models::main_storage(*model_)}, {"bytes", model_->loaded.bytes}};
   json["plan"] = model_->plan.name;
   if (!model_->notes.empty()) json["notes"] = model_->notes;
   if (!model_->loaded.lora) return json;

@@ -10,10 +10,9 @@ namespace lithe::session {
 namespace {
 
 constexpr std::pair<const char*, models::WeightStorage> kStorages[] = {
-    {"auto", models::WeightStorage::as_in_file},
-    {"float32", models::WeightStorage::float32},
-    {"bfloat16", models::WeightStorage::bfloat16},
-    {"float16", models::WeightStorage::float16},
+    {"auto", models::WeightStorage::as_in_file},   {"float32", models::WeightStorage::float32},
+    {"bfloat16", models::WeightStorage::bfloat16}, {"float16", models::WeightStorage::float16},
+    {"int8", models::WeightStorage::int8},         {"int4", models::WeightStorage::int4},
 };
 
 constexpr std::pair<const char*, ops::KeyValueKind> kCaches[] = {

@@ -153,7 +153,7 @@ TEST(Run, RefusesInOneSentence) {
   expect_refusal(lithe({"run", "demo", "--image", "no-such.png", "x"}), 3, "no-such.png");
   expect_refusal(lithe({"run", "demo", "--image", LITHE_SOURCE_DIR "/models/README.md", "x"}), 3, "README.md");
   expect_refusal(lithe({"run", "demo", "--plan", "no-such-plan", "x"}), 2, "no-such-plan");
-  expect_refusal(lithe({"run", "demo", "--weights", "int4", "x"}), 2, "int4");
+  expect_refusal(lithe({"run", "demo", "--weights", "int3", "x"}), 2, "int3");
   expect_refusal(lithe({"run", "demo", "--weights", "float8", "x"}), 2, "float8");
   expect_refusal(lithe({"run", "demo", "--threads", "-1", "x"}), 2, "threads");
   expect_refusal(lithe({"run", "demo", "--device", "tpu", "x"}), 2, "tpu");

@@ -71,6 +71,45 @@ TEST(Loading, StorageTypes) {
   }
 }
 
+TEST(Loading, HoldsProductsAsCodes) {
+  const Golden golden("liuhaotian_llava15");
+  const auto whole = open_model(golden.folder / "checkpoint");
+  for (const auto& [storage, name, tolerance] :
+       {std::tuple{WeightStorage::int8, "int8", 0.03}, {WeightStorage::int4, "int4", 0.3}}) {
+    const auto model = open_model(golden.folder / "checkpoint", {.weights = storage});
+    const auto& attention = std::get<nn::Attention>(model->decoder.blocks[0].sites[0].branch);
+    EXPECT_STREQ(attention.query.weight.storage(), name);
+    EXPECT_EQ(main_storage(*model), name);
+    EXPECT_STREQ(model->decoder.embeddings.storage(), "int8");
+    EXPECT_STREQ(model->decoder.head.weight.storage(), "int8");
+    EXPECT_EQ(model->decoder.norm.gain.scalar_type(), at::kFloat);
+    EXPECT_LT(model->loaded.bytes, whole->loaded.bytes / 2);
+    // Codes are another model: its answers are those of the weights that they stand for.
+    const Tensor logits = logits_of(golden, *model), expected = logits_of(golden, *whole);
+    EXPECT_LT((logits - expected).norm().item<double>(), tolerance * expected.norm().item<double>()) << name;
+    visit(model->decoder, [](const WeightSlot& slot) {
+      if (auto* const* weight = std::get_if<nn::Weight*>(&slot.place)) **weight = (*weight)->widened(at::kFloat);
+    });
+    EXPECT_TRUE(close(logits_of(golden, *model), logits, 1e-4, 1e-4)) << name;
+  }
+}
+
+TEST(Loading, ShowsWhichWeightsAreNotFiniteAsCodesToo) {
+  TempFolder temp;
+  fs::copy(golden_folder("hf_llava15") / "checkpoint", temp.path, fs::copy_options::recursive);
+  const std::string name = "language_model.model.layers.1.mlp.up_proj.weight";
+  edit_tensors(temp.path / "model.safetensors", [&](auto& tensors) {
+    std::vector<float> values(tensors.at(name).template values<float>().begin(),
+                              tensors.at(name).template values<float>().end());
+    values[7] = NAN;
+    tensors[name] = io::tensor_of<float>(tensors.at(name).shape, values);
+  });
+  const auto model = open_model(temp.path, {.weights = WeightStorage::int4});
+  bool found = false;
+  visit(*model, [&](const HeldWeight& held) { found = found || std::isnan(held.weight.extremes().first); });
+  EXPECT_TRUE(found);
+}
+
 TEST(Loading, ReportsProgressAndBytes) {
   std::vector<std::pair<int64_t, int64_t>> seen;
   const auto model = open_model(golden_folder("hf_llava15") / "checkpoint",
@@ -287,6 +326,16 @@ TEST(RandomModel, HasTheShapeAndRoutersAndASampledPlan) {
   const ImageRows picture = model->encode_image(image::Image(700, 500, 10, 20, 30));
   EXPECT_EQ(picture.pixels.size(0), 5);
   EXPECT_EQ(picture.rows.size(1), 4096);
+}
+
+TEST(RandomModel, HoldsCodes) {
+  const auto model = random_model("llava-1.5-7b", 1, 1, WeightStorage::int4, 7);
+  EXPECT_EQ(main_storage(*model), "int8");  // with one layer, there are more embeddings
+  EXPECT_STREQ(std::get<nn::Attention>(model->decoder.blocks[0].sites[0].branch).query.weight.storage(), "int4");
+  const int64_t layer = 4 * 4096 * 4096 + 3 * 4096 * 11008, tables = 2 * 32000 * 4096;
+  EXPECT_NEAR(static_cast<double>(model->loaded.bytes), 4.5 / 8 * layer + tables, 0.08 * (layer + tables));
+  const Tensor rows = prefill(*model, model->decoder.embed(at::arange(4)), std::vector<RowKind>(4)).logits;
+  EXPECT_TRUE(rows.isfinite().all().item<bool>());
 }
 
 TEST(RandomModel, RefusesOtherShapes) {

@@ -45,6 +45,30 @@ TEST(Weight, IsAMatrixInEveryStorage) {
   }
 }
 
+TEST(Weight, IsAMatrixAsCodesToo) {
+  Dice dice(3);
+  const Tensor wide = dice.normal({9, 64}), x = dice.normal({5, 64}).to(at::kFloat),
+               y = dice.normal({5, 9}).to(at::kFloat), bias = dice.normal({9}).to(at::kFloat);
+  const Tensor ids = at::tensor({8, 0, 8}, at::kLong);
+  for (const ops::WeightKind kind : {ops::WeightKind::int8, ops::WeightKind::int4}) {
+    const bool four = kind == ops::WeightKind::int4;
+    const Weight weight(ops::quantised(wide, kind, 32));
+    const std::string what = weight.storage();
+    EXPECT_EQ(what, four ? "int4" : "int8");
+    EXPECT_EQ(weight.out(), 9);
+    EXPECT_EQ(weight.in(), 64);
+    EXPECT_EQ(weight.count(), 9 * 64);
+    EXPECT_EQ(weight.bytes(), 9 * 64 / (four ? 2 : 1) + 9 * 2 * 4);
+    EXPECT_FALSE(weight.learning());
+    expect_close(exact(weight), wide, four ? 0.3 : 0.02, what);
+    expect_close(weight.product(x, bias), x.to(at::kDouble).matmul(exact(weight).t()) + bias, 1e-5, what);
+    expect_close(weight.transposed_product(y), y.to(at::kDouble).matmul(exact(weight)), 1e-5, what + ", transposed");
+    expect_close(weight.rows(ids), exact(weight).index_select(0, ids), 1e-6, what + ", rows");
+    expect_close(exact(weight.first_rows(4)), exact(weight).narrow(0, 0, 4), 0, what + ", first rows");
+    EXPECT_EQ(weight.extremes().second, exact(weight).max().item<double>());
+  }
+}
+
 TEST(Weight, IsNotThereUntilItIsRead) {
   EXPECT_FALSE(Weight().defined());
   EXPECT_TRUE(Weight(at::zeros({1, 1})).defined());

@@ -260,6 +260,20 @@ at::Tensor WeightLoader::held(const Claim& claim) const {
   return held;
 }
 
+std::optional<Codes> WeightLoader::codes_of(const Claim& claim) const {
+  if (options_.learns && options_.learns(claim.slot)) return std::nullopt;
+  return codes_for(claim.slot, claim.shape, options_.weights);
+}
+
+nn::Weight WeightLoader::coded(const Claim& claim, const Codes& codes) const {
+  require(options_.device == "cpu", Fault::bad_request, "weights can be held as int8 or int4 on the CPU only; use ",
+          "--weights bfloat16 or float16 with --device ", options_.device);
+  const at::Tensor mapped = tensor_over(*claim.view).view(claim.shape);
+  nn::Weight weight(ops::quantised(mapped, codes.kind, codes.group));
+  io::need_no_more(claim.view->bytes);
+  return weight;
+}
+
 Loaded WeightLoader::load() {
   check();
   Loaded loaded;
@@ -267,7 +281,10 @@ Loaded WeightLoader::load() {
   for (const Claim& claim : claims_) total += static_cast<int64_t>(claim.view->bytes.size());
   if (options_.progress) options_.progress(0, total);
   for (const Claim& claim : claims_) {
-    put(claim.place, held(claim));
+    if (const std::optional<Codes> codes = codes_of(claim))
+      put(claim.place, coded(claim, *codes));
+    else
+      put(claim.place, held(claim));
     loaded.bytes += held_at(claim.place).bytes();
     done += static_cast<int64_t>(claim.view->bytes.size());
     if (options_.progress) options_.progress(done, total);

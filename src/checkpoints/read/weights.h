@@ -13,6 +13,7 @@
 #include "checkpoints/read/name_set.h"
 #include "io/checkpoint.h"
 #include "models/loading.h"
+#include "models/low_bit_weights.h"
 #include "models/parts/weight_slot.h"
 #include "nn/linear.h"
 
@@ -79,6 +80,8 @@ class WeightLoader {
   void check_low_rank() const;
   std::optional<LoraUse> lora_use() const;
   at::Tensor held(const Claim& claim) const;
+  std::optional<Codes> codes_of(const Claim& claim) const;
+  nn::Weight coded(const Claim& claim, const Codes& codes) const;
   at::Tensor learning(const at::Tensor& mapped, const Claim& claim) const;
 
   LoadOptions options_;

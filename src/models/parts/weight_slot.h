@@ -34,6 +34,10 @@ inline void put(const WeightPlace& place, const at::Tensor& values) {
   std::visit([&](auto* held) { *held = values; }, place);
 }
 
+inline void put(const WeightPlace& place, nn::Weight weight) {
+  *std::get<nn::Weight*>(place) = std::move(weight);
+}
+
 /// One weight of a part: its name, its place, and the shape that the part's config demands.
 struct WeightSlot {
   WeightName name;

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "models/loading.h"
+#include "models/parts/weight_name.h"
+#include "ops/weight_view.h"
+
+namespace lithe::models {
+
+/// Codes that weights are rounded to (ops/low_bit.h).
+struct Codes {
+  ops::WeightKind kind = ops::WeightKind::int8;
+  int64_t group = 0;  ///< Columns that share a scale.
+};
+
+/// Which codes a weight gets under WeightStorage int8 or int4; absent: it is held as its file has it.  shape: [out,
+/// in]. Products and embeddings have codes: int8 with a scale for each row, int4 in groups of 64 or 32 columns.
+/// Embeddings, head, and products whose width is not a multiple of 32 have int8 in place of int4. Norms, biases,
+/// positions, patches, routers and adapters have none.
+std::optional<Codes> codes_for(const WeightName& name, const std::vector<int64_t>& shape, WeightStorage storage);
+
+}  // namespace lithe::models
