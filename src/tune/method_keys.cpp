@@ -41,7 +41,7 @@ Keys<EasSearchRecipe> search_keys() {
       {"learning_rate", number_field(&Search::learning_rate, kRate, "the recipe's"),
        "The learning rate during the search."},
       {"held_out", whole_field(&Search::held_out, {.low = 1, .high = 65536}),
-       "Samples of the batch that draws are compared on: from eval_data, or kept out of data."},
+       "How many samples draws are compared on; they are from eval_data, or kept out of data."},
       {"evaluate_on",
        choice_field(&Search::evaluate_on, {{"held_out", Search::EvaluateOn::held_out},
                                            {"training_batch", Search::EvaluateOn::training_batch},

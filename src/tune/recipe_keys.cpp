@@ -186,7 +186,7 @@ Keys<Recipe> data_set_keys() {
       {"eval_data", data_field(&Recipe::eval_data, "none"), "The records to evaluate on, written like data."},
       {"shuffle", flag_field(&Recipe::shuffle), "Draw the samples of an epoch in a random order."},
       {"group_by_length", flag_field(&Recipe::group_by_length),
-       "Put samples of similar length into a batch: in every 50 steps, the longest samples come first."},
+       "Put samples of similar length into a batch: of every 50 steps, those with the longest samples come first."},
       {"share_images", flag_field(&Recipe::share_images),
        "Compute the tokens of a picture once for all questions about it in a batch. These questions then follow "
        "each other; the gradients of a batch are the same."},
