@@ -22,9 +22,9 @@ namespace {
 using models::Part;
 using models::WeightName;
 
-/// Of what would only be found out when LaVIN's adapter is written.
+/// Of what would only be found out when LaVIN's adapter is written. A whole folder has a place for every weight.
 void check_lavin(const models::Model& model) {
-  if (model.family != "lavin") return;
+  if (model.family != "lavin" || models::LavinFolder::open(model.folder).whole()) return;
   visit(model, [&](const models::HeldWeight& held) {
     require(models::in_lavin_adapter(held.name) || !held.weight.learning(), Fault::bad_request, model.name, ": ",
             text_of(held.name), " learns by `train`, which LaVIN's adapter file has no place for; leave it out");

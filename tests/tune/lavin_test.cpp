@@ -7,7 +7,9 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "checkpoints/read/lavin_folder.h"
+#include "checkpoints/write/converting.h"
 #include "image/png.h"
+#include "io/checkpoint.h"
 #include "io/safetensors.h"
 #include "io/torch_file.h"
 #include "models/lavin_folder.h"
@@ -145,6 +147,41 @@ TEST_F(LavinTuning, ASearchFindsLayersAndTunesWithoutThem) {
   EXPECT_EQ(tuned.plan().layers.size(), 2u);
   EXPECT_TRUE(fs::exists(result.output / "search/scores.json"));
   EXPECT_TRUE(fs::exists(result.output / "checkpoint-1.pth"));
+}
+
+// A folder that holds all in one, as `lithe convert` writes it, has a place for every weight.
+TEST_F(LavinTuning, AWholeFolderLearnsInFullAndTakesAdaptersThen) {
+  const fs::path whole = folder_ / "whole", full = folder_ / "full";
+  models::convert_folder(recipe_.model_name_or_path, whole, models::TargetLayout::hf);
+  const EasRecipe eas = *recipe_.eas;
+  recipe_.model_name_or_path = whole.string();
+  recipe_.output_dir = full.string();
+  recipe_.eas.reset();
+  recipe_.train = {"*"};
+  recipe_.learning_rate = 2e-3;
+  run(recipe_);
+  EXPECT_LT(losses().back(), 0.5 * losses().front());
+  const io::Checkpoint before = io::Checkpoint::open(whole), after = io::Checkpoint::open(full);
+  for (const char* name : {"language_model.model.layers.7.mlp.up_proj.weight",
+                           "vision_tower.vision_model.encoder.layers.0.mlp.fc1.weight"})
+    EXPECT_FALSE(std::ranges::equal(before.at(name).bytes, after.at(name).bytes)) << name;
+  EXPECT_TRUE(after.contains("multi_modal_projector.linear_1.weight"));
+
+  recipe_.model_name_or_path = full.string();
+  recipe_.output_dir = (folder_ / "eas").string();
+  recipe_.eas = eas;
+  recipe_.eas->skip_layers = {2, 4, 7};
+  recipe_.train.reset();
+  recipe_.learning_rate = 2e-2;
+  const RunResult result = run(recipe_);
+  const session::Session tuned = session::Session::open(result.output);
+  EXPECT_TRUE(tuned.notes().empty());
+  EXPECT_EQ(tuned.plan().layers.size(), 3u);
+  const io::Checkpoint adapted = io::Checkpoint::open(result.output);
+  const std::string frozen = "language_model.model.layers.7.mlp.up_proj.weight";
+  EXPECT_TRUE(std::ranges::equal(after.at(frozen).bytes, adapted.at(frozen).bytes));
+  EXPECT_FALSE(adapted.contains("language_model.model.layers.7.self_attn.q_proj.weight"));
+  EXPECT_TRUE(read_json_file(result.output / "config.json").at("gates_read_prompt").get<bool>());
 }
 
 TEST_F(LavinTuning, WhatTheAdapterFileCannotHoldIsRefusedAtOnce) {

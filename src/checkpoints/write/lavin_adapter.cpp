@@ -76,8 +76,6 @@ TunedCount write_lavin_adapter(const Model& model, const plan::Plan& plan, const
                                const TunedOptions& options) {
   plan::validate(plan, model.facts);
   const LavinFolder base = LavinFolder::open(model.folder);
-  require(!base.whole(), Fault::bad_request, model.name,
-          ": an adapter is tuned over LLaMA and CLIP as they are published, and this folder holds all in one");
   TunedCount count;
   std::vector<std::pair<std::string, io::TensorView>> tensors;
   for (const auto& [name, weight] : held_weights(model)) {

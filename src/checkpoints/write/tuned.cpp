@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "checkpoints/read/lavin_folder.h"
 #include "checkpoints/read/layouts.h"
 #include "checkpoints/read/weights.h"
 #include "checkpoints/write/changed_folder.h"
@@ -157,8 +158,9 @@ TunedCount write_tuned(const Model& model, const plan::Plan& plan, const fs::pat
           ": was not read from a folder, so there is nothing to write its weights beside");
   require(model.facts.low_rank.empty() && !model.loaded.lora, Fault::bad_request, model.name,
           ": has LoRA, which is written as a PEFT folder; fold that afterwards to get a whole model");
+  const bool in_parts = model.family == "lavin" && !LavinFolder::open(model.folder).whole();
   try {
-    if (model.family == "lavin") return write_lavin_adapter(model, plan, folder, options);
+    if (in_parts) return write_lavin_adapter(model, plan, folder, options);
     return TunedFolder(model, plan, options).write(folder);
   } catch (const fs::filesystem_error& error) {
     fail(Fault::bad_file, folder.string(), ": the folder cannot be written: ", error.code().message());

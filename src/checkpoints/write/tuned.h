@@ -26,10 +26,10 @@ struct TunedCount {
 /// Each weight that learned is rounded once to the type that its file has. New routers and adapters are written in
 /// float32 under the names of docs/checkpoints.md; in LLaVA's own layout, layers with a router get the names of p-MoD,
 /// and config.json the `mod_*` keys if they can say the plan. Otherwise there is a plan.json. Everything else is copied
-/// bit for bit. Of LaVIN the adapter is written (lavin_adapter.h). `folder` is new or empty; to make it appear whole or
-/// not at all, give the part of an io::NewFolder. Throws Error{bad_request} for models with LoRA or without a folder,
-/// for plans that do not fit the model, and for weights that their type cannot hold; Error{bad_file}, also for weights
-/// that are not finite.
+/// bit for bit. Of LaVIN in parts the adapter is written (lavin_adapter.h). `folder` is new or empty; to make it appear
+/// whole or not at all, give the part of an io::NewFolder. Throws Error{bad_request} for models with LoRA or without a
+/// folder, for plans that do not fit the model, and for weights that their type cannot hold; Error{bad_file}, also for
+/// weights that are not finite.
 TunedCount write_tuned(const Model& model, const plan::Plan& plan, const std::filesystem::path& folder,
                        const TunedOptions& options = {});
 
