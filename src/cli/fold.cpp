@@ -10,6 +10,8 @@
 #include "cli/folder_writer.h"
 #include "cli/model_path.h"
 #include "cli/options.h"
+#include "cli/pair.h"
+#include "cli/pair_fold.h"
 #include "cli/progress.h"
 #include "cli/question.h"
 #include "cli/standard_output.h"
@@ -25,6 +27,7 @@ LoRA is merged completely. The adapter that replaces an attention (PIA) has a ga
 prompt. This part can't be merged; it is stored as a small low-rank matrix. An adapter before an attention (RepAdapter) has
 a gate too, and stays as it is. With --freeze, the gate and the mean of the given prompt are used for all requests. Then every
 adapter of the decoder is merged, and answers to other prompts differ a little. Adapters of a vision tower are never merged.
+Of a METER model, every RepAdapter is merged, as it has no gate there. The PIAs stay, and --freeze is refused.
 
 The merged model is then compared with the original on the prompt, and the largest difference of the logits is printed. If
 weights are stored in 16 bits, merging rounds them once; the largest change of a weight is then printed too.)";
@@ -44,9 +47,9 @@ struct FoldFlags {
   std::string model, out;
 };
 
-/// If no pictures are given: a shipped one, if the model takes pictures and the file is installed.
-void add_shipped_picture(session::Question& question, const session::Session& session) {
-  if (!question.pictures.empty() || !session.facts().tower) return;
+/// If no pictures are given: a shipped one, if the file is installed.
+void add_shipped_picture(session::Question& question) {
+  if (!question.pictures.empty()) return;
   try {
     question.pictures.emplace_back(demo_folder() / "images" / "901.png");
   } catch (const Error&) {  // not installed
@@ -97,11 +100,17 @@ std::string to_text(const FoldFlags& flags, const session::FoldReport& report) {
 
 session::FoldReport fold(FoldFlags flags) {
   const session::Session session = open_session(flags.model, flags.common);
-  add_shipped_picture(flags.question, session);
+  if (session.facts().tower) add_shipped_picture(flags.question);
   const session::Request request = session::RequestBuilder(session).request(flags.question);
   Progress progress("folding");
   flags.fold.on_step = [&](const char* step) { progress.show(step); };
   return session::fold_model(session, request, flags.fold, flags.out);
+}
+
+int fold_meter(FoldFlags flags) {
+  require(!flags.fold.freeze, Fault::bad_request, "--freeze is for models that generate; leave it out for METER.");
+  add_shipped_picture(flags.question);
+  return fold_pair_model(flags.model, flags.out, flags.common, flags.question);
 }
 
 void tell(const FoldFlags& flags, const session::FoldReport& report) {
@@ -129,6 +138,7 @@ Action declare_fold(CLI::App& app) {
   add_common(app, flags->common);
   app.get_option("--lora")->description("A PEFT folder with LoRA for the model, to merge into the weights");
   return [flags] {
+    if (is_pair_model(flags->model)) return fold_meter(*flags);
     session::FoldReport report;
     return write_folder(
         flags->out, [&] { report = fold(*flags); }, [&] { tell(*flags, report); });

@@ -17,14 +17,6 @@ namespace {
 
 constexpr size_t kLabelsShown = 5;
 
-session::PairQuestion read_question(const session::Question& question) {
-  session::PairQuestion read{.text = question.prompt, .images = {}};
-  for (const image::Given& picture : question.pictures) read.images.push_back(image::Source::of(picture));
-  for (const image::Source& picture : read.images)
-    if (const auto note = picture.note()) write_err("note: " + *note + "\n");
-  return read;
-}
-
 std::string lines_of(const Json& best) {
   std::string text;
   for (const Json& line : best)
@@ -57,6 +49,14 @@ void check_pair_flags(const session::Question& question) {
           ? "A flag of sampling"
           : nullptr;
   if (flag) fail(Fault::bad_request, flag, " is for models that generate; METER scores labels, so leave it out.");
+}
+
+session::PairQuestion read_question(const session::Question& question) {
+  session::PairQuestion read{.text = question.prompt, .images = {}};
+  for (const image::Given& picture : question.pictures) read.images.push_back(image::Source::of(picture));
+  for (const image::Source& picture : read.images)
+    if (const auto note = picture.note()) write_err("note: " + *note + "\n");
+  return read;
 }
 
 Json best_of(const session::HeadInfo& head, const std::vector<float>& scores,

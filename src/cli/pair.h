@@ -20,6 +20,9 @@ void add_head(CLI::App& app, std::string& head);
 /// Throws Error{bad_request} for flags of the question that only models that generate obey.
 void check_pair_flags(const session::Question& question);
 
+/// The text and the pictures, of which notes are printed.
+session::PairQuestion read_question(const session::Question& question);
+
 /// The labels and scores that are shown, the best first: {"label", "score"} each.
 Json best_of(const session::HeadInfo& head, const std::vector<float>& scores, const std::vector<std::string>& pictures);
 

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "cli/program.h"
+#include "io/checkpoint.h"
 
 namespace lithe::cli {
 namespace {
@@ -114,6 +115,35 @@ TEST_F(MeterProgram, AConvertedCheckpointAnswersTheSame) {
         .at("labels");
   };
   EXPECT_EQ(answer(model()), answer(out.string()));
+}
+
+TEST_F(MeterProgram, FoldedItScoresTheSameUnderEveryPlan) {
+  const fs::path out = folder_ / "folded";
+  const Ran folded = lithe({"fold", model(), "-o", out.string(), "--json"});
+  ASSERT_EQ(folded.code, 0) << folded.err;
+  const Json report = parse_json(folded.out, "fold");
+  EXPECT_EQ(report.at("folded").at("adapters"), 6 * 2 * 3);  // a RepAdapter at each site
+  EXPECT_LT(report.at("largest_deviation").get<double>(), 1e-5);
+  EXPECT_LT(report.at("weight_bytes"), report.at("weight_bytes_before"));
+  for (const std::string& name : io::Checkpoint::open(out).names())
+    EXPECT_EQ(name.find(".adapter."), name.npos) << name;
+  const std::string some_off =
+      R"({"format": "lithe-plan/1", "name": "some", "layers": [{"site": {"stream": "text", "layer": 1}, "attention": "off"},
+          {"site": {"stream": "image", "layer": 4}, "attention": {"cross": "off"}}]})";
+  for (const std::string& plan : {std::string("dense"), some_off}) {
+    const auto labels = [&](const std::string& from) {
+      const Ran ran = lithe({"run", from, "--json", "--plan", plan, "--image", kPictures + "901.png", "what is it?"});
+      EXPECT_EQ(ran.code, 0) << ran.err;
+      return parse_json(ran.out, "run").at("labels");
+    };
+    const Json before = labels(model()), after = labels(out.string());
+    for (size_t i = 0; i < before.size(); ++i) {
+      EXPECT_EQ(after.at(i).at("label"), before.at(i).at("label"));
+      EXPECT_NEAR(after.at(i).at("score").get<double>(), before.at(i).at("score").get<double>(), 1e-5);
+    }
+  }
+  EXPECT_EQ(lithe({"fold", out.string(), "-o", (folder_ / "again").string()}).code, 2);
+  EXPECT_EQ(lithe({"fold", model(), "--freeze", "-o", (folder_ / "frozen").string()}).code, 2);
 }
 
 TEST_F(MeterProgram, EvalRunsTheTasksThatAHeadIsFor) {

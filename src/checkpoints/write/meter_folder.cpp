@@ -4,12 +4,11 @@
 #include <ATen/ops/cat.h>
 
 #include <array>
-#include <map>
 #include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "checkpoints/read/meter.h"
-#include "checkpoints/write/weight_file.h"
 #include "io/atomic_file.h"
 #include "io/checkpoint.h"
 #include "io/new_folder.h"
@@ -36,13 +35,13 @@ Json config_json(const Meter& meter) {
             {"vocab_size", text.vocab},
             {"max_text_len", meter.config.max_text},
             {"pia_mean", meter.config.pads ? "published" : "prompt"}};
-  if (streams.layer.rep) json["eas"] = {{"scale", streams.layer.rep->scale}};
+  for (const auto& shape : {streams.layer.rep, streams.layer.pia})  // the scale of both
+    if (shape) json["eas"] = {{"scale", shape->scale}};
   for (size_t i = 0; i < meter.config.answers.size(); ++i)
     json["id2label"][std::to_string(i)] = meter.config.answers[i];
   return json;
 }
 
-/// A weight that learned, with its name in the file and its type there; float32 if the file lacks it.
 using Made = std::map<std::string, MadeWeight>;
 
 /// As adapters are stored: convolutions of width 1.
@@ -81,7 +80,9 @@ void fuse_projections(const io::Checkpoint& checkpoint, const char* kind, Made& 
   }
 }
 
-Made made_weights(const Meter& meter, const io::Checkpoint& checkpoint) {
+/// What learned, in the type of the file; in float32 if the file lacks it.
+Made learned_weights(const Meter& meter) {
+  const io::Checkpoint checkpoint = io::Checkpoint::open(meter.checkpoint);
   Made made;
   visit(const_cast<Meter&>(meter), [&](const WeightSlot& slot) {
     const std::optional<Tensor> values = learning_at(slot.place);
@@ -95,12 +96,14 @@ Made made_weights(const Meter& meter, const io::Checkpoint& checkpoint) {
   return made;
 }
 
-/// Into a folder that is there.
-Converted write_into(const Meter& meter, const plan::Plan& plan, const fs::path& folder) {
+}  // namespace
+
+WrittenMeter write_meter(const Meter& meter, const plan::Plan& plan, MeterChanges changes, const fs::path& folder) {
   const io::Checkpoint checkpoint = io::Checkpoint::open(meter.checkpoint);
-  Made made = made_weights(meter, checkpoint);
-  WeightFile file({"; training went astray, so lower learning_rate", "; open the model with --weights float32"});
+  Made& made = changes.made;
+  WeightFile file(changes.refusals);
   for (const std::string& name : checkpoint.names()) {
+    if (changes.drops && changes.drops(name)) continue;
     if (const auto changed = made.find(name); changed != made.end()) {
       file.make(name, std::move(changed->second));
       made.erase(changed);
@@ -109,7 +112,7 @@ Converted write_into(const Meter& meter, const plan::Plan& plan, const fs::path&
     }
   }
   for (auto& [name, weight] : made) file.make(name, std::move(weight));
-  file.write(folder / "model.safetensors");
+  const double rounding = file.write(folder / "model.safetensors");
   io::write_json_atomic(folder / "config.json", config_json(meter));
   Converted done{.tensors = file.tensors(), .bytes = file.bytes(), .files = 1};
   if (!plan.layers.empty()) {
@@ -123,21 +126,23 @@ Converted write_into(const Meter& meter, const plan::Plan& plan, const fs::path&
   }
   if (!fs::exists(folder / "tokenizer.json"))
     done.notes.emplace_back("there is no tokenizer.json to copy; put RoBERTa's into the new folder");
-  return done;
+  return {std::move(done), rounding};
 }
-
-}  // namespace
 
 Converted convert_meter(const fs::path& from, const fs::path& to) {
   io::NewFolder folder(from, to);
   const std::unique_ptr<Meter> meter = open_meter(folder.source());
-  Converted done = write_into(*meter, meter->plan, folder.part());
+  Converted done = write_meter(*meter, meter->plan, {}, folder.part()).converted;
   folder.commit();
   return done;
 }
 
 void write_tuned_meter(const Meter& meter, const plan::Plan& plan, const fs::path& folder) {
-  write_into(meter, plan, folder);
+  write_meter(meter, plan,
+              {.made = learned_weights(meter),
+               .drops = {},
+               .refusals = {"; training went astray, so lower learning_rate", "; tune a model in float32"}},
+              folder);
 }
 
 }  // namespace lithe::models

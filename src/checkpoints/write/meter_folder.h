@@ -1,8 +1,12 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
 
 #include "checkpoints/write/converting.h"
+#include "checkpoints/write/weight_file.h"
 #include "models/meter/meter.h"
 #include "plan/plan.h"
 
@@ -12,6 +16,23 @@ namespace lithe::models {
 /// its published name, plan.json if attentions are skipped, tokenizer. It opens as the same model. `to` must not exist;
 /// it appears whole or not at all. Throws Error.
 Converted convert_meter(const std::filesystem::path& from, const std::filesystem::path& to);
+
+/// Tensors that a folder has in place of those of a checkpoint, or beside them, by their names there.
+struct MeterChanges {
+  std::map<std::string, MadeWeight> made;
+  std::function<bool(const std::string& name)> drops;  ///< Of the checkpoint's tensors. May be empty.
+  WeightFile::Refusals refusals{"", ""};
+};
+
+/// What was written, and by how much rounding to 16 bits moved a weight at most (WeightFile::write).
+struct WrittenMeter {
+  Converted converted;
+  double rounding = 0;
+};
+
+/// Writes METER as such a folder, with `plan` and with changes. `folder` is new or empty. Throws Error.
+WrittenMeter write_meter(const Meter& meter, const plan::Plan& plan, MeterChanges changes,
+                         const std::filesystem::path& folder);
 
 /// Writes a METER that was tuned as such a folder, with `plan`: weights that learned in the type of their file, new
 /// ones in float32, everything else bit for bit. `folder` is new or empty. Throws Error.
