@@ -5,23 +5,21 @@ prints a Markdown table: score on the official test split, counted cost, measure
   make build data
   tools/easy_vqa_table.py --work tuned/table > table.md
 
-It runs `lithe` only: tune, fold, batch, inspect and bench. What a stopped run has finished is kept in --work, and the same
+It runs `lithe` only: tune, fold, eval, inspect and bench. What a stopped run has finished is kept in --work, and the same
 command goes on from there. `--rows dense,p-mod` makes some rows only; the others are printed if they are there.
 """
 
 import argparse
 import json
 import random
-import re
 import struct
-import subprocess
-import sys
-import time
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from result_table import (ROOT, Runs, add_options, difference, markdown, percent, times_of, wanted_rows, with_keys,
+                          with_share)
+
 DATA = ROOT / "data/easy-vqa"
 DENSE = "models/easyvqa-dense"
 LAYERS, SKIPPED = 12, 4
@@ -58,26 +56,12 @@ ROWS = [
 ]
 
 
-class Table:
+class Table(Runs):
     def __init__(self, options):
-        self.options = options
-        self.work = Path(options.work)
-        self.records = [r for r in json.loads((DATA / "test.json").read_text()) if picture(r) < options.pictures]
-
-    def lithe(self, command, *arguments, **how):
-        line = [self.options.lithe, command, *map(str, arguments)]
-        if self.options.threads:
-            line += ["--threads", str(self.options.threads)]
-        print("$", " ".join(line), file=sys.stderr)
-        done = subprocess.run(line, cwd=ROOT, stdout=subprocess.PIPE, text=True, **how)
-        if done.returncode != 0:
-            sys.exit(f"easy_vqa_table: lithe {command} failed ({done.returncode})")
-        return done.stdout
-
-    def folder(self, row):
-        place = (self.work / row.name).resolve()
-        place.mkdir(parents=True, exist_ok=True)
-        return place
+        super().__init__(options)
+        records = json.loads((DATA / "test.json").read_text())
+        self.questions = sum(picture(r) < options.pictures for r in records)  # the file goes picture by picture
+        self.records = records[:self.questions]
 
     def model(self, row):
         """The folder that answers."""
@@ -85,115 +69,62 @@ class Table:
             return self.model(next(r for r in ROWS if r.name == row.answers_of))
         if not row.recipe:
             return DENSE
-        return self.folder(row) / ("tuned" if row.fold is None else "folded")
+        return self.folder(row.name) / ("tuned" if row.fold is None else "folded")
 
     def make(self, row):
         if row.recipe:
-            self.tune(row)
+            recipe = (ROOT / f"recipes/{row.recipe}.yaml").read_text()
+            self.tune(row.name, with_keys(recipe, {**row.change, "save_steps": "50"}))
         if row.fold is not None and not self.model(row).exists():
-            self.lithe("fold", self.folder(row) / "tuned", "-o", self.model(row), *row.fold)
-        self.answer(row)
+            self.lithe("fold", self.folder(row.name) / "tuned", "-o", self.model(row), *row.fold)
+        self.evaluate(row.name, self.model(row), "--task", "exact_match", "--data", self.data_of(row), "-n", 8,
+                      "--limit", self.questions, "--batch-size", 64)
         if not row.answers_of:
             self.measure(row)
 
-    def tune(self, row):
-        took = self.folder(row) / "tuned.json"
-        if took.exists():
-            return
-        text = (ROOT / f"recipes/{row.recipe}.yaml").read_text()
-        resume = {"save_steps": "50", "resume_from_checkpoint": "true"}
-        for key, value in {"output_dir": self.folder(row) / "tuned", **row.change, **resume}.items():
-            text, count = re.subn(rf"(?m)^{key}:.*$", f"{key}: {value}", text)
-            text += "" if count else f"{key}: {value}\n"
-        recipe = self.folder(row) / "recipe.yaml"
-        recipe.write_text(text)
-        begin = time.monotonic()
-        self.lithe("tune", recipe)
-        took.write_text(json.dumps({"minutes": (time.monotonic() - begin) / 60}))
-
-    def answer(self, row):
-        requests = self.folder(row) / "questions.jsonl"
-        blank = self.folder(row) / "blank.png"
-        blank.write_bytes(white_picture(64))
-        lines = [json.dumps({"id": r["id"], "image": str(blank if row.blank else DATA / r["image"]),
-                             "prompt": question(r)}) for r in self.records]
-        requests.write_text("\n".join(lines) + "\n")
-        self.lithe("batch", self.model(row), requests, "-o", self.folder(row) / "answers.jsonl", "-n", 8,
-                   "--batch-size", 64)
+    def data_of(self, row):
+        """The file of the questions."""
+        if not row.blank:
+            return DATA / "test.json"
+        (self.folder(row.name) / "blank.png").write_bytes(white_picture(64))
+        file = self.folder(row.name) / "test.json"
+        file.write_text(json.dumps([{**record, "image": "blank.png"} for record in self.records]))
+        return file
 
     def measure(self, row):
-        cost = self.folder(row) / "cost.json"
-        if not cost.exists():
+        if not self.kept(row.name, "cost.json"):
             whole, vision = (json.loads(self.lithe("inspect", self.model(row), "--json", *flags))["cost"]
                              for flags in ([], ["--text-tokens", 0]))
-            cost.write_text(json.dumps({"whole": whole, "vision": vision}))
-        times = self.folder(row) / "times.json"
-        if not times.exists() and not self.options.no_times:
-            times.write_text(self.lithe("bench", self.model(row), "--dense-model", DENSE, "--json", "--rounds", 15))
-
-    def right(self, row):
-        """For each question, whether the answer equals the data's; None if some have no answer yet."""
-        file = self.work / row.name / "answers.jsonl"
-        lines = file.read_text().splitlines() if file.exists() else []
-        answers = {a["id"]: a.get("answer", "").strip() for a in map(json.loads, lines)}
-        wanted = {r["id"]: r["conversations"][1]["value"] for r in self.records}
-        return [answers[i] == text for i, text in wanted.items()] if wanted.keys() <= answers.keys() else None
+            self.keep(row.name, "cost.json", {"whole": whole, "vision": vision})
+        if not self.kept(row.name, "times.json") and not self.options.no_times:
+            bench = self.lithe("bench", self.model(row), "--dense-model", DENSE, "--json", "--rounds", 15)
+            self.keep(row.name, "times.json", json.loads(bench))
 
     def cells(self, row):
-        right, baseline = self.right(row), self.right(ROWS[1])
+        right, baseline = self.right(row.name), self.right("dense")
         if right is None:
             return None
-        cells = [row.label, f"{100 * sum(right) / len(right):.2f}",
-                 difference(right, baseline) if baseline and row.name != "dense" else "-"]
+        cells = [row.label, percent(right), difference(right, baseline) if baseline and row.name != "dense" else "-"]
         if row.answers_of:
             return cells + ["-"] * 6
-        cost = json.loads((self.folder(row) / "cost.json").read_text())
+        cost = self.kept(row.name, "cost.json")
         total, dense = cost["whole"]["total"], cost["whole"]["dense"]
         seen = cost["vision"]
         cells.append(with_share(total["flops"] / 1e6, "M", total["flops"] / dense["flops"]))
         cells.append(f"{100 * seen['total']['decoder_flops'] / seen['dense']['decoder_flops']:.1f} %")
         cells.append(with_share(total["kv_bytes"] / 1024, "KiB", total["kv_bytes"] / dense["kv_bytes"]))
-        times = self.folder(row) / "times.json"
-        cells += times_of(json.loads(times.read_text())) if times.exists() else ["-", "-"]
-        took = self.folder(row) / "tuned.json"
-        return cells + [f"{json.loads(took.read_text())['minutes']:.1f}" if took.exists() else "-"]
+        times, took = self.kept(row.name, "times.json"), self.kept(row.name, "tuned.json")
+        cells += times_of(times) if times else ["-", "-"]
+        return cells + [f"{took['minutes'] + took.get('search', 0):.1f}" if took else "-"]
 
     def markdown(self):
         heads = ["model", "score", "beside dense, tuned", "FLOPs", "vision work", "KV cache",
                  "prefill", "decode", "minutes tuned"]
-        lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
-        for row in ROWS:
-            if cells := self.cells(row):
-                lines.append("| " + " | ".join(cells) + " |")
-        return "\n".join(lines)
+        return markdown(heads, [cells for row in ROWS if (cells := self.cells(row))])
 
 
 def picture(record):
     return int(Path(record["image"]).stem)
-
-
-def question(record):
-    return record["conversations"][0]["value"].split("\n", 1)[1]
-
-
-def difference(right, baseline):
-    """In points, with the standard error of questions that only one of both answers right."""
-    gained = sum(a and not b for a, b in zip(right, baseline))
-    lost = sum(b and not a for a, b in zip(right, baseline))
-    return f"{100 * (gained - lost) / len(right):+.2f} ± {100 * (gained + lost) ** 0.5 / len(right):.2f}"
-
-
-def with_share(value, unit, share):
-    return f"{value:,.0f} {unit} ({100 * share:.1f} %)"
-
-
-def times_of(bench):
-    """Prefill and decode as a share of dense, medians of runs that take turns; and how far equal runs differ."""
-    cells = []
-    for kind in ("pp", "tg"):
-        test = next(t for t in bench["tests"] if t["test"].startswith(kind) and "median_ratio" in t)
-        cells.append(f"{100 * test['median_ratio']:.0f} % ± {100 * test['aa_spread_share']:.0f}")
-    return cells
 
 
 def white_picture(size):
@@ -208,15 +139,11 @@ def white_picture(size):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", default="tuned/table", help="folder of models, answers and times")
-    parser.add_argument("--lithe", default="build/lithe")
     parser.add_argument("--pictures", type=int, default=1000, help="the first N of the 1,000 test pictures")
-    parser.add_argument("--threads", type=int)
-    parser.add_argument("--rows", help="comma-separated: " + ", ".join(r.name for r in ROWS))
-    parser.add_argument("--no-times", action="store_true", help="without lithe bench")
+    names = [row.name for row in ROWS]
+    add_options(parser, names)
     options = parser.parse_args()
-    wanted = options.rows.split(",") if options.rows is not None else [r.name for r in ROWS]
-    if unknown := [name for name in wanted if name and name not in {r.name for r in ROWS}]:
-        parser.error(f"unknown rows: {', '.join(unknown)}")
+    wanted = wanted_rows(parser, options, names)
     table = Table(options)
     for row in ROWS:
         if row.name in wanted:
