@@ -49,7 +49,8 @@ class TunedFolder {
 
   TunedCount write(const fs::path& folder) const {
     io::make_folder(folder);
-    io::copy_others(model_.folder, folder, {"config.json", "plan.json"});
+    // The base may be tuned too: what its run left tells nothing about this one.
+    io::copy_others(model_.folder, folder, {"config.json", "plan.json", "log.jsonl", "report.html"});
     io::write_json_atomic(folder / "config.json", config_.json);
     if (!config_.says_plan) io::write_json_atomic(folder / "plan.json", plan::to_json(plan_));
     TunedCount count = counted();
