@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -218,6 +219,17 @@ TEST(Recipe, SaysThePlanOfItsMethods) {
   for (const plan::LayerPlan& layer : both.layers) off += layer.self_attention ? 0 : 1;
   EXPECT_EQ(off, 2);
   EXPECT_EQ(both.layers.size(), p_mod.layers.size() + 1) << "layer 3 is above p-MoD's";
+}
+
+// The models and the data that they name are not needed for that.
+TEST(Recipe, ShippedOnesAreRead) {
+  int64_t count = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(LITHE_SOURCE_DIR "/recipes")) {
+    if (entry.path().extension() != ".yaml") continue;
+    ++count;
+    EXPECT_NO_THROW(read_recipe(entry.path())) << entry.path();
+  }
+  EXPECT_GE(count, 37);
 }
 
 std::string page() {
