@@ -7,7 +7,6 @@
 #include "ops/matmul.h"
 
 namespace lithe::nn {
-
 namespace {
 
 /// Detached, so that the matrix of a trainable convolution is a leaf of autograd, which an optimiser can change.
@@ -30,7 +29,7 @@ Tensor Weight::transposed_product(const Tensor& y) const {
 }
 
 Tensor Weight::rows(const Tensor& ids) const {
-  if (has_codes()) return ops::low_bit_rows(codes_, ids);
+  if (has_codes()) return ops::low_bit_rows(codes_, ids.to(device()));
   return stored_.index_select(0, ids.to(stored_.device())).to(at::kFloat);
 }
 

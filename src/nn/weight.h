@@ -25,6 +25,8 @@ class Weight {
   explicit Weight(ops::LowBit codes) : stored_(codes.codes), codes_(std::move(codes)) {}
 
   bool defined() const { return stored_.defined(); }
+  /// Whether the numbers were rounded to codes.
+  bool has_codes() const { return codes_.defined(); }
   int64_t out() const { return stored_.size(0); }
   int64_t in() const { return has_codes() ? codes_.width : stored_.size(1); }
   int64_t count() const { return out() * in(); }  ///< Numbers.
@@ -57,9 +59,7 @@ class Weight {
   std::optional<Tensor> learning() const;
 
  private:
-  bool has_codes() const { return codes_.defined(); }
-
-  Tensor stored_;      ///< Of a weight with codes, these.
+  Tensor stored_;      ///< The codes, if the weight has codes.
   ops::LowBit codes_;  ///< Undefined if the numbers are stored.
   bool in_bfloat16_ = false;
 };

@@ -267,6 +267,20 @@ TEST_F(Fold, WeightsThatOverflowAreRefused) {
   EXPECT_NO_THROW(fold(Session::open(base, {.lora = temp_ / "adapter", .weights = "float32"}), prompt, false));
 }
 
+TEST_F(Fold, RoundedWeightsAreRefused) {
+  const Prompt prompt = eas_prompts().front();
+  for (const char* weights : {"int8", "int4"}) {
+    try {
+      fold(Session::open(golden("llava_eas") / "checkpoint", {.weights = weights}), prompt, false);
+      FAIL() << "nothing was thrown";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.fault(), Fault::bad_request);
+      EXPECT_NE(std::string(error.what()).find(weights), std::string::npos) << error.what();
+    }
+    EXPECT_FALSE(fs::exists(out()));
+  }
+}
+
 /// transformers knows no adapters, but a converted folder has them under the names of its own layout.
 TEST_F(Fold, EasInHuggingFaceLayout) {
   const fs::path converted = temp_ / "converted";
