@@ -26,9 +26,8 @@ struct LowBit {
 
 /// Rounds weights to codes.  weight: [out, in] of any floating-point type, group: columns that share a scale; for int4
 /// a multiple of kCodeBlock that divides `in`. The scale of a group of int8 is its largest magnitude / 127. That of
-/// int4 is the one, of some near its largest magnitude / 8, that leaves the least squared error; the largest number
-/// becomes -8 or 7 steps. Deterministic. A group with a
-/// weight that is not finite stands for NaN. Throws Error{bad_request} for groups that do not fit.
+/// int4 is the one, of some near its largest magnitude / 8, that leaves the least squared error. Deterministic. A group
+/// with a weight that is not finite stands for NaN. Throws Error{bad_request} for groups that do not fit.
 LowBit quantised(const Tensor& weight, WeightKind kind, int64_t group);
 
 /// The weights that codes stand for.  -> [out, width] float32

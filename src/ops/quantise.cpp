@@ -50,8 +50,8 @@ float error_of(const float* weights, int64_t count, float scale) {
   return error;
 }
 
-/// Of scales with which the largest number is 6.5 to 9 steps below zero, the one of least error. A negative scale puts
-/// a positive number on the side that has a step more.
+/// Of scales with which the largest number is 6.5 to 9 steps from zero, the one of least error. It may be negative:
+/// below zero there is a step more, which a largest number that is positive may use too.
 float best_scale_int4(const float* weights, int64_t count, float largest) {
   float best = largest / -8.0f;
   float least = error_of(weights, count, best);
@@ -116,7 +116,8 @@ void put_row(const float* weights, LowBit& to, int64_t row) {
 LowBit quantised(const Tensor& weight, WeightKind kind, int64_t group) {
   const int64_t outs = weight.size(0), width = weight.size(1);
   require(group > 0 && (kind == WeightKind::int8 || (group % kCodeBlock == 0 && width % group == 0)),
-          Fault::bad_request, "a weight that is ", width, " wide can't have codes of 4 bits in groups of ", group);
+          Fault::bad_request, "a weight that is ", width, " wide can't have codes of ", bits_of(kind),
+          " bits in groups of ", group);
   LowBit made{.kind = kind, .width = width, .group = group};
   made.codes = kind == WeightKind::int8 ? at::zeros({outs, width}, at::kChar) : at::zeros({outs, width / 2}, at::kByte);
   made.scales = at::empty({outs, (width + group - 1) / group}, at::kFloat);

@@ -121,7 +121,8 @@ void copy_block(const WeightView& weight, int64_t first_out, int64_t outs, int64
   }
 }
 
-/// Columns [first, first + count) of one row of weights as float32: where they lie, or copied. `room` holds them.
+/// Columns [first, first + count) of one row of weights as float32: where they lie, or copied. `room` holds them, and
+/// up to kCodeBlock more, since codes are read from the beginning of a block.
 const float* some_columns(const WeightView& weight, int64_t row, int64_t first, int64_t count, float* room) {
   if (weight.kind == WeightKind::float32) return static_cast<const float*>(weight.data) + row * weight.width + first;
   const int64_t before = first % kCodeBlock;
@@ -129,12 +130,11 @@ const float* some_columns(const WeightView& weight, int64_t row, int64_t first, 
   return room + before;
 }
 
-/// The same of a turned factor, for all rows of a step: one block after another, each of up to `most` rows.
+/// As copy_block, of a turned factor and for all rows of a step: one block after another, each of up to `most` rows.
 void copy_turned(const WeightView& weight, int64_t first_out, int64_t outs, int64_t most, int64_t first_k,
                  int64_t depth, float* blocks) {
-  constexpr int64_t kMostOuts = 64;
-  static constexpr std::array<float, kMostOuts> kZeros{};
-  std::array<float, kCodeBlock + kMostOuts> room;
+  static constexpr std::array<float, kMostOuts * kBlocksAtOnce> kZeros{};
+  std::array<float, kCodeBlock + kMostOuts * kBlocksAtOnce> room;
   const int64_t whole = whole_chunks(depth);
   for (int64_t k = 0; k < whole; ++k) {
     const float* in = k < depth ? some_columns(weight, first_k + k, first_out, outs, room.data()) : kZeros.data();
@@ -247,7 +247,8 @@ class Stripe {
 /// Whole panels of rows, in equal parts.
 int64_t rows_at_once(const Rows& x, const Factor& factor, int64_t panel) {
   const int64_t least = factor.turned ? kLeastRowsTurned : kLeastRows;
-  const int64_t most = std::max(kValuesAtOnce / x.width, least), parts = (x.rows + most - 1) / most;
+  const int64_t most = std::max(kValuesAtOnce / std::max<int64_t>(x.width, 1), least),
+                parts = (x.rows + most - 1) / most;
   const int64_t panels = (x.rows + panel - 1) / panel;
   return std::max<int64_t>((panels + parts - 1) / std::max<int64_t>(parts, 1), 1) * panel;
 }

@@ -8,8 +8,8 @@ namespace lithe::ops {
 
 /// y = x w^T in float32.  x: [rows, width], y: [rows, outs], both contiguous. Splits the work over LibTorch's threads.
 /// Made for tens to some hundreds of rows. There a general product spends its time on rearranging the weights; here
-/// they are read once, in their own order, while the block before them is multiplied, and only x is packed. 16-bit
-/// weights are widened a block at a time, in the caches.
+/// they are read once, in their own order, while the block before them is multiplied, and only x is packed. Weights of
+/// 16 bits or less are widened a block at a time, in the caches.
 void row_gemm(const float* x, int64_t rows, const WeightView& weight, float* y);
 
 /// The gradients of y = x w^T, in the same way.

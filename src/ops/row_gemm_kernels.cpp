@@ -119,6 +119,7 @@ void dispatch_avx2(const float* w, const float* x, int64_t depth, int64_t outs, 
 
 constexpr RowGemmKernel kAvx512{32, 14, dispatch_avx512};
 constexpr RowGemmKernel kAvx2{16, 6, dispatch_avx2};
+static_assert(kAvx512.max_outs <= kMostOuts && kAvx2.max_outs <= kMostOuts);
 
 #endif
 

@@ -6,6 +6,8 @@ namespace lithe::ops {
 
 /// The depth is processed in chunks of this many columns, a cache line of float32.
 constexpr int64_t kChunk = 16;
+/// No kernel takes more rows of weights.
+constexpr int64_t kMostOuts = 16;
 
 /// Memory that will be read soon: rows of a matrix, `row_bytes` of each, `stride` bytes apart. `lines` cache lines of
 /// it are prefetched with every chunk: all at once would delay the loads that are needed now.

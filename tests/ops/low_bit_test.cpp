@@ -114,6 +114,26 @@ TEST(LowBit, MultipliesByEveryProduct) {
   });
 }
 
+/// Blocks of the turned weights begin inside a block of codes, and scales change between them.
+TEST(LowBit, GivesTheGradientOfTheRowsByEveryProduct) {
+  for_every_vector_set([] {
+    const at::NoGradGuard no_gradients;
+    for (const auto& [kind, width, group] :
+         {Shape{WeightKind::int8, 301, 301}, {WeightKind::int8, 301, 100}, {WeightKind::int4, 320, 64}}) {
+      const LowBit weight = random_codes(kind, 1100, width, group, true);
+      const Tensor y = at::randn({40, 1100}, at::kFloat), exact = y.to(at::kDouble).matmul(by_definition(weight));
+      for (const bool by_row_gemm : {false, true}) {
+        if (by_row_gemm && !has_row_gemm()) continue;
+        if (by_row_gemm) use_product(Product::row_gemm);
+        const Tensor x = low_bit_transposed(y, weight);
+        use_product(std::nullopt);
+        EXPECT_LT((x - exact).abs().max().item<double>() / exact.abs().max().item<double>(), 2e-5)
+            << bits_of(kind) << " bits, by row_gemm: " << by_row_gemm;
+      }
+    }
+  });
+}
+
 TEST(LowBit, ReadsTheWeightsOnceForLargeOnesToo) {
   const at::NoGradGuard no_gradients;
   const LowBit weight = random_codes(WeightKind::int4, 2048, 2048, 64, false);
