@@ -11,9 +11,9 @@
 #include "base/worker_pool.h"
 #include "checkpoints/write/meter_folder.h"
 #include "tune/meter_ready.h"
-#include "tune/meter_search.h"
 #include "tune/meter_trainer.h"
 #include "tune/recipe_data.h"
+#include "tune/recipe_options.h"
 #include "tune/tuning_phase.h"
 
 namespace lithe::tune {

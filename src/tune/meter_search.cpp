@@ -6,6 +6,7 @@
 
 #include "plan/meter_sites.h"
 #include "tune/meter_ready.h"
+#include "tune/meter_trainer.h"
 #include "tune/recipe_data.h"
 #include "tune/recipe_options.h"
 
@@ -22,18 +23,6 @@ std::vector<Candidate> attentions_of(int64_t layers) {
 }
 
 }  // namespace
-
-MeterTrainer::Options meter_trainer_options(const Recipe& recipe, const Ranks& ranks) {
-  return {.rates = {.learning_rate = recipe.learning_rate,
-                    .mm_vision_tower_lr = recipe.mm_vision_tower_lr,
-                    .head_lr = recipe.head_lr,
-                    .cross_modal_lr = recipe.cross_modal_lr,
-                    .weight_decay = recipe.weight_decay},
-          .adamw = {recipe.adam_beta1, recipe.adam_beta2, recipe.adam_epsilon},
-          .max_grad_norm = recipe.max_grad_norm,
-          .dropout = has_dropout(recipe),
-          .ranks = ranks};
-}
 
 SearchResult search_meter(const Recipe& recipe, const RunOptions& options, SearchSetup setup) {
   setup.data = open_sets(recipe.data, "meter", {});

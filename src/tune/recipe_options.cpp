@@ -16,11 +16,12 @@ image::DecodeOptions decoding_of(const models::Model& model) {
   return model.vision ? model.vision->preprocess.decode_options() : image::DecodeOptions();
 }
 
-}  // namespace
-
+/// Whether any number is left out in training.
 bool has_dropout(const Recipe& recipe) {
   return (recipe.lora && recipe.lora->lora_dropout > 0) || (recipe.eas && recipe.eas->dropout > 0);
 }
+
+}  // namespace
 
 std::unique_ptr<data::DataSet> open_set(const DataSet& set, const models::Model& model) {
   return open_set(set, model.family, decoding_of(model));
@@ -53,8 +54,16 @@ TrainerOptions trainer_options(const Recipe& recipe, const SampleOptions& sample
           .gradient_checkpointing = recipe.gradient_checkpointing};
 }
 
-StreamOptions stream_options(const Recipe& recipe, const SampleOptions& sample, const Ranks& ranks) {
-  return {.sample = sample, .records = record_stream_options(recipe, ranks)};
+MeterTrainer::Options meter_trainer_options(const Recipe& recipe, const Ranks& ranks) {
+  return {.rates = {.learning_rate = recipe.learning_rate,
+                    .mm_vision_tower_lr = recipe.mm_vision_tower_lr,
+                    .head_lr = recipe.head_lr,
+                    .cross_modal_lr = recipe.cross_modal_lr,
+                    .weight_decay = recipe.weight_decay},
+          .adamw = {recipe.adam_beta1, recipe.adam_beta2, recipe.adam_epsilon},
+          .max_grad_norm = recipe.max_grad_norm,
+          .dropout = has_dropout(recipe),
+          .ranks = ranks};
 }
 
 RecordStreamOptions record_stream_options(const Recipe& recipe, const Ranks& ranks) {

@@ -6,10 +6,11 @@
 
 #include "data/data_set.h"
 #include "models/model.h"
+#include "tune/meter_trainer.h"
 #include "tune/ranks.h"
 #include "tune/recipe.h"
+#include "tune/record_stream.h"
 #include "tune/sample.h"
-#include "tune/stream.h"
 #include "tune/trainer.h"
 
 // A recipe as the parts of a run take it.
@@ -22,11 +23,8 @@ std::vector<WeightedSet> open_sets(const std::vector<DataSet>& sets, const model
 /// Throws Error{bad_request} if the recipe wants longer samples than the model takes.
 SampleOptions sample_options(const Recipe& recipe, const models::Model& model);
 TrainerOptions trainer_options(const Recipe& recipe, const SampleOptions& sample, const Ranks& ranks);
-StreamOptions stream_options(const Recipe& recipe, const SampleOptions& sample, const Ranks& ranks);
+MeterTrainer::Options meter_trainer_options(const Recipe& recipe, const Ranks& ranks);
 RecordStreamOptions record_stream_options(const Recipe& recipe, const Ranks& ranks);
-
-/// Whether any number is left out in training.
-bool has_dropout(const Recipe& recipe);
 
 /// Samples of an optimiser step, over all ranks.
 int64_t global_batch(const Recipe& recipe, const Ranks& ranks);

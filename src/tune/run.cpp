@@ -16,8 +16,8 @@
 #include "tune/output.h"
 #include "tune/ranks.h"
 #include "tune/recipe_options.h"
+#include "tune/sample_maker.h"
 #include "tune/search_run.h"
-#include "tune/stream.h"
 #include "tune/trainer.h"
 #include "tune/tuning_phase.h"
 

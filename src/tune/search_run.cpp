@@ -14,9 +14,9 @@
 #include "tune/methods.h"
 #include "tune/recipe_options.h"
 #include "tune/resumption.h"
+#include "tune/sample_maker.h"
 #include "tune/search_files.h"
 #include "tune/search_phase.h"
-#include "tune/stream.h"
 #include "tune/trainer.h"
 #include "tune/training_state.h"
 

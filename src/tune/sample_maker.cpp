@@ -1,4 +1,4 @@
-#include "tune/stream.h"
+#include "tune/sample_maker.h"
 
 namespace lithe::tune {
 

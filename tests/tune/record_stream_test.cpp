@@ -1,9 +1,10 @@
-#include "tune/stream.h"
+#include "tune/record_stream.h"
 
 #include <algorithm>
 #include <set>
 
 #include "base/error.h"
+#include "tune/sample_maker.h"
 #include "tune/support.h"
 
 namespace lithe::tune {
@@ -29,6 +30,18 @@ std::vector<WeightedSet> open_sets(const std::vector<std::pair<fs::path, double>
   for (const auto& [file, weight] : files) sets.push_back({data::DataSet::open({.path = file}), weight});
   return sets;
 }
+
+struct StreamOptions {
+  SampleOptions sample;
+  RecordStreamOptions records;
+};
+
+class SampleStream : public RecordStream<Sample> {
+ public:
+  SampleStream(const models::Model& model, std::vector<WeightedSet> sets, const StreamOptions& options,
+               int64_t first = 0)
+      : RecordStream(std::move(sets), options.records, sample_maker(model, options.sample), first) {}
+};
 
 class StreamTest : public ::testing::Test {
  protected:
