@@ -9,6 +9,7 @@
 #include "models/known_towers.h"
 #include "models/low_bit_weights.h"
 #include "models/parts/noise.h"
+#include "ops/low_bit.h"
 #include "plan/parse.h"
 #include "plan/rows.h"
 #include "plan/validate.h"

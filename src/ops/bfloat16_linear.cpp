@@ -1,12 +1,12 @@
 #include "ops/bfloat16_linear.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/core/grad_mode.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "base/error.h"
+#include "ops/learns.h"
 #include "ops/matmul.h"
 #include "ops/weight_kernels.h"
 
@@ -38,10 +38,6 @@ struct Bfloat16Linear : autograd::Function<Bfloat16Linear> {
             learns_bias ? y.sum(0) : Tensor()};
   }
 };
-
-bool learns(const Tensor& tensor) {
-  return at::GradMode::is_enabled() && tensor.requires_grad();
-}
 
 }  // namespace
 

@@ -1,8 +1,6 @@
 #include "ops/learning_linear.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "ops/matmul.h"

@@ -2,7 +2,6 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
-#include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/zeros.h>
@@ -12,6 +11,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "ops/learns.h"
 #include "ops/matmul.h"
 #include "ops/product.h"
 #include "ops/weight_kernels.h"
@@ -49,10 +49,6 @@ struct LowBitLinear : autograd::Function<LowBitLinear> {
             learns_bias ? gradients[0].sum(0) : Tensor(), Tensor()};
   }
 };
-
-bool learns(const Tensor& tensor) {
-  return at::GradMode::is_enabled() && tensor.requires_grad();
-}
 
 }  // namespace
 

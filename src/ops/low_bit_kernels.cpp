@@ -10,6 +10,7 @@
 #endif
 
 #include "base/vector_set.h"
+#include "ops/sum_avx2.h"
 
 namespace lithe::ops {
 namespace {
@@ -200,12 +201,6 @@ LITHE_AVX2 inline void load_half(const char* codes, int second, __m256& low, __m
   }
 }
 
-LITHE_AVX2 inline float sum8(__m256 v) {
-  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-  return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
-}
-
 /// As dot_avx512.
 template <WeightKind kind, int kRows, int kOuts>
 LITHE_AVX2 void dot_avx2(const Task& task) {
@@ -281,11 +276,11 @@ constexpr std::array<int64_t, 4> kOuts2{4, 2, 1, 1};
 
 template <WeightKind kind, bool some, int... kRow>
 constexpr auto dots_avx512(std::integer_sequence<int, kRow...>) {
-  return std::array<Dot, sizeof...(kRow)>{dot_avx512 < kind, kRow + 1, some ? kOuts512[kRow] : 1 > ...};
+  return std::array<Dot, sizeof...(kRow)>{dot_avx512<kind, kRow + 1, (some ? kOuts512[kRow] : 1)>...};
 }
 template <WeightKind kind, bool some, int... kRow>
 constexpr auto dots_avx2(std::integer_sequence<int, kRow...>) {
-  return std::array<Dot, sizeof...(kRow)>{dot_avx2 < kind, kRow + 1, some ? kOuts2[kRow] : 1 > ...};
+  return std::array<Dot, sizeof...(kRow)>{dot_avx2<kind, kRow + 1, (some ? kOuts2[kRow] : 1)>...};
 }
 
 template <WeightKind kind>

@@ -2,16 +2,18 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
-#include <ATen/core/grad_mode.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "ops/frozen_linear.h"
 #include "ops/learning_linear.h"
+#include "ops/learns.h"
 #include "ops/product.h"
 #include "ops/row_gemm.h"
 #include "ops/tile_gemm.h"
@@ -59,10 +61,6 @@ void multiply(Product product, const Tensor& x, const WeightView& weight, Tensor
   float* const out = y.mutable_data_ptr<float>();
   if (product == Product::row_gemm) return row_gemm(in, x.size(0), weight, out);
   tile_gemm(in, x.size(0), weight, out);
-}
-
-bool learns(const Tensor& tensor) {
-  return at::GradMode::is_enabled() && tensor.requires_grad();
 }
 
 }  // namespace

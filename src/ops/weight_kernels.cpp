@@ -12,6 +12,7 @@
 #include "base/vector_set.h"
 #include "ops/bfloat16.h"
 #include "ops/low_bit_kernels.h"
+#include "ops/sum_avx2.h"
 
 namespace lithe::ops {
 namespace {
@@ -66,12 +67,6 @@ LITHE_AVX2 inline __m256 load8(const void* weights, int64_t i) {
   const __m128i words = _mm_loadu_si128(static_cast<const __m128i*>(skip<kind>(weights, i)));
   if constexpr (kind == WeightKind::float16) return _mm256_cvtph_ps(words);
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(words), 16));
-}
-
-LITHE_AVX2 inline float sum8(__m256 v) {
-  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-  return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
 }
 
 template <WeightKind kind>

@@ -1,10 +1,11 @@
 #include "routing/router_logits.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/core/grad_mode.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/custom_function.h>
+
+#include "ops/learns.h"
 
 namespace lithe::routing {
 namespace {
@@ -32,16 +33,12 @@ struct RouterNode : autograd::Function<RouterNode> {
   }
 };
 
-bool learns(const Tensor& tensor) {
-  return at::GradMode::is_enabled() && tensor.requires_grad();
-}
-
 }  // namespace
 
 Tensor router_logits(const nn::Router& router, const Tensor& hidden, const Tensor& index) {
   const bool wide = hidden.scalar_type() == at::kFloat || hidden.scalar_type() == at::kDouble;
   const Tensor weight = router.weight.widened(router.weight.type());
-  const bool learning = learns(hidden) || learns(weight) || (router.bias && learns(*router.bias));
+  const bool learning = ops::learns(hidden) || ops::learns(weight) || (router.bias && ops::learns(*router.bias));
   if (!wide || !learning) return router(hidden.index_select(0, index));
   return RouterNode::apply(hidden, index, weight, router.bias, router);
 }

@@ -26,7 +26,7 @@ namespace lithe::session {
 
 struct OpenOptions {
   std::filesystem::path lora;    ///< A PEFT folder whose LoRA goes over the model; empty: none
-  std::string weights = "auto";  ///< auto, float32, bfloat16, float16: how weights are held
+  std::string weights = "auto";  ///< auto, float32, bfloat16, float16, int8, int4: how weights are held
   std::string kv = "float32";    ///< float32, bfloat16: how keys and values are cached
   std::string device = "cpu";
   std::function<void(int64_t bytes_done, int64_t bytes_total)> progress;

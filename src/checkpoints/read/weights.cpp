@@ -17,6 +17,7 @@
 #include "base/printable.h"
 #include "checkpoints/read/quantised.h"
 #include "io/mapped_file.h"
+#include "ops/low_bit.h"
 
 namespace lithe::models {
 namespace {
