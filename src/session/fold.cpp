@@ -80,8 +80,9 @@ void compare_sides(Side& whole, Side& folded, const FoldOptions& options, FoldRe
 /// Merged weights are made of the weights as they are held, so codes would put their rounding into the files.
 void require_unrounded(const models::Model& model) {
   visit(model, [&](const models::HeldWeight& held) {
-    require(!held.weight.has_codes(), Fault::bad_request, model.name, ": weights that are held as ",
-            held.weight.storage(), " are rounded and can't be merged; fold with --weights auto");
+    require(
+        !held.weight.has_codes(), Fault::bad_request, model.name,
+        ": weights that are held as int8 or int4 are rounded, and fold would write the rounding; use --weights auto");
   });
 }
 
