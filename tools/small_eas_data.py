@@ -33,21 +33,12 @@ def sight_of(records):
     return f"{min(colours)} {min(shapes)}" if colours and shapes else ""
 
 
-def balanced(records, generator):
-    """Without many of the questions whose answer is likely without the picture: most name a colour that is not there."""
-    decided = [record for record in records if answer_in(record) in ("yes", "no")]
-    true, false = [one for one in decided if is_true(one)], [one for one in decided if not is_true(one)]
-    count = min(len(true), len(false))
-    return ([record for record in records if record not in decided] + generator.sample(true, count) +
-            generator.sample(false, count))
-
-
 def questions_of(source, split, count):
-    """The first `count` questions of a split, picture by picture; half of those about yes or no name what is there.
+    """The first `count` questions of a split that ask for a colour or a shape, picture by picture. Those about yes or no
+    are left out: models this small and this briefly trained learn what the text tells of them, and no more.
 
     -> list of (question, answer, what the picture shows, its file)
     """
-    generator = random.Random(f"{SEED}{split}")
     pictures = {}
     for record in json.loads((source / f"{split}.json").read_text()):
         pictures.setdefault(record["image"], []).append(record)
@@ -55,15 +46,15 @@ def questions_of(source, split, count):
     for image, records in pictures.items():
         if sight := sight_of(records):
             chosen += [(asked_in(record), answer_in(record), sight, source / image)
-                       for record in balanced(records, generator)]
+                       for record in records if answer_in(record) not in ("yes", "no")]
     return chosen[:count]
 
 
 def choices_of(answer, generator):
     """The answer among others of its kind, in the order of the alphabet."""
-    if answer in COLOURS:
-        return sorted([answer, *generator.sample([one for one in COLOURS if one != answer], 3)])
-    return SHAPES if answer in SHAPES else ["no", "yes"]
+    if answer in SHAPES:
+        return SHAPES
+    return sorted([answer, *generator.sample([one for one in COLOURS if one != answer], 3)])
 
 
 def write_scienceqa(out, splits):
@@ -85,10 +76,6 @@ def write_scienceqa(out, splits):
     (out / "pid_splits.json").write_text(json.dumps(ids) + "\n")
 
 
-def kind_of(answer):
-    return "yes/no" if answer in ("yes", "no") else "other"
-
-
 def write_vqav2(out, splits):
     """Ten people who agree answer each question. The pictures are PNG files under the names of COCO's JPEGs."""
     for split, questions in splits.items():
@@ -100,7 +87,7 @@ def write_vqav2(out, splits):
             one = {"image_id": image, "question_id": number + 1}
             asked.append({**one, "question": question})
             people = [{"answer": answer, "answer_id": i + 1, "answer_confidence": "yes"} for i in range(10)]
-            annotations.append({**one, "answers": people, "answer_type": kind_of(answer),
+            annotations.append({**one, "answers": people, "answer_type": "other",
                                 "question_type": question.split(" ")[0], "multiple_choice_answer": answer})
             shutil.copyfile(picture, out / folder / f"COCO_{folder}_{image:012d}.jpg")
         (out / f"v2_OpenEnded_mscoco_{folder}_questions.json").write_text(json.dumps({"questions": asked}) + "\n")
