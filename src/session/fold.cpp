@@ -77,15 +77,6 @@ void compare_sides(Side& whole, Side& folded, const FoldOptions& options, FoldRe
   }
 }
 
-/// Merged weights are made of the weights as they are held, so codes would put their rounding into the files.
-void require_unrounded(const models::Model& model) {
-  visit(model, [&](const models::HeldWeight& held) {
-    require(
-        !held.weight.has_codes(), Fault::bad_request, model.name,
-        ": weights that are held as int8 or int4 are rounded, and fold would write the rounding; use --weights auto");
-  });
-}
-
 /// Opens what was written and takes it into the report.
 void compare_with_folded(Side& whole, const Request& request, const FoldOptions& options, const io::NewFolder& folder,
                          FoldReport& report) {
@@ -102,7 +93,7 @@ FoldReport fold_model(const Session& session, const Request& request, const Fold
                       const std::filesystem::path& out) {
   const c10::InferenceMode no_gradients;
   const models::Model& model = session.model();
-  require_unrounded(model);
+  visit(model, [&](const models::HeldWeight& held) { models::require_unrounded(held.weight, model.name); });
   const auto begin = [&](const char* step) {
     if (options.on_step) options.on_step(step);
   };

@@ -23,6 +23,10 @@ PairFoldReport fold_pairs(const PairSession& session, PairQuestion question, con
   const HeadInfo& head = session.head("");
   require(!question.images.empty(), Fault::bad_request, "METER reads a picture; give one with --image");
   question.images.resize(static_cast<size_t>(std::max<int64_t>(head.pictures, 1)), question.images.back());
+  const auto unrounded = [&](const models::WeightSlot& slot) {
+    models::require_unrounded(models::held_at(slot.place), meter.name);
+  };
+  visit(const_cast<models::Meter&>(meter), unrounded);  // which only reads
   io::NewFolder folder(meter.checkpoint, out);
   const models::FoldCount count = models::write_folded_meter(meter, folder.part());
   PairFoldReport report{.adapters = count.adapters,

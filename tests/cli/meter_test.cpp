@@ -119,6 +119,9 @@ TEST_F(MeterProgram, AConvertedCheckpointAnswersTheSame) {
 
 TEST_F(MeterProgram, FoldedItScoresTheSameUnderEveryPlan) {
   const fs::path out = folder_ / "folded";
+  const Ran rounded = lithe({"fold", model(), "-o", out.string(), "--weights", "int8"});
+  EXPECT_EQ(rounded.code, 2);
+  EXPECT_NE(rounded.err.find("fold would write the rounding"), std::string::npos) << rounded.err;
   const Ran folded = lithe({"fold", model(), "-o", out.string(), "--json"});
   ASSERT_EQ(folded.code, 0) << folded.err;
   const Json report = parse_json(folded.out, "fold");

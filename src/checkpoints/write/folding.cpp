@@ -79,6 +79,11 @@ bool holds_both_anywhere(const EasLayers& eas) {
 
 }  // namespace
 
+void require_unrounded(const nn::Weight& weight, const std::string& model) {
+  require(!weight.has_codes(), Fault::bad_request, model,
+          ": weights that are held as int8 or int4 are rounded, and fold would write the rounding; use --weights auto");
+}
+
 FoldCount write_folded(const Model& model, const FrozenPrompt* frozen, const fs::path& folder) {
   require(!model.facts.adapters.empty() || model.loaded.lora, Fault::bad_request, model.name,
           ": has neither adapters nor LoRA, so there is nothing to fold");

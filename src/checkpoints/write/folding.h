@@ -25,6 +25,10 @@ struct FrozenPrompt {
   const plan::Plan& plan;
 };
 
+/// Merged weights are made of the weights as they are held, so codes would put their rounding into the files. Throws
+/// Error{bad_request} for a weight with codes.
+void require_unrounded(const nn::Weight& weight, const std::string& model);
+
 /// Writes `model` as an ordinary folder of its own layout without what can be folded: safetensors, a config.json that
 /// declares the attentions without weights ("fixed_sites"), and every other file as it is. LoRA is folded in any case.
 /// Without `frozen` this is exact for every request: gains are folded, and what depends on the request stays a low-rank
