@@ -35,7 +35,7 @@ struct LearningLinear : autograd::Function<LearningLinear> {
     const autograd::variable_list saved = context->get_saved_variables();
     const Tensor y = gradients[0].contiguous();
     const bool learns_bias = context->saved_data["bias"].toBool() && context->needs_input_grad(kBias);
-    return {context->needs_input_grad(kX) ? transposed_product(y, view_of(saved[1])) : Tensor(),
+    return {context->needs_input_grad(kX) ? stored_transposed(y, view_of(saved[1])) : Tensor(),
             context->needs_input_grad(kWeight) ? gradient_of_weight(y, saved[0]) : Tensor(),
             learns_bias ? y.sum(0) : Tensor()};
   }

@@ -1,31 +1,20 @@
 #include "ops/low_bit.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/index_select.h>
-#include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include <algorithm>
 #include <optional>
 
 #include "base/error.h"
 #include "ops/learns.h"
 #include "ops/matmul.h"
-#include "ops/product.h"
-#include "ops/weight_kernels.h"
 
 namespace lithe::ops {
 namespace {
 
 namespace autograd = torch::autograd;
-
-void widen_rows(const WeightView& weight, int64_t first, int64_t count, float* to) {
-  at::parallel_for(0, count, std::max<int64_t>(1, 32768 / weight.width), [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) widen(weight, first + row, 0, weight.width, to + row * weight.width);
-  });
-}
 
 struct LowBitLinear : autograd::Function<LowBitLinear> {
   static Tensor forward(autograd::AutogradContext* context, const Tensor& x, const std::optional<Tensor>& bias,
@@ -91,17 +80,7 @@ Tensor low_bit_linear(const Tensor& x, const LowBit& weight, const std::optional
 Tensor low_bit_transposed(const Tensor& y, const LowBit& weight) {
   require(y.dim() == 2 && y.size(1) == weight.outs() && !learns(y), Fault::internal, "low_bit_transposed: y is ",
           y.size(-1), " wide, the weight gives ", weight.outs(), ", and the product has no gradient");
-  const WeightView view = weight.view();
-  if (learns_by_row_gemm(y.size(0))) return transposed_product(y, view);
-  const int64_t most = panel_outs(view.outs, view.width);
-  Tensor x = at::zeros({y.size(0), view.width}, y.options());
-  const Tensor buffer = at::empty({most, view.width}, y.options());
-  for (int64_t first = 0; first < view.outs; first += most) {
-    const int64_t count = std::min(most, view.outs - first);
-    widen_rows(view, first, count, buffer.mutable_data_ptr<float>());
-    x.addmm_(y.narrow(1, first, count), buffer.narrow(0, 0, count));
-  }
-  return x;
+  return stored_transposed(y, weight.view());
 }
 
 Tensor low_bit_rows(const LowBit& weight, const Tensor& ids) {

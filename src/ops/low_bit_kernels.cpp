@@ -59,13 +59,6 @@ std::vector<float> group_sums(const WeightView& weight, const float* x, int64_t 
   return sums;
 }
 
-/// What the offsets of a row of weights add to its product with one row of x.  sums: of that row, [groups]
-float offset_term(const CodeRow& row, const float* sums, int64_t groups) {
-  float term = 0;
-  for (int64_t g = 0; row.offsets && g < groups; ++g) term += row.offsets[g] * sums[g];
-  return term;
-}
-
 /// What kernels of dot_codes take: `rows` rows of x are multiplied with some neighbouring rows of weights from `out`.
 struct Task {
   const WeightView& weight;
@@ -74,6 +67,34 @@ struct Task {
   const float* sums;  ///< [rows, groups], if there are offsets
   float* y;           ///< Of the first row and out; a row is weight.outs long.
 };
+
+/// What the offsets of a row of weights add to its product with one row of x.  sums: of that row, [groups]
+float offset_term(const CodeRow& row, const float* sums, int64_t groups) {
+  float term = 0;
+  for (int64_t g = 0; row.offsets && g < groups; ++g) term += row.offsets[g] * sums[g];
+  return term;
+}
+
+/// The products of the columns of each group after its last whole block.
+template <WeightKind kind>
+float tail_term(const CodeRow& row, const WeightView& weight, const float* x) {
+  float term = 0;
+  if (weight.group % kCodeBlock == 0 && weight.width % kCodeBlock == 0) return term;
+  for (int64_t g = 0; g < weight.groups(); ++g) {
+    const int64_t first = g * weight.group, last = std::min(first + weight.group, weight.width);
+    term += row.scales[g] * dot_plain<kind>(row, x, last - (last - first) % kCodeBlock, last);
+  }
+  return term;
+}
+
+/// What kernels add to the products of whole blocks of row `row` of x and row task.out + out of the weights.
+template <WeightKind kind>
+float other_terms(const Task& task, int64_t row, int64_t out) {
+  const CodeRow codes(task.weight, task.out + out);
+  const int64_t groups = task.weight.groups();
+  return tail_term<kind>(codes, task.weight, task.x + row * task.weight.width) +
+         offset_term(codes, task.sums + row * groups, groups);
+}
 
 template <WeightKind kind>
 void dot_one(const Task& task) {
@@ -124,7 +145,6 @@ LITHE_AVX512 void dot_avx512(const Task& task) {
   const WeightView& weight = task.weight;
   const int64_t groups = weight.groups(), row_bytes = weight.bytes(weight.width);
   __m512 total[kRows][kOuts];
-  float rest[kRows][kOuts] = {};
   for (int r = 0; r < kRows; ++r)
     for (int o = 0; o < kOuts; ++o) total[r][o] = _mm512_setzero_ps();
   const char* const codes = weight.at(task.out, 0);
@@ -135,8 +155,7 @@ LITHE_AVX512 void dot_avx512(const Task& task) {
     for (int r = 0; r < kRows; ++r)
       for (int o = 0; o < kOuts; ++o)
         for (int p = 0; p < kParts; ++p) part[r][o][p] = _mm512_setzero_ps();
-    int64_t i = g * weight.group;
-    for (; i + kCodeBlock <= end; i += kCodeBlock) {
+    for (int64_t i = g * weight.group; i + kCodeBlock <= end; i += kCodeBlock) {
       __m512 low[kOuts], high[kOuts];
       for (int o = 0; o < kOuts; ++o) {
         const char* const block = codes + o * row_bytes + weight.bytes(i);
@@ -158,20 +177,10 @@ LITHE_AVX512 void dot_avx512(const Task& task) {
         total[r][o] = _mm512_fmadd_ps(_mm512_set1_ps(scales[o * groups + g]), sum, total[r][o]);
       }
     }
-    if (i == end) continue;
-    for (int r = 0; r < kRows; ++r) {
-      for (int o = 0; o < kOuts; ++o) {
-        const CodeRow row(weight, task.out + o);
-        rest[r][o] += row.scales[g] * dot_plain<kind>(row, task.x + r * weight.width, i, end);
-      }
-    }
   }
-  for (int r = 0; r < kRows; ++r) {
-    for (int o = 0; o < kOuts; ++o) {
-      const float offsets = offset_term({weight, task.out + o}, task.sums + r * groups, groups);
-      task.y[r * weight.outs + o] = _mm512_reduce_add_ps(total[r][o]) + rest[r][o] + offsets;
-    }
-  }
+  for (int r = 0; r < kRows; ++r)
+    for (int o = 0; o < kOuts; ++o)
+      task.y[r * weight.outs + o] = _mm512_reduce_add_ps(total[r][o]) + other_terms<kind>(task, r, o);
 }
 
 template <WeightKind kind>
@@ -207,7 +216,6 @@ LITHE_AVX2 void dot_avx2(const Task& task) {
   const WeightView& weight = task.weight;
   const int64_t groups = weight.groups(), row_bytes = weight.bytes(weight.width);
   __m256 total[kRows][kOuts];
-  float rest[kRows][kOuts] = {};
   for (int r = 0; r < kRows; ++r)
     for (int o = 0; o < kOuts; ++o) total[r][o] = _mm256_setzero_ps();
   const char* const codes = weight.at(task.out, 0);
@@ -217,8 +225,7 @@ LITHE_AVX2 void dot_avx2(const Task& task) {
     __m256 part[kRows][kOuts];
     for (int r = 0; r < kRows; ++r)
       for (int o = 0; o < kOuts; ++o) part[r][o] = _mm256_setzero_ps();
-    int64_t i = g * weight.group;
-    for (; i + kCodeBlock <= end; i += kCodeBlock) {
+    for (int64_t i = g * weight.group; i + kCodeBlock <= end; i += kCodeBlock) {
       for (int half = 0; half < 2; ++half) {
         __m256 low[kOuts], high[kOuts];
         for (int o = 0; o < kOuts; ++o) load_half<kind>(codes + o * row_bytes + weight.bytes(i), half, low[o], high[o]);
@@ -232,18 +239,12 @@ LITHE_AVX2 void dot_avx2(const Task& task) {
     }
     for (int r = 0; r < kRows; ++r) {
       for (int o = 0; o < kOuts; ++o) {
-        const float scale = scales[o * groups + g];
-        total[r][o] = _mm256_fmadd_ps(_mm256_set1_ps(scale), part[r][o], total[r][o]);
-        if (i < end) rest[r][o] += scale * dot_plain<kind>({weight, task.out + o}, task.x + r * weight.width, i, end);
+        total[r][o] = _mm256_fmadd_ps(_mm256_set1_ps(scales[o * groups + g]), part[r][o], total[r][o]);
       }
     }
   }
-  for (int r = 0; r < kRows; ++r) {
-    for (int o = 0; o < kOuts; ++o) {
-      const float offsets = offset_term({weight, task.out + o}, task.sums + r * groups, groups);
-      task.y[r * weight.outs + o] = sum8(total[r][o]) + rest[r][o] + offsets;
-    }
-  }
+  for (int r = 0; r < kRows; ++r)
+    for (int o = 0; o < kOuts; ++o) task.y[r * weight.outs + o] = sum8(total[r][o]) + other_terms<kind>(task, r, o);
 }
 
 template <WeightKind kind>

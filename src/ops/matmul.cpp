@@ -38,6 +38,11 @@ void few_rows(const Tensor& x, const WeightView& weight, Tensor& y) {
                    [&](int64_t begin, int64_t end) { dot_rows(weight, begin, end, in, x.size(0), out); });
 }
 
+/// Rows of the weight that are widened together.
+int64_t panel_outs(int64_t outs, int64_t width) {
+  return std::clamp<int64_t>(kPanelFloats / std::max<int64_t>(width, 1), std::min<int64_t>(16, outs), outs);
+}
+
 /// Many rows of weights of 16 bits or less: a panel is widened once and multiplied with all rows.
 void many_rows(const Tensor& x, const WeightView& weight, Tensor& y) {
   const int64_t most = panel_outs(weight.outs, weight.width);
@@ -45,10 +50,7 @@ void many_rows(const Tensor& x, const WeightView& weight, Tensor& y) {
   float* wide = panel.mutable_data_ptr<float>();
   for (int64_t first = 0; first < weight.outs; first += most) {
     const int64_t count = std::min(most, weight.outs - first);
-    at::parallel_for(0, count, std::max<int64_t>(1, 32768 / weight.width), [&](int64_t begin, int64_t end) {
-      for (int64_t out = begin; out < end; ++out)
-        widen(weight, first + out, 0, weight.width, wide + out * weight.width);
-    });
+    widen_rows(weight, first, count, wide);
     Tensor columns = y.narrow(1, first, count);
     at::mm_out(columns, x, panel.narrow(0, 0, count).t());
   }
@@ -63,23 +65,47 @@ void multiply(Product product, const Tensor& x, const WeightView& weight, Tensor
   tile_gemm(in, x.size(0), weight, out);
 }
 
-}  // namespace
-
-int64_t panel_outs(int64_t outs, int64_t width) {
-  return std::clamp<int64_t>(kPanelFloats / std::max<int64_t>(width, 1), std::min<int64_t>(16, outs), outs);
-}
-
-Tensor stored_product(const Tensor& x, const WeightView& weight) {
+Tensor multiplied(Product product, const Tensor& x, const WeightView& weight) {
   Tensor y = at::empty({x.size(0), weight.outs}, x.options());
-  if (x.size(0) == 0) return y;
-  multiply(product_for(x.size(0), weight.kind, weight.outs * weight.width), x.contiguous(), weight, y);
+  if (x.size(0) > 0) multiply(product, x.contiguous(), weight, y);
   return y;
 }
 
-Tensor transposed_product(const Tensor& y, const WeightView& weight) {
-  Tensor x = at::empty({y.size(0), weight.width}, y.options());
-  row_gemm_for_rows(y.contiguous().const_data_ptr<float>(), y.size(0), weight, x.mutable_data_ptr<float>());
+/// y w, a panel of w at a time.  fill: puts rows of w from a first one on into a panel in y's type.
+template <class Fill>
+Tensor transposed_by_panels(const Tensor& y, int64_t width, const Fill& fill) {
+  const int64_t outs = y.size(1), most = panel_outs(outs, width);
+  Tensor x = at::zeros({y.size(0), width}, y.options());
+  const Tensor buffer = at::empty({most, width}, y.options());
+  for (int64_t first = 0; first < outs; first += most) {
+    const Tensor panel = buffer.narrow(0, 0, std::min(most, outs - first));
+    fill(first, panel);
+    x.addmm_(y.narrow(1, first, panel.size(0)), panel);
+  }
   return x;
+}
+
+}  // namespace
+
+void widen_rows(const WeightView& weight, int64_t first, int64_t count, float* to) {
+  at::parallel_for(0, count, std::max<int64_t>(1, 32768 / weight.width), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) widen(weight, first + row, 0, weight.width, to + row * weight.width);
+  });
+}
+
+Tensor stored_product(const Tensor& x, const WeightView& weight) {
+  return multiplied(product_for(x.size(0), weight.kind, weight.outs * weight.width), x, weight);
+}
+
+Tensor stored_transposed(const Tensor& y, const WeightView& weight) {
+  if (learns_by_row_gemm(y.size(0))) {
+    Tensor x = at::empty({y.size(0), weight.width}, y.options());
+    row_gemm_for_rows(y.contiguous().const_data_ptr<float>(), y.size(0), weight, x.mutable_data_ptr<float>());
+    return x;
+  }
+  return transposed_by_panels(y, weight.width, [&](int64_t first, const Tensor& panel) {
+    widen_rows(weight, first, panel.size(0), panel.mutable_data_ptr<float>());
+  });
 }
 
 Tensor linear(const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias) {
@@ -97,7 +123,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const std::optional<Tensor>
     return at::linear(x, weight.to(x.scalar_type()),
                       bias ? std::optional<Tensor>(bias->to(x.scalar_type())) : std::nullopt);
   }
-  Tensor y = stored_product(x, view_of(weight));
+  Tensor y = multiplied(product, x, view_of(weight));
   if (bias) y.add_(bias->to(at::kFloat));
   return y;
 }
@@ -108,17 +134,11 @@ Tensor transposed_linear(const Tensor& y, const Tensor& weight) {
   require(!learns(y), Fault::internal, "transposed_linear: the gradient of a stored weight's product has no gradient");
   const bool plain = y.device().is_cpu() && y.scalar_type() == at::kFloat && weight.is_contiguous();
   if (plain && (weight.scalar_type() == at::kFloat || is_half(weight)) && learns_by_row_gemm(y.size(0)))
-    return transposed_product(y, view_of(weight));
+    return stored_transposed(y, view_of(weight));
   if (y.scalar_type() == weight.scalar_type()) return at::mm(y, weight);
-  const int64_t outs = weight.size(0), most = panel_outs(outs, weight.size(1));
-  Tensor x = at::zeros({y.size(0), weight.size(1)}, y.options());
-  const Tensor buffer = at::empty({most, weight.size(1)}, y.options());
-  for (int64_t first = 0; first < outs; first += most) {
-    const int64_t count = std::min(most, outs - first);
-    const Tensor panel = buffer.narrow(0, 0, count).copy_(weight.narrow(0, first, count));
-    x.addmm_(y.narrow(1, first, count), panel);
-  }
-  return x;
+  return transposed_by_panels(y, weight.size(1), [&](int64_t first, const Tensor& panel) {
+    panel.copy_(weight.narrow(0, first, panel.size(0)));
+  });
 }
 
 }  // namespace lithe::ops

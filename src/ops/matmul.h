@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <optional>
 
 #include "ops/weight_view.h"
@@ -24,10 +25,10 @@ Tensor transposed_linear(const Tensor& y, const Tensor& weight);
 /// CPU -> [rows, outs]. Not differentiable.
 Tensor stored_product(const Tensor& x, const WeightView& weight);
 
-/// y w by row_gemm.  y: [rows, outs] float32 on the CPU -> [rows, width]
-Tensor transposed_product(const Tensor& y, const WeightView& weight);
+/// y w over weights as they are stored.  y: [rows, outs] float32 on the CPU -> [rows, width]. Not differentiable.
+Tensor stored_transposed(const Tensor& y, const WeightView& weight);
 
-/// How many rows of a weight are widened together if all are to be: some MB of float32.
-int64_t panel_outs(int64_t outs, int64_t width);
+/// Rows [first, first + count) of weights as float32.  -> to: [count, width]
+void widen_rows(const WeightView& weight, int64_t first, int64_t count, float* to);
 
 }  // namespace lithe::ops

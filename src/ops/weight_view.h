@@ -22,10 +22,6 @@ constexpr int64_t bits_of(WeightKind kind) {
   return 0;
 }
 
-constexpr bool is_low_bit(WeightKind kind) {
-  return bits_of(kind) <= 8;
-}
-
 /// Codes are read this many at a time. Of int4, byte i of such a block holds code i in its low half and code i + 16 in
 /// its high half.
 constexpr int64_t kCodeBlock = 32;
