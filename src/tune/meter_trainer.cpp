@@ -7,12 +7,12 @@
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "base/error.h"
 #include "base/mixed.h"
 #include "models/meter/pixels.h"
+#include "tune/training_step.h"
 
 namespace lithe::tune {
 namespace {
@@ -23,12 +23,6 @@ using models::Pair;
 
 /// Texts that a picture's own is ranked among, as published.
 constexpr size_t kFalseTexts = 15;
-
-AdamW optimiser_for(Meter& meter, const MeterTrainer::Options& options) {
-  std::vector<Parameter> parameters = learning_parameters(meter);
-  require(!parameters.empty(), Fault::bad_request, meter.name, ": nothing learns; name the weights under `train`");
-  return {group_parameters(std::move(parameters), options.rates), options.adamw, options.ranks};
-}
 
 /// Every other sample keeps its picture; the rest take the next sample's. So a batch of two or more has both classes.
 bool matches(size_t i) {
@@ -68,22 +62,6 @@ Tensor labels_of(MeterTask task, MeterBatch samples) {
   for (size_t i = 0; i < samples.size(); ++i)
     labels.push_back(task == MeterTask::irtr ? 0 : task == MeterTask::itm ? (matches(i) ? 1 : 0) : samples[i].label);
   return at::tensor(at::ArrayRef<int64_t>(labels), at::kLong);
-}
-
-std::string names_of(MeterBatch samples) {
-  std::string names;
-  for (const MeterSample& sample : samples) names += (names.empty() ? "" : ", ") + sample.name;
-  return names;
-}
-
-/// Adds up over ranks what a step did; `loss` is a sum so far.
-void sum_over(const Ranks& ranks, MeterStep& step) {
-  if (ranks.alone()) return;
-  std::array<double, 3> sums{step.loss, static_cast<double>(step.rows), static_cast<double>(step.labels)};
-  ranks.sum(sums);
-  step.loss = sums[0];
-  step.rows = static_cast<int64_t>(sums[1]);
-  step.labels = static_cast<int64_t>(sums[2]);
 }
 
 int64_t rows_of(MeterTask task, MeterBatch samples, const Meter& meter) {
@@ -155,11 +133,7 @@ MeterStep MeterTrainer::step(std::span<const MeterBatch> batches, double factor)
     if (batch.empty()) continue;
     const Tensor loss = mean_loss(batch, true) * static_cast<double>(batch.size());
     const auto value = loss.item<double>();
-    if (!std::isfinite(value)) {
-      optimiser_.forget_gradients();
-      fail(Fault::bad_request, "the loss is not finite at ", names_of(batch),
-           "; lower learning_rate, or look at these samples");
-    }
+    require_finite_loss(value, batch, optimiser_);
     result.loss += value;
     result.rows += rows_of(task_, batch, meter_);
     result.labels += static_cast<int64_t>(batch.size());

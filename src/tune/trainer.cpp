@@ -4,42 +4,19 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "base/error.h"
+#include "tune/training_step.h"
 
 namespace lithe::tune {
 namespace {
-
-AdamW optimiser_for(models::Model& model, const TrainerOptions& options) {
-  std::vector<Parameter> parameters = learning_parameters(model);
-  require(!parameters.empty(), Fault::bad_request, model.name, ": nothing learns; name the weights under `train`");
-  return {group_parameters(std::move(parameters), options.rates), options.adamw, options.ranks};
-}
 
 bool tower_learns(const AdamW& optimiser) {
   bool learns = false;
   optimiser.for_each_parameter(
       [&](const Parameter& parameter) { learns |= parameter.name.part == models::Part::tower; });
   return learns;
-}
-
-/// Adds up over ranks what a step did; `loss` is a sum so far.
-void sum_over(const Ranks& ranks, StepResult& step, int64_t layers) {
-  if (ranks.alone()) return;
-  std::array<double, 3> sums{step.loss, static_cast<double>(step.rows), static_cast<double>(step.labels)};
-  ranks.sum(sums);
-  step.loss = sums[0];
-  step.rows = static_cast<int64_t>(sums[1]);
-  step.labels = static_cast<int64_t>(sums[2]);
-  step.kept.sum_over(ranks, layers);
-}
-
-std::string names_of(MicroBatch samples) {
-  std::string names;
-  for (const Sample& sample : samples) names += (names.empty() ? "" : ", ") + sample.name;
-  return names;
 }
 
 }  // namespace
@@ -58,17 +35,14 @@ StepResult Trainer::step(std::span<const MicroBatch> batches, double factor) {
     const TrainingRows rows = pack_samples(model_, plan_, samples, options_.pack);
     const Tensor loss = summed_loss(model_.decoder, rows, result.kept.observer());
     const auto value = loss.item<double>();
-    if (!std::isfinite(value)) {
-      optimiser_.forget_gradients();
-      fail(Fault::bad_request, "the loss is not finite at ", names_of(samples),
-           "; lower learning_rate, or look at these samples");
-    }
+    require_finite_loss(value, samples, optimiser_);
     result.loss += value;
     result.rows += rows.rows();
     result.labels += rows.learnt();
     if (loss.requires_grad()) loss.backward();
   }
-  sum_over(options_.ranks, result, model_.decoder.config.layers);
+  sum_over(options_.ranks, result);
+  if (!options_.ranks.alone()) result.kept.sum_over(options_.ranks, model_.decoder.config.layers);
   optimiser_.sum_gradients();
   const double mean = 1.0 / static_cast<double>(std::max<int64_t>(result.labels, 1));
   optimiser_.scale_gradients(mean);
