@@ -21,6 +21,14 @@ MadeWeight made_for(const nn::Linear& linear, std::function<Tensor()> make) {
 
 }  // namespace
 
+MadeWeight folded_weight(const nn::Linear& linear, const nn::AdapterMap& map) {
+  return made_for(linear, [&linear, map] { return nn::folded(linear, map).weight.widened(at::kDouble); });
+}
+
+MadeWeight folded_bias(const nn::Linear& linear, const nn::AdapterMap& map) {
+  return {at::kFloat, {linear.out()}, [&linear, offset = map.offset] { return nn::folded_bias(linear, offset); }};
+}
+
 FoldedWeights::FoldedWeights(const Model& model, const FrozenPrompt* frozen)
     : model_(model), frozen_(model.decoder.config.eas.empty() ? nullptr : frozen) {
   for (const auto& [layer, eas] : model.decoder.config.eas) fold_layer(layer, eas);
@@ -139,9 +147,8 @@ void FoldedWeights::fold_low_rank() {
 }
 
 void FoldedWeights::replace(const WeightName& product, const nn::Linear& linear, const nn::AdapterMap& map) {
-  made_[product] = made_for(linear, [&linear, map] { return nn::folded(linear, map).weight.widened(at::kDouble); });
-  made_[product.with(Kind::bias)] = {
-      at::kFloat, {linear.out()}, [&linear, offset = map.offset] { return nn::folded_bias(linear, offset); }};
+  made_[product] = folded_weight(linear, map);
+  made_[product.with(Kind::bias)] = folded_bias(linear, map);
 }
 
 /// Configs know biases for all products of a kind or for none: the others get zeros.

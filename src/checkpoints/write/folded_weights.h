@@ -11,6 +11,10 @@
 
 namespace lithe::models {
 
+/// W' = W R and b' = W r + b of a product whose rows a map changes. The product must live until they are written.
+MadeWeight folded_weight(const nn::Linear& linear, const nn::AdapterMap& map);
+MadeWeight folded_bias(const nn::Linear& linear, const nn::AdapterMap& map);
+
 /// What folding does to the weights of a model, whatever they are called on disk.
 class FoldedWeights {
  public:

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "checkpoints/read/meter.h"
+#include "checkpoints/write/folded_weights.h"
 #include "checkpoints/write/meter_folder.h"
 #include "nn/adapters/fold.h"
 #include "plan/meter_sites.h"
@@ -30,12 +31,8 @@ std::vector<Product> readers_of(const WeightName& layer, const Site& site) {
 void fold_site(const WeightName& layer, const Site& site, MeterChanges& changes) {
   const nn::AdapterMap map = nn::map_of(*site.adapter, std::nullopt);
   for (const auto& [name, product] : readers_of(layer, site)) {
-    const nn::Linear* const linear = product;
-    changes.made[meter_name(name)] = {linear->weight.type(), {linear->out(), linear->in()}, [linear, map] {
-                                        return nn::folded(*linear, map).weight.widened(at::kDouble);
-                                      }};
-    changes.made[meter_name(name.with(Kind::bias))] = {
-        at::kFloat, {linear->out()}, [linear, offset = map.offset] { return nn::folded_bias(*linear, offset); }};
+    changes.made[meter_name(name)] = folded_weight(*product, map);
+    changes.made[meter_name(name.with(Kind::bias))] = folded_bias(*product, map);
   }
 }
 
