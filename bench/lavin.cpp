@@ -8,18 +8,17 @@
 #include <ATen/ops/mm.h>
 #include <ATen/ops/randn.h>
 #include <c10/core/InferenceMode.h>
-#include <stdlib.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/vector_set.h"
+#include "bench_program.h"
 #include "models/additions.h"
 #include "session/bench.h"
 
@@ -27,6 +26,9 @@ namespace lithe::session {
 namespace {
 
 using at::Tensor;
+using bench::least;
+using bench::load;
+using bench::median;
 
 constexpr int64_t kVision = 6, kWidth = 4096, kFeedForward = 11008;  // six class tokens of the tower
 constexpr int64_t kRepRank = 8, kPiaRank = 32;                       // as the published code makes them
@@ -36,13 +38,6 @@ struct Options {
   models::WeightStorage weights = models::WeightStorage::bfloat16;
   std::vector<int64_t> tokens{128, 512, 2000};
 };
-
-std::vector<int64_t> numbers_of(const std::string& text) {
-  std::vector<int64_t> numbers;
-  std::stringstream stream(text);
-  for (std::string number; std::getline(stream, number, ',');) numbers.push_back(std::stoll(number));
-  return numbers;
-}
 
 Options parse(int count, char** arguments) {
   Options options;
@@ -55,7 +50,7 @@ Options parse(int count, char** arguments) {
     } else if (name == "--rounds") {
       options.rounds = std::stoll(value);
     } else if (name == "--tokens") {
-      options.tokens = numbers_of(value);
+      options.tokens = bench::numbers_of(value);
     } else if (name == "--decode-tokens") {
       options.decode_tokens = std::stoll(value);
     } else if (name == "--weights") {
@@ -129,15 +124,6 @@ void measure(Side& side, int64_t tokens, int64_t decode_tokens) {
   side.times.decode.push_back(bench.decode_ms(side.plan, decode_tokens));
 }
 
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
-double least(const std::vector<double>& values) {
-  return *std::min_element(values.begin(), values.end());
-}
-
 void print(const std::vector<Side>& sides, int64_t tokens) {
   std::printf("%lld tokens            prefill: median    minimum  of LaVIN   decode: median  minimum  of LaVIN\n",
               static_cast<long long>(tokens));
@@ -181,12 +167,6 @@ void print_rebuilt() {
       rebuild_ms({kWidth, kWidth, kWidth}), rebuild_ms({kFeedForward, kFeedForward}));
 }
 
-double load() {
-  double now = 0;
-  getloadavg(&now, 1);
-  return now;
-}
-
 void run(const Options& options) {
   const c10::InferenceMode no_gradients;
   const auto bare = models::random_model("llava-1.5-7b", options.layers, 1, options.weights, 1);
@@ -202,10 +182,5 @@ void run(const Options& options) {
 }  // namespace lithe::session
 
 int main(int count, char** arguments) {
-  try {
-    lithe::session::run(lithe::session::parse(count, arguments));
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return 2;
-  }
+  return lithe::bench::exit_code([&] { lithe::session::run(lithe::session::parse(count, arguments)); });
 }

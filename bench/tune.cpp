@@ -9,14 +9,12 @@
 #include <ATen/ops/randn.h>
 #include <ATen/ops/zeros.h>
 #include <c10/util/ThreadLocalDebugInfo.h>
-#include <stdlib.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <ctime>
 #include <iostream>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -24,6 +22,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/vector_set.h"
+#include "bench_program.h"
 #include "models/compute.h"
 #include "plan/cost.h"
 #include "plan/parse.h"
@@ -44,13 +43,6 @@ struct Options {
   std::vector<int64_t> lengths{kVision + 100};
 };
 
-std::vector<int64_t> numbers_of(const std::string& text) {
-  std::vector<int64_t> numbers;
-  std::stringstream stream(text);
-  for (std::string number; std::getline(stream, number, ',');) numbers.push_back(std::stoll(number));
-  return numbers;
-}
-
 Options parse(int count, char** arguments) {
   Options options;
   for (int i = 1; i < count; ++i) {
@@ -66,7 +58,7 @@ Options parse(int count, char** arguments) {
     } else if (name == "--rounds") {
       options.rounds = std::stoll(value);
     } else if (name == "--lengths") {
-      options.lengths = numbers_of(value);
+      options.lengths = bench::numbers_of(value);
     } else if (name == "--learn") {
       options.lora = value == "lora";
     } else if (name == "--weights") {
@@ -184,18 +176,20 @@ StepCost step(const models::Model& model, const plan::Plan& plan, AdamW& optimis
 }
 
 template <class Of>
-double median(const std::vector<StepCost>& costs, Of of) {
+std::vector<double> all(const std::vector<StepCost>& costs, Of of) {
   std::vector<double> values;
-  for (const StepCost& cost : costs) values.push_back(of(cost));
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
+  for (const StepCost& cost : costs) values.push_back(static_cast<double>(of(cost)));
+  return values;
+}
+
+template <class Of>
+double median(const std::vector<StepCost>& costs, Of of) {
+  return bench::median(all(costs, of));
 }
 
 template <class Of>
 double least(const std::vector<StepCost>& costs, Of of) {
-  double value = of(costs.front());
-  for (const StepCost& cost : costs) value = std::min<double>(value, of(cost));
-  return value;
+  return bench::least(all(costs, of));
 }
 
 void print(const char* name, const std::vector<StepCost>& costs) {
@@ -254,12 +248,6 @@ void serve(const models::Model& model, AdamW& optimiser, const Options& options)
   }
 }
 
-double load() {
-  double now = 0;
-  getloadavg(&now, 1);
-  return now;
-}
-
 void run(const Options& options) {
   const auto model = models::random_model("llava-1.5-7b", options.layers, 1, options.weights, 1);
   let_learn(*model, options);
@@ -268,19 +256,14 @@ void run(const Options& options) {
   AdamW optimiser(group_parameters(learning_parameters(*model), {.learning_rate = 2e-5}), {});
   if (options.serves) return serve(*model, optimiser, options);
   std::printf("vector set %s, %d threads, load %.2f, %lld rounds: medians (minima)\n", name_of(vector_set()),
-              at::get_num_threads(), load(), static_cast<long long>(options.rounds));
+              at::get_num_threads(), bench::load(), static_cast<long long>(options.rounds));
   compare(*model, optimiser, options);
-  std::printf("load %.2f after\n", load());
+  std::printf("load %.2f after\n", bench::load());
 }
 
 }  // namespace
 }  // namespace lithe::tune
 
 int main(int count, char** arguments) {
-  try {
-    lithe::tune::run(lithe::tune::parse(count, arguments));
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return 2;
-  }
+  return lithe::bench::exit_code([&] { lithe::tune::run(lithe::tune::parse(count, arguments)); });
 }
