@@ -17,8 +17,8 @@ import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from result_table import (ROOT, Runs, add_options, difference, markdown, percent, times_of, wanted_rows, with_keys,
-                          with_share)
+from result_table import (ROOT, Runs, add_options, difference, filled, markdown, percent, times_of, wanted_rows,
+                          with_keys, with_share)
 
 DATA = ROOT / "data/easy-vqa"
 DENSE = "models/easyvqa-dense"
@@ -144,10 +144,7 @@ def main():
     add_options(parser, names)
     options = parser.parse_args()
     wanted = wanted_rows(parser, options, names)
-    table = Table(options)
-    for row in ROWS:
-        if row.name in wanted:
-            table.make(row)
+    table = filled(Table(options), ROWS, wanted)
     print(table.markdown())
 
 

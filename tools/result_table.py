@@ -80,6 +80,14 @@ def wanted_rows(parser, options, rows):
     return [name for name in rows if name in wanted]
 
 
+def filled(table, rows, wanted):
+    """The table with its wanted rows made, in order."""
+    for row in rows:
+        if row.name in wanted:
+            table.make(row)
+    return table
+
+
 def with_keys(recipe, keys):
     """A recipe with other values of keys, each of which is a line."""
     for key, value in keys.items():

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from make_small_eas import make
-from result_table import (ROOT, Runs, add_options, difference, markdown, percent, times_of, wanted_rows, with_keys,
-                          with_share)
+from result_table import (ROOT, Runs, add_options, difference, filled, markdown, percent, times_of, wanted_rows,
+                          with_keys, with_share)
 
 SEEDS = (1, 2, 3)
 ROUNDS, TIMED = 5, 512     # METER's times: rounds, and questions of each
@@ -216,10 +216,7 @@ def main():
     add_options(parser, names)
     options = parser.parse_args()
     wanted = wanted_rows(parser, options, names)
-    table = Table(options)
-    for row in ROWS:
-        if row.name in wanted:
-            table.make(row)
+    table = filled(Table(options), ROWS, wanted)
     tables = [table.markdown(family) for family in (LAVIN, METER)]
     if options.page:
         put_tables(options.page, tables)
