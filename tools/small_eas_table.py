@@ -100,8 +100,7 @@ class Table(Runs):
     def recipe(self, row):
         text = (ROOT / f"recipes/small-eas/{row.recipe}.yaml").read_text()
         begin = self.data / row.family.name if row.recipe.endswith("-base") else self.base(row)
-        text = with_keys(text, {"model_name_or_path": begin})
-        text = text.replace("data/small-eas/", f"{self.data}/")
+        text = with_keys(text.replace("data/small-eas/", f"{self.data}/"), {"model_name_or_path": begin})
         if row.skip:
             text = re.sub(r"skip: \d+", f"skip: {row.skip}", re.sub(r", search: \{[^}]*\}", "", text))
         if self.options.quick:
