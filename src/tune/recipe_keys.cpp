@@ -210,7 +210,7 @@ Keys<Recipe> method_keys() {
       {"eas", eas_field(), "Adapters in place of redundant attentions (EAS)."},
       {"pia_mean", choice_field(&Recipe::pia_mean, {{"prompt", PiaMean::prompt}, {"published", PiaMean::published}}),
        "The tokens over which a PIA takes its mean and its gate. prompt: those before the first answer, as when the "
-       "model answers. published: all, as in the published code; then a token of the answer sees later ones."},
+       "model answers. published: all, as in LaVIN's published code; then a token of the answer sees later ones."},
   };
 }
 
