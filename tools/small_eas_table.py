@@ -45,7 +45,7 @@ class Family:
 
 LAVIN = Family("lavin", "LaVIN", 12, 4, ["--task", "scienceqa", "--split", "test", "--prompt", "QCM-EA"],
                ["--text-tokens", 56], ["prefill", "decode"], freeze=True)
-METER = Family("meter", "METER", 16, 6, ["--task", "vqav2", "--split", "val"], ["--text-tokens", 9], ["forward"])
+METER = Family("meter", "METER", 16, 10, ["--task", "vqav2", "--split", "val"], ["--text-tokens", 9], ["forward"])
 
 
 @dataclass
