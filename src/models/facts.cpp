@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "models/counting.h"
-#include "routing/selector.h"
 
 namespace lithe::models {
 namespace {
@@ -27,7 +26,6 @@ plan::ModelFacts facts_of(const Model& model) {
   decoder_facts(decoder, facts, kToFacts);
   for (const int64_t layer : decoder.routers) facts.routers.push_back({"decoder", layer});
   add_eas("decoder", decoder.eas, facts);
-  facts.selectors = routing::selector_facts();
   facts.parameters = count_parameters(model);
   facts.low_rank = low_rank_facts(model);
   if (!model.vision) return facts;

@@ -33,6 +33,8 @@ struct PackedRows {
   Tensor rows;                              ///< [vision rows, hidden], newline rows included
   std::vector<routing::RowKind> kinds;      ///< [vision rows] vision or vision_high_res
   std::vector<image::HeatView> heat_views;  ///< Places of each view's patches among the rows.
+  /// [vision rows] how much each is worth keeping (picture_choice.h); empty if no rule of the plan asks.
+  std::vector<float> scores;
 };
 
 /// The patches of a map that hold the picture and not its black margins. Unit: patches.

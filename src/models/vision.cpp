@@ -2,12 +2,18 @@
 
 #include <ATen/ops/cat.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <cmath>
 #include <utility>
 
+#include "base/error.h"
 #include "base/mixed.h"
+#include "models/picture_choice.h"
+#include "routing/index_tensor.h"
 
 namespace lithe::models {
 namespace {
@@ -18,6 +24,22 @@ Tensor tensor_of(const std::shared_ptr<const PreparedImage>& image) {
   return at::from_blob(
       const_cast<float*>(pixels.values.data()), {pixels.tiles, pixels.channels, pixels.size.height, pixels.size.width},
       [image](void*) {}, at::TensorOptions(at::kFloat));
+}
+
+/// What the class row of the last block saw of each tile, without the rows that are not features.
+TilesSeen tiles_seen(const VisionTowerConfig& tower, std::span<const routing::Recorded> class_rows,
+                     const Tensor& features) {
+  std::vector<int64_t> rows;
+  for (int64_t row = tower.rows() - features.size(1); row < tower.rows(); ++row) rows.push_back(row);
+  std::vector<Tensor> attention, keys;
+  for (const routing::Recorded& tile : class_rows) {
+    require(tile.attention && tile.keys, Fault::bad_request,
+            "the plan chooses by the attention of the vision tower's class token, but the tower's last attention did "
+            "not run; choose another plan");
+    attention.push_back(tile.attention->index_select(0, routing::index_tensor(rows, *tile.attention)));
+    keys.push_back(routing::keys_at(tile, rows));
+  }
+  return {at::stack(attention), at::stack(keys), features};
 }
 
 }  // namespace
@@ -51,14 +73,18 @@ std::vector<ImageRows> Vision::encode(std::span<const TowerInput> pictures, cons
   std::vector<Tensor> pixels;
   std::vector<const plan::Plan*> plans;  // of the tiles
   std::vector<uint64_t> draws;           // of the tiles, if the pictures have some
+  bool asks = false;
   for (const TowerInput& picture : pictures) {
     pixels.push_back(tensor_of(picture.image));
     plans.insert(plans.end(), static_cast<size_t>(picture.image->pixels.tiles), picture.plan);
+    asks = asks || reads_class_token(picture.plan);
     for (int64_t tile = 0; picture.draw && tile < picture.image->pixels.tiles; ++tile)
       draws.push_back(mixed(*picture.draw, static_cast<uint64_t>(tile)));
   }
   const Tensor together = pixels.size() == 1 ? pixels.front() : at::cat(pixels);  // [tiles of all, 3, height, width]
-  const Tensor features = tower.features(together.to(tower.positions.device()), plans, observer, draws);
+  std::vector<routing::Recorded> class_rows;
+  const VisionTower::Pass pass{.observer = observer, .draws = draws, .class_rows = asks ? &class_rows : nullptr};
+  const Tensor features = tower.features(together.to(tower.positions.device()), plans, pass);
   const int64_t tokens = features.size(1);
   const Tensor projected = projector(features.flatten(0, 1)).unflatten(0, {features.size(0), tokens});
   int64_t first = 0;
@@ -68,10 +94,26 @@ std::vector<ImageRows> Vision::encode(std::span<const TowerInput> pictures, cons
     rows.features = features.narrow(0, first, tiles);
     rows.projected = projected.narrow(0, first, tiles);
     static_cast<PackedRows&>(rows) = pack(packing, tower.config, newline, rows.views(), rows.projected);
+    if (reads_pictures(pictures[i].plan)) {
+      const size_t from = asks ? static_cast<size_t>(first) : 0;
+      choose(*pictures[i].plan, std::span(class_rows).subspan(from, asks ? static_cast<size_t>(tiles) : 0), rows);
+    }
     all.push_back(std::move(rows));
     first += tiles;
   }
   return all;
+}
+
+/// Scores the rows of a picture, and merges some. class_rows: [tiles], or empty if no rule asks the class token.
+void Vision::choose(const plan::Plan& plan, std::span<const routing::Recorded> class_rows, ImageRows& rows) const {
+  const int64_t tiles = rows.features.size(0), tokens = rows.features.size(1);
+  TilesSeen seen{.attention = at::zeros({tiles, tokens}), .keys = Tensor(), .features = rows.features};
+  if (!class_rows.empty()) seen = tiles_seen(tower.config, class_rows, rows.features);
+  const auto packed = [&](const Tensor& of_tiles, double at_newline) {
+    const Tensor line = at::full({of_tiles.size(2)}, at_newline, of_tiles.options());
+    return pack(packing, tower.config, line, rows.views(), of_tiles).rows;
+  };
+  choose_in_picture(plan, seen, projector, packed, rows);
 }
 
 void visit(Vision& vision, const WeightVisitor& visitor) {

@@ -71,6 +71,9 @@ struct Vision {
   ImageRows encode(PreparedImage image, const plan::Plan* plan = nullptr, const routing::Observer& observer = {}) const;
   /// The same of several pictures in one pass. Each gives the rows that it gives alone, up to rounding.
   std::vector<ImageRows> encode(std::span<const TowerInput> pictures, const routing::Observer& observer = {}) const;
+
+ private:
+  void choose(const plan::Plan& plan, std::span<const routing::Recorded> class_rows, ImageRows& rows) const;
 };
 
 /// Every weight of the parts, and the newline row.

@@ -17,13 +17,32 @@ struct BlockShape {
   double query_width = 0;      ///< heads * head_dim
   double key_value_width = 0;  ///< kv_heads * head_dim, of keys and of values
   double feed_forward = 0;     ///< inner width times number of products: 3 if gated, 2 in a tower
+  // Of what comes before a decoder, for selectors that look at pictures.
+  double tower = 0;       ///< width
+  double tower_head = 0;  ///< width of a head
+  double projector = 0;   ///< products of a row
 };
 
+double projector_products(const ModelFacts& model) {
+  const auto& widths = model.projector.widths;
+  double products = 0;
+  for (std::size_t i = 1; i < widths.size(); ++i) products += double(widths[i - 1]) * double(widths[i]);
+  return products;
+}
+
 BlockShape decoder_block(const ModelFacts& model) {
+  struct {
+    double width = 0, head = 0;
+  } tower;
+  if (model.tower && model.tower->heads > 0)
+    tower = {double(model.tower->width), double(model.tower->width / model.tower->heads)};
   return {.hidden = double(model.hidden),
           .query_width = double(model.heads * model.head_dim),
           .key_value_width = double(model.kv_heads * model.head_dim),
-          .feed_forward = 3.0 * double(model.intermediate)};
+          .feed_forward = 3.0 * double(model.intermediate),
+          .tower = tower.width,
+          .tower_head = tower.head,
+          .projector = projector_products(model)};
 }
 
 BlockShape tower_block(const TowerFacts& tower) {
@@ -37,7 +56,9 @@ double block_flops(const BlockShape& block, const RowCount& rows) {
   const double scores_and_sum = double(rows.pairs) * 2.0 * block.query_width;
   const double feed_forward = double(rows.feed_forward) * block.hidden * block.feed_forward;
   const double choosing = double(rows.routed) * block.hidden + double(rows.probed) * block.query_width +
-                          double(rows.compared) * block.hidden;
+                          double(rows.compared) * block.hidden + double(rows.folded) +
+                          double(rows.tower_compared) * block.tower + double(rows.tower_probed) * block.tower_head +
+                          double(rows.reprojected) * block.projector;
   return kMultiplyAdd * (query_and_output + key_and_value + scores_and_sum + feed_forward + choosing);
 }
 
@@ -84,12 +105,9 @@ double tower_flops(const std::vector<LayerCost>& layers, const ModelFacts& model
 
 /// The projector runs over every row that leaves the tower, before the picture is unpadded.
 double projector_flops(const ModelFacts& model, const PromptShape& prompt) {
-  const auto& widths = model.projector.widths;
-  double products = 0;
-  for (std::size_t i = 1; i < widths.size(); ++i) products += double(widths[i - 1]) * double(widths[i]);
   const double rows =
       model.tower ? double(prompt.tiles) * double(model.tower->rows_out()) : double(prompt.vision_tokens);
-  return kMultiplyAdd * rows * products;
+  return kMultiplyAdd * rows * projector_products(model);
 }
 
 CostTotal total_of(const std::vector<LayerCost>& tower, const std::vector<LayerCost>& layers, const ModelFacts& model,

@@ -42,12 +42,16 @@ struct RowCount {
   int64_t key_value = 0;
   int64_t cache = 0;
   int64_t feed_forward = 0;
-  int64_t vision = 0;        ///< Vision rows that enter the layer.
-  int64_t vision_kept = 0;   ///< Vision rows that the plan chose, or that no rule governs.
-  int64_t vision_cache = 0;  ///< Vision rows that are cached.
-  int64_t routed = 0;        ///< Rows that a router weighs.
-  int64_t probed = 0;        ///< Rows whose keys the selector `attention` scores for the last prompt row.
-  int64_t compared = 0;      ///< Rows that the selector `similarity` compares.
+  int64_t vision = 0;          ///< Vision rows that enter the layer.
+  int64_t vision_kept = 0;     ///< Vision rows that the plan chose, or that no rule governs.
+  int64_t vision_cache = 0;    ///< Vision rows that are cached.
+  int64_t routed = 0;          ///< Rows that a router weighs.
+  int64_t probed = 0;          ///< Products of a query and a row's key, of all heads, that selectors compute.
+  int64_t compared = 0;        ///< Products of two rows that selectors compute.
+  int64_t folded = 0;          ///< Further multiply-adds of selectors.
+  int64_t tower_compared = 0;  ///< As `compared`, at the width of the vision tower.
+  int64_t tower_probed = 0;    ///< The same at the width of one of its heads.
+  int64_t reprojected = 0;     ///< Merged rows that go through the projector once more.
   int64_t pairs = 0;
   bool operator==(const RowCount&) const = default;
 };

@@ -1,6 +1,10 @@
 #include "plan/count.h"
 
+#include <algorithm>
+
 #include <utility>
+
+#include "plan/choosing.h"
 
 namespace lithe::plan {
 
@@ -37,9 +41,14 @@ void RowWalk::apply(const LayerPlan& layer, const Rule& rule, RowCount& count) {
     row.leaves = false;
     row.runs = Switches{};
   }
-  if (rule.by == "router") count.routed += n;
-  if (rule.by == "attention") count.probed += n;
-  if (rule.by == "similarity") count.compared += n;
+  count_choosing(rule, {n, kept_rows(rule, n), text_after(members)}, count);
+}
+
+/// Text rows after the first of these rows.
+int64_t RowWalk::text_after(const std::vector<std::size_t>& members) const {
+  if (members.empty()) return 0;
+  const auto is_text = [](const Row& row) { return row.kind == RowKind::text; };
+  return std::count_if(rows_.begin() + static_cast<std::ptrdiff_t>(members.front()), rows_.end(), is_text);
 }
 
 void RowWalk::tally(bool attention, RowCount& count) const {

@@ -33,6 +33,7 @@ class RowWalk {
   RowWalk(std::vector<Row> rows, bool causal) : rows_(std::move(rows)), causal_(causal) {}
   void apply(const LayerPlan& layer, const Rule& rule, RowCount& count);
   void tally(bool attention, RowCount& count) const;
+  int64_t text_after(const std::vector<std::size_t>& members) const;
 
   std::vector<Row> rows_;  ///< Alive rows only, in order.
   bool causal_;

@@ -89,11 +89,28 @@ struct StreamFacts {
 /// What a selector must see to decide. A prefill is never cut inside it.
 enum class Scope { row, group, prompt };
 
+/// What a selector reads besides the input of its layer.
+enum class Reads {
+  nothing,
+  router,          ///< The layer's router.
+  attention,       ///< How much the last prompt row attended to each row, in the last attention before the layer.
+  text_attention,  ///< The same of the text rows that match the picture.
+  keys,            ///< The keys of the last attention before the layer.
+  change,          ///< The input of the layer before.
+  text,            ///< The text rows after the group's first row.
+  picture,         ///< What the vision tower left of each picture: the attention of its class token, or less.
+};
+
 /// A selector that the engine knows.
 struct SelectorFacts {
   std::string name;
   Scope scope = Scope::group;
+  Reads reads = Reads::nothing;
+  bool merges = false;  ///< Before the decoder, rows that are kept take in rows that are not.
 };
+
+/// Every selector. Its function has the same name in routing/selector.cpp.
+const std::vector<SelectorFacts>& known_selectors();
 
 /// Most layers of a stream, and the largest width, that facts may claim.
 constexpr int64_t kMaxLayers = 4096;
@@ -123,9 +140,7 @@ struct ModelFacts {
   std::vector<AdapterFacts> adapters;        ///< Of decoder and tower.
   std::vector<LowRankFacts> low_rank;        ///< LoRA anywhere.
   std::optional<ParameterCount> parameters;  ///< As the weights have them; absent for a shape without weights.
-  /// The catalogue of selectors; routing, which owns it, sets this.
-  std::vector<SelectorFacts> selectors{
-      {"router"}, {"random"}, {"uniform"}, {"attention", Scope::prompt}, {"similarity"}};
+  std::vector<SelectorFacts> selectors = known_selectors();
 
   /// Layers of a stream (`decoder`, `vision_tower`, or one of `streams`); 0 when there is no such stream.
   int64_t layers_of(const std::string& stream) const;

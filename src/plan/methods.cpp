@@ -1,6 +1,7 @@
 #include "plan/methods.h"
 
 #include <algorithm>
+#include <initializer_list>
 #include <vector>
 
 #include "base/error.h"
@@ -70,40 +71,136 @@ Plan eas(const JsonView& view, const ModelFacts& model) {
   return plan;
 }
 
-/// Vision rows that are dropped for good at the entry of one layer: FastV, and its controls.
-Plan drop_once(const JsonView& view, const char* by) {
-  constexpr int64_t kFastvLayer = 2;
-  Rule rule{.by = by, .seed = read_seed(view), .others_return = false};
-  read_keep(view, rule);
-  if (!rule.keep_share && !rule.keep_count) rule.keep_share = 0.5;
-  const int64_t layer =
-      view.has("layer") ? whole(view.json()["layer"], view.source() + ": 'layer'", 0, kMaxLayers) : kFastvLayer;
-  return rule_in({layer}, rule);
+/// A layer by its key; `fallback` if the key is absent.
+int64_t read_layer(const JsonView& view, const char* key, int64_t fallback) {
+  return view.has(key) ? whole(view.json()[key], view.source() + ": '" + key + "'", 0, kMaxLayers) : fallback;
 }
 
+/// What a plan that drops once does if its keys say nothing.
+struct DropOnce {
+  const char* by;
+  int64_t layer;
+  double keep_share;
+};
+
+/// Vision rows that are dropped for good at the entry of one layer.
+Plan drop_once(const JsonView& view, const DropOnce& usual) {
+  Rule rule{.by = usual.by, .seed = read_seed(view), .others_return = false};
+  read_keep(view, rule);
+  if (!rule.keep_share && !rule.keep_count) rule.keep_share = usual.keep_share;
+  return rule_in({read_layer(view, "layer", usual.layer)}, rule);
+}
+
+// FastV drops half after two layers. Papers that drop before the decoder begin with 192 of 576 tokens.
+constexpr int64_t kAfterTwo = 2, kBeforeAll = 0;
+constexpr double kHalf = 0.5, kThird = 0.334, kQuarter = 0.25;
+
 Plan fastv(const JsonView& view, const ModelFacts&) {
-  return drop_once(view, "attention");
+  return drop_once(view, {"attention", kAfterTwo, kHalf});
 }
 Plan random(const JsonView& view, const ModelFacts&) {
-  return drop_once(view, "random");
+  return drop_once(view, {"random", kAfterTwo, kHalf});
 }
 Plan uniform(const JsonView& view, const ModelFacts&) {
-  return drop_once(view, "uniform");
+  return drop_once(view, {"uniform", kAfterTwo, kHalf});
+}
+Plan key_norm(const JsonView& view, const ModelFacts&) {
+  return drop_once(view, {"key_norm", kAfterTwo, kHalf});
+}
+Plan dart(const JsonView& view, const ModelFacts&) {
+  return drop_once(view, {"duplication", kAfterTwo, kHalf});
+}
+Plan divprune(const JsonView& view, const ModelFacts&) {
+  return drop_once(view, {"diversity", kBeforeAll, kThird});
+}
+Plan conditional_dpp(const JsonView& view, const ModelFacts&) {
+  return drop_once(view, {"relevance", kBeforeAll, kThird});
+}
+Plan class_attention(const JsonView& view, const ModelFacts&) {
+  return drop_once(view, {"class_attention", kBeforeAll, kThird});
+}
+Plan visionzip(const JsonView& view, const ModelFacts&) {
+  return drop_once(view, {"visionzip", kBeforeAll, kThird});
+}
+Plan prumerge_plus(const JsonView& view, const ModelFacts&) {
+  return drop_once(view, {"prumerge", kBeforeAll, kQuarter});
+}
+Plan pooled_picture(const JsonView& view, const ModelFacts&) {
+  return drop_once(view, {"pooled", kBeforeAll, kQuarter});
+}
+
+/// Layers of a published model of 32 layers, at the same depths of this one; each but layer 0, and each once.
+std::vector<int64_t> at_depths(std::initializer_list<int64_t> of_32, const ModelFacts& model) {
+  std::vector<int64_t> layers;
+  for (const int64_t published : of_32) {
+    const int64_t layer = model.layers * published / 32;
+    if (layer > 0 && (layers.empty() || layers.back() < layer)) layers.push_back(layer);
+  }
+  return layers;
 }
 
 /// Drops in stages: at the entry of every listed layer, by default after each quarter of the layers.
 Plan pyramiddrop(const JsonView& view, const ModelFacts& model) {
-  Rule rule{.keep_share = view.number("keep_share", 0.5), .by = "attention", .others_return = false};
+  const Rule rule{.keep_share = view.number("keep_share", 0.5), .by = "attention", .others_return = false};
+  return rule_in(view.has("layers") ? read_layers(view, model.layers, -1) : at_depths({8, 16, 24}, model), rule);
+}
+
+/// V2Drop: by default half of the vision rows before layers 3 and 17, and all but one before layer 22.
+Plan v2drop(const JsonView& view, const ModelFacts& model) {
+  const Rule rule{.keep_share = view.number("keep_share", 0.5), .by = "variation", .others_return = false};
+  Plan plan = rule_in(view.has("layers") ? read_layers(view, model.layers, -1) : at_depths({3, 17, 22}, model), rule);
+  if (plan.layers.empty()) return plan;
+  Rule& last = plan.layers.back().rules.front();
+  last.keep_share.reset();
+  last.keep_count = 1;
+  return plan;
+}
+
+/// SparseVLM's choice: 300, 200 and 110 of 576 vision rows stay after layers 2, 6 and 15.
+Plan text_attention(const JsonView& view, const ModelFacts& model) {
+  constexpr double kShares[] = {0.521, 0.667, 0.55};
+  const bool listed = view.has("layers");
+  Plan plan = rule_in(listed ? read_layers(view, model.layers, -1) : at_depths({3, 7, 16}, model),
+                      {.keep_share = view.number("keep_share", 0.5), .by = "text_attention", .others_return = false});
+  if (listed || view.has("keep_share")) return plan;
+  for (std::size_t stage = 0; stage < plan.layers.size(); ++stage)
+    plan.layers[stage].rules.front().keep_share = kShares[stage];
+  return plan;
+}
+
+/// Vision rows leave before this layer.
+Rule all_leave() {
+  return {.keep_count = 0, .by = "uniform", .others_return = false};
+}
+
+/// VTW: no vision row from this layer on, by default from the middle.
+Plan vtw(const JsonView& view, const ModelFacts& model) {
+  return rule_in({read_layer(view, "layer", model.layers / 2)}, all_leave());
+}
+
+/// HiDrop's shape: vision rows wait until layer `enter`, are dropped in stages, and leave before layer `exit`.
+Plan late_entry(const JsonView& view, const ModelFacts& model) {
+  const int64_t enter = read_layer(view, "enter", model.layers / 4);
+  const int64_t exit = read_layer(view, "exit", model.layers * 3 / 4);
+  require(enter < exit, Fault::bad_file, view.source(), ": 'enter' is ", enter, " and 'exit' is ", exit,
+          "; vision tokens enter before they leave");
   std::vector<int64_t> stages;
   if (view.has("layers")) {
     stages = read_layers(view, model.layers, -1);
   } else {
-    for (const int64_t quarter : {1, 2, 3}) {
-      const int64_t layer = model.layers * quarter / 4;
-      if (layer > 0 && (stages.empty() || stages.back() < layer)) stages.push_back(layer);
-    }
+    for (int64_t layer = enter + 1; layer < exit && layer <= enter + 5; layer += 2) stages.push_back(layer);
   }
-  return rule_in(stages, rule);
+  const bool inside = stages.empty() || (stages.front() > enter && stages.back() < exit);
+  require(inside, Fault::bad_file, view.source(), ": the layers of 'layers' must be after ", enter, " and before ",
+          exit);
+  Plan plan;
+  for (int64_t layer = 0; layer < enter; ++layer)
+    plan.layers.push_back({.layer = layer, .rules = {{.keep_count = 0, .by = "uniform"}}});
+  const Rule stage{
+      .keep_share = view.number("keep_share", 0.5), .by = short_text(view, "by", "attention"), .others_return = false};
+  for (const int64_t layer : stages) plan.layers.push_back({.layer = layer, .rules = {stage}});
+  plan.layers.push_back({.layer = exit, .rules = {all_leave()}});
+  return plan;
 }
 
 /// No vision row is chosen; all of them run `others`.
@@ -147,7 +244,19 @@ const std::vector<Method>& methods() {
       {"fastv", {"layer", "keep_share", "keep_count"}, fastv},
       {"random", {"layer", "keep_share", "keep_count", "seed"}, random},
       {"uniform", {"layer", "keep_share", "keep_count"}, uniform},
+      {"k-norm", {"layer", "keep_share", "keep_count"}, key_norm},
+      {"dart", {"layer", "keep_share", "keep_count"}, dart},
+      {"divprune", {"layer", "keep_share", "keep_count"}, divprune},
+      {"conditional-dpp", {"layer", "keep_share", "keep_count"}, conditional_dpp},
+      {"class-attention", {"layer", "keep_share", "keep_count"}, class_attention},
+      {"visionzip", {"keep_share"}, visionzip},
+      {"prumerge-plus", {"keep_share"}, prumerge_plus},
+      {"pooled-picture", {"keep_share"}, pooled_picture},
       {"pyramiddrop", {"layers", "keep_share"}, pyramiddrop},
+      {"v2drop", {"layers", "keep_share"}, v2drop},
+      {"text-attention", {"layers", "keep_share"}, text_attention},
+      {"vtw", {"layer"}, vtw},
+      {"late-entry", {"enter", "exit", "layers", "keep_share", "by"}, late_entry},
       {"shortv", {"layers", "from"}, shortv},
       {"vision-attention-skip", {"layers", "from"}, vision_attention_skip},
       {"kv-compression", {"layers", "from", "keep_share", "keep_count", "by", "seed"}, kv_compression},

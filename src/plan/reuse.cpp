@@ -39,10 +39,20 @@ struct RuledRows {
   }
 };
 
+/// The first row that a rule's choice depends on. The raters of text_attention are found among all vision rows.
+int64_t first_read(const RuledRows& ruled, const ModelFacts& model, const Turns& turns, int64_t cut) {
+  const int64_t first = ruled.first(turns.prompt, 0, cut);
+  const SelectorFacts* selector = model.find_selector(ruled.rule.by);
+  if (selector == nullptr || selector->reads != Reads::text_attention) return first;
+  const auto is_vision = [](RowKind kind) { return belongs(kind, Group::vision); };
+  const auto vision = std::find_if(turns.prompt.begin(), turns.prompt.end(), is_vision);
+  return std::min<int64_t>(first, vision - turns.prompt.begin());
+}
+
 /// How many of the first `cut` rows one rule lets stay.
 int64_t stay_under(const RuledRows& ruled, const ModelFacts& model, const Turns& turns, int64_t cut) {
   const auto held = static_cast<int64_t>(turns.held.size()), next = static_cast<int64_t>(turns.prompt.size());
-  const int64_t first = ruled.first(turns.prompt, 0, cut);
+  const int64_t first = first_read(ruled, model, turns, cut);
   if (looks_at_prompt(ruled.rule, model) || leaves_keys_uncached(ruled.rule)) return first;
   const int64_t decoded = ruled.first(turns.held, std::min(turns.held_prompt, cut), cut);
   if (!ties_rows(ruled.rule)) return decoded;

@@ -41,20 +41,56 @@ struct SiteCheck {
   }
 
   void selector(const Rule& rule) const {
-    if (model.find_selector(rule.by) == nullptr) {
+    const SelectorFacts* selector = model.find_selector(rule.by);
+    if (selector == nullptr) {
       std::string names;
       for (const SelectorFacts& known : model.selectors) names += (names.empty() ? "" : ", ") + known.name;
       need(false, "no selector is called '", rule.by, "'; there are ", names);
     }
     need(rule.seed == 0 || rule.by == "random", "a seed is for the selector random, not for ", rule.by);
-    if (rule.by == "router") {
-      need(model.has_router(entry.stream, entry.layer), "tokens are to be chosen by a router, but the weights of '",
-           model.name, "' have no router there");
+    switch (selector->reads) {
+      case Reads::nothing:
+      case Reads::text:
+        break;
+      case Reads::router:
+        need(model.has_router(entry.stream, entry.layer), "tokens are to be chosen by a router, but the weights of '",
+             model.name, "' have no router there");
+        break;
+      case Reads::text_attention:
+        need(rule.group == Group::vision || rule.group == Group::vision_high_res,
+             "the selector text_attention chooses vision tokens, not the group '", to_string(rule.group), "'");
+        [[fallthrough]];
+      case Reads::attention:
+        need(attention_before(),
+             "tokens are to be chosen by attention, but no earlier layer of the stream runs its attention");
+        break;
+      case Reads::keys:
+        need(attention_before(), "tokens are to be chosen by '", rule.by,
+             "', which reads keys, but no earlier layer of the stream runs its attention");
+        break;
+      case Reads::change:
+        need(entry.layer > 0, "tokens are to be chosen by '", rule.by,
+             "', which compares two layers, but no layer comes before; use a later layer");
+        break;
+      case Reads::picture:
+        picture(rule, *selector);
+        break;
     }
-    if (rule.by == "attention") {
-      need(attention_before(),
-           "tokens are to be chosen by attention, but no earlier layer of the stream runs its attention");
-    }
+  }
+
+  /// Rules that read what the vision tower left.
+  void picture(const Rule& rule, const SelectorFacts& selector) const {
+    need(entry.stream == "decoder", "the selector '", rule.by, "' is for the decoder");
+    need(rule.group == Group::vision || rule.group == Group::vision_high_res, "the selector '", rule.by,
+         "' chooses vision tokens, not the group '", to_string(rule.group), "'");
+    need(model.tower && !model.tower->outputs, "the selector '", rule.by,
+         "' needs a vision tower that gives its patches");
+    need(rule.by == "pooled" || model.tower->tokens > model.tower->patches, "the selector '", rule.by,
+         "' reads the attention of the vision tower's class token, but this tower has none; use diversity or pooled");
+    if (!selector.merges) return;
+    need(entry.layer == 0 && !rule.others_return && !rule.others.any(), "the selector '", rule.by,
+         "' merges tokens before the decoder, so it is for layer 0, and the other tokens run nothing and are dropped");
+    need(rule.keep_share.has_value(), "the selector '", rule.by, "' chooses in each picture; give a keep_share");
   }
 
   bool attention_before() const {
@@ -99,6 +135,21 @@ void check_site(const Plan& plan, const LayerPlan& entry, const ModelFacts& mode
   }
 }
 
+/// Rows of a picture have one score, so the rules that read it must mean the same.
+void check_pictures(const Plan& plan, const ModelFacts& model, const std::string& prefix) {
+  const Rule* first = nullptr;
+  for (const LayerPlan& entry : plan.layers) {
+    for (const Rule& rule : entry.rules) {
+      const SelectorFacts* selector = model.find_selector(rule.by);
+      if (selector == nullptr || selector->reads != Reads::picture) continue;
+      if (first == nullptr) first = &rule;
+      require(rule.by == first->by, Fault::bad_request, prefix, entry.stream, " layer ", entry.layer,
+              ": tokens are to be chosen by '", rule.by, "' here and by '", first->by,
+              "' before; a plan takes one selector that reads the vision tower");
+    }
+  }
+}
+
 void check_fixed(const Plan& plan, const ModelFacts& model, const std::string& prefix) {
   for (const FixedSite& fixed : model.fixed) {
     const LayerPlan* entry = plan.find(fixed.site.stream, fixed.site.layer);
@@ -117,6 +168,7 @@ void validate(const Plan& plan, const ModelFacts& model) {
   const std::string prefix = concat("plan '", plan.name, "': ");
   check_order(plan, prefix);
   for (const LayerPlan& entry : plan.layers) check_site(plan, entry, model, prefix);
+  check_pictures(plan, model, prefix);
   check_fixed(plan, model, prefix);
 }
 

@@ -2,8 +2,6 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/index_copy.h>
-#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <deque>
@@ -12,6 +10,7 @@
 #include "base/error.h"
 #include "ops/attend.h"
 #include "routing/index_tensor.h"
+#include "routing/record_attention.h"
 
 namespace lithe::routing {
 namespace {
@@ -157,29 +156,6 @@ class Views {
   size_t last_of_prompt_ = 0;
 };
 
-/// One query row and its position.
-struct QueryRow {
-  Tensor query;  // [heads, head_dim]
-  int64_t position = 0;
-};
-
-/// The attention weights of one query row, by position in the sequence of `positions` positions; 0 for keys that it
-/// does not see.
-Tensor scores_of(const nn::Attention& attention, const QueryRow& query_row, const ops::KeyValueView& view,
-                 int64_t positions) {
-  const int64_t begin = attention.window ? view.rows_up_to(query_row.position - *attention.window) : 0;
-  const int64_t end = attention.causal ? view.rows_up_to(query_row.position) : view.rows();
-  const Tensor query = query_row.query.detach();
-  const Tensor nothing = at::zeros({positions}, query.options().dtype(at::kFloat));
-  if (begin >= end) return nothing;
-  const Tensor keys = ops::all_keys(view, query).detach().narrow(0, begin, end - begin);
-  const Tensor weights = ops::attention_of_row(query, keys, attention.scale());
-  std::vector<int64_t> seen;
-  for (int64_t row = begin; row < end; ++row) seen.push_back(view.position(row));
-  const Tensor index = index_tensor(seen, weights);
-  return at::index_copy(nothing, 0, index, weights);
-}
-
 /// The rows of the other stream that offer keys.
 OtherStream without_padding(const OtherStream& other) {
   const auto offers = [](RowKind kind) { return plan::ungoverned(kind).key_value; };
@@ -226,11 +202,10 @@ Tensor self_attention(const nn::Attention& attention, const Tensor& x, SiteConte
   for (size_t i = 0; i < context.batch.sequences.size(); ++i) {
     const int64_t answer = rows.offsets[i] + prompt_rows(rows, context, i);
     views.add(i, answer);
-    const bool watched = context.scores && !context.sets.watched.empty() && context.sets.watched[i];
-    if (!watched || answer == rows.offsets[i]) continue;
-    const QueryRow query_row{queries.select(0, answer - 1), positions[static_cast<size_t>(answer - 1)]};
-    (*context.scores)[i] = scores_of(attention, query_row, views.last_of_prompt(),
-                                     context.batch.order[static_cast<size_t>(context.batch.offsets[i + 1] - 1)] + 1);
+    if (context.recorded && !context.sets.watched.empty()) {
+      const AttentionPass pass{attention, queries, positions, views.last_of_prompt(), offered.rows()};
+      record_attention(pass, context, i, (*context.recorded)[i]);
+    }
   }
   const Tensor attended =
       ops::attend_packed({queries, views.offsets(), positions}, views.views(),

@@ -10,10 +10,10 @@ struct SiteContext {
   const RowSets& sets;
   int64_t layer = 0;
   const std::optional<OtherStream>& other;
-  AttentionScores* scores = nullptr;      ///< As in LayerInput.
-  std::vector<int64_t> positions;         ///< The order of the active rows.
-  std::optional<ops::RopeAngles> angles;  ///< Of the active rows.
-  std::vector<uint64_t> draws;            ///< The same of dropout; empty: nothing is left out.
+  std::vector<Recorded>* recorded = nullptr;  ///< As in LayerInput.
+  std::vector<int64_t> positions;             ///< The order of the active rows.
+  std::optional<ops::RopeAngles> angles;      ///< Of the active rows.
+  std::vector<uint64_t> draws;                ///< The same of dropout; empty: nothing is left out.
 
   /// Those of some active rows.
   std::vector<uint64_t> draws_of(const Rows& rows) const { return draws.empty() ? draws : rows.of(draws); }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -33,6 +34,9 @@ struct Sequence {
   /// An earlier sequence of the batch whose rows stand before this one's own: in training, several questions about one
   /// picture share its rows. Without states; rules and adapters take both for sequences of their own.
   std::optional<size_t> after;
+  /// How much each row of a picture is worth keeping, by order, as the vision side says (models/picture_choice.h); null
+  /// if no rule asks. Rows of text have 0.
+  std::shared_ptr<const std::vector<float>> picture_scores;
 
   static constexpr int64_t kEveryRow = std::numeric_limits<int64_t>::max();
   bool decodes() const { return prompt_end == 0; }
@@ -93,6 +97,16 @@ struct GatedRows {
   Tensor index;  ///< [group] int64, rows of the layer's input
 };
 
+/// What a layer's self-attention leaves of one sequence for those who choose rows later.
+struct Watch {
+  enum class Row { none, first, last_of_prompt };
+  Row row = Row::none;          ///< Whose attention to all rows is wanted.
+  bool text = false;            ///< That of the text rows too, their mean.
+  bool keys = false;            ///< The keys that the sequence offers.
+  std::vector<int64_t> raters;  ///< The order of these text rows, ascending.
+  bool any() const { return row != Row::none || text || keys; }
+};
+
 /// What one layer computes for which rows, as the plans say and as far as the block has a site for it. All but `active`
 /// and `survivors` are relative to `active`. With these a block needs no plan: it may run again as it ran.
 struct RowSets {
@@ -106,7 +120,7 @@ struct RowSets {
   std::optional<Tensor> weight;        ///< [rows of the input] w; rows outside gated rules have 1
   std::vector<GatedRows> gated;        ///< The rows that have a weight of their own.
   std::vector<std::optional<Tensor>> router_weight;  ///< Per sequence: w of the rows that the router scored, in order
-  std::vector<bool> watched;  ///< [sequences] a later rule reads this layer's attention; empty: of no sequence
+  std::vector<Watch> watched;  ///< [sequences] what later rules read of this layer; empty: nothing
 };
 
 /// What one layer did, for traces and counters.

@@ -64,8 +64,7 @@ Tensor ascending(const Tensor& values, const Rows& sorted) {
 void check(const SiteContext& context, size_t cut) {
   require(cut < context.batch.cuts.size(), Fault::internal, "layer ", context.layer, " attends within cut ", cut,
           ", but the batch has ", context.batch.cuts.size(), " cuts");
-  const std::vector<bool>& watched = context.sets.watched;
-  require(std::find(watched.begin(), watched.end(), true) == watched.end(), Fault::bad_request, "layer ", context.layer,
+  require(context.sets.watched.empty(), Fault::bad_request, "layer ", context.layer,
           " attends within parts of its rows, so no rule can choose by its attention");
   for (const Sequence& sequence : context.batch.sequences)
     require(sequence.states.empty(), Fault::internal, "layer ", context.layer, " attends within parts and caches");

@@ -16,8 +16,8 @@ namespace lithe::routing {
 /// layer to layer; those that stay keep their order and places.
 class Executor {
  public:
-  /// `stream` names the plan's stream ("decoder"). `layers`: how many blocks will run, to know which layers must record
-  /// their attention scores.
+  /// `stream` names the plan's stream ("decoder"). `layers`: how many blocks will run, to know which of them later
+  /// rules read.
   Executor(Batch batch, std::string stream, int64_t layers);
 
   /// x: [alive rows, hidden] -> [rows alive after, hidden].  `layer` counts up from call to call.
@@ -27,18 +27,25 @@ class Executor {
   const Batch& batch() const { return batch_; }
 
   void observe(Observer observer) { observer_ = std::move(observer); }
+  /// Records, of every sequence, the keys of this layer's self-attention and how its first row attends to all others.
+  void watch_first_row(int64_t layer);
+  /// [sequences] what was recorded last.
+  const std::vector<Recorded>& recorded() const { return recorded_; }
   /// In training, a block keeps its input only and runs again for its gradients (recomputed_block.h).
   void recompute(bool on) { recomputes_ = on; }
 
  private:
   RowSets resolved(const Block& block, int64_t layer, const Tensor& x) const;
-  std::vector<bool> watched_at(int64_t layer) const;
+  std::vector<Watch> watched_at(int64_t layer) const;
+  void find_text_raters(const Tensor& x);
 
   Batch batch_;
   std::string stream_;
   int64_t layers_;
-  std::vector<std::vector<bool>> watched_;  // [sequence][layer]: an `attention` rule reads this layer's scores
-  AttentionScores scores_;
+  std::vector<std::vector<Watch>> watched_;  // [sequence][layer] what rules of later layers read
+  std::vector<bool> compares_;               // [layer] a rule compares its input with that of the layer before
+  std::vector<Recorded> recorded_;           // [sequences]
+  std::optional<Tensor> before_;             // [alive rows, hidden] of these rows, the input of the layer before
   Observer observer_;
   bool recomputes_ = false;
 };

@@ -6,6 +6,7 @@
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/tanh.h>
+#include <ATen/ops/tensor.h>
 
 #include <algorithm>
 
@@ -14,6 +15,7 @@
 #include "routing/index_tensor.h"
 #include "routing/router_logits.h"
 #include "routing/selector.h"
+#include "routing/text_rows.h"
 
 namespace lithe::routing {
 namespace {
@@ -46,12 +48,12 @@ void put_weight(RowSets& sets, int64_t rows, const Tensor& index, const Tensor& 
 /// Builds one layer's sets. Host flags first, tensors last.
 class Resolver {
  public:
-  Resolver(const Batch& batch, const Block& block, int64_t layer, const Tensor& hidden, const AttentionScores& scores)
+  Resolver(const Batch& batch, const Block& block, const LayerStart& start, const Tensor& hidden)
       : batch_(batch),
         block_(block),
-        layer_(layer),
+        start_(start),
+        layer_(start.layer),
         hidden_(hidden),
-        scores_(scores),
         flags_(static_cast<size_t>(batch.rows())) {
     for (size_t row = 0; row < flags_.size(); ++row) flags_[row] = bits_of(plan::ungoverned(batch.kinds[row]));
     sets_.router_weight.resize(batch.sequences.size());
@@ -136,12 +138,42 @@ class Resolver {
     require(selector != nullptr, Fault::bad_request, "layer ", layer_, ": there is no selector '", rule.by, "'");
     Candidates candidates{.hidden = hidden_, .rows = rows, .keep = keep, .layer = layer_, .seed = rule.seed};
     if (rule.gate || rule.by == "router") candidates.weight = weigh(sequence, rule, rows);
-    if (scores_[sequence]) {
-      std::vector<int64_t> positions;
-      for (const int64_t row : rows) positions.push_back(batch_.order[static_cast<size_t>(row)]);
-      candidates.attention = scores_[sequence]->index_select(0, index_tensor(positions, *scores_[sequence]));
-    }
+    std::vector<int64_t> text;
+    if (selector->facts->scope == plan::Scope::prompt) text = text_after(batch_, sequence, rows.front());
+    candidates.text = text;
+    add_what_was_left(sequence, selector->facts->reads, candidates);
     return selector->choose(candidates);
+  }
+
+  std::vector<int64_t> order_of(std::span<const int64_t> rows) const {
+    std::vector<int64_t> order;
+    for (const int64_t row : rows) order.push_back(batch_.order[static_cast<size_t>(row)]);
+    return order;
+  }
+
+  /// What the selector reads of earlier layers and of the vision side.
+  void add_what_was_left(size_t sequence, plan::Reads reads, Candidates& candidates) const {
+    const Recorded& recorded = start_.recorded[sequence];
+    const std::vector<int64_t> order = order_of(candidates.rows);
+    const std::optional<Tensor>& attention =
+        reads == plan::Reads::text_attention ? recorded.text_attention : recorded.attention;
+    if ((reads == plan::Reads::attention || reads == plan::Reads::text_attention) && attention)
+      candidates.attention = attention->index_select(0, index_tensor(order, *attention));
+    if (reads == plan::Reads::keys && recorded.keys) {
+      candidates.keys = keys_at(recorded, order);
+      candidates.text_keys = keys_at(recorded, order_of(candidates.text));
+    }
+    if (reads == plan::Reads::change && start_.before)
+      candidates.before = start_.before->index_select(0, index_tensor(candidates.rows, *start_.before));
+    const auto& scores = batch_.sequences[sequence].picture_scores;
+    if (reads != plan::Reads::picture || !scores) return;
+    std::vector<float> own;
+    for (const int64_t position : order) {
+      require(position < std::ssize(*scores), Fault::internal, "layer ", layer_, ": no picture score for row ",
+              position);
+      own.push_back((*scores)[static_cast<size_t>(position)]);
+    }
+    candidates.picture_scores = at::tensor(own);
   }
 
   /// The rows' weights; written into the layer's weights if the rule has a gate.
@@ -181,9 +213,9 @@ class Resolver {
 
   const Batch& batch_;
   const Block& block_;
+  const LayerStart& start_;
   const int64_t layer_;
   const Tensor& hidden_;
-  const AttentionScores& scores_;
   std::vector<uint8_t> flags_;  // per row of the layer's input
   RowSets sets_;
 };
@@ -216,12 +248,11 @@ void weigh_again(const Block& block, const Tensor& hidden, RowSets& sets) {
   }
 }
 
-RowSets resolve(const Batch& batch, const Block& block, const std::string& stream, int64_t layer, const Tensor& hidden,
-                const AttentionScores& scores) {
-  Resolver resolver(batch, block, layer, hidden, scores);
+RowSets resolve(const Batch& batch, const Block& block, const LayerStart& start, const Tensor& hidden) {
+  Resolver resolver(batch, block, start, hidden);
   for (size_t i = 0; i < batch.sequences.size(); ++i) {
     const plan::Plan* plan = batch.sequences[i].plan;
-    const plan::LayerPlan* entry = plan ? plan->find(stream, layer) : nullptr;
+    const plan::LayerPlan* entry = plan ? plan->find(start.stream, start.layer) : nullptr;
     if (entry) resolver.apply(i, *entry);
   }
   return resolver.finish();

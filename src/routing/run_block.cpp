@@ -105,7 +105,7 @@ class AttentionSite {
 Tensor run_sites(const Block& block, const RowSets& sets, const Tensor& entry, const Tensor& x,
                  const LayerInput& input) {
   const Batch& batch = input.batch;
-  SiteContext context{batch, sets, input.layer, input.other, input.scores, sets.active.of(batch.order), {}, {}};
+  SiteContext context{batch, sets, input.layer, input.other, input.recorded, sets.active.of(batch.order), {}, {}};
   if (!batch.draws.empty()) context.draws = sets.active.of(batch.draws);
   if (batch.angles) context.angles = sets.active.index ? batch.angles->rows(*sets.active.index) : *batch.angles;
   const std::optional<Tensor> weight = sets.weight ? std::optional<Tensor>(sets.active.of(*sets.weight)) : std::nullopt;

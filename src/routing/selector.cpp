@@ -4,30 +4,45 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <utility>
+
+#include "base/error.h"
 
 namespace lithe::routing {
 namespace {
 
-using plan::Scope;
+using Choose = std::vector<int64_t> (*)(const Candidates&);
 
-constexpr Selector kSelectors[] = {
-    {"router", Scope::group, choose_by_router},         {"random", Scope::group, choose_at_random},
-    {"uniform", Scope::group, choose_uniformly},        {"attention", Scope::prompt, choose_by_attention},
-    {"similarity", Scope::group, choose_by_similarity}, {"first", Scope::group, choose_first},
+constexpr std::pair<const char*, Choose> kFunctions[] = {
+    {"router", choose_by_router},           {"random", choose_at_random},
+    {"uniform", choose_uniformly},          {"first", choose_first},
+    {"attention", choose_by_attention},     {"text_attention", choose_by_attention},
+    {"similarity", choose_by_similarity},   {"key_norm", choose_by_key_norm},
+    {"variation", choose_by_variation},     {"duplication", choose_without_duplicates},
+    {"diversity", choose_for_diversity},    {"relevance", choose_by_relevance},
+    {"class_attention", choose_by_picture}, {"visionzip", choose_by_picture},
+    {"prumerge", choose_by_picture},        {"pooled", choose_by_picture},
 };
+
+/// Every function with the facts of the same name.
+std::vector<Selector> make_selectors() {
+  std::vector<Selector> selectors;
+  for (const plan::SelectorFacts& facts : plan::known_selectors()) {
+    const auto same_name = [&](const auto& function) { return facts.name == function.first; };
+    const auto function = std::find_if(std::begin(kFunctions), std::end(kFunctions), same_name);
+    require(function != std::end(kFunctions), Fault::internal, "the selector '", facts.name, "' has no function");
+    selectors.push_back({&facts, function->second});
+  }
+  return selectors;
+}
 
 }  // namespace
 
 const Selector* find_selector(const std::string& name) {
+  static const std::vector<Selector> kSelectors = make_selectors();
   const auto found =
-      std::find_if(std::begin(kSelectors), std::end(kSelectors), [&](const Selector& s) { return name == s.name; });
-  return found == std::end(kSelectors) ? nullptr : found;
-}
-
-std::vector<plan::SelectorFacts> selector_facts() {
-  std::vector<plan::SelectorFacts> facts;
-  for (const Selector& selector : kSelectors) facts.push_back({selector.name, selector.scope});
-  return facts;
+      std::find_if(kSelectors.begin(), kSelectors.end(), [&](const Selector& s) { return name == s.facts->name; });
+  return found == kSelectors.end() ? nullptr : &*found;
 }
 
 std::vector<int64_t> highest(const Tensor& scores, int64_t keep) {

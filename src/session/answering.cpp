@@ -102,6 +102,7 @@ Answering::Answering(const models::Model& model, ReadyRequest ready, AnswerOptio
       stream_(*model.prompting.tokenizer),
       filter_(stops(model, options_)) {
   check(policy_);
+  generation_.score_pictures(prompt_->picture_scores);
   answer_.timings.image_ms = ready.image_ms;
   answer_.timings.prompt_rows = prompt_->rows();
   answer_.timings.vision_rows = prompt_->vision_rows();

@@ -122,7 +122,10 @@ PrefillResult Bench::prefill(const plan::Plan& plan) {
   routing::Batch batch;
   state.generations.reserve(static_cast<size_t>(state.sequences));
   for (int64_t i = 0; i < state.sequences; ++i) {
-    state.generations.emplace_back(state.model, owned).enter_prompt(batch, state.kinds);
+    Generation& generation = state.generations.emplace_back(state.model, owned);
+    // Rows are random, so any vision row is as good as another.
+    generation.score_pictures(std::make_shared<const std::vector<float>>(state.kinds.size(), 0.0f));
+    generation.enter_prompt(batch, state.kinds);
   }
   const Tensor hidden = state.model.decoder.forward(std::move(batch), state.rows);
   const Tensor logits = state.model.decoder.logits(state.last_rows(hidden));

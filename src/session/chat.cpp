@@ -147,6 +147,7 @@ class Chat::Impl {
         models::ImageRows kept;  // the rows of a prompt, and nothing else of the picture
         kept.rows = std::move(picture.rows);
         kept.kinds = std::move(picture.kinds);
+        kept.scores = std::move(picture.scores);
         encoded_.push_back(std::move(kept));
         length.add(encoded_.back());
       });

@@ -14,7 +14,7 @@ Generation::Generation(const models::Model& model, std::shared_ptr<const plan::P
 
 void Generation::enter_prompt(routing::Batch& batch, std::span<const routing::RowKind> kinds,
                               const routing::Places& places) {
-  batch.add({.plan = plan_.get(), .states = states_}, kinds, position_, places);
+  batch.add({.plan = plan_.get(), .states = states_, .picture_scores = picture_scores_}, kinds, position_, places);
   position_ += static_cast<int64_t>(kinds.size());
   place_.axes = places.size();
   if (places.empty()) place_.next = position_;

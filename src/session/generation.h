@@ -21,6 +21,8 @@ class Generation {
  public:
   Generation(const models::Model& model, std::shared_ptr<const plan::Plan> plan);
 
+  /// What the vision side says of the rows of the next prompt, those that are held among them (PromptRows).
+  void score_pictures(std::shared_ptr<const std::vector<float>> scores) { picture_scores_ = std::move(scores); }
   /// Adds the rows of a prompt, after those that are held, to a batch that is about to run. places: their rotary
   /// places; empty: their order.
   void enter_prompt(routing::Batch& batch, std::span<const routing::RowKind> kinds, const routing::Places& places = {});
@@ -65,6 +67,7 @@ class Generation {
   const models::Model* model_;
   std::shared_ptr<const plan::Plan> plan_;
   std::vector<nn::LayerState> states_;
+  std::shared_ptr<const std::vector<float>> picture_scores_;
   int64_t position_ = 0;
   NextPlace place_;
 };

@@ -59,6 +59,17 @@ void flush_text(const models::Model& model, std::vector<int64_t>& pending, Promp
   pending.clear();
 }
 
+/// The scores of the pictures' rows at their places in the prompt; null if no picture has some.
+std::shared_ptr<const std::vector<float>> scores_of(const PromptRows& prompt,
+                                                    std::span<const models::ImageRows> pictures) {
+  const auto scored = [](const models::ImageRows& picture) { return !picture.scores.empty(); };
+  if (std::none_of(pictures.begin(), pictures.end(), scored)) return nullptr;
+  const auto scores = std::make_shared<std::vector<float>>(prompt.kinds.size(), 0.0f);
+  for (size_t i = 0; i < pictures.size(); ++i)
+    std::copy(pictures[i].scores.begin(), pictures[i].scores.end(), scores->begin() + prompt.image_first_row[i]);
+  return scores;
+}
+
 }  // namespace
 
 int64_t PromptRows::vision_rows() const {
@@ -148,6 +159,7 @@ PromptRows merge(const models::Model& model, std::vector<int64_t> ids, std::span
   flush_text(model, pending, prompt, parts);
   prompt.embeddings = parts.size() == 1 ? parts.front() : at::cat(parts);
   prompt.ids = std::move(ids);
+  prompt.picture_scores = scores_of(prompt, pictures);
   return prompt;
 }
 

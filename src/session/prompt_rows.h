@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -23,7 +24,8 @@ struct PromptRows {
   std::vector<routing::RowKind> kinds;  ///< [rows]
   routing::Places places;               ///< [axes][rows] rotary places; empty: their order
   std::vector<models::ImageRows> images;
-  std::vector<int64_t> image_first_row;  ///< Per picture.
+  std::vector<int64_t> image_first_row;                      ///< Per picture.
+  std::shared_ptr<const std::vector<float>> picture_scores;  ///< [rows], or null: routing::Sequence's
 
   int64_t rows() const { return static_cast<int64_t>(kinds.size()); }
   int64_t vision_rows() const;

@@ -62,6 +62,7 @@ void TowerPasses::pass(const std::vector<Picture>& pictures) const {
     rows.rows = std::move(all[i].rows);
     rows.kinds = std::move(all[i].kinds);
     rows.heat_views = std::move(all[i].heat_views);
+    rows.scores = std::move(all[i].scores);
     request.rows.push_back(std::move(rows));
     try {
       request.length.add(request.rows.back());

@@ -110,6 +110,7 @@ void write_trace(const Session& session, const Request& request, const TraceOpti
   Recording recording;
   record_prompt(recording, *plan, prompt);
   Generation generation(model, plan);
+  generation.score_pictures(prompt.picture_scores);
   LayerRecorder layers(recording, prompt.embeddings);
   const auto observe = [&](const routing::LayerReport& report) {
     layers(report);

@@ -105,7 +105,7 @@ class Packer {
     const int64_t count = std::clamp<int64_t>(options_.longest - before, 0, rows.rows());
     std::vector<int64_t> labels = labels_of(sample, first, end, pictures);
     labels.resize(static_cast<size_t>(count));
-    routing::Sequence sequence{.plan = &plan_, .after = after};
+    routing::Sequence sequence{.plan = &plan_, .after = after, .picture_scores = rows.picture_scores};
     if (!options_.every_row_is_prompt) sequence.prompt_end = prompt_end(labels, before);
     packed_.batch.add(sequence, std::span(rows.kinds).first(static_cast<size_t>(count)), before);
     for (int64_t row = 0; options_.dropout && row < count; ++row)
@@ -180,7 +180,9 @@ void require_shareable(const models::Model& model, const plan::Plan& plan) {
     for (const plan::Rule& rule : layer.rules) {
       const bool vision = rule.group == plan::Group::vision || rule.group == plan::Group::vision_high_res;
       if (!vision) refuse("layer ", layer.layer, " has a rule about text");
-      if (rule.by == "attention") refuse("layer ", layer.layer, " chooses by the attention of each question");
+      const plan::SelectorFacts* selector = model.facts.find_selector(rule.by);
+      if (selector && selector->scope == plan::Scope::prompt)
+        refuse("layer ", layer.layer, " chooses by what each question says");
     }
   }
   if (routing::read_whole_prompt(model.decoder.blocks, plan, "decoder"))

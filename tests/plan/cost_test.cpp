@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "plan/parse.h"
 #include "plan/rows.h"
 #include "random_plan.h"
@@ -88,6 +90,19 @@ bool in_group(const PlainRow& row, Group group) {
   return group == Group::vision ? row.vision : row.high_res;
 }
 
+/// What choosing k of n rows costs, if `text` text rows come after the first of them.
+double plain_choice(const std::string& by, double n, double k, double text, const ModelFacts& model) {
+  const double hidden = double(model.hidden), query = double(model.heads * model.head_dim);
+  if (by == "router" || by == "similarity") return n * hidden;
+  if (by == "attention") return n * query;
+  if (k == 0) return 0;
+  if (by == "text_attention") return n * text * (hidden + query);
+  if (by == "duplication") return n * (std::min(k, 4.0) + std::min(text, 4.0)) * hidden;
+  if (by == "diversity") return n * (n + k - 1) * hidden;
+  if (by == "relevance") return n * (1 + k) * hidden + n * k * (k - 1) / 2;
+  return 0;
+}
+
 /// Adds the products of one layer, row by row and pair by pair.
 double plain_layer(std::vector<PlainRow>& rows, const LayerPlan& entry, const ModelFacts& model, int64_t& cached) {
   double multiply_adds = 0;
@@ -101,11 +116,14 @@ double plain_layer(std::vector<PlainRow>& rows, const LayerPlan& entry, const Mo
     std::vector<PlainRow*> mine, rest;
     for (PlainRow* row : free_rows) (in_group(*row, rule.group) ? mine : rest).push_back(row);
     const auto n = static_cast<int64_t>(mine.size());
+    if (!mine.empty()) {
+      const auto text = std::count_if(rows.begin() + (mine.front() - rows.data()), rows.end(),
+                                      [](const PlainRow& row) { return row.alive && !row.vision; });
+      multiply_adds += plain_choice(rule.by, double(n), double(kept_rows(rule, n)), double(text), model);
+    }
     std::vector<bool> chosen(mine.size(), false);
     for (const int64_t j : spread_rows(n, kept_rows(rule, n))) chosen[static_cast<std::size_t>(j)] = true;
     for (std::size_t i = 0; i < mine.size(); ++i) {
-      if (rule.by == "router" || rule.by == "similarity") multiply_adds += double(model.hidden);
-      if (rule.by == "attention") multiply_adds += double(model.heads * model.head_dim);
       if (chosen[i]) continue;
       mine[i]->runs = rule.others;
       if (!rule.others_return) leaving.push_back(mine[i]);

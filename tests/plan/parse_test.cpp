@@ -107,9 +107,30 @@ TEST(Parse, WritesWhatItReads) {
 }
 
 TEST(Parse, NamedPlansFitAModelOfThirtyTwoLayers) {
-  const std::vector<std::string> expected{"dense",          "eas",    "eas-12",    "fastv",
-                                          "kv-compression", "p-mod",  "p-mod+eas", "pyramiddrop",
-                                          "random",         "shortv", "uniform",   "vision-attention-skip"};
+  const std::vector<std::string> expected{"class-attention",
+                                          "conditional-dpp",
+                                          "dart",
+                                          "dense",
+                                          "divprune",
+                                          "eas",
+                                          "eas-12",
+                                          "fastv",
+                                          "k-norm",
+                                          "kv-compression",
+                                          "late-entry",
+                                          "p-mod",
+                                          "p-mod+eas",
+                                          "pooled-picture",
+                                          "prumerge-plus",
+                                          "pyramiddrop",
+                                          "random",
+                                          "shortv",
+                                          "text-attention",
+                                          "uniform",
+                                          "v2drop",
+                                          "vision-attention-skip",
+                                          "visionzip",
+                                          "vtw"};
   EXPECT_EQ(builtin_plan_names(), expected);
   const ModelFacts model = shape_named("llava-1.5-7b");
   for (const std::string& name : builtin_plan_names()) {
@@ -127,7 +148,7 @@ TEST(Load, ReadsAFileAndNamesWhatExists) {
   EXPECT_EQ(load_plan(path.string(), small_model(4)).layers.size(), 1u);
   std::filesystem::remove(path);
   EXPECT_REFUSED(load_plan("p-mud", small_model(4)), Fault::bad_request,
-                 "no plan or file is called 'p-mud'; the named plans are dense");
+                 "no plan or file is called 'p-mud'; the named plans are class-attention, conditional-dpp");
 }
 
 TEST(Parse, RefusesWhatIsNoPlan) {

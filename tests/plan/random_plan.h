@@ -40,8 +40,11 @@ class RandomPlans {
     } else {
       rule.keep_count = below(12);
     }
-    const std::vector<std::string> by{"router", "random", "uniform", "similarity", "attention"};
-    rule.by = by[static_cast<std::size_t>(below(after_attention ? 5 : 4))];
+    const std::vector<std::string> by{"router",    "random",      "uniform",   "similarity",
+                                      "diversity", "relevance",   "attention", "text_attention",
+                                      "key_norm",  "duplication", "variation"};
+    rule.by = by[static_cast<std::size_t>(below(after_attention ? 11 : 6))];
+    if (rule.by == "text_attention" && rule.group != Group::vision_high_res) rule.group = Group::vision;
     if (rule.by == "random") rule.seed = generator_();
     if (rule.by == "router" && coin()) rule.gate = Gate{WeightNorm::softmax, 0.1 * static_cast<double>(below(9)), -0.3};
     if (rule.by == "router" && coin()) rule.gate = Gate{};

@@ -111,6 +111,15 @@ TEST(Reuse, AdaptersOverThePromptKeepNothing) {
   EXPECT_EQ(reusable_rows({}, ModelFacts{}, turns), 0);
 }
 
+TEST(Reuse, RatersAreFoundAmongAllVisionRows) {
+  const Plan plan = plan_with(rule(Group::vision_high_res, 0.5, "text_attention"));
+  const std::vector<RowKind> before = kinds("ttvvhhtt"), after = kinds("ttvvhhttttt");
+  const Turns turns{.held = before, .held_prompt = 8, .prompt = after, .equal = 8};
+  EXPECT_EQ(reusable_rows(plan, ModelFacts{}, turns), 2);
+  EXPECT_EQ(reusable_rows(plan_with(rule(Group::vision_high_res, 0.5, "relevance")), ModelFacts{}, turns), 4);
+  EXPECT_EQ(reusable_rows(plan_with(rule(Group::vision_high_res, 0.5, "diversity")), ModelFacts{}, turns), 8);
+}
+
 TEST(Reuse, TheScopeOfASelectorDecidesNotItsName) {
   const Plan plan = plan_with(rule(Group::vision, 0.5, "first-seen"));
   const std::vector<RowKind> before = kinds("ttvvtt"), after = kinds("ttvvttttt");

@@ -72,6 +72,54 @@ TEST(Validate, RefusesRulesThatContradictThemselves) {
   refused(plan, "decoder layer 2: 17 rules, at most 16 are allowed");
 }
 
+TEST(Validate, RefusesSelectorsThatFindNothingToRead) {
+  const std::string where = "decoder layer 0, rule 1: ";
+  for (const char* by : {"key_norm", "duplication"})
+    refused(with({.keep_share = 0.5, .by = by}, 0),
+            (where + "tokens are to be chosen by '" + by + "', which reads keys, but no earlier layer").c_str());
+  refused(with({.keep_share = 0.5, .by = "text_attention"}, 0), "no earlier layer of the stream runs its attention");
+  refused(with({.group = Group::all, .keep_share = 0.5, .by = "text_attention"}),
+          "the selector text_attention chooses vision tokens, not the group 'all'");
+  refused(with({.keep_share = 0.5, .by = "variation"}, 0), "compares two layers, but no layer comes before");
+  for (const char* by : {"key_norm", "duplication", "text_attention", "variation"})
+    EXPECT_NO_THROW(validate(with({.keep_share = 0.5, .by = by}, 1), small_model(4))) << by;
+  for (const char* by : {"diversity", "relevance"})
+    EXPECT_NO_THROW(validate(with({.keep_share = 0.5, .by = by}, 0), small_model(4))) << by;
+}
+
+TEST(Validate, RefusesSelectorsThatTheVisionTowerCannotServe) {
+  ModelFacts model = shape_named("llava-1.5-7b");
+  const Rule zip{.keep_share = 0.5, .by = "visionzip", .others_return = false};
+  EXPECT_NO_THROW(validate(with(zip, 0), model));
+  refused(with(zip, 0), "needs a vision tower that gives its patches");
+  const auto refused_of = [&](const Rule& rule, int64_t layer, const char* sentence) {
+    refused(with(rule, layer), sentence, model);
+  };
+  refused_of(zip, 1, "so it is for layer 0");
+  Rule rule = zip;
+  rule.others_return = true;
+  refused_of(rule, 0, "so it is for layer 0, and the other tokens run nothing and are dropped");
+  rule = zip;
+  rule.others.feed_forward = true;
+  refused_of(rule, 0, "run nothing and are dropped");
+  rule = {.keep_count = 5, .by = "prumerge", .others_return = false};
+  refused_of(rule, 0, "chooses in each picture; give a keep_share");
+  rule = {.group = Group::all, .keep_share = 0.5, .by = "class_attention"};
+  refused_of(rule, 0, "chooses vision tokens, not the group 'all'");
+  rule = {.keep_share = 0.5, .by = "class_attention"};
+  for (const int64_t layer : {0, 3}) EXPECT_NO_THROW(validate(with(rule, layer), model));
+  refused({.layers = {{.stream = "vision_tower", .layer = 3, .rules = {rule}}}}, "'class_attention' is for the decoder",
+          model);
+  refused({.layers = {{.layer = 0, .rules = {zip}}, {.layer = 3, .rules = {rule}}}},
+          "decoder layer 3: tokens are to be chosen by 'class_attention' here and by 'visionzip' before", model);
+  model.tower->tokens = model.tower->patches;  // SigLIP
+  refused_of(zip, 0, "but this tower has none; use diversity or pooled");
+  rule = {.keep_share = 0.5, .by = "pooled", .others_return = false};
+  EXPECT_NO_THROW(validate(with(rule, 0), model));
+  refused({.layers = {{.layer = 0, .rules = {rule}}}}, "needs a vision tower that gives its patches",
+          shape_named("lavin-7b"));
+}
+
 TEST(Validate, RefusesSelectorsThatCannotDecide) {
   refused(with({.keep_share = 0.5, .by = "magic"}), "no selector is called 'magic'; there are router, random");
   refused(with({.keep_share = 0.5, .by = "attention"}, 0),

@@ -116,7 +116,27 @@ TEST(Methods, RowsThatLeaveMayStillBeSeenOnce) {
 }
 
 TEST(Methods, OtherSelectors) {
-  for (const char* by : {"random", "uniform", "similarity"}) check(everywhere(rule(0.45, by, kNothing), 1), by);
+  for (const char* by : {"random", "uniform", "similarity", "diversity", "relevance", "variation", "text_attention",
+                         "key_norm", "duplication"}) {
+    check(everywhere(rule(0.45, by, kNothing), 1), by);
+    check(plan_of({{.layer = 2, .rules = {rule(0.45, by, kNothing, false)}}}), concat(by, ", for good"));
+  }
+}
+
+TEST(Methods, VisionRowsEnterLateAndLeaveEarly) {
+  check(plan_of({{.layer = 0, .rules = {rule(0.0, "uniform", kNothing)}},
+                 {.layer = 2, .rules = {rule(0.5, "attention", kNothing, false)}},
+                 {.layer = 3, .rules = {rule(0.0, "uniform", kNothing, false)}}}),
+        "late entry, early exit");
+}
+
+TEST(Methods, RowsWithoutKeysAreChosenLastByKeys) {
+  // In layer 1 some vision rows offer no key, so in layer 2 they have no norm.
+  for (const char* by : {"key_norm", "duplication"}) {
+    check(plan_of({{.layer = 1, .rules = {rule(0.5, "random", {true, false, false, true})}},
+                   {.layer = 2, .rules = {rule(0.6, by, kNothing, false)}}}),
+          by);
+  }
 }
 
 TEST(Methods, AttentionOff) {

@@ -1,5 +1,7 @@
 #include "routing/random_case.h"
 
+#include "routing/selector.h"
+
 namespace lithe::routing {
 namespace {
 
@@ -17,9 +19,10 @@ Switches random_switches(Dice& dice) {
 /// With `spares_text` every text row forms a query in every attention.
 Rule random_rule(Dice& dice, bool spares_text, bool attention) {
   Rule r = rule(static_cast<double>(dice.below(11)) / 10.0,
-                dice.one_of<std::string>({"router", "random", "uniform", "similarity"}), random_switches(dice),
-                dice.below(4) != 0);
-  if (attention && dice.coin()) r.by = "attention";
+                dice.one_of<std::string>({"router", "random", "uniform", "similarity", "diversity", "relevance"}),
+                random_switches(dice), dice.below(4) != 0);
+  if (attention && dice.coin())
+    r.by = dice.one_of<std::string>({"attention", "text_attention", "key_norm", "duplication", "variation"});
   if (dice.below(4) == 0) {
     r.keep_share.reset();
     r.keep_count = dice.below(8);
@@ -28,6 +31,7 @@ Rule random_rule(Dice& dice, bool spares_text, bool attention) {
   r.group = spares_text
                 ? dice.one_of<Group>({Group::vision, Group::vision_high_res, Group::padding})
                 : dice.one_of<Group>({Group::vision, Group::vision_high_res, Group::text, Group::all, Group::padding});
+  if (r.by == "text_attention") r.group = Group::vision;
   if (dice.coin()) {
     r.gate = dice.one_of<plan::Gate>({kTanhNorm,
                                       {plan::WeightNorm::softmax, 1.5, 0.5},
@@ -86,7 +90,11 @@ void draw_adapters(Dice& dice, const TinyShape& shape, std::vector<Block>& block
   replace_attention(dice, blocks[static_cast<size_t>(dice.below(shape.layers))], dice.coin());
   for (Prompt& prompt : prompts) {
     for (plan::LayerPlan& entry : prompt.plan.layers) {
-      for (Rule& r : entry.rules) r.by = r.by == "attention" ? "uniform" : r.by;
+      for (Rule& r : entry.rules) {
+        const plan::Reads reads = find_selector(r.by)->facts->reads;
+        if (reads == plan::Reads::attention || reads == plan::Reads::text_attention || reads == plan::Reads::keys)
+          r.by = "uniform";
+      }
     }
   }
 }

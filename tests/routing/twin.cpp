@@ -16,6 +16,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "routing/plain_choices.h"
 #include "routing/selector.h"
 
 namespace lithe::routing {
@@ -69,9 +70,12 @@ class Twin {
         prompt_(prompt),
         x_(prompt.x),
         angles_(ops::rope_angles({.head_dim = shape.head_dim}, prompt.positions)),
-        alive_(count(), true) {}
+        alive_(count(), true) {
+    raters_ = raters();
+  }
 
   void layer(const Block& block, int64_t layer) {
+    const Tensor entry = x_.detach();
     rows_.assign(count(), {});
     for (size_t i = 0; i < count(); ++i) {  // no row sees padding, unless a rule says so
       plan::Switches& runs = rows_[i].runs;
@@ -98,6 +102,7 @@ class Twin {
     const Tensor fed = column(&plan::Switches::feed_forward), w = weight_.unsqueeze(1);
     x_ = fed * (h + w * m) + (1.0 - fed) * (w * h);
     for (size_t i = 0; i < count(); ++i) alive_[i] = alive_[i] && !rows_[i].leaves;
+    before_ = entry;
   }
 
   TwinOutcome finish() {
@@ -169,9 +174,12 @@ class Twin {
             std::floor((static_cast<double>(j) + 0.5) * static_cast<double>(n) / static_cast<double>(keep) + 1e-12)));
       return even;
     }
-    if (rule.by == "attention")
+    if (rule.by == "attention" || rule.by == "text_attention") {
+      const std::vector<double>& given = rule.by == "attention" ? given_ : text_given_;
       for (int64_t i = 0; i < n; ++i)
-        score[static_cast<size_t>(i)] = given_.at(static_cast<size_t>(group[static_cast<size_t>(i)]));
+        score[static_cast<size_t>(i)] = given.at(static_cast<size_t>(group[static_cast<size_t>(i)]));
+    }
+    if (const auto chosen = choose_by_paper(rule.by, group, keep)) return *chosen;
     if (rule.by == "similarity") {
       score[0] = 1e9;
       for (int64_t i = 1; i < n; ++i)
@@ -184,6 +192,32 @@ class Twin {
     });
     order.resize(static_cast<size_t>(keep));
     return order;
+  }
+
+  /// Alive text rows of the prompt after this row.
+  std::vector<int64_t> text_after(int64_t row) const {
+    std::vector<int64_t> text;
+    for (int64_t i = row + 1; i < prompt_.prompt_rows; ++i) {
+      if (alive_[static_cast<size_t>(i)] && prompt_.kinds[static_cast<size_t>(i)] == RowKind::text) text.push_back(i);
+    }
+    return text;
+  }
+
+  /// What the definitions in plain_choices.h choose, if one has this name.
+  std::optional<std::vector<int64_t>> choose_by_paper(const std::string& by, const std::vector<int64_t>& group,
+                                                      int64_t keep) const {
+    const auto some = [](const Tensor& x, const std::vector<int64_t>& rows) {
+      return x.index_select(0, at::tensor(at::ArrayRef<int64_t>(rows), at::kLong));
+    };
+    const Tensor now = x_.detach();
+    const std::vector<int64_t> text = text_after(group.front());
+    const Matrix own = matrix_of(some(now, group)), words = matrix_of(some(now, text));
+    if (by == "key_norm") return plain_key_norm(some(keys_, group), keep);
+    if (by == "variation") return plain_variation(own, matrix_of(some(before_, group)), keep);
+    if (by == "diversity") return plain_diversity(own, keep);
+    if (by == "relevance") return plain_relevance(own, words, keep);
+    if (by == "duplication") return PlainDart{own, words, some(keys_, group), some(keys_, text)}.choose(keep);
+    return std::nullopt;
   }
 
   static Tensor weigh(const plan::Gate& gate, const Tensor& z) {
@@ -253,17 +287,67 @@ class Twin {
       mean = mean + share.detach() / static_cast<double>(shape_.heads);
     }
     remember_scores(mean);
+    remember_keys(turned(k.detach().unflatten(1, {shape_.kv_heads, shape_.head_dim}).transpose(0, 1)).transpose(0, 1));
     return plain_linear(attention.output, at::cat(heads, 1));
   }
 
-  /// The attention weights of the last prompt row that formed a query, on every row.
+  /// The attention weights on every row: of the last prompt row that formed a query, and the mean of the raters that
+  /// did.
   void remember_scores(const Tensor& mean) {
-    for (int64_t row = prompt_.prompt_rows - 1; row >= 0; --row) {
-      if (!alive_[static_cast<size_t>(row)] || !rows_[static_cast<size_t>(row)].runs.query) continue;
-      given_.assign(count(), 0.0);
-      for (size_t j = 0; j < count(); ++j) given_[j] = mean[row][static_cast<int64_t>(j)].item<double>();
-      return;
+    std::vector<int64_t> asking;
+    for (int64_t row = 0; row < prompt_.prompt_rows; ++row) {
+      if (alive_[static_cast<size_t>(row)] && rows_[static_cast<size_t>(row)].runs.query) asking.push_back(row);
     }
+    if (asking.empty()) return;
+    given_ = mean_of(mean, {asking.back()});
+    std::vector<int64_t> raters;
+    for (const int64_t row : asking) {
+      if (std::find(raters_.begin(), raters_.end(), row) != raters_.end()) raters.push_back(row);
+    }
+    text_given_ = raters.empty() ? given_ : mean_of(mean, raters);
+  }
+
+  std::vector<double> mean_of(const Tensor& mean, const std::vector<int64_t>& rows) const {
+    std::vector<double> weights(count(), 0.0);
+    for (const int64_t row : rows) {
+      for (size_t j = 0; j < count(); ++j)
+        weights[j] += mean[row][static_cast<int64_t>(j)].item<double>() / static_cast<double>(rows.size());
+    }
+    return weights;
+  }
+
+  /// keys: [rows, kv_heads, head_dim]; NaN for rows that offer none.
+  void remember_keys(Tensor keys) {
+    keys = keys.clone();
+    for (size_t i = 0; i < count(); ++i) {
+      if (!alive_[i] || !rows_[i].runs.key_value) keys[static_cast<int64_t>(i)].fill_(std::nan(""));
+    }
+    keys_ = keys;
+  }
+
+  /// SparseVLM's raters: text rows t whose mean over vision rows v of softmax over t (x_v . x_t) reaches the mean.
+  std::vector<int64_t> raters() const {
+    std::vector<int64_t> vision, text;
+    for (int64_t i = 0; i < prompt_.prompt_rows; ++i) {
+      if (in_group(static_cast<size_t>(i), plan::Group::vision)) vision.push_back(i);
+    }
+    if (!vision.empty()) text = text_after(vision.front());
+    std::vector<double> match(text.size(), 0.0);
+    for (const int64_t v : vision) {
+      std::vector<double> products;
+      double sum = 0;
+      for (const int64_t t : text) {
+        products.push_back(std::exp(prompt_.x[v].dot(prompt_.x[t]).item<double>()));
+        sum += products.back();
+      }
+      for (size_t i = 0; i < text.size(); ++i) match[i] += products[i] / sum;
+    }
+    const double mean = std::accumulate(match.begin(), match.end(), 0.0) / static_cast<double>(text.size());
+    std::vector<int64_t> rows;
+    for (size_t i = 0; i < text.size(); ++i) {
+      if (match[i] >= mean - 1e-12) rows.push_back(text[i]);
+    }
+    return rows;
   }
 
   /// What makes a mean of the prompt's rows that run one of these; of none: 0.  [1, rows]
@@ -302,7 +386,9 @@ class Twin {
   std::vector<bool> alive_;
   std::vector<RowPlan> rows_;
   Tensor weight_;
-  std::vector<double> given_;
+  std::vector<double> given_, text_given_;
+  std::vector<int64_t> raters_;
+  Tensor keys_, before_;
   TwinOutcome outcome_;
 };
 

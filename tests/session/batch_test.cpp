@@ -138,6 +138,13 @@ TEST(Batch, EveryAnswerEqualsTheAnswerAloneInADenseModel) {
   expect_equals_alone(model("easyvqa-dense"), {"", "pyramiddrop", "random", "vision-attention-skip"});
 }
 
+// What the vision tower saw of each picture, and what layers leave for selectors, is each request's own.
+TEST(Batch, EveryAnswerEqualsTheAnswerAloneUnderPlansThatDropVisionTokens) {
+  expect_equals_alone(model("easyvqa-dense"),
+                      {"visionzip", "prumerge-plus", "pooled-picture", "class-attention", "dart", "divprune",
+                       "conditional-dpp", "v2drop", "text-attention", "k-norm", "vtw", "late-entry"});
+}
+
 // Requests come while others run, and leave at different passes.
 TEST(Batch, RequestsJoinAndLeaveAtAnyPass) {
   Session& session = model("easyvqa-pmod");

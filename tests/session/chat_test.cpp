@@ -159,6 +159,11 @@ TEST(Chat, EveryTurnEqualsAFreshRun) {
   expect_reach("easyvqa-dense", {"fastv", Reach::picture, Reach::picture});
   expect_reach("easyvqa-dense", {"pyramiddrop", Reach::picture, Reach::picture});
   expect_reach("easyvqa-dense", {"kv-compression", Reach::picture, Reach::picture});
+  for (const char* plan : {"divprune", "k-norm", "v2drop", "visionzip", "prumerge-plus", "pooled-picture"})
+    expect_reach("easyvqa-dense", {plan, Reach::answer, Reach::picture});
+  for (const char* plan : {"dart", "conditional-dpp", "text-attention", "late-entry"})
+    expect_reach("easyvqa-dense", {plan, Reach::picture, Reach::picture});
+  expect_reach("easyvqa-dense", {"vtw", Reach::answer, Reach::answer});
   expect_reach("easyvqa-dense", {kTextFrozen, Reach::question, Reach::question});
   expect_reach("easyvqa-dense", {kHalfOfAll, Reach::nothing, Reach::nothing});
 }

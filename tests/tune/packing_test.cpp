@@ -73,7 +73,8 @@ struct Opened {
 TEST(Packing, SharedPicturesGiveTheSameLossAndGradients) {
   Opened opened;
   std::vector<plan::Plan> plans{opened.model->plan};
-  for (const char* const name : {"dense", "shortv", "vision-attention-skip", "uniform"})
+  for (const char* const name : {"dense", "shortv", "vision-attention-skip", "uniform", "divprune", "k-norm", "vtw",
+                                 "class-attention", "visionzip", "prumerge-plus", "pooled-picture"})
     plans.push_back(plan::parse_plan(Json(name), "test", opened.model->facts));
   plans.push_back(plan::parse_plan(Json::parse(kCompression), "test", opened.model->facts));
   for (const plan::Plan& plan : plans) {

@@ -4,7 +4,6 @@
 #include "models/facts.h"
 #include "models/meter/pixels.h"
 #include "models/parts/weight_slots.h"
-#include "routing/selector.h"
 
 namespace lithe::models {
 namespace {
@@ -73,7 +72,6 @@ void visit(Meter& meter, const WeightVisitor& visitor) {
 plan::ModelFacts facts_of(const Meter& meter) {
   plan::ModelFacts facts;
   facts.name = meter.name;
-  facts.selectors = routing::selector_facts();
   const StreamsConfig& streams = meter.streams.config;
   facts.streams["text"] = facts.streams["image"] = {streams.layers, true};
   const VisionTowerConfig& tower = meter.tower.config;

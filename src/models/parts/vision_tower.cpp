@@ -91,11 +91,11 @@ Tensor VisionTower::embed(const Tensor& pixels) const {
 }
 
 Tensor VisionTower::features(const Tensor& pixels, const plan::Plan* plan, const routing::Observer& observer) const {
-  return features(pixels, std::vector<const plan::Plan*>(static_cast<size_t>(pixels.size(0)), plan), observer);
+  const std::vector<const plan::Plan*> plans(static_cast<size_t>(pixels.size(0)), plan);
+  return features(pixels, plans, Pass{.observer = observer});
 }
 
-Tensor VisionTower::features(const Tensor& pixels, std::span<const plan::Plan* const> plans,
-                             const routing::Observer& observer, std::span<const uint64_t> draws) const {
+Tensor VisionTower::features(const Tensor& pixels, std::span<const plan::Plan* const> plans, const Pass& pass) const {
   require(pixels.dim() == 4 && pixels.size(1) == config.channels, Fault::internal, "the vision tower got no tiles");
   require(pixels.size(2) == config.image.height && pixels.size(3) == config.image.width, Fault::bad_file,
           "the vision tower takes tiles of ", config.image.width, " x ", config.image.height,
@@ -104,8 +104,10 @@ Tensor VisionTower::features(const Tensor& pixels, std::span<const plan::Plan* c
   const int64_t tiles = pixels.size(0), rows = config.rows();
   Tensor x = embed(pixels).view({tiles * rows, config.width});
   if (pre_norm) x = (*pre_norm)(x);
-  routing::Executor executor(batch_of_tiles(plans, draws, rows), "vision_tower", static_cast<int64_t>(blocks.size()));
-  if (observer) executor.observe(observer);
+  routing::Executor executor(batch_of_tiles(plans, pass.draws, rows), "vision_tower",
+                             static_cast<int64_t>(blocks.size()));
+  if (pass.observer) executor.observe(pass.observer);
+  if (pass.class_rows && !blocks.empty()) executor.watch_first_row(static_cast<int64_t>(blocks.size()) - 1);
   executor.recompute(recomputes);
   std::vector<Tensor> class_tokens;  // [tiles, width] each
   for (size_t layer = 0; layer < blocks.size(); ++layer) {
@@ -115,6 +117,7 @@ Tensor VisionTower::features(const Tensor& pixels, std::span<const plan::Plan* c
     if (config.class_tokens_every > 0 && (layer + 1) % static_cast<size_t>(config.class_tokens_every) == 0)
       class_tokens.push_back(x.view({tiles, rows, config.width}).select(1, 0));
   }
+  if (pass.class_rows) *pass.class_rows = executor.recorded();
   if (config.class_tokens_every > 0) return at::stack(class_tokens, 1);
   x = x.view({tiles, rows, config.width});
   return rows == config.tokens() ? x : x.narrow(1, 1, rows - 1).contiguous();

@@ -14,6 +14,7 @@
 #include "plan/plan.h"
 #include "routing/batch.h"
 #include "routing/block.h"
+#include "routing/run_block.h"
 
 namespace lithe::models {
 
@@ -59,9 +60,14 @@ struct VisionTower {
   /// pixels: [tiles, 3, height, width] float32 -> [tiles, tokens, width] float32. `plan` governs the stream
   /// `vision_tower`; null: dense. Throws Error{bad_request} for a plan that drops rows for good here.
   Tensor features(const Tensor& pixels, const plan::Plan* plan = nullptr, const routing::Observer& observer = {}) const;
-  /// The same with a plan for each tile. draws: [tiles] in training, what dropout draws from, or empty.
-  Tensor features(const Tensor& pixels, std::span<const plan::Plan* const> plans, const routing::Observer& observer,
-                  std::span<const uint64_t> draws = {}) const;
+  /// What a pass needs besides tiles and plans.
+  struct Pass {
+    routing::Observer observer;
+    std::span<const uint64_t> draws = {};                  ///< [tiles] in training, what dropout draws from, or empty
+    std::vector<routing::Recorded>* class_rows = nullptr;  ///< [tiles] receives what the last block's class row asked
+  };
+  /// The same with a plan for each tile.
+  Tensor features(const Tensor& pixels, std::span<const plan::Plan* const> plans, const Pass& pass) const;
 
  private:
   Tensor embed(const Tensor& pixels) const;
