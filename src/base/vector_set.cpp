@@ -23,7 +23,8 @@ namespace lithe {
 namespace {
 
 constexpr const char* kVariable = "LITHE_CPU";
-constexpr std::array kAll{VectorSet::plain, VectorSet::avx2, VectorSet::avx512, VectorSet::avx512_bf16, VectorSet::amx};
+constexpr std::array kAll{VectorSet::plain,       VectorSet::avx2,        VectorSet::avx512,
+                          VectorSet::avx512_vnni, VectorSet::avx512_bf16, VectorSet::amx};
 constexpr int kUnchosen = -1;
 std::atomic<int> chosen{kUnchosen};
 
@@ -50,6 +51,7 @@ bool has(VectorSet set) {
   if (set == VectorSet::avx512)
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  if (set == VectorSet::avx512_vnni) return __builtin_cpu_supports("avx512vnni");
   if (set == VectorSet::avx512_bf16) return __builtin_cpu_supports("avx512bf16");
   return has_tiles();
 #else
@@ -91,8 +93,8 @@ void set_up_libraries() {
     set("MKL_CBWR", "AUTO");
     return;
   }
-  static constexpr const char* kMkl[] = {"COMPATIBLE", "AVX2", "AVX512", "AVX512"};
-  static constexpr const char* kOneDnn[] = {"SSE41", "AVX2", "AVX512_CORE", "AVX512_CORE_BF16"};
+  static constexpr const char* kMkl[] = {"COMPATIBLE", "AVX2", "AVX512", "AVX512", "AVX512"};
+  static constexpr const char* kOneDnn[] = {"SSE41", "AVX2", "AVX512_CORE", "AVX512_CORE_VNNI", "AVX512_CORE_BF16"};
   set("MKL_CBWR", kMkl[static_cast<int>(*asked)]);
   set("ONEDNN_MAX_CPU_ISA", kOneDnn[static_cast<int>(*asked)]);
   set("ATEN_CPU_CAPABILITY", name_of(std::min(*asked, VectorSet::avx512)));
@@ -103,7 +105,7 @@ void set_up_libraries() {
 }  // namespace
 
 const char* name_of(VectorSet set) {
-  static constexpr const char* kNames[] = {"default", "avx2", "avx512", "avx512_bf16", "amx"};
+  static constexpr const char* kNames[] = {"default", "avx2", "avx512", "avx512_vnni", "avx512_bf16", "amx"};
   return kNames[static_cast<int>(set)];
 }
 

@@ -10,11 +10,12 @@ enum class VectorSet {
   plain,        ///< What every processor of this architecture has (x86-64: SSE2).
   avx2,         ///< AVX2, FMA and F16C.
   avx512,       ///< AVX-512 F, BW, DQ and VL.
+  avx512_vnni,  ///< AVX512-VNNI: products of pairs or fours of whole numbers.
   avx512_bf16,  ///< AVX512-BF16: products of pairs of bfloat16.
   amx,          ///< AMX tiles of bfloat16.
 };
 
-/// As LITHE_CPU spells it: "default", "avx2", "avx512", "avx512_bf16", "amx".
+/// As LITHE_CPU spells it: "default", "avx2", "avx512", "avx512_vnni", "avx512_bf16", "amx".
 const char* name_of(VectorSet set);
 
 /// The set that all kernels use: the largest that the processor has, or the one that LITHE_CPU names. Throws
@@ -36,6 +37,7 @@ void use_vector_set(VectorSet set);
 #if defined(__x86_64__)
 #define LITHE_AVX2 __attribute__((target("avx2,fma,f16c")))
 #define LITHE_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")))
+#define LITHE_AVX512_VNNI __attribute__((target("avx512vnni,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")))
 #define LITHE_AVX512_BF16 __attribute__((target("avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")))
 
 template <auto loop, class... Arguments>

@@ -250,6 +250,7 @@ Action declare_batch(CLI::App& app) {
   add_sampling(app, options->question);
   add_common(app, options->common);
   add_kv(app, options->common);
+  add_compute(app, options->common);
   return [options] { return run(*options); };
 }
 

@@ -74,6 +74,7 @@ session::Session open_subject(const BenchOptions& options) {
                                   .tower_layers = options.tower_layers,
                                   .weights = options.common.weights,
                                   .kv = options.common.kv,
+                                  .compute = options.common.compute,
                                   .seed = options.common.seed});
 }
 
@@ -223,6 +224,7 @@ Action declare_bench(CLI::App& app) {
   add_json(app, options->common, "The same as --output json");
   add_common(app, options->common);
   add_kv(app, options->common);
+  add_compute(app, options->common);
   return [options] { return run(*options); };
 }
 

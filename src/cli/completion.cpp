@@ -27,6 +27,7 @@ _lithe() {
 constexpr const char* kTail = R"(  case $before in
     --weights) names="@weights@" ;;
     --kv) names="@kv@" ;;
+    --compute) names="@compute@" ;;
     --device) names="cpu cuda" ;;
     --to) names="hf original same" ;;
     --shape) names="@shapes@" ;;
@@ -74,6 +75,7 @@ std::string bash_script(const CLI::App& program) {
     cases += "    " + command->get_name() + ") flags=\"" + joined(flags_of(*command)) + "\" ;;\n";
   fill_in(tail, "@weights@", joined(session::weight_types()));
   fill_in(tail, "@kv@", joined(session::kv_types()));
+  fill_in(tail, "@compute@", joined(session::compute_types()));
   fill_in(tail, "@shapes@", joined(plan::shape_names()));
   fill_in(tail, "@plans@", joined(plan::builtin_plan_names()));
   fill_in(tail, "@commands@", joined(commands_of(program)) + " " + joined(flags_of(program)));

@@ -164,6 +164,7 @@ class EvalCommand {
     if (pairs_) return settings;
     how_ = session::RequestBuilder(*session_).options(with_defaults(options_.question, info_));
     settings["kv"] = options_.common.kv;
+    settings["compute"] = options_.common.compute;
     settings["max_tokens"] = *how_.max_new_tokens;
     settings["stop"] = how_.stop;
     settings["sampling"] = sampling_json(*how_.sampling);
@@ -275,6 +276,7 @@ Action declare_eval(CLI::App& app) {
   add_sampling(app, options->question);
   add_common(app, options->common);
   add_kv(app, options->common);
+  add_compute(app, options->common);
   return [options] { return EvalCommand(*options).run(); };
 }
 

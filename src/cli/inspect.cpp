@@ -11,6 +11,7 @@
 #include "cli/pair.h"
 #include "cli/pair_inspect.h"
 #include "cli/parameters.h"
+#include "cli/prediction.h"
 #include "cli/prompt_shape.h"
 #include "cli/standard_output.h"
 #include "plan/parse.h"
@@ -35,6 +36,7 @@ constexpr const char* kFooter = R"(Examples:
   lithe inspect --shape llava-1.5-7b --plan fastv --json
   lithe inspect --shape meter --text-tokens 20
   lithe inspect --shape lavin-7b --plan eas-12
+  lithe inspect demo --times
 
 Exit codes: 0 done, 130 interrupted, 2 impossible request, 3 bad file, 1 anything else.)";
 
@@ -43,6 +45,7 @@ struct InspectOptions {
   std::optional<std::string> model, shape, plan;
   PromptShapeOptions prompt;
   std::optional<int64_t> kv_bytes_per_value;
+  bool times = false;
 };
 
 /// What is inspected: facts and a plan; a model also has a description.
@@ -124,6 +127,12 @@ Json to_json(const Subject& subject, const plan::CostTable& table) {
   return json;
 }
 
+/// The type that most of the weights have; of a shape, the one that --weights asks for.
+std::string weight_type(const Subject& subject, const CommonOptions& options) {
+  if (subject.description) return subject.description->at("weights").value("type", std::string("float32"));
+  return options.weights == "auto" ? "bfloat16" : options.weights;
+}
+
 int run(const InspectOptions& options) {
   require(options.model.has_value() != options.shape.has_value(), Fault::bad_request,
           "inspect needs a MODEL or --shape NAME, and not both.");
@@ -135,8 +144,13 @@ int run(const InspectOptions& options) {
   const int64_t kv_bytes = options.common.kv == "float32" ? 4 : 2;
   const plan::PromptShape prompt = prompt_shape(options.prompt, subject.facts);
   const plan::CostOptions counting{.kv_bytes_per_value = options.kv_bytes_per_value.value_or(kv_bytes)};
+  const plan::CostTable table = plan::cost(subject.plan, subject.facts, prompt, counting);
+  std::optional<Prediction> prediction;
+  if (options.times) prediction = predict(weight_type(subject, options.common), options.common, subject.facts, table);
   if (options.common.json) {
-    write_json(to_json(subject, plan::cost(subject.plan, subject.facts, prompt, counting)));
+    Json json = to_json(subject, table);
+    if (prediction) json["predicted"] = to_json(*prediction);
+    write_json(json);
     return 0;
   }
   std::string text;
@@ -144,7 +158,8 @@ int run(const InspectOptions& options) {
     text = fmt::format("family   {}\n", printable(subject.description->value("family", std::string("unknown"))));
     text += lora_line(*subject.description);
   }
-  write_out(text + memory_lines(subject) + plan::render_inspect(subject.plan, subject.facts, prompt, counting));
+  write_out(text + memory_lines(subject) + plan::render_inspect(subject.plan, subject.facts, prompt, counting) +
+            (prediction ? "\n" + to_text(*prediction) : ""));
   return 0;
 }
 
@@ -166,6 +181,8 @@ Action declare_inspect(CLI::App& app) {
              .what = "Bytes of a cached value: 4 or 2 (default: those of --kv)",
              .lowest = 2,
              .highest = 4});
+  app.add_flag("--times", options->times,
+               "Also print the times to expect on this machine, which is measured once, in some seconds");
   add_json(app, options->common, "Print JSON: architecture, parameters, the expanded plan, the cost of every layer");
   add_common(app, options->common);
   add_kv(app, options->common);

@@ -61,6 +61,14 @@ void add_kv(CLI::App& app, CommonOptions& options) {
       ->group(kMachine);
 }
 
+void add_compute(CLI::App& app, CommonOptions& options) {
+  app.add_option("--compute", options.compute,
+                 "How products of many rows are computed: float32 (default), bfloat16, or int8 for weights that are "
+                 "int8 or int4")
+      ->type_name("TYPE")
+      ->group(kMachine);
+}
+
 void add_json(CLI::App& app, CommonOptions& options, const std::string& what) {
   app.add_flag("--json", options.json, what);
 }
@@ -77,6 +85,7 @@ int64_t threads_of(const CommonOptions& options) {
 void apply(const CommonOptions& options) {
   check_type("--weights", options.weights, session::weight_types());
   check_type("--kv", options.kv, session::kv_types());
+  check_type("--compute", options.compute, session::compute_types());
   session::set_threads(threads_of(options));
   session::prepare_device(options.device);
 }
@@ -93,6 +102,7 @@ Session opened(const std::string& model, const CommonOptions& options) {
       Session::open(folder, {.lora = options.lora,
                              .weights = options.weights,
                              .kv = options.kv,
+                             .compute = options.compute,
                              .device = options.device,
                              .progress = [&](int64_t done, int64_t total) { progress->update_bytes(done, total); }});
   progress.reset();

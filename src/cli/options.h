@@ -14,7 +14,7 @@ struct CommonOptions {
   int64_t threads = 0;  ///< 0: as many as the process has cores.
   std::string device = "cpu";
   uint64_t seed = 0;
-  std::string weights = "auto", kv = "float32";
+  std::string weights = "auto", kv = "float32", compute = "float32";
   std::string lora;  ///< A PEFT folder; empty: none.
   bool json = false;
 };
@@ -24,6 +24,9 @@ void add_common(CLI::App& app, CommonOptions& options);
 
 /// Declares --kv, for commands that run the decoder or count what it caches.
 void add_kv(CLI::App& app, CommonOptions& options);
+
+/// Declares --compute, for commands that run the decoder.
+void add_compute(CLI::App& app, CommonOptions& options);
 
 /// Declares --json.
 void add_json(CLI::App& app, CommonOptions& options, const std::string& what);

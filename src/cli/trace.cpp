@@ -83,6 +83,7 @@ Action declare_trace(CLI::App& app) {
   app.add_option("-o,--output", flags->out, "The file to write")->type_name("FILE")->required();
   add_common(app, flags->common);
   add_kv(app, flags->common);
+  add_compute(app, flags->common);
   return [flags] { return run(*flags); };
 }
 

@@ -1,5 +1,7 @@
 #include "models/compute.h"
 
+#include "base/error.h"
+
 namespace lithe::models {
 
 namespace {
@@ -14,13 +16,23 @@ void round_rows(nn::Pia&) {}  // an adapter
 
 }  // namespace
 
-void compute_in_bfloat16(Model& model) {
-  const WeightVisitor round = [](const WeightSlot& slot) {
+void compute_in(Model& model, ops::Compute compute) {
+  bool has_codes = false;
+  const WeightVisitor put = [&](const WeightSlot& slot) {
     const bool is_product = slot.linear && slot.name.adapter == Adapter::none && slot.name.role != Role::head;
-    if (is_product) slot.linear->weight.multiply_in_bfloat16();
+    if (!is_product) return;
+    slot.linear->weight.compute_in(compute);
+    has_codes = has_codes || slot.linear->weight.has_codes();
   };
-  visit(model.decoder, round);
-  if (model.vision) visit(*model.vision, round);
+  visit(model.decoder, put);
+  if (model.vision) visit(*model.vision, put);
+  require(compute != ops::Compute::int8 || has_codes, Fault::bad_request,
+          "products of int8 need weights that are held as int8 or int4; ask for such weights too, or for products in "
+          "bfloat16 or float32");
+}
+
+void compute_in_bfloat16(Model& model) {
+  compute_in(model, ops::Compute::bfloat16);
   for (routing::Block& block : model.decoder.blocks)
     for (routing::Site& site : block.sites) std::visit([](auto& branch) { round_rows(branch); }, site.branch);
 }

@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "ops/compute.h"
 #include "ops/low_bit.h"
 
 namespace lithe::nn {
@@ -41,8 +42,8 @@ class Weight {
   /// x w^T + bias.  x: [rows, in], bias: [out] -> [rows, out]. Differentiable; no copy of a frozen weight is kept for
   /// the backward pass.
   Tensor product(const Tensor& x, const std::optional<Tensor>& bias) const;
-  /// From now on, products round rows, weight and result to bfloat16 (ops/bfloat16_linear.h), as training may ask for.
-  void multiply_in_bfloat16() { in_bfloat16_ = true; }
+  /// From now on, products of many rows are computed in this way.
+  void compute_in(ops::Compute compute) { compute_ = compute; }
   /// y w, the gradient of a product with respect to x.  y: [rows, out] -> [rows, in]. Not differentiable.
   Tensor transposed_product(const Tensor& y) const;
   /// Embeddings.  ids: [n] int64, on any device -> [n, in] float32
@@ -61,7 +62,7 @@ class Weight {
  private:
   Tensor stored_;      ///< The codes, if the weight has codes.
   ops::LowBit codes_;  ///< Undefined if the numbers are stored.
-  bool in_bfloat16_ = false;
+  ops::Compute compute_ = ops::Compute::float32;
 };
 
 }  // namespace lithe::nn

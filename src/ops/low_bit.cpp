@@ -18,13 +18,13 @@ namespace autograd = torch::autograd;
 
 struct LowBitLinear : autograd::Function<LowBitLinear> {
   static Tensor forward(autograd::AutogradContext* context, const Tensor& x, const std::optional<Tensor>& bias,
-                        const LowBit& weight) {
+                        const LowBit& weight, Compute compute) {
     context->save_for_backward({weight.codes, weight.scales, weight.offsets});
     context->saved_data["bias"] = bias.has_value();
     context->saved_data["kind"] = static_cast<int64_t>(weight.kind);
     context->saved_data["width"] = weight.width;
     context->saved_data["group"] = weight.group;
-    return low_bit_linear(x, weight, bias);
+    return low_bit_linear(x, weight, bias, compute);
   }
 
   static autograd::variable_list backward(autograd::AutogradContext* context, autograd::variable_list gradients) {
@@ -35,7 +35,7 @@ struct LowBitLinear : autograd::Function<LowBitLinear> {
     constexpr size_t kX = 0, kBias = 1;  // among the arguments
     const bool learns_bias = context->saved_data["bias"].toBool() && context->needs_input_grad(kBias);
     return {context->needs_input_grad(kX) ? low_bit_transposed(gradients[0], weight) : Tensor(),
-            learns_bias ? gradients[0].sum(0) : Tensor(), Tensor()};
+            learns_bias ? gradients[0].sum(0) : Tensor(), Tensor(), Tensor()};
   }
 };
 
@@ -67,12 +67,12 @@ Tensor widened(const LowBit& weight) {
   return wide;
 }
 
-Tensor low_bit_linear(const Tensor& x, const LowBit& weight, const std::optional<Tensor>& bias) {
+Tensor low_bit_linear(const Tensor& x, const LowBit& weight, const std::optional<Tensor>& bias, Compute compute) {
   require(x.dim() == 2 && x.size(1) == weight.width && x.scalar_type() == at::kFloat && x.device().is_cpu(),
           Fault::internal, "low_bit_linear: x is ", x.size(-1), " wide, the weight takes ", weight.width,
           " values of float32 on the CPU");
-  if (learns(x) || (bias && learns(*bias))) return LowBitLinear::apply(x, bias, weight);
-  Tensor y = stored_product(x, weight.view());
+  if (learns(x) || (bias && learns(*bias))) return LowBitLinear::apply(x, bias, weight, compute);
+  Tensor y = stored_product(x, weight.view(), compute);
   if (bias) y.add_(bias->to(at::kFloat));
   return y;
 }

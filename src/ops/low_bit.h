@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "ops/compute.h"
 #include "ops/weight_view.h"
 
 namespace lithe::ops {
@@ -35,7 +36,8 @@ Tensor widened(const LowBit& weight);
 
 /// x w^T + bias, as ops::linear.  x: [rows, in] float32, bias: [out] -> [rows, out]. The weights are never widened
 /// whole. Differentiable with respect to x and the bias.
-Tensor low_bit_linear(const Tensor& x, const LowBit& weight, const std::optional<Tensor>& bias);
+Tensor low_bit_linear(const Tensor& x, const LowBit& weight, const std::optional<Tensor>& bias,
+                      Compute compute = Compute::float32);
 
 /// y w, as ops::transposed_linear.  y: [rows, out] float32 -> [rows, in]
 Tensor low_bit_transposed(const Tensor& y, const LowBit& weight);

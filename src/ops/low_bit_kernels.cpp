@@ -10,6 +10,7 @@
 #endif
 
 #include "base/vector_set.h"
+#include "ops/prefetch.h"
 #include "ops/sum_avx2.h"
 
 namespace lithe::ops {
@@ -115,12 +116,6 @@ void widen_plain(const CodeRow& row, int64_t group, int64_t first, int64_t count
 
 #if defined(__x86_64__)
 
-/// The weights that are read from memory after those at an address; the processor's own prefetching ends at every page.
-inline void prefetch(const char* codes) {
-  constexpr int64_t kAheadBytes = 1024;
-  _mm_prefetch(codes + kAheadBytes, _MM_HINT_T0);
-}
-
 /// A block of codes as floats.
 template <WeightKind kind>
 LITHE_AVX512 inline void load_block(const char* codes, __m512& low, __m512& high) {
@@ -159,7 +154,8 @@ LITHE_AVX512 void dot_avx512(const Task& task) {
       __m512 low[kOuts], high[kOuts];
       for (int o = 0; o < kOuts; ++o) {
         const char* const block = codes + o * row_bytes + weight.bytes(i);
-        if (kind == WeightKind::int8 || i % (4 * kCodeBlock) == 0) prefetch(block);
+        if (kind == WeightKind::int8 || i % (4 * kCodeBlock) == 0)
+          prefetch_rows(block, weight.bytes(i), row_bytes, kOuts);
         load_block<kind>(block, low[o], high[o]);
       }
       for (int r = 0; r < kRows; ++r) {

@@ -11,6 +11,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "ops/code_gemm.h"
 #include "ops/frozen_linear.h"
 #include "ops/learning_linear.h"
 #include "ops/learns.h"
@@ -56,18 +57,22 @@ void many_rows(const Tensor& x, const WeightView& weight, Tensor& y) {
   }
 }
 
-void multiply(Product product, const Tensor& x, const WeightView& weight, Tensor& y) {
+void multiply(Product product, const Tensor& x, const WeightView& weight, Compute compute, Tensor& y) {
   if (product == Product::few_rows) return few_rows(x, weight, y);
   if (product == Product::many_rows) return many_rows(x, weight, y);
   const float* const in = x.const_data_ptr<float>();
   float* const out = y.mutable_data_ptr<float>();
   if (product == Product::row_gemm) return row_gemm(in, x.size(0), weight, out);
+  if (product == Product::code_gemm) {
+    const RowCodes codes = compute == Compute::int8 ? RowCodes::int8 : RowCodes::int16;
+    return code_gemm(in, x.size(0), weight, codes, out);
+  }
   tile_gemm(in, x.size(0), weight, out);
 }
 
-Tensor multiplied(Product product, const Tensor& x, const WeightView& weight) {
+Tensor multiplied(Product product, const Tensor& x, const WeightView& weight, Compute compute = Compute::float32) {
   Tensor y = at::empty({x.size(0), weight.outs}, x.options());
-  if (x.size(0) > 0) multiply(product, x.contiguous(), weight, y);
+  if (x.size(0) > 0) multiply(product, x.contiguous(), weight, compute, y);
   return y;
 }
 
@@ -93,8 +98,8 @@ void widen_rows(const WeightView& weight, int64_t first, int64_t count, float* t
   });
 }
 
-Tensor stored_product(const Tensor& x, const WeightView& weight) {
-  return multiplied(product_for(x.size(0), weight.kind, weight.outs * weight.width), x, weight);
+Tensor stored_product(const Tensor& x, const WeightView& weight, Compute compute) {
+  return multiplied(product_for(x.size(0), weight), x, weight, compute);
 }
 
 Tensor stored_transposed(const Tensor& y, const WeightView& weight) {
@@ -118,7 +123,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const std::optional<Tensor>
   if (has_node && plain && weight.scalar_type() == at::kFloat && learns_by_row_gemm(x.size(0)))
     return learning_linear(x, weight, bias);
   const bool as_stored = plain && !has_node && (weight.scalar_type() == at::kFloat || is_half(weight));
-  const Product product = as_stored ? product_for(x.size(0), view_of(weight).kind, weight.numel()) : Product::library;
+  const Product product = as_stored ? product_for(x.size(0), view_of(weight)) : Product::library;
   if (product == Product::library) {
     return at::linear(x, weight.to(x.scalar_type()),
                       bias ? std::optional<Tensor>(bias->to(x.scalar_type())) : std::nullopt);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "ops/compute.h"
 #include "ops/weight_view.h"
 
 namespace lithe::ops {
@@ -23,7 +24,7 @@ Tensor transposed_linear(const Tensor& y, const Tensor& weight);
 
 /// x w^T over weights as they are stored, by the fastest product that reads them so.  x: [rows, width] float32 on the
 /// CPU -> [rows, outs]. Not differentiable.
-Tensor stored_product(const Tensor& x, const WeightView& weight);
+Tensor stored_product(const Tensor& x, const WeightView& weight, Compute compute = Compute::float32);
 
 /// y w over weights as they are stored.  y: [rows, outs] float32 on the CPU -> [rows, width]. Not differentiable.
 Tensor stored_transposed(const Tensor& y, const WeightView& weight);

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "base/vector_set.h"
+#include "ops/code_gemm.h"
 #include "ops/row_gemm.h"
 #include "ops/tile_gemm.h"
 #include "ops/weight_kernels.h"
@@ -36,12 +37,15 @@ std::atomic<Product>& forced() {
 /// The limits are measured (docs/performance.md). row_gemm is made for weights too large for the caches. With enough
 /// rows a general product is faster, although it rearranges the weights, if it uses the processor's widest vectors;
 /// else row_gemm is about twice as fast for every size. Tiles are best for bfloat16, and with many rows also for
-/// float16, whose weights take two terms.
-Product fastest(int64_t rows, WeightKind kind, int64_t weights) {
+/// float16, whose weights take two terms. Codes are best multiplied as the whole numbers that they are.
+Product fastest(int64_t rows, const WeightView& weight) {
+  const WeightKind kind = weight.kind;
+  const int64_t weights = weight.outs * weight.width;
   constexpr int64_t kLargeWeights = int64_t{4} << 20, kMostRows = 160, kMostRowsWidened = 256;
   constexpr int64_t kLeastTiled = int64_t{1} << 20, kLeastRowsTwoTerms = 128;
   const bool stored = kind != WeightKind::float32, half = bits_of(kind) == 16;
   if (rows <= kMostDotRows && (stored || (rows > 1 && weights >= kLargeWeights))) return Product::few_rows;
+  if (rows > kMostDotRows && has_code_gemm() && taken_by_code_gemm(weight)) return Product::code_gemm;
   const int64_t least_rows = kind == WeightKind::bfloat16 ? kMostDotRows + 1 : kLeastRowsTwoTerms;
   if (half && rows >= least_rows && weights >= kLeastTiled && has_tile_gemm()) return Product::tiles;
   if (rows > kMostDotRows && !library_uses_vector_set()) return Product::row_gemm;
@@ -52,9 +56,10 @@ Product fastest(int64_t rows, WeightKind kind, int64_t weights) {
 
 }  // namespace
 
-Product product_for(int64_t rows, WeightKind kind, int64_t weights) {
+Product product_for(int64_t rows, const WeightView& weight) {
   const Product product = forced().load(std::memory_order_relaxed);
-  return product == Product::library ? fastest(rows, kind, weights) : product;
+  const bool can = product != Product::code_gemm || taken_by_code_gemm(weight);
+  return product != Product::library && can ? product : fastest(rows, weight);
 }
 
 bool learns_by_row_gemm(int64_t rows) {

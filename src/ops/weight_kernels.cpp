@@ -12,6 +12,7 @@
 #include "base/vector_set.h"
 #include "ops/bfloat16.h"
 #include "ops/low_bit_kernels.h"
+#include "ops/prefetch.h"
 #include "ops/sum_avx2.h"
 
 namespace lithe::ops {
@@ -116,10 +117,10 @@ LITHE_AVX512 void widen_avx512(const void* weights, int64_t count, float* out) {
   widen_plain<kind>(skip<kind>(weights, i), count - i, out + i);
 }
 
-/// As dot_avx2. Memory is prefetched, because the processor's own prefetching ends at every page.
+/// As dot_avx2, with memory prefetched.
 template <WeightKind kind, int kRows, int kOuts>
 LITHE_AVX512 void dot_avx512(const void* weights, const float* x, int64_t width, float* out, int64_t stride) {
-  constexpr int64_t kAheadBytes = 1024;
+  const int64_t row_bytes = width * (bits_of(kind) / 8);
   __m512 sum[kRows][kOuts];
   for (int r = 0; r < kRows; ++r) {
     for (int o = 0; o < kOuts; ++o) sum[r][o] = _mm512_setzero_ps();
@@ -128,7 +129,8 @@ LITHE_AVX512 void dot_avx512(const void* weights, const float* x, int64_t width,
   for (; i + 16 <= width; i += 16) {
     __m512 w[kOuts];
     for (int o = 0; o < kOuts; ++o) {
-      _mm_prefetch(static_cast<const char*>(skip<kind>(weights, o * width + i)) + kAheadBytes, _MM_HINT_T0);
+      prefetch_rows(static_cast<const char*>(skip<kind>(weights, o * width + i)), i * (bits_of(kind) / 8), row_bytes,
+                    kOuts);
       w[o] = load16<kind>(weights, o * width + i);
     }
     for (int r = 0; r < kRows; ++r) {

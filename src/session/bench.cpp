@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "models/compute.h"
 #include "models/model.h"
 #include "session/device_wait.h"
 #include "session/finite.h"
@@ -213,6 +214,7 @@ Session random_session(const RandomModel& what) {
   std::unique_ptr<models::Model> model =
       models::random_model(what.shape, what.layers, what.tower_layers, storage_named(what.weights), what.seed);
   model->decoder.cache = cache;
+  models::compute_in(*model, compute_named(what.compute));
   return Session(std::move(model));
 }
 

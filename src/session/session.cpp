@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "checkpoints/read/catalogue.h"
+#include "models/compute.h"
 #include "models/facts.h"
 #include "models/model.h"
 #include "session/answer.h"
@@ -26,11 +27,13 @@ const char* name_of(StopReason reason) {
 
 Session Session::open(const std::filesystem::path& folder, const OpenOptions& options) {
   const ops::KeyValueKind cache = kv_named(options.kv);
+  const ops::Compute compute = compute_named(options.compute);
   Session session(models::open_model(folder, {.lora = options.lora,
                                               .weights = storage_named(options.weights),
                                               .device = options.device,
                                               .progress = options.progress}));
   session.model_->decoder.cache = cache;
+  models::compute_in(*session.model_, compute);
   return session;
 }
 

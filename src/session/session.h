@@ -25,9 +25,10 @@ struct Model;
 namespace lithe::session {
 
 struct OpenOptions {
-  std::filesystem::path lora;    ///< A PEFT folder whose LoRA goes over the model; empty: none
-  std::string weights = "auto";  ///< auto, float32, bfloat16, float16, int8, int4: how weights are held
-  std::string kv = "float32";    ///< float32, bfloat16: how keys and values are cached
+  std::filesystem::path lora;       ///< A PEFT folder whose LoRA goes over the model; empty: none
+  std::string weights = "auto";     ///< auto, float32, bfloat16, float16, int8, int4: how weights are held
+  std::string kv = "float32";       ///< float32, bfloat16: how keys and values are cached
+  std::string compute = "float32";  ///< float32, bfloat16, int8: how products of many rows are computed
   std::string device = "cpu";
   std::function<void(int64_t bytes_done, int64_t bytes_total)> progress;
 };
@@ -75,6 +76,8 @@ struct AnswerOptions {
 std::vector<std::string> weight_types();
 /// What OpenOptions::kv may be.
 std::vector<std::string> kv_types();
+/// What OpenOptions::compute may be.
+std::vector<std::string> compute_types();
 
 enum class StopReason { eos, stop_string, length, cancelled };
 const char* name_of(StopReason reason);  ///< "eos", "stop", "length", "cancelled"

@@ -20,6 +20,12 @@ constexpr std::pair<const char*, ops::KeyValueKind> kCaches[] = {
     {"bfloat16", ops::KeyValueKind::bfloat16},
 };
 
+constexpr std::pair<const char*, ops::Compute> kComputes[] = {
+    {"float32", ops::Compute::float32},
+    {"bfloat16", ops::Compute::bfloat16},
+    {"int8", ops::Compute::int8},
+};
+
 std::vector<std::string> names_of(const auto& table) {
   std::vector<std::string> names;
   for (const auto& [name, value] : table) names.emplace_back(name);
@@ -33,17 +39,21 @@ auto value_named(const auto& table, const std::string& name, const char* what) {
   }
   std::string known;
   for (const std::string& type : names_of(table)) known += (known.empty() ? "" : ", ") + type;
-  fail(Fault::bad_request, what, " can't be held as '", name, "'; use one of ", known);
+  fail(Fault::bad_request, what, " as '", name, "'; use one of ", known);
 }
 
 }  // namespace
 
 models::WeightStorage storage_named(const std::string& name) {
-  return value_named(kStorages, name, "weights");
+  return value_named(kStorages, name, "weights can't be held");
 }
 
 ops::KeyValueKind kv_named(const std::string& name) {
-  return value_named(kCaches, name, "keys and values");
+  return value_named(kCaches, name, "keys and values can't be held");
+}
+
+ops::Compute compute_named(const std::string& name) {
+  return value_named(kComputes, name, "products can't be computed");
 }
 
 std::vector<std::string> weight_types() {
@@ -52,6 +62,10 @@ std::vector<std::string> weight_types() {
 
 std::vector<std::string> kv_types() {
   return names_of(kCaches);
+}
+
+std::vector<std::string> compute_types() {
+  return names_of(kComputes);
 }
 
 }  // namespace lithe::session

@@ -196,8 +196,10 @@ TEST(Program, LitheCpuChoosesTheVectorSet) {
     EXPECT_TRUE(run(automatic, "--version").out.ends_with("\nvector set " + best + "\n"));
   const Ran wrong = run("sse9", question);
   EXPECT_EQ(wrong.code, 2);
-  EXPECT_NE(wrong.err.find("LITHE_CPU is \"sse9\"; it must be auto or one of default, avx2, avx512, avx512_bf16, amx."),
-            std::string::npos)
+  EXPECT_NE(
+      wrong.err.find(
+          "LITHE_CPU is \"sse9\"; it must be auto or one of default, avx2, avx512, avx512_vnni, avx512_bf16, amx."),
+      std::string::npos)
       << wrong.err;
   if (processor_vector_sets().back() == VectorSet::amx) return;
   const Ran lacking = run("amx", question);

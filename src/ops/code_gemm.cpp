@@ -1,0 +1,224 @@
+#include "ops/code_gemm.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "base/vector_set.h"
+
+namespace lithe::ops {
+namespace {
+
+/// Columns whose weights are unpacked together: 56 rows of them are 112 KB of 16 bits, which the second-level cache
+/// holds beside a panel of x.
+constexpr int64_t kDepth = 1024;
+/// Register blocks of weight rows that share a panel of x while it is in the caches.
+constexpr int64_t kBlocksAtOnce = 4;
+/// Values of x whose codes are kept at once, so that the outer caches hold them; but unpacking has to pay.
+constexpr int64_t kValuesAtOnce = int64_t{2} << 20, kLeastRows = 192;
+constexpr int64_t kMostGroup = 256, kUsualGroup = 128;
+
+/// The columns whose products are added as whole numbers: a group of the weights, or a part of one. A multiple of
+/// kCodeBlock; 0: the weights' groups can't be cut so.
+int64_t group_of(const WeightView& weight) {
+  if (weight.group == 0) return 0;
+  if (weight.groups() == 1) return kUsualGroup;
+  if (weight.group <= kMostGroup) return weight.group % kCodeBlock == 0 ? weight.group : 0;
+  return weight.group % kUsualGroup == 0 ? kUsualGroup : 0;
+}
+
+/// How a product is cut.
+struct Cut {
+  RowCodes codes;
+  int64_t width, group;
+
+  int64_t groups() const { return (width + group - 1) / group; }
+  int64_t words() const { return group / codes_in_word(codes); }
+  int64_t groups_at_once() const { return std::max<int64_t>(kDepth / group, 1); }
+  int64_t columns(int64_t g) const { return std::min(group, width - g * group); }
+};
+
+/// Some rows of x as codes, panel by panel and group by group.
+class CodedRows {
+ public:
+  CodedRows(const float* x, int64_t rows, const Cut& cut, const CodeGemmKernel& kernel, bool with_sums)
+      : x_(x), rows_(rows), cut_(cut), kernel_(kernel) {
+    const int64_t groups = panels() * cut.groups();
+    words_.reset(new int32_t[static_cast<size_t>(groups * cut.words() * kCodeRows)]);
+    scales_.assign(static_cast<size_t>(groups * kCodeRows), 0.0f);
+    if (with_sums) sums_.assign(scales_.size(), 0.0f);
+    at::parallel_for(0, groups, std::max<int64_t>(1, 1024 / cut.group), [&](int64_t begin, int64_t end) {
+      std::vector<int32_t> room(static_cast<size_t>(kCodeRows * cut.words()));
+      for (int64_t i = begin; i < end; ++i) put(i / cut.groups(), i % cut.groups(), room.data());
+    });
+  }
+
+  int64_t rows() const { return rows_; }
+  int64_t panels() const { return (rows_ + kCodeRows - 1) / kCodeRows; }
+  int64_t columns(int64_t panel) const { return std::min(kCodeRows, rows_ - panel * kCodeRows); }
+
+  /// The part of a panel from group `g` on.
+  void show(int64_t panel, int64_t g, CodePart& part) const {
+    const int64_t at = panel * cut_.groups() + g;
+    part.x = words_.get() + at * cut_.words() * kCodeRows;
+    part.x_scales = scales_.data() + at * kCodeRows;
+    part.x_sums = sums_.empty() ? nullptr : sums_.data() + at * kCodeRows;
+  }
+
+ private:
+  /// room: [kCodeRows, words]
+  void put(int64_t panel, int64_t g, int32_t* room) {
+    const int64_t at = panel * cut_.groups() + g, words = cut_.words(), count = cut_.columns(g);
+    if (count < cut_.group) std::fill_n(room, kCodeRows * words, 0);
+    for (int64_t c = 0; c < columns(panel); ++c) {
+      const float* const x = x_ + (panel * kCodeRows + c) * cut_.width + g * cut_.group;
+      scales_[static_cast<size_t>(at * kCodeRows + c)] = kernel_.round(x, count, cut_.codes, room + c * words);
+      if (sums_.empty()) continue;
+      float sum = 0;
+      for (int64_t i = 0; i < count; ++i) sum += x[i];
+      sums_[static_cast<size_t>(at * kCodeRows + c)] = sum;
+    }
+    int32_t* const to = words_.get() + at * words * kCodeRows;
+    for (int64_t c = 0; c < kCodeRows; ++c)
+      for (int64_t k = 0; k < words; ++k) to[k * kCodeRows + c] = room[c * words + k];
+  }
+
+  const float* x_;
+  int64_t rows_;
+  const Cut& cut_;
+  const CodeGemmKernel& kernel_;
+  std::unique_ptr<int32_t[]> words_;
+  std::vector<float> scales_, sums_;
+};
+
+/// All rows of x times the weight rows [first, last).
+class Stripe {
+ public:
+  Stripe(const CodedRows& x, const WeightView& weight, const Cut& cut, float* y, const CodeGemmKernel& kernel,
+         int64_t first, int64_t last)
+      : x_(x), weight_(weight), cut_(cut), y_(y), kernel_(kernel), first_(first), last_(last) {
+    const int64_t outs = kernel.max_outs * kBlocksAtOnce, groups = cut.groups_at_once();
+    words_.resize(static_cast<size_t>(outs * groups * cut.words()));
+    scales_.resize(static_cast<size_t>(outs * groups));
+    if (weight.offsets) offsets_.resize(scales_.size());
+    if (cut.codes == RowCodes::int8) sums_.resize(scales_.size());
+  }
+
+  void run() {
+    const int64_t step = kernel_.max_outs * kBlocksAtOnce;
+    for (int64_t out = first_; out < last_; out += step) run_outs(out, std::min(step, last_ - out));
+  }
+
+ private:
+  void run_outs(int64_t first_out, int64_t outs) {
+    results_.assign(static_cast<size_t>(x_.panels() * outs * kCodeRows), 0.0f);
+    for (int64_t g = 0; g < cut_.groups(); g += cut_.groups_at_once())
+      run_groups(first_out, outs, g, std::min(cut_.groups_at_once(), cut_.groups() - g));
+    write(first_out, outs);
+  }
+
+  void run_groups(int64_t first_out, int64_t outs, int64_t g, int64_t groups) {
+    std::vector<CodePart> parts;
+    for (int64_t o = 0; o < outs; o += kernel_.max_outs)
+      parts.push_back(unpack(first_out, o, std::min(kernel_.max_outs, outs - o), g, groups));
+    for (int64_t panel = 0; panel < x_.panels(); ++panel) {
+      float* y = results_.data() + panel * outs * kCodeRows;
+      for (CodePart& part : parts) {
+        x_.show(panel, g, part);
+        kernel_.add(part, cut_.codes, x_.columns(panel), y);
+        y += part.outs * kCodeRows;
+      }
+    }
+  }
+
+  /// Unpacks weights of rows first_out + o and so on, in the kernel's order.
+  CodePart unpack(int64_t first_out, int64_t o, int64_t outs, int64_t g, int64_t groups) {
+    const int64_t at = o * groups;
+    CodePart part{.groups = groups, .words = cut_.words(), .outs = outs};
+    int32_t* const words = words_.data() + at * cut_.words();
+    part.weights = words;
+    part.scales = scales_.data() + at;
+    if (weight_.offsets) part.offsets = offsets_.data() + at;
+    if (cut_.codes == RowCodes::int8) part.sums = sums_.data() + at;
+    for (int64_t i = 0; i < groups; ++i) {
+      for (int64_t r = 0; r < outs; ++r)
+        unpack_group(first_out + o + r, g + i, at + i * outs + r, outs, r, words + i * outs * cut_.words());
+    }
+    return part;
+  }
+
+  /// One group of row `out`, row `r` of the `outs` rows at `words`; `at`: the place of its scale.
+  void unpack_group(int64_t out, int64_t g, int64_t at, int64_t outs, int64_t r, int32_t* words) {
+    const int64_t first = g * cut_.group, count = cut_.columns(g), group = first / weight_.group;
+    const char* stored = weight_.at(out, first);
+    std::array<char, kMostGroup> whole;
+    if (count < cut_.group) {
+      constexpr char kZero8 = 0, kTwoZeros4 = '\x88';
+      const char zero = weight_.kind == WeightKind::int4 ? kTwoZeros4 : kZero8;
+      std::fill(std::copy_n(stored, weight_.bytes(count), whole.begin()), whole.end(), zero);
+      stored = whole.data();
+    }
+    const int32_t sum =
+        kernel_.unpack(stored, weight_.kind, cut_.group, cut_.codes, outs * kChunkWords, words + r * kChunkWords);
+    const auto to = static_cast<size_t>(at);
+    scales_[to] = weight_.scales[out * weight_.groups() + group];
+    if (weight_.offsets) offsets_[to] = weight_.offsets[out * weight_.groups() + group];
+    if (cut_.codes == RowCodes::int8) sums_[to] = sum;
+  }
+
+  /// results: [panels, outs, kCodeRows] -> y: [rows, all outs]
+  void write(int64_t first_out, int64_t outs) {
+    for (int64_t row = 0; row < x_.rows(); ++row) {
+      const float* in = results_.data() + row / kCodeRows * outs * kCodeRows + row % kCodeRows;
+      float* const out = y_ + row * weight_.outs + first_out;
+      for (int64_t o = 0; o < outs; ++o) out[o] = in[o * kCodeRows];
+    }
+  }
+
+  const CodedRows& x_;
+  const WeightView& weight_;
+  const Cut& cut_;
+  float* y_;
+  const CodeGemmKernel& kernel_;
+  const int64_t first_, last_;
+  std::vector<int32_t> words_, sums_;
+  std::vector<float> scales_, offsets_, results_;
+};
+
+/// Whole panels, in equal parts.
+int64_t rows_at_once(int64_t rows, int64_t width) {
+  const int64_t most = std::max(kValuesAtOnce / std::max<int64_t>(width, 1), kLeastRows),
+                parts = (rows + most - 1) / most;
+  const int64_t panels = (rows + kCodeRows - 1) / kCodeRows;
+  return (panels + parts - 1) / parts * kCodeRows;
+}
+
+}  // namespace
+
+bool taken_by_code_gemm(const WeightView& weight) {
+  return weight.width > 0 && group_of(weight) > 0;
+}
+
+bool has_code_gemm() {
+  return vector_set() >= VectorSet::avx512_vnni;
+}
+
+void code_gemm(const float* x, int64_t rows, const WeightView& weight, RowCodes codes, float* y) {
+  if (rows == 0) return;
+  const CodeGemmKernel& kernel = code_gemm_kernel();
+  const Cut cut{codes, weight.width, group_of(weight)};
+  const int64_t some = rows_at_once(rows, weight.width), blocks = (weight.outs + kernel.max_outs - 1) / kernel.max_outs;
+  for (int64_t first = 0; first < rows; first += some) {
+    const CodedRows coded(x + first * weight.width, std::min(some, rows - first), cut, kernel,
+                          weight.offsets != nullptr);
+    at::parallel_for(0, blocks, 1, [&](int64_t begin, int64_t end) {
+      const int64_t last = std::min(end * kernel.max_outs, weight.outs);
+      Stripe(coded, weight, cut, y + first * weight.outs, kernel, begin * kernel.max_outs, last).run();
+    });
+  }
+}
+
+}  // namespace lithe::ops

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+
+#include "ops/weight_view.h"
+
+namespace lithe::ops {
+
+/// The whole numbers that rows of x are rounded to. A group of columns shares a scale: its largest magnitude / 32767 or
+/// / 127.
+enum class RowCodes { int16, int8 };
+
+/// Codes that share a word of 32 bits, and are multiplied at once.
+constexpr int64_t codes_in_word(RowCodes codes) {
+  return codes == RowCodes::int16 ? 2 : 4;
+}
+
+/// Rows of x that lie side by side.
+constexpr int64_t kCodeRows = 32;
+/// The words of a row of weights lie in chunks of so many.
+constexpr int64_t kChunkWords = 8;
+
+/// Some groups of columns, of some rows of weights and of a panel of rows of x. Words hold codes of RowCodes' width;
+/// those of x are stored plus 128 if they have 8 bits.
+struct CodePart {
+  int64_t groups = 0, words = 0;     ///< Words of a group: whole chunks.
+  int64_t outs = 0;                  ///< Rows of weights.
+  const int32_t* weights = nullptr;  ///< [groups, words / kChunkWords, outs, kChunkWords]
+  const float* scales = nullptr;     ///< [groups, outs]
+  const float* offsets = nullptr;    ///< [groups, outs]; null: all are 0.
+  const int32_t* sums = nullptr;     ///< [groups, outs], of 8 bits: the sum of the codes of the group.
+  const int32_t* x = nullptr;        ///< [groups, words, kCodeRows]
+  const float* x_scales = nullptr;   ///< [groups, kCodeRows]
+  const float* x_sums = nullptr;     ///< [groups, kCodeRows]: the sum of the group's values, for offsets.
+};
+
+/// The innermost parts of code_gemm for one instruction set.
+struct CodeGemmKernel {
+  int64_t max_outs = 0;  ///< Rows of weights that the registers hold.
+  /// Rounds a group of `count` values to codes, two or four in a word, and returns their scale: NaN if a value is not
+  /// finite.
+  float (*round)(const float* x, int64_t count, RowCodes codes, int32_t* words) = nullptr;
+  /// Unpacks `count` codes of a row of weights, a multiple of kCodeBlock, to codes of x's width: chunks of words, each
+  /// `stride` words after the one before.  -> their sum, if x has 8 bits
+  int32_t (*unpack)(const char* stored, WeightKind kind, int64_t count, RowCodes codes, int64_t stride,
+                    int32_t* words) = nullptr;
+  /// y[o * kCodeRows + c] += the sum over groups of scale(o) * x_scale(c) * (codes of o) * (codes of c) + offset(o) *
+  /// x_sum(c), for the first `columns` rows of x (half a panel or all of it is computed).
+  void (*add)(const CodePart& part, RowCodes codes, int64_t columns, float* y) = nullptr;
+};
+
+/// The kernel of the chosen vector set. Every processor has one.
+const CodeGemmKernel& code_gemm_kernel();
+
+}  // namespace lithe::ops

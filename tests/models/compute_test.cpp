@@ -1,0 +1,49 @@
+// How the products of many rows are computed.
+#include "models/compute.h"
+
+#include "checkpoints/read/catalogue.h"
+#include "support.h"
+
+namespace lithe::models {
+namespace {
+
+const Golden& golden() {
+  static const Golden model("liuhaotian_llava15");
+  return model;
+}
+
+Tensor logits_in(WeightStorage storage, ops::Compute compute) {
+  const auto model = open_model(golden().folder / "checkpoint", {.weights = storage});
+  compute_in(*model, compute);
+  return logits_of(golden(), *model);
+}
+
+double apart(const Tensor& logits, const Tensor& expected) {
+  return (logits - expected).norm().item<double>() / expected.norm().item<double>();
+}
+
+TEST(Compute, ChangesTheLogitsByItsRoundingAlone) {
+  for (const auto& [storage, compute, least, most] :
+       {std::tuple{WeightStorage::float32, ops::Compute::bfloat16, 1e-5, 0.02},
+        {WeightStorage::int8, ops::Compute::int8, 1e-4, 0.02},
+        {WeightStorage::int4, ops::Compute::int8, 1e-4, 0.02}}) {
+    const Tensor exact = logits_in(storage, ops::Compute::float32);
+    const double difference = apart(logits_in(storage, compute), exact);
+    EXPECT_LT(difference, most);
+    EXPECT_GT(difference, least);
+  }
+}
+
+TEST(Compute, RefusesInt8WithoutCodes) {
+  const auto model = open_model(golden().folder / "checkpoint");
+  try {
+    compute_in(*model, ops::Compute::int8);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.fault(), Fault::bad_request);
+    EXPECT_NE(std::string(error.what()).find("held as int8 or int4"), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace lithe::models
