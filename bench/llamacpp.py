@@ -92,7 +92,7 @@ class RandomModel:
 class LlamaCpp:
     def __init__(self, path, args):
         self.args = args
-        self.tokens = [random.Random(0).randrange(300, 32000) for _ in range(args.rows)]
+        self.tokens = random.Random(0).choices(range(300, 32000), k=args.rows)
         self.model = Llama(model_path=str(path), n_ctx=args.rows + args.decode + 8, n_threads=args.threads,
                            n_threads_batch=args.threads, n_batch=args.rows, n_ubatch=min(args.rows, 512), verbose=False,
                            use_mmap=False)
