@@ -133,17 +133,23 @@ std::string weight_type(const Subject& subject, const CommonOptions& options) {
   return options.weights == "auto" ? "bfloat16" : options.weights;
 }
 
+plan::CostOptions counting_of(const InspectOptions& options) {
+  constexpr int64_t kScaleBytes = 4;
+  const std::string& kv = options.common.kv;
+  const int64_t bytes = options.kv_bytes_per_value.value_or(kv == "float32" ? 4 : kv == "int8" ? 1 : 2);
+  return {.kv_bytes_per_value = bytes, .kv_bytes_beside = bytes == 1 ? kScaleBytes : 0};
+}
+
 int run(const InspectOptions& options) {
   require(options.model.has_value() != options.shape.has_value(), Fault::bad_request,
           "inspect needs a MODEL or --shape NAME, and not both.");
   if (options.shape == "meter" || (options.model && is_pair_model(*options.model)))
     return inspect_pairs(options.model, options.common, options.plan, options.prompt);
   require(options.kv_bytes_per_value != std::optional<int64_t>(3), Fault::bad_request,
-          "--kv-bytes-per-value is 3; give 4 (float32) or 2 (bfloat16, float16).");
+          "--kv-bytes-per-value is 3; give 4 (float32), 2 (bfloat16, float16) or 1 (int8).");
   const Subject subject = subject_of(options);
-  const int64_t kv_bytes = options.common.kv == "float32" ? 4 : 2;
   const plan::PromptShape prompt = prompt_shape(options.prompt, subject.facts);
-  const plan::CostOptions counting{.kv_bytes_per_value = options.kv_bytes_per_value.value_or(kv_bytes)};
+  const plan::CostOptions counting = counting_of(options);
   const plan::CostTable table = plan::cost(subject.plan, subject.facts, prompt, counting);
   std::optional<Prediction> prediction;
   if (options.times) prediction = predict(weight_type(subject, options.common), options.common, subject.facts, table);
@@ -178,8 +184,8 @@ Action declare_inspect(CLI::App& app) {
   add_prompt_shape(app, options->prompt);
   add_count(app, options->kv_bytes_per_value,
             {.names = "--kv-bytes-per-value",
-             .what = "Bytes of a cached value: 4 or 2 (default: those of --kv)",
-             .lowest = 2,
+             .what = "Bytes of a cached value: 4, 2 or 1 (default: those of --kv)",
+             .lowest = 1,
              .highest = 4});
   app.add_flag("--times", options->times,
                "Also print the times to expect on this machine, which is measured once, in some seconds");

@@ -56,7 +56,7 @@ void add_common(CLI::App& app, CommonOptions& options) {
 
 void add_kv(CLI::App& app, CommonOptions& options) {
   app.add_option("--kv", options.kv,
-                 "How keys and values are cached: float32 (default) or bfloat16. The arithmetic is float32")
+                 "How keys and values are cached: float32 (default), bfloat16 or int8. The arithmetic is float32")
       ->type_name("TYPE")
       ->group(kMachine);
 }

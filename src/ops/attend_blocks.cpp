@@ -41,9 +41,8 @@ struct SequenceBlocks {
   }
 
   void place(const Tensor& block, int64_t first, int64_t end) {
-    placed.push_back({static_cast<const char*>(block.const_data_ptr()),
-                      block.scalar_type() == at::kBFloat16 ? KeyValueKind::bfloat16 : KeyValueKind::float32, first,
-                      std::min(end, first + kBlockRows)});
+    placed.push_back(
+        {static_cast<const char*>(block.const_data_ptr()), kind_of(block), first, std::min(end, first + kBlockRows)});
   }
 
   std::vector<PlacedBlock> placed;
@@ -215,7 +214,7 @@ class Run {
     if (attends_in_pairs(rows)) split_queries(tile);
     for (size_t i = task.first_block; i < task.last_block; ++i) {
       const PlacedBlock& block = (*task.blocks)[i];
-      const int64_t head_bytes = 2 * kBlockRows * width_ * bytes_of(block.kind);
+      const int64_t head_bytes = kBlockRows * pair_bytes(block.kind, width_);
       attend_to_block(tile,
                       {block.data + piece.kv_head * head_bytes, block.kind, block.first, block.end - block.first});
     }

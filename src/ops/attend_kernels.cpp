@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <type_traits>
 
 #include "base/vector_set.h"
 #include "ops/attend_pairs.h"
@@ -26,6 +27,7 @@ struct Types {
   typedef uint16_t Halves __attribute__((vector_size(kLanes * 2)));
   typedef float FloatsAnywhere __attribute__((vector_size(kLanes * 4), aligned(4), may_alias));
   typedef uint16_t HalvesAnywhere __attribute__((vector_size(kLanes * 2), aligned(2), may_alias));
+  typedef int8_t BytesAnywhere __attribute__((vector_size(kLanes), aligned(1), may_alias));
 };
 template <int kLanes>
 using Floats = typename Types<kLanes>::Floats;
@@ -43,7 +45,15 @@ LITHE_VECTORISED Floats<kLanes> load(const uint16_t* at) {
   return reinterpret_cast<Floats<kLanes>>(__builtin_convertvector(halves, Words) << 16);
 }
 
+template <int kLanes>
+LITHE_VECTORISED Floats<kLanes> load(const int8_t* at) {
+  return __builtin_convertvector(*reinterpret_cast<const typename Types<kLanes>::BytesAnywhere*>(at), Floats<kLanes>);
+}
+
 LITHE_VECTORISED float load_one(const float* at) {
+  return *at;
+}
+LITHE_VECTORISED float load_one(const int8_t* at) {
   return *at;
 }
 LITHE_VECTORISED float load_one(const uint16_t* at) {
@@ -212,12 +222,29 @@ LITHE_VECTORISED void soften(float* scores, int64_t begin, int64_t end, const At
   for (; i < tile.width; ++i) out[i] *= factor;
 }
 
+/// Multiplies each row of scores or weights with the scales of keys or values, [kBlockRows].
+template <int kLanes, int kRows>
+LITHE_VECTORISED void scale_rows(float* rows, const float* scales) {
+  for (int64_t j = 0; j < kBlockRows; j += kLanes) {
+    const Floats<kLanes> scale = load<kLanes>(scales + j);
+    for (int r = 0; r < kRows; ++r)
+      store<kLanes>(load<kLanes>(rows + r * kBlockRows + j) * scale, rows + r * kBlockRows + j);
+  }
+}
+
+/// The scales of a head's keys, and after them those of its values.
+LITHE_VECTORISED const float* scales_of(const int8_t* key_values, int64_t width) {
+  return reinterpret_cast<const float*>(key_values + 2 * kBlockRows * width);
+}
+
 /// Rows [first, first + kRows) of a tile.  key_values: the block's keys, then its values, as floats or as stored.
 template <int kLanes, int kRows, class Stored>
 LITHE_VECTORISED void attend_rows(const AttendTile& tile, int64_t first, const Stored* key_values,
                                   const HeadBlock& block) {
   float* scores = tile.scores + first * kBlockRows;
   score_rows<kLanes, kRows>(tile.queries + first * tile.width, tile.width, key_values, scores);
+  constexpr bool kCoded = std::is_same_v<Stored, int8_t>;
+  if constexpr (kCoded) scale_rows<kLanes, kRows>(scores, scales_of(key_values, tile.width));
   int64_t begin = kBlockRows, end = 0;
   for (int r = 0; r < kRows; ++r) {
     const Visible& visible = tile.visible[first + r];
@@ -232,6 +259,7 @@ LITHE_VECTORISED void attend_rows(const AttendTile& tile, int64_t first, const S
     end = std::max(end, to);
   }
   if (begin >= end) return;
+  if constexpr (kCoded) scale_rows<kLanes, kRows>(scores, scales_of(key_values, tile.width) + kBlockRows);
   weigh_rows<kLanes, kRows>(scores, begin, end, key_values + kBlockRows * tile.width, tile.width,
                             tile.out + first * tile.width);
 }
@@ -256,15 +284,43 @@ LITHE_VECTORISED void attend_all_rows(const AttendTile& tile, const Stored* key_
   }
 }
 
+/// The block as floats, in the same order.
+template <int kLanes>
+LITHE_VECTORISED void widen(const uint16_t* stored, int64_t width, float* to) {
+  const int64_t count = 2 * kBlockRows * width;  // a multiple of every kLanes
+  for (int64_t i = 0; i < count; i += kLanes) store<kLanes>(load<kLanes>(stored + i), to + i);
+}
+
+template <int kLanes>
+LITHE_VECTORISED void widen(const int8_t* stored, int64_t width, float* to) {
+  const float *key_scales = scales_of(stored, width), *value_scales = key_scales + kBlockRows;
+  for (int64_t i = 0; i < width; ++i, stored += kBlockRows, to += kBlockRows) {
+    for (int64_t j = 0; j < kBlockRows; j += kLanes)
+      store<kLanes>(load<kLanes>(stored + j) * load<kLanes>(key_scales + j), to + j);
+  }
+  for (int64_t j = 0; j < kBlockRows; ++j, stored += width, to += width)
+    for (int64_t c = 0; c < width; ++c) to[c] = value_scales[j] * load_one(stored + c);
+}
+
+/// Few rows read the block as it is stored.
+template <int kLanes, class Stored>
+LITHE_VECTORISED void attend_stored(const AttendTile& tile, const HeadBlock& block) {
+  const auto* stored = static_cast<const Stored*>(block.data);
+  if (tile.rows <= kMostRows) return attend_all_rows<kLanes>(tile, stored, block);
+  widen<kLanes>(stored, tile.width, tile.widened);
+  attend_all_rows<kLanes>(tile, static_cast<const float*>(tile.widened), block);
+}
+
 template <int kLanes>
 LITHE_VECTORISED void attend(const AttendTile& tile, const HeadBlock& block) {
-  if (block.kind == KeyValueKind::float32)
-    return attend_all_rows<kLanes>(tile, static_cast<const float*>(block.data), block);
-  const auto* stored = static_cast<const uint16_t*>(block.data);
-  if (tile.rows <= kMostRows) return attend_all_rows<kLanes>(tile, stored, block);
-  const int64_t count = 2 * kBlockRows * tile.width;  // a multiple of every kLanes
-  for (int64_t i = 0; i < count; i += kLanes) store<kLanes>(load<kLanes>(stored + i), tile.widened + i);
-  attend_all_rows<kLanes>(tile, static_cast<const float*>(tile.widened), block);
+  switch (block.kind) {
+    case KeyValueKind::float32:
+      return attend_all_rows<kLanes>(tile, static_cast<const float*>(block.data), block);
+    case KeyValueKind::bfloat16:
+      return attend_stored<kLanes, uint16_t>(tile, block);
+    case KeyValueKind::int8:
+      return attend_stored<kLanes, int8_t>(tile, block);
+  }
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ struct AttendTile {
 
 /// One head's part of a block (BlockedRows).
 struct HeadBlock {
-  const void* data = nullptr;  ///< Keys, then values.
+  const void* data = nullptr;  ///< Keys, then values; of int8, then their scales.
   KeyValueKind kind = KeyValueKind::float32;
   int64_t first = 0;  ///< Which of the sequence's keys is the block's first.
   int64_t rows = 0;   ///< Rows of the block that are defined.

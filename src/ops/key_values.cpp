@@ -6,6 +6,9 @@
 #include <c10/util/BFloat16.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
+#include <type_traits>
 #include <vector>
 
 #include "ops/plain.h"
@@ -24,12 +27,45 @@ Tensor rows_of(const Tensor& block, Half which) {
                         : half.view({heads, kBlockRows, width}).transpose(0, 1);
 }
 
+/// One head's part of a block of int8.
+template <class Bytes>
+struct CodedHead {
+  Bytes *keys, *values;
+  std::conditional_t<std::is_const_v<Bytes>, const float, float>*key_scales, *value_scales;
+
+  CodedHead(Bytes* data, int64_t width)
+      : keys(data),
+        values(data + kBlockRows * width),
+        key_scales(reinterpret_cast<decltype(key_scales)>(data + 2 * kBlockRows * width)),
+        value_scales(key_scales + kBlockRows) {}
+};
+
+/// As rows_of, of a block of int8.  -> [kBlockRows, kv_heads, head_dim] float32
+Tensor coded_rows_of(const Tensor& block, Half which, int64_t width) {
+  const int64_t heads = block.size(0);
+  const Tensor rows = at::empty({kBlockRows, heads, width}, at::kFloat);
+  auto* const out = rows.mutable_data_ptr<float>();
+  for (int64_t head = 0; head < heads; ++head) {
+    const CodedHead codes(block.const_data_ptr<int8_t>() + head * block.size(1), width);
+    for (int64_t row = 0; row < kBlockRows; ++row) {
+      for (int64_t i = 0; i < width; ++i) {
+        out[(row * heads + head) * width + i] = which == kKeys
+                                                    ? codes.key_scales[row] * codes.keys[i * kBlockRows + row]
+                                                    : codes.value_scales[row] * codes.values[row * width + i];
+      }
+    }
+  }
+  return rows;
+}
+
 Tensor all_rows(const KeyValueView& view, Half which, const Tensor& like) {
   std::vector<Tensor> pieces;
   for (int64_t first = 0; first < view.held.rows(); first += kBlockRows) {
     const Tensor& block = view.held.blocks[static_cast<size_t>(first / kBlockRows)];
     const int64_t rows = std::min(kBlockRows, view.held.rows() - first);
-    pieces.push_back(rows_of(block, which).narrow(0, 0, rows).to(like.scalar_type()));
+    const bool coded = kind_of(block) == KeyValueKind::int8;
+    const Tensor all = coded ? coded_rows_of(block, which, like.size(-1)) : rows_of(block, which);
+    pieces.push_back(all.narrow(0, 0, rows).to(like.scalar_type()));
   }
   if (view.fresh.rows() > 0 || pieces.empty()) pieces.push_back(which == kKeys ? view.fresh.keys : view.fresh.values);
   return pieces.size() == 1 ? pieces.front() : at::cat(pieces);
@@ -67,6 +103,37 @@ void store_plain(const Tensor& block, int64_t first, const Tensor& keys, const T
   });
 }
 
+/// Rounds one head's key or value to codes `step` bytes apart.  -> its scale, NaN if a number is not finite
+float put_codes(const float* values, int64_t width, int8_t* codes, int64_t step) {
+  constexpr float kMost = 127;
+  float largest = 0;
+  bool finite = true;
+  for (int64_t i = 0; i < width; ++i) {
+    finite = finite && std::isfinite(values[i]);
+    largest = std::max(largest, std::abs(values[i]));
+  }
+  const float scale = largest / kMost, inverse = std::isfinite(1 / scale) ? 1 / scale : 0;
+  for (int64_t i = 0; i < width; ++i)
+    codes[i * step] = static_cast<int8_t>(finite ? std::nearbyint(values[i] * inverse) : 0);
+  return finite ? scale : std::numeric_limits<float>::quiet_NaN();
+}
+
+void store_coded(const Tensor& block, int64_t first, const Tensor& keys, const Tensor& values) {
+  const int64_t rows = keys.size(0), heads = keys.size(1), width = keys.size(2);
+  const float *key = keys.const_data_ptr<float>(), *value = values.const_data_ptr<float>();
+  auto* const data = block.mutable_data_ptr<int8_t>();
+  at::parallel_for(0, heads, grain_rows(rows * width), [&](int64_t begin, int64_t end) {
+    for (int64_t head = begin; head < end; ++head) {
+      const CodedHead to(data + head * block.size(1), width);
+      for (int64_t row = 0; row < rows; ++row) {
+        const int64_t from = (row * heads + head) * width, at = first + row;
+        to.key_scales[at] = put_codes(key + from, width, to.keys + at, kBlockRows);
+        to.value_scales[at] = put_codes(value + from, width, to.values + at * width, 1);
+      }
+    }
+  });
+}
+
 bool is_plain(const Tensor& x) {
   return x.device().is_cpu() && x.scalar_type() == at::kFloat && x.is_contiguous();
 }
@@ -85,12 +152,24 @@ int64_t KeyValueView::rows_up_to(int64_t position) const {
   return count(held.positions) + count(fresh.positions);
 }
 
+KeyValueKind kind_of(const Tensor& block) {
+  if (block.scalar_type() == at::kChar) return KeyValueKind::int8;
+  return block.scalar_type() == at::kBFloat16 ? KeyValueKind::bfloat16 : KeyValueKind::float32;
+}
+
 Tensor empty_block(const Tensor& keys, KeyValueKind kind) {
+  if (kind == KeyValueKind::int8)
+    return at::empty({keys.size(1), kBlockRows * pair_bytes(kind, keys.size(2))},
+                     keys.options().dtype(at::kChar).requires_grad(false));
   const at::ScalarType type = kind == KeyValueKind::bfloat16 ? at::kBFloat16 : keys.scalar_type();
   return at::empty({keys.size(1), 2, kBlockRows * keys.size(2)}, keys.options().dtype(type).requires_grad(false));
 }
 
 void store_rows(const Tensor& block, int64_t first, const Tensor& keys, const Tensor& values) {
+  if (kind_of(block) == KeyValueKind::int8) {
+    const auto plain = [](const Tensor& x) { return x.detach().to(at::kFloat).contiguous(); };
+    return store_coded(block, first, plain(keys), plain(values));
+  }
   if (is_plain(keys) && is_plain(values)) {
     if (block.scalar_type() == at::kFloat) return store_plain<float>(block, first, keys, values);
     if (block.scalar_type() == at::kBFloat16) return store_plain<at::BFloat16>(block, first, keys, values);

@@ -14,7 +14,9 @@ using at::Tensor;
 /// Rows of one sequence in blocks, ascending by position. A block is [kv_heads, 2, kBlockRows * head_dim]: for each
 /// head the keys as [head_dim, kBlockRows], then the values as [kBlockRows, head_dim]. So both products of attention
 /// are sums over whole rows, and they read memory in order. All blocks but the last are full; the rest of the last one
-/// is undefined.
+/// is undefined. Of int8, a block is bytes, [kv_heads, kBlockRows * pair_bytes]: the codes in the same order, then as
+/// float32 kBlockRows scales of keys and kBlockRows of values. A key or value of a head is its codes times its scale,
+/// which is its largest magnitude / 127.
 struct BlockedRows {
   std::span<const Tensor> blocks;
   std::span<const int64_t> positions;  ///< [rows], original positions
@@ -47,6 +49,9 @@ struct KeyValueView {
   /// How many of the rows have a position up to this one.
   int64_t rows_up_to(int64_t position) const;
 };
+
+/// How a block is stored.
+KeyValueKind kind_of(const Tensor& block);
 
 /// A block for rows like `keys`, all of them still undefined.  keys: [rows, kv_heads, head_dim]
 Tensor empty_block(const Tensor& keys, KeyValueKind kind);

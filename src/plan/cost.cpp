@@ -78,7 +78,8 @@ std::vector<LayerCost> walk_layers(const Plan& plan, const std::string& stream, 
 std::vector<LayerCost> decoder_layers(const Plan& plan, const ModelFacts& model, const PromptShape& prompt,
                                       const CostOptions& options) {
   auto layers = walk_layers(plan, "decoder", model.layers, RowWalk::of_prompt(prompt), decoder_block(model));
-  const int64_t row_bytes = 2 * model.kv_heads * model.head_dim * options.kv_bytes_per_value;
+  const int64_t row_bytes =
+      2 * model.kv_heads * (model.head_dim * options.kv_bytes_per_value + options.kv_bytes_beside);
   for (LayerCost& layer : layers) layer.kv_bytes = layer.rows.cache * row_bytes;
   return layers;
 }

@@ -30,7 +30,8 @@ struct PromptShape {
 PromptShape prompt_of(const ModelFacts& model, int64_t vision_tokens, int64_t text_tokens);
 
 struct CostOptions {
-  int64_t kv_bytes_per_value = 2;  ///< 2 for bfloat16 and float16, 4 for float32.
+  int64_t kv_bytes_per_value = 2;  ///< 1 for int8, 2 for bfloat16 and float16, 4 for float32.
+  int64_t kv_bytes_beside = 0;     ///< Of one head's key, or value: the scale of int8.
 };
 
 /// Rows of one layer (in a tower: of one tile) by what they run. `pairs` are the products of a query and a key that the

@@ -17,7 +17,7 @@ constexpr int64_t kWorkspace = int64_t{32} << 20;
 /// Keys and values of a block of one layer.
 int64_t block_bytes(const models::Model& model) {
   const models::DecoderConfig& config = model.decoder.config;
-  return 2 * config.kv_heads * config.head_dim * ops::kBlockRows * ops::bytes_of(model.decoder.cache);
+  return config.kv_heads * ops::kBlockRows * ops::pair_bytes(model.decoder.cache, config.head_dim);
 }
 
 }  // namespace

@@ -28,6 +28,9 @@ const char* name_of(StopReason reason) {
 Session Session::open(const std::filesystem::path& folder, const OpenOptions& options) {
   const ops::KeyValueKind cache = kv_named(options.kv);
   const ops::Compute compute = compute_named(options.compute);
+  require(cache != ops::KeyValueKind::int8 || options.device == "cpu", Fault::bad_request,
+          "keys and values can be held as int8 on the CPU only; use float32 or bfloat16 with --device ",
+          options.device);
   Session session(models::open_model(folder, {.lora = options.lora,
                                               .weights = storage_named(options.weights),
                                               .device = options.device,
@@ -79,6 +82,9 @@ int64_t Session::weight_bytes() const {
 }
 int64_t Session::kv_bytes_per_value() const {
   return ops::bytes_of(model_->decoder.cache);
+}
+int64_t Session::kv_bytes_beside() const {
+  return ops::scale_bytes_of(model_->decoder.cache);
 }
 
 Json Session::describe() const {

@@ -27,7 +27,7 @@ namespace lithe::session {
 struct OpenOptions {
   std::filesystem::path lora;       ///< A PEFT folder whose LoRA goes over the model; empty: none
   std::string weights = "auto";     ///< auto, float32, bfloat16, float16, int8, int4: how weights are held
-  std::string kv = "float32";       ///< float32, bfloat16: how keys and values are cached
+  std::string kv = "float32";       ///< float32, bfloat16, int8: how keys and values are cached
   std::string compute = "float32";  ///< float32, bfloat16, int8: how products of many rows are computed
   std::string device = "cpu";
   std::function<void(int64_t bytes_done, int64_t bytes_total)> progress;
@@ -149,6 +149,7 @@ class Session {
   const std::string& family() const;
   int64_t weight_bytes() const;        ///< As held.
   int64_t kv_bytes_per_value() const;  ///< Of a cached key or value.
+  int64_t kv_bytes_beside() const;     ///< Of one head's cached key, or value, beside its values.
   /// What was assumed about the folder, and which of its settings are ignored: sentences that a front end shows once.
   const std::vector<std::string>& notes() const;
   Json describe() const;  ///< Architecture, layout, types: what `inspect` prints.

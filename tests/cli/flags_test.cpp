@@ -76,7 +76,7 @@ TEST(Flags, WrongNumbersAreNamedWithTheirRange) {
   expect_refusal({"bench", "demo", "--batch-sizes", "1,,4"}, "--batch-sizes is \"\"");
   expect_refusal({"bench", "demo", "-r", "0"}, "--rounds is \"0\"");
   expect_refusal({"inspect", "demo", "--text-tokens", "9999999999999999999"}, "--text-tokens");
-  expect_refusal({"inspect", "demo", "--kv-bytes-per-value", "3"}, "give 4 (float32) or 2");
+  expect_refusal({"inspect", "demo", "--kv-bytes-per-value", "3"}, "give 4 (float32), 2 (bfloat16, float16) or 1");
   expect_refusal({"batch", "demo", "a", "-o", "b", "--memory", "nan"}, "--memory is \"nan\"; give a number above 0");
 }
 

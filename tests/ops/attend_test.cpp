@@ -55,7 +55,10 @@ struct Keys {
     blocks.clear();
     for (int64_t first = 0; first < count; first += kBlockRows) {
       const int64_t rows = std::min(kBlockRows, count - first);
-      blocks.push_back(empty_block(keys, kind).fill_(std::numeric_limits<double>::quiet_NaN()));
+      const Tensor block = empty_block(keys, kind);
+      // Of int8, four bytes of -1 are a scale of NaN.
+      blocks.push_back(kind == KeyValueKind::int8 ? block.fill_(-1)
+                                                  : block.fill_(std::numeric_limits<double>::quiet_NaN()));
       store_rows(blocks.back(), 0, keys.narrow(0, first, rows), values.narrow(0, first, rows));
     }
   }
@@ -244,6 +247,44 @@ TEST(AttendPacked, ReadsBfloat16AsItIsStored) {
   }
 }
 
+/// The keys and values that codes of int8 stand for: read back from blocks.
+Keys rounded_to_codes(const Keys& keys) {
+  Keys held = keys;
+  held.put_in_blocks(keys.rows(), KeyValueKind::int8);
+  Keys rounded = keys;
+  rounded.keys = all_keys(held.view(), keys.keys);
+  rounded.values = all_values(held.view(), keys.values);
+  return rounded;
+}
+
+TEST(AttendPacked, RoundsToCodesOfInt8) {
+  Dice dice(18);
+  for (const Heads& heads : kShapes) {
+    const Keys keys = random_keys(dice, heads, range(0, 100)), rounded = rounded_to_codes(keys);
+    for (const auto& [exact, coded] : {std::pair{keys.keys, rounded.keys}, {keys.values, rounded.values}}) {
+      const Tensor largest = exact.abs().amax(2, true);
+      EXPECT_TRUE(((exact - coded).abs() <= largest * (0.5001 / 127)).all().item<bool>());
+      EXPECT_GT((exact - coded).abs().max().item<double>(), 0);
+    }
+  }
+}
+
+TEST(AttendPacked, ReadsInt8AsItIsStored) {
+  Dice dice(19);
+  for (const auto& [rows, length] : {std::pair{1, 1100}, {1, 7}, {5, 300}, {70, 300}, {200, 300}}) {
+    for (const Heads& heads : kShapes) {
+      Keys keys = random_keys(dice, heads, range(0, length));
+      const Tensor queries = dice.normal({rows, heads.heads, heads.width}).to(at::kFloat);
+      const Positions at = range(length - rows, length);
+      const Tensor expected = plain(queries, at, rounded_to_codes(keys), {.scale = 0.3});
+      keys.put_in_blocks(length, KeyValueKind::int8);
+      for_every_vector_set([&] {
+        expect_close(attend_one(queries, at, keys, {.scale = 0.3}), expected, 2e-5, concat(rows, " of ", length));
+      });
+    }
+  }
+}
+
 // Were queries rounded to bfloat16, these scores would be off by some 0.1, and the weights by 10 %.
 TEST(AttendPacked, KeepsScoresOverBfloat16Exact) {
   Dice dice(16);
@@ -279,7 +320,7 @@ TEST(AttendPacked, NaNReachesWhatSeesIt) {
       const Keys good = random_keys(dice, heads, range(0, length));
       const Tensor queries = dice.normal({rows, heads.heads, heads.width}).to(at::kFloat);
       const auto expect_nan = [&](const Tensor& asking, Keys keys, const char* what) {
-        for (const KeyValueKind kind : {KeyValueKind::float32, KeyValueKind::bfloat16}) {
+        for (const KeyValueKind kind : {KeyValueKind::float32, KeyValueKind::bfloat16, KeyValueKind::int8}) {
           keys.put_in_blocks(length, kind);
           for_every_vector_set([&] {
             const Tensor out = attend_one(asking, range(length - rows, length), keys, {.scale = 0.3});
