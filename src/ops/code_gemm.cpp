@@ -19,6 +19,8 @@ constexpr int64_t kDepth = 1024;
 constexpr int64_t kBlocksAtOnce = 4;
 /// Values of x whose codes are kept at once, so that the outer caches hold them; but unpacking has to pay.
 constexpr int64_t kValuesAtOnce = int64_t{2} << 20, kLeastRows = 192;
+/// Rows of weights from the one that is unpacked to the one that is fetched.
+constexpr int64_t kRowsAhead = 2;
 constexpr int64_t kMostGroup = 256, kUsualGroup = 128;
 
 /// The columns whose products are added as whole numbers: a group of the weights, or a part of one. A multiple of
@@ -104,7 +106,7 @@ class Stripe {
     words_.resize(static_cast<size_t>(outs * groups * cut.words()));
     scales_.resize(static_cast<size_t>(outs * groups));
     if (weight.offsets) offsets_.resize(scales_.size());
-    if (cut.codes == RowCodes::int8) sums_.resize(scales_.size());
+    sums_.resize(scales_.size());
   }
 
   void run() {
@@ -142,31 +144,42 @@ class Stripe {
     part.weights = words;
     part.scales = scales_.data() + at;
     if (weight_.offsets) part.offsets = offsets_.data() + at;
-    if (cut_.codes == RowCodes::int8) part.sums = sums_.data() + at;
-    for (int64_t i = 0; i < groups; ++i) {
-      for (int64_t r = 0; r < outs; ++r)
-        unpack_group(first_out + o + r, g + i, at + i * outs + r, outs, r, words + i * outs * cut_.words());
-    }
+    part.sums = sums_.data() + at;
+    for (int64_t r = 0; r < outs; ++r)
+      unpack_row(first_out + o + r, {g, groups},
+                 {words + r * kChunkWords, outs * kChunkWords, sums_.data() + at + r, outs});
+    for (int64_t i = 0; i < groups; ++i) copy_scales(first_out + o, g + i, outs, at + i * outs);
     return part;
   }
 
-  /// One group of row `out`, row `r` of the `outs` rows at `words`; `at`: the place of its scale.
-  void unpack_group(int64_t out, int64_t g, int64_t at, int64_t outs, int64_t r, int32_t* words) {
-    const int64_t first = g * cut_.group, count = cut_.columns(g), group = first / weight_.group;
-    const char* stored = weight_.at(out, first);
-    std::array<char, kMostGroup> whole;
-    if (count < cut_.group) {
-      constexpr char kZero8 = 0, kTwoZeros4 = '\x88';
-      const char zero = weight_.kind == WeightKind::int4 ? kTwoZeros4 : kZero8;
-      std::fill(std::copy_n(stored, weight_.bytes(count), whole.begin()), whole.end(), zero);
-      stored = whole.data();
+  struct Groups {
+    int64_t first, count;
+  };
+
+  /// Whole groups as they lie; a last one that is not whole is filled up with codes that stand for 0.
+  void unpack_row(int64_t out, const Groups& some, const UnpackedCodes& to) const {
+    const int64_t first = some.first * cut_.group, end = std::min(first + some.count * cut_.group, cut_.width);
+    const int64_t whole = (end - first) / cut_.group, rest = (end - first) % cut_.group;
+    kernel_.unpack({weight_.at(out, first), weight_.kind, whole, cut_.group, kRowsAhead * weight_.bytes(weight_.width)},
+                   cut_.codes, to);
+    if (rest == 0) return;
+    constexpr char kZero8 = 0, kTwoZeros4 = '\x88';
+    std::array<char, kMostGroup> filled;
+    const char* const stored = weight_.at(out, first + whole * cut_.group);
+    std::fill(std::copy_n(stored, weight_.bytes(rest), filled.begin()), filled.end(),
+              weight_.kind == WeightKind::int4 ? kTwoZeros4 : kZero8);
+    const int64_t chunks = whole * cut_.words() / kChunkWords;
+    kernel_.unpack({filled.data(), weight_.kind, 1, cut_.group}, cut_.codes,
+                   {to.words + chunks * to.stride, to.stride, to.sums + whole * to.sums_stride, to.sums_stride});
+  }
+
+  /// Of group `g` of neighbouring rows of weights.
+  void copy_scales(int64_t first_out, int64_t g, int64_t outs, int64_t at) {
+    const int64_t groups = weight_.groups(), from = first_out * groups + g * cut_.group / weight_.group;
+    for (int64_t r = 0; r < outs; ++r) {
+      scales_[static_cast<size_t>(at + r)] = weight_.scales[from + r * groups];
+      if (weight_.offsets) offsets_[static_cast<size_t>(at + r)] = weight_.offsets[from + r * groups];
     }
-    const int32_t sum =
-        kernel_.unpack(stored, weight_.kind, cut_.group, cut_.codes, outs * kChunkWords, words + r * kChunkWords);
-    const auto to = static_cast<size_t>(at);
-    scales_[to] = weight_.scales[out * weight_.groups() + group];
-    if (weight_.offsets) offsets_[to] = weight_.offsets[out * weight_.groups() + group];
-    if (cut_.codes == RowCodes::int8) sums_[to] = sum;
   }
 
   /// results: [panels, outs, kCodeRows] -> y: [rows, all outs]

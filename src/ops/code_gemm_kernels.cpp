@@ -55,20 +55,21 @@ int32_t code_at(const char* stored, WeightKind kind, int64_t i) {
   return (i % kCodeBlock < kHalf ? byte & 15 : byte >> 4) - 8;
 }
 
-int32_t unpack_plain(const char* stored, WeightKind kind, int64_t count, RowCodes codes, int64_t stride,
-                     int32_t* words) {
+void unpack_plain(const StoredCodes& from, RowCodes codes, const UnpackedCodes& to) {
   const int64_t chunk = kChunkWords * codes_in_word(codes);
-  int32_t sum = 0;
-  for (int64_t i = 0; i < count; ++i) {
-    const int32_t code = code_at(stored, kind, i);
-    int32_t* const to = words + i / chunk * stride;
-    if (codes == RowCodes::int16)
-      reinterpret_cast<int16_t*>(to)[i % chunk] = static_cast<int16_t>(code);
-    else
-      reinterpret_cast<int8_t*>(to)[i % chunk] = static_cast<int8_t>(code);
-    sum += code;
+  for (int64_t g = 0; g < from.groups; ++g) {
+    int32_t sum = 0;
+    for (int64_t i = g * from.group; i < (g + 1) * from.group; ++i) {
+      const int32_t code = code_at(from.data, from.kind, i);
+      int32_t* const words = to.words + i / chunk * to.stride;
+      if (codes == RowCodes::int16)
+        reinterpret_cast<int16_t*>(words)[i % chunk] = static_cast<int16_t>(code);
+      else
+        reinterpret_cast<int8_t*>(words)[i % chunk] = static_cast<int8_t>(code);
+      sum += code;
+    }
+    if (codes == RowCodes::int8) to.sums[g * to.sums_stride] = sum;
   }
-  return sum;
 }
 
 /// The products of the codes in a word.
@@ -140,30 +141,36 @@ LITHE_AVX512 inline __m256i load_codes(const char* stored, int64_t i) {
 }
 
 template <WeightKind kind, RowCodes codes>
-LITHE_AVX512_VNNI int32_t unpack_kind(const char* stored, int64_t count, int64_t stride, int32_t* words) {
-  __m256i sum = _mm256_setzero_si256();
-  for (int64_t i = 0; i < count; i += kCodeBlock, words += (codes == RowCodes::int16 ? 2 : 1) * stride) {
-    const __m256i block = load_codes<kind>(stored, i);
-    if constexpr (codes == RowCodes::int16) {
-      const __m512i wide = _mm512_cvtepi8_epi16(block);
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(words), _mm512_castsi512_si256(wide));
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(words + stride), _mm512_extracti64x4_epi64(wide, 1));
-    } else {
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(words), block);
-      sum = _mm256_dpbusd_epi32(sum, _mm256_set1_epi8(1), block);
+LITHE_AVX512_VNNI void unpack_kind(const StoredCodes& from, const UnpackedCodes& to) {
+  int32_t* words = to.words;
+  for (int64_t g = 0; g < from.groups; ++g) {
+    __m256i sum = _mm256_setzero_si256();
+    for (int64_t i = g * from.group; i < (g + 1) * from.group; i += kCodeBlock) {
+      _mm_prefetch(from.data + i * bits_of(kind) / 8 + from.ahead, _MM_HINT_T0);
+      const __m256i block = load_codes<kind>(from.data, i);
+      if constexpr (codes == RowCodes::int16) {
+        const __m512i wide = _mm512_cvtepi8_epi16(block);
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(words), _mm512_castsi512_si256(wide));
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(words + to.stride), _mm512_extracti64x4_epi64(wide, 1));
+        words += 2 * to.stride;
+      } else {
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(words), block);
+        sum = _mm256_dpbusd_epi32(sum, _mm256_set1_epi8(1), block);
+        words += to.stride;
+      }
     }
+    if constexpr (codes == RowCodes::int8)
+      to.sums[g * to.sums_stride] = _mm512_reduce_add_epi32(_mm512_zextsi256_si512(sum));
   }
-  return _mm512_reduce_add_epi32(_mm512_zextsi256_si512(sum));
 }
 
-int32_t unpack_vnni(const char* stored, WeightKind kind, int64_t count, RowCodes codes, int64_t stride,
-                    int32_t* words) {
+void unpack_vnni(const StoredCodes& from, RowCodes codes, const UnpackedCodes& to) {
   const bool wide = codes == RowCodes::int16;
-  if (kind == WeightKind::int8)
-    return wide ? unpack_kind<WeightKind::int8, RowCodes::int16>(stored, count, stride, words)
-                : unpack_kind<WeightKind::int8, RowCodes::int8>(stored, count, stride, words);
-  return wide ? unpack_kind<WeightKind::int4, RowCodes::int16>(stored, count, stride, words)
-              : unpack_kind<WeightKind::int4, RowCodes::int8>(stored, count, stride, words);
+  if (from.kind == WeightKind::int8)
+    return wide ? unpack_kind<WeightKind::int8, RowCodes::int16>(from, to)
+                : unpack_kind<WeightKind::int8, RowCodes::int8>(from, to);
+  return wide ? unpack_kind<WeightKind::int4, RowCodes::int16>(from, to)
+              : unpack_kind<WeightKind::int4, RowCodes::int8>(from, to);
 }
 
 /// 14 rows of weights by two vectors fill 28 of the 32 registers.

@@ -34,16 +34,30 @@ struct CodePart {
   const float* x_sums = nullptr;     ///< [groups, kCodeRows]: the sum of the group's values, for offsets.
 };
 
+/// Some groups of one row of weights as they are stored. The codes of a group are a multiple of kCodeBlock.
+struct StoredCodes {
+  const char* data = nullptr;
+  WeightKind kind = WeightKind::int8;
+  int64_t groups = 0, group = 0;
+  int64_t ahead = 0;  ///< Bytes to what is prefetched meanwhile.
+};
+
+/// Where they go: chunks of words, and the sum of each group if x has 8 bits.
+struct UnpackedCodes {
+  int32_t* words = nullptr;
+  int64_t stride = 0;  ///< Words from a chunk to the next.
+  int32_t* sums = nullptr;
+  int64_t sums_stride = 0;
+};
+
 /// The innermost parts of code_gemm for one instruction set.
 struct CodeGemmKernel {
   int64_t max_outs = 0;  ///< Rows of weights that the registers hold.
   /// Rounds a group of `count` values to codes, two or four in a word, and returns their scale: NaN if a value is not
   /// finite.
   float (*round)(const float* x, int64_t count, RowCodes codes, int32_t* words) = nullptr;
-  /// Unpacks `count` codes of a row of weights, a multiple of kCodeBlock, to codes of x's width: chunks of words, each
-  /// `stride` words after the one before.  -> their sum, if x has 8 bits
-  int32_t (*unpack)(const char* stored, WeightKind kind, int64_t count, RowCodes codes, int64_t stride,
-                    int32_t* words) = nullptr;
+  /// Unpacks codes of one row of weights to codes of x's width.
+  void (*unpack)(const StoredCodes& from, RowCodes codes, const UnpackedCodes& to) = nullptr;
   /// y[o * kCodeRows + c] += the sum over groups of scale(o) * x_scale(c) * (codes of o) * (codes of c) + offset(o) *
   /// x_sum(c), for the first `columns` rows of x (half a panel or all of it is computed).
   void (*add)(const CodePart& part, RowCodes codes, int64_t columns, float* y) = nullptr;
