@@ -16,6 +16,7 @@
 #include <cstdio>
 #include <functional>
 #include <limits>
+#include <map>
 #include <numeric>
 #include <optional>
 #include <string>
@@ -50,11 +51,15 @@ constexpr Case kCases[] = {
     {"vision tower, 577 rows", 1, 0, 577, 16, 16, true, false, 64},
 };
 
+/// How keys and values may be cached.
+constexpr std::pair<KeyValueKind, const char*> kKinds[] = {
+    {KeyValueKind::float32, "float32"}, {KeyValueKind::bfloat16, "bfloat16"}, {KeyValueKind::int8, "int8"}};
+
 /// One sequence's keys and values, both ways.
 struct Keys {
   Tensor keys, values;  // [rows, kv_heads, head_dim]
   std::vector<int64_t> positions;
-  std::vector<Tensor> blocks, short_blocks;  // float32, bfloat16
+  std::map<KeyValueKind, std::vector<Tensor>> blocks;
 };
 
 std::vector<Tensor> blocks_of(const Keys& all, KeyValueKind kind) {
@@ -111,7 +116,7 @@ Tensor before(const Case& what, const Tensor& queries, const std::vector<Keys>& 
   return parts.size() == 1 ? parts.front().contiguous() : at::cat(parts);
 }
 
-Tensor after(const Case& what, const Tensor& queries, const std::vector<Keys>& all, double scale, bool halves) {
+Tensor after(const Case& what, const Tensor& queries, const std::vector<Keys>& all, double scale, KeyValueKind kind) {
   std::vector<int64_t> offsets, positions;
   std::vector<KeyValueView> views;
   for (int64_t i = 0; i <= what.sequences; ++i) offsets.push_back(i * what.queries);
@@ -121,7 +126,7 @@ Tensor after(const Case& what, const Tensor& queries, const std::vector<Keys>& a
     if (what.fresh)
       view.fresh = {own.keys, own.values, own.positions};
     else
-      view.held = {halves ? own.short_blocks : own.blocks, own.positions};
+      view.held = {own.blocks.at(kind), own.positions};
   }
   return attend_packed({queries, offsets, positions}, views, {.scale = scale, .causal = what.causal});
 }
@@ -141,18 +146,20 @@ void run(const Case& what, int rounds) {
     own.positions.resize(static_cast<size_t>(length));
     std::iota(own.positions.begin(), own.positions.end(), 0);
     if (what.fresh) continue;
-    own.blocks = blocks_of(own, KeyValueKind::float32);
-    own.short_blocks = blocks_of(own, KeyValueKind::bfloat16);
+    for (const auto& [kind, name] : kKinds) own.blocks[kind] = blocks_of(own, kind);
   }
   const Tensor queries = at::randn({what.sequences * what.queries, what.heads, what.width}, at::kFloat);
   const double scale = 1 / std::sqrt(static_cast<double>(what.width));
   std::vector<std::function<Tensor()>> ways{[&] { return before(what, queries, all, scale); },
-                                            [&] { return after(what, queries, all, scale, false); }};
-  if (!what.fresh) ways.emplace_back([&] { return after(what, queries, all, scale, true); });
+                                            [&] { return after(what, queries, all, scale, KeyValueKind::float32); }};
+  for (const auto& [kind, name] : kKinds) {
+    if (!what.fresh && kind != KeyValueKind::float32)
+      ways.emplace_back([&, kind = kind] { return after(what, queries, all, scale, kind); });
+  }
   std::vector<std::vector<double>> times(ways.size());
   const Tensor expected = ways[0]();
-  const double off = (ways[1]() - expected).abs().max().item<double>();
-  const double off_halves = what.fresh ? 0 : (ways[2]() - expected).abs().max().item<double>();
+  std::vector<double> off;
+  for (size_t i = 1; i < ways.size(); ++i) off.push_back((ways[i]() - expected).abs().max().item<double>());
   for (int round = 0; round < rounds; ++round) {
     for (size_t i = 0; i < ways.size(); ++i) {
       const Stopwatch clock;
@@ -163,10 +170,12 @@ void run(const Case& what, int rounds) {
   const auto least = [&](size_t i) { return *std::min_element(times[i].begin(), times[i].end()); };
   std::printf("%-46s LibTorch %8.2f ms, own %8.2f ms: %5.2fx (minima %5.2fx)", what.name, median(times[0]),
               median(times[1]), median(times[0]) / median(times[1]), least(0) / least(1));
-  if (!what.fresh)
-    std::printf(", bfloat16 %8.2f ms: %5.2fx over float32 (minima %5.2fx)", median(times[2]),
-                median(times[1]) / median(times[2]), least(1) / least(2));
-  std::printf("; largest difference %.1e, %.1e\n", off, off_halves);
+  for (size_t i = 2; i < ways.size(); ++i)
+    std::printf(", %s %8.2f ms: %5.2fx over float32 (minima %5.2fx)", kKinds[i - 1].second, median(times[i]),
+                median(times[1]) / median(times[i]), least(1) / least(i));
+  std::printf("; largest difference");
+  for (const double one : off) std::printf(" %.1e", one);
+  std::printf("\n");
   std::fflush(stdout);
 }
 
