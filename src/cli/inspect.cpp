@@ -143,8 +143,10 @@ plan::CostOptions counting_of(const InspectOptions& options) {
 int run(const InspectOptions& options) {
   require(options.model.has_value() != options.shape.has_value(), Fault::bad_request,
           "inspect needs a MODEL or --shape NAME, and not both.");
-  if (options.shape == "meter" || (options.model && is_pair_model(*options.model)))
+  if (options.shape == "meter" || (options.model && is_pair_model(*options.model))) {
+    require(!options.times, Fault::bad_request, "--times is for models that generate, not for METER; leave it out.");
     return inspect_pairs(options.model, options.common, options.plan, options.prompt);
+  }
   require(options.kv_bytes_per_value != std::optional<int64_t>(3), Fault::bad_request,
           "--kv-bytes-per-value is 3; give 4 (float32), 2 (bfloat16, float16) or 1 (int8).");
   const Subject subject = subject_of(options);
