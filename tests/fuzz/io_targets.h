@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "io/checkpoint.h"
+#include "io/gguf.h"
 #include "io/safetensors.h"
 #include "io/torch_file.h"
 
@@ -43,6 +44,29 @@ inline int fuzz_safetensors(const uint8_t* data, std::size_t size) {
 
 inline int fuzz_torch(const uint8_t* data, std::size_t size) {
   return run_target(data, size, [](const Bytes& bytes) { touch(parse_torch(bytes)); });
+}
+
+inline int fuzz_gguf(const uint8_t* data, std::size_t size) {
+  return run_target(data, size, [](const Bytes& bytes) {
+    const GgufFile file = GgufFile::parse(bytes);
+    unsigned sum = 0;
+    for (const auto& [name, tensor] : file.tensors())
+      for (const std::byte byte : tensor.bytes.span) sum += std::to_integer<unsigned>(byte);
+    for (const char* const key : {"list.texts", "list.wholes", "list.reals", "text", "flag"}) {
+      // A value may be of any kind; each way to read it must refuse the others.
+      for (const int way : {0, 1, 2}) {
+        try {
+          sum += static_cast<unsigned>(way == 0   ? file.texts(key).size()
+                                       : way == 1 ? file.integers(key).size()
+                                                  : file.numbers(key).size());
+        } catch (const Error&) {
+          ++sum;
+        }
+      }
+    }
+    volatile unsigned read = sum;  // so that no reading is left out
+    static_cast<void>(read);
+  });
 }
 
 inline int fuzz_shard_index(const uint8_t* data, std::size_t size) {

@@ -116,6 +116,7 @@ const std::string kCorpus = LITHE_SOURCE_DIR "/tests/fuzz/corpus/";
 INSTANTIATE_TEST_SUITE_P(Io, Fuzz,
                          testing::Values(Case{"safetensors", fuzz_safetensors, {kCorpus + "io_safetensors"}},
                                          Case{"torch", fuzz_torch, {kCorpus + "io_torch", LITHE_TEST_DATA "/io/torch"}},
+                                         Case{"gguf", fuzz_gguf, {kCorpus + "io_gguf"}},
                                          Case{"shard_index", fuzz_shard_index, {kCorpus + "io_shard_index"}}),
                          [](const auto& info) { return info.param.name; });
 
