@@ -47,8 +47,13 @@ class Engine {
 
 /// tokenizer.json, through the Rust crate.
 std::unique_ptr<Engine> open_json_engine(const std::filesystem::path& path);
+/// The same of its text; `source` names it in errors.
+std::unique_ptr<Engine> make_json_engine(const std::string& json, const std::string& source);
 
 /// tokenizer.model as the public slow LLaMA tokenizer uses it, through sentencepiece.
 std::unique_ptr<Engine> open_sentencepiece_engine(const std::filesystem::path& path, const Settings& settings);
+/// The same of its bytes; `source` names them in errors.
+std::unique_ptr<Engine> make_sentencepiece_engine(std::string model, const std::string& source,
+                                                  const Settings& settings);
 
 }  // namespace lithe::text

@@ -17,8 +17,7 @@ struct Closer {
 
 class JsonEngine : public Engine {
  public:
-  explicit JsonEngine(const std::filesystem::path& path) : source_(path.string()) {
-    const std::string json = read_regular_file(path, kMaxFileBytes);
+  JsonEngine(const std::string& json, std::string source) : source_(std::move(source)) {
     LitheTokenizer* tokenizer = nullptr;
     LitheBytes error{};
     const int code = lithe_tokenizer_open(json.data(), json.size(), &tokenizer, &error);
@@ -75,7 +74,11 @@ class JsonEngine : public Engine {
 }  // namespace
 
 std::unique_ptr<Engine> open_json_engine(const std::filesystem::path& path) {
-  return std::make_unique<JsonEngine>(path);
+  return make_json_engine(read_regular_file(path, kMaxFileBytes), path.string());
+}
+
+std::unique_ptr<Engine> make_json_engine(const std::string& json, const std::string& source) {
+  return std::make_unique<JsonEngine>(json, source);
 }
 
 }  // namespace lithe::text

@@ -23,9 +23,8 @@ bool is_space(char c) {
 /// Follows the slow LLaMA tokenizer of transformers step by step: cut out added tokens, then sentencepiece.
 class SentencepieceEngine : public Engine {
  public:
-  SentencepieceEngine(const std::filesystem::path& path, const Settings& settings)
-      : source_(path.string()), legacy_(settings.legacy), add_bos_(settings.add_bos), add_eos_(settings.add_eos) {
-    std::string model = read_regular_file(path, kMaxFileBytes);
+  SentencepieceEngine(std::string model, std::string source, const Settings& settings)
+      : source_(std::move(source)), legacy_(settings.legacy), add_bos_(settings.add_bos), add_eos_(settings.add_eos) {
     check_sentencepiece_model(model, source_);
     if (!legacy_) model += kNoDummyPrefix;
     const auto status = processor_.LoadFromSerializedProto(model);
@@ -230,7 +229,12 @@ class SentencepieceEngine : public Engine {
 }  // namespace
 
 std::unique_ptr<Engine> open_sentencepiece_engine(const std::filesystem::path& path, const Settings& settings) {
-  return std::make_unique<SentencepieceEngine>(path, settings);
+  return make_sentencepiece_engine(read_regular_file(path, kMaxFileBytes), path.string(), settings);
+}
+
+std::unique_ptr<Engine> make_sentencepiece_engine(std::string model, const std::string& source,
+                                                  const Settings& settings) {
+  return std::make_unique<SentencepieceEngine>(std::move(model), source, settings);
 }
 
 }  // namespace lithe::text

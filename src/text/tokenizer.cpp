@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/utf8.h"
 #include "text/engine.h"
+#include "text/token_list.h"
 
 namespace lithe::text {
 namespace {
@@ -71,6 +72,13 @@ Tokenizer Tokenizer::open(const fs::path& folder, Dialect dialect) {
   auto state = std::make_unique<State>();
   state->settings = read_settings(folder);
   state->engine = open_engine(folder, state->settings, dialect);
+  return Tokenizer(std::move(state));
+}
+
+Tokenizer Tokenizer::of(const TokenList& list) {
+  auto state = std::make_unique<State>();
+  state->settings = settings_of(list);
+  state->engine = engine_of(list, state->settings);
   return Tokenizer(std::move(state));
 }
 

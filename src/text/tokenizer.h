@@ -14,6 +14,8 @@
 
 namespace lithe::text {
 
+struct TokenList;
+
 /// Longest text that is tokenised.
 inline constexpr std::size_t kMaxTextBytes = std::size_t{4} << 20;
 
@@ -32,6 +34,8 @@ class Tokenizer {
   /// transformers' layout does) and prompts follow Dialect::hf, else tokenizer.model (as original LLaVA does).
   /// Throws Error{bad_file}.
   static Tokenizer open(const std::filesystem::path& folder, Dialect dialect = Dialect::hf);
+  /// The tokenizer that a file of weights holds as a list of tokens (token_list.h). Throws Error{bad_file}.
+  static Tokenizer of(const TokenList& list);
 
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
