@@ -10,6 +10,7 @@
 #endif
 
 #include "base/vector_set.h"
+#include "ops/half_group_kernels.h"
 #include "ops/prefetch.h"
 #include "ops/sum_avx2.h"
 
@@ -329,11 +330,13 @@ void widen_kind(const WeightView& weight, int64_t out, int64_t first, int64_t co
 }  // namespace
 
 void widen_codes(const WeightView& weight, int64_t out, int64_t first, int64_t count, float* to) {
+  if (has_half_groups(weight)) return widen_half_groups(weight, out, first, count, to);
   if (weight.kind == WeightKind::int8) return widen_kind<WeightKind::int8>(weight, out, first, count, to);
   widen_kind<WeightKind::int4>(weight, out, first, count, to);
 }
 
 void dot_codes(const WeightView& weight, int64_t first, int64_t last, const float* x, int64_t rows, float* y) {
+  if (has_half_groups(weight)) return dot_half_groups(weight, first, last, x, rows, y);
   if (weight.kind == WeightKind::int8) return dot_kind<WeightKind::int8>(weight, first, last, x, rows, y);
   dot_kind<WeightKind::int4>(weight, first, last, x, rows, y);
 }

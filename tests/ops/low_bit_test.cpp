@@ -41,10 +41,11 @@ struct Shape {
   int64_t width, group;
 };
 
-constexpr Shape kShapes[] = {{WeightKind::int8, 1, 1},      {WeightKind::int8, 31, 31},    {WeightKind::int8, 70, 70},
-                             {WeightKind::int8, 96, 32},    {WeightKind::int8, 100, 32},   {WeightKind::int8, 320, 320},
-                             {WeightKind::int4, 32, 32},    {WeightKind::int4, 160, 32},   {WeightKind::int4, 192, 64},
-                             {WeightKind::int4, 1152, 128}, {WeightKind::int8, 1100, 1100}};
+constexpr Shape kShapes[] = {{WeightKind::int8, 1, 1},      {WeightKind::int8, 31, 31},   {WeightKind::int8, 70, 70},
+                             {WeightKind::int8, 96, 32},    {WeightKind::int8, 100, 32},  {WeightKind::int8, 16, 16},
+                             {WeightKind::int8, 272, 16},   {WeightKind::int8, 320, 320}, {WeightKind::int4, 32, 32},
+                             {WeightKind::int4, 160, 32},   {WeightKind::int4, 192, 64},  {WeightKind::int4, 1152, 128},
+                             {WeightKind::int8, 1100, 1100}};
 
 template <class Test>
 void for_every_shape(const Test& test) {
