@@ -55,6 +55,7 @@ void refuse_changes(const CommonOptions& options) {
           "convert keeps the types of the weights; leave out --weights.");
   require(options.lora.empty(), Fault::bad_request,
           "convert copies a model as it is; merge --lora into it with `lithe fold` first.");
+  require(options.mmproj.empty(), Fault::bad_request, "convert does not take GGUF models; leave out --mmproj.");
 }
 
 models::Converted convert(const ConvertFlags& flags) {
@@ -93,7 +94,7 @@ Action declare_convert(CLI::App& app) {
   add_json(app, flags->common, "Print JSON: tensors, bytes, files, notes");
   add_common(app, flags->common);
   // Not in the help: they are taken only to say why they are refused.
-  for (const char* flag : {"--weights", "--lora"}) app.get_option(flag)->group("");
+  for (const char* flag : {"--weights", "--lora", "--mmproj"}) app.get_option(flag)->group("");
   return [flags] {
     refuse_changes(flags->common);
     models::Converted done;

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <filesystem>
 #include <memory>
 #include <optional>
 
@@ -93,6 +94,16 @@ std::string memory_lines(const Subject& subject) {
                             bytes_text(count.total() * 2));
 }
 
+/// The GGUF files that the model was read from; empty if it is a folder.
+std::string files_line(const Json& description) {
+  if (!description.contains("files")) return {};
+  std::string names;
+  for (const Json& file : description.at("files"))
+    names +=
+        (names.empty() ? "" : ", ") + printable(std::filesystem::path(file.get<std::string>()).filename().string());
+  return fmt::format("files    {}\n", names);
+}
+
 /// The LoRA that the model was opened with; empty if there is none.
 std::string lora_line(const Json& description) {
   if (!description.contains("lora")) return {};
@@ -109,7 +120,7 @@ Json to_json(const Subject& subject, const plan::CostTable& table) {
   const plan::ParameterCount count = count_parameters(subject.facts, subject.plan);
   Json json = {{"schema", "lithe-inspect/1"}, {"model", subject.facts.name}};
   if (subject.description) {
-    for (const char* key : {"family", "decoder", "vision_tower", "lora"}) {
+    for (const char* key : {"family", "files", "decoder", "vision_tower", "lora"}) {
       if (subject.description->contains(key)) json[key] = subject.description->at(key);
     }
     json["weight_type"] = subject.description->at("weights").at("type");
@@ -164,7 +175,7 @@ int run(const InspectOptions& options) {
   std::string text;
   if (subject.description) {
     text = fmt::format("family   {}\n", printable(subject.description->value("family", std::string("unknown"))));
-    text += lora_line(*subject.description);
+    text += files_line(*subject.description) + lora_line(*subject.description);
   }
   write_out(text + memory_lines(subject) + plan::render_inspect(subject.plan, subject.facts, prompt, counting) +
             (prediction ? "\n" + to_text(*prediction) : ""));

@@ -52,6 +52,11 @@ void add_common(CLI::App& app, CommonOptions& options) {
          "A PEFT folder with LoRA for the model; the weights stay unchanged")
       ->type_name("DIR")
       ->group(kMachine);
+  app.add_option(
+         "--mmproj", options.mmproj,
+         "The GGUF file with the vision tower and the projector of a GGUF MODEL (default: the one in its folder)")
+      ->type_name("FILE")
+      ->group(kMachine);
 }
 
 void add_kv(CLI::App& app, CommonOptions& options) {
@@ -75,6 +80,7 @@ void add_json(CLI::App& app, CommonOptions& options, const std::string& what) {
 
 void refuse_over_shape(const CommonOptions& options) {
   require(options.lora.empty(), Fault::bad_request, "--lora needs the MODEL that it was trained on, not a --shape.");
+  require(options.mmproj.empty(), Fault::bad_request, "--mmproj belongs to a GGUF MODEL, not to a --shape.");
   require(options.device == "cpu", Fault::bad_request, "A --shape has its weights on the CPU; leave --device out.");
 }
 
@@ -100,6 +106,7 @@ Session opened(const std::string& model, const CommonOptions& options) {
   std::optional<Progress> progress("loading " + io::name_of_folder(folder));
   Session session =
       Session::open(folder, {.lora = options.lora,
+                             .mmproj = options.mmproj,
                              .weights = options.weights,
                              .kv = options.kv,
                              .compute = options.compute,

@@ -15,11 +15,12 @@ struct CommonOptions {
   std::string device = "cpu";
   uint64_t seed = 0;
   std::string weights = "auto", kv = "float32", compute = "float32";
-  std::string lora;  ///< A PEFT folder; empty: none.
+  std::string lora;    ///< A PEFT folder; empty: none.
+  std::string mmproj;  ///< A GGUF file; empty: the one beside MODEL.
   bool json = false;
 };
 
-/// Declares --threads, --device, --seed, --weights and --lora.
+/// Declares --threads, --device, --seed, --weights, --lora and --mmproj.
 void add_common(CLI::App& app, CommonOptions& options);
 
 /// Declares --kv, for commands that run the decoder or count what it caches.
@@ -31,8 +32,8 @@ void add_compute(CLI::App& app, CommonOptions& options);
 /// Declares --json.
 void add_json(CLI::App& app, CommonOptions& options, const std::string& what);
 
-/// Throws Error{bad_request} if --lora or --device is given with --shape: nothing was trained for its random weights,
-/// which are on the CPU.
+/// Throws Error{bad_request} if --lora, --mmproj or --device is given with --shape: nothing was trained for its random
+/// weights, which are on the CPU.
 void refuse_over_shape(const CommonOptions& options);
 
 /// Sets the threads and makes the device ready. Throws Error{bad_request}.

@@ -17,6 +17,7 @@ enum class WeightStorage { as_in_file, float32, bfloat16, float16, int8, int4 };
 
 struct LoadOptions {
   std::filesystem::path lora;  ///< A PEFT folder whose LoRA goes over the model (checkpoints/read/lora.h); empty: none.
+  std::filesystem::path mmproj;  ///< A GGUF file with tower and projector for a GGUF text model; empty: one beside it.
   WeightStorage weights = WeightStorage::as_in_file;
   std::string device = "cpu";
   /// Which weights learn: they are opened as float32 in memory of their own, and ask for gradients. Empty: none.

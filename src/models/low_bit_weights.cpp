@@ -1,9 +1,8 @@
 #include "models/low_bit_weights.h"
 
 namespace lithe::models {
-namespace {
 
-bool has_codes(const WeightName& name) {
+bool takes_codes(const WeightName& name) {
   if (name.adapter != Adapter::none || name.kind != Kind::weight) return false;
   switch (name.role) {
     case Role::embeddings:
@@ -22,11 +21,8 @@ bool has_codes(const WeightName& name) {
   }
 }
 
-}  // namespace
-
 std::optional<Codes> codes_for(const WeightName& name, const std::vector<int64_t>& shape, WeightStorage storage) {
-  const bool asked = storage == WeightStorage::int8 || storage == WeightStorage::int4;
-  if (!asked || shape.size() != 2 || !has_codes(name)) return std::nullopt;
+  if (!is_codes(storage) || shape.size() != 2 || !takes_codes(name)) return std::nullopt;
   const int64_t width = shape[1];
   const bool fine = name.role == Role::embeddings || name.role == Role::head || width % ops::kCodeBlock != 0;
   if (storage == WeightStorage::int8 || fine) return Codes{ops::WeightKind::int8, width};

@@ -16,6 +16,14 @@ struct Codes {
   int64_t group = 0;  ///< Columns that share a scale.
 };
 
+/// Whether the weights are to be rounded to codes.
+inline bool is_codes(WeightStorage storage) {
+  return storage == WeightStorage::int8 || storage == WeightStorage::int4;
+}
+
+/// Whether a weight may be held as codes: that of a product outside adapters, or embeddings.
+bool takes_codes(const WeightName& name);
+
 /// Which codes a weight gets under WeightStorage int8 or int4; absent: it is held as its file has it.  shape: [out,
 /// in]. Products and embeddings have codes: int8 with a scale for each row, int4 in groups of 64 or 32 columns.
 /// Embeddings, head, and products whose width is not a multiple of 32 have int8 in place of int4. Norms, biases,

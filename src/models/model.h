@@ -32,8 +32,9 @@ struct Model {
   std::filesystem::path folder;
   std::filesystem::path
       config_file;  ///< The config.json that governs: of the folder, or of a LoRA folder that has one.
-  std::filesystem::path tower_folder;  ///< Of the original layout, the tower's own; empty if there is none.
-  std::optional<Vision> vision;        ///< Absent: the model answers without pictures only.
+  std::filesystem::path tower_folder;             ///< Of the original layout, the tower's own; empty if there is none.
+  std::vector<std::filesystem::path> gguf_files;  ///< The text model, and the mmproj if there is one; empty: no GGUF.
+  std::optional<Vision> vision;                   ///< Absent: the model answers without pictures only.
   Decoder decoder;
   Prompting prompting;
   plan::ModelFacts facts;

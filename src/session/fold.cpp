@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "checkpoints/read/catalogue.h"
+#include "checkpoints/read/gguf/files.h"
 #include "checkpoints/write/folding.h"
 #include "io/new_folder.h"
 #include "session/answer.h"
@@ -94,6 +95,7 @@ FoldReport fold_model(const Session& session, const Request& request, const Fold
                       const std::filesystem::path& out) {
   const c10::InferenceMode no_gradients;
   const models::Model& model = session.model();
+  models::refuse_gguf(model.config_file, "fold");
   visit(model, [&](const models::HeldWeight& held) { models::require_unrounded(held.weight, model.name); });
   const auto begin = [&](const char* step) {
     if (options.on_step) options.on_step(step);

@@ -137,6 +137,8 @@ bool PairSession::opens(const std::filesystem::path& path) {
 }
 
 PairSession PairSession::open(const std::filesystem::path& path, const OpenOptions& options) {
+  require(options.mmproj.empty(), Fault::bad_request, path.string(),
+          ": is a METER model, and an mmproj belongs to a GGUF model; leave it out");
   require(compute_named(options.compute) == ops::Compute::float32, Fault::bad_request,
           "the products of METER are computed in float32 only; leave the other type out");
   return PairSession(models::open_meter(path, {.lora = options.lora,

@@ -32,6 +32,7 @@ Session Session::open(const std::filesystem::path& folder, const OpenOptions& op
           "keys and values can be held as int8 on the CPU only; use float32 or bfloat16 with --device ",
           options.device);
   Session session(models::open_model(folder, {.lora = options.lora,
+                                              .mmproj = options.mmproj,
                                               .weights = storage_named(options.weights),
                                               .device = options.device,
                                               .progress = options.progress}));
@@ -105,6 +106,7 @@ Json Session::describe() const {
     json["vision_tower"]["image_px"] = model_->facts.tower->image;
     json["vision_tower"]["patches"] = tower.patches();
   }
+  for (const std::filesystem::path& file : model_->gguf_files) json["files"].push_back(file.string());
   json["weights"] = {{"type", models::main_storage(*model_)}, {"bytes", model_->loaded.bytes}};
   json["plan"] = model_->plan.name;
   if (!model_->notes.empty()) json["notes"] = model_->notes;

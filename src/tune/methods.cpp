@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "checkpoints/read/catalogue.h"
+#include "checkpoints/read/gguf/files.h"
 #include "checkpoints/read/lavin_folder.h"
 #include "checkpoints/read/model_folder.h"
 #include "checkpoints/write/lavin_adapter.h"
@@ -158,6 +159,7 @@ models::LoraShape lora_shape(const Recipe& recipe) {
 ReadyModel ready_model(const Recipe& recipe, const std::vector<int64_t>& skipped) {
   PatternUse patterns(recipe);
   const std::filesystem::path folder = models::model_folder(recipe.model_name_or_path);
+  models::refuse_gguf(folder, "tune");
   const bool lavin = models::LavinFolder::is(folder);
   const auto learns_here = [&](const WeightName& name) {
     patterns.see(name);

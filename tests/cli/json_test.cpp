@@ -101,6 +101,7 @@ TEST(JsonPage, Inspect) {
                                              {"--shape", "llava-next-7b"},
                                              {"--shape", "lavin-7b", "--plan", "eas-12"},
                                              {kGolden + "/hf_llava15/checkpoint", "--lora", LITHE_TEST_DATA "/lora/hf"},
+                                             {LITHE_TEST_DATA "/gguf/llava15"},
                                              {kGolden + "/hf_llavanext/checkpoint"}}) {
     std::vector<std::string> arguments = {"inspect", "--json"};
     arguments.insert(arguments.end(), subject.begin(), subject.end());

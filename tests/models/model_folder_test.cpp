@@ -93,18 +93,19 @@ TEST_F(ModelFolder, WhatConfigsName) {
 }
 
 TEST_F(ModelFolder, WhatIsNotAModelsFolder) {
-  expect("nothing", "There is no folder \"nothing\"; give a folder with config.json and weights, demo or demo-dense");
+  expect("nothing",
+         "There is no folder \"nothing\"; give a folder with config.json and weights, a GGUF file, demo or demo-dense");
   expect("../../nothing", "There is no folder");
   expect("../..", "has no config.json");
   write_text("model.gguf", "GGUF\x03");
-  expect("model.gguf", "is a GGUF file");
+  expect("model.gguf", "ends inside of its first numbers; is the file cut off?");
   write_text("model.safetensors", "x");
   expect("model.safetensors", "is one file of a model; give its folder, \"" + fs::current_path().string());
   write_text("pointer", "version https://git-lfs.github.com/spec/v1");
   expect("pointer", "run `git lfs pull`");
   fs::create_directories("gguf");
   write_text("gguf/q4.gguf", "GGUF");
-  expect("gguf", "holds GGUF files (q4.gguf)");
+  expect("gguf", "q4.gguf: ends inside of its first numbers");
   fs::create_directories("bare");
   expect("bare", "has no config.json");
   write_text("bare/config.json", R"({"model_type": "llama"})");

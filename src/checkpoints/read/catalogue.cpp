@@ -7,6 +7,8 @@
 #include "checkpoints/read/config.h"
 #include "checkpoints/read/conventions.h"
 #include "checkpoints/read/family.h"
+#include "checkpoints/read/gguf/files.h"
+#include "checkpoints/read/gguf/model.h"
 #include "checkpoints/read/lavin_folder.h"
 #include "checkpoints/read/lora.h"
 #include "checkpoints/read/meter.h"
@@ -101,17 +103,9 @@ void require_adapter(const fs::path& folder) {
        ": is not a PEFT folder, which holds adapter_config.json and adapter_model.safetensors or .bin");
 }
 
-/// A folder without config.json, by what else is there.
 void require_config(const fs::path& folder) {
-  if (fs::exists(folder / "config.json")) return;
-  std::error_code code;
-  for (fs::directory_iterator entry(folder, code), end; !code && entry != end; entry.increment(code)) {
-    require(entry->path().extension() != ".gguf", Fault::bad_file, folder.string(), ": holds GGUF files (",
-            printable(entry->path().filename().string()),
-            "), which other programs read; give a folder with config.json and .safetensors or .bin weights");
-  }
-  fail(Fault::bad_file, folder.string(),
-       ": has no config.json; give the folder that holds a model's config and weights");
+  require(fs::exists(folder / "config.json"), Fault::bad_file, folder.string(),
+          ": has no config.json; give the folder that holds a model's config and weights");
 }
 
 /// A folder without config.json that holds the parts of LaVIN as they are published.
@@ -141,6 +135,9 @@ std::unique_ptr<Model> open_model(const fs::path& folder, const LoadOptions& opt
     require(!is_lora_folder(base), Fault::bad_file, chosen.lora.string(), ": its base model ", base.string(),
             " is a PEFT folder itself; fold that first");
   }
+  if (is_gguf_model(base)) return open_gguf(base, chosen);
+  require(options.mmproj.empty(), Fault::bad_request, base.string(),
+          ": is not a GGUF model, and an mmproj belongs to one; leave it out, as this model has its own vision tower");
   const bool own_config = !chosen.lora.empty() && fs::exists(chosen.lora / "config.json");
   if (!own_config && LavinFolder::holds_parts(base)) return open_parts(base, chosen);
   if (!own_config) require_config(base);

@@ -9,8 +9,9 @@
 namespace lithe::models {
 
 /// Opens a model folder of any supported layout, or a PEFT folder over the base model that it names. Weights are
-/// mapped, not copied, if their type is kept. Compares tensor names as sets and reports all faults at once. An
-/// original config without `mm_vision_tower` opens as a decoder alone: no tower, no projector. Throws Error{bad_file}.
+/// mapped, not copied, if their type is kept. A GGUF file, or a folder with one, is opened too. Compares tensor names
+/// as sets and reports all faults at once. An original config without `mm_vision_tower` opens as a decoder alone: no
+/// tower, no projector. Throws Error{bad_file}.
 std::unique_ptr<Model> open_model(const std::filesystem::path& folder, const LoadOptions& options = {});
 
 }  // namespace lithe::models

@@ -132,7 +132,7 @@ void complete(Model& model, const Source& source, const std::optional<plan::Plan
   plan::check(model.facts);
   const EasLayers tower = model.vision ? model.vision->tower.config.eas : EasLayers{};
   model.plan = choose_plan(model, source.plan_file(), without_attention(published, model.decoder.config.eas, tower));
-  if (has_tokenizer(model.folder))
+  if (!model.prompting.tokenizer && has_tokenizer(model.folder))
     model.prompting.tokenizer = text::Tokenizer::open(model.folder, model.prompting.dialect);
   model.prompting.eos_ids = read_eos_ids(model, source.config);
   model.prompting.generation = read_generation(model.folder, model.prompting.eos_ids);

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/printable.h"
+#include "io/gguf.h"
 #include "io/hub_cache.h"
 
 namespace lithe::models {
@@ -50,8 +51,7 @@ std::string beginning(const fs::path& file) {
 [[noreturn]] void fail_for_file(const fs::path& file, const std::string& wanted) {
   const std::string bytes = beginning(file);
   const auto refuse = [&](const std::string& why) { fail(Fault::bad_file, in_quotes(file.string()), " ", why); };
-  if (bytes.starts_with("GGUF"))
-    refuse("is a GGUF file, which other programs read; give " + wanted + " in the format of Hugging Face or LLaVA");
+  if (bytes.starts_with("GGUF")) refuse("is a GGUF file; give " + wanted);
   if (bytes.starts_with(kLfsPointer))
     refuse("is a Git LFS pointer, not the file itself; run `git lfs pull` in its folder, and give that folder");
   const std::string ending = file.extension().string();
@@ -100,7 +100,8 @@ fs::path demo_folder() {
 fs::path model_folder(const std::string& name) {
   if (name == "demo") return demo_folder() / "easyvqa-pmod";
   if (name == "demo-dense") return demo_folder() / "easyvqa-dense";
-  return folder_named(name, "a folder with config.json and weights, demo or demo-dense");
+  if (io::is_gguf(name)) return plain(name);
+  return folder_named(name, "a folder with config.json and weights, a GGUF file, demo or demo-dense");
 }
 
 fs::path adapter_folder(const std::string& name) {

@@ -111,6 +111,15 @@ const io::Checkpoint& WeightLoader::adopt(io::Checkpoint checkpoint) {
   return opened;
 }
 
+const io::Checkpoint& WeightLoader::adopt(io::Checkpoint checkpoint, std::vector<PackedWeight> packed) {
+  const io::Checkpoint& opened = adopt(std::move(checkpoint));
+  for (PackedWeight& weight : packed) {
+    const std::byte* const place = opened.at(weight.name).bytes.data();
+    packed_.insert_or_assign(place, std::move(weight));
+  }
+  return opened;
+}
+
 /// The name under which a checkpoint has what the layout calls `name`: a base model under LoRA may lack the names that
 /// training gave it ("decoder_layer.").
 std::string WeightLoader::held_name(const io::Checkpoint& checkpoint, const std::string& name) const {
@@ -140,7 +149,9 @@ bool WeightLoader::claim(Claim claim) {
         .push_back(concat(name, " file ", io::text_of(view.shape), ", model ", io::text_of(claim.shape)));
     return false;
   }
-  if (!float_type(view.dtype)) {
+  const auto packed = packed_.find(view.bytes.data());
+  if (packed != packed_.end()) claim.packed = &packed->second;
+  if (!claim.packed && !float_type(view.dtype)) {
     misshapen_.push_back(concat(name, " file ", io::name_of(view.dtype), ", model F32, F16 or BF16"));
     return false;
   }
@@ -266,13 +277,41 @@ std::optional<Codes> WeightLoader::codes_of(const Claim& claim) const {
   return codes_for(claim.slot, claim.shape, options_.weights);
 }
 
-nn::Weight WeightLoader::coded(const Claim& claim, const Codes& codes) const {
+void WeightLoader::require_cpu() const {
   require(options_.device == "cpu", Fault::bad_request, "weights can be held as int8 or int4 on the CPU only; use ",
           "--weights bfloat16 or float16 with --device ", options_.device);
+}
+
+nn::Weight WeightLoader::coded(const Claim& claim, const Codes& codes) const {
+  require_cpu();
   const at::Tensor mapped = tensor_over(*claim.view).view(claim.shape);
   nn::Weight weight(ops::quantised(mapped, codes.kind, codes.group));
   io::need_no_more(claim.view->bytes);
   return weight;
+}
+
+/// Codes of the file stay what they are, unless a type of floating point is asked for.
+void WeightLoader::fill_packed(const Claim& claim) const {
+  require(!options_.learns || !options_.learns(claim.slot), Fault::bad_request, "the weight ", in_quotes(claim.name),
+          " is to learn, but the file holds it as codes; tune the original model");
+  const WeightStorage storage = options_.weights;
+  const bool as_codes = storage == WeightStorage::as_in_file || is_codes(storage);
+  if (as_codes && takes_codes(claim.slot)) {
+    require_cpu();
+    put(claim.place, nn::Weight(claim.packed->codes()));
+  } else {
+    const at::Tensor wide = ops::widened(claim.packed->codes());
+    const at::Tensor held = wide.to(as_codes ? at::kFloat : held_type(storage, claim.matrix, at::kFloat));
+    if (held.scalar_type() == at::kHalf) require_held(held, wide, claim.name);
+    put(claim.place, held.to(at::Device(options_.device)));
+  }
+  io::need_no_more(claim.view->bytes);
+}
+
+void WeightLoader::fill(const Claim& claim) const {
+  if (claim.packed) return fill_packed(claim);
+  if (const std::optional<Codes> codes = codes_of(claim)) return put(claim.place, coded(claim, *codes));
+  put(claim.place, held(claim));
 }
 
 Loaded WeightLoader::load() {
@@ -282,10 +321,7 @@ Loaded WeightLoader::load() {
   for (const Claim& claim : claims_) total += static_cast<int64_t>(claim.view->bytes.size());
   if (options_.progress) options_.progress(0, total);
   for (const Claim& claim : claims_) {
-    if (const std::optional<Codes> codes = codes_of(claim))
-      put(claim.place, coded(claim, *codes));
-    else
-      put(claim.place, held(claim));
+    fill(claim);
     loaded.bytes += held_at(claim.place).bytes();
     done += static_cast<int64_t>(claim.view->bytes.size());
     if (options_.progress) options_.progress(done, total);

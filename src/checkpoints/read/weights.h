@@ -11,6 +11,7 @@
 
 #include "checkpoints/read/lora.h"
 #include "checkpoints/read/name_set.h"
+#include "checkpoints/read/packed_weights.h"
 #include "io/checkpoint.h"
 #include "models/loading.h"
 #include "models/low_bit_weights.h"
@@ -33,6 +34,9 @@ class WeightLoader {
   const io::Checkpoint& open(const std::filesystem::path& path);
   /// The same of a checkpoint that is open already.
   const io::Checkpoint& adopt(io::Checkpoint checkpoint);
+  /// The same if some of its tensors are codes: those are views of int8 of the weight's shape, whose bytes are the
+  /// file's and are not looked at.
+  const io::Checkpoint& adopt(io::Checkpoint checkpoint, std::vector<PackedWeight> packed);
 
   /// Whether there is LoRA on the head, which is then held beside the embeddings even if both are the same tensor.
   bool adapts_head() const {
@@ -66,6 +70,7 @@ class WeightLoader {
     WeightPlace place;
     std::vector<int64_t> shape;
     bool matrix;
+    const PackedWeight* packed = nullptr;  ///< Of a weight that the file stores as codes.
   };
   /// LoRA of a product until its tensors are there.
   struct Addition {
@@ -82,12 +87,16 @@ class WeightLoader {
   at::Tensor held(const Claim& claim) const;
   std::optional<Codes> codes_of(const Claim& claim) const;
   nn::Weight coded(const Claim& claim, const Codes& codes) const;
+  void fill(const Claim& claim) const;
+  void fill_packed(const Claim& claim) const;
+  void require_cpu() const;
   at::Tensor learning(const at::Tensor& mapped, const Claim& claim) const;
 
   LoadOptions options_;
   bool ties_;
   std::vector<std::unique_ptr<io::Checkpoint>> checkpoints_;
   std::vector<Claim> claims_;
+  std::map<const std::byte*, PackedWeight> packed_;  ///< By where their codes lie.
   std::map<const io::Checkpoint*, std::set<std::string>> taken_;
   std::map<const io::Checkpoint*, NameSet> ignored_;
   std::vector<std::string> missing_, unexpected_, misshapen_, misshapen_factors_;

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "checkpoints/read/catalogue.h"
 #include "checkpoints/read/conventions.h"
+#include "checkpoints/read/gguf/files.h"
 #include "checkpoints/read/layouts.h"
 #include "checkpoints/read/meter.h"
 #include "checkpoints/write/changed_folder.h"
@@ -218,6 +219,7 @@ Converted resave(const io::NewFolder& folder, const io::OnBytes& on_bytes) {
 
 Converted convert_folder(const fs::path& from, const fs::path& to, TargetLayout layout, const io::OnBytes& on_bytes) {
   if (is_meter(from)) return convert_meter(from, to);
+  refuse_gguf(from, "convert");
   std::error_code code;
   require(!fs::exists(from / "adapter_config.json", code), Fault::bad_request, from.string(),
           ": is an adapter over another model; fold it first");

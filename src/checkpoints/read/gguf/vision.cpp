@@ -1,0 +1,138 @@
+#include "checkpoints/read/gguf/vision.h"
+
+#include <array>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/printable.h"
+#include "checkpoints/read/config.h"
+#include "checkpoints/read/conventions.h"
+#include "checkpoints/read/gguf/names.h"
+
+namespace lithe::models {
+namespace {
+
+constexpr const char* kNewlineRow = "model.image_newline";
+
+std::string key(const char* name) {
+  return std::string("clip.vision.") + name;
+}
+
+bool is_clip(const io::GgufFile& file) {
+  return file.find("v.class_embd") != nullptr;  // SigLIP has none
+}
+
+/// Neither flag: CLIP's own; towers of SigLIP were published with the approximate gelu, which llama.cpp's gelu is too.
+const char* activation_of(const io::GgufFile& file) {
+  if (file.boolean("clip.use_silu", false)) return "silu";
+  if (!is_clip(file)) return "gelu_pytorch_tanh";
+  return file.boolean("clip.use_gelu", false) ? "gelu" : "quick_gelu";
+}
+
+/// How many blocks the features need. Without a key it is all that the file holds: the converter leaves out those that
+/// LLaVA does not read.
+int64_t blocks_run(const io::GgufFile& file) {
+  const std::vector<int64_t> layers = file.integers(key("feature_layer"));
+  if (layers.empty()) return file.integer(key("block_count"));
+  require(layers.size() == 1, Fault::bad_file, file.file(),
+          ": features of several layers (\"clip.vision.feature_layer\") are not supported, only of one");
+  return layers[0];
+}
+
+VisionTowerConfig tower_of(const io::GgufFile& file) {
+  const Json config = {{"model_type", is_clip(file) ? "clip_vision_model" : "siglip_vision_model"},
+                       {"hidden_size", file.integer(key("embedding_length"))},
+                       {"intermediate_size", file.integer(key("feed_forward_length"))},
+                       {"num_hidden_layers", file.integer(key("block_count"))},
+                       {"num_attention_heads", file.integer(key("attention.head_count"))},
+                       {"image_size", file.integer(key("image_size"))},
+                       {"patch_size", file.integer(key("patch_size"))},
+                       {"layer_norm_eps", file.number(key("attention.layer_norm_epsilon"))},
+                       {"hidden_act", activation_of(file)}};
+  const int64_t blocks = blocks_run(file);
+  require(blocks >= 0, Fault::bad_file, file.file(), ": \"clip.vision.feature_layer\" is ", blocks,
+          ", it must count from the first layer");
+  return read_tower_config(JsonView(config, file.file() + ": its metadata"), blocks);
+}
+
+/// The weight of the projector's last layer; null if there is none.
+const io::GgufTensor* last_layer(const io::GgufFile& file, int64_t& layers) {
+  const io::GgufTensor* last = nullptr;
+  constexpr int64_t kMostLayers = 9;
+  for (layers = 0; layers < kMostLayers; ++layers) {
+    const io::GgufTensor* const next = file.find(gguf_name({Part::projector, layers, Adapter::none, Role::product}));
+    if (!next) break;
+    last = next;
+  }
+  return last;
+}
+
+Projector projector_of(const io::GgufFile& file, int64_t width, int64_t hidden) {
+  const std::string type = file.text("clip.projector_type", file.text(key("projector_type"), "mlp"));
+  require(type == "mlp", Fault::bad_file, file.file(), ": the projector ", in_quotes(type),
+          " is not supported; supported is mlp, that of LLaVA-1.5 and LLaVA-NeXT");
+  int64_t layers = 0;
+  last_layer(file, layers);
+  require(layers > 0, Fault::bad_file, file.file(), ": has no projector (\"mm.0.weight\")");
+  std::vector<int64_t> widths(static_cast<size_t>(layers) + 1, hidden);
+  widths.front() = width;
+  return shaped_projector(widths, true, ops::Activation::gelu);
+}
+
+/// A list of three numbers; `fallback` if the key is missing.
+Json triple(const io::GgufFile& file, const char* name, const std::array<double, 3>& fallback) {
+  const std::vector<double> numbers = file.numbers(key(name));
+  return numbers.empty() ? Json(fallback) : Json(numbers);
+}
+
+/// What preprocessor_config.json of the tower says.
+Json processor_of(const io::GgufFile& file) {
+  const int64_t side = file.integer(key("image_size"));
+  const Json square = {{"height", side}, {"width", side}};
+  return {{"size", is_clip(file) ? Json{{"shortest_edge", side}} : square},
+          {"crop_size", square},
+          {"do_center_crop", is_clip(file)},
+          {"image_mean", triple(file, "image_mean", {0.48145466, 0.4578275, 0.40821073})},
+          {"image_std", triple(file, "image_std", {0.26862954, 0.26130258, 0.27577711})}};
+}
+
+/// What LLaVA's config.json says of pictures.
+Json picture_keys(const io::GgufFile& file) {
+  Json keys = Json::object();
+  Json pinpoints = Json::array();
+  const std::vector<int64_t> sides = file.integers(key("image_grid_pinpoints"));
+  for (size_t i = 0; i + 1 < sides.size(); i += 2) pinpoints.push_back({sides[i], sides[i + 1]});
+  if (!pinpoints.empty()) keys["image_grid_pinpoints"] = pinpoints;
+  keys["image_aspect_ratio"] = file.text(key("image_aspect_ratio"), pinpoints.empty() ? "pad" : "anyres");
+  keys["mm_patch_merge_type"] =
+      file.text(key("mm_patch_merge_type"), !pinpoints.empty() && file.find(kNewlineRow) ? "spatial_unpad" : "flat");
+  return keys;
+}
+
+}  // namespace
+
+bool fits_decoder(const io::GgufFile& mmproj, int64_t hidden) {
+  int64_t layers = 0;
+  const io::GgufTensor* const last = last_layer(mmproj, layers);
+  return !last || last->shape.empty() || last->shape[0] == hidden;
+}
+
+bool swaps_feed_forward(const io::GgufFile& mmproj, const VisionTowerConfig& tower) {
+  const io::GgufTensor* const down = mmproj.find("v.blk.0.ffn_down.weight");
+  return down && down->shape.size() == 2 && down->shape[1] == tower.width;
+}
+
+void read_vision(const io::GgufFile& mmproj, Model& model) {
+  require(mmproj.text("general.architecture") == "clip", Fault::bad_file, mmproj.file(), ": is not an mmproj, its ",
+          "architecture is ", in_quotes(mmproj.text("general.architecture")), " and not \"clip\"");
+  Vision& vision = model.vision.emplace();
+  const VisionTowerConfig tower = tower_of(mmproj);
+  vision.tower = shaped_tower(tower);
+  vision.projector = projector_of(mmproj, tower.width, model.decoder.config.hidden);
+  const std::string source = mmproj.file() + ": its metadata";
+  const Json processor = processor_of(mmproj), keys = picture_keys(mmproj);
+  vision.preprocess = image::PreprocessConfig::from_json(JsonView(processor, source), image::Dialect::original);
+  follow_llava(JsonView(keys, source), model);
+}
+
+}  // namespace lithe::models
