@@ -237,7 +237,8 @@ Action declare_batch(CLI::App& app) {
   const auto options = std::make_shared<BatchOptions>();
   app.description(kDescription);
   app.footer(kFooter);
-  app.add_option("MODEL", options->model, "Model folder, name in the Hugging Face cache, demo, or demo-dense")
+  app.add_option("MODEL", options->model,
+                 "Model folder, GGUF file, name in the Hugging Face cache, demo, or demo-dense")
       ->required();
   app.add_option("IN", options->input, "Requests, one JSON object a line")->required();
   app.add_option("-o,--output", options->output, "Answers, one JSON object a line; an existing file is continued")

@@ -202,7 +202,8 @@ Action declare_bench(CLI::App& app) {
   const auto options = std::make_shared<BenchOptions>();
   app.description(kDescription);
   app.footer(kFooter);
-  app.add_option("MODEL", options->model, "Model folder, name in the Hugging Face cache, demo, or demo-dense");
+  app.add_option("MODEL", options->model,
+                 "Model folder, GGUF file, name in the Hugging Face cache, demo, or demo-dense");
   app.add_option("--shape", options->shape, "A published shape with random weights")->type_name("NAME");
   add_count(app, options->layers,
             {.names = "--layers",

@@ -264,7 +264,8 @@ Action declare_eval(CLI::App& app) {
   const auto options = std::make_shared<EvalOptions>();
   app.description(description());
   app.footer(kFooter);
-  app.add_option("MODEL", options->model, "Model folder, name in the Hugging Face cache, demo, or demo-dense")
+  app.add_option("MODEL", options->model,
+                 "Model folder, GGUF file, name in the Hugging Face cache, demo, or demo-dense")
       ->required();
   declare_task(app, *options);
   app.add_option("--plan", options->question.plan, "What to skip, a name or a file (default: the model's own plan)")

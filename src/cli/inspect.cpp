@@ -188,7 +188,8 @@ Action declare_inspect(CLI::App& app) {
   const auto options = std::make_shared<InspectOptions>();
   app.description(kDescription);
   app.footer(kFooter);
-  app.add_option("MODEL", options->model, "Model folder, name in the Hugging Face cache, demo, or demo-dense");
+  app.add_option("MODEL", options->model,
+                 "Model folder, GGUF file, name in the Hugging Face cache, demo, or demo-dense");
   app.add_option("--shape", options->shape, "A published shape instead of a model")->type_name("NAME");
   app.add_option(
          "--plan", options->plan,

@@ -24,10 +24,10 @@ namespace {
 constexpr const char* kDescription =
     R"(Answers a question about pictures, or chats about them.
 
-The answer is written to stdout as it is generated. MODEL is a model folder, a name in the local Hugging Face cache
-(owner/name), `demo` (a small shipped model with p-MoD layers), or `demo-dense` (the same model without them). The prompt is
-PROMPT. Without PROMPT it is read from stdin if stdin is a pipe or a file. One newline at its end is dropped, except with
---raw-prompt.
+The answer is written to stdout as it is generated. MODEL is a model folder, a GGUF file, a name in the local Hugging Face
+cache (owner/name), `demo` (a small shipped model with p-MoD layers), or `demo-dense` (the same model without them). The
+prompt is PROMPT. Without PROMPT it is read from stdin if stdin is a pipe or a file. One newline at its end is dropped, except
+with --raw-prompt.
 
 Without PROMPT on a terminal, lithe starts a chat of several turns and pictures. --image attaches a picture to the first
 message; /image FILE attaches one to the next message. /help lists the other commands. Ctrl-D ends the chat. Each answer is
@@ -153,7 +153,8 @@ Action declare_run(CLI::App& app) {
   const auto options = std::make_shared<RunOptions>();
   app.description(kDescription);
   app.footer(kFooter);
-  app.add_option("MODEL", options->model, "Model folder, name in the Hugging Face cache, demo, or demo-dense")
+  app.add_option("MODEL", options->model,
+                 "Model folder, GGUF file, name in the Hugging Face cache, demo, or demo-dense")
       ->required();
   app.add_option("PROMPT", options->prompt, "The question; without it, stdin, or on a terminal a chat");
   add_question(app, options->question);

@@ -69,7 +69,7 @@ Action declare_trace(CLI::App& app) {
   const auto flags = std::make_shared<TraceFlags>();
   app.description(kDescription);
   app.footer(kFooter);
-  app.add_option("MODEL", flags->model, "Model folder, name in the Hugging Face cache, demo, or demo-dense")
+  app.add_option("MODEL", flags->model, "Model folder, GGUF file, name in the Hugging Face cache, demo, or demo-dense")
       ->required();
   add_question(app, flags->question);
   app.add_option("--prompt", flags->prompt, "The prompt")->type_name("TEXT");

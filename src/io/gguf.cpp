@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
-#include <cmath>
 #include <fstream>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/printable.h"
+#include "io/gguf_kinds.h"
 #include "io/mapped_file.h"
 
 namespace lithe::io {
@@ -45,48 +44,6 @@ constexpr std::array kTypes{
 const TypeRow* row_of(uint32_t type) {
   const auto found = std::find_if(kTypes.begin(), kTypes.end(), [&](const TypeRow& row) { return row.type == type; });
   return found == kTypes.end() ? nullptr : &*found;
-}
-
-/// What the format calls the types of metadata.
-enum class Kind : uint32_t { u8, i8, u16, i16, u32, i32, f32, boolean, text, array, u64, i64, f64 };
-
-/// Bytes of a value of a fixed size; 0 for texts, arrays and types that are not known.
-std::size_t size_of(uint32_t type) {
-  constexpr std::array<std::size_t, 13> kSizes{1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
-  return type < kSizes.size() ? kSizes[type] : 0;
-}
-
-bool is_whole(uint32_t type) {
-  return size_of(type) > 0 && static_cast<Kind>(type) != Kind::f32 && static_cast<Kind>(type) != Kind::f64 &&
-         static_cast<Kind>(type) != Kind::boolean;
-}
-
-/// A whole number of the file; what is beyond 63 bits becomes the largest number that is not.
-int64_t whole_at(std::span<const std::byte> bytes, std::size_t at, uint32_t type) {
-  switch (static_cast<Kind>(type)) {
-    case Kind::u8:
-      return little_endian<uint8_t>(bytes, at);
-    case Kind::i8:
-      return little_endian<int8_t>(bytes, at);
-    case Kind::u16:
-      return little_endian<uint16_t>(bytes, at);
-    case Kind::i16:
-      return little_endian<int16_t>(bytes, at);
-    case Kind::u32:
-      return little_endian<uint32_t>(bytes, at);
-    case Kind::i32:
-      return little_endian<int32_t>(bytes, at);
-    case Kind::u64:
-      return static_cast<int64_t>(std::min<uint64_t>(little_endian<uint64_t>(bytes, at), INT64_MAX));
-    default:
-      return little_endian<int64_t>(bytes, at);
-  }
-}
-
-double number_at(std::span<const std::byte> bytes, std::size_t at, uint32_t type) {
-  if (static_cast<Kind>(type) == Kind::f32) return std::bit_cast<float>(little_endian<uint32_t>(bytes, at));
-  if (static_cast<Kind>(type) == Kind::f64) return std::bit_cast<double>(little_endian<uint64_t>(bytes, at));
-  return static_cast<double>(whole_at(bytes, at, type));
 }
 
 }  // namespace
@@ -199,12 +156,12 @@ class GgufParser {
   }
 
   GgufFile::Value value(uint32_t type) {
-    if (static_cast<Kind>(type) == Kind::text) return text(where_, UINT64_MAX);
-    if (static_cast<Kind>(type) == Kind::array) return array();
-    const std::size_t size = size_of(type);
+    if (static_cast<GgufKind>(type) == GgufKind::text) return text(where_, UINT64_MAX);
+    if (static_cast<GgufKind>(type) == GgufKind::array) return array();
+    const std::size_t size = bytes_of_kind(type);
     require(size > 0, Fault::bad_file, out_.file_, ": ", where_, " has the type ", type, ", which is not known");
     const auto bytes = next(size, where_);
-    if (static_cast<Kind>(type) == Kind::boolean) return bytes[0] != std::byte{0};
+    if (static_cast<GgufKind>(type) == GgufKind::boolean) return bytes[0] != std::byte{0};
     if (is_whole(type)) return whole_at(bytes, 0, type);
     return number_at(bytes, 0, type);
   }
@@ -213,14 +170,14 @@ class GgufParser {
     GgufArray found;
     found.type = number<uint32_t>(where_);
     found.count = number<uint64_t>(where_);
-    const std::size_t size = size_of(found.type);
+    const std::size_t size = bytes_of_kind(found.type);
     if (size > 0) {
       require(found.count <= left() / size, Fault::bad_file, out_.file_, ": ", where_, " claims ", found.count,
               " elements, the file has ", left(), " more bytes; is it damaged or cut off?");
       found.bytes = next(found.count * size, where_);
       return found;
     }
-    require(static_cast<Kind>(found.type) == Kind::text, Fault::bad_file, out_.file_, ": ", where_,
+    require(static_cast<GgufKind>(found.type) == GgufKind::text, Fault::bad_file, out_.file_, ": ", where_,
             " is an array of elements of the type ", found.type, ", which is not supported");
     const std::size_t begin = at_;
     for (uint64_t i = 0; i < found.count; ++i) text(where_, UINT64_MAX);
@@ -285,95 +242,6 @@ GgufFile GgufFile::open(const std::filesystem::path& path) {
 const GgufTensor* GgufFile::find(const std::string& name) const {
   const auto found = tensors_.find(name);
   return found == tensors_.end() ? nullptr : &found->second;
-}
-
-template <class T>
-const T& GgufFile::value(const std::string& key, const char* kind) const {
-  const auto found = values_.find(key);
-  require(found != values_.end(), Fault::bad_file, file_, ": its metadata has no ", in_quotes(key));
-  const T* const value = std::get_if<T>(&found->second);
-  require(value != nullptr, Fault::bad_file, file_, ": ", in_quotes(key), " of its metadata is not ", kind);
-  return *value;
-}
-
-int64_t GgufFile::integer(const std::string& key) const {
-  return value<int64_t>(key, "a whole number");
-}
-
-int64_t GgufFile::integer(const std::string& key, int64_t fallback) const {
-  return has(key) ? integer(key) : fallback;
-}
-
-double GgufFile::number(const std::string& key) const {
-  const auto found = values_.find(key);
-  if (found != values_.end() && std::holds_alternative<int64_t>(found->second))
-    return static_cast<double>(integer(key));
-  const double number = value<double>(key, "a number");
-  require(std::isfinite(number), Fault::bad_file, file_, ": ", in_quotes(key), " of its metadata is not finite");
-  return number;
-}
-
-double GgufFile::number(const std::string& key, double fallback) const {
-  return has(key) ? number(key) : fallback;
-}
-
-bool GgufFile::boolean(const std::string& key, bool fallback) const {
-  return has(key) ? value<bool>(key, "true or false") : fallback;
-}
-
-std::string GgufFile::text(const std::string& key) const {
-  return std::string(value<std::string_view>(key, "a text"));
-}
-
-std::string GgufFile::text(const std::string& key, const std::string& fallback) const {
-  return has(key) ? text(key) : fallback;
-}
-
-const GgufArray* GgufFile::array(const std::string& key, const char* kind) const {
-  if (!has(key)) return nullptr;
-  const GgufArray& array = value<GgufArray>(key, kind);
-  require(array.count <= kMostElements, Fault::bad_file, file_, ": ", in_quotes(key), " of its metadata has ",
-          array.count, " elements, the limit is ", kMostElements);
-  return &array;
-}
-
-std::vector<std::string> GgufFile::texts(const std::string& key) const {
-  constexpr const char* kKind = "a list of texts";
-  const GgufArray* const found = array(key, kKind);
-  if (!found) return {};
-  require(found->count == 0 || static_cast<Kind>(found->type) == Kind::text, Fault::bad_file, file_, ": ",
-          in_quotes(key), " of its metadata is not ", kKind);
-  std::vector<std::string> texts;
-  for (std::size_t at = 0; at < found->bytes.size();) {
-    const auto size = little_endian<uint64_t>(found->bytes, at);
-    at += sizeof size;
-    texts.emplace_back(as_text(found->bytes.subspan(at, size)));
-    at += size;
-  }
-  return texts;
-}
-
-std::vector<double> GgufFile::numbers(const std::string& key) const {
-  constexpr const char* kKind = "a list of numbers";
-  const GgufArray* const found = array(key, kKind);
-  if (!found) return {};
-  const std::size_t size = size_of(found->type);
-  require(size > 0 && static_cast<Kind>(found->type) != Kind::boolean, Fault::bad_file, file_, ": ", in_quotes(key),
-          " of its metadata is not ", kKind);
-  std::vector<double> numbers;
-  for (uint64_t i = 0; i < found->count; ++i) numbers.push_back(number_at(found->bytes, i * size, found->type));
-  return numbers;
-}
-
-std::vector<int64_t> GgufFile::integers(const std::string& key) const {
-  constexpr const char* kKind = "a list of whole numbers";
-  const GgufArray* const found = array(key, kKind);
-  if (!found) return {};
-  require(is_whole(found->type), Fault::bad_file, file_, ": ", in_quotes(key), " of its metadata is not ", kKind);
-  std::vector<int64_t> integers;
-  const std::size_t size = size_of(found->type);
-  for (uint64_t i = 0; i < found->count; ++i) integers.push_back(whole_at(found->bytes, i * size, found->type));
-  return integers;
 }
 
 std::string gguf_architecture(const std::filesystem::path& path) {

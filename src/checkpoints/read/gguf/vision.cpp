@@ -101,6 +101,10 @@ Json picture_keys(const io::GgufFile& file) {
   Json keys = Json::object();
   Json pinpoints = Json::array();
   const std::vector<int64_t> sides = file.integers(key("image_grid_pinpoints"));
+  constexpr size_t kMostSides = 2048;
+  require(sides.size() % 2 == 0 && sides.size() <= kMostSides, Fault::bad_file, file.file(),
+          ": \"clip.vision.image_grid_pinpoints\" has ", sides.size(), " numbers, expected up to ", kMostSides / 2,
+          " pairs of sides");
   for (size_t i = 0; i + 1 < sides.size(); i += 2) pinpoints.push_back({sides[i], sides[i + 1]});
   if (!pinpoints.empty()) keys["image_grid_pinpoints"] = pinpoints;
   keys["image_aspect_ratio"] = file.text(key("image_aspect_ratio"), pinpoints.empty() ? "pad" : "anyres");
