@@ -14,7 +14,7 @@ namespace lithe::models {
 namespace {
 
 // Scores of rows; an attention is at most 1.
-constexpr float kKept = 4, kMerged = 2, kNewline = -1;
+constexpr float kKept = 4, kMerged = 2, kAtNewline = -1;
 
 template <class Visit>
 void visit_rules(const plan::Plan* plan, const Visit& visit) {
@@ -87,11 +87,11 @@ bool reads_class_token(const plan::Plan* plan) {
 
 void choose_in_picture(const plan::Plan& plan, const TilesSeen& seen, const Projector& projector,
                        const PackAlike& packed, PackedRows& rows) {
-  const std::vector<double> attention = on_host(packed(seen.attention.unsqueeze(2), kNewline));
+  const std::vector<double> attention = on_host(packed(seen.attention.unsqueeze(2), kAtNewline));
   rows.scores.assign(attention.begin(), attention.end());
   PictureRows all;
   for (size_t i = 0; i < attention.size(); ++i) {
-    if (attention[i] == kNewline) continue;
+    if (attention[i] == kAtNewline) continue;
     all.rows.push_back(static_cast<int64_t>(i));
     all.attention.push_back(attention[i]);
   }

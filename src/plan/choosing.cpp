@@ -16,7 +16,7 @@ void count_choosing(const Rule& rule, const Choice& choice, RowCount& count) {
     count.probed += n * text;
   }
   if (rule.by == "duplication") count.compared += n * (std::min(k, kPivots) + std::min(text, kPivots));
-  if (rule.by == "diversity") count.compared += n * n + n * (k - 1);
+  if (rule.by == "diversity") count.compared += pairs_in_blocks(n) + n * (k - 1);
   if (rule.by == "relevance") {
     count.compared += n + n * k;
     count.folded += n * k * (k - 1) / 2;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -12,6 +13,16 @@ namespace lithe::plan {
 
 /// DART's pivots: so many vision tokens, and so many text tokens.
 constexpr int64_t kPivots = 4;
+
+/// Rows whose products with other rows are computed at once, so that no matrix of all rows with all rows is formed.
+constexpr int64_t kBlockRows = 256;
+
+/// Products of n rows with each other: each block with the rows from its first on.
+constexpr int64_t pairs_in_blocks(int64_t n) {
+  int64_t pairs = 0;
+  for (int64_t first = 0; first < n; first += kBlockRows) pairs += std::min(kBlockRows, n - first) * (n - first);
+  return pairs;
+}
 
 /// How many of k kept tokens VisionZip makes of merged ones: 10 of 64, as published.
 constexpr int64_t contextual_rows(int64_t k) {

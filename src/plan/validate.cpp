@@ -7,6 +7,11 @@
 namespace lithe::plan {
 namespace {
 
+/// Whether a selector compares vision rows with the text rows after them.
+bool reads_text(const SelectorFacts& selector) {
+  return selector.scope == Scope::prompt && selector.reads != Reads::attention;
+}
+
 /// Checks one entry; `where` names it in errors.
 struct SiteCheck {
   const LayerPlan& entry;
@@ -48,6 +53,9 @@ struct SiteCheck {
       need(false, "no selector is called '", rule.by, "'; there are ", names);
     }
     need(rule.seed == 0 || rule.by == "random", "a seed is for the selector random, not for ", rule.by);
+    const bool of_pictures = selector->reads == Reads::picture || reads_text(*selector);
+    need(!of_pictures || rule.group == Group::vision || rule.group == Group::vision_high_res, "the selector '", rule.by,
+         "' chooses vision tokens, not the group '", to_string(rule.group), "'");
     switch (selector->reads) {
       case Reads::nothing:
       case Reads::text:
@@ -56,11 +64,8 @@ struct SiteCheck {
         need(model.has_router(entry.stream, entry.layer), "tokens are to be chosen by a router, but the weights of '",
              model.name, "' have no router there");
         break;
-      case Reads::text_attention:
-        need(rule.group == Group::vision || rule.group == Group::vision_high_res,
-             "the selector text_attention chooses vision tokens, not the group '", to_string(rule.group), "'");
-        [[fallthrough]];
       case Reads::attention:
+      case Reads::text_attention:
         need(attention_before(),
              "tokens are to be chosen by attention, but no earlier layer of the stream runs its attention");
         break;
@@ -81,8 +86,6 @@ struct SiteCheck {
   /// Rules that read what the vision tower left.
   void picture(const Rule& rule, const SelectorFacts& selector) const {
     need(entry.stream == "decoder", "the selector '", rule.by, "' is for the decoder");
-    need(rule.group == Group::vision || rule.group == Group::vision_high_res, "the selector '", rule.by,
-         "' chooses vision tokens, not the group '", to_string(rule.group), "'");
     need(model.tower && !model.tower->outputs, "the selector '", rule.by,
          "' needs a vision tower that gives its patches");
     need(rule.by == "pooled" || model.tower->tokens > model.tower->patches, "the selector '", rule.by,

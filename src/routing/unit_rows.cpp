@@ -8,12 +8,12 @@
 #include <algorithm>
 #include <limits>
 
+#include "plan/choosing.h"
 #include "routing/index_tensor.h"
 
 namespace lithe::routing {
 namespace {
 
-constexpr int64_t kBlock = 256;         // rows at once
 constexpr int64_t kColumns = 8;         // of one pass
 constexpr double kLeastLength = 1e-12;  // of a row of zeros
 
@@ -42,15 +42,18 @@ UnitRows::UnitRows(const Tensor& hidden, std::span<const int64_t> rows) {
 
 std::vector<double> UnitRows::nearest() const {
   std::vector<double> nearest(static_cast<size_t>(count()), -std::numeric_limits<double>::infinity());
-  for (int64_t first = 0; first < count(); first += kBlock) {
-    const int64_t some = std::min(kBlock, count() - first);
-    const Tensor cosines = unit_.narrow(0, first, some).matmul(unit_.t());
-    const auto lists = lists_of(cosines);
+  const auto meet = [&](int64_t row, int64_t other, double cosine) {
+    if (finite(other)) nearest[static_cast<size_t>(row)] = std::max(nearest[static_cast<size_t>(row)], cosine);
+  };
+  for (int64_t first = 0; first < count(); first += plan::kBlockRows) {
+    const int64_t some = std::min(plan::kBlockRows, count() - first);
+    const auto lists = lists_of(unit_.narrow(0, first, some).matmul(unit_.narrow(0, first, count() - first).t()));
     for (int64_t i = 0; i < some; ++i) {
-      double& best = nearest[static_cast<size_t>(first + i)];
-      for (int64_t other = 0; other < count(); ++other) {
-        if (other != first + i && finite(other))
-          best = std::max(best, lists[static_cast<size_t>(i)][static_cast<size_t>(other)]);
+      for (int64_t j = i + 1; j < count() - first; ++j) {
+        // Both rows take the same number, so that two rows which are each other's nearest are equal.
+        const double cosine = lists[static_cast<size_t>(i)][static_cast<size_t>(j)];
+        meet(first + i, first + j, cosine);
+        meet(first + j, first + i, cosine);
       }
     }
   }

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <set>
 
+#include "base/error.h"
 #include "ops/tensor_support.h"
 #include "plan/choosing.h"
 

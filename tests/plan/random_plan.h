@@ -44,7 +44,8 @@ class RandomPlans {
                                       "diversity", "relevance",   "attention", "text_attention",
                                       "key_norm",  "duplication", "variation"};
     rule.by = by[static_cast<std::size_t>(below(after_attention ? 11 : 6))];
-    if (rule.by == "text_attention" && rule.group != Group::vision_high_res) rule.group = Group::vision;
+    const bool reads_text = rule.by == "text_attention" || rule.by == "relevance" || rule.by == "duplication";
+    if (reads_text && rule.group != Group::vision_high_res) rule.group = Group::vision;
     if (rule.by == "random") rule.seed = generator_();
     if (rule.by == "router" && coin()) rule.gate = Gate{WeightNorm::softmax, 0.1 * static_cast<double>(below(9)), -0.3};
     if (rule.by == "router" && coin()) rule.gate = Gate{};

@@ -78,8 +78,10 @@ TEST(Validate, RefusesSelectorsThatFindNothingToRead) {
     refused(with({.keep_share = 0.5, .by = by}, 0),
             (where + "tokens are to be chosen by '" + by + "', which reads keys, but no earlier layer").c_str());
   refused(with({.keep_share = 0.5, .by = "text_attention"}, 0), "no earlier layer of the stream runs its attention");
-  refused(with({.group = Group::all, .keep_share = 0.5, .by = "text_attention"}),
-          "the selector text_attention chooses vision tokens, not the group 'all'");
+  for (const char* by : {"text_attention", "relevance", "duplication"}) {
+    refused(with({.group = Group::all, .keep_share = 0.5, .by = by}),
+            concat("the selector '", by, "' chooses vision tokens, not the group 'all'").c_str());
+  }
   refused(with({.keep_share = 0.5, .by = "variation"}, 0), "compares two layers, but no layer comes before");
   for (const char* by : {"key_norm", "duplication", "text_attention", "variation"})
     EXPECT_NO_THROW(validate(with({.keep_share = 0.5, .by = by}, 1), small_model(4))) << by;

@@ -1,3 +1,4 @@
+#include "base/error.h"
 #include "plan/rows.h"
 #include "routing/twin.h"
 

@@ -31,7 +31,8 @@ Rule random_rule(Dice& dice, bool spares_text, bool attention) {
   r.group = spares_text
                 ? dice.one_of<Group>({Group::vision, Group::vision_high_res, Group::padding})
                 : dice.one_of<Group>({Group::vision, Group::vision_high_res, Group::text, Group::all, Group::padding});
-  if (r.by == "text_attention") r.group = Group::vision;
+  const bool reads_text = r.by == "text_attention" || r.by == "relevance" || r.by == "duplication";
+  if (reads_text && r.group != Group::vision_high_res) r.group = Group::vision;
   if (dice.coin()) {
     r.gate = dice.one_of<plan::Gate>({kTanhNorm,
                                       {plan::WeightNorm::softmax, 1.5, 0.5},

@@ -75,7 +75,7 @@ class Twin {
   }
 
   void layer(const Block& block, int64_t layer) {
-    const Tensor entry = x_.detach();
+    const Tensor input = x_.detach();
     rows_.assign(count(), {});
     for (size_t i = 0; i < count(); ++i) {  // no row sees padding, unless a rule says so
       plan::Switches& runs = rows_[i].runs;
@@ -102,7 +102,7 @@ class Twin {
     const Tensor fed = column(&plan::Switches::feed_forward), w = weight_.unsqueeze(1);
     x_ = fed * (h + w * m) + (1.0 - fed) * (w * h);
     for (size_t i = 0; i < count(); ++i) alive_[i] = alive_[i] && !rows_[i].leaves;
-    before_ = entry;
+    before_ = input;
   }
 
   TwinOutcome finish() {

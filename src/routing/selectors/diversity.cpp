@@ -56,7 +56,7 @@ class Farthest {
 
 /// DivPrune (arXiv 2503.02175): rows that are far from each other. With the distance 1 - cos(x_i, x_j), the first is
 /// the row whose nearest other row is farthest; each further one is the row whose nearest chosen row is farthest.
-/// Computes (n + k) n products of two rows for k of n, in blocks. Scope: the group.
+/// Computes about n (n / 2 + k) products of two rows for k of n, in blocks. Scope: the group.
 std::vector<int64_t> choose_for_diversity(const Candidates& candidates) {
   if (candidates.keep == 0) return {};
   UnitRows rows(candidates.hidden, candidates.rows);
