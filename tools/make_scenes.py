@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""Writes `scenes`: pictures of small things in noise, questions that take several looks, and a model to learn them.
+
+OUT/train.json, OUT/test.json   LLaVA records. Besides the conversation they have "type", "hops", "needed" (the patches that
+                                tell the answer, row by row from 0) and "needed_hop" (the hop that needs each, from 1)
+OUT/train/N.png, OUT/test/N.png the pictures; six questions each
+OUT/blank.json, OUT/blank.png   the questions of the test, with a picture of noise alone
+OUT/scenes.json                 seed, sizes, the grid of patches, and what baselines score
+OUT/model                       a small LLaVA with random weights, to be trained in full
+
+  tools/make_scenes.py data/scenes      a finished OUT stays as it is
+
+The seed decides every byte of questions and pictures, on every machine. The official splits are those of seed 1.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from scenes_baselines import SHORTCUTS, by_text, by_type, constant_scores, shortcut_scores
+from scenes_model import write_model
+from scenes_pictures import CELL_PX, GRID, SIDE_PX, picture
+from scenes_questions import MOST_HOPS, NAMES, PER_PICTURE, TYPES, all_texts, scene_of
+
+
+def record(split, number, place, question, image=None):
+    return {"id": f"{split}-{number}-{place}", "image": image or f"{split}/{number}.png",
+            "conversations": [{"from": "human", "value": f"<image>\n{question.text}"},
+                              {"from": "gpt", "value": question.answer}],
+            "type": question.kind, "hops": question.hops, "needed": question.needed, "needed_hop": question.needed_hop}
+
+
+def write_records(file, records):
+    lines = ",\n".join(json.dumps(one) for one in records)
+    file.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+
+
+def write_split(out, seed, split, count):
+    """The first `count` questions of a split. -> list of (scene, question); the scenes of a large split are not kept"""
+    (out / split).mkdir()
+    asked, records, blank = [], [], []
+    for number in range(-(-count // PER_PICTURE)):
+        scene = scene_of(seed, split, number)
+        (out / split / f"{number}.png").write_bytes(picture(scene.things, scene.name))
+        for place, question in enumerate(scene.questions()[:count - len(asked)]):
+            asked.append((scene if split == "test" else None, question))
+            records.append(record(split, number, place, question))
+            blank.append(record(split, number, place, question, "blank.png"))
+    write_records(out / f"{split}.json", records)
+    if split == "test":
+        write_records(out / "blank.json", blank)
+    return asked
+
+
+def percent(right):
+    return round(100 * sum(right) / len(right), 1)
+
+
+def baselines_of(learnt, asked):
+    """What is right without a look at the picture, or with a wrong one, in percent."""
+    scores = {"the most frequent answer of the type": percent(constant_scores(learnt, asked, by_type)),
+              "the most frequent answer of the question": percent(constant_scores(learnt, asked, by_text))}
+    return {**scores, **{name: percent(shortcut_scores(name, asked)) for name in SHORTCUTS}}
+
+
+def make(out, train, test, seed):
+    """-> what OUT/scenes.json holds"""
+    out = Path(out)
+    part = out.with_name(out.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    sets = {split: write_split(part, seed, split, count) for split, count in (("train", train), ("test", test))}
+    (part / "blank.png").write_bytes(picture({}, f"scenes/1 {seed} blank"))
+    meta = {"format": "scenes/1", "seed": seed, "questions": {"train": train, "test": test}, "grid": [GRID, GRID],
+            "patch_px": CELL_PX, "image_px": SIDE_PX, "types": TYPES, "most_hops": MOST_HOPS, "colours": NAMES,
+            "baselines": baselines_of(sets["train"], sets["test"])}
+    (part / "scenes.json").write_text(json.dumps(meta, indent=1) + "\n")
+    write_model(part / "model", all_texts())
+    part.rename(out)
+    return meta
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", metavar="OUT")
+    parser.add_argument("--train", type=int, default=120000, help="questions to learn from")
+    parser.add_argument("--test", type=int, default=3000, help="questions to be asked")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    if min(options.train, options.test) < 1:
+        parser.error("--train and --test must be at least 1")
+    file = Path(options.out) / "scenes.json"
+    meta = json.loads(file.read_text()) if file.exists() else None
+    if meta is None and file.parent.exists():
+        sys.exit(f"make_scenes: {options.out} exists, but tools/make_scenes.py did not write it; name a new folder.")
+    wanted = {"seed": options.seed, "questions": {"train": options.train, "test": options.test}}
+    if meta and {key: meta[key] for key in wanted} != wanted:
+        sys.exit(f"make_scenes: {options.out} was made with another seed or other sizes; delete it or name a new folder.")
+    meta = meta or make(options.out, options.train, options.test, options.seed)
+    print(f"{options.out}: {options.train} questions to learn from, {options.test} to be asked; % right on the latter")
+    for name, score in meta["baselines"].items():
+        print(f"  {score:5.1f}  {name}")
+
+
+if __name__ == "__main__":
+    main()
