@@ -22,7 +22,9 @@ from pathlib import Path
 from scenes_baselines import SHORTCUTS, by_text, by_type, constant_scores, shortcut_scores
 from scenes_model import write_model
 from scenes_pictures import CELL_PX, GRID, SIDE_PX, picture
-from scenes_questions import MOST_HOPS, NAMES, PER_PICTURE, TYPES, all_texts, scene_of
+from scenes_questions import MOST_HOPS, NAMES, TYPES, all_texts, scene_of
+
+TRAIN, TEST = 120000, 3000     # questions of the official splits
 
 
 def record(split, number, place, question, image=None):
@@ -37,17 +39,23 @@ def write_records(file, records):
     file.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
 
 
-def write_split(out, seed, split, count):
-    """The first `count` questions of a split. -> list of (scene, question); the scenes of a large split are not kept"""
+def write_split(out, seed, split, count, types):
+    """The first `count` questions of these types in a split.
+
+    -> list of (scene, question); without the scenes for training, which would take much memory
+    """
     (out / split).mkdir()
     asked, records, blank = [], [], []
-    for number in range(-(-count // PER_PICTURE)):
+    number = 0
+    while len(asked) < count:
         scene = scene_of(seed, split, number)
         (out / split / f"{number}.png").write_bytes(picture(scene.things, scene.name))
-        for place, question in enumerate(scene.questions()[:count - len(asked)]):
+        chosen = [one for one in enumerate(scene.questions()) if one[1].kind in types]
+        for place, question in chosen[:count - len(asked)]:
             asked.append((scene if split == "test" else None, question))
             records.append(record(split, number, place, question))
             blank.append(record(split, number, place, question, "blank.png"))
+        number += 1
     write_records(out / f"{split}.json", records)
     if split == "test":
         write_records(out / "blank.json", blank)
@@ -65,16 +73,16 @@ def baselines_of(learnt, asked):
     return {**scores, **{name: percent(shortcut_scores(name, asked)) for name in SHORTCUTS}}
 
 
-def make(out, train, test, seed):
+def make(out, train=TRAIN, test=TEST, seed=1, types=TYPES):
     """-> what OUT/scenes.json holds"""
     out = Path(out)
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    sets = {split: write_split(part, seed, split, count) for split, count in (("train", train), ("test", test))}
+    sets = {split: write_split(part, seed, split, count, types) for split, count in (("train", train), ("test", test))}
     (part / "blank.png").write_bytes(picture({}, f"scenes/1 {seed} blank"))
     meta = {"format": "scenes/1", "seed": seed, "questions": {"train": train, "test": test}, "grid": [GRID, GRID],
-            "patch_px": CELL_PX, "image_px": SIDE_PX, "types": TYPES, "most_hops": MOST_HOPS, "colours": NAMES,
+            "patch_px": CELL_PX, "image_px": SIDE_PX, "types": list(types), "most_hops": MOST_HOPS, "colours": NAMES,
             "baselines": baselines_of(sets["train"], sets["test"])}
     (part / "scenes.json").write_text(json.dumps(meta, indent=1) + "\n")
     write_model(part / "model", all_texts())
@@ -85,20 +93,25 @@ def make(out, train, test, seed):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", metavar="OUT")
-    parser.add_argument("--train", type=int, default=120000, help="questions to learn from")
-    parser.add_argument("--test", type=int, default=3000, help="questions to be asked")
+    parser.add_argument("--train", type=int, default=TRAIN, help="questions to learn from")
+    parser.add_argument("--test", type=int, default=TEST, help="questions to be asked")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--types", default=",".join(TYPES), help="comma-separated; of each picture, only these are asked")
     options = parser.parse_args()
     if min(options.train, options.test) < 1:
         parser.error("--train and --test must be at least 1")
+    types = options.types.split(",")
+    if unknown := [kind for kind in types if kind not in TYPES]:
+        parser.error(f"unknown types: {', '.join(unknown)}; there are {', '.join(TYPES)}")
     file = Path(options.out) / "scenes.json"
     meta = json.loads(file.read_text()) if file.exists() else None
     if meta is None and file.parent.exists():
         sys.exit(f"make_scenes: {options.out} exists, but tools/make_scenes.py did not write it; name a new folder.")
-    wanted = {"seed": options.seed, "questions": {"train": options.train, "test": options.test}}
+    wanted = {"seed": options.seed, "questions": {"train": options.train, "test": options.test}, "types": types}
     if meta and {key: meta[key] for key in wanted} != wanted:
-        sys.exit(f"make_scenes: {options.out} was made with another seed or other sizes; delete it or name a new folder.")
-    meta = meta or make(options.out, options.train, options.test, options.seed)
+        sys.exit(f"make_scenes: {options.out} was made with another seed, other sizes or other types; delete it or name a "
+                 "new folder.")
+    meta = meta or make(options.out, options.train, options.test, options.seed, types)
     print(f"{options.out}: {options.train} questions to learn from, {options.test} to be asked; % right on the latter")
     for name, score in meta["baselines"].items():
         print(f"  {score:5.1f}  {name}")

@@ -23,7 +23,7 @@ import scenes_baselines as baselines  # noqa: E402
 import scenes_recall  # noqa: E402
 import scenes_scores  # noqa: E402
 from scenes_pictures import BLACK, COLOURS, DIGITS, GRID, LEVELS, WHITE, Draws, picture  # noqa: E402
-from scenes_questions import PER_PICTURE, TYPES, scene_of  # noqa: E402
+from scenes_questions import TYPES, scene_of  # noqa: E402
 
 
 def chunks(png):
@@ -199,51 +199,48 @@ class Scores(unittest.TestCase):
                                          "| digit | - | 100.0 | 100.0 |"])
 
 
-QUICK = {"max_steps": "2", "warmup_steps": "1", "per_device_train_batch_size": "12"}
-
-
 class Program(unittest.TestCase):
-    def lithe(self, *arguments):
-        done = subprocess.run([LITHE, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return done.stdout
-
     def tool(self, name, *arguments):
         done = subprocess.run([sys.executable, TOOLS / name, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT)
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout
 
-    def tune(self, folder, recipe):
-        text = (ROOT / f"recipes/scenes/{recipe}.yaml").read_text().replace("data/scenes/", f"{folder}/set/")
-        for key, value in QUICK.items():
-            text = re.sub(rf"(?m)^{key}:.*$", f"{key}: {value}", text)
-        (folder / f"{recipe}.yaml").write_text(text.replace("tuned/scenes/", f"{folder}/"))
-        self.lithe("tune", folder / f"{recipe}.yaml")
-        return folder / recipe
+    def test_the_set_is_written_whole_and_kept(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name) / "set"
+            run = ["make_scenes.py", folder, "--train", 49, "--test", 12, "--types", "chain,digit"]
+            printed = self.tool(*run)
+            self.assertIn(baselines.ANY_THING, printed)
+            self.assertEqual(self.tool(*run), printed)
+            records = json.loads((folder / "train.json").read_text())
+            self.assertEqual((len(records), len({record["id"] for record in records})), (49, 49))
+            self.assertEqual({record["type"] for record in records}, {"chain", "digit"})
+            for record in records + json.loads((folder / "blank.json").read_text()):
+                self.assertTrue((folder / record["image"]).exists())
 
-    def recall(self, folder, model):
-        printed = self.tool("scenes_recall.py", model, folder / "set", "--pictures", 1, "--lithe", LITHE, "--json")
-        self.assertEqual(json.loads(printed)["questions"], PER_PICTURE)
-        return json.loads(printed)["layers"]
-
-    def test_the_set_is_written_learned_asked_and_scored(self):
+    def test_every_row_of_the_table_is_made_and_skips_what_it_says(self):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            printed = self.tool("make_scenes.py", folder / "set", "--train", 49, "--test", 12)
-            self.assertIn(baselines.ANY_THING, printed)
-            self.assertEqual(self.tool("make_scenes.py", folder / "set", "--train", 49, "--test", 12), printed)
-            records = json.loads((folder / "set/train.json").read_text())
-            self.assertEqual((len(records), len({record["id"] for record in records})), (49, 49))
-            whole = self.recall(folder, self.tune(folder, "dense"))
-            self.assertEqual([one["recall_share"] for one in whole], [1] * 8)
-            for recipe in ("p-mod", "random", "uniform"):
-                layers = self.recall(folder, self.tune(folder, recipe))
-                self.assertEqual([round(144 * one["kept_share"]) for one in layers], [144, 144, 116, 88, 55, 27, 21, 21])
-            for data in ("test", "blank"):
-                self.lithe("eval", folder / "p-mod", "--task", "exact_match", "--data", folder / f"set/{data}.json", "-n", 4,
-                           "-o", folder / f"eval-{data}")
-                table = self.tool("scenes_scores.py", folder / f"set/{data}.json", folder / f"eval-{data}")
-                self.assertIn("| chain |", table)
+            page = folder / "page.md"
+            page.write_text("Text.\n\n| model | old |\n|---|---|\n| a | b |\n\nMore.\n")
+            run = ["scenes_table.py", "--quick", "--lithe", LITHE, "--work", folder / "work", "--data", folder / "data"]
+            printed = self.tool(*run, "--page", page, "--rows", "dense,blank,p-mod-1,random-2,uniform,fastv")
+            rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in printed.splitlines()]
+            self.assertEqual({len(row) for row in rows}, {14})
+            labels = ["dense", "dense; a picture of noise", "p-MoD, seed 1", "kept at random, seed 2", "kept evenly",
+                      "FastV on the dense model"]
+            self.assertEqual([row[0] for row in rows[2:]], labels)
+            self.assertEqual(page.read_text(), f"Text.\n\n{printed}\nMore.\n")
+            p_mod = [144, 144, 116, 88, 55, 27, 21, 21]
+            for row, kept in {"dense": [144] * 8, "p-mod-1": p_mod, "random-2": p_mod, "uniform": p_mod,
+                              "fastv": [144] * 3 + [37] * 5}.items():
+                layers = json.loads((folder / f"work/{row}/recall.json").read_text())
+                self.assertEqual([round(144 * layer["kept_share"]) for layer in layers], kept, row)
+                for layer in layers:
+                    self.assertEqual(layer["recall_share"] == 1, layer["kept_share"] == 1, row)
+            self.assertEqual(self.tool(*run, "--rows", ""), printed)  # what was made is kept
+            table = self.tool("scenes_scores.py", folder / "data/test.json", folder / "work/p-mod-1/eval")
+            self.assertIn("| chain |", table)
 
     def test_a_set_of_another_seed_or_folder_is_refused(self):
         with tempfile.TemporaryDirectory() as name:
