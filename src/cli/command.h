@@ -21,6 +21,7 @@ Action declare_inspect(CLI::App& app);
 Action declare_demo(CLI::App& app);
 Action declare_bench(CLI::App& app);
 Action declare_convert(CLI::App& app);
+Action declare_quantize(CLI::App& app);
 Action declare_completion(CLI::App& app);
 Action declare_fold(CLI::App& app);
 Action declare_search(CLI::App& app);

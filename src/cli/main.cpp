@@ -36,6 +36,7 @@ constexpr Command kCommands[] = {
     {"tune", "Tune a model by a recipe: p-MoD, EAS, LoRA, or all weights", declare_tune},
     {"fold", "Merge LoRA and a model's adapters into its weights", declare_fold},
     {"convert", "Write a model folder in another layout, with safetensors weights", declare_convert},
+    {"quantize", "Write a model folder with weights rounded to bfloat16, int8 or int4", declare_quantize},
     {"completion", "Print a script that lets bash complete commands and flags", declare_completion},
     {"help", "Print the help of a command", declare_help},
 };

@@ -41,8 +41,7 @@ Dtype parse_dtype(const Json& entry, const std::string& where) {
   const std::optional<Dtype> dtype = dtype_named(text);
   const bool quantised = text.starts_with("F8_") || text.starts_with("F4") || text.starts_with("F6_");
   require(dtype.has_value() || !quantised, Fault::bad_file, where, " is quantised to ", in_quotes(text),
-          ", and only float32, float16 and bfloat16 weights are read; give the original checkpoint, from before it was "
-          "quantised");
+          ", which is not read; give the original checkpoint, from before it was quantised");
   require(dtype.has_value(), Fault::bad_file, where, " has the dtype ", in_quotes(text), ", which is not supported");
   return *dtype;
 }

@@ -96,6 +96,7 @@ FoldReport fold_model(const Session& session, const Request& request, const Fold
   const c10::InferenceMode no_gradients;
   const models::Model& model = session.model();
   models::refuse_gguf(model.config_file, "fold");
+  models::require_plain_files(model);
   visit(model, [&](const models::HeldWeight& held) { models::require_unrounded(held.weight, model.name); });
   const auto begin = [&](const char* step) {
     if (options.on_step) options.on_step(step);

@@ -163,9 +163,9 @@ TEST(Loading, QuantisedWeightsAreNamed) {
     };
     expect(kind.method);
     edit_json(temp.path / "config.json", [](Json& json) {
-      json["quantization_config"] = {{"quant_method", "awq"}, {"bits", 4}};
+      json["quantization_config"] = {{"quant_method", "hqq"}, {"bits", 4}};
     });
-    expect("awq (4 bits)");
+    expect("hqq (4 bits)");
   }
 }
 

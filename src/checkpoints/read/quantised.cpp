@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "checkpoints/read/packed_weights.h"
 
 namespace lithe::models {
 namespace {
@@ -48,7 +49,8 @@ std::string with_bits(const std::string& method, const JsonView& keys) {
 std::optional<std::string> quantisation_in(const JsonView& config) {
   if (config.has("quantization_config")) {
     const JsonView keys = config.object("quantization_config");
-    return with_bits(keys.text("quant_method", "a method that quantization_config does not name"), keys);
+    const std::string method = keys.text("quant_method", "a method that quantization_config does not name");
+    return reads_packed(method) ? std::nullopt : std::optional(with_bits(method, keys));
   }
   if (config.has("quantization")) return with_bits("MLX", config.object("quantization"));
   if (config.has("text_config")) return quantisation_in(config.object("text_config"));
@@ -71,8 +73,8 @@ std::optional<std::string> quantisation_in(const io::Checkpoint& checkpoint) {
 
 void fail_quantised(const std::string& where, const std::string& method) {
   fail(Fault::bad_file, where, ": the weights are quantised by ", printable(method),
-       ", and only float32, float16 and bfloat16 weights are read; give the original checkpoint, from before it was "
-       "quantised");
+       ", which is not read; give the original checkpoint, from before it was quantised, or one that was quantised to "
+       "the format of compressed-tensors, GPTQ or AWQ, with the quantization_config in its config.json");
 }
 
 }  // namespace lithe::models

@@ -6,10 +6,11 @@
 #include "base/json.h"
 #include "io/checkpoint.h"
 
-// Weights that were quantised by other programs. Lithe reads none of their formats; the sentence says which it is.
+// Weights that were quantised in a way that is not read (packed_weights.h has those that are): the sentence says which
+// it is.
 namespace lithe::models {
 
-/// The method that config.json names ("bitsandbytes", 4 bits); absent if it names none.
+/// The method that config.json names ("bitsandbytes (4 bits)"); absent if it names none, or one that is read.
 std::optional<std::string> quantisation_in(const JsonView& config);
 
 /// The method by the names and types of a checkpoint's tensors.

@@ -3,7 +3,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/aminmax.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/from_blob.h>
 #include <c10/core/Device.h>
 
 #include <algorithm>
@@ -23,21 +22,6 @@ namespace lithe::models {
 namespace {
 
 constexpr size_t kNamesShown = 8;
-
-std::optional<at::ScalarType> float_type(io::Dtype dtype) {
-  switch (dtype) {
-    case io::Dtype::float64:
-      return at::kDouble;
-    case io::Dtype::float32:
-      return at::kFloat;
-    case io::Dtype::float16:
-      return at::kHalf;
-    case io::Dtype::bfloat16:
-      return at::kBFloat16;
-    default:
-      return std::nullopt;
-  }
-}
 
 /// The type in which a weight of the file's type is held. float64 is not: the arithmetic is float32.
 at::ScalarType held_type(WeightStorage storage, bool matrix, at::ScalarType file) {
@@ -67,16 +51,6 @@ std::string part(const char* what, const std::vector<std::string>& names) {
 
 }  // namespace
 
-at::Tensor tensor_over(const io::TensorView& view) {
-  const std::optional<at::ScalarType> type = float_type(view.dtype);
-  require(type.has_value(), Fault::bad_file, view.file, ": a weight is ", io::name_of(view.dtype),
-          ", weights must be F64, F32, F16 or BF16");
-  // LibTorch knows no read-only memory; nothing in this engine writes to weights that it did not allocate.
-  void* data = const_cast<void*>(static_cast<const void*>(view.bytes.data()));
-  return at::from_blob(
-      data, view.shape, [owner = view.owner](void*) {}, at::TensorOptions(*type));
-}
-
 std::string prefix_of(const io::Checkpoint& checkpoint, const std::vector<std::string>& prefixes,
                       const std::string& name) {
   const auto found = std::find_if(prefixes.begin(), prefixes.end(),
@@ -104,7 +78,10 @@ const io::Checkpoint& WeightLoader::open(const std::filesystem::path& path) {
 
 const io::Checkpoint& WeightLoader::adopt(io::Checkpoint checkpoint) {
   io::Checkpoint& opened = *checkpoints_.emplace_back(std::make_unique<io::Checkpoint>(std::move(checkpoint)));
-  if (const auto method = quantisation_in(opened)) fail_quantised(opened.path().string(), *method);
+  const std::vector<std::string> parts = packed_.add(opened);
+  for (const std::string& part : parts) ignore(opened, part);
+  const auto method = parts.empty() ? quantisation_in(opened) : std::nullopt;
+  if (method) fail_quantised(opened.path().string(), *method);
   if (!lora_ || checkpoints_.size() > 1) return opened;
   lora_->put_whole(opened, ties_);
   for (const std::string& name : opened.names()) plain_names_[plain_name(name)] = name;
@@ -112,12 +89,11 @@ const io::Checkpoint& WeightLoader::adopt(io::Checkpoint checkpoint) {
 }
 
 const io::Checkpoint& WeightLoader::adopt(io::Checkpoint checkpoint, std::vector<PackedWeight> packed) {
-  const io::Checkpoint& opened = adopt(std::move(checkpoint));
   for (PackedWeight& weight : packed) {
-    const std::byte* const place = opened.at(weight.name).bytes.data();
-    packed_.insert_or_assign(place, std::move(weight));
+    const io::TensorView& view = checkpoint.at(weight.name);
+    packed_.put(view, std::move(weight));
   }
-  return opened;
+  return adopt(std::move(checkpoint));
 }
 
 /// The name under which a checkpoint has what the layout calls `name`: a base model under LoRA may lack the names that
@@ -149,8 +125,7 @@ bool WeightLoader::claim(Claim claim) {
         .push_back(concat(name, " file ", io::text_of(view.shape), ", model ", io::text_of(claim.shape)));
     return false;
   }
-  const auto packed = packed_.find(view.bytes.data());
-  if (packed != packed_.end()) claim.packed = &packed->second;
+  claim.packed = packed_.find(view);
   if (!claim.packed && !float_type(view.dtype)) {
     misshapen_.push_back(concat(name, " file ", io::name_of(view.dtype), ", model F32, F16 or BF16"));
     return false;
@@ -292,19 +267,25 @@ nn::Weight WeightLoader::coded(const Claim& claim, const Codes& codes) const {
 
 /// Codes of the file stay what they are, unless a type of floating point is asked for.
 void WeightLoader::fill_packed(const Claim& claim) const {
+  const PackedWeight& packed = *claim.packed;
   require(!options_.learns || !options_.learns(claim.slot), Fault::bad_request, "the weight ", in_quotes(claim.name),
-          " is to learn, but the file holds it as codes; tune the original model");
+          " is to learn, but the file holds it as codes; tune adapters or LoRA over it, or tune the original model and "
+          "quantize the result");
   const WeightStorage storage = options_.weights;
   const bool as_codes = storage == WeightStorage::as_in_file || is_codes(storage);
   if (as_codes && takes_codes(claim.slot)) {
     require_cpu();
-    put(claim.place, nn::Weight(claim.packed->codes()));
-  } else {
-    const at::Tensor wide = ops::widened(claim.packed->codes());
-    const at::Tensor held = wide.to(as_codes ? at::kFloat : held_type(storage, claim.matrix, at::kFloat));
-    if (held.scalar_type() == at::kHalf) require_held(held, wide, claim.name);
-    put(claim.place, held.to(at::Device(options_.device)));
+    require(
+        packed.order.empty(), Fault::bad_request, "the weight ", in_quotes(claim.name), " is stored as codes that ",
+        "are grouped by activation order (desc_act), which are read with --weights float32 (exact) or bfloat16 only");
+    const nn::Weight weight(packed.codes());
+    if (weight.address() != claim.view->bytes.data()) io::need_no_more(claim.view->bytes);
+    return put(claim.place, weight);
   }
+  const at::Tensor wide = widened(packed);
+  at::Tensor held = wide.to(as_codes ? at::kFloat : held_type(storage, claim.matrix, at::kFloat));
+  if (held.scalar_type() == at::kHalf) require_held(held, wide, claim.name);
+  put(claim.place, held.to(at::Device(options_.device)));
   io::need_no_more(claim.view->bytes);
 }
 

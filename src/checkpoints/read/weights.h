@@ -12,6 +12,7 @@
 #include "checkpoints/read/lora.h"
 #include "checkpoints/read/name_set.h"
 #include "checkpoints/read/packed_weights.h"
+#include "checkpoints/read/tensor_over.h"
 #include "io/checkpoint.h"
 #include "models/loading.h"
 #include "models/low_bit_weights.h"
@@ -96,7 +97,7 @@ class WeightLoader {
   bool ties_;
   std::vector<std::unique_ptr<io::Checkpoint>> checkpoints_;
   std::vector<Claim> claims_;
-  std::map<const std::byte*, PackedWeight> packed_;  ///< By where their codes lie.
+  PackedWeights packed_;
   std::map<const io::Checkpoint*, std::set<std::string>> taken_;
   std::map<const io::Checkpoint*, NameSet> ignored_;
   std::vector<std::string> missing_, unexpected_, misshapen_, misshapen_factors_;
@@ -106,10 +107,6 @@ class WeightLoader {
   std::list<Addition> additions_;                   ///< A list: claims point into it.
   std::set<std::string> added_;                     ///< By the plain name of the weight.
 };
-
-/// A tensor over the memory of the view, which stays alive as long as the tensor. Throws Error{bad_file} for types that
-/// are not floating point.
-at::Tensor tensor_over(const io::TensorView& view);
 
 /// The first prefix under which `name` is in the checkpoint; the first of all if it is nowhere, so that errors name
 /// that.

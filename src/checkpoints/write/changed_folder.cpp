@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "checkpoints/read/lavin_folder.h"
+#include "checkpoints/read/packed_weights.h"
 #include "io/atomic_file.h"
 #include "io/hub_cache.h"
 #include "io/new_folder.h"
@@ -18,7 +19,8 @@ void list_changed(const Model& model, const io::Checkpoint& checkpoint, const Ch
     if (origin.checkpoint == checkpoint.path()) read[origin.in_file] = weight;
   }
   for (const std::string& in_file : checkpoint.names()) {
-    const auto found = read.find(in_file);
+    auto found = read.find(in_file);
+    if (found == read.end()) found = read.find(plain_name_of_part(in_file).value_or(in_file));  // of codes
     const WeightName* const weight = found == read.end() ? nullptr : &found->second;
     const std::optional<std::string> name = changes.name(in_file, weight);
     if (!name || (weight && changes.drops(*weight))) continue;

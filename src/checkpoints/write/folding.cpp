@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "checkpoints/read/llava_eas.h"
 #include "checkpoints/read/lora.h"
+#include "checkpoints/read/packed_weights.h"
 #include "checkpoints/read/tied_head.h"
 #include "checkpoints/write/changed_folder.h"
 #include "checkpoints/write/folded_weights.h"
@@ -82,6 +83,14 @@ bool holds_both_anywhere(const EasLayers& eas) {
 void require_unrounded(const nn::Weight& weight, const std::string& model) {
   require(!weight.has_codes(), Fault::bad_request, model,
           ": weights that are held as int8 or int4 are rounded, and fold would write the rounding; use --weights auto");
+}
+
+void require_plain_files(const Model& model) {
+  const auto is_plain = [](const io::Checkpoint& checkpoint) { return !holds_packed(checkpoint); };
+  const bool tower = model.tower_folder.empty() || is_plain(io::Checkpoint::open(model.tower_folder));
+  require(tower && is_plain(own_checkpoint(model)), Fault::bad_request, model.name,
+          ": its weights are stored as codes, which fold would round again; fold the original model, then quantize the "
+          "result");
 }
 
 FoldCount write_folded(const Model& model, const FrozenPrompt* frozen, const fs::path& folder) {

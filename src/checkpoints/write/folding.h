@@ -29,6 +29,9 @@ struct FrozenPrompt {
 /// Error{bad_request} for a weight with codes.
 void require_unrounded(const nn::Weight& weight, const std::string& model);
 
+/// Throws Error{bad_request} if the files of a model hold codes, however they are held.
+void require_plain_files(const Model& model);
+
 /// Writes `model` as an ordinary folder of its own layout without what can be folded: safetensors, a config.json that
 /// declares the attentions without weights ("fixed_sites"), and every other file as it is. LoRA is folded in any case.
 /// Without `frozen` this is exact for every request: gains are folded, and what depends on the request stays a low-rank

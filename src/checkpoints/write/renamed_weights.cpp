@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "checkpoints/read/packed_weights.h"
 #include "checkpoints/write/weight_file.h"
 
 namespace lithe::models {
@@ -15,6 +16,14 @@ bool has_a_row_per_token(const PartName& read) {
   return name && (name->role == Role::embeddings || name->role == Role::head);
 }
 
+/// Their settings name modules as one layout does.
+void refuse_codes(const io::Checkpoint& checkpoint) {
+  require(
+      !holds_packed(checkpoint), Fault::bad_request, checkpoint.path().string(),
+      ": its weights are codes, which are copied with --to same only; convert the original model, then quantize the "
+      "result");
+}
+
 }  // namespace
 
 Layout layout_of(const Model& model, const JsonView& config, const io::Checkpoint& checkpoint) {
@@ -25,9 +34,11 @@ Layout layout_of(const Model& model, const JsonView& config, const io::Checkpoin
 RenamedWeights::RenamedWeights(const Model& model, const JsonView& config, io::OnBytes on_bytes)
     : model_(model), on_bytes_(std::move(on_bytes)), checkpoint_(io::Checkpoint::open(model.folder)) {
   const Layout layout = layout_of(model, config, checkpoint_);
+  refuse_codes(checkpoint_);
   list(checkpoint_, layout, false);
   if (holds_tower(checkpoint_, layout) || model.tower_folder.empty()) return;
   tower_ = io::Checkpoint::open(model.tower_folder);
+  refuse_codes(*tower_);
   Layout own = layout;
   own.tower = own_tower_prefix(*tower_);
   list(*tower_, own, true);

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <span>
 
 #include "base/error.h"
 #include "base/printable.h"
@@ -29,6 +30,10 @@ std::vector<std::byte> with_rows(const io::TensorView& view, int64_t rows) {
   return bytes;
 }
 
+std::span<const std::byte> bytes_of(const Tensor& contiguous) {
+  return {static_cast<const std::byte*>(contiguous.const_data_ptr()), static_cast<size_t>(contiguous.nbytes())};
+}
+
 /// [some rows, ..] -> [rows, ..]
 Tensor with_rows(const Tensor& held, int64_t rows) {
   if (held.dim() == 0 || held.size(0) >= rows) return held;
@@ -44,37 +49,47 @@ void WeightFile::copy(const std::string& name, const io::TensorView& view, const
 }
 
 bool WeightFile::makes_any() const {
-  return std::any_of(tensors_.begin(), tensors_.end(), [](const Entry& entry) { return !entry.view; });
+  return !together_.empty() ||
+         std::any_of(tensors_.begin(), tensors_.end(), [](const Entry& entry) { return !entry.view; });
 }
 
-int64_t WeightFile::bytes() const {
-  int64_t bytes = 0;
-  for (const Entry& entry : tensors_) {
-    const io::Dtype dtype = entry.view ? entry.view->dtype : dtype_of(entry.weight.type);
-    bytes += io::bytes_of(dtype, entry.weight.shape).value_or(0);
-  }
-  return bytes;
-}
-
-double WeightFile::write(const std::filesystem::path& file, const io::OnBytes& on_bytes) const {
+std::vector<io::SafetensorsWriter::Entry> WeightFile::entries() const {
   std::vector<io::SafetensorsWriter::Entry> entries;
   for (const Entry& entry : tensors_) {
     const io::Dtype dtype = entry.view ? entry.view->dtype : dtype_of(entry.weight.type);
     entries.push_back({entry.name, dtype, entry.weight.shape});
   }
+  for (const MadeTensors& together : together_)
+    entries.insert(entries.end(), together.tensors.begin(), together.tensors.end());
+  return entries;
+}
+
+int64_t WeightFile::tensors() const {
+  return static_cast<int64_t>(entries().size());
+}
+
+int64_t WeightFile::bytes() const {
+  int64_t bytes = 0;
+  for (const auto& entry : entries()) bytes += io::bytes_of(entry.dtype, entry.shape).value_or(0);
+  return bytes;
+}
+
+double WeightFile::write(const std::filesystem::path& file, const io::OnBytes& on_bytes) const {
   const io::Metadata format{{"format", "pt"}};  // transformers asks for it
-  io::SafetensorsWriter writer(file, entries, format, on_bytes);
+  io::SafetensorsWriter writer(file, entries(), format, on_bytes);
   double rounding = 0;
   for (const Entry& entry : tensors_) {
     if (!entry.view) {
-      const Tensor held = rounded(entry, rounding);
-      writer.put(entry.name,
-                 {static_cast<const std::byte*>(held.const_data_ptr()), static_cast<size_t>(held.nbytes())});
+      writer.put(entry.name, bytes_of(rounded(entry, rounding)));
     } else if (entry.weight.shape == entry.view->shape) {
       writer.put(entry.name, entry.view->bytes);
     } else {
       writer.put(entry.name, with_rows(*entry.view, entry.weight.shape[0]));
     }
+  }
+  for (const MadeTensors& together : together_) {
+    const std::vector<Tensor> made = together.make();
+    for (size_t i = 0; i < made.size(); ++i) writer.put(together.tensors[i].name, bytes_of(made[i]));
   }
   writer.commit();
   return rounding;

@@ -21,6 +21,12 @@ struct MadeWeight {
   std::function<Tensor()> make;  ///< Not rounded to `type` yet.
 };
 
+/// Tensors that are made together when they are written, such as the codes of a weight and their scales.
+struct MadeTensors {
+  std::vector<io::SafetensorsWriter::Entry> tensors;
+  std::function<std::vector<Tensor>()> make;  ///< In the same order, contiguous, in the types of `tensors`.
+};
+
 /// A .safetensors file in the making: tensors of other files, bit for bit, and weights that are made. Every kind of
 /// folder that is written (converted, folded, tuned, LoRA) fills its own list; no more than a tensor at a time is in
 /// memory.
@@ -42,8 +48,10 @@ class WeightFile {
   /// `weight.make` is called in write(). Rows that the weight lacks repeat its first row, as above.
   void make(const std::string& name, MadeWeight weight) { tensors_.push_back({name, nullptr, std::move(weight)}); }
 
+  void make(MadeTensors together) { together_.push_back(std::move(together)); }
+
   bool makes_any() const;
-  int64_t tensors() const { return static_cast<int64_t>(tensors_.size()); }
+  int64_t tensors() const;
   int64_t bytes() const;  ///< Of the tensors.
 
   /// Returns by how much rounding to 16 bits moved a weight at most, relative to the largest of its tensor. Throws
@@ -57,10 +65,12 @@ class WeightFile {
     const io::TensorView* view;  ///< Null for what is made.
     MadeWeight weight;           ///< Of what is copied only the shape.
   };
+  std::vector<io::SafetensorsWriter::Entry> entries() const;
   Tensor rounded(const Entry& entry, double& rounding) const;
 
   Refusals refusals_;
   std::vector<Entry> tensors_;
+  std::vector<MadeTensors> together_;
 };
 
 }  // namespace lithe::models

@@ -1,0 +1,114 @@
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/printable.h"
+#include "checkpoints/write/quantising.h"
+#include "cli/answer_report.h"
+#include "cli/command.h"
+#include "cli/folder_writer.h"
+#include "cli/model_path.h"
+#include "cli/options.h"
+#include "cli/progress.h"
+#include "cli/standard_output.h"
+
+namespace lithe::cli {
+namespace {
+
+constexpr const char* kDescription =
+    R"(Writes a copy of a model folder with its weights rounded to bfloat16, or to codes of 8 or 4 bits. Every command opens the
+new folder. It gives the answers that the old one gives with the same --weights, to the bit, and it opens faster, since
+nothing is rounded any more.
+
+The weights of products and embeddings are rounded. With int4, embeddings and head get 8 bits. Norms, biases, routers and
+adapters stay as they are. Codes are stored in the layout of compressed-tensors, which docs/checkpoints.md describes. DIR must
+not exist. If anything fails, DIR is not written.)";
+
+constexpr const char* kFooter = R"(Examples:
+  lithe quantize demo --weights int8 -o demo-int8
+  lithe quantize ~/llava-1.5-7b-hf --weights int4 -o llava-1.5-7b-int4
+  lithe quantize ~/llava-1.5-7b-hf --weights int4 --keep-embeddings -o llava-1.5-7b-int4-vllm
+
+To merge LoRA or adapters, use `lithe fold` before `lithe quantize`, as codes can't be merged.
+
+Exit codes: 0 done, 130 interrupted, 2 impossible request, 3 bad file, 1 anything else.)";
+
+struct QuantizeFlags {
+  CommonOptions common;
+  std::string source, out;
+  bool keeps_embeddings = false;
+};
+
+models::WeightStorage storage_of(const std::string& name) {
+  if (name == "bf16" || name == "bfloat16") return models::WeightStorage::bfloat16;
+  if (name == "int8") return models::WeightStorage::int8;
+  require(name == "int4", Fault::bad_request, "--weights is ", in_quotes(name), "; give bf16, int8 or int4.");
+  return models::WeightStorage::int4;
+}
+
+/// The flags of other commands that have no meaning here.
+void refuse_others(const CommonOptions& options) {
+  require(options.lora.empty(), Fault::bad_request,
+          "quantize rounds a whole model; merge --lora into it with `lithe fold` first.");
+  require(options.device == "cpu", Fault::bad_request, "quantize runs on the CPU; leave out --device.");
+}
+
+models::Quantised quantize(QuantizeFlags flags) {
+  const models::QuantiseOptions options{storage_of(flags.common.weights), flags.keeps_embeddings};
+  flags.common.weights = "auto";  // as the model is opened
+  apply(flags.common);
+  Progress progress("quantizing");
+  return models::quantise_folder(model_folder(flags.source), flags.out, options,
+                                 [&](int64_t done, int64_t total) { progress.update_bytes(done, total); });
+}
+
+void report(const QuantizeFlags& flags, const models::Quantised& done) {
+  for (const std::string& note : done.notes) write_err("note: " + printable(note, kMostSentenceBytes) + "\n");
+  if (flags.common.json) {
+    write_json({{"schema", "lithe-quantize/1"},
+                {"folder", flags.out},
+                {"rounded", {{"int8", done.int8}, {"int4", done.int4}, {"bfloat16", done.bfloat16}}},
+                {"tensors", done.tensors},
+                {"weight_bytes", done.bytes},
+                {"weight_bytes_before", done.bytes_before},
+                {"notes", done.notes}});
+    return;
+  }
+  std::string rounded;
+  for (const auto& [count, type] : {std::pair(done.int8, "int8"), {done.int4, "int4"}, {done.bfloat16, "bfloat16"}})
+    if (count > 0) rounded += fmt::format("{}{} to {}", rounded.empty() ? "" : ", ", count, type);
+  write_out(fmt::format("rounded  {}\nweights  {} -> {}\nwrote    {}\n",
+                        rounded.empty() ? "nothing" : rounded + " weights", bytes_text(done.bytes_before),
+                        bytes_text(done.bytes), printable(flags.out)));
+}
+
+}  // namespace
+
+Action declare_quantize(CLI::App& app) {
+  const auto flags = std::make_shared<QuantizeFlags>();
+  app.description(kDescription);
+  app.footer(kFooter);
+  app.add_option("MODEL", flags->source, "Model folder, name in the Hugging Face cache, demo, or demo-dense")
+      ->required();
+  app.add_option("-o,--output", flags->out, "The folder to write; it must not exist")->type_name("DIR")->required();
+  app.add_flag("--keep-embeddings", flags->keeps_embeddings,
+               "Leave embeddings and head as they are, which other programs need");
+  add_json(app, flags->common, "Print JSON: what was rounded, bytes, notes");
+  add_common(app, flags->common);
+  app.get_option("--weights")
+      ->description("What weights are rounded to: bf16, int8 or int4")
+      ->required()
+      ->group(app.get_option("--output")->get_group());
+  // Not in the help: they are taken only to say why they are refused.
+  for (const char* flag : {"--lora", "--device"}) app.get_option(flag)->group("");
+  return [flags] {
+    refuse_others(flags->common);
+    models::Quantised done;
+    return write_folder(
+        flags->out, [&] { done = quantize(*flags); }, [&] { report(*flags, done); });
+  };
+}
+
+}  // namespace lithe::cli
