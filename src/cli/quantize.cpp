@@ -77,11 +77,10 @@ void report(const QuantizeFlags& flags, const models::Quantised& done) {
     return;
   }
   std::string rounded;
-  for (const auto& [count, type] : {std::pair(done.int8, "int8"), {done.int4, "int4"}, {done.bfloat16, "bfloat16"}})
-    if (count > 0) rounded += fmt::format("{}{} to {}", rounded.empty() ? "" : ", ", count, type);
-  write_out(fmt::format("rounded  {}\nweights  {} -> {}\nwrote    {}\n",
-                        rounded.empty() ? "nothing" : rounded + " weights", bytes_text(done.bytes_before),
-                        bytes_text(done.bytes), printable(flags.out)));
+  for (const auto& [count, type] : {std::pair(done.int4, "int4"), {done.int8, "int8"}, {done.bfloat16, "bfloat16"}})
+    if (count > 0) rounded += fmt::format("{}{} weights to {}", rounded.empty() ? "" : ", ", count, type);
+  write_out(fmt::format("rounded  {}\nweights  {} -> {}\nwrote    {}\n", rounded.empty() ? "nothing" : rounded,
+                        bytes_text(done.bytes_before), bytes_text(done.bytes), printable(flags.out)));
 }
 
 }  // namespace
@@ -101,8 +100,7 @@ Action declare_quantize(CLI::App& app) {
       ->description("What weights are rounded to: bf16, int8 or int4")
       ->required()
       ->group(app.get_option("--output")->get_group());
-  // Not in the help: they are taken only to say why they are refused.
-  for (const char* flag : {"--lora", "--device"}) app.get_option(flag)->group("");
+  app.get_option("--lora")->group("");  // not in the help: it is taken only to say why it is refused
   return [flags] {
     refuse_others(flags->common);
     models::Quantised done;

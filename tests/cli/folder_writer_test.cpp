@@ -108,7 +108,7 @@ TEST(FolderWriter, NamesThatCannotBeFolders) {
   const fs::path folder = fresh("names");
   fs::create_symlink("nowhere", folder / "dangling");
   std::ofstream(folder / "file") << "text";
-  for (const std::string command : {"convert", "fold --raw-prompt"}) {
+  for (const std::string command : {"convert", "fold --raw-prompt", "quantize --weights int8"}) {
     for (const std::string& name : {std::string("''"), std::string(300, 'x'), std::string("file"),
                                     std::string("dangling"), std::string("source")}) {
       const Ran ran = shell("lithe " + command + " demo -o " + name, folder);

@@ -148,6 +148,10 @@ TEST(JsonPage, FoldAndConvert) {
   EXPECT_EQ(keys_of(fold, {}), documented("## lithe fold")["key"]);
   const Json convert = printed({"convert", "demo", "-o", converted, "--json"}, "lithe-convert/1");
   EXPECT_EQ(keys_of(convert, {}), documented("## lithe convert")["key"]);
+  const std::string quantised = (scratch() / "json-quantised").string();
+  const Json quantize =
+      printed({"quantize", "demo", "--weights", "int4", "-o", quantised, "--json"}, "lithe-quantize/1");
+  EXPECT_EQ(keys_of(quantize, {}), documented("## lithe quantize")["key"]);
 }
 
 TEST(JsonPage, Search) {

@@ -2,6 +2,8 @@
 #include <ATen/ops/equal.h>
 #include <ATen/ops/linspace.h>
 
+#include <random>
+
 #include "checkpoints/read/catalogue.h"
 #include "checkpoints/read/packed_weights.h"
 #include "peft_folder.h"
@@ -308,6 +310,48 @@ TEST(Packed, BrokenPartsAreRefusedInASentence) {
       EXPECT_NE(std::string(error.what()).find("a."), std::string::npos) << error.what();
     }
   }
+}
+
+/// Parts of any type, shape and bytes: what is not refused can be read to its end (the sanitizers watch).
+TEST(Packed, OnlyErrorsEscape) {
+  constexpr int kRounds = 40;
+  const std::vector<int64_t> sizes{0, 1, 2, 3, 8, 16, 31, 32, 45, 128, 256};
+  const std::vector<Dtype> types{Dtype::int32, Dtype::int8, Dtype::int64, Dtype::float16, Dtype::float32, Dtype::uint8};
+  std::mt19937 random(2026);
+  const auto any = [&](const auto& list) { return list[random() % list.size()]; };
+  int64_t taken = 0, refused = 0;
+  for (const Case& test : kCases) {
+    const io::Checkpoint whole = io::Checkpoint::open(kPacked / test.folder);
+    for (int round = 0; round < kRounds; ++round) {
+      std::map<std::string, TensorView> tensors;
+      for (const std::string& name : whole.names()) tensors[name] = whole.at(name);
+      TensorView& part = tensors.at(any(whole.names()));
+      if (random() % 2 == 0) part.dtype = any(types);
+      const size_t dimensions = random() % 4 == 0 ? 1 : 2;
+      if (random() % 2 == 0 || part.shape.size() > 2) part.shape.assign(dimensions, any(sizes));
+      for (int64_t& size : part.shape)
+        if (random() % 3 == 0) size = any(sizes);
+      std::vector<int8_t> bytes(static_cast<size_t>(*io::bytes_of(part.dtype, part.shape)));
+      for (int8_t& byte : bytes) byte = static_cast<int8_t>(random());
+      const TensorView memory = io::tensor_of<int8_t>({std::ssize(bytes)}, bytes);
+      part.bytes = memory.bytes;
+      part.owner = memory.owner;
+      try {
+        io::Checkpoint checkpoint = io::Checkpoint::of(kPacked / test.folder, std::move(tensors));
+        PackedWeights packed;
+        packed.add(checkpoint);
+        for (const std::string& name : checkpoint.names())
+          if (const PackedWeight* weight = packed.find(checkpoint.at(name)))
+            EXPECT_EQ(widened(*weight).sizes(), weight->shape);
+        ++taken;
+      } catch (const Error& error) {
+        EXPECT_EQ(error.fault(), Fault::bad_file) << error.what();
+        ++refused;
+      }
+    }
+  }
+  EXPECT_GT(taken, 20);
+  EXPECT_GT(refused, 100);
 }
 
 TEST(Packed, APartThatIsMissingIsNamed) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <optional>
 #include <span>
 
 #include "base/error.h"
@@ -32,6 +33,22 @@ std::vector<std::byte> with_rows(const io::TensorView& view, int64_t rows) {
 
 std::span<const std::byte> bytes_of(const Tensor& contiguous) {
   return {static_cast<const std::byte*>(contiguous.const_data_ptr()), static_cast<size_t>(contiguous.nbytes())};
+}
+
+/// The largest magnitude of `a`, or of a - less if that is there; what is not finite goes first. By pieces, so that
+/// no copy of all in a wider type is made.
+double largest_of(const Tensor& a, const std::optional<Tensor>& less) {
+  constexpr int64_t kPiece = int64_t{1} << 20;
+  const std::vector<Tensor> pieces = a.flatten().split(kPiece);
+  const std::vector<Tensor> others = less ? less->flatten().split(kPiece) : std::vector<Tensor>();
+  double largest = 0;
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    const Tensor piece = others.empty() ? pieces[i] : pieces[i].to(at::kDouble) - others[i];
+    const double here = piece.abs().max().item<double>();
+    if (!(here <= largest)) largest = here;
+    if (!std::isfinite(largest)) break;
+  }
+  return largest;
 }
 
 /// [some rows, ..] -> [rows, ..]
@@ -98,12 +115,12 @@ double WeightFile::write(const std::filesystem::path& file, const io::OnBytes& o
 Tensor WeightFile::rounded(const Entry& entry, double& rounding) const {
   const MadeWeight& weight = entry.weight;
   const Tensor exact = weight.make().detach().to(at::kCPU);
-  const double largest = exact.abs().max().item<double>();
+  const double largest = largest_of(exact, std::nullopt);
   require(std::isfinite(largest), Fault::bad_file, "the weight ", in_quotes(entry.name),
           " holds numbers that are not finite", refusals_.not_finite);
   const Tensor held = exact.to(weight.type);
   if (weight.type == at::kHalf || weight.type == at::kBFloat16) {
-    const double moved = (held.to(at::kDouble) - exact).abs().max().item<double>();
+    const double moved = largest_of(held, exact);
     require(std::isfinite(moved), Fault::bad_request, "the weight ", in_quotes(entry.name), " reaches ", largest,
             ", which ", weight.type == at::kHalf ? "float16" : "bfloat16", " cannot hold", refusals_.too_large);
     if (largest > 0) rounding = std::max(rounding, moved / largest);
