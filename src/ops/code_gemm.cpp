@@ -157,7 +157,7 @@ class Stripe {
   };
 
   /// Whole groups as they lie; a last one that is not whole is filled up with codes that stand for 0.
-  void unpack_row(int64_t out, const Groups& some, const UnpackedCodes& to) const {
+  void unpack_row(int64_t out, const Groups& some, const CodeWords& to) const {
     const int64_t first = some.first * cut_.group, end = std::min(first + some.count * cut_.group, cut_.width);
     const int64_t whole = (end - first) / cut_.group, rest = (end - first) % cut_.group;
     kernel_.unpack({weight_.at(out, first), weight_.kind, whole, cut_.group, kRowsAhead * weight_.bytes(weight_.width)},

@@ -55,7 +55,7 @@ int32_t code_at(const char* stored, WeightKind kind, int64_t i) {
   return (i % kCodeBlock < kHalf ? byte & 15 : byte >> 4) - 8;
 }
 
-void unpack_plain(const StoredCodes& from, RowCodes codes, const UnpackedCodes& to) {
+void unpack_plain(const CodeRun& from, RowCodes codes, const CodeWords& to) {
   const int64_t chunk = kChunkWords * codes_in_word(codes);
   for (int64_t g = 0; g < from.groups; ++g) {
     int32_t sum = 0;
@@ -141,7 +141,7 @@ LITHE_AVX512 inline __m256i load_codes(const char* stored, int64_t i) {
 }
 
 template <WeightKind kind, RowCodes codes>
-LITHE_AVX512_VNNI void unpack_kind(const StoredCodes& from, const UnpackedCodes& to) {
+LITHE_AVX512_VNNI void unpack_kind(const CodeRun& from, const CodeWords& to) {
   int32_t* words = to.words;
   for (int64_t g = 0; g < from.groups; ++g) {
     __m256i sum = _mm256_setzero_si256();
@@ -164,7 +164,7 @@ LITHE_AVX512_VNNI void unpack_kind(const StoredCodes& from, const UnpackedCodes&
   }
 }
 
-void unpack_vnni(const StoredCodes& from, RowCodes codes, const UnpackedCodes& to) {
+void unpack_vnni(const CodeRun& from, RowCodes codes, const CodeWords& to) {
   const bool wide = codes == RowCodes::int16;
   if (from.kind == WeightKind::int8)
     return wide ? unpack_kind<WeightKind::int8, RowCodes::int16>(from, to)

@@ -35,7 +35,7 @@ struct CodePart {
 };
 
 /// Some groups of one row of weights as they are stored. The codes of a group are a multiple of kCodeBlock.
-struct StoredCodes {
+struct CodeRun {
   const char* data = nullptr;
   WeightKind kind = WeightKind::int8;
   int64_t groups = 0, group = 0;
@@ -43,7 +43,7 @@ struct StoredCodes {
 };
 
 /// Where they go: chunks of words, and the sum of each group if x has 8 bits.
-struct UnpackedCodes {
+struct CodeWords {
   int32_t* words = nullptr;
   int64_t stride = 0;  ///< Words from a chunk to the next.
   int32_t* sums = nullptr;
@@ -57,7 +57,7 @@ struct CodeGemmKernel {
   /// finite.
   float (*round)(const float* x, int64_t count, RowCodes codes, int32_t* words) = nullptr;
   /// Unpacks codes of one row of weights to codes of x's width.
-  void (*unpack)(const StoredCodes& from, RowCodes codes, const UnpackedCodes& to) = nullptr;
+  void (*unpack)(const CodeRun& from, RowCodes codes, const CodeWords& to) = nullptr;
   /// y[o * kCodeRows + c] += the sum over groups of scale(o) * x_scale(c) * (codes of o) * (codes of c) + offset(o) *
   /// x_sum(c), for the first `columns` rows of x (half a panel or all of it is computed).
   void (*add)(const CodePart& part, RowCodes codes, int64_t columns, float* y) = nullptr;
