@@ -149,6 +149,19 @@ def aid():
     for kind, count in (("Airport", 6), ("BareLand", 4)):
         for n in range(1, count + 1):
             write(f"aid/{kind}/{kind.lower()}_{n}.jpg", picture(n, "JPEG"))
+    lists = {"train20": ["Airport 2", "BareLand 1"], "test20": ["Airport 4", "Airport 1", "Airport 3", "BareLand 2"],
+             "train50": ["Airport 3", "Airport 1", "BareLand 2"], "test50": ["Airport 4", "Airport 2", "BareLand 1"]}
+    first = {"Airport": 0, "BareLand": 4}
+    for name, names in lists.items():
+        rows = []
+        for kind, n in map(str.split, names):
+            rows.append({"id": str(first[kind] + int(n)), "image": f"{kind}/{kind.lower()}_{n}.jpg", "answer_type": "CLOSED",
+                         "conversations": [
+                             {"from": "human", "value": "<image>\nWhat is the label for this image?\n"
+                                                        "Answer the question using a single word."},
+                             {"from": "gpt", "value": kind.lower()}]})
+            write(f"aid_lists/{rows[-1]['image']}", picture(int(n), "JPEG"))
+        write(f"aid_lists/{name}.json", rows)
 
 
 def main():

@@ -3,33 +3,27 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "data/format.h"
 #include "data/pictures.h"
 #include "tasks/answer_words.h"
+#include "tasks/items.h"
 #include "tasks/set_files.h"
 #include "tasks/task.h"
+#include "text/words.h"
 
-/// AID: which of 30 kinds of scene an aerial picture shows. Each kind is a folder of pictures.
+/// AID: which of 30 kinds of scene an aerial picture shows. Each kind is a folder of pictures. The authors of EAS list
+/// the pictures of each split; their lists may lie beside the folders.
 namespace lithe::tasks {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kQuestion = "Which kind of scene does this aerial picture show?";
+/// As in the lists, which have one question.
+constexpr const char* kQuestion = "What is the label for this image?";
 
 struct Scene {
   std::string picture, kind;
 };
-
-/// "DenseResidential" -> "dense residential"
-std::string kind_of(const std::string& folder) {
-  std::string kind;
-  for (const char c : folder) {
-    const bool capital = c >= 'A' && c <= 'Z';
-    if (capital && !kind.empty()) kind += ' ';
-    kind += capital ? static_cast<char>(c - 'A' + 'a') : c;
-  }
-  return kind;
-}
 
 /// The same on every machine: FNV-1a, 64 bits, then mixed so that names that differ in their last digit do not follow
 /// each other.
@@ -56,15 +50,43 @@ std::vector<std::string> names_in(const fs::path& folder, bool folders) {
 /// "train20" and "test20": in each kind, 20 % of the pictures are for training, and the others for the test.
 struct Split {
   bool train = false;
-  double share = 0;
+  int percent = 0;  ///< For training.
+
+  /// The file of its list, or of the list of what it leaves.
+  std::string list() const { return concat(train ? "train" : "test", percent, ".json"); }
+  std::string other_list() const { return concat(train ? "test" : "train", percent, ".json"); }
 };
 
 Split split_of(const std::string& name) {
   for (const int percent : {20, 50}) {
-    if (name == concat("train", percent)) return {true, percent / 100.0};
-    if (name == concat("test", percent)) return {false, percent / 100.0};
+    if (name == concat("train", percent)) return {true, percent};
+    if (name == concat("test", percent)) return {false, percent};
   }
   fail(Fault::bad_request, "AID has no split ", in_quotes(name), "; give train20, test20, train50 or test50.");
+}
+
+/// What the turn of `role` ("human", "gpt") says.
+std::string said_by(const Json& row, const std::string& role) {
+  const Json& turns = field(row, "conversations");
+  require(turns.is_array(), Fault::bad_file, "'conversations' is not a list");
+  for (const Json& turn : turns)
+    if (text_field(turn, "from") == role) return text_field(turn, "value");
+  fail(Fault::bad_file, "has no turn of ", in_quotes(role));
+}
+
+/// A list in LLaVA's form. Throws Error{bad_file} for another question: its answers could not be labels.
+std::vector<Scene> read_list(const fs::path& file) {
+  std::vector<Scene> scenes;
+  const std::unique_ptr<data::Rows> rows = data::open_rows(file, {});
+  for (int64_t i = 0; i < rows->size(); ++i) {
+    naming_record(rows->name(i), [&] {
+      const Json row = rows->read(i);
+      require(said_by(row, "human").find(kQuestion) != std::string::npos, Fault::bad_file, "does not ask \"", kQuestion,
+              "\"");
+      scenes.push_back({text_field(row, "image"), said_by(row, "gpt")});
+    });
+  }
+  return scenes;
 }
 
 std::vector<Scene> draw(const fs::path& folder, const Split& split) {
@@ -74,13 +96,23 @@ std::vector<Scene> draw(const fs::path& folder, const Split& split) {
     std::sort(pictures.begin(), pictures.end(), [&](const std::string& a, const std::string& b) {
       return std::pair(place_in_draw(kind + "/" + a), a) < std::pair(place_in_draw(kind + "/" + b), b);
     });
-    const auto cut = static_cast<std::ptrdiff_t>(std::lround(split.share * static_cast<double>(pictures.size())));
+    const double share = split.percent / 100.0;
+    const auto cut = static_cast<std::ptrdiff_t>(std::lround(share * static_cast<double>(pictures.size())));
     const auto begin = split.train ? pictures.begin() : pictures.begin() + cut;
     const auto end = split.train ? pictures.begin() + cut : pictures.end();
     std::sort(begin, end);
-    for (auto name = begin; name != end; ++name) scenes.push_back({kind + "/" + *name, kind_of(kind)});
+    for (auto name = begin; name != end; ++name) scenes.push_back({kind + "/" + *name, text::lower(kind)});
   }
   return scenes;
+}
+
+/// What the list of the split says; if there is no list, Lithe's own draw. A draw beside a list of the other part would
+/// put pictures into both parts.
+std::vector<Scene> scenes_of(const fs::path& folder, const Split& split) {
+  if (const auto list = found_in(folder, {split.list()})) return read_list(*list);
+  require(!found_in(folder, {split.other_list()}), Fault::bad_file, "The folder ", in_quotes(folder.string()), " has ",
+          split.other_list(), ", but not ", split.list(), "; put both lists there, or neither.");
+  return draw(folder, split);
 }
 
 class Aid final : public Task {
@@ -88,7 +120,7 @@ class Aid final : public Task {
   explicit Aid(const TaskOptions& options)
       : instruction_(options.instruction.value_or("")),
         place_(options.data, options.decode),
-        scenes_(draw(options.data, split_of(options.split))) {
+        scenes_(scenes_of(options.data, split_of(options.split))) {
     if (scenes_.empty()) refuse_set("AID", options.data, {"Airport and the other folders of pictures"});
   }
 
@@ -97,7 +129,7 @@ class Aid final : public Task {
 
   Question question(int64_t i) const override {
     Question question{.id = id(i), .text = kQuestion, .target = at(i).kind};
-    question.images.push_back(place_.find(at(i).picture));
+    naming_record("question " + question.id, [&] { question.images.push_back(place_.find(at(i).picture)); });
     question.ask(kQuestion, instruction_);
     return question;
   }

@@ -26,9 +26,10 @@ const std::vector<TaskInfo>& all_tasks() {
        "Does the picture prove this sentence? Answer entailment, neutral or contradiction.", 8, open_snli_ve},
       {"flickr30k", "recall at 1, 5 and 10 of pictures and of captions", Asks::ranking, "rank", "test", "", 0,
        open_flickr30k},
-      {"slake", "accuracy of open and of closed questions about medical pictures", Asks::text, "", "test", "", 64,
-       open_slake},
-      {"aid", "accuracy of the kind of scene in aerial pictures", Asks::text, "", "test50", "", 16, open_aid},
+      {"slake", "accuracy of open and of closed questions about medical pictures", Asks::text, "", "test",
+       "Answer the question using a single word or phrase.", 10, open_slake},
+      {"aid", "accuracy of the kind of scene in aerial pictures", Asks::text, "", "test50",
+       "Answer the question using a single word.", 10, open_aid},
       {"exact_match", "share of the answers of any data set that are given word for word", Asks::text, "", "", "", 64,
        open_exact_match},
   };

@@ -44,7 +44,7 @@ void make_small_data(const fs::path& folder) {
   fs::create_directories(folder);
   make_scienceqa(folder / "scienceqa");
   make_slake(folder / "slake");
-  fs::copy(kSets / "aid", folder / "aid", fs::copy_options::recursive);
+  fs::copy(kSets / "aid_lists", folder / "aid", fs::copy_options::recursive);
   make_arrow(kSets / "vqav2_arrow", "vqav2_", "val", folder / "vqav2", {"train", "trainable_val", "rest_val", "val"});
   make_arrow(kSets / "nlvr2_arrow", "nlvr2_", "dev", folder / "nlvr2", {"train", "dev", "test1"});
   make_arrow(kSets / "flickr30k_arrow", "f30k_caption_karpathy_", "test", folder / "flickr30k", {"train", "test"});

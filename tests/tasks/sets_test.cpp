@@ -2,11 +2,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <fstream>
 
 #include "base/error.h"
 #include "sentence_of.h"
 #include "tasks/records.h"
 #include "tasks/task.h"
+#include "temporary_folder.h"
 
 namespace lithe::tasks {
 namespace {
@@ -180,12 +182,46 @@ TEST(Slake, AsksTheEnglishQuestions) {
   const auto task = open("slake", "slake");
   ASSERT_EQ(task->size(), 3);
   EXPECT_EQ(task->id(2), "11003");
-  EXPECT_EQ(prompt_of(task->question(0)), "<image>\nWhat organ is this?");
+  EXPECT_EQ(prompt_of(task->question(0)),
+            "<image>\nWhat organ is this?\nAnswer the question using a single word or phrase.");
   EXPECT_EQ(widths(task->question(0)), "21");
   const Rows rows = table_of(*task, {"The lung", "no", "right"});
   EXPECT_EQ(rows[0], "open 50 2");
   EXPECT_EQ(rows[1], "closed 100 1");
   EXPECT_EQ(rows[2], "overall 66.6667 3");
+}
+
+TEST(Aid, ReadsTheAuthorsLists) {
+  const auto train = open("aid", "aid_lists", {.split = "train50"}), test = open("aid", "aid_lists");
+  ASSERT_EQ(train->size(), 3);
+  ASSERT_EQ(test->size(), 3);
+  EXPECT_EQ(train->id(0), "Airport/airport_3.jpg");  // in the order of the list
+  EXPECT_EQ(train->id(1), "Airport/airport_1.jpg");
+  const Question last = test->question(2);
+  EXPECT_EQ(last.id, "BareLand/bareland_1.jpg");
+  EXPECT_EQ(widths(last), "1");
+  EXPECT_EQ(last.target, "bareland");
+  EXPECT_EQ(prompt_of(last), "<image>\nWhat is the label for this image?\nAnswer the question using a single word.");
+  EXPECT_EQ(table_of(*test, {"Airport.", "beach", "Bareland"}), (Rows{"accuracy 66.6667 3"}));
+  EXPECT_EQ(open("aid", "aid_lists", {.split = "test20"})->size(), 4);
+}
+
+TEST(Aid, AListThatCannotBeReadIsRefused) {
+  const test::TemporaryFolder folder;
+  const auto said = [&](const std::string& split) {
+    return sentence_of([&] { open_task("aid", {.data = folder.path(), .split = split}); });
+  };
+  std::filesystem::copy(kSets / "aid_lists/Airport", folder / "Airport");
+  std::filesystem::copy(kSets / "aid_lists/train20.json", folder / "train20.json");
+  EXPECT_NE(said("test20").find("has train20.json, but not test20.json"), std::string::npos) << said("test20");
+  EXPECT_EQ(open_task("aid", {.data = folder.path(), .split = "test50"})->size(), 2);  // drawn: no list of it is there
+  std::ofstream(folder / "test20.json")
+      << R"([{"image": "Airport/airport_1.jpg", "conversations": [{"from": "human", "value": "Is this an airport?"},
+             {"from": "gpt", "value": "yes"}]}])";
+  EXPECT_NE(said("test20").find("record 1: does not ask \"What is the label for this image?\""), std::string::npos)
+      << said("test20");
+  std::ofstream(folder / "test20.json") << R"([{"image": "Airport/airport_1.jpg", "conversations": []}])";
+  EXPECT_NE(said("test20").find("has no turn of \"human\""), std::string::npos) << said("test20");
 }
 
 TEST(Aid, DrawsTheSameSplitEverywhere) {
@@ -197,8 +233,8 @@ TEST(Aid, DrawsTheSameSplitEverywhere) {
   EXPECT_EQ(ids, (Rows{"Airport/airport_3.jpg", "Airport/airport_4.jpg", "Airport/airport_6.jpg",
                        "BareLand/bareland_1.jpg", "BareLand/bareland_2.jpg"}));
   for (int64_t i = 0; i < 5; ++i) EXPECT_EQ(std::count(ids.begin(), ids.end(), test->id(i)), 0);
-  EXPECT_EQ(test->question(4).target, "bare land");
-  EXPECT_EQ(test->judge(4, {.text = "Bare-land."}).score, 1);
+  EXPECT_EQ(test->question(4).target, "bareland");
+  EXPECT_EQ(test->judge(4, {.text = "Bareland."}).score, 1);
   EXPECT_EQ(open("aid", "aid", {.split = "train20"})->size(), 2);
   EXPECT_THROW(open("aid", "aid", {.split = "train30"}), Error);
 }
