@@ -5,8 +5,8 @@
 
 #include "base/error.h"
 #include "base/printable.h"
-#include "cli/answer_report.h"
 #include "cli/command.h"
+#include "cli/fold_lines.h"
 #include "cli/folder_writer.h"
 #include "cli/model_path.h"
 #include "cli/options.h"
@@ -57,40 +57,23 @@ void add_shipped_picture(session::Question& question) {
 }
 
 Json to_json(const FoldFlags& flags, const session::FoldReport& report) {
-  return {{"schema", "lithe-fold/1"},
-          {"folder", flags.out},
-          {"folded",
-           {{"gains", report.gains},
-            {"adapters", report.adapters},
-            {"lora_products", report.low_rank},
-            {"lora_whole_tensors", report.whole}}},
-          {"adapters_left", report.adapters_left},
-          {"weight_bytes", report.bytes_after},
-          {"weight_bytes_before", report.bytes_before},
-          {"largest_rounding_share", report.rounding},
-          {"largest_deviation", report.largest_deviation},
-          {"largest_logit", report.largest_logit},
-          {"prompt_tokens", report.rows},
-          {"new_tokens", report.tokens},
-          {"new_tokens_equal", report.tokens_equal}};
+  Json json = folded_json(flags.out, report);
+  json["folded"].update(
+      {{"gains", report.gains}, {"lora_products", report.low_rank}, {"lora_whole_tensors", report.whole}});
+  json.update({{"largest_logit", report.largest_logit},
+               {"prompt_tokens", report.rows},
+               {"new_tokens", report.tokens},
+               {"new_tokens_equal", report.tokens_equal}});
+  return json;
 }
 
 std::string to_text(const FoldFlags& flags, const session::FoldReport& report) {
   std::string text;
-  if (report.low_rank + report.whole > 0) {
+  if (report.low_rank + report.whole > 0)
     text += fmt::format("folded     LoRA of {} products, {} complete tensors\n", report.low_rank, report.whole);
-  }
-  if (report.gains + report.adapters + report.adapters_left > 0) {
+  if (report.gains + report.adapters + report.adapters_left > 0)
     text += fmt::format("folded     {} gains of norms, {} adapters\n", report.gains, report.adapters);
-    if (report.adapters_left > 0)
-      text += fmt::format("not folded {} adapters, which depend on the prompt\n", report.adapters_left);
-  }
-  text += fmt::format("weights    {} -> {}\n", bytes_text(report.bytes_before), bytes_text(report.bytes_after));
-  if (report.rounding > 0) {
-    text +=
-        fmt::format("rounding   to 16 bits changed a weight by at most {:.2g} of the largest weight in its matrix\n",
-                    report.rounding);
-  }
+  text += weights_text(report, "prompt");
   text += fmt::format("deviation  of a logit: at most {:.3g}; the largest logit is {:.3g} (ratio {:.2g})\n",
                       report.largest_deviation, report.largest_logit, report.largest_deviation / report.largest_logit);
   text += fmt::format("compared   {} prompt tokens and {} new tokens; {} of the new tokens are equal\n", report.rows,

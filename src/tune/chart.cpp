@@ -270,17 +270,4 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
-BarChart redundancy_chart(const std::vector<double>& scores, const std::vector<int64_t>& skipped) {
-  BarChart chart{.title = "Redundancy of attentions",
-                 .x_label = "attention",
-                 .y_label = "score (higher: less needed)",
-                 .marked_name = "skipped",
-                 .other_name = "kept"};
-  for (std::size_t layer = 0; layer < scores.size(); ++layer) {
-    const bool skips = std::find(skipped.begin(), skipped.end(), static_cast<int64_t>(layer)) != skipped.end();
-    chart.bars.push_back({.label = std::to_string(layer), .value = scores[layer], .marked = skips});
-  }
-  return chart;
-}
-
 }  // namespace lithe::tune

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -51,8 +50,5 @@ Series thinned(const Series& series, std::size_t buckets);
 
 /// `text` for the content or an attribute of HTML or SVG: valid UTF-8 without control characters.
 std::string escaped(std::string_view text);
-
-/// How redundant each layer's attention is, and which are skipped: what a search found.
-BarChart redundancy_chart(const std::vector<double>& scores, const std::vector<int64_t>& skipped);
 
 }  // namespace lithe::tune

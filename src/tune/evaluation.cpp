@@ -5,12 +5,15 @@
 #include <algorithm>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
 #include "session/answer.h"
 #include "tasks/exact_match.h"
+#include "tune/held_out_samples.h"
 #include "tune/loss.h"
+#include "tune/sample_maker.h"
 
 namespace lithe::tune {
 namespace {
@@ -43,13 +46,12 @@ class Evaluator {
   Evaluator(const models::Model& model, const plan::Plan& plan, const EvaluationOptions& options)
       : model_(model), plan_(plan), options_(options) {}
 
-  void take(const data::DataSet& set, int64_t i) {
-    const data::Record record = set.read(i);
-    waiting_.push_back(counted_sample(model_, record, options_.sample));
+  void take(HeldOutSample<Sample> one) {
+    waiting_.push_back(std::move(one.sample));
     if (static_cast<int64_t>(waiting_.size()) >= options_.batch) lose();
     if (options_.answers || static_cast<int64_t>(result_.answers.size()) < options_.shown) {
-      const SampleAnswer answer = answer_last_turn(model_, plan_, record, options_);
-      keep(answer, set.worth(i, answer.answer));
+      const SampleAnswer answer = answer_last_turn(model_, plan_, one.as_read, options_);
+      keep(answer, one.set->worth(one.record, answer.answer));
     }
   }
 
@@ -92,8 +94,8 @@ Evaluation evaluate(const models::Model& model, const plan::Plan& plan,
                     std::span<const std::unique_ptr<data::DataSet>> sets, const EvaluationOptions& options) {
   const at::NoGradGuard no_gradient;
   Evaluator evaluator(model, plan, options);
-  for (const auto& set : sets)
-    for (int64_t i = 0; i < set->size(); ++i) evaluator.take(*set, i);
+  HeldOutSamples<Sample> samples(sets, sample_maker(model, options.sample), 2 * options.batch);
+  while (auto one = samples.next()) evaluator.take(std::move(*one));
   return evaluator.finish();
 }
 

@@ -7,7 +7,6 @@
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/error.h"
 #include "base/mixed.h"
@@ -145,10 +144,7 @@ MeterStep MeterTrainer::step(std::span<const MeterBatch> batches, double factor)
   optimiser_.scale_gradients(mean);
   result.loss *= mean;
   result.grad_norm = optimiser_.clip_gradients(options_.max_grad_norm);
-  if (!std::isfinite(result.grad_norm)) {
-    optimiser_.forget_gradients();
-    fail(Fault::bad_request, "the gradient is not finite; lower learning_rate, or look at the samples of this step");
-  }
+  require_finite_gradient(result.grad_norm, batches, optimiser_);
   optimiser_.step(factor);
   return result;
 }

@@ -47,8 +47,8 @@ class MeterTrainer {
   const AdamW& optimiser() const { return optimiser_; }
 
   /// One optimiser step over batches, whose gradients are those of the mean over all samples, also of other ranks.
-  /// `factor`: of every group's learning rate. Throws Error{bad_request} if loss or gradient is not finite; no weight
-  /// has changed then.
+  /// `factor`: of every group's learning rate. Throws Error{bad_request} with the samples' names if the loss or the
+  /// gradient is not finite; no weight has changed then.
   MeterStep step(std::span<const MeterBatch> batches, double factor);
 
   /// The mean loss of samples without training on them. `dropout`: with that of training.

@@ -167,7 +167,7 @@ std::string charts_of(const Report& report) {
         step_chart("Kept share", "of the vision tokens of all layers", {series_of(steps, "kept", more("kept_share"))});
     out += router_chart(steps) + kept_chart(steps);
   }
-  if (!report.scores.empty()) out += figure(svg_of(redundancy_chart(report.scores, report.skipped)));
+  if (report.redundancy) out += figure(svg_of(*report.redundancy));
   return out.empty() ? "" : "<h2>The run</h2>\n" + out;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "tune/chart.h"
 #include "tune/step_log.h"
 
 namespace lithe::tune {
@@ -24,10 +25,8 @@ struct Report {
       facts;                      ///< Above the charts: weights that learn, time, best step, ..
   std::vector<StepRecord> steps;  ///< The whole log, that of the steps before a resume too.
   std::vector<ReportedAnswer> answers;
-  Json settings;  ///< settings_of() of the recipe.
-  /// Redundancy per layer, if layers were searched.
-  std::vector<double> scores;
-  std::vector<int64_t> skipped;
+  Json settings;                       ///< settings_of() of the recipe.
+  std::optional<BarChart> redundancy;  ///< Of attentions, if a search ranked them.
 };
 
 /// A page that opens offline: charts of the log, sample answers, settings. Text from files and models is escaped and

@@ -45,14 +45,8 @@ void RunFiles::report(const std::vector<std::pair<std::string, std::string>>& fa
                       .steps = read_step_log(folder_ / kLog),
                       .answers = answers,
                       .settings = settings_of(recipe_),
-                      .scores = scores_,
-                      .skipped = skipped_};
+                      .redundancy = redundancy_};
   io::write_text_atomic(folder_ / "report.html", html_of(report));
-}
-
-void RunFiles::searched(std::vector<double> scores, std::vector<int64_t> skipped) {
-  scores_ = std::move(scores);
-  skipped_ = std::move(skipped);
 }
 
 }  // namespace lithe::tune

@@ -28,15 +28,14 @@ class RunFiles {
               const std::vector<ReportedAnswer>& answers) const;
 
   /// What a search found, for the report.
-  void searched(std::vector<double> scores, std::vector<int64_t> skipped);
+  void searched(BarChart redundancy) { redundancy_ = std::move(redundancy); }
 
  private:
   const Recipe& recipe_;
   std::filesystem::path folder_;
   StepLog log_;
   std::optional<EventFile> events_;
-  std::vector<double> scores_;
-  std::vector<int64_t> skipped_;
+  std::optional<BarChart> redundancy_;
 };
 
 }  // namespace lithe::tune

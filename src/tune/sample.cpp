@@ -138,10 +138,4 @@ void count_rows(const models::Model& model, Sample& sample, const SampleOptions&
           " tokens with its pictures, and model_max_length is ", options.longest);
 }
 
-Sample counted_sample(const models::Model& model, const data::Record& record, const SampleOptions& options) {
-  Sample sample = make_sample(model, record, options);
-  count_rows(model, sample, options);
-  return sample;
-}
-
 }  // namespace lithe::tune

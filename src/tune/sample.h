@@ -45,7 +45,4 @@ std::vector<text::Message> messages_of(const models::Model& model, const data::R
 /// it is too long.
 void count_rows(const models::Model& model, Sample& sample, const SampleOptions& options);
 
-/// make_sample and count_rows.
-Sample counted_sample(const models::Model& model, const data::Record& record, const SampleOptions& options);
-
 }  // namespace lithe::tune

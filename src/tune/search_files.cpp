@@ -1,12 +1,12 @@
 #include "tune/search_files.h"
 
+#include <algorithm>
 #include <limits>
-#include <vector>
+#include <string>
 
 #include "base/error.h"
 #include "io/atomic_file.h"
 #include "plan/parse.h"
-#include "tune/chart.h"
 
 namespace lithe::tune {
 namespace {
@@ -22,14 +22,21 @@ RankedAttention ranked_of(const JsonView& view) {
 
 }  // namespace
 
-std::vector<double> SearchResult::scores() const {
-  std::vector<double> scores;
-  for (const RankedAttention& one : ranking) {
+BarChart redundancy_chart(const SearchResult& result) {
+  BarChart chart{.title = "Redundancy of attentions",
+                 .x_label = result.by_layer ? "layer" : "attention",
+                 .y_label = "score (higher: less needed)",
+                 .marked_name = "skipped",
+                 .other_name = "kept"};
+  for (const RankedAttention& one : result.ranking) {
     const auto at = static_cast<size_t>(one.layer);
-    if (scores.size() <= at) scores.resize(at + 1, std::numeric_limits<double>::quiet_NaN());
-    scores[at] = one.score;
+    // An attention that was no candidate has no score, and its bar is left out.
+    for (size_t i = chart.bars.size(); i <= at; ++i)
+      chart.bars.push_back({.label = std::to_string(i), .value = std::numeric_limits<double>::quiet_NaN()});
+    const bool skips = std::find(result.skipped.begin(), result.skipped.end(), one.layer) != result.skipped.end();
+    chart.bars[at] = {.label = std::to_string(at), .value = one.score, .marked = skips};
   }
-  return scores;
+  return chart;
 }
 
 fs::path position_file(const fs::path& checkpoint) {
@@ -60,7 +67,7 @@ void write_found(const fs::path& folder, const SearchResult& result, const Searc
   Json report = search.report();
   report["skipped_layers"] = result.skipped;
   io::write_json_atomic(folder / "plan.json", plan::to_json(search.plan()));
-  io::write_text_atomic(folder / "redundancy.svg", svg_file(svg_of(redundancy_chart(result.scores(), result.skipped))));
+  io::write_text_atomic(folder / "redundancy.svg", svg_file(svg_of(redundancy_chart(result))));
   io::write_json_atomic(folder / kScores, report);
 }
 
@@ -78,8 +85,10 @@ std::optional<SearchResult> finished_search(const Recipe& recipe, const fs::path
     require(view.has(key) && json.at(key).is_array(), Fault::bad_file, file.string(), ": '", key, "' is not a list");
   int64_t found = 0;
   for (const Json& one : json.at("ranking")) {
-    result.ranking.push_back(ranked_of(JsonView(one, file.string())));
+    const JsonView attention(one, file.string());
+    result.ranking.push_back(ranked_of(attention));
     const int64_t layer = result.ranking.back().layer;
+    result.by_layer = result.by_layer && layer == attention.integer("layer");
     require(layer >= 0 && layer < plan::kMaxLayers, Fault::bad_file, file.string(), ": there is no layer ", layer);
     found += result.ranking.back().skipped ? 1 : 0;
   }

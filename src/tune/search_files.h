@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/json.h"
+#include "tune/chart.h"
 #include "tune/recipe.h"
 #include "tune/search.h"
 #include "tune/search_report.h"
@@ -28,6 +29,9 @@ void write_position(const std::filesystem::path& checkpoint, const SearchPositio
 
 /// Whether a checkpoint is of a search, and not of the tuning after it.
 bool is_search_checkpoint(const std::filesystem::path& folder);
+
+/// How redundant each attention is, and which are skipped.
+BarChart redundancy_chart(const SearchResult& result);
 
 /// Writes what a search found: `result` with its layers, the search's plan and its report. scores.json comes last, as
 /// it says that the search is done.

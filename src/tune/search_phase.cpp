@@ -87,6 +87,7 @@ class SearchPhase {
                         .comparisons = search_->comparisons(),
                         .stopped = !search_->done() && stops,
                         .ranking = search_->ranked(),
+                        .by_layer = goes_by_layer(),
                         .folder = setup_.folder};
     if (result.stopped) {
       if (last_saved_ != point_.step) save();
@@ -97,6 +98,11 @@ class SearchPhase {
   }
 
  private:
+  bool goes_by_layer() const {
+    return std::none_of(model_.candidates.begin(), model_.candidates.end(),
+                        [](const Candidate& one) { return one.number.has_value(); });
+  }
+
   void say_what_is_compared() const {
     if (!compared_.kept_out()) return;
     const int64_t records = compared_.records();
@@ -139,15 +145,21 @@ class SearchPhase {
            since(begin) * batches * static_cast<double>(settings_.draws) / static_cast<double>(settings_.every_steps);
   }
 
-  /// A batch to try.
+  /// A batch to try, without records that may be left out.
   std::vector<Sample> first_samples() const {
     std::vector<Sample> samples;
+    int64_t bad = 0;
     for (const WeightedSet& set : setup_.data) {
       for (int64_t i = 0; i < set.records->size(); ++i) {
         if (static_cast<int64_t>(samples.size()) == recipe_.per_device_train_batch_size) return samples;
-        samples.push_back(model_.maker(set.records->read(i)));
+        try {
+          samples.push_back(model_.maker(set.records->read(i)));
+        } catch (const Error&) {
+          if (++bad > recipe_.skip_bad_samples) throw;
+        }
       }
     }
+    require(!samples.empty(), Fault::bad_file, "no sample of the data can be used");
     return samples;
   }
 

@@ -35,10 +35,8 @@ struct SearchResult {
   bool stopped = false;                  ///< Ended early on request, with a checkpoint. Nothing is decided then.
   std::vector<RankedAttention> ranking;  ///< The most redundant first.
   std::vector<int64_t> skipped;          ///< Layers (of METER, attentions) that an adapter is to replace, ascending.
-  std::filesystem::path folder;          ///< With plan.json, scores.json, redundancy.svg and log.jsonl.
-
-  /// The score of each layer, for a chart; NaN if its attention was no candidate.
-  std::vector<double> scores() const;
+  bool by_layer = true;          ///< Attentions have the numbers of their layers; of METER, numbers of their own.
+  std::filesystem::path folder;  ///< With plan.json, scores.json, redundancy.svg and log.jsonl.
 };
 
 /// What a search is told beside its recipe.

@@ -4,9 +4,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
-#include <cmath>
 
-#include "base/error.h"
 #include "tune/training_step.h"
 
 namespace lithe::tune {
@@ -48,13 +46,7 @@ StepResult Trainer::step(std::span<const MicroBatch> batches, double factor) {
   optimiser_.scale_gradients(mean);
   result.loss *= mean;
   result.grad_norm = optimiser_.clip_gradients(options_.max_grad_norm);
-  if (!std::isfinite(result.grad_norm)) {
-    optimiser_.forget_gradients();
-    std::string names;
-    for (const MicroBatch& samples : batches) names += (names.empty() ? "" : ", ") + names_of(samples);
-    fail(Fault::bad_request, "the gradient is not finite at ", names,
-         "; lower learning_rate, or look at these samples");
-  }
+  require_finite_gradient(result.grad_norm, batches, optimiser_);
   optimiser_.step(factor);
   return result;
 }

@@ -39,6 +39,17 @@ void require_finite_loss(double loss, std::span<const Sample> samples, AdamW& op
        "; lower learning_rate, or look at these samples");
 }
 
+/// Throws Error{bad_request} with the names of the step's samples; no weight has changed then.
+template <class Sample>
+void require_finite_gradient(double norm, std::span<const std::span<const Sample>> batches, AdamW& optimiser) {
+  if (std::isfinite(norm)) return;
+  optimiser.forget_gradients();
+  std::string names;
+  for (const std::span<const Sample>& samples : batches)
+    if (!samples.empty()) names += (names.empty() ? "" : ", ") + names_of(samples);
+  fail(Fault::bad_request, "the gradient is not finite at ", names, "; lower learning_rate, or look at these samples");
+}
+
 /// Adds up over ranks what a step did; its loss is a sum so far.
 template <class Step>
 void sum_over(const Ranks& ranks, Step& step) {

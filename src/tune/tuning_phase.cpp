@@ -18,6 +18,7 @@
 #include "tune/run_files.h"
 #include "tune/sample.h"
 #include "tune/schedule.h"
+#include "tune/search_files.h"
 #include "tune/search_run.h"
 #include "tune/step_log.h"
 #include "tune/step_samples.h"
@@ -110,7 +111,7 @@ class TuningPhase {
       remove_parts(recipe_.output_dir);
       drop_checkpoints_after(point_.step);
       files.emplace(recipe_, point_.step);
-      if (searched_) files->searched(searched_->scores(), searched_->skipped);
+      if (searched_) files->searched(redundancy_chart(*searched_));
     }
     while (point_.step < steps_ && !ranks_.any(options_.stop.stop_requested())) {
       StepRecord record = one_step();

@@ -80,21 +80,8 @@ TEST(Chart, ValuesThatAreNotFiniteAreGaps) {
   EXPECT_EQ(test::fault_of_markup(svg_of(BarChart{.bars = {{.value = kNan}}})), "");
 }
 
-TEST(Chart, RedundancySaysWhatIsSkipped) {
-  const std::string svg = svg_of(redundancy_chart({0.1, -0.2, 0.4, 0.3}, {2, 3}));
-  EXPECT_EQ(test::fault_of_markup(svg), "");
-  const auto count = [&](const std::string& what) {
-    int found = 0;
-    for (std::size_t at = svg.find(what); at != std::string::npos; at = svg.find(what, at + 1)) ++found;
-    return found;
-  };
-  EXPECT_EQ(count("class=\"bar marked\""), 3) << "two bars and the legend";
-  EXPECT_EQ(count("class=\"bar other\""), 3);
-  EXPECT_NE(svg.find(">skipped<"), std::string::npos);
-}
-
 TEST(Chart, AFileHasItsOwnStyle) {
-  const std::string file = svg_file(svg_of(redundancy_chart({1, 2}, {})));
+  const std::string file = svg_file(svg_of(BarChart{.bars = {{.value = 1}, {.value = 2}}}));
   EXPECT_TRUE(file.starts_with("<?xml"));
   EXPECT_NE(file.find("prefers-color-scheme:dark"), std::string::npos);
   EXPECT_EQ(test::fault_of_markup(file.substr(file.find('\n') + 1)), "");

@@ -1,10 +1,66 @@
 #include "tune/evaluation.h"
 
+#include <string>
+#include <thread>
+#include <vector>
+
 #include "base/error.h"
+#include "tune/held_out_samples.h"
 #include "tune/support.h"
 
 namespace lithe::tune {
 namespace {
+
+/// Records that are numbers. One of them may be bad.
+class Numbers : public data::DataSet {
+ public:
+  Numbers(int64_t first, int64_t count, int64_t bad = -1) : first_(first), count_(count), bad_(bad) {}
+  int64_t size() const override { return count_; }
+  data::Record read(int64_t i) const override {
+    require(first_ + i != bad_, Fault::bad_file, "number ", bad_, " is bad");
+    return {.name = std::to_string(first_ + i)};
+  }
+
+ private:
+  int64_t first_, count_, bad_;
+};
+
+using Sets = std::vector<std::unique_ptr<data::DataSet>>;
+
+Sets numbers(int64_t bad = -1) {
+  Sets sets;
+  sets.push_back(std::make_unique<Numbers>(0, 5, bad));
+  sets.push_back(std::make_unique<Numbers>(5, 0));
+  sets.push_back(std::make_unique<Numbers>(5, 3, bad));
+  return sets;
+}
+
+TEST(HeldOutSamples, ComeInOrderAndAreFinishedByWhoTakesThem) {
+  const Sets sets = numbers();
+  const SampleMaker<std::string> maker{.make = [](const data::Record& record) { return record.name; },
+                                       .finish =
+                                           [taker = std::this_thread::get_id()](std::string& sample) {
+                                             EXPECT_EQ(std::this_thread::get_id(), taker);
+                                             sample += "!";
+                                           }};
+  for (const int64_t ahead : {1, 2, 20}) {
+    HeldOutSamples<std::string> samples(sets, maker, ahead);
+    std::string all;
+    while (const auto one = samples.next()) {
+      all += one->sample;
+      EXPECT_EQ(one->set->read(one->record).name, one->as_read.name);
+    }
+    EXPECT_EQ(all, "0!1!2!3!4!5!6!7!") << ahead;
+  }
+}
+
+TEST(HeldOutSamples, ABadRecordIsToldInItsTurn) {
+  const Sets sets = numbers(6);
+  HeldOutSamples<std::string> samples(
+      sets, {.make = [](const data::Record& record) { return record.name; }, .finish = {}}, 4);
+  for (int64_t i = 0; i < 6; ++i) EXPECT_EQ(samples.next()->sample, std::to_string(i));
+  EXPECT_THROW(samples.next(), Error);
+}
 
 TEST(Evaluation, RefusesSetsWithoutARecord) {
   const test::TempFolder folder;

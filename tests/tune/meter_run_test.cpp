@@ -219,19 +219,36 @@ TEST_F(MeterRunTest, ADryRunReadsEverySampleAndWritesNothing) {
   EXPECT_FALSE(fs::exists(recipe_.output_dir));
 }
 
-TEST_F(MeterRunTest, TheBestCheckpointStays) {
+TEST_F(MeterRunTest, ALossOrGradientThatIsNotFiniteNamesTheSamples) {
   ask("snli", "entailment", "contradiction");
+  recipe_.max_steps = 3;
+  recipe_.learning_rate = 1e38;
+  try {
+    run(recipe_);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    const std::string said = error.what();
+    EXPECT_NE(said.find("is not finite at "), std::string::npos) << said;
+    EXPECT_NE(said.find("data.jsonl, record "), std::string::npos) << said;
+  }
+}
+
+TEST_F(MeterRunTest, TheBestCheckpointStays) {
+  ask("snli", "contradiction", "entailment");
+  fs::rename(temp_ / "data.jsonl", temp_ / "opposite.jsonl");
   recipe_.eval_data = recipe_.data;
+  recipe_.eval_data.front().path = (temp_ / "opposite.jsonl").string();
+  ask("snli", "entailment", "contradiction");  // so that it gets worse on the opposite while it learns
   recipe_.metric_for_best_model = "loss";
   recipe_.save_steps = 1;
   recipe_.save_total_limit = 1;
-  recipe_.learning_rate = 0.3;  // so that it gets worse after a while
   recipe_.max_steps = 4;
   run(recipe_);
   std::vector<double> scores;
   for (const StepRecord& record : read_step_log(fs::path(recipe_.output_dir) / "log.jsonl"))
     scores.push_back(record.more.at("eval_loss"));
   const auto best = std::min_element(scores.begin(), scores.end()) - scores.begin() + 1;
+  EXPECT_LT(best, recipe_.max_steps) << "the newest checkpoint stays anyway";
   EXPECT_TRUE(fs::exists(fs::path(recipe_.output_dir) / ("checkpoint-" + std::to_string(best))));
   EXPECT_LE(checkpoints_in(recipe_.output_dir).size(), 2U);
 }

@@ -39,8 +39,10 @@ Report report_of(int64_t steps, int64_t layers) {
       "model_name_or_path: demo-dense\noutput_dir: out\ndata: [{path: train.json, images: pictures}]\np_mod: {}\n"
       "eas: {skip: 3}\nmax_steps: 2000\nlearning_rate: 2e-5\nlr_scheduler_type: cosine\nwarmup_ratio: 0.03\n",
       "r"));
-  report.scores = {-0.02, 0.01, 0.03, -0.01, 0.08, 0.02, 0.11, 0.09};
-  report.skipped = {4, 6, 7};
+  report.redundancy = BarChart{.title = "Redundancy of attentions", .bars = {}, .marked_name = "skipped"};
+  for (int64_t layer = 0; layer < 8; ++layer)
+    report.redundancy->bars.push_back(
+        {.label = std::to_string(layer), .value = 0.01 * static_cast<double>(layer), .marked = layer > 4});
   return report;
 }
 

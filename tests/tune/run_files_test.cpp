@@ -48,7 +48,7 @@ TEST_F(RunFilesTest, TheReportOfAResumedRunHasAllItsSteps) {
   }
   RunFiles files(whole, 3);  // the checkpoint at step 3
   files.step(record(4));
-  files.searched({0.1, 0.2}, {1});
+  files.searched({.title = "Redundancy of attentions", .bars = {{.label = "0", .value = 0.1}}});
   files.report({{"time", "4 s"}}, {{"val 1", "q", "a", "a", true}});
   EXPECT_EQ(read_step_log(folder_ / "log.jsonl").size(), 4u);
   EXPECT_EQ(files_in(folder_ / "runs"), 2);

@@ -14,6 +14,7 @@
 #include "session/session.h"
 #include "tune/held_out.h"
 #include "tune/markup.h"
+#include "tune/search_files.h"
 #include "tune/step_log.h"
 #include "tune/support.h"
 #include "tune/training_state.h"
@@ -258,6 +259,48 @@ TEST(SearchPhase, EasOnTopOfATunedPMod) {
     ASSERT_NE(now, nullptr);
     EXPECT_EQ(now->rules, layer.rules);
   }
+}
+
+// A search that has to keep to a time tries a step first, on records of which some may be bad.
+TEST(SearchPhase, ALimitOfTimeLeavesOutBadRecordsToo) {
+  const test::TempFolder folder;
+  Recipe recipe = searching_recipe(folder);
+  Json records = read_json_file(recipe.data.front().path);
+  records.insert(records.begin(),
+                 {{"id", "bad"}, {"image", "nowhere.png"}, {"conversations", records.at(0).at("conversations")}});
+  std::ofstream(folder / "data.json") << records.dump();
+  recipe.data.front().images = fs::path(recipe.data.front().path).parent_path().string();
+  recipe.data.front().path = (folder / "data.json").string();
+  recipe.eval_data = tiny_recipe(folder).data;
+  constexpr double kLongEnough = 1e9;  // so that the steps are those of the recipe
+  EXPECT_THROW(search(recipe, {.seconds = kLongEnough}), Error);
+  recipe.skip_bad_samples = 8;
+  recipe.output_dir = (folder / "skipping").string();
+  const SearchResult result = search(recipe, {.seconds = kLongEnough});
+  EXPECT_EQ(result.steps, 6);
+  EXPECT_EQ(result.skipped.size(), 1U);
+}
+
+std::string chart_of(const SearchResult& result) {
+  return svg_of(redundancy_chart(result));
+}
+
+TEST(SearchPhase, TheChartSaysWhatIsSkipped) {
+  const SearchResult result{
+      .ranking = {{.layer = 3, .score = 0.4}, {.layer = 2, .score = 0.3}, {.layer = 0, .score = -0.2}},
+      .skipped = {2, 3}};
+  const std::string svg = chart_of(result);
+  EXPECT_EQ(lithe::test::fault_of_markup(svg), "");
+  const auto count = [&](const std::string& what) {
+    int found = 0;
+    for (std::size_t at = svg.find(what); at != std::string::npos; at = svg.find(what, at + 1)) ++found;
+    return found;
+  };
+  EXPECT_EQ(count("class=\"bar marked\""), 3) << "two bars and the legend";
+  EXPECT_EQ(count("class=\"bar other\""), 2) << "one bar, as layer 1 was no candidate, and the legend";
+  EXPECT_NE(svg.find(">skipped<"), std::string::npos);
+  EXPECT_NE(svg.find(">layer<"), std::string::npos);
+  EXPECT_NE(chart_of({.by_layer = false}).find(">attention<"), std::string::npos);
 }
 
 TEST(SearchPhase, SaysWhatMakesNoSearch) {
