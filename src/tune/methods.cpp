@@ -24,8 +24,10 @@ using models::Part;
 using models::WeightName;
 
 /// Of what would only be found out when LaVIN's adapter is written. A whole folder has a place for every weight.
-void check_lavin(const models::Model& model) {
+void check_lavin(const Recipe& recipe, const models::Model& model) {
   if (model.family != "lavin" || models::LavinFolder::open(model.folder).whole()) return;
+  require(!recipe.lora, Fault::bad_request, model.name,
+          ": holds LaVIN in parts, and LoRA goes over one folder; `lithe convert --to hf` joins them");
   visit(model, [&](const models::HeldWeight& held) {
     require(models::in_lavin_adapter(held.name) || !held.weight.learning(), Fault::bad_request, model.name, ": ",
             text_of(held.name), " learns by `train`, which LaVIN's adapter file has no place for; leave it out");
@@ -168,7 +170,7 @@ ReadyModel ready_model(const Recipe& recipe, const std::vector<int64_t>& skipped
   ReadyModel ready{.model = models::open_model(folder, {.learns = learns_here})};
   models::Model& model = *ready.model;
   patterns.check(model);
-  check_lavin(model);
+  check_lavin(recipe, model);
   set_template(recipe.template_name, model.prompting);
   const std::vector<int64_t>& off = skipped.empty() && recipe.eas ? recipe.eas->skip_layers : skipped;
   if (recipe.eas) add_eas(*recipe.eas, off, static_cast<uint64_t>(recipe.seed), model);

@@ -14,6 +14,8 @@
 #include "io/torch_file.h"
 #include "models/lavin_folder.h"
 #include "models/model.h"
+#include "sentence_of.h"
+#include "session/fold.h"
 #include "session/session.h"
 #include "tune/methods.h"
 #include "tune/run.h"
@@ -184,6 +186,39 @@ TEST_F(LavinTuning, AWholeFolderLearnsInFullAndTakesAdaptersThen) {
   EXPECT_TRUE(std::ranges::equal(after.at(frozen).bytes, adapted.at(frozen).bytes));
   EXPECT_FALSE(adapted.contains("language_model.model.layers.7.self_attn.q_proj.weight"));
   EXPECT_TRUE(read_json_file(result.output / "config.json").at("gates_read_prompt").get<bool>());
+}
+
+// LoRA goes over the adapters, which learn on beside it.
+TEST_F(LavinTuning, LoraLearnsOverAWholeFolder) {
+  const fs::path parts = folder_ / "tuned", whole = folder_ / "whole";
+  lithe::test::link_lavin("lavin", parts);
+  models::convert_folder(parts, whole, models::TargetLayout::hf);
+  recipe_.eas.reset();
+  recipe_.lora.emplace();
+  recipe_.lora->r = 4;
+  recipe_.learning_rate = 5e-3;
+  recipe_.model_name_or_path = parts.string();
+  EXPECT_NE(lithe::test::sentence_of([&] { ready_model(recipe_); }).find("LoRA goes over one folder"),
+            std::string::npos);
+  recipe_.model_name_or_path = whole.string();
+  const RunResult result = run(recipe_);
+  EXPECT_LT(losses().back(), 0.5 * losses().front());
+  const io::Checkpoint adapter = io::Checkpoint::open(result.output / "adapter_model.safetensors");
+  EXPECT_FALSE(adapter.contains("language_model.model.layers.0.mlp.up_proj.weight"));
+
+  const session::Session tuned = session::Session::open(result.output);
+  EXPECT_GT(tuned.facts().low_rank.size(), 0U);
+  session::Request request;
+  request.messages.push_back(
+      text::user_message(read_json_file(test::golden("lavin") / "case.json").at("prompts").at(0), 0));
+  EXPECT_EQ(tuned.answer(request, {.max_new_tokens = 40}).text, "The answer is A.");
+  const session::FoldReport report = session::fold_model(tuned, request, {}, folder_ / "folded");
+  EXPECT_GT(report.low_rank, 0);
+  EXPECT_EQ(report.tokens_equal, report.tokens);
+  EXPECT_EQ(session::Session::open(folder_ / "folded").answer(request, {.max_new_tokens = 40}).text,
+            "The answer is A.");
+  EXPECT_NE(lithe::test::sentence_of([&] { models::open_model(parts, {.lora = result.output}); }).find("in parts"),
+            std::string::npos);
 }
 
 TEST_F(LavinTuning, WhatTheAdapterFileCannotHoldIsRefusedAtOnce) {
