@@ -9,6 +9,7 @@
 #include "plan/meter_sites.h"
 #include "plan/validate.h"
 #include "tune/name_pattern.h"
+#include "tune/token_masker.h"
 
 namespace lithe::tune {
 namespace {
@@ -31,6 +32,8 @@ bool is_head_of(MeterTask task, Part part) {
       return part == Part::itm;
     case MeterTask::irtr:
       return part == Part::rank;
+    case MeterTask::mlm:
+      return part == Part::mlm;
   }
   return false;
 }
@@ -62,7 +65,7 @@ void check(const Recipe& recipe) {
   refuse(!recipe.template_name.empty(), "template");
   refuse(recipe.metric_for_best_model == "exact_match", "exact_match as metric_for_best_model");
   require(!recipe.head.empty(), Fault::bad_request, recipe.file.string(),
-          ": METER needs the key `head`: vqa, nlvr2, snli, itm or irtr");
+          ": METER needs the key `head`: vqa, nlvr2, snli, itm, irtr or mlm");
 }
 
 /// Every answer of the sets, the most frequent first; of equals in the order of the alphabet. What is wrong with a
@@ -132,11 +135,17 @@ ReadyMeter ready_meter(const Recipe& recipe, const std::vector<WeightedSet>& set
 }
 
 SampleMaker<MeterSample> sample_maker(const ReadyMeter& ready) {
-  return {.make =
-              [&ready](const data::Record& record) {
-                return make_meter_sample(*ready.meter, record, ready.task, ready.classes);
-              },
-          .finish = {}};
+  SampleMaker<MeterSample> maker{.make =
+                                     [&ready](const data::Record& record) {
+                                       return make_meter_sample(*ready.meter, record, ready.task, ready.classes);
+                                     },
+                                 .finish = {}};
+  if (ready.task == MeterTask::mlm) {
+    maker.finish = [masker = TokenMasker(*ready.meter)](MeterSample& sample) {
+      sample.hidden = masker.hide(sample.text, sample.draw);
+    };
+  }
+  return maker;
 }
 
 }  // namespace lithe::tune

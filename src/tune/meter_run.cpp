@@ -17,15 +17,15 @@
 namespace lithe::tune {
 namespace {
 
-/// The mean loss over samples, of which a few at a time are in memory.
+/// The mean loss over labels. A few samples at a time are in memory.
 Evaluation evaluate(const MeterTrainer& trainer, HeldOutSamples<MeterSample> samples, size_t batch) {
   double sum = 0, count = 0;
   std::vector<MeterSample> waiting;
   const auto lose = [&] {
-    if (waiting.empty()) return;
-    const auto size = static_cast<double>(waiting.size());
-    sum += trainer.loss(waiting) * size;
-    count += size;
+    double labels = 0;
+    for (const MeterSample& sample : waiting) labels += static_cast<double>(sample.learnt());
+    if (!waiting.empty()) sum += trainer.loss(waiting) * labels;
+    count += labels;
     waiting.clear();
   };
   while (auto one = samples.next()) {
@@ -33,7 +33,7 @@ Evaluation evaluate(const MeterTrainer& trainer, HeldOutSamples<MeterSample> sam
     if (waiting.size() == batch) lose();
   }
   lose();
-  require(count > 0, Fault::bad_file, "eval_data holds no record");
+  require(count > 0, Fault::bad_file, "eval_data holds no record that the head could be evaluated on");
   return {.step = 0, .loss = sum / count, .exact_match = std::nullopt, .answers = {}};
 }
 

@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/index_select.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
@@ -11,6 +12,7 @@
 #include "base/error.h"
 #include "base/mixed.h"
 #include "models/meter/pixels.h"
+#include "text/labels.h"
 #include "tune/training_step.h"
 
 namespace lithe::tune {
@@ -56,11 +58,43 @@ void draw(MeterTask task, MeterBatch samples, std::vector<Pair>& pairs) {
   }
 }
 
+Tensor tensor_of(const std::vector<int64_t>& numbers) {
+  return at::tensor(at::ArrayRef<int64_t>(numbers), at::kLong);
+}
+
+/// Calls `take(row, token)` for each hidden token; rows are those of all texts.
+template <class Take>
+void for_each_hidden(MeterBatch samples, const Take& take) {
+  int64_t row = 0;
+  for (const MeterSample& sample : samples)
+    for (const int64_t token : sample.hidden) {
+      if (token != text::kIgnored) take(row, token);
+      ++row;
+    }
+}
+
 Tensor labels_of(MeterTask task, MeterBatch samples) {
   std::vector<int64_t> labels;
+  if (task == MeterTask::mlm) {
+    for_each_hidden(samples, [&](int64_t, int64_t token) { labels.push_back(token); });
+    return tensor_of(labels);
+  }
   for (size_t i = 0; i < samples.size(); ++i)
     labels.push_back(task == MeterTask::irtr ? 0 : task == MeterTask::itm ? (matches(i) ? 1 : 0) : samples[i].label);
-  return at::tensor(at::ArrayRef<int64_t>(labels), at::kLong);
+  return tensor_of(labels);
+}
+
+/// Of `text`, [rows, hidden], the rows of hidden tokens.
+Tensor hidden_rows(MeterBatch samples, const Tensor& text) {
+  std::vector<int64_t> rows;
+  for_each_hidden(samples, [&](int64_t row, int64_t) { rows.push_back(row); });
+  return text.index_select(0, tensor_of(rows).to(text.device()));
+}
+
+int64_t labels_in(MeterBatch samples) {
+  int64_t labels = 0;
+  for (const MeterSample& sample : samples) labels += sample.learnt();
+  return labels;
 }
 
 int64_t rows_of(MeterTask task, MeterBatch samples, const Meter& meter) {
@@ -101,7 +135,9 @@ Tensor MeterTrainer::logits(MeterBatch samples, bool dropout) const {
   const auto count = static_cast<int64_t>(samples.size());
   std::vector<Pair> pairs = pairs_of(task_, samples.size());
   if (dropout && options_.dropout) draw(task_, samples, pairs);
-  const Tensor pooled = meter_.fuse(meter_.read(texts), meter_.look(at::cat(pixels)), pairs, &poolers_).pooled;
+  const plan::Plan& plan = task_ == MeterTask::mlm ? plan_ : poolers_;
+  const models::FusedRows fused = meter_.fuse(meter_.read(texts), meter_.look(at::cat(pixels)), pairs, &plan);
+  const Tensor& pooled = fused.pooled;
   switch (task_) {
     case MeterTask::vqa:
       return (*meter_.heads.vqa)(pooled);
@@ -113,11 +149,14 @@ Tensor MeterTrainer::logits(MeterBatch samples, bool dropout) const {
       return (*meter_.heads.itm)(pooled);
     case MeterTask::irtr:
       return meter_.heads.ranking(pooled).view({count, -1});
+    case MeterTask::mlm:
+      return (*meter_.heads.mlm)(hidden_rows(samples, fused.text.hidden));
   }
   fail(Fault::internal, "a task of METER has no head");
 }
 
 Tensor MeterTrainer::mean_loss(MeterBatch samples, bool dropout) const {
+  if (labels_in(samples) == 0) return at::zeros({});  // texts so short that no token is hidden
   const Tensor scores = logits(samples, dropout);
   if (task_ != MeterTask::vqa) return class_loss(scores, labels_of(task_, samples).to(scores.device()));
   std::vector<SoftLabels> answers;
@@ -130,13 +169,14 @@ MeterStep MeterTrainer::step(std::span<const MeterBatch> batches, double factor)
   optimiser_.forget_gradients();
   for (const MeterBatch& batch : batches) {
     if (batch.empty()) continue;
-    const Tensor loss = mean_loss(batch, true) * static_cast<double>(batch.size());
+    const int64_t labels = labels_in(batch);
+    const Tensor loss = mean_loss(batch, true) * static_cast<double>(labels);
     const auto value = loss.item<double>();
     require_finite_loss(value, batch, optimiser_);
     result.loss += value;
     result.rows += rows_of(task_, batch, meter_);
-    result.labels += static_cast<int64_t>(batch.size());
-    loss.backward();
+    result.labels += labels;
+    if (loss.requires_grad()) loss.backward();
   }
   sum_over(options_.ranks, result);
   optimiser_.sum_gradients();

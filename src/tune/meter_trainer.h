@@ -18,10 +18,10 @@ using MeterBatch = std::span<const MeterSample>;
 
 /// What one optimiser step over METER did, over all ranks.
 struct MeterStep {
-  double loss = 0;  ///< Before the step, mean over samples.
+  double loss = 0;  ///< Before the step, mean over labels.
   double grad_norm = 0;
   int64_t rows = 0;    ///< Of texts and pictures that entered the streams.
-  int64_t labels = 0;  ///< That count in the loss: one a sample.
+  int64_t labels = 0;  ///< That count in the loss: one a sample, or of mlm one a hidden token.
 };
 
 /// Every weight of METER that learns, in the order of `visit`.
@@ -46,15 +46,16 @@ class MeterTrainer {
   AdamW& optimiser() { return optimiser_; }
   const AdamW& optimiser() const { return optimiser_; }
 
-  /// One optimiser step over batches, whose gradients are those of the mean over all samples, also of other ranks.
+  /// One optimiser step over batches, whose gradients are those of the mean over all labels, also of other ranks.
   /// `factor`: of every group's learning rate. Throws Error{bad_request} with the samples' names if the loss or the
   /// gradient is not finite; no weight has changed then.
   MeterStep step(std::span<const MeterBatch> batches, double factor);
 
-  /// The mean loss of samples without training on them. `dropout`: with that of training.
+  /// The mean loss of samples over their labels, without training on them. `dropout`: with that of training.
   double loss(MeterBatch samples, bool dropout = false) const;
 
-  /// What the head gives.  -> [samples, classes]; of irtr each sample's text and others of the batch
+  /// What the head gives.  -> [samples, classes]; of irtr each sample's text and others of the batch; of mlm
+  /// [hidden tokens, vocabulary]
   Tensor logits(MeterBatch samples, bool dropout = false) const;
 
  private:

@@ -199,7 +199,8 @@ Keys<Recipe> method_keys() {
   return {
       {"head",
        choice_field<Recipe, std::string>(
-           &Recipe::head, {{"vqa", "vqa"}, {"nlvr2", "nlvr2"}, {"snli", "snli"}, {"itm", "itm"}, {"irtr", "irtr"}},
+           &Recipe::head,
+           {{"vqa", "vqa"}, {"nlvr2", "nlvr2"}, {"snli", "snli"}, {"itm", "itm"}, {"irtr", "irtr"}, {"mlm", "mlm"}},
            "none"),
        "The head that is trained; METER models need this key, others refuse it."},
       {"train", train_field(),

@@ -17,6 +17,7 @@
 #include "image/decode.h"
 #include "models/meter/pixels.h"
 #include "tune/meter_loss.h"
+#include "tune/meter_trainer.h"
 
 namespace lithe::golden {
 namespace {
@@ -180,6 +181,31 @@ class MeterRun {
   plan::Plan no_skip_;
 };
 
+/// The loss of hidden tokens, as a trainer has it.
+void check_masked_learning(const Case& golden, const fs::path& checkpoint, Check& check) {
+  const std::unique_ptr<models::Meter> meter = models::open_meter(
+      checkpoint, {.learns = [](const models::WeightName&) { return true; }}, meter_settings_of(golden.json));
+  const TensorFile inputs(golden.folder / "inputs/inputs.safetensors");
+  const std::vector<TextIds> texts = meter_texts(inputs, "mlm.text_ids", "text_masks");
+  const std::vector<int64_t> labels = integers_of(inputs.view("mlm.text_labels"));
+  const Tensor pictures = inputs["image"];  // [samples, 3, side, side]
+  std::vector<tune::MeterSample> samples;
+  for (size_t i = 0, first = 0; i < texts.size(); first += texts[i++].ids.size()) {
+    const auto at = labels.begin() + static_cast<std::ptrdiff_t>(first);
+    const image::PixelValues picture{.tiles = 1,
+                                     .size = {pictures.size(3), pictures.size(2)},
+                                     .values = values_of(pictures[static_cast<int64_t>(i)])};
+    samples.push_back({.text = texts[i],
+                       .pictures = {std::make_shared<const image::PixelValues>(picture)},
+                       .hidden = {at, at + std::ssize(texts[i].ids)}});
+  }
+  tune::MeterTrainer trainer(*meter, models::MeterTask::mlm, meter->plan, {});
+  check.near("mlm.loss of a trainer", golden.expected.tensors.at("mlm.loss").values<float>().front(),
+             trainer.loss(samples), golden.tolerances.of({"values"}).absolute);
+  const tune::MeterStep step = trainer.step(std::vector<tune::MeterBatch>{samples}, 0);
+  check.near("mlm.loss of a step", trainer.loss(samples), step.loss, golden.tolerances.of({"values"}).absolute);
+}
+
 /// The loss of VQA and the gradients that the case has. `padded`: rows of padding run too, as published.
 void check_learning(const Case& golden, const fs::path& checkpoint, bool padded, Check& check) {
   const std::unique_ptr<models::Meter> meter = models::open_meter(
@@ -269,6 +295,7 @@ Check run_meter(const Case& golden) {
     Check check(file.path().filename().string());
     MeterRun(golden, file.path(), check).run();
     check_learning(golden, file.path(), true, check);
+    check_masked_learning(golden, file.path(), check);
     // The published means of PIAs count padding, so that only METER itself gives the same without it.
     if (golden.json.at("adapters").is_null()) check_learning(golden, file.path(), false, check);
     all.add(check);

@@ -42,7 +42,8 @@ TEST_F(MeterRunTest, EveryHeadLearns) {
       {"nlvr2", "true", "false", 2},
       {"snli", "neutral", "entailment", 1},
       {"itm", "yes", "yes", 1},
-      {"irtr", "yes", "yes", 1}};
+      {"irtr", "yes", "yes", 1},
+      {"mlm", "yes", "yes", 1}};
   for (const auto& [head, first, second, pictures] : heads) {
     ask(head, first, second, pictures);
     recipe_.output_dir = (temp_ / head).string();
@@ -75,6 +76,24 @@ TEST_F(MeterRunTest, BenchmarksAreDataOfTheirHeads) {
     EXPECT_TRUE(std::isfinite(steps[1])) << head;
     EXPECT_TRUE(result.last_evaluation && std::isfinite(result.last_evaluation->loss)) << head;
   }
+}
+
+TEST_F(MeterRunTest, HiddenTokensAreLearnt) {
+  ask("mlm", "yes", "yes");
+  recipe_.eval_data = recipe_.data;
+  recipe_.eval_steps = 20;
+  recipe_.max_steps = 60;
+  std::vector<double> held_out;
+  run(recipe_, {.on_evaluation = [&](const Evaluation& evaluation) { held_out.push_back(evaluation.loss); }});
+  ASSERT_EQ(held_out.size(), 3U);
+  EXPECT_LT(held_out.back(), 0.7 * losses().front());
+  EXPECT_LT(held_out.back(), held_out.front());
+  const std::vector<std::string> names = changed();
+  const auto count = [&](const char* part) {
+    return std::count_if(names.begin(), names.end(), [&](const auto& name) { return name.find(part) != name.npos; });
+  };
+  EXPECT_GT(count("mlm_score"), 0);
+  EXPECT_EQ(count("itm_score") + count("snli_classifier"), 0);
 }
 
 TEST_F(MeterRunTest, TheStreamOfSamplesAndTheStepsGoOnAfterAStop) {
@@ -266,7 +285,7 @@ TEST_F(MeterRunTest, SoftAnswersHaveScores) {
   recipe_.max_steps = 2;
   EXPECT_NE(message().find("does not name the answers"), std::string::npos)
       << "the checkpoint has a head of 31 answers";
-  recipe_.head = "mlm";
+  recipe_.head = "mppd";
   EXPECT_NE(message().find("no head"), std::string::npos);
   const std::map<std::string, double> soft{{"no", 0.3}, {"yes", 1}};
   const data::Record record{

@@ -15,11 +15,9 @@
 namespace lithe::models {
 namespace {
 
-constexpr std::pair<const char*, MeterTask> kTasks[] = {{"vqa", MeterTask::vqa},
-                                                        {"nlvr2", MeterTask::nlvr2},
-                                                        {"snli", MeterTask::snli},
-                                                        {"itm", MeterTask::itm},
-                                                        {"irtr", MeterTask::irtr}};
+constexpr std::pair<const char*, MeterTask> kTasks[] = {{"vqa", MeterTask::vqa},   {"nlvr2", MeterTask::nlvr2},
+                                                        {"snli", MeterTask::snli}, {"itm", MeterTask::itm},
+                                                        {"irtr", MeterTask::irtr}, {"mlm", MeterTask::mlm}};
 
 Tensor noise(const std::vector<int64_t>& shape, double bound, uint64_t seed) {
   if (bound == 0) return at::zeros(shape, at::kFloat);
@@ -77,6 +75,13 @@ void add_rank(Meter& meter) {
   };
   meter.heads.rank = nn::Linear{row(itm.weight.widened(at::kFloat)), row(*itm.bias)};
   meter.heads.config.rank = true;
+}
+
+void add_masked_head(Meter& meter) {
+  HeadsConfig& config = meter.heads.config;
+  config.mlm = true;
+  config.vocab = meter.text_encoder.config.vocab;
+  meter.heads.mlm = shaped_heads({.mlm = true, .masked_eps = config.masked_eps}).mlm;
 }
 
 /// As a head of so many classes, in place of none.
@@ -144,6 +149,7 @@ void add_meter_head(Meter& meter, MeterTask task, const std::vector<std::string>
   if (task == MeterTask::nlvr2 && !heads.nlvr2) add_classifier(heads.nlvr2, config.nlvr2, 2);
   if (task == MeterTask::snli && !heads.snli) add_classifier(heads.snli, config.snli, 3);
   if (task == MeterTask::irtr && !heads.rank) add_rank(meter);
+  if (task == MeterTask::mlm && !heads.mlm) add_masked_head(meter);
   if (task == MeterTask::itm && !heads.itm) {
     heads.itm = nn::Linear{{}, Tensor()};
     config.itm = true;

@@ -10,7 +10,7 @@
 namespace lithe::models {
 
 /// The heads that can be added and trained.
-enum class MeterTask { vqa, nlvr2, snli, itm, irtr };
+enum class MeterTask { vqa, nlvr2, snli, itm, irtr, mlm };
 const char* name_of(MeterTask task);
 /// Throws Error{bad_request} with the names that there are.
 MeterTask meter_task(const std::string& name);
