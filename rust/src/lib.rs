@@ -2,8 +2,8 @@
 //! and src/data/table_boundary.h.
 
 mod boundary;
+mod characters;
 mod json;
-mod lower;
 mod meter;
 mod moment;
 mod pattern;

@@ -14,9 +14,11 @@
 #include "cli/batch_limits.h"
 #include "cli/batch_lines.h"
 #include "cli/batch_output.h"
+#include "cli/batch_shard.h"
 #include "cli/command.h"
 #include "cli/exit_code.h"
 #include "cli/interrupt.h"
+#include "cli/model_path.h"
 #include "cli/options.h"
 #include "cli/outputs.h"
 #include "cli/pair.h"
@@ -24,7 +26,9 @@
 #include "cli/progress.h"
 #include "cli/question.h"
 #include "cli/sampling.h"
+#include "cli/shard_flag.h"
 #include "cli/standard_output.h"
+#include "eval/settings.h"
 #include "session/errors.h"
 
 namespace lithe::cli {
@@ -44,6 +48,9 @@ differ from that of IN.
 If the output file exists, it is continued: requests that have an answer are skipped, by their id. Requests that failed run
 again, and the new line replaces the error. Ctrl-C ends the batch (exit code 130). The same command continues it.
 
+--shard I/N answers every N-th line from line I + 1 on, and writes OUT.shard-I-of-N.jsonl and a note beside it. `lithe merge` joins
+the shards.
+
 Of a METER model, each line of the output is {"id", "answer", "head", "labels"}: the label with the highest score of --head,
 and the best labels with their scores. With --head rank, the labels are the pictures.
 
@@ -55,6 +62,7 @@ constexpr const char* kFooter = R"(Examples:
   lithe batch demo questions.jsonl -o answers.jsonl
   lithe batch ~/llava-1.5-7b-hf questions.jsonl -o answers-7b.jsonl --batch-size 8 --memory 12 -n 64
   lithe batch demo questions.jsonl -o dense.jsonl --plan dense --json
+  lithe batch demo questions.jsonl -o parts.jsonl --shard 0/2
 
 Exit codes: 0 done (even if single requests failed), 130 interrupted, 2 impossible request, 3 bad file, 1 anything else.)";
 
@@ -62,7 +70,7 @@ struct BatchOptions {
   CommonOptions common;
   session::Question question;  // what holds for every line
   std::string model, input, output;
-  std::string head;
+  std::string head, shard;
   BatchLimitFlags limits;
 };
 
@@ -70,8 +78,8 @@ struct BatchOptions {
 class BatchCommand {
  public:
   BatchCommand(const BatchOptions& options, session::RequestBuilder& builder, session::BatchRun& batch,
-               BatchOutput& output)
-      : options_(options), builder_(builder), batch_(batch), lines_(options.input, output), progress_("batch") {}
+               BatchLines lines)
+      : options_(options), builder_(builder), batch_(batch), lines_(std::move(lines)), progress_("batch") {}
 
   /// False if Ctrl-C ended it.
   bool run() {
@@ -205,16 +213,46 @@ void check_files(const BatchOptions& options) {
   check_outputs({options.output}, inputs);
 }
 
+/// Whatever makes the answers other ones. The input is told by its size, as its path may differ by machine.
+Json settings_of(const BatchOptions& options) {
+  const session::Question& question = options.question;
+  const auto or_null = [](const auto& value) { return value ? Json(*value) : Json(); };
+  const session::SamplingWish& wish = question.sampling;
+  std::error_code ignored;
+  return {{"model_state", eval::state_of(model_folder(options.model))},
+          {"lora_state", options.common.lora.empty() ? "" : eval::state_of(options.common.lora)},
+          {"input_bytes", std::filesystem::file_size(options.input, ignored)},
+          {"plan", or_null(question.plan)},
+          {"weights", options.common.weights},
+          {"kv", options.common.kv},
+          {"head", options.head},
+          {"system", or_null(question.system)},
+          {"raw_prompt", question.raw},
+          {"max_tokens", or_null(question.max_tokens)},
+          {"stop", question.stop},
+          {"temp", or_null(wish.temperature)},
+          {"top_k", or_null(wish.top_k)},
+          {"top_p", or_null(wish.top_p)},
+          {"min_p", or_null(wish.min_p)},
+          {"repetition_penalty", or_null(wish.repetition_penalty)},
+          {"seed", options.common.seed}};
+}
+
 int run(BatchOptions options) {
+  BatchShard shard(options.shard.empty() ? eval::Shard() : eval::parse_shard(options.shard), options.output);
+  require(shard.shard().is_whole() || std::filesystem::is_regular_file(options.input), Fault::bad_request,
+          "--shard needs a file with the requests, not a pipe.");
+  options.output = shard.output();
   check_files(options);
+  if (!shard.shard().is_whole()) shard.begin(settings_of(options));
   if (is_pair_model(options.model))
     return run_pair_batch({.model = options.model,
                            .input = options.input,
-                           .output = options.output,
                            .head = options.head,
                            .common = options.common,
                            .question = options.question,
-                           .together = options.limits.limits.sequences});
+                           .together = options.limits.limits.sequences,
+                           .shard = shard});
   require(options.head.empty(), Fault::bad_request, "--head is for METER models; leave it out.");
   const session::Session session = open_session(options.model, options.common);
   options.question.sampling.seed = options.common.seed;
@@ -223,11 +261,12 @@ int run(BatchOptions options) {
   if (options.question.plan) builder.plan(*options.question.plan);
   session::BatchRun batch(session, options.limits.read());
   BatchOutput output(options.output);
-  BatchCommand command(options, builder, batch, output);
+  BatchCommand command(options, builder, batch, BatchLines(options.input, output, shard.shard()));
   const bool whole = command.run();
   output.close();
   print_summary(options, session, command, batch.state());
   if (!whole) return kExitInterrupted;
+  shard.finish(command.lines().requests());
   return command.lines().reader().gave_up() ? kExitBadFile : 0;
 }
 
@@ -247,6 +286,7 @@ Action declare_batch(CLI::App& app) {
   add_batch_limits(app, options->limits);
   add_prompting(app, options->question);
   add_head(app, options->head);
+  add_shard(app, options->shard);
   add_json(app, options->common, "Print a JSON summary to stdout instead of a line to stderr");
   add_sampling(app, options->question);
   add_common(app, options->common);

@@ -6,8 +6,8 @@
 
 namespace lithe::cli {
 
-BatchLines::BatchLines(const std::filesystem::path& input, BatchOutput& output)
-    : path_(input), reader_(input), output_(output) {}
+BatchLines::BatchLines(const std::filesystem::path& input, BatchOutput& output, const eval::Shard& shard)
+    : path_(input), reader_(input), output_(output), shard_(shard) {}
 
 bool BatchLines::next(const std::function<void(Request)>& take,
                       const std::function<void(const Json& id, int64_t line, const Error&)>& refuse) {
@@ -15,7 +15,7 @@ bool BatchLines::next(const std::function<void(Request)>& take,
   try {
     return session::naming_failures([&] { return take_line(id, take); });
   } catch (const Error& error) {
-    refuse(id, reader_.number(), error);
+    if (is_mine()) refuse(id, reader_.number(), error);
     return true;
   }
 }
@@ -24,6 +24,7 @@ bool BatchLines::next(const std::function<void(Request)>& take,
 bool BatchLines::take_line(Json& id, const std::function<void(Request)>& take) {
   std::string text;
   if (!reader_.next(text)) return false;
+  if (!is_mine()) return true;
   const std::string source = concat(path_.string(), ", line ", reader_.number());
   Json line = parse_json(text, source);
   const std::string key = id_of(line, source);

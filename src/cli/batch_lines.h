@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "cli/batch_file.h"
 #include "cli/batch_output.h"
+#include "eval/shard.h"
 
 namespace lithe::cli {
 
@@ -24,8 +25,9 @@ class BatchLines {
     BatchItem item;
   };
 
-  /// `output` must outlive this. Throws Error{bad_file} if the file can't be opened.
-  BatchLines(const std::filesystem::path& input, BatchOutput& output);
+  /// `output` must outlive this. Lines of other shards are passed over. Throws Error{bad_file} if the file can't be
+  /// opened.
+  BatchLines(const std::filesystem::path& input, BatchOutput& output, const eval::Shard& shard);
 
   /// Reads a line. A request that has no answer goes to `take`. A line that is not a request, and one for which `take`
   /// throws an Error, goes to `refuse`: its id (null if it can't be read), its number, the Error. False at the end.
@@ -41,14 +43,18 @@ class BatchLines {
   int64_t answered() const { return answered_; }
   int64_t failed() const { return failed_; }
   int64_t skipped() const { return skipped_; }  ///< They had an answer.
+  int64_t requests() const { return answered_ + failed_ + skipped_; }
 
  private:
   bool take_line(Json& id, const std::function<void(Request)>& take);
+  /// Whether the line that was read last belongs to this shard.
+  bool is_mine() const { return shard_.has(reader_.number() - 1); }
   std::filesystem::path folder_of_pictures() const;
 
   std::filesystem::path path_;
   LineReader reader_;
   BatchOutput& output_;
+  eval::Shard shard_;
   std::map<std::string, int64_t> lines_of_ids_;
   int64_t answered_ = 0, failed_ = 0, skipped_ = 0;
 };

@@ -15,9 +15,11 @@
 #include "cli/outputs.h"
 #include "cli/pair.h"
 #include "cli/progress.h"
+#include "cli/protocol.h"
 #include "cli/sampling.h"
+#include "cli/score_table.h"
+#include "cli/shard_flag.h"
 #include "cli/standard_output.h"
-#include "cli/text_table.h"
 #include "cli/tune_progress.h"
 #include "eval/ask.h"
 #include "eval/pair_scorer.h"
@@ -40,6 +42,9 @@ The folder of the output gets samples.jsonl, a line for each question as soon as
 scores and the settings. If the folder holds the same run, it is continued: after Ctrl-C (exit code 130) or a kill, the same
 command continues where it stopped. If the folder holds a run with another model, plan or setting, the command is refused.
 
+--shard I/N asks every N-th question from number I on and writes to the folder shard-I-of-N below the output. `lithe merge`
+joins the shards and scores the whole.
+
 Answers are greedy unless --temp is given. Several questions run at a time, and pictures are prepared ahead, as in
 `lithe batch`. A METER model answers by the scores of a head. A question that fails gets a line with its error, and the next
 run asks it again. The scores are over the questions that were answered.
@@ -51,6 +56,7 @@ constexpr const char* kFooter = R"(Examples:
   lithe eval demo --task scienceqa --data tests/data/tasks/scienceqa
   lithe eval ~/llava-1.5-7b-hf --task vqav2 --data tests/data/tasks/vqav2 --limit 2 --batch-size 2
   lithe eval demo --task exact_match --data train.json -o eval/colours --plan dense --json
+  lithe eval demo --task mme --data tests/data/benchmarks/mme --shard 0/2
 
 Exit codes: 0 done, 130 interrupted, 2 impossible request, 3 bad file (also if single questions failed), 1 anything else.)";
 
@@ -60,7 +66,7 @@ constexpr int64_t kCaptionsTogether = 500;
 struct EvalOptions {
   CommonOptions common;
   session::Question question;  // the plan, and how tokens are drawn
-  std::string model, task, output;
+  std::string model, task, output, protocol, shard;
   tasks::TaskOptions how;
   std::optional<int64_t> limit;
   BatchLimitFlags limits;
@@ -68,7 +74,7 @@ struct EvalOptions {
 
 std::string description() {
   std::string text = kDescription;
-  for (const tasks::TaskInfo& task : tasks::all_tasks()) text += fmt::format("  {:<13}{}\n", task.name, task.what);
+  for (const tasks::TaskInfo& task : tasks::all_tasks()) text += fmt::format("  {:<15}{}\n", task.name, task.what);
   text.pop_back();
   return text;
 }
@@ -99,7 +105,12 @@ class EvalCommand {
         folder_(model_folder(options_.model)),
         output_(options_.output.empty()
                     ? fs::path("eval") / fmt::format("{}-{}", io::name_of_folder(folder_), options_.task)
-                    : fs::path(options_.output)) {}
+                    : fs::path(options_.output)) {
+    options_.how.protocol = protocol_of(options_.protocol);
+    if (options_.shard.empty()) return;
+    shard_ = eval::parse_shard(options_.shard);
+    if (!shard_.is_whole()) output_ /= eval::name_of(shard_);
+  }
 
   int run() {
     check();
@@ -111,7 +122,7 @@ class EvalCommand {
       session_.emplace(open_session(options_.model, options_.common));
     if (options_.question.plan) plan_ = plan::load_plan(*options_.question.plan, model_facts());
     open_task();
-    run_.emplace(*task_, output_, settings(), options_.limit);
+    run_.emplace(*task_, output_, settings(), eval::Part{options_.limit, shard_});
     const bool whole = pairs_ ? score() : ask();
     progress_.wipe();
     print(run_->finish(facts()));
@@ -127,6 +138,7 @@ class EvalCommand {
     return pairs_ ? pairs_->plan() : session_->plan();
   }
   std::string split() const { return options_.how.split.empty() ? info_.split : options_.how.split; }
+  const char* protocol() const { return options_.how.protocol == tasks::Protocol::today ? "today" : "paper"; }
   std::string instruction() const { return options_.how.instruction.value_or(info_.instruction); }
 
   void check() const {
@@ -161,6 +173,7 @@ class EvalCommand {
                      {"lora_state", options_.common.lora.empty() ? "" : eval::state_of(options_.common.lora)},
                      {"plan", plan::to_json(plan())},
                      {"weights", options_.common.weights}};
+    if (info_.asks_by_protocol) settings["protocol"] = protocol();
     if (pairs_) return settings;
     how_ = session::RequestBuilder(*session_).options(with_defaults(options_.question, info_));
     settings["kv"] = options_.common.kv;
@@ -207,20 +220,18 @@ class EvalCommand {
   }
 
   Json facts() const {
-    return {{"task", info_.name},
-            {"split", split()},
-            {"model", model_facts().name},
-            {"family", family()},
-            {"plan", plan().name}};
+    Json facts = {{"task", info_.name},
+                  {"split", split()},
+                  {"model", model_facts().name},
+                  {"family", family()},
+                  {"plan", plan().name}};
+    if (info_.has_protocols) facts["protocol"] = protocol();
+    return facts;
   }
 
   void print(const Json& result) const {
     if (options_.common.json) return write_json(result);
-    TextTable table{.header = {info_.name, "score", "questions"}, .rows = {}};
-    for (const Json& score : result.at("scores"))
-      table.rows.push_back({score.at("name").get<std::string>(), fmt::format("{:.2f}", score.at("value").get<double>()),
-                            std::to_string(score.at("questions").get<int64_t>())});
-    write_out(table.rows.empty() ? "no scores: the split keeps its answers secret\n" : table.markdown());
+    print_scores(info_.name, result.at("scores"));
     const eval::Tally& tally = run_->tally();
     const std::string tokens = session_ ? fmt::format("{} tokens in ", tally.tokens) : "";
     write_err(fmt::format("{} answered, {} failed, {} answered before, {} left; {}{:.1f} s; wrote {}\n", tally.answered,
@@ -231,6 +242,7 @@ class EvalCommand {
   EvalOptions options_;
   const tasks::TaskInfo& info_;
   fs::path folder_, output_;
+  eval::Shard shard_;
   std::optional<session::Session> session_;    ///< Or:
   std::optional<session::PairSession> pairs_;  ///< METER.
   std::optional<plan::Plan> plan_;             ///< In place of the model's own.
@@ -255,7 +267,9 @@ void declare_task(CLI::App& app, EvalOptions& options) {
   app.add_option("--instruction", options.how.instruction,
                  "The line after each question; \"\": none (default: the task's)")
       ->type_name("TEXT");
+  add_protocol(app, options.protocol);
   add_count(app, options.limit, {.names = "--limit", .what = "Ask the first N questions only", .lowest = 1});
+  add_shard(app, options.shard);
 }
 
 }  // namespace

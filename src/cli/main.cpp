@@ -28,6 +28,7 @@ constexpr Command kCommands[] = {
     {"run", "Answer a question about pictures, or chat", declare_run},
     {"batch", "Answer the requests of a JSONL file, several at a time", declare_batch},
     {"eval", "Score a model on a benchmark: ScienceQA, VQAv2, SLAKE and others", declare_eval},
+    {"merge", "Join the shards of a run of eval or batch, and score the whole", declare_merge},
     {"plans", "List the built-in plans: what each skips, needs and costs", declare_plans},
     {"inspect", "Print a model's architecture and memory, and what a plan costs", declare_inspect},
     {"bench", "Measure image encode, prefill and decode, under a plan and dense", declare_bench},

@@ -33,8 +33,8 @@ class PairBatch {
       : options_(options),
         session_(session),
         head_(session.head(options.head)),
-        output_(options.output),
-        lines_(options.input, output_),
+        output_(options.shard.output()),
+        lines_(options.input, output_, options.shard.shard()),
         progress_("batch") {
     if (options.question.plan) plan_ = plan_named(*options.question.plan);
   }
@@ -56,6 +56,7 @@ class PairBatch {
       write_err(fmt::format("{} answered, {} failed, {} done before\n", lines_.answered(), lines_.failed(),
                             lines_.skipped()));
     if (InterruptGuard::interrupted()) return kExitInterrupted;
+    options_.shard.finish(lines_.requests());
     return lines_.reader().gave_up() ? kExitBadFile : 0;
   }
 

@@ -5,7 +5,6 @@
 
 #include "session/errors.h"
 #include "text/message.h"
-#include "text/words.h"
 
 namespace lithe::eval {
 namespace {
@@ -59,7 +58,7 @@ class Asking {
       cut_short_ = true;
       return;
     }
-    run_.answer(outcome.ticket, asked.mapped(), {.text = text::stripped(answer.text)},
+    run_.answer(outcome.ticket, asked.mapped(), {.text = task_.kept(answer.text)},
                 {{"tokens", answer.tokens.size()}, {"stop", session::name_of(answer.stop)}});
   }
 

@@ -50,8 +50,18 @@ void SamplesFile::take(std::string_view text, int64_t begin, const std::string& 
   tidy_ = tidy_ && (last_.empty() || last_.rbegin()->first < question);
   end_ = begin + static_cast<int64_t>(text.size()) + 1;
   last_[question] = {begin, end_};
-  if (line.contains("error")) return;
+  if (line.contains("error")) {
+    errors_[question] = std::move(line);
+    return;
+  }
+  errors_.erase(question);
   answers_[question] = std::move(line);
+}
+
+std::map<int64_t, Json> SamplesFile::take_lines() {
+  std::map<int64_t, Json> lines = std::move(answers_);
+  lines.merge(errors_);
+  return lines;
 }
 
 void SamplesFile::add(const Json& line) {

@@ -18,6 +18,8 @@ class SamplesFile {
   /// Throws Error{bad_file}: not writable, written by another program, or not the lines of a run.
   explicit SamplesFile(const std::filesystem::path& path);
 
+  /// The last line of each question, an answer or an error. Once, as they may take much memory.
+  std::map<int64_t, Json> take_lines();
   /// The answers that were there, by the question's number. Questions that failed are not among them: they are asked
   /// again. Once, as they may take much memory.
   std::map<int64_t, Json> take_answers() { return std::move(answers_); }
@@ -31,7 +33,7 @@ class SamplesFile {
 
   std::filesystem::path path_;
   io::AppendedLines lines_;
-  std::map<int64_t, Json> answers_;
+  std::map<int64_t, Json> answers_, errors_;
   struct Place {
     int64_t begin = 0, end = 0;
   };

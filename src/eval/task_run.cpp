@@ -12,9 +12,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kResult = "result.json";
-constexpr const char* kSamples = "samples.jsonl";
-
 tasks::Response response_of(const Json& line) {
   tasks::Response response;
   if (line.contains("answer")) response.text = line.at("answer").get<std::string>();
@@ -37,23 +34,33 @@ Json line_of(int64_t i, const tasks::Question& question, const tasks::Response& 
 
 Json to_json(const std::vector<tasks::Score>& scores) {
   Json list = Json::array();
-  for (const tasks::Score& score : scores)
-    list.push_back({{"name", score.name}, {"value", score.value}, {"questions", score.questions}});
+  for (const tasks::Score& score : scores) {
+    Json row = {{"name", score.name}, {"value", score.value}, {"questions", score.questions}};
+    if (!score.missing.empty()) {
+      row["value"] = nullptr;
+      row["missing"] = score.missing;
+    }
+    list.push_back(std::move(row));
+  }
   return list;
 }
 
 }  // namespace
 
-TaskRun::TaskRun(const tasks::Task& task, fs::path folder, Json settings, std::optional<int64_t> limit)
-    : task_(task), folder_(std::move(folder)), settings_(std::move(settings)) {
-  tally_.questions = std::min(task.size(), limit.value_or(task.size()));
+TaskRun::TaskRun(const tasks::Task& task, fs::path folder, Json settings, const Part& part)
+    : task_(task),
+      folder_(std::move(folder)),
+      settings_(std::move(settings)),
+      part_(part),
+      end_(std::min(task.size(), part.limit.value_or(task.size()))) {
+  for (int64_t i = part_.shard.index; i < end_; i += part_.shard.count) ++tally_.questions;
   settings_["questions"] = task.size();
+  if (!part_.shard.is_whole()) settings_["shard"] = text_of(part_.shard);
   io::make_folder(folder_);
   check_folder();
   samples_.emplace(folder_ / kSamples);
   if (!is_there(folder_ / kResult))
-    io::write_json_atomic(folder_ / kResult,
-                          {{"schema", "lithe-eval/1"}, {"finished", false}, {"settings", settings_}});
+    io::write_json_atomic(folder_ / kResult, {{"schema", kSchema}, {"finished", false}, {"settings", settings_}});
   take_before();
 }
 
@@ -61,9 +68,12 @@ void TaskRun::check_folder() const {
   std::error_code absent;
   if (is_there(folder_ / kResult)) {
     const Json before = read_json_file(folder_ / kResult);
-    require(before.is_object() && before.value("schema", "") == "lithe-eval/1", Fault::bad_file,
+    require(before.is_object() && before.value("schema", "") == kSchema, Fault::bad_file,
             in_quotes((folder_ / kResult).string()), " is not the result of `lithe eval`; give another --output.");
     require_same(before.value("settings", Json()), settings_, folder_);
+    // A shard has a setting more.
+    require(!part_.shard.is_whole() || !before.at("settings").contains("shard"), Fault::bad_request, "The folder ",
+            in_quotes(folder_.string()), " holds a shard of a run; give another --output.");
     return;
   }
   const auto bytes = fs::file_size(folder_ / kSamples, absent);
@@ -79,13 +89,13 @@ void TaskRun::take_before() {
     tasks::Answered one{.question = i, .response = response_of(line)};
     one.judgement = task_.judge(i, one.response);
     answered_.emplace(i, std::move(one));
-    tally_.before += i < tally_.questions ? 1 : 0;
+    tally_.before += is_wanted(i) ? 1 : 0;
   }
 }
 
 std::optional<int64_t> TaskRun::next() {
-  while (next_ < tally_.questions && answered_.contains(next_)) ++next_;
-  return next_ < tally_.questions ? std::optional(next_++) : std::nullopt;
+  while (next_ < end_ && (!is_wanted(next_) || answered_.contains(next_))) ++next_;
+  return next_ < end_ ? std::optional(next_++) : std::nullopt;
 }
 
 void TaskRun::answer(int64_t i, const tasks::Question& question, const tasks::Response& response, Json more) {
@@ -108,10 +118,11 @@ void TaskRun::fail(int64_t i, const std::string& id, const Error& error) {
 Json TaskRun::finish(const Json& facts) {
   std::vector<tasks::Answered> answered;
   for (const auto& [i, one] : answered_)
-    if (i < tally_.questions) answered.push_back(one);
+    if (is_wanted(i)) answered.push_back(one);
   const bool finished = static_cast<int64_t>(answered.size()) == tally_.questions;
-  Json result = {{"schema", "lithe-eval/1"}, {"finished", finished}};
+  Json result = {{"schema", kSchema}, {"finished", finished}};
   result.update(facts);
+  if (end_ < task_.size()) result["limit"] = end_;
   result["questions"] = tally_.questions;
   result["answered"] = answered.size();
   result["failed"] = tally_.failed;

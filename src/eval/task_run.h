@@ -10,9 +10,21 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "eval/samples_file.h"
+#include "eval/shard.h"
 #include "tasks/task.h"
 
 namespace lithe::eval {
+
+/// The files of a run.
+inline constexpr const char* kResult = "result.json";
+inline constexpr const char* kSamples = "samples.jsonl";
+inline constexpr const char* kSchema = "lithe-eval/1";
+
+/// Which questions of a task are asked.
+struct Part {
+  std::optional<int64_t> limit;  ///< The first ones alone, which is no setting: a later call may ask more.
+  Shard shard;
+};
 
 /// What a run has done.
 struct Tally {
@@ -27,9 +39,9 @@ struct Tally {
 /// the settings and, at the end, the scores. A folder that holds the same run is continued.
 class TaskRun {
  public:
-  /// `settings`: whatever makes the answers other ones. `limit`: the first questions alone, which is no setting: a
-  /// later call may ask more. Throws Error{bad_request} if the folder holds another run, Error{bad_file}.
-  TaskRun(const tasks::Task& task, std::filesystem::path folder, Json settings, std::optional<int64_t> limit);
+  /// `settings`: whatever makes the answers other ones; the shard is one of them. Throws Error{bad_request} if the
+  /// folder holds another run, Error{bad_file}.
+  TaskRun(const tasks::Task& task, std::filesystem::path folder, Json settings, const Part& part);
 
   /// The next question that has no answer; absent: every one has been handed out.
   std::optional<int64_t> next();
@@ -45,10 +57,14 @@ class TaskRun {
  private:
   void check_folder() const;
   void take_before();
+  /// Whether question `i` is to be asked.
+  bool is_wanted(int64_t i) const { return i < end_ && part_.shard.has(i); }
 
   const tasks::Task& task_;
   std::filesystem::path folder_;
   Json settings_;
+  Part part_;
+  int64_t end_;  ///< Of the questions, by the limit.
   std::optional<SamplesFile> samples_;
   std::map<int64_t, tasks::Answered> answered_;
   Tally tally_;

@@ -3,23 +3,45 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "base/suggestion.h"
+#include "text/words.h"
 
 namespace lithe::tasks {
 
+std::unique_ptr<Task> open_ai2d(const TaskOptions& options);
 std::unique_ptr<Task> open_aid(const TaskOptions& options);
+std::unique_ptr<Task> open_chartqa(const TaskOptions& options);
+std::unique_ptr<Task> open_docvqa(const TaskOptions& options);
 std::unique_ptr<Task> open_exact_match(const TaskOptions& options);
 std::unique_ptr<Task> open_flickr30k(const TaskOptions& options);
+std::unique_ptr<Task> open_gqa(const TaskOptions& options);
+std::unique_ptr<Task> open_infovqa(const TaskOptions& options);
+std::unique_ptr<Task> open_mmbench(const TaskOptions& options);
+std::unique_ptr<Task> open_mme(const TaskOptions& options);
+std::unique_ptr<Task> open_mmmu(const TaskOptions& options);
 std::unique_ptr<Task> open_nlvr2(const TaskOptions& options);
+std::unique_ptr<Task> open_ok_vqa(const TaskOptions& options);
+std::unique_ptr<Task> open_pope(const TaskOptions& options);
+std::unique_ptr<Task> open_realworldqa(const TaskOptions& options);
 std::unique_ptr<Task> open_scienceqa(const TaskOptions& options);
+std::unique_ptr<Task> open_scienceqa_img(const TaskOptions& options);
+std::unique_ptr<Task> open_seedbench(const TaskOptions& options);
 std::unique_ptr<Task> open_slake(const TaskOptions& options);
 std::unique_ptr<Task> open_snli_ve(const TaskOptions& options);
+std::unique_ptr<Task> open_textvqa(const TaskOptions& options);
 std::unique_ptr<Task> open_vqav2(const TaskOptions& options);
+
+namespace {
+
+constexpr const char* kWord = "Answer the question using a single word or phrase.";
+constexpr const char* kLetter = "Answer with the option's letter from the given choices directly.";
+constexpr int64_t kLongAnswer = 1024;  // what the published evaluation allows if a task does not say
+
+}  // namespace
 
 const std::vector<TaskInfo>& all_tasks() {
   static const std::vector<TaskInfo> table{
       {"scienceqa", "accuracy by subject, context and grade", Asks::text, "", "test", "", 64, open_scienceqa},
-      {"vqav2", "VQA accuracy", Asks::text, "vqa", "val", "Answer the question using a single word or phrase.", 16,
-       open_vqav2},
+      {"vqav2", "VQA accuracy", Asks::text, "vqa", "val", kWord, 16, open_vqav2},
       {"nlvr2", "accuracy: is a sentence about two pictures true?", Asks::label, "nlvr2", "test1",
        "Is this sentence about the two pictures true? Answer True or False.", 8, open_nlvr2},
       {"snli_ve", "accuracy: entailment, neutral or contradiction?", Asks::label, "snli", "test",
@@ -32,6 +54,31 @@ const std::vector<TaskInfo>& all_tasks() {
        "Answer the question using a single word.", 10, open_aid},
       {"exact_match", "share of the answers of any data set that are given word for word", Asks::text, "", "", "", 64,
        open_exact_match},
+      {"ai2d", "diagrams of science books: options", Asks::text, "", "test", kLetter, 16, open_ai2d},
+      {"chartqa", "charts: words, and numbers to 5 %", Asks::text, "", "test",
+       "Answer the question with a single word.", 16, open_chartqa},
+      {"docvqa_val", "documents: likeness to the answer (ANLS)", Asks::text, "", "validation", kWord, 32, open_docvqa,
+       true},
+      {"gqa", "scenes: words", Asks::text, "", "testdev", kWord, 16, open_gqa},
+      {"infovqa_val", "infographics: likeness to the answer (ANLS)", Asks::text, "", "validation", kWord, 32,
+       open_infovqa, true},
+      {"mmbench_en_dev", "options, each question in every order of them", Asks::text, "", "dev", kLetter, kLongAnswer,
+       open_mmbench, true},
+      {"mme", "yes or no, two questions about each picture: points", Asks::text, "", "test", kWord, 16, open_mme, true},
+      {"mmmu_val", "college subjects: options and open questions", Asks::text, "", "validation", kLetter, 128,
+       open_mmmu, true, true},
+      {"ok_vqa_val2014", "questions that need outside knowledge: VQA accuracy", Asks::text, "", "val2014",
+       "When the provided information is insufficient, respond with 'Unanswerable'.\n"
+       "Answer the question using a single word or phrase.",
+       kLongAnswer, open_ok_vqa},
+      {"pope", "is there such a thing in the picture? accuracy and F1", Asks::text, "", "test", kWord, 128, open_pope},
+      {"realworldqa", "photographs of streets and rooms: options and words", Asks::text, "", "test", "", 16,
+       open_realworldqa, true},
+      {"scienceqa_img", "ScienceQA's questions with pictures, by lmms-eval's rules", Asks::text, "", "test", kLetter,
+       16, open_scienceqa_img, true},
+      {"seedbench", "options about pictures", Asks::text, "", "image", kLetter, kLongAnswer, open_seedbench, true},
+      {"textvqa_val", "text in photographs: VQA accuracy", Asks::text, "", "validation", kWord, kLongAnswer,
+       open_textvqa},
   };
   return table;
 }
@@ -54,6 +101,8 @@ std::unique_ptr<Task> open_task(const std::string& name, TaskOptions options) {
   const TaskInfo& info = task_named(name);
   require(options.prompt.empty() || name == "scienceqa", Fault::bad_request, "The task ", name,
           " has one form of prompts; leave --prompt out.");
+  require(options.protocol == Protocol::paper || info.has_protocols, Fault::bad_request, "The task ", name,
+          " has one set of formulas; leave --protocol out.");
   if (options.split.empty()) options.split = info.split;
   if (!options.instruction) options.instruction = info.instruction;
   return info.open(options);
@@ -61,7 +110,8 @@ std::unique_ptr<Task> open_task(const std::string& name, TaskOptions options) {
 
 void Question::ask(const std::string& prompt, const std::string& instruction) {
   std::string marks;
-  for (std::size_t i = 0; i < images.size(); ++i) marks += i + 1 < images.size() ? "<image> " : "<image>\n";
+  const std::size_t count = prompt.find("<image>") == prompt.npos ? images.size() : 0;
+  for (std::size_t i = 0; i < count; ++i) marks += i + 1 < count ? "<image> " : "<image>\n";
   turns = {{"user", marks + prompt + (instruction.empty() ? "" : "\n" + instruction)}};
 }
 
@@ -70,7 +120,15 @@ std::vector<Score> mean_score(const char* name, std::span<const Answered> answer
   double sum = 0;
   for (const Answered& one : answered) sum += one.judgement.score;
   const auto count = static_cast<int64_t>(answered.size());
-  return {{name, 100 * sum / static_cast<double>(count), count}};
+  return {{name, percent(sum, count), count}};
+}
+
+double percent(double sum, int64_t count) {
+  return 100 * sum / static_cast<double>(count);
+}
+
+std::string Task::kept(const std::string& answer) const {
+  return text::stripped(answer);
 }
 
 image::Source Task::candidate(int64_t i) const {

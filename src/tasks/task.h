@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -34,6 +35,7 @@ struct Question {
   std::vector<image::Source> images;
 
   /// Makes the turn of a user who asks this about the pictures. `instruction`: on a line after it, unless it is empty.
+  /// The pictures' marks come first, unless `prompt` has marks of its own.
   void ask(const std::string& prompt, const std::string& instruction);
 };
 
@@ -62,6 +64,7 @@ struct Score {
   std::string name;
   double value = 0;       ///< In percent, unless the task says otherwise.
   int64_t questions = 0;  ///< That it is a mean over.
+  std::string missing;    ///< Why it has no value; empty: it has one.
 };
 
 /// A benchmark, opened. All functions may be called from several threads.
@@ -74,6 +77,8 @@ class Task {
   /// Reads the headers of its pictures, not their pixels. Throws Error{bad_file} that names the
   /// record.
   virtual Question question(int64_t i) const = 0;
+  /// What is kept of an answer in words: without white space at its ends, unless the task looks at that too.
+  virtual std::string kept(const std::string& answer) const;
   /// What a response to question `i` is worth. A ranking is only worth something as a whole.
   virtual Judgement judge(int64_t i, const Response& response) const = 0;
   /// The table over what was answered, in the order of the questions. Groups without a question are left out.
@@ -88,6 +93,15 @@ class Task {
 /// The mean of the scores, in percent; no row if nothing was answered.
 std::vector<Score> mean_score(const char* name, std::span<const Answered> answered);
 
+/// 100 * sum / count
+double percent(double sum, int64_t count);
+
+/// Whose formulas count if they changed: those of the lmms-eval with which p-MoD's paper was made, or today's.
+enum class Protocol { paper, today };
+
+/// Asks a language model about an answer that no rule can read. Absent: it did not reply.
+using Judge = std::function<std::optional<std::string>(const std::string& prompt)>;
+
 /// How a task is opened.
 struct TaskOptions {
   std::filesystem::path data;              ///< The set as it was downloaded: a folder.
@@ -95,6 +109,8 @@ struct TaskOptions {
   std::string prompt;                      ///< ScienceQA: the form of its prompts. Empty: the task's own.
   std::optional<std::string> instruction;  ///< After each question, on a line of its own; absent: the task's own.
   std::string family;                      ///< Of the model: some were tuned on other prompts.
+  Protocol protocol = Protocol::paper;
+  Judge judge;  ///< MMBench; null: none.
   image::DecodeOptions decode;
 };
 
@@ -108,6 +124,8 @@ struct TaskInfo {
   const char* instruction;
   int64_t max_tokens;  ///< Of an answer.
   std::unique_ptr<Task> (*open)(const TaskOptions& options);
+  bool has_protocols = false;     ///< TaskOptions::protocol changes its scores.
+  bool asks_by_protocol = false;  ///< And its prompts.
 };
 
 /// A new benchmark is a file with its class, and a row here.

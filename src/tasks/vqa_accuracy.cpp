@@ -21,6 +21,11 @@ double vqa_accuracy(const std::string& answer, std::vector<std::string> referenc
     for (std::string& reference : references) reference = vqa_normalized(reference);
     given = vqa_normalized(given);
   }
+  return agreement(given, references);
+}
+
+double agreement(const std::string& given, const std::vector<std::string>& references) {
+  if (references.empty()) return 0;
   const auto matches = std::count(references.begin(), references.end(), given);
   const auto share = [](int64_t count) { return std::min(1.0, static_cast<double>(count) / 3); };
   const auto all = static_cast<int64_t>(references.size());

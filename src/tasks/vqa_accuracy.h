@@ -9,4 +9,7 @@ namespace lithe::tasks {
 /// among the others, and the mean of these. 0 without references.
 double vqa_accuracy(const std::string& answer, std::vector<std::string> references);
 
+/// The same of texts that are compared as they are.
+double agreement(const std::string& given, const std::vector<std::string>& references);
+
 }  // namespace lithe::tasks

@@ -50,5 +50,9 @@ int lithe_pattern_match(const LithePattern* pattern, const char* name, size_t si
 
 /// `data` is UTF-8.
 int lithe_text_lower(const char* data, size_t size, LitheBytes* out, LitheBytes* error);
+int lithe_text_upper(const char* data, size_t size, LitheBytes* out, LitheBytes* error);
+int lithe_text_capitalised(const char* data, size_t size, LitheBytes* out, LitheBytes* error);
+/// A byte for each character: its kind (rust/src/characters.rs).
+int lithe_text_kinds(const char* data, size_t size, LitheBytes* out, LitheBytes* error);
 
 }  // extern "C"

@@ -1,30 +1,13 @@
 #include "text/words.h"
 
 #include <algorithm>
-#include <cstdint>
 
 #include "base/utf8.h"
+#include "text/characters.h"
 #include "text/rust_boundary.h"
 
 namespace lithe::text {
 namespace {
-
-/// The code point of a whole character.
-uint32_t code_point(std::string_view character) {
-  const auto byte = [&](std::size_t i) { return static_cast<uint32_t>(static_cast<unsigned char>(character[i])); };
-  if (character.size() == 1) return byte(0);
-  uint32_t code = byte(0) & (0xFFU >> (character.size() + 1));
-  for (std::size_t i = 1; i < character.size(); ++i) code = code << 6U | (byte(i) & 0x3FU);
-  return code;
-}
-
-/// str.isspace() of one character.
-bool is_space(uint32_t code) {
-  const bool blank = code == 0x20 || code == 0x85 || code == 0xA0 || code == 0x1680 || code == 0x2028 ||
-                     code == 0x2029 || code == 0x202F || code == 0x205F || code == 0x3000;
-  return blank || (code >= 0x09 && code <= 0x0D) || (code >= 0x1C && code <= 0x1F) ||
-         (code >= 0x2000 && code <= 0x200A);
-}
 
 /// Where each stretch without white space begins and ends.
 std::vector<std::pair<std::size_t, std::size_t>> stretches(std::string_view text) {
@@ -40,6 +23,15 @@ std::vector<std::pair<std::size_t, std::size_t>> stretches(std::string_view text
     if (inside) found.back().second = at;
   }
   return found;
+}
+
+using Case = int (*)(const char* data, size_t size, LitheBytes* out, LitheBytes* error);
+
+std::string in_case(Case change, std::string_view text) {
+  const std::string valid = valid_utf8(text);
+  LitheBytes out{}, error{};
+  check_rust(change(valid.data(), valid.size(), &out, &error), error, Fault::internal, "case of letters");
+  return take_rust(out);
 }
 
 }  // namespace
@@ -63,10 +55,15 @@ std::string joined(const std::vector<std::string>& words) {
 }
 
 std::string lower(std::string_view text) {
-  const std::string valid = valid_utf8(text);
-  LitheBytes out{}, error{};
-  check_rust(lithe_text_lower(valid.data(), valid.size(), &out, &error), error, Fault::internal, "lower case");
-  return take_rust(out);
+  return in_case(lithe_text_lower, text);
+}
+
+std::string upper(std::string_view text) {
+  return in_case(lithe_text_upper, text);
+}
+
+std::string capitalised(std::string_view text) {
+  return in_case(lithe_text_capitalised, text);
 }
 
 }  // namespace lithe::text

@@ -17,7 +17,9 @@ std::vector<std::string> words_of(std::string_view text);
 /// " ".join(words)
 std::string joined(const std::vector<std::string>& words);
 
-/// str.lower()
+/// str.lower(), str.upper(), str.capitalize()
 std::string lower(std::string_view text);
+std::string upper(std::string_view text);
+std::string capitalised(std::string_view text);
 
 }  // namespace lithe::text

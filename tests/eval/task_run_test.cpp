@@ -77,7 +77,7 @@ const Json kSettings = {{"model", "m"}, {"plan", "dense"}};
 TEST(TaskRun, ScoresEveryQuestion) {
   const test::TemporaryFolder folder;
   const Threes task(7);
-  TaskRun run(task, folder / "out", kSettings, std::nullopt);
+  TaskRun run(task, folder / "out", kSettings, {});
   FakeScorer scorer;
   EXPECT_TRUE(score_all(scorer, task, run, {.together = 3}));
   EXPECT_EQ(scorer.calls, 3);
@@ -93,7 +93,7 @@ TEST(TaskRun, ScoresEveryQuestion) {
 TEST(TaskRun, EqualScoresAreWonByTheFirst) {
   const test::TemporaryFolder folder;
   const Threes task(3);
-  TaskRun run(task, folder / "out", kSettings, std::nullopt);
+  TaskRun run(task, folder / "out", kSettings, {});
   FakeScorer scorer;
   scorer.right = false;
   score_all(scorer, task, run, {});
@@ -105,12 +105,12 @@ TEST(TaskRun, GoesOnWhereAKillCutItOff) {
   const Threes task(9);
   FakeScorer scorer;
   {
-    TaskRun run(task, folder / "out", kSettings, 4);
+    TaskRun run(task, folder / "out", kSettings, {.limit = 4});
     score_all(scorer, task, run, {.together = 2});
   }  // no finish(), as after a kill
   std::ofstream(folder / "out/samples.jsonl", std::ios::app) << R"({"question":4,"id":"q4","pro)";
   scorer.calls = 0;
-  TaskRun run(task, folder / "out", kSettings, std::nullopt);
+  TaskRun run(task, folder / "out", kSettings, {});
   EXPECT_EQ(run.tally().before, 4);
   EXPECT_TRUE(score_all(scorer, task, run, {.together = 5}));
   EXPECT_EQ(scorer.calls, 1);
@@ -126,7 +126,7 @@ TEST(TaskRun, AFailedQuestionIsAskedAgain) {
   FakeScorer scorer;
   {
     task.broken = 1;
-    TaskRun run(task, folder / "out", kSettings, std::nullopt);
+    TaskRun run(task, folder / "out", kSettings, {});
     EXPECT_TRUE(score_all(scorer, task, run, {.together = 2}));
     const Json result = run.finish(Json::object());
     EXPECT_FALSE(result.at("finished"));
@@ -134,7 +134,7 @@ TEST(TaskRun, AFailedQuestionIsAskedAgain) {
     EXPECT_EQ(result.at("answered"), 4);
   }
   task.broken = -1;
-  TaskRun run(task, folder / "out", kSettings, std::nullopt);
+  TaskRun run(task, folder / "out", kSettings, {});
   EXPECT_TRUE(score_all(scorer, task, run, {}));
   EXPECT_TRUE(run.finish(Json::object()).at("finished"));
   const auto lines = lines_of(folder / "out/samples.jsonl");
@@ -146,7 +146,7 @@ TEST(TaskRun, AFailedQuestionIsAskedAgain) {
 TEST(TaskRun, WhatIsRefusedTogetherIsScoredAlone) {
   const test::TemporaryFolder folder;
   const Threes task(4);
-  TaskRun run(task, folder / "out", kSettings, std::nullopt);
+  TaskRun run(task, folder / "out", kSettings, {});
   FakeScorer scorer;
   scorer.refused = "q2";
   EXPECT_TRUE(score_all(scorer, task, run, {.together = 4}));
@@ -157,14 +157,14 @@ TEST(TaskRun, WhatIsRefusedTogetherIsScoredAlone) {
 TEST(TaskRun, AnotherRunIsRefused) {
   const test::TemporaryFolder folder;
   const Threes task(3);
-  { TaskRun run(task, folder / "out", kSettings, std::nullopt); }
+  { TaskRun run(task, folder / "out", kSettings, {}); }
   const auto sentence = [&](const tasks::Task& other, const Json& settings) {
-    return sentence_of([&] { TaskRun run(other, folder / "out", settings, std::nullopt); });
+    return sentence_of([&] { TaskRun run(other, folder / "out", settings, {}); });
   };
   EXPECT_NE(sentence(task, {{"model", "m"}, {"plan", "eas"}}).find("another plan"), std::string::npos);
   EXPECT_NE(sentence(Threes(4), kSettings).find("another questions"), std::string::npos);
   {
-    TaskRun run(task, folder / "out", kSettings, std::nullopt);
+    TaskRun run(task, folder / "out", kSettings, {});
     FakeScorer scorer;
     score_all(scorer, task, run, {});
   }
@@ -175,19 +175,19 @@ TEST(TaskRun, AForeignFolderStaysAsItIs) {
   const test::TemporaryFolder folder;
   const Threes task(3);
   std::ofstream(folder / "samples.jsonl") << "{\"my\": \"notes\"}\n";
-  const auto sentence = sentence_of([&] { TaskRun run(task, folder.path(), kSettings, std::nullopt); });
+  const auto sentence = sentence_of([&] { TaskRun run(task, folder.path(), kSettings, {}); });
   EXPECT_NE(sentence.find("without the result.json"), std::string::npos) << sentence;
   EXPECT_FALSE(fs::exists(folder / "result.json"));
   std::ofstream(folder / "result.json") << "{\"schema\": \"mine\"}";
-  EXPECT_THROW(TaskRun(task, folder.path(), kSettings, std::nullopt), Error);
+  EXPECT_THROW(TaskRun(task, folder.path(), kSettings, {}), Error);
   EXPECT_EQ(lines_of(folder / "samples.jsonl").size(), 1U);
 }
 
 TEST(TaskRun, TwoProgramsCannotWriteOne) {
   const test::TemporaryFolder folder;
   const Threes task(3);
-  TaskRun first(task, folder / "out", kSettings, std::nullopt);
-  EXPECT_THROW(TaskRun(task, folder / "out", kSettings, std::nullopt), Error);
+  TaskRun first(task, folder / "out", kSettings, {});
+  EXPECT_THROW(TaskRun(task, folder / "out", kSettings, {}), Error);
 }
 
 TEST(Settings, AFolderThatChangedHasAnotherState) {

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "golden/benchmarks.h"
 #include "golden/cases.h"
 
 /// Runs the reference cases of a folder, one line each: "ok", "FAIL" or "unsupported". What a case is follows from its
@@ -95,16 +96,19 @@ Outcome run_file(const std::string& name, const fs::path& file) {
   if (json.contains("prompts") && json.contains("problems")) return report(name, run_scienceqa(json), "");
   if (json.contains("slake") && json.contains("aid")) return report(name, run_slake_aid(json), "");
   if (json.contains("vqa_score") && json.contains("retrieval")) return report(name, run_meter_metrics(json), "");
+  if (json.contains("records") && json.contains("aggregate")) return report(name, run_benchmark(json), "");
   if (json.contains("LaVIN-EAS") && json.contains("LLaVA-EAS")) return report(name, run_eas_recipes(json), "");
   return unsupported(name);
 }
 
-/// Case folders, at any depth, and the JSON files at the top, by name.
+/// Case folders, at any depth, and the JSON files at the top and in "benchmarks", by name.
 std::set<fs::path> cases_in(const fs::path& root) {
   std::set<fs::path> found;
   for (const auto& entry : fs::recursive_directory_iterator(root)) {
     if (entry.path().filename() == "case.json") found.insert(entry.path().parent_path());
-    if (entry.path().parent_path() == root && entry.path().extension() == ".json") found.insert(entry.path());
+    const fs::path folder = entry.path().parent_path();
+    if ((folder == root || folder == root / "benchmarks") && entry.path().extension() == ".json")
+      found.insert(entry.path());
   }
   if (found.contains(root)) return {root};
   return found;

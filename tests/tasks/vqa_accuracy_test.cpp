@@ -11,7 +11,7 @@ namespace {
 
 /// TextVQA and OK-VQA normalise answers as VQAv2 does, always; their scores come from lmms-eval.
 void expect_answers_of(const std::string& file) {
-  const Json json = read_json_file(std::string(LITHE_TEST_DATA "/benchmarks/") + file);
+  const Json json = read_json_file(std::string(LITHE_TEST_DATA "/golden/benchmarks/") + file);
   int64_t compared = 0;
   for (const Json& record : json.at("records")) {
     const auto references = record.at("doc").at("answers").get<std::vector<std::string>>();

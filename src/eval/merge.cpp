@@ -1,0 +1,126 @@
+#include "eval/merge.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/printable.h"
+#include "eval/samples_file.h"
+#include "eval/shard.h"
+#include "eval/task_run.h"
+#include "io/atomic_file.h"
+
+namespace lithe::eval {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Settings that may differ: paths on other machines. What lies there is compared by its state and by its questions.
+constexpr std::array kPaths{"data", "model", "lora"};
+
+Json read_result(const fs::path& folder) {
+  const fs::path file = folder / kResult;
+  require(is_there(file), Fault::bad_file, "The folder ", in_quotes(folder.string()), " has no ", kResult,
+          "; give the folders that `lithe eval --shard` wrote.");
+  Json result = read_json_file(file);
+  require(result.is_object() && result.value("schema", "") == kSchema && result.contains("settings"), Fault::bad_file,
+          in_quotes(file.string()), " is not the result of `lithe eval`; give the folders that it wrote.");
+  require(result.at("settings").value("shard", Json()).is_string(), Fault::bad_request, "The folder ",
+          in_quotes(folder.string()), " holds a whole run, not a shard; leave it out.");
+  require(result.contains("answered"), Fault::bad_file, "The shard in ", in_quotes(folder.string()),
+          " was cut off; run it again, which continues it.");
+  return result;
+}
+
+bool is_path(const std::string& key) {
+  return std::find(kPaths.begin(), kPaths.end(), key) != kPaths.end();
+}
+
+/// The first key in which two runs differ; empty: in none.
+std::string difference(const Json& a, const Json& b) {
+  for (const Json* from : {&a, &b})
+    for (const auto& [key, value] : from->items())
+      if (!is_path(key) && a.value(key, Json()) != b.value(key, Json())) return key;
+  return {};
+}
+
+Json facts_of(const Json& result) {
+  Json facts;
+  for (const char* key : {"task", "split", "model", "family", "plan", "protocol"})
+    if (result.contains(key)) facts[key] = result.at(key);
+  return facts;
+}
+
+}  // namespace
+
+Shards::Shards(const std::vector<fs::path>& folders) {
+  for (const fs::path& folder : folders) take(folder);
+  check_whole();
+}
+
+void Shards::take(const fs::path& folder) {
+  const Json result = read_result(folder);
+  Json settings = result.at("settings");
+  const Shard shard = parse_shard(settings.at("shard").get<std::string>());
+  settings.erase("shard");
+  // A shard that was asked the first questions only has another limit.
+  const std::optional<int64_t> limit =
+      result.contains("limit") ? std::optional(result.at("limit").get<int64_t>()) : std::nullopt;
+  if (folders_.empty()) {
+    settings_ = settings;
+    facts_ = facts_of(result);
+    count_ = shard.count;
+    limit_ = limit;
+    first_ = folder;
+  }
+  const auto refuse = [&](const std::string& what) {
+    fail(Fault::bad_request, "The folders ", in_quotes(first_.string()), " and ", in_quotes(folder.string()),
+         " hold shards of runs with another ", what, "; give the shards of one run.");
+  };
+  const std::string key = difference(settings_, settings);
+  if (!key.empty()) refuse(key);
+  if (count_ != shard.count) refuse("number of shards");
+  if (limit_ != limit) refuse("--limit");
+  const auto [twin, is_new] = folders_.emplace(shard.index, folder);
+  require(is_new, Fault::bad_request, "The folders ", in_quotes(twin->second.string()), " and ",
+          in_quotes(folder.string()), " both hold shard ", text_of(shard), "; leave one of them out.");
+  take_samples(folder, shard.index);
+}
+
+void Shards::take_samples(const fs::path& folder, int64_t index) {
+  SamplesFile samples(folder / kSamples);
+  for (auto& [question, line] : samples.take_lines()) {
+    require(question % count_ == index, Fault::bad_file, "The folder ", in_quotes(folder.string()), " holds question ",
+            question, ", which is not in its shard; run the shard again with another --output.");
+    if (limit_ && question >= *limit_) continue;
+    failed_ += line.contains("error") ? 1 : 0;
+    lines_[question] = line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  }
+}
+
+void Shards::check_whole() const {
+  for (int64_t index = 0; index < count_; ++index)
+    require(folders_.contains(index), Fault::bad_request, "Shard ", text_of({index, count_}), " is missing; give all ",
+            count_, " shards.");
+  const int64_t size = settings_.at("questions").get<int64_t>();
+  for (int64_t question = 0; question < std::min(size, limit_.value_or(size)); ++question)
+    require(lines_.contains(question), Fault::bad_file, "Question ", question, " has not been asked yet; run shard ",
+            text_of({question % count_, count_}), " again, which continues it.");
+}
+
+Json Shards::write(const tasks::Task& task, const fs::path& out, const std::string& protocol) const {
+  require(!is_there(out / kSamples) && !is_there(out / kResult), Fault::bad_request, "The folder ",
+          in_quotes(out.string()), " holds a run already; give another --output, or remove its ", kResult, " and ",
+          kSamples, ".");
+  std::string text;
+  for (const auto& [question, line] : lines_) text += line;
+  io::make_folder(out);
+  io::write_json_atomic(out / kResult, {{"schema", kSchema}, {"finished", false}, {"settings", settings_}});
+  io::write_text_atomic(out / kSamples, text);
+  Json facts = facts_;
+  if (!protocol.empty()) facts["protocol"] = protocol;
+  return TaskRun(task, out, settings_, {.limit = limit_}).finish(facts);
+}
+
+}  // namespace lithe::eval
