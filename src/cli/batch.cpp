@@ -48,8 +48,8 @@ differ from that of IN.
 If the output file exists, it is continued: requests that have an answer are skipped, by their id. Requests that failed run
 again, and the new line replaces the error. Ctrl-C ends the batch (exit code 130). The same command continues it.
 
---shard I/N answers every N-th line from line I + 1 on, and writes OUT.shard-I-of-N.jsonl and a note beside it. `lithe merge` joins
-the shards.
+--shard I/N answers every N-th line from line I + 1 on, and writes OUT.shard-I-of-N.jsonl and a note beside it. `lithe merge`
+joins the shards.
 
 Of a METER model, each line of the output is {"id", "answer", "head", "labels"}: the label with the highest score of --head,
 and the best labels with their scores. With --head rank, the labels are the pictures.

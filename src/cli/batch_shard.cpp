@@ -31,7 +31,7 @@ BatchShard::BatchShard(const eval::Shard& shard, const std::string& output) : sh
   const fs::path path(output);
   fs::path own = path;
   own.replace_extension();
-  own += "." + eval::name_of(shard_);
+  own += concat(".", eval::name_of(shard_));
   const fs::path extension = path.extension();
   own += extension.empty() || extension == ".json" ? fs::path(".jsonl") : extension;
   output_ = own.string();

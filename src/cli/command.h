@@ -16,6 +16,7 @@ using Declare = Action (*)(CLI::App& app);
 Action declare_run(CLI::App& app);
 Action declare_batch(CLI::App& app);
 Action declare_eval(CLI::App& app);
+Action declare_compare(CLI::App& app);
 Action declare_merge(CLI::App& app);
 Action declare_trace(CLI::App& app);
 Action declare_inspect(CLI::App& app);

@@ -32,6 +32,8 @@ constexpr const char* kTail = R"(  case $before in
     --to) names="hf original same" ;;
     --shape) names="@shapes@" ;;
     --against) names="dense feed-forward" ;;
+    --protocol) names="paper today" ;;
+    --shard) names=auto ;;
     --plan) names="@plans@" files=yes ;;
     -o|--output)
       if [ "${COMP_WORDS[1]}" = bench ]; then names="md csv json"; else files=yes; fi ;;
@@ -46,7 +48,7 @@ constexpr const char* kTail = R"(  case $before in
             help) names="@commands@ recipe" ;;
             plans) names="@plans@" ;;
             completion) names=bash ;;
-            tune) ;;
+            tune|merge|compare) ;;
             *) names="demo demo-dense" ;;
           esac
         fi

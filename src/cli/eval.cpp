@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/exit_code.h"
 #include "cli/interrupt.h"
+#include "cli/judge_flags.h"
 #include "cli/model_path.h"
 #include "cli/number.h"
 #include "cli/options.h"
@@ -69,6 +70,7 @@ struct EvalOptions {
   std::string model, task, output, protocol, shard;
   tasks::TaskOptions how;
   std::optional<int64_t> limit;
+  JudgeFlags judge;
   BatchLimitFlags limits;
 };
 
@@ -109,7 +111,10 @@ class EvalCommand {
     options_.how.protocol = protocol_of(options_.protocol);
     if (options_.shard.empty()) return;
     shard_ = eval::parse_shard(options_.shard);
-    if (!shard_.is_whole()) output_ /= eval::name_of(shard_);
+    if (shard_.is_whole()) return;
+    output_ /= eval::name_of(shard_);
+    require(options_.judge.url.empty(), Fault::bad_request,
+            "A shard is not judged: give --judge to `lithe merge`, which scores the whole.");
   }
 
   int run() {
@@ -156,6 +161,7 @@ class EvalCommand {
             ", which is answered in words.");
     tasks::TaskOptions how = options_.how;
     how.family = family();
+    how.judge = options_.judge.read(how.protocol);
     if (session_) how.decode = session_->decode_options();
     task_ = tasks::open_task(info_.name, how);
   }
@@ -226,6 +232,7 @@ class EvalCommand {
                   {"family", family()},
                   {"plan", plan().name}};
     if (info_.has_protocols) facts["protocol"] = protocol();
+    if (!options_.judge.url.empty()) facts["judge"] = options_.judge.name(options_.how.protocol);
     return facts;
   }
 
@@ -268,6 +275,7 @@ void declare_task(CLI::App& app, EvalOptions& options) {
                  "The line after each question; \"\": none (default: the task's)")
       ->type_name("TEXT");
   add_protocol(app, options.protocol);
+  add_judge(app, options.judge);
   add_count(app, options.limit, {.names = "--limit", .what = "Ask the first N questions only", .lowest = 1});
   add_shard(app, options.shard);
 }

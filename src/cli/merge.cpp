@@ -8,6 +8,7 @@
 #include "cli/batch_shard.h"
 #include "cli/command.h"
 #include "cli/exit_code.h"
+#include "cli/judge_flags.h"
 #include "cli/options.h"
 #include "cli/protocol.h"
 #include "cli/score_table.h"
@@ -30,8 +31,10 @@ A shard that is missing or not done, two of the same number, and shards of runs 
 looked for where the shards found them, unless --data is given.)";
 
 constexpr const char* kFooter = R"(Examples:
+  lithe eval demo --task mme --data tests/data/benchmarks/mme --shard 1/2
   lithe merge eval/demo-mme/shard-*-of-2 -o eval/demo-mme
-  lithe merge parts.shard-*-of-2.jsonl -o answers.jsonl
+  lithe batch demo questions.jsonl -o parts.jsonl --shard 1/2
+  lithe merge parts.shard-*-of-2.jsonl -o parts.jsonl
 
 Exit codes: 0 done, 2 impossible request, 3 bad file (also if single questions failed), 1 anything else.)";
 
@@ -39,6 +42,7 @@ struct MergeOptions {
   CommonOptions common;
   std::vector<std::string> shards;
   std::string output, data, protocol;
+  JudgeFlags judge;
 };
 
 tasks::TaskOptions task_options(const MergeOptions& options, const eval::Shards& shards) {
@@ -53,6 +57,7 @@ tasks::TaskOptions task_options(const MergeOptions& options, const eval::Shards&
   require(options.protocol.empty() || !settings.contains("protocol") || settings.at("protocol") == options.protocol,
           Fault::bad_request,
           "The shards were asked by the other protocol, whose prompts differ; leave --protocol out.");
+  how.judge = options.judge.read(how.protocol);
   return how;
 }
 
@@ -71,8 +76,8 @@ int merge_eval(const MergeOptions& options, const std::vector<fs::path>& folders
 }
 
 int merge_files(const MergeOptions& options, const std::vector<fs::path>& files) {
-  require(options.data.empty() && options.protocol.empty(), Fault::bad_request,
-          "--data and --protocol are for shards of `lithe eval`; leave them out.");
+  require(options.data.empty() && options.protocol.empty() && options.judge.url.empty(), Fault::bad_request,
+          "--data, --protocol and --judge are for shards of `lithe eval`; leave them out.");
   const Json done = merge_batch(files, options.output);
   if (options.common.json) write_json(done);
   write_err(fmt::format("{} answered, {} failed; wrote {}\n", done.at("answered").get<int64_t>(),
@@ -105,6 +110,7 @@ Action declare_merge(CLI::App& app) {
   app.add_option("--data", options->data, "The benchmark's data, if they are elsewhere than on the shards' machines")
       ->type_name("DIR");
   add_protocol(app, options->protocol);
+  add_judge(app, options->judge);
   add_json(app, options->common, "Print the result as JSON to stdout instead of the table");
   return [options] { return run(*options); };
 }

@@ -9,17 +9,23 @@
 namespace lithe::cli {
 
 void print_scores(const std::string& task, const Json& scores) {
-  TextTable table{.header = {task, "score", "questions"}, .rows = {}};
-  std::string notes;
+  TextTable table{.header = {task, "score", "error", "questions"}, .rows = {}};
+  std::string note;
+  int64_t missing = 0;
   for (const Json& score : scores) {
     const std::string name = printable(score.at("name").get<std::string>());
-    const bool missing = score.contains("missing");
-    table.rows.push_back({name, missing ? "-" : fmt::format("{:.2f}", score.at("value").get<double>()),
+    const auto number = [&](const char* key) {
+      return score.contains(key) && score.at(key).is_number() ? fmt::format("{:.2f}", score.at(key).get<double>()) : "";
+    };
+    const bool has_value = !score.contains("missing");
+    table.rows.push_back({name, has_value ? number("value") : "-", number("standard_error"),
                           std::to_string(score.at("questions").get<int64_t>())});
-    if (missing) notes += fmt::format("note: no {}: {}\n", name, printable(score.at("missing").get<std::string>()));
+    if (has_value || ++missing > 1) continue;
+    note = fmt::format("note: no {}: {}", name, printable(score.at("missing").get<std::string>()));
   }
   write_out(table.rows.empty() ? "no scores: the split keeps its answers secret\n" : table.markdown());
-  if (!notes.empty()) write_err(notes);
+  if (missing > 1) note += fmt::format("; {} other scores lack answers too", missing - 1);
+  if (missing > 0) write_err(note + "\n");
 }
 
 }  // namespace lithe::cli

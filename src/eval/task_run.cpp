@@ -36,6 +36,7 @@ Json to_json(const std::vector<tasks::Score>& scores) {
   Json list = Json::array();
   for (const tasks::Score& score : scores) {
     Json row = {{"name", score.name}, {"value", score.value}, {"questions", score.questions}};
+    if (score.standard_error) row["standard_error"] = *score.standard_error;
     if (!score.missing.empty()) {
       row["value"] = nullptr;
       row["missing"] = score.missing;

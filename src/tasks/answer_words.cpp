@@ -5,6 +5,7 @@
 #include <map>
 #include <vector>
 
+#include "text/characters.h"
 #include "text/message.h"
 #include "text/words.h"
 
@@ -140,37 +141,39 @@ const std::map<std::string, std::string, std::less<>> kContractions{
     {"youve", "you've"},
 };
 
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
+/// Digits are those of every script: the published rules are patterns of Python.
+bool is_digit(const text::Characters& text, std::size_t at) {
+  return at < text.size() && text[at].digit >= 0;
 }
 
 /// "1,000"; with `several`, "1,,000" too.
-bool has_comma_between_digits(std::string_view text, bool several) {
+bool has_comma_between_digits(const text::Characters& text, bool several) {
   for (std::size_t at = 1; at < text.size(); ++at) {
-    if (text[at] != ',' || !is_digit(text[at - 1])) continue;
-    const std::size_t end = several ? text.find_first_not_of(',', at) : at + 1;
-    if (end < text.size() && is_digit(text[end])) return true;
+    if (text[at].code != ',' || !is_digit(text, at - 1)) continue;
+    std::size_t end = at + 1;
+    while (several && end < text.size() && text[end].code == ',') ++end;
+    if (is_digit(text, end)) return true;
   }
   return false;
 }
 
 std::string without_periods(std::string_view text) {
-  std::string rest;
+  const text::Characters all = text::characters_of(text);
+  text::Characters rest;
   int removed = 0;
-  for (std::size_t at = 0; at < text.size(); ++at) {
-    const bool ends = at + 1 == text.size() || !is_digit(text[at + 1]);
-    if (text[at] == '.' && ends && removed < kMostPeriods)
+  for (std::size_t at = 0; at < all.size(); ++at) {
+    if (all[at].code == '.' && !is_digit(all, at + 1) && removed < kMostPeriods)
       ++removed;
     else
-      rest += text[at];
+      rest.push_back(all[at]);
   }
-  return rest;
+  return text::text_of(rest);
 }
 
 /// Each mark goes if it has a blank beside it somewhere, or if the text has a comma between digits; else it becomes a
 /// blank.
 std::string without_punctuation(std::string_view text, bool several) {
-  const bool comma = has_comma_between_digits(text, several);
+  const bool comma = has_comma_between_digits(text::characters_of(text), several);
   std::string rest;
   for (const char c : text) {
     if (kPunctuation.find(c) == kPunctuation.npos) {

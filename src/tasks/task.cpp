@@ -1,5 +1,8 @@
 #include "tasks/task.h"
 
+#include <cmath>
+#include <numeric>
+
 #include "base/error.h"
 #include "base/printable.h"
 #include "base/suggestion.h"
@@ -103,6 +106,8 @@ std::unique_ptr<Task> open_task(const std::string& name, TaskOptions options) {
           " has one form of prompts; leave --prompt out.");
   require(options.protocol == Protocol::paper || info.has_protocols, Fault::bad_request, "The task ", name,
           " has one set of formulas; leave --protocol out.");
+  require(!options.judge || name == "mmbench_en_dev", Fault::bad_request, "The task ", name,
+          " needs no judge; leave --judge out.");
   if (options.split.empty()) options.split = info.split;
   if (!options.instruction) options.instruction = info.instruction;
   return info.open(options);
@@ -115,16 +120,22 @@ void Question::ask(const std::string& prompt, const std::string& instruction) {
   turns = {{"user", marks + prompt + (instruction.empty() ? "" : "\n" + instruction)}};
 }
 
-std::vector<Score> mean_score(const char* name, std::span<const Answered> answered) {
-  if (answered.empty()) return {};
-  double sum = 0;
-  for (const Answered& one : answered) sum += one.judgement.score;
-  const auto count = static_cast<int64_t>(answered.size());
-  return {{name, percent(sum, count), count}};
+Score mean_row(std::string name, std::span<const double> values) {
+  const auto count = static_cast<double>(values.size());
+  const double mean = std::accumulate(values.begin(), values.end(), 0.0) / count;
+  Score score{.name = std::move(name), .value = 100 * mean, .questions = static_cast<int64_t>(values.size())};
+  if (values.size() < 2) return score;
+  double squares = 0;
+  for (const double value : values) squares += (value - mean) * (value - mean);
+  score.standard_error = 100 * std::sqrt(squares / (count - 1) / count);
+  return score;
 }
 
-double percent(double sum, int64_t count) {
-  return 100 * sum / static_cast<double>(count);
+std::vector<Score> mean_score(const char* name, std::span<const Answered> answered) {
+  std::vector<double> values;
+  for (const Answered& one : answered) values.push_back(one.judgement.score);
+  if (values.empty()) return {};
+  return {mean_row(name, values)};
 }
 
 std::string Task::kept(const std::string& answer) const {

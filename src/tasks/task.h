@@ -62,9 +62,10 @@ struct Answered {
 /// A number of the table.
 struct Score {
   std::string name;
-  double value = 0;       ///< In percent, unless the task says otherwise.
-  int64_t questions = 0;  ///< That it is a mean over.
-  std::string missing;    ///< Why it has no value; empty: it has one.
+  double value = 0;                           ///< In percent, unless the task says otherwise.
+  int64_t questions = 0;                      ///< That it is a mean over.
+  std::string missing;                        ///< Why it has no value; empty: it has one.
+  std::optional<double> standard_error = {};  ///< Of a mean over two questions or more, in the unit of `value`.
 };
 
 /// A benchmark, opened. All functions may be called from several threads.
@@ -90,11 +91,11 @@ class Task {
   virtual int64_t pair_of(int64_t i) const;
 };
 
+/// The mean of values from 0 to 1, in percent. There is at least one.
+Score mean_row(std::string name, std::span<const double> values);
+
 /// The mean of the scores, in percent; no row if nothing was answered.
 std::vector<Score> mean_score(const char* name, std::span<const Answered> answered);
-
-/// 100 * sum / count
-double percent(double sum, int64_t count);
 
 /// Whose formulas count if they changed: those of the lmms-eval with which p-MoD's paper was made, or today's.
 enum class Protocol { paper, today };

@@ -195,21 +195,17 @@ class VqaV2 final : public Task {
 
   std::vector<Score> table(std::span<const Answered> answered) const override {
     constexpr std::array<const char*, 4> kNames{"accuracy", "yes/no", "number", "other"};
-    std::array<Score, kNames.size()> sums;
+    std::array<std::vector<double>, kNames.size()> values;
     for (const Answered& one : answered) {
       const Json more = items_->read(one.question).more;
       if (more.empty()) continue;
       const std::string type = more.value("type", "");
-      for (std::size_t k = 0; k < kNames.size(); ++k) {
-        if (k > 0 && type != kNames[k]) continue;
-        sums[k].value += 100 * one.judgement.score;
-        ++sums[k].questions;
-      }
+      for (std::size_t k = 0; k < kNames.size(); ++k)
+        if (k == 0 || type == kNames[k]) values[k].push_back(one.judgement.score);
     }
     std::vector<Score> scores;
     for (std::size_t k = 0; k < kNames.size(); ++k)
-      if (sums[k].questions > 0)
-        scores.push_back({kNames[k], sums[k].value / static_cast<double>(sums[k].questions), sums[k].questions});
+      if (!values[k].empty()) scores.push_back(mean_row(kNames[k], values[k]));
     return scores;
   }
 

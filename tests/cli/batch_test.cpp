@@ -320,5 +320,56 @@ TEST(Batch, ARequestThatNeverFitsIsAnErrorLine) {
     EXPECT_NE(line.at("error").get<std::string>().find("allow more memory. --memory says"), std::string::npos) << line;
 }
 
+TEST(Batch, ShardsAreMergedToTheWhole) {
+  const fs::path at = folder("batch-shards");
+  write(at / "in.jsonl", good_questions() + "{\"id\": 99}\n");
+  const auto call = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"batch", "demo", (at / "in.jsonl").string(), "-n", "3"});
+    return lithe(more);
+  };
+  const std::string whole = (at / "whole.jsonl").string(), out = (at / "out.jsonl").string();
+  ASSERT_EQ(call({"-o", whole}).code, 0);
+  for (const char* shard : {"0/2", "1/2"}) {
+    const Ran ran = call({"-o", out, "--shard", shard});
+    ASSERT_EQ(ran.code, 0) << ran.err;
+  }
+  const std::string first = (at / "out.shard-0-of-2.jsonl").string(), second = (at / "out.shard-1-of-2.jsonl").string();
+  EXPECT_EQ(lines_of(first).size(), 4U);
+  const auto refused = [&](std::vector<std::string> shards, const std::string& word) {
+    shards.insert(shards.begin(), "merge");
+    shards.insert(shards.end(), {"-o", out});
+    const Ran ran = lithe(shards);
+    EXPECT_NE(ran.code, 0);
+    EXPECT_NE(ran.err.find(word), std::string::npos) << ran.err;
+  };
+  refused({first}, "Shard 1/2 is missing");
+  refused({first, second, first}, "both hold shard 0/2");
+  refused({whole, second}, "whole.json");
+  ASSERT_EQ(call({"-o", (at / "other.jsonl").string(), "--shard", "1/2", "--plan", "dense"}).code, 0);
+  refused({first, (at / "other.shard-1-of-2.jsonl").string()}, "another plan");
+  EXPECT_EQ(call({"-o", out, "--shard", "1/2", "--plan", "dense"}).code, 2);
+  const Ran ran = lithe({"merge", second, first, "-o", out, "--json"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(parse_json(ran.out, "merge").at("answered"), 6);
+  EXPECT_EQ(by_id(out), by_id(whole));
+  refused({first, second}, "exists");
+}
+
+TEST(Batch, AShardThatIsNotDoneIsNotMerged) {
+  const fs::path at = folder("batch-gap");
+  write(at / "in.jsonl", good_questions());
+  for (const char* shard : {"0/2", "1/2"})
+    ASSERT_EQ(lithe({"batch", "demo", (at / "in.jsonl").string(), "-n", "2", "-o", (at / "out.jsonl").string(),
+                     "--shard", shard})
+                  .code,
+              0);
+  const std::string first = (at / "out.shard-0-of-2.jsonl").string(), second = (at / "out.shard-1-of-2.jsonl").string();
+  const std::string lines = contents(second);
+  write(second, lines.substr(0, lines.find('\n') + 1));
+  const Ran ran = lithe({"merge", first, second, "-o", (at / "out.jsonl").string()});
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_NE(ran.err.find("has 1 lines for 3 requests"), std::string::npos) << ran.err;
+}
+
 }  // namespace
 }  // namespace lithe::cli

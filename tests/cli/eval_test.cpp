@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -92,6 +93,106 @@ TEST(Eval, EveryTaskOfWordsRuns) {
   }
 }
 
+const std::string kBenchmarks = LITHE_TEST_DATA "/benchmarks/";
+
+/// The names of lmms-eval, which a folder of recorded scores has.
+std::vector<std::string> benchmarks() {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(LITHE_TEST_DATA "/golden/benchmarks"))
+    names.push_back(entry.path().stem().string());
+  return names;
+}
+
+TEST(Eval, EveryBenchmarkOfTheHubRuns) {
+  for (const std::string& task : benchmarks()) {
+    const fs::path at = fresh("eval-" + task);
+    const Ran ran = lithe({"eval", "demo", "--task", task, "--data", kBenchmarks + task, "-o", at.string(), "-n", "3",
+                           "--limit", "2", "--json"});
+    EXPECT_EQ(ran.code, 0) << task << ": " << ran.err;
+    EXPECT_EQ(samples_of(at).size(), 2U) << task;
+    const Json result = parse_json(ran.out, "eval");
+    EXPECT_FALSE(result.at("scores").empty()) << task;
+    EXPECT_TRUE(result.at("finished")) << task;
+  }
+}
+
+TEST(Eval, TheSameAnswersAreScoredByBothProtocols) {
+  const fs::path at = fresh("eval-protocols");
+  const auto call = [&](const std::string& protocol) {
+    return lithe({"eval", "demo", "--task", "docvqa_val", "--data", kBenchmarks + "docvqa_val", "-o", at.string(), "-n",
+                  "3", "--limit", "3", "--protocol", protocol});
+  };
+  ASSERT_EQ(call("paper").code, 0);
+  const std::string samples = contents(at / "samples.jsonl");
+  const Ran today = call("today");
+  ASSERT_EQ(today.code, 0) << today.err;
+  EXPECT_NE(today.err.find("0 answered, 0 failed, 3 answered before"), std::string::npos) << today.err;
+  EXPECT_EQ(contents(at / "samples.jsonl"), samples);
+  EXPECT_EQ(read_json_file(at / "result.json").at("protocol"), "today");
+  EXPECT_EQ(call("tomorrow").code, 2);
+}
+
+TEST(Eval, AHalfAskedPairIsNoted) {
+  const fs::path at = fresh("eval-pair");
+  const Ran ran = lithe(
+      {"eval", "demo", "--task", "mme", "--data", kBenchmarks + "mme", "-o", at.string(), "-n", "3", "--limit", "1"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_NE(ran.err.find("note: no mme_percetion_score: the picture"), std::string::npos) << ran.err;
+  EXPECT_TRUE(read_json_file(at / "result.json").at("scores")[0].at("value").is_null());
+}
+
+TEST(Eval, ShardsAreMergedToTheWhole) {
+  const fs::path at = fresh("eval-shards"), whole = fresh("eval-unsharded");
+  const auto call = [&](const fs::path& out, std::vector<std::string> more) {
+    more.insert(more.begin(), {"eval", "demo", "--task", "mme", "--data", kBenchmarks + "mme", "-o", out.string(), "-n",
+                               "3", "--limit", "5"});
+    return lithe(more);
+  };
+  ASSERT_EQ(call(whole, {}).code, 0);
+  for (const char* shard : {"0/2", "1/2"}) {
+    const Ran ran = call(at, {"--shard", shard});
+    ASSERT_EQ(ran.code, 0) << ran.err;
+  }
+  const std::string first = (at / "shard-0-of-2").string(), second = (at / "shard-1-of-2").string();
+  EXPECT_EQ(samples_of(first).size(), 3U);
+  const Ran gap = lithe({"merge", second, "-o", at.string()});
+  EXPECT_EQ(gap.code, 2);
+  EXPECT_NE(gap.err.find("Shard 0/2 is missing"), std::string::npos) << gap.err;
+  const Ran ran = lithe({"merge", second, first, "-o", at.string()});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(samples_of(at), samples_of(whole));
+  const Json merged = read_json_file(at / "result.json"), alone = read_json_file(whole / "result.json");
+  for (const char* key : {"scores", "questions", "answered", "finished", "settings", "plan"})
+    EXPECT_EQ(merged.at(key), alone.at(key)) << key;
+  EXPECT_EQ(lithe({"merge", second, first, "-o", at.string()}).code, 2);  // it is there
+}
+
+TEST(Eval, ABrokenTableIsSaidBeforeAnythingIsAsked) {
+  const fs::path at = fresh("eval-damaged");
+  fs::create_directories(at / "data");
+  std::ofstream(at / "data/test-0.parquet") << "PAR1 and then nothing";
+  const Ran ran = lithe({"eval", "demo", "--task", "pope", "--data", at.string(), "-o", (at / "out").string()});
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_NE(ran.err.find("test-0.parquet"), std::string::npos) << ran.err;
+  EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
+}
+
+TEST(Eval, AQuestionWithoutItsPictureFailsAlone) {
+  const fs::path at = fresh("eval-null");
+  fs::create_directories(at);
+  fs::copy_file(fs::path(LITHE_SOURCE_DIR) / "models/images/901.png", at / "901.png");
+  const Json row = {{"question_id", "1"}, {"question", "Is it red?"}, {"answer", "yes"}, {"category", "random"}};
+  Json whole = row;
+  whole["question_id"] = "2";
+  whole["image"] = "901.png";
+  std::ofstream(at / "test.jsonl") << Json(row).dump() << "\n" << whole.dump() << "\n";
+  const Ran ran =
+      lithe({"eval", "demo", "--task", "pope", "--data", at.string(), "-o", (at / "out").string(), "-n", "3"});
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_NE(ran.err.find("1 answered, 1 failed"), std::string::npos) << ran.err;
+  EXPECT_NE(samples_of(at / "out")[0].at("error").get<std::string>().find("has no 'image'"), std::string::npos);
+}
+
 TEST(Eval, GoesOnAfterAKillAndRefusesAnotherRun) {
   const fs::path at = fresh("eval-resumed"), data = questions_in(at, 3);
   const auto call = [&](std::vector<std::string> more) {
@@ -150,6 +251,9 @@ TEST(Eval, WhatItCannotDoIsSaid) {
     EXPECT_NE(ran.err.find(word), std::string::npos) << ran.err;
   };
   refused({"--task", "scienceq", "--data", "x"}, "did you mean scienceqa?");
+  refused({"--task", "mmbench_dev", "--data", "x"}, "did you mean mmbench_en_dev?");
+  refused({"--task", "gqa", "--data", kBenchmarks + "gqa", "--protocol", "today"}, "leave --protocol out");
+  refused({"--task", "mme", "--data", kBenchmarks + "mme", "--shard", "2/2"}, "is not a shard");
   refused({"--task", "flickr30k", "--data", kSets + "flickr30k"}, "scores of a head");
   refused({"--task", "slake", "--data", kSets + "slake", "--prompt", "QCM-A"}, "leave --prompt out");
   refused({"--task", "slake"}, "--data");

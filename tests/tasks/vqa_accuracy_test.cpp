@@ -56,6 +56,7 @@ TEST(AnswerWords, DropWhatDoesNotCount) {
   EXPECT_EQ(normalized_answer("1,,2"), "1 2");  // two commas are not one between digits
   EXPECT_EQ(vqa_normalized("1,,2"), "12");
   EXPECT_EQ(normalized_answer(std::string(40, '.')), std::string(8, '.'));
+  EXPECT_EQ(vqa_answer("...٣"), ".٣");  // digits of every script, as Python's patterns have them
 }
 
 }  // namespace

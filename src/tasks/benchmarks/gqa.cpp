@@ -12,7 +12,8 @@ namespace {
 const HubSet kQuestions{.title = "GQA",
                         .folders = {"testdev_balanced_instructions"},
                         .columns = {"id", "imageId", "question", "answer"},
-                        .id = {"id"}};
+                        .id = {"id"},
+                        .pictures = {}};
 
 /// The pictures, each once, in a second table; `imageId` of a question names one.
 class Gqa final : public HubTask {

@@ -12,10 +12,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// No benchmark has more pictures in a row.
-const std::vector<std::string> kPictureColumns{"image",   "image_1", "image_2", "image_3",
-                                               "image_4", "image_5", "image_6", "image_7"};
-
 std::unique_ptr<data::Rows> open_all(const std::vector<fs::path>& files, const std::vector<std::string>& columns) {
   std::vector<std::unique_ptr<data::Rows>> parts;
   for (const fs::path& file : files) parts.push_back(data::open_rows(file, columns));
@@ -36,7 +32,7 @@ std::vector<std::string> patterns_of(const HubSet& set, const std::string& split
 
 std::string id_of(const Json& row, const std::vector<std::string>& columns, int64_t number) {
   std::string id;
-  for (const std::string& column : columns) id += (id.empty() ? "" : "-") + id_field(row, column.c_str());
+  for (const std::string& column : columns) id.append(id.empty() ? "" : "-").append(id_field(row, column.c_str()));
   return id.empty() ? std::to_string(number) : id;
 }
 
@@ -55,7 +51,7 @@ HubRows::HubRows(const HubSet& set, const TaskOptions& options) : place_(options
   std::vector<fs::path> files;
   for (const std::string& split : parts_of_split(set.split.empty() ? options.split : set.split))
     for (fs::path& file : hub_files(set, options.data, split)) files.push_back(std::move(file));
-  files_ = open_all(files, kPictureColumns);
+  files_ = open_all(files, set.pictures.empty() ? set.columns : set.pictures);
   const std::unique_ptr<data::Rows> texts = open_all(files, set.columns);
   std::map<std::string, int64_t> named;
   for (int64_t i = 0; i < texts->size(); ++i) {

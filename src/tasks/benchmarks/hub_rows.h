@@ -21,6 +21,7 @@ struct HubSet {
   std::vector<std::string> folders;                 ///< Of the configurations that have its splits.
   std::vector<std::string> columns;                 ///< Without those that hold pictures.
   std::vector<std::string> id = {};                 ///< The columns that name a row; none: its number does.
+  std::vector<std::string> pictures = {"image"};    ///< The columns that hold some; none: they are elsewhere.
   std::string split = {};                           ///< Of the files; empty: that of the options.
   std::function<bool(const Json& row)> wants = {};  ///< Null: every row.
 };

@@ -56,14 +56,10 @@ class HubTask : public Task {
 template <class Belongs>
 void add_mean(const std::string& name, std::span<const Answered> answered, const Belongs& belongs,
               std::vector<Score>& scores) {
-  double sum = 0;
-  int64_t count = 0;
-  for (const Answered& one : answered) {
-    if (!belongs(one)) continue;
-    sum += one.judgement.score;
-    ++count;
-  }
-  if (count > 0) scores.push_back({name, percent(sum, count), count});
+  std::vector<double> values;
+  for (const Answered& one : answered)
+    if (belongs(one)) values.push_back(one.judgement.score);
+  if (!values.empty()) scores.push_back(mean_row(name, values));
 }
 
 /// The value of a column that may be empty or missing.

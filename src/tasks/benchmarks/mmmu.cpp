@@ -88,7 +88,8 @@ class Mmmu final : public HubTask {
       : HubTask({.title = "MMMU",
                  .folders = {"data", "*"},
                  .columns = {"id", "question", "options", "answer", "question_type"},
-                 .id = {"id"}},
+                 .id = {"id"},
+                 .pictures = {"image_1", "image_2", "image_3", "image_4", "image_5", "image_6", "image_7"}},
                 options) {}
 
   /// An answer without a letter counts as the option that is drawn for it.

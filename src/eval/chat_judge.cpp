@@ -1,0 +1,52 @@
+#include "eval/chat_judge.h"
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/printable.h"
+#include "eval/http.h"
+
+namespace lithe::eval {
+namespace {
+
+constexpr const char* kRoute = "/chat/completions";
+
+HttpPlace place_of(const std::string& url) {
+  HttpPlace place = parse_http(url);
+  while (place.path.ends_with('/')) place.path.pop_back();
+  if (!place.path.ends_with(kRoute)) place.path += kRoute;
+  return place;
+}
+
+/// The text of {"choices": [{"message": {"content": ".."}}]}.
+std::optional<std::string> content_of(const Json& reply) {
+  const Json::json_pointer place("/choices/0/message/content");
+  if (!reply.contains(place) || !reply.at(place).is_string()) return std::nullopt;
+  return reply.at(place).get<std::string>();
+}
+
+}  // namespace
+
+const char* usual_judge(tasks::Protocol protocol) {
+  return protocol == tasks::Protocol::today ? "gpt-4o-2024-11-20" : "gpt-3.5-turbo";
+}
+
+tasks::Judge judge_of(const ChatJudge& judge) {
+  require(judge.key.find_first_of("\r\n") == judge.key.npos, Fault::bad_request,
+          "The key of the judge has more than one line.");
+  return [place = place_of(judge.url), judge](const std::string& prompt) -> std::optional<std::string> {
+    const Json request = {{"model", judge.model},
+                          {"messages", {{{"role", "user"}, {"content", prompt}}}},
+                          {"temperature", 0},
+                          {"max_tokens", 256},
+                          {"n", 1}};
+    const HttpReply reply = post_json(place, request.dump(-1, ' ', false, Json::error_handler_t::replace), judge.key);
+    require(reply.status == 200, Fault::bad_request, "The judge at ", in_quotes(judge.url), " refuses with status ",
+            reply.status, ": ", in_quotes(reply.body), ".");
+    const auto content = content_of(Json::accept(reply.body) ? parse_json(reply.body, "the judge's reply") : Json());
+    require(content.has_value(), Fault::bad_request, "The judge at ", in_quotes(judge.url),
+            " gives no answer of a chat: ", in_quotes(reply.body), ".");
+    return content;
+  };
+}
+
+}  // namespace lithe::eval

@@ -1,0 +1,65 @@
+#include "eval/run_pair.h"
+
+#include <map>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/printable.h"
+#include "eval/samples_file.h"
+#include "eval/task_run.h"
+
+namespace lithe::eval {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Run {
+  Json result;
+  std::map<int64_t, Json> answers;
+};
+
+Run read_run(const fs::path& folder) {
+  const fs::path file = folder / kResult;
+  require(is_there(file) && is_there(folder / kSamples), Fault::bad_file, "The folder ", in_quotes(folder.string()),
+          " holds no run of `lithe eval`; give the folders that it wrote.");
+  Run run{.result = read_json_file(file), .answers = SamplesFile(folder / kSamples).take_answers()};
+  require(run.result.is_object() && run.result.value("schema", "") == kSchema && run.result.contains("task"),
+          Fault::bad_file, "The run in ", in_quotes(folder.string()), " has no scores yet; run it again.");
+  return run;
+}
+
+double score_of(const Json& line) {
+  require(line.contains("score") && line.at("score").is_number() && !line.contains("scores"), Fault::bad_request,
+          "A ranking has no score for each question; give runs of another task.");
+  return line.at("score").get<double>();
+}
+
+}  // namespace
+
+RunPair read_run_pair(const fs::path& first, const fs::path& second) {
+  const Run a = read_run(first), b = read_run(second);
+  for (const char* key : {"task", "split", "protocol"})
+    require(a.result.value(key, "") == b.result.value(key, ""), Fault::bad_request, "The folders ",
+            in_quotes(first.string()), " and ", in_quotes(second.string()), " hold runs of another ", key,
+            "; give two runs of one.");
+  RunPair pair{.task = a.result.at("task"),
+               .first_model = a.result.value("model", ""),
+               .second_model = b.result.value("model", ""),
+               .first_plan = a.result.value("plan", ""),
+               .second_plan = b.result.value("plan", "")};
+  for (const auto& [question, line] : a.answers) {
+    const auto other = b.answers.find(question);
+    if (other == b.answers.end()) continue;
+    require(line.at("id") == other->second.at("id"), Fault::bad_request, "Question ", question, " of ",
+            in_quotes(first.string()), " is another one than that of ", in_quotes(second.string()),
+            "; give runs over the same data.");
+    pair.scores.push_back({score_of(line), score_of(other->second)});
+  }
+  require(!pair.scores.empty(), Fault::bad_request, "The runs in ", in_quotes(first.string()), " and ",
+          in_quotes(second.string()), " have no answered question in common.");
+  pair.left_out = static_cast<int64_t>(a.answers.size() + b.answers.size() - 2 * pair.scores.size());
+  return pair;
+}
+
+}  // namespace lithe::eval
