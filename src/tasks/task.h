@@ -125,7 +125,7 @@ struct TaskInfo {
   const char* instruction;
   int64_t max_tokens;  ///< Of an answer.
   std::unique_ptr<Task> (*open)(const TaskOptions& options);
-  bool has_protocols = false;     ///< TaskOptions::protocol changes its scores.
+  bool has_protocols = false;     ///< One of lmms-eval, whose formulas TaskOptions::protocol picks.
   bool asks_by_protocol = false;  ///< And its prompts.
 };
 

@@ -167,6 +167,22 @@ TEST(Eval, ShardsAreMergedToTheWhole) {
   EXPECT_EQ(lithe({"merge", second, first, "-o", at.string()}).code, 2);  // it is there
 }
 
+TEST(Eval, AJudgeThatIsNotThereLosesNoAnswer) {
+  const fs::path at = fresh("eval-judge");
+  const auto call = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"eval", "demo", "--task", "mmbench_en_dev", "--data", kBenchmarks + "mmbench_en_dev",
+                               "-o", at.string(), "-n", "3", "--limit", "2"});
+    return lithe(more);
+  };
+  const Ran judged = call({"--judge", "http://127.0.0.1:1/v1"});
+  EXPECT_EQ(judged.code, 2);
+  EXPECT_NE(judged.err.find("Nobody answers"), std::string::npos) << judged.err;
+  EXPECT_EQ(samples_of(at).size(), 2U);
+  const Ran alone = call({});
+  EXPECT_EQ(alone.code, 0);
+  EXPECT_NE(alone.err.find("0 answered, 0 failed, 2 answered before"), std::string::npos) << alone.err;
+}
+
 TEST(Eval, ABrokenTableIsSaidBeforeAnythingIsAsked) {
   const fs::path at = fresh("eval-damaged");
   fs::create_directories(at / "data");
@@ -252,7 +268,9 @@ TEST(Eval, WhatItCannotDoIsSaid) {
   };
   refused({"--task", "scienceq", "--data", "x"}, "did you mean scienceqa?");
   refused({"--task", "mmbench_dev", "--data", "x"}, "did you mean mmbench_en_dev?");
-  refused({"--task", "gqa", "--data", kBenchmarks + "gqa", "--protocol", "today"}, "leave --protocol out");
+  refused({"--task", "slake", "--data", kSets + "slake", "--protocol", "today"}, "leave --protocol out");
+  refused({"--task", "gqa", "--data", kBenchmarks + "gqa", "--judge", "http://x"}, "leave --judge out");
+  refused({"--task", "mmbench_en_dev", "--data", "x", "--judge", "https://x"}, "http://");
   refused({"--task", "mme", "--data", kBenchmarks + "mme", "--shard", "2/2"}, "is not a shard");
   refused({"--task", "flickr30k", "--data", kSets + "flickr30k"}, "scores of a head");
   refused({"--task", "slake", "--data", kSets + "slake", "--prompt", "QCM-A"}, "leave --prompt out");

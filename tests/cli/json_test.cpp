@@ -87,11 +87,28 @@ TEST(JsonPage, Batch) {
   EXPECT_EQ(keys_of(json, {}), documented("## lithe batch")["key"]);
 }
 
+/// The first questions of a benchmark of the hub, answered into a folder of this name.
+Json evaluated(const std::string& task, const std::string& name, std::vector<std::string> more = {}) {
+  std::vector<std::string> arguments{"eval",  "demo", "--task",  task, "--data", LITHE_TEST_DATA "/benchmarks/" + task,
+                                     "-n",    "2",    "--limit", "3",  "-o",     (scratch() / name).string(),
+                                     "--json"};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return printed(arguments, "lithe-eval/1");
+}
+
 TEST(JsonPage, Eval) {
-  const Json json = printed({"eval", "demo", "--task", "slake", "--data", LITHE_TEST_DATA "/tasks/slake", "-n", "2",
-                             "-o", (scratch() / "json-eval").string(), "--json"},
-                            "lithe-eval/1");
-  EXPECT_EQ(keys_of(json, {"settings"}), documented("## lithe eval")["key"]);
+  Keys keys = keys_of(evaluated("gqa", "json-gqa"), {"settings"});
+  keys.merge(keys_of(evaluated("mme", "json-mme"), {"settings"}));  // half a pair
+  keys.insert("judge");                                             // there is none
+  EXPECT_EQ(keys, documented("## lithe eval")["key"]);
+}
+
+TEST(JsonPage, Compare) {
+  evaluated("gqa", "json-a");
+  evaluated("gqa", "json-b", {"--plan", "dense"});
+  const Json json = printed({"compare", (scratch() / "json-a").string(), (scratch() / "json-b").string(), "--json"},
+                            "lithe-compare/1");
+  EXPECT_EQ(keys_of(json, {}), documented("## lithe compare")["key"]);
 }
 
 TEST(JsonPage, Inspect) {

@@ -68,10 +68,12 @@ class MergeTest : public testing::Test {
 TEST_F(MergeTest, EqualsOneRun) {
   const Shards shards({shard("2/3"), shard("0/3"), shard("1/3")});
   const Json merged = shards.write(task_, folder_ / "out", "");
-  TaskRun whole(task_, folder_ / "whole", kSettings, {});
-  for (std::optional<int64_t> i = whole.next(); i; i = whole.next())
-    whole.answer(*i, task_.question(*i), {.text = "yes"}, Json::object());
-  EXPECT_EQ(merged.at("scores"), whole.finish(kFacts).at("scores"));
+  {
+    TaskRun whole(task_, folder_ / "whole", kSettings, {});
+    for (std::optional<int64_t> i = whole.next(); i; i = whole.next())
+      whole.answer(*i, task_.question(*i), {.text = "yes"}, Json::object());
+    EXPECT_EQ(merged.at("scores"), whole.finish(kFacts).at("scores"));
+  }
   EXPECT_EQ(merged.at("questions"), 7);
   EXPECT_TRUE(merged.at("finished"));
   const auto lines = [&](const char* name) { return SamplesFile(folder_ / name / kSamples).take_lines(); };

@@ -88,8 +88,7 @@ class BenchmarkRun {
  private:
   std::unique_ptr<tasks::Task> open(const BenchmarkSet& set, tasks::Judge judge) const {
     tasks::TaskOptions options{.data = set.path(), .split = json_.at("dataset").at("split"), .judge = std::move(judge)};
-    // A case without today's values has one protocol.
-    options.protocol = tasks::task_named(json_.at("task")).has_protocols ? protocol_ : Protocol::paper;
+    options.protocol = protocol_;
     return tasks::open_task(json_.at("task"), options);
   }
 

@@ -96,7 +96,8 @@ TEST(Benchmarks, AFolderOfAConfigurationWillDo) {
 }
 
 TEST(Benchmarks, ProtocolsAreOfTasksThatHaveTwo) {
-  EXPECT_NE(sentence_of([] { open("gqa", kSets / "gqa", {.protocol = Protocol::today}); }).find("leave --protocol out"),
+  const fs::path slake = LITHE_TEST_DATA "/tasks/slake";
+  EXPECT_NE(sentence_of([&] { open("slake", slake, {.protocol = Protocol::today}); }).find("leave --protocol out"),
             std::string::npos);
   const auto paper = open("docvqa_val", kSets / "docvqa_val");
   const auto today = open("docvqa_val", kSets / "docvqa_val", {.protocol = Protocol::today});
