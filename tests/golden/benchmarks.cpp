@@ -87,7 +87,8 @@ class BenchmarkRun {
 
  private:
   std::unique_ptr<tasks::Task> open(const BenchmarkSet& set, tasks::Judge judge) const {
-    tasks::TaskOptions options{.data = set.path(), .split = json_.at("dataset").at("split"), .judge = std::move(judge)};
+    tasks::TaskOptions options{.data = set.path(), .split = json_.at("dataset").at("split")};
+    if (json_.contains("judge_replies")) options.judge = std::move(judge);
     options.protocol = protocol_;
     return tasks::open_task(json_.at("task"), options);
   }
