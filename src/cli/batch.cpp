@@ -225,6 +225,7 @@ Json settings_of(const BatchOptions& options) {
           {"plan", or_null(question.plan)},
           {"weights", options.common.weights},
           {"kv", options.common.kv},
+          {"compute", options.common.compute},
           {"head", options.head},
           {"system", or_null(question.system)},
           {"raw_prompt", question.raw},
