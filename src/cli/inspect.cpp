@@ -96,9 +96,9 @@ std::string memory_lines(const Subject& subject) {
 
 /// The GGUF files that the model was read from; empty if it is a folder.
 std::string files_line(const Json& description) {
-  if (!description.contains("files")) return {};
+  if (!description.contains("gguf_files")) return {};
   std::string names;
-  for (const Json& file : description.at("files"))
+  for (const Json& file : description.at("gguf_files"))
     names +=
         (names.empty() ? "" : ", ") + printable(std::filesystem::path(file.get<std::string>()).filename().string());
   return fmt::format("files    {}\n", names);
@@ -120,7 +120,7 @@ Json to_json(const Subject& subject, const plan::CostTable& table) {
   const plan::ParameterCount count = count_parameters(subject.facts, subject.plan);
   Json json = {{"schema", "lithe-inspect/1"}, {"model", subject.facts.name}};
   if (subject.description) {
-    for (const char* key : {"family", "files", "decoder", "vision_tower", "lora"}) {
+    for (const char* key : {"family", "gguf_files", "decoder", "vision_tower", "lora"}) {
       if (subject.description->contains(key)) json[key] = subject.description->at(key);
     }
     json["weight_type"] = subject.description->at("weights").at("type");

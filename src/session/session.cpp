@@ -106,7 +106,7 @@ Json Session::describe() const {
     json["vision_tower"]["image_px"] = model_->facts.tower->image;
     json["vision_tower"]["patches"] = tower.patches();
   }
-  for (const std::filesystem::path& file : model_->gguf_files) json["files"].push_back(file.string());
+  for (const std::filesystem::path& file : model_->gguf_files) json["gguf_files"].push_back(file.string());
   json["weights"] = {{"type", models::main_storage(*model_)}, {"bytes", model_->loaded.bytes}};
   json["plan"] = model_->plan.name;
   if (!model_->notes.empty()) json["notes"] = model_->notes;

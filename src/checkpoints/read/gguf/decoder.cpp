@@ -136,6 +136,7 @@ DecoderConfig decoder_of(const io::GgufFile& file) {
           decoder.head_dim, " dimensions of a head, and only models that turn all are supported");
   read_divisors(file, decoder.rope);
   decoder.tied_embeddings = !file.find("output.weight");
+  if (architecture == kQwen2) return decoder;  // whose biases are known
   decoder.attention_bias = file.find("blk.0.attn_q.bias");
   decoder.output_bias = file.find("blk.0.attn_output.bias");
   decoder.mlp_bias = file.find("blk.0.ffn_up.bias");
