@@ -3,6 +3,8 @@
 #include <ATen/ops/equal.h>
 #include <ATen/ops/tensor.h>
 
+#include <random>
+
 #include "checkpoints/read/catalogue.h"
 #include "checkpoints/read/gguf/codes.h"
 #include "checkpoints/write/converting.h"
@@ -309,6 +311,32 @@ TEST_F(GgufFolder, WhatIsBesideTheFileCountsIfTheMetadataSaysNothing) {
   fs::remove(temp_.path / "chat_template.jinja");
   fs::rename(temp_.path / "model.gguf", temp_.path / "llava-v1.6-mistral-7b.gguf");
   EXPECT_EQ(open_model(temp_.path)->prompting.conversation, "mistral_instruct");
+}
+
+// Anything but an Error that leaves open_model ends the test.
+TEST_F(GgufFolder, DamagedMetadataGivesAnErrorOrAModel) {
+  constexpr int kDamaged = 300, kMostChanges = 3;
+  std::mt19937 random(2026);
+  int opened = 0, refusals = 0;
+  for (const fs::path& file : {kGguf / "quantised.gguf", kGguf / "qwen2/qwen2-F16.gguf"}) {
+    std::ifstream in(file, std::ios::binary);
+    const std::string whole{std::istreambuf_iterator<char>(in), {}};
+    const size_t head = whole.rfind("output_norm.weight") + 64;  // about where names and places end
+    for (int i = 0; i < kDamaged; ++i) {
+      std::string bytes = whole;
+      for (int change = 0; change <= i % kMostChanges; ++change) bytes[random() % head] = static_cast<char>(random());
+      std::ofstream(temp_.path / "model.gguf", std::ios::binary) << bytes;
+      try {
+        const auto model = open_model(temp_.path / "model.gguf");
+        if (model->prompting.tokenizer) model->prompting.tokenizer->encode("A na\xC3\xAFve <s> text.", true);
+        ++opened;
+      } catch (const Error&) {
+        ++refusals;
+      }
+    }
+  }
+  EXPECT_GT(opened, 0);
+  EXPECT_GT(refusals, 0);
 }
 
 TEST_F(GgufFolder, IsReadAndNotWritten) {
