@@ -52,6 +52,7 @@ models::WeightStorage storage_of(const std::string& name) {
 void refuse_others(const CommonOptions& options) {
   require(options.lora.empty(), Fault::bad_request,
           "quantize rounds a whole model; merge --lora into it with `lithe fold` first.");
+  require(options.mmproj.empty(), Fault::bad_request, "quantize does not take GGUF models; leave out --mmproj.");
   require(options.device == "cpu", Fault::bad_request, "quantize runs on the CPU; leave out --device.");
 }
 
@@ -100,7 +101,8 @@ Action declare_quantize(CLI::App& app) {
       ->description("What weights are rounded to: bf16, int8 or int4")
       ->required()
       ->group(app.get_option("--output")->get_group());
-  app.get_option("--lora")->group("");  // not in the help: it is taken only to say why it is refused
+  // Not in the help: they are taken only to say why they are refused.
+  for (const char* flag : {"--lora", "--mmproj"}) app.get_option(flag)->group("");
   return [flags] {
     refuse_others(flags->common);
     models::Quantised done;
