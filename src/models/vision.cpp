@@ -95,8 +95,10 @@ std::vector<ImageRows> Vision::encode(std::span<const TowerInput> pictures, cons
     rows.projected = projected.narrow(0, first, tiles);
     static_cast<PackedRows&>(rows) = pack(packing, tower.config, newline, rows.views(), rows.projected);
     if (reads_pictures(pictures[i].plan)) {
-      const size_t from = asks ? static_cast<size_t>(first) : 0;
-      choose(*pictures[i].plan, std::span(class_rows).subspan(from, asks ? static_cast<size_t>(tiles) : 0), rows);
+      // Only what its own plan asks for, whatever the plans of the other pictures are.
+      const bool own = reads_class_token(pictures[i].plan);
+      const size_t from = own ? static_cast<size_t>(first) : 0, count = own ? static_cast<size_t>(tiles) : 0;
+      choose(*pictures[i].plan, std::span<const routing::Recorded>(class_rows).subspan(from, count), rows);
     }
     all.push_back(std::move(rows));
     first += tiles;
