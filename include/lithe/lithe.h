@@ -51,7 +51,7 @@ typedef struct lithe_load_options {
   int64_t threads;            /* 0: as many as there are cores */
   lithe_on_progress progress; /* may be NULL */
   void* user;                 /* given to progress */
-  const char* kv;             /* how keys and values are cached: float32 (NULL), bfloat16 */
+  const char* kv;             /* how keys and values are cached: float32 (NULL), bfloat16, int8 */
 } lithe_load_options;
 #define LITHE_LOAD_OPTIONS_INIT \
   { sizeof(lithe_load_options), NULL, NULL, NULL, 0, NULL, NULL, NULL }

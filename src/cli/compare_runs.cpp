@@ -14,12 +14,13 @@ namespace {
 constexpr const char* kDescription =
     R"(Compares two runs of `lithe eval` question by question.
 
-The runs are over the same questions, so their difference is known far better than from two separate scores. The table has both
-mean scores of the questions that both runs answered, their difference (B - A) with the range in which it lies in 95 % of the cases
-if the questions are drawn anew (bootstrap, 2,000 draws), how many questions only one run answers better, and p: how likely a
-split so uneven is if both are equally good (McNemar's exact test). A p below 0.05 is seldom chance.
+The runs are over the same questions, so their difference is known far better than from two separate scores. The table has
+both mean scores of the questions that both runs answered, their difference (B - A) with the range in which it lies in 95 %
+of the cases if the questions are drawn anew (bootstrap, 2,000 draws), how many questions only one run answers better, and p:
+how likely a split so uneven is if both are equally good (McNemar's exact test). A p below 0.05 is seldom chance.
 
-The scores are those of single questions. MME's pairs and MMBench's circles of questions are not formed.)";
+The scores are those of single questions. The two questions of an MME picture count one by one, and so do the orders in which
+MMBench asks a question.)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe eval demo --task gqa --data tests/data/benchmarks/gqa -o eval/p-mod

@@ -37,10 +37,8 @@ void add_common(CLI::App& app, CommonOptions& options) {
   add_count(app, options.threads, threads)->group(kMachine);
   app.add_option("--device", options.device, "cpu, cuda or cuda:N (default: cpu)")->type_name("NAME")->group(kMachine);
   add_whole(app, options.seed, seed)->group(kMachine);
-  app.add_option(
-         "--weights", options.weights,
-         "How weights are stored: auto (as in the file), float32, bfloat16, float16, int8 or int4. The arithmetic is "
-         "float32")
+  app.add_option("--weights", options.weights,
+                 "How weights are stored: auto (as in the file), float32, bfloat16, float16, int8 or int4")
       ->type_name("TYPE")
       ->group(kMachine);
   app.add_option_function<std::string>(
