@@ -12,8 +12,8 @@ namespace lithe::session {
 namespace {
 
 TEST(MachineSpeed, IsMeasuredOnceForAMachine) {
-  const TemporaryFolder temp;
-  const auto file = temp.path / "cache/speed.json";
+  const test::TemporaryFolder temp;
+  const auto file = temp / "cache/speed.json";
   const plan::MachineSpeed first = machine_speed("bfloat16", "this one", file);
   ASSERT_GT(first.products.size(), 2u);
   EXPECT_GT(first.products.back().flops, first.products.front().flops);  // one row reads every weight for itself
@@ -33,8 +33,8 @@ TEST(MachineSpeed, IsMeasuredOnceForAMachine) {
 }
 
 TEST(MachineSpeed, MeasuresAgainWhatIsDamaged) {
-  const TemporaryFolder temp;
-  const auto file = temp.path / "speed.json";
+  const test::TemporaryFolder temp;
+  const auto file = temp / "speed.json";
   for (const char* text : {"", "[]", R"({"schema": "lithe-speed/1", "machine": "m", "speeds": {"float32": {}}})",
                            R"({"schema": "lithe-speed/1", "machine": "m", "speeds": {"float32": {"products": [],
                                "attention_flops_per_s": 1, "bytes_per_s": 1, "values_per_s": 1, "call_s": 0}}})",
