@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "cli/program.h"
+#include "temporary_folder.h"
 
 namespace lithe::cli {
 namespace {
@@ -112,9 +113,11 @@ TEST(JsonPage, Compare) {
 }
 
 TEST(JsonPage, Inspect) {
+  const test::TemporaryFolder cache;  // of the speeds that --times measures
+  ::setenv("XDG_CACHE_HOME", cache.path().c_str(), 1);
   Keys keys;
   for (const std::vector<std::string>& subject :
-       std::vector<std::vector<std::string>>{{"demo"},
+       std::vector<std::vector<std::string>>{{"demo", "--times"},
                                              {"--shape", "llava-next-7b"},
                                              {"--shape", "lavin-7b", "--plan", "eas-12"},
                                              {kGolden + "/hf_llava15/checkpoint", "--lora", LITHE_TEST_DATA "/lora/hf"},
@@ -126,6 +129,7 @@ TEST(JsonPage, Inspect) {
     keys.merge(keys_of(json, {"cost", "expanded_plan"}));
     EXPECT_EQ(keys_of(json.at("cost"), {}), cost_keys());
   }
+  ::unsetenv("XDG_CACHE_HOME");
   keys.insert("decoder.sliding_window");  // no small model has one
   EXPECT_EQ(keys, documented("## lithe inspect")["key"]);
 }

@@ -48,7 +48,7 @@ TEST(Quantize, EveryCommandTakesTheFolder) {
   const Ran run = lithe({"run", folder, "--image", kPicture, "what is the color of the rectangle?"});
   EXPECT_EQ(run.out, "Blue.\n") << run.err;
   const Ran inspect = lithe({"inspect", folder, "--json"});
-  EXPECT_EQ(parse_json(inspect.out, "inspect").at("weights").at("type"), "int4") << inspect.err;
+  EXPECT_EQ(parse_json(inspect.out, "inspect").at("weight_type"), "int4") << inspect.err;
   const Ran fold = lithe({"fold", folder, "--weights", "float32", "-o", (scratch() / "folded").string()});
   EXPECT_EQ(fold.code, 2);
   EXPECT_NE(fold.err.find("its weights are stored as codes"), std::string::npos) << fold.err;

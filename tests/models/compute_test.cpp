@@ -25,9 +25,9 @@ double apart(const Tensor& logits, const Tensor& expected) {
 
 TEST(Compute, ChangesTheLogitsByItsRoundingAlone) {
   for (const auto& [storage, compute, least, most] :
-       {std::tuple{WeightStorage::float32, ops::Compute::bfloat16, 1e-5, 0.02},
-        {WeightStorage::int8, ops::Compute::int8, 1e-4, 0.02},
-        {WeightStorage::int4, ops::Compute::int8, 1e-4, 0.02}}) {
+       {std::tuple{WeightStorage::float32, ops::Compute::bfloat16, 1e-5, 0.05},
+        {WeightStorage::int8, ops::Compute::int8, 1e-4, 0.05},
+        {WeightStorage::int4, ops::Compute::int8, 1e-4, 0.05}}) {
     const Tensor exact = logits_in(storage, ops::Compute::float32);
     const double difference = apart(logits_in(storage, compute), exact);
     EXPECT_LT(difference, most);

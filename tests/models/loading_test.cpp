@@ -1,3 +1,4 @@
+#include "ops/code_gemm.h"
 #include "support.h"
 
 #include <ATen/ops/arange.h>
@@ -90,7 +91,8 @@ TEST(Loading, HoldsProductsAsCodes) {
     visit(model->decoder, [](const WeightSlot& slot) {
       if (auto* const* weight = std::get_if<nn::Weight*>(&slot.place)) **weight = (*weight)->widened(at::kFloat);
     });
-    EXPECT_TRUE(close(logits_of(golden, *model), logits, 1e-4, 1e-4)) << name;
+    const double most = ops::has_code_gemm() ? 2e-3 : 1e-4;  // it rounds rows to 16 bits
+    EXPECT_TRUE(close(logits_of(golden, *model), logits, most, most)) << name;
   }
 }
 

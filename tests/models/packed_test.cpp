@@ -147,7 +147,7 @@ TEST_P(PackedModels, AnswersAsTheModelOfItsNumbers) {
   EXPECT_STREQ(packed->decoder.head.weight.storage(), "float32");
   EXPECT_LT(packed->loaded.bytes, plain->loaded.bytes);
   EXPECT_TRUE(close(logits_of(*packed), logits_of(*plain), 1e-5, 1e-5));
-  EXPECT_TRUE(close(logits_of(*packed, 40), logits_of(*plain, 40)));  // rows may be rounded to 16 bits
+  EXPECT_TRUE(close(logits_of(*packed, 40), logits_of(*plain, 40), 2e-3, 2e-3));  // rows may be rounded to 16 bits
 }
 
 TEST_P(PackedModels, AreWidenedOnDemand) {
