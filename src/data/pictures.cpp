@@ -1,9 +1,9 @@
 #include "data/pictures.h"
 
+#include "base/base64.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/printable.h"
-#include "data/base64.h"
 #include "io/mapped_file.h"
 
 namespace lithe::data {

@@ -1,8 +1,8 @@
-#include "data/base64.h"
+#include "base/base64.h"
 
 #include <cstdint>
 
-namespace lithe::data {
+namespace lithe {
 namespace {
 
 /// The six bits of a character; -1 if it has none.
@@ -35,4 +35,4 @@ std::optional<std::vector<std::byte>> decode_base64(std::string_view text) {
   return bytes;
 }
 
-}  // namespace lithe::data
+}  // namespace lithe
