@@ -197,7 +197,9 @@ class BatchRun::Impl {
       running_.push_back(std::move(ready_.front()));
       ready_.pop_front();
     }
-    state_.bytes_admitted = worst_case(model_, load(nullptr, rows));
+    const Load admitted = load(nullptr, rows);
+    state_.bytes_admitted = worst_case(model_, admitted);
+    state_.cache_bytes = admitted.caches;
     waiting_.give_up(bytes_ - state_.bytes_admitted);
     waiting_.prepare_ahead(bytes_ - state_.bytes_admitted);
     note_peak(state_.bytes_admitted + waiting_.picture_bytes());

@@ -33,6 +33,7 @@ struct BatchState {
   int64_t passes = 0, tokens = 0;  ///< So far.
   int64_t bytes_admitted = 0;      ///< Worst case of what runs: keys, values and the pass.
   int64_t peak_bytes_admitted = 0;
+  int64_t cache_bytes = 0;  ///< Of bytes_admitted: keys and values.
 };
 
 /// Many requests through one model: every pass holds the next row of each running answer and the whole prompts of those

@@ -1,0 +1,41 @@
+#include "session/tokens.h"
+
+#include "base/error.h"
+#include "models/model.h"
+#include "session/prompt_rows.h"
+
+namespace lithe::session {
+namespace {
+
+const text::Tokenizer& tokenizer_of(const Session& session) {
+  const models::Model& model = session.model();
+  require(model.prompting.tokenizer.has_value(), Fault::bad_request, model.name, ": the model has no tokenizer.");
+  return *model.prompting.tokenizer;
+}
+
+}  // namespace
+
+std::vector<int64_t> token_ids(const Session& session, std::string_view text, bool add_special) {
+  return tokenizer_of(session).encode(text, add_special);
+}
+
+std::string text_of(const Session& session, std::span<const int64_t> ids) {
+  return tokenizer_of(session).decode(ids, false);
+}
+
+int64_t longest_sequence(const Session& session) {
+  return longest_sequence(session.model());
+}
+
+bool says_too_long(const std::exception_ptr& thrown) {
+  if (!thrown) return false;
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const PromptTooLong&) {
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
+}  // namespace lithe::session
