@@ -100,7 +100,7 @@ add_licenses() {  # add_licenses TREE
   cp -r "$(echo "$site_packages"/torch-*.dist-info/licenses)" "$licenses/pytorch"
   cp cmake/licenses/* "$licenses"
   # Headers and the wheel's libgomp, by the notices of the same works in Debian.
-  for package in nlohmann-json3-dev libcli11-dev libgomp1; do copy_notice "$package" "$1"; done
+  for package in nlohmann-json3-dev libcli11-dev libboost1.81-dev libboost1.83-dev libgomp1; do copy_notice "$package" "$1"; done
   cargo=$(tools/find_cargo.sh | cut -d' ' -f1)
   tools/crate_licenses.py "$cargo" >"$licenses/rust-crates.txt"
 }

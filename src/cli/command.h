@@ -18,6 +18,7 @@ Action declare_batch(CLI::App& app);
 Action declare_eval(CLI::App& app);
 Action declare_compare(CLI::App& app);
 Action declare_merge(CLI::App& app);
+Action declare_serve(CLI::App& app);
 Action declare_trace(CLI::App& app);
 Action declare_inspect(CLI::App& app);
 Action declare_demo(CLI::App& app);

@@ -30,6 +30,7 @@ constexpr Command kCommands[] = {
     {"eval", "Score a model on a benchmark: ScienceQA, VQAv2, SLAKE and others", declare_eval},
     {"merge", "Join the shards of a run of eval or batch, and score the whole", declare_merge},
     {"compare", "Compare two runs of eval question by question", declare_compare},
+    {"serve", "Serve a model over HTTP with the API of OpenAI", declare_serve},
     {"plans", "List the built-in plans: what each skips, needs and costs", declare_plans},
     {"inspect", "Print a model's architecture and memory, and what a plan costs", declare_inspect},
     {"bench", "Measure image encode, prefill and decode, under a plan and dense", declare_bench},

@@ -78,6 +78,9 @@ TEST(Flags, WrongNumbersAreNamedWithTheirRange) {
   expect_refusal({"inspect", "demo", "--text-tokens", "9999999999999999999"}, "--text-tokens");
   expect_refusal({"inspect", "demo", "--kv-bytes-per-value", "3"}, "give 4 (float32), 2 (bfloat16, float16) or 1");
   expect_refusal({"batch", "demo", "a", "-o", "b", "--memory", "nan"}, "--memory is \"nan\"; give a number above 0");
+  expect_refusal({"serve", "demo", "--port", "65536"}, "--port is \"65536\"; give a whole number from 0 to 65535");
+  expect_refusal({"serve", "demo", "--log", "all"}, "--log is \"all\"; give json or off");
+  expect_refusal({"serve", "demo", "--host", "nowhere"}, "--host is \"nowhere\"; give an address");
 }
 
 TEST(Flags, MisspeltOnesGetASuggestionAndTheRightHelp) {

@@ -95,9 +95,16 @@ void expect_runs(const std::string& line, const fs::path& folder) {
   }
 }
 
-/// Examples at 7B width take minutes: of those only the flags are checked, by a last one that is refused after them.
+/// Examples at 7B width take minutes, and servers do not end: of those only the flags are checked, by a last one that is
+/// refused after them.
 void expect_runs_or_parses(const std::string& line, const fs::path& folder) {
   if (line == "lithe demo") return expect_runs(line + " --no-wide", folder);
+  if (line.starts_with("lithe serve")) {
+    const Ran refused = shell(line + " --log nothing", folder);
+    EXPECT_EQ(refused.code, 2) << line;
+    EXPECT_NE(refused.err.find("--log is \"nothing\""), std::string::npos) << line << "\n" << refused.err;
+    return;
+  }
   if (!line.starts_with("lithe bench --shape") || line.ends_with("--rounds 1 -o json"))
     return expect_runs(line, folder);
   const Ran ran = shell(line + " --against nothing", folder);

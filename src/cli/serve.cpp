@@ -1,0 +1,128 @@
+#include <fmt/format.h>
+#include <cstdlib>
+#include <memory>
+
+#include "base/error.h"
+#include "base/printable.h"
+#include "cli/batch_limits.h"
+#include "cli/command.h"
+#include "cli/number.h"
+#include "cli/options.h"
+#include "cli/standard_output.h"
+#include "serve/server.h"
+
+namespace lithe::cli {
+namespace {
+
+constexpr const char* kDescription =
+    R"(Serves a model over HTTP with the API of OpenAI: chat with pictures, streams, text completions.
+
+The paths are /v1/chat/completions, /v1/completions, /v1/models, /tokenize, /detokenize, /health, /ready and /metrics. Requests
+share the model: several run at a time, as in `lithe batch`. Each answer is the one that `lithe run` gives, up to the rounding
+of float32. A request may name a skip plan ("plan"). docs/serve.md describes the fields.
+
+Pictures come in the request, as data: URLs. The server reads no local file and no remote URL; with --image-root, file: URLs may
+name pictures in that folder. By default only programs on this machine reach the server. Before you use --host 0.0.0.0, set an
+API key with --api-key or the environment variable LITHE_API_KEY (other users of this machine can see flags).
+
+Ctrl-C or SIGTERM ends the server: it takes no more requests, and those that run have --shutdown-timeout seconds to finish. A
+second signal ends them at once.)";
+
+constexpr const char* kFooter = R"(Examples:
+  lithe serve demo
+  lithe serve ~/llava-1.5-7b-hf --port 9000 --batch-size 8 --memory 12 --log json
+  lithe serve demo-dense --model-name picture-reader --image-root models/images --max-queue 16
+
+Exit codes: 0 ended by a signal, 2 impossible request (also: the port is taken), 3 bad file, 1 anything else.)";
+
+struct ServeOptions {
+  CommonOptions common;
+  std::string model, model_name, image_root, log = "off";
+  int64_t port = 8080;
+  double shutdown_seconds = 30;
+  BatchLimitFlags limits;
+  serve::ServerOptions server;
+};
+
+void take_key(serve::ServerOptions& server) {
+  const char* const key = std::getenv("LITHE_API_KEY");
+  if (server.api_key.empty() && key) server.api_key = key;
+}
+
+int run(ServeOptions options) {
+  require(options.log == "off" || options.log == "json", Fault::bad_request, "--log is ", in_quotes(options.log),
+          "; give json or off.");
+  serve::ServerOptions& server = options.server;
+  take_key(server);
+  server.port = static_cast<uint16_t>(options.port);
+  server.shutdown = std::chrono::milliseconds(static_cast<int64_t>(1e3 * options.shutdown_seconds));
+  server.image_root = options.image_root;
+  server.seed = options.common.seed;
+  server.limits = options.limits.read();
+  server.handle_signals = true;
+  if (options.log == "json") server.log = [](const std::string& line) { write_err(line); };
+  serve::check_place(server);
+  const session::Session session = open_session(options.model, options.common);
+  server.model_names = {options.model_name.empty() ? options.model : options.model_name};
+  if (options.model_name.empty() && session.facts().name != options.model)
+    server.model_names.push_back(session.facts().name);
+  serve::Server serving(session, server);
+  const std::string host = server.host.find(':') == std::string::npos ? server.host : "[" + server.host + "]";
+  write_out(fmt::format("Serving {} at http://{}:{}\n", printable(server.model_names.front()), host, serving.port()));
+  serving.run();
+  return 0;
+}
+
+void add_network(CLI::App& app, ServeOptions& options) {
+  const std::string group = "Server";
+  app.add_option("--host", options.server.host, "Address to listen at; 0.0.0.0: at all (default: 127.0.0.1)")
+      ->type_name("ADDRESS")
+      ->group(group);
+  add_count(
+      app, options.port,
+      {.names = "--port", .what = "Port to listen at; 0: any, which is printed (default: 8080)", .highest = 65535})
+      ->group(group);
+  app.add_option("--api-key", options.server.api_key,
+                 "Key that requests to /v1, /tokenize and /detokenize must carry (default: LITHE_API_KEY, else none)")
+      ->type_name("KEY")
+      ->group(group);
+  add_count(app, options.server.max_queue,
+            {.names = "--max-queue", .what = "Requests that may wait; more get status 503 (default: 128)"})
+      ->group(group);
+  add_decimal(app, options.shutdown_seconds,
+              {.names = "--shutdown-timeout",
+               .what = "Seconds that running requests have to finish when the server ends (default: 30)",
+               .highest = 86400,
+               .type_name = "SECONDS"})
+      ->group(group);
+  app.add_option("--log", options.log, "json: a line on stderr for each request. off: none (default)")
+      ->type_name("KIND")
+      ->group(group);
+}
+
+void add_model_flags(CLI::App& app, ServeOptions& options) {
+  app.add_option("--model-name", options.model_name, "Name of the model in requests and replies (default: MODEL)")
+      ->type_name("NAME");
+  app.add_option("--image-root", options.image_root, "Folder below which file: URLs may name pictures (default: none)")
+      ->type_name("DIR");
+}
+
+}  // namespace
+
+Action declare_serve(CLI::App& app) {
+  const auto options = std::make_shared<ServeOptions>();
+  app.description(kDescription);
+  app.footer(kFooter);
+  app.add_option("MODEL", options->model,
+                 "Model folder, GGUF file, name in the Hugging Face cache, demo, or demo-dense")
+      ->required();
+  add_model_flags(app, *options);
+  add_batch_limits(app, options->limits);
+  add_network(app, *options);
+  add_common(app, options->common);
+  add_kv(app, options->common);
+  add_compute(app, options->common);
+  return [options] { return run(*options); };
+}
+
+}  // namespace lithe::cli

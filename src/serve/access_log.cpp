@@ -1,0 +1,57 @@
+#include "serve/access_log.h"
+
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <ctime>
+
+#include "base/printable.h"
+#include "serve/answer_json.h"
+
+namespace lithe::serve {
+namespace {
+
+/// "2026-01-31T12:00:00.123Z"
+std::string now_as_text() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+  const std::time_t seconds = ms / 1000;
+  std::tm parts = {};
+  gmtime_r(&seconds, &parts);
+  char date[32], fraction[8];
+  std::strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &parts);
+  std::snprintf(fraction, sizeof fraction, ".%03dZ", static_cast<int>(ms % 1000));
+  return std::string(date) + fraction;
+}
+
+double rounded(double ms) {
+  return std::round(1e3 * ms) / 1e3;
+}
+
+}  // namespace
+
+std::string log_line(const AccessEntry& entry) {
+  Json json;
+  json["time"] = now_as_text();
+  json["id"] = entry.id;
+  json["client"] = entry.client;
+  json["method"] = printable(entry.method);
+  json["path"] = printable(entry.path);
+  json["status"] = entry.status;
+  json["ms"] = rounded(entry.ms);
+  if (entry.stream) json["stream"] = true;
+  if (entry.client_left) json["client_left"] = true;
+  if (entry.error) json["error"] = *entry.error;
+  if (const std::optional<session::Answer>& answer = entry.answer) {
+    json["prompt_tokens"] = answer->timings.prompt_rows;
+    json["image_tokens"] = answer->timings.vision_rows;
+    json["completion_tokens"] = answer->tokens.size();
+    json["stop"] = session::name_of(answer->stop);
+    json["image_ms"] = rounded(answer->timings.image_ms);
+    json["prefill_ms"] = rounded(answer->timings.prefill_ms);
+    json["decode_ms"] = rounded(answer->timings.decode_ms);
+  }
+  return text_of(json) + "\n";
+}
+
+}  // namespace lithe::serve

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "base/json.h"
+#include "session/session.h"
+
+namespace lithe::serve {
+
+/// What the log says of one request.
+struct AccessEntry {
+  std::string id, client, method, path;
+  int status = 0;
+  double ms = 0;
+  bool stream = false;
+  bool client_left = false;
+  std::optional<std::string> error;       ///< The sentence that the client got.
+  std::optional<session::Answer> answer;  ///< Its counts and times; the text is not logged.
+};
+
+/// One line of JSON, with its end.
+std::string log_line(const AccessEntry& entry);
+
+}  // namespace lithe::serve

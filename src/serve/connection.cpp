@@ -1,0 +1,243 @@
+#include "serve/connection.h"
+
+#include <array>
+#include <boost/asio/write.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <utility>
+
+#include "base/error.h"
+
+namespace lithe::serve {
+namespace {
+
+namespace http = boost::beast::http;
+using asio::awaitable;
+using boost::system::error_code;
+
+constexpr std::uint32_t kMostHeader = 16 << 10;
+constexpr std::size_t kMostBuffer = 128 << 10;
+constexpr std::chrono::seconds kLinger{2};
+
+Refusal refusal_of_http(const error_code& error) {
+  if (error == http::error::header_limit || error == http::error::buffer_overflow)
+    return {431, "The header of the request is longer than 16 KiB.", {}, "header_too_large"};
+  if (error == http::error::body_limit) return {413, "The body of the request is too long.", {}, "body_too_large"};
+  const bool gone = error == http::error::end_of_stream || error == http::error::partial_message ||
+                    error.category() != http::make_error_code(http::error::end_of_stream).category();
+  if (gone) throw ClientLeft();
+  return {400, concat("The request is not HTTP as this server reads it: ", error.message(), "."), {}, "bad_http"};
+}
+
+Refusal too_slow(const char* what) {
+  return {408, concat("The ", what, " of the request took too long."), {}, "timeout"};
+}
+
+RequestHead head_of(const http::request_header<>& header) {
+  const auto text = [](auto view) { return std::string(view.data(), view.size()); };
+  return {.method = text(header.method_string()),
+          .target = text(header.target()),
+          .content_type = text(header[http::field::content_type]),
+          .authorization = text(header[http::field::authorization])};
+}
+
+}  // namespace
+
+struct Connection::Incoming {
+  http::request_parser<http::string_body> parser;
+};
+
+Connection::Connection(Host& host, tcp::socket socket)
+    : host_(host),
+      patience_(host.service.options().patience),
+      socket_(std::move(socket)),
+      buffer_(kMostBuffer),
+      deadline_(host.io),
+      wake_(std::make_shared<asio::steady_timer>(host.io)) {
+  error_code ignored;
+  const tcp::endpoint client = socket_.remote_endpoint(ignored);
+  client_ = client.address().to_string();
+  socket_.set_option(tcp::no_delay(true), ignored);
+  socket_.non_blocking(true, ignored);
+  host_.connections.insert(this);
+}
+
+Connection::~Connection() {
+  host_.connections.erase(this);
+  if (host_.connections.empty() && host_.on_last) host_.on_last();
+}
+
+awaitable<void> Connection::serve(std::shared_ptr<Connection> self) {
+  try {
+    co_await self->run();
+  } catch (const std::exception&) {
+    // Memory ran out, or the system refused something: this client's connection ends.
+  }
+}
+
+void Connection::end_if_idle() {
+  if (!busy_) cut();
+}
+
+void Connection::cut() {
+  error_code ignored;
+  socket_.close(ignored);
+}
+
+void Connection::within(std::chrono::milliseconds patience) {
+  late_ = false;
+  deadline_.expires_after(patience);
+  deadline_.async_wait([self = shared_from_this(), turn = ++turn_](const error_code& error) {
+    if (error || turn != self->turn_) return;
+    error_code ignored;
+    self->late_ = true;
+    self->socket_.cancel(ignored);
+  });
+}
+
+/// Ends the deadline. -> whether it had not passed
+bool Connection::in_time() {
+  ++turn_;
+  deadline_.cancel();
+  return !late_;
+}
+
+awaitable<void> Connection::run() {
+  try {
+    while (!host_.closing && co_await one_request()) {
+    }
+    if (unread_) co_await linger();
+  } catch (const ClientLeft&) {
+  }
+}
+
+awaitable<bool> Connection::wait_for_request() {
+  if (buffer_.size() > 0) co_return true;
+  within(patience_.idle);
+  const auto [error] = co_await socket_.async_wait(tcp::socket::wait_read, kAwait);
+  co_return in_time() && !error;
+}
+
+/// False: the connection ends.
+awaitable<bool> Connection::one_request() {
+  if (!co_await wait_for_request()) co_return false;
+  Incoming incoming;
+  Exchange exchange;
+  exchange.framing.id = host_.service.next_id();
+  exchange.entry.id = exchange.framing.id;
+  exchange.entry.client = client_;
+  std::exception_ptr failure;
+  bool left = false;
+  try {
+    co_await read_and_reply(incoming, exchange);
+  } catch (const ClientLeft&) {
+    left = true;
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  unread_ = !incoming.parser.is_done();
+  if (failure && exchange.replied) {  // no second reply goes into a stream
+    left = true;
+  } else if (failure) {
+    const Refusal refusal = refusal_of(failure, true);
+    if (exchange.entry.method.empty()) exchange.entry.method = "-";  // its header could not be read
+    exchange.entry.status = refusal.status();
+    exchange.entry.error = refusal.what();
+    busy_ = true;
+    if (unread_ || host_.closing) exchange.framing.keep_alive = false;
+    try {
+      co_await write(whole_reply(error_response(refusal), exchange.framing));
+    } catch (const ClientLeft&) {
+      left = true;
+    }
+  }
+  busy_ = false;
+  exchange.entry.client_left = left;
+  exchange.entry.ms = exchange.clock.elapsed_ms();
+  const auto& log = host_.service.options().log;
+  if (log && !exchange.entry.method.empty()) log(log_line(exchange.entry));
+  if (left) throw ClientLeft();
+  co_return exchange.framing.keep_alive && !unread_;
+}
+
+awaitable<void> Connection::read_and_reply(Incoming& incoming, Exchange& exchange) {
+  const Route& route = *co_await read_header(incoming, exchange);
+  if (route.asks_engine() && !host_.service.engine().has_room()) throw no_room(host_.service.engine().stopping());
+  std::string body = co_await read_body(incoming, exchange, route);
+  busy_ = true;
+  if (route.asks_engine()) {
+    co_await call_engine(exchange, route, std::move(body));
+    co_return;
+  }
+  Response response;
+  if (route.body_bytes > 0) {
+    const auto work = [this, &route, &body] { return host_.service.tokens(route, body); };
+    response = co_await on_reader(work);
+  } else {
+    response = host_.service.page(route);
+  }
+  exchange.entry.status = response.status;
+  co_await write(whole_reply(response, exchange.framing));
+}
+
+awaitable<const Route*> Connection::read_header(Incoming& incoming, Exchange& exchange) {
+  auto& parser = incoming.parser;
+  parser.header_limit(kMostHeader);
+  parser.body_limit(longest_body());
+  within(patience_.header);
+  const auto [error, bytes] = co_await http::async_read_header(socket_, buffer_, parser, kAwait);
+  const bool in_time = this->in_time();
+  if (parser.is_header_done()) {
+    exchange.entry.method = std::string(parser.get().method_string());
+    exchange.entry.path = std::string(parser.get().target());
+  }
+  if (!in_time) throw too_slow("header");
+  if (error) throw refusal_of_http(error);
+  exchange.framing.keep_alive = parser.get().keep_alive();
+  exchange.framing.chunked = parser.get().version() >= 11;
+  co_return &host_.service.route(head_of(parser.get()));
+}
+
+awaitable<std::string> Connection::read_body(Incoming& incoming, Exchange& exchange, const Route& route) {
+  auto& parser = incoming.parser;
+  const boost::optional<std::uint64_t> known = parser.content_length();
+  const std::uint64_t length = known ? *known : parser.chunked() ? route.body_bytes : 0;
+  if (length > route.body_bytes || (parser.chunked() && route.body_bytes == 0))
+    throw Refusal(
+        413,
+        concat("The body of the request is longer than the ", route.body_bytes, " bytes that ", route.path, " takes."),
+        {}, "body_too_large");
+  exchange.share = host_.bodies.take(length);
+  if (!exchange.share) throw Refusal(503, "Too many large requests are read; send it again later.", {}, "queue_full");
+  if (parser.is_done()) co_return std::string();
+  parser.body_limit(route.body_bytes);
+  if (boost::beast::iequals(parser.get()[http::field::expect], "100-continue"))
+    co_await write("HTTP/1.1 100 Continue\r\n\r\n");
+  within(patience_.body);
+  const auto [error, bytes] = co_await http::async_read(socket_, buffer_, parser, kAwait);
+  if (!in_time()) throw too_slow("body");
+  if (error) throw refusal_of_http(error);
+  co_return std::move(parser.get().body());
+}
+
+awaitable<void> Connection::write(std::string bytes) {
+  within(patience_.write);
+  const auto [error, written] = co_await asio::async_write(socket_, asio::buffer(bytes), kAwait);
+  if (!in_time() || error) throw ClientLeft();
+}
+
+/// Reads what the client still sends for a while: a connection that is closed with unread bytes may lose the reply.
+awaitable<void> Connection::linger() {
+  error_code error;
+  socket_.shutdown(tcp::socket::shutdown_send, error);
+  within(kLinger);
+  std::array<char, 4096> scratch;
+  while (!error) {
+    const auto [failed, bytes] = co_await socket_.async_read_some(asio::buffer(scratch), kAwait);
+    error = failed;
+  }
+  in_time();
+}
+
+}  // namespace lithe::serve

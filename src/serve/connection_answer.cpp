@@ -1,0 +1,159 @@
+// The part of a connection that waits for the engine: whole answers, streams, and a look at whether the client is
+// there.
+#include <boost/asio/post.hpp>
+#include <ctime>
+#include <exception>
+#include <optional>
+
+#include "serve/connection.h"
+
+namespace lithe::serve {
+namespace {
+
+using asio::awaitable;
+using boost::system::error_code;
+
+constexpr std::size_t kMostAhead = 16 << 10;  // bytes of later requests that are read while one is answered
+
+/// What the client gets in place of an answer, if the outcome has none.
+std::optional<Refusal> failure_of(const session::Outcome& outcome, bool pictures, bool stopping) {
+  if (outcome.error) return refusal_of(outcome.thrown, pictures);
+  if (outcome.answer.stop != session::StopReason::cancelled) return std::nullopt;
+  if (stopping) return no_room(true);
+  return Refusal(503, "The answer was read too slowly.", {}, "slow_reader");
+}
+
+}  // namespace
+
+Refusal no_room(bool stopping) {
+  if (stopping) return {503, "The server is shutting down.", {}, "shutting_down"};
+  return {503, "Too many requests wait; send it again later.", {}, "queue_full"};
+}
+
+awaitable<void> Connection::call_engine(Exchange& exchange, const Route& route, std::string body) {
+  Service& service = host_.service;
+  const auto read = [&service, &route, &body] { return service.read_call(route, body); };
+  Call call = co_await on_reader(read);
+  body = {};
+  exchange.pictures = !call.request.images.empty();
+  exchange.usage_at_end = call.usage_at_end;
+  exchange.token_ids = call.token_ids;
+  exchange.entry.stream = call.stream;
+  exchange.head = {.id = (call.chat ? "chatcmpl-" : "cmpl-") + exchange.framing.id,
+                   .model = service.model_name(),
+                   .created = std::time(nullptr),
+                   .chat = call.chat};
+  const auto queue =
+      std::make_shared<AnswerQueue>([wake = wake_] { asio::post(wake->get_executor(), [wake] { wake->cancel(); }); });
+  if (!service.engine().submit(std::move(call.request), std::move(call.options), queue))
+    throw no_room(service.engine().stopping());
+  watch();
+  std::exception_ptr failure;
+  try {
+    if (exchange.entry.stream) {
+      co_await stream_answer(exchange, *queue);
+    } else {
+      co_await whole_answer(exchange, *queue);
+    }
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  queue->abandon();
+  co_await stop_watching();
+  if (failure) std::rethrow_exception(failure);
+}
+
+/// Text, the end, or nothing for as long as a stream may be silent. Throws ClientLeft.
+awaitable<AnswerQueue::News> Connection::next_news(AnswerQueue& queue) {
+  AnswerQueue::News news = queue.take();
+  if (news.empty() && !left_) {
+    wake_->expires_after(patience_.ping);
+    co_await wake_->async_wait(kAwait);
+    news = queue.take();
+  }
+  if (left_) throw ClientLeft();
+  co_return news;
+}
+
+awaitable<void> Connection::whole_answer(Exchange& exchange, AnswerQueue& queue) {
+  AnswerQueue::News news;
+  while (!news.outcome) news = co_await next_news(queue);
+  const session::Answer& answer = news.outcome->answer;
+  const auto failure = failure_of(*news.outcome, exchange.pictures, host_.service.engine().stopping());
+  if (failure) throw *failure;
+  exchange.entry.status = 200;
+  exchange.entry.answer = answer;
+  if (host_.service.engine().stopping()) exchange.framing.keep_alive = false;
+  co_await write(whole_reply(json_response(answer_json(exchange.head, answer, exchange.token_ids)), exchange.framing));
+}
+
+awaitable<void> Connection::stream_answer(Exchange& exchange, AnswerQueue& queue) {
+  if (!exchange.framing.chunked) exchange.framing.keep_alive = false;
+  bool ended = false;
+  while (!ended) {
+    const AnswerQueue::News news = co_await next_news(queue);
+    ended = news.outcome.has_value();
+    std::optional<Refusal> failure;
+    if (ended) failure = failure_of(*news.outcome, exchange.pictures, host_.service.engine().stopping());
+    if (failure && !exchange.replied) throw *failure;
+    std::string reply, events;
+    if (!exchange.replied) {
+      reply = stream_head(exchange.framing);
+      events = event_of(text_of(first_chunk(exchange.head)));
+      exchange.replied = true;
+      exchange.entry.status = 200;
+    }
+    events += events_of(exchange, news, failure);
+    reply += framed(events, exchange.framing);
+    if (ended) reply += stream_tail(exchange.framing);
+    co_await write(std::move(reply));
+  }
+}
+
+/// What a stream says of the news. `failure`: in place of an answer.
+std::string Connection::events_of(Exchange& exchange, const AnswerQueue::News& news,
+                                  const std::optional<Refusal>& failure) {
+  const AnswerHead& head = exchange.head;
+  if (news.empty()) return ": ping\n\n";
+  std::string events;
+  if (!news.text.empty()) events += event_of(text_of(text_chunk(head, news.text)));
+  if (!news.outcome) return events;
+  if (failure) {
+    exchange.entry.error = failure->what();
+    return events + event_of(text_of(failure->json())) + event_of("[DONE]");
+  }
+  const session::Answer& answer = news.outcome->answer;
+  exchange.entry.answer = answer;
+  events += event_of(text_of(last_chunk(head, answer, exchange.token_ids)));
+  if (exchange.usage_at_end) events += event_of(text_of(usage_chunk(head, answer)));
+  return events + event_of("[DONE]");
+}
+
+/// From here to stop_watching(), left_ says whether the client has closed its side.
+void Connection::watch() {
+  watching_ = true;
+  socket_.async_wait(tcp::socket::wait_read,
+                     [self = shared_from_this()](const error_code& error) { self->look(error); });
+}
+
+void Connection::look(error_code error) {
+  watching_ = false;
+  if (!error && buffer_.size() < kMostAhead) {
+    const std::size_t bytes = socket_.read_some(buffer_.prepare(4096), error);
+    if (!error) buffer_.commit(bytes);
+    if (!error || error == asio::error::would_block) return watch();
+  }
+  if (error && error != asio::error::operation_aborted) left_ = true;
+  wake_->cancel();
+}
+
+awaitable<void> Connection::stop_watching() {
+  error_code ignored;
+  if (watching_) socket_.cancel(ignored);
+  while (watching_) {
+    wake_->expires_after(std::chrono::seconds(1));
+    co_await wake_->async_wait(kAwait);
+  }
+}
+
+}  // namespace lithe::serve

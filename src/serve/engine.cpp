@@ -1,0 +1,143 @@
+#include "serve/engine.h"
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+#include "session/errors.h"
+
+namespace lithe::serve {
+
+Engine::Engine(const session::Session& session, const session::BatchLimits& limits, int64_t max_queue, Metrics& metrics)
+    : session_(session), limits_(limits), max_open_(limits.sequences + max_queue), metrics_(metrics) {
+  batch_.emplace(session_, limits_);
+}
+
+bool Engine::room() const {
+  return !deadline_ && open_count_ < max_open_;
+}
+
+bool Engine::has_room() const {
+  const std::lock_guard lock(mutex_);
+  return room();
+}
+
+bool Engine::stopping() const {
+  const std::lock_guard lock(mutex_);
+  return deadline_.has_value();
+}
+
+bool Engine::submit(session::Request request, session::AnswerOptions options, std::shared_ptr<AnswerQueue> queue) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!room()) return false;
+    ++open_count_;
+    jobs_.push_back({.request = std::move(request), .options = std::move(options), .queue = std::move(queue)});
+  }
+  changed_.notify_one();
+  return true;
+}
+
+void Engine::stop(std::chrono::milliseconds patience) {
+  {
+    const std::lock_guard lock(mutex_);
+    const Clock::time_point deadline = Clock::now() + patience;
+    deadline_ = deadline_ ? std::min(*deadline_, deadline) : deadline;
+  }
+  changed_.notify_one();
+}
+
+void Engine::run() {
+  while (wait()) {
+    take_jobs();
+    cut_if_late();
+    step();
+    tell_load();
+  }
+}
+
+/// Until there is something to do. False: everything is done, and the engine stops.
+bool Engine::wait() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return !jobs_.empty() || !open_.empty() || deadline_; });
+  return !jobs_.empty() || !open_.empty();
+}
+
+void Engine::take_jobs() {
+  while (batch_->wants_more()) {
+    std::unique_lock lock(mutex_);
+    if (jobs_.empty()) return;
+    Job job = std::move(jobs_.front());
+    jobs_.pop_front();
+    lock.unlock();
+    begin(std::move(job));
+  }
+}
+
+void Engine::begin(Job job) {
+  const std::shared_ptr<AnswerQueue> queue = job.queue;
+  job.options.cancel = queue->token();
+  job.options.on_text = [queue](const std::string& piece) { return queue->push(piece); };
+  job.options.on_progress = [this, since = job.since](const session::Progress& progress) {
+    const bool first = progress.stage == session::Progress::Stage::decode && progress.done == 1;
+    if (first) metrics_.first_token(since.elapsed_ms() / 1e3);
+    cut_if_late();
+  };
+  const int64_t ticket = next_ticket_++;
+  open_.emplace(ticket, Open{.queue = queue, .since = job.since});
+  batch_->submit(ticket, std::move(job.request), std::move(job.options));
+}
+
+/// A failure outside of single requests is all requests' failure, and not the server's end.
+void Engine::step() {
+  try {
+    for (session::Outcome& outcome : batch_->step()) finish(std::move(outcome));
+  } catch (const std::exception& failure) {
+    fail_all(session::error_of(failure));
+  }
+}
+
+void Engine::finish(session::Outcome outcome) {
+  const auto open = open_.extract(outcome.ticket);
+  const bool cancelled = outcome.answer.stop == session::StopReason::cancelled;
+  if (outcome.error) {
+    metrics_.failed();
+  } else if (cancelled) {
+    metrics_.abandoned();
+  } else {
+    metrics_.answered(outcome.answer, open.mapped().since.elapsed_ms() / 1e3);
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    --open_count_;
+  }
+  open.mapped().queue->end(std::move(outcome));
+}
+
+void Engine::fail_all(const Error& error) {
+  batch_.emplace(session_, limits_);
+  while (!open_.empty())
+    finish({.ticket = open_.begin()->first, .answer = {}, .error = error, .thrown = std::make_exception_ptr(error)});
+}
+
+void Engine::cut_if_late() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!deadline_ || Clock::now() < *deadline_) return;
+    for (const Job& job : jobs_) job.queue->abandon();
+  }
+  for (const auto& [ticket, open] : open_) open.queue->abandon();
+}
+
+void Engine::tell_load() {
+  const session::BatchState state = batch_->state();
+  const std::lock_guard lock(mutex_);
+  EngineLoad load{.running = state.running, .waiting = state.waiting + static_cast<int64_t>(jobs_.size())};
+  if (state.running > 0) {
+    load.kv_bytes = state.cache_bytes;
+    load.reserved_share = static_cast<double>(state.bytes_admitted) / static_cast<double>(*limits_.bytes);
+  }
+  metrics_.set_load(load);
+}
+
+}  // namespace lithe::serve

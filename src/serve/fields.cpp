@@ -1,0 +1,70 @@
+#include "serve/fields.h"
+
+#include <cmath>
+#include <utility>
+
+#include "base/error.h"
+#include "serve/refusal.h"
+
+namespace lithe::serve {
+namespace {
+
+constexpr double kMostWhole = 9007199254740992.0;  // 2^53: a double holds every whole number up to it
+
+}  // namespace
+
+std::string place_in(const std::string& list, std::size_t index) {
+  return concat(list, "[", index, "]");
+}
+
+Fields::Fields(const Json& object, std::string path) : object_(object), path_(std::move(path)) {
+  require_field(object.is_object(), path_,
+                concat(path_.empty() ? "the body" : path_, " is not a JSON object; write it as {\"name\": value}."));
+}
+
+const Json* Fields::find(const char* key) const {
+  const auto found = object_.find(key);
+  return found == object_.end() || found->is_null() ? nullptr : &*found;
+}
+
+std::optional<std::string> Fields::text(const char* key) const {
+  const Json* const value = find(key);
+  if (!value) return std::nullopt;
+  require_field(value->is_string(), name(key), concat(name(key), " is not a string."));
+  return value->get<std::string>();
+}
+
+std::optional<bool> Fields::boolean(const char* key) const {
+  const Json* const value = find(key);
+  if (!value) return std::nullopt;
+  require_field(value->is_boolean(), name(key), concat(name(key), " is neither true nor false."));
+  return value->get<bool>();
+}
+
+std::optional<double> Fields::number(const char* key) const {
+  const Json* const value = find(key);
+  if (!value) return std::nullopt;
+  require_field(value->is_number(), name(key), concat(name(key), " is not a number."));
+  return value->get<double>();
+}
+
+std::optional<int64_t> Fields::whole(const char* key) const {
+  const std::optional<double> value = number(key);
+  if (!value) return std::nullopt;
+  require_field(std::floor(*value) == *value && std::abs(*value) <= kMostWhole, name(key),
+                concat(name(key), " is not a whole number that fits."));
+  return static_cast<int64_t>(*value);
+}
+
+std::string Fields::needed_text(const char* key) const {
+  needed(key);
+  return *text(key);
+}
+
+const Json& Fields::needed(const char* key) const {
+  const Json* const value = find(key);
+  require_field(value != nullptr, name(key), concat(name(key), " is missing."));
+  return *value;
+}
+
+}  // namespace lithe::serve

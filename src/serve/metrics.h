@@ -1,0 +1,56 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "session/session.h"
+
+namespace lithe::serve {
+
+/// How many values fell below each bound, as Prometheus counts them.
+class Histogram {
+ public:
+  explicit Histogram(std::vector<double> bounds) : bounds_(std::move(bounds)), counts_(bounds_.size() + 1) {}
+  void observe(double value);
+  /// The lines of its buckets, sum and count. `label`: model_name="demo".
+  std::string text(const std::string& name, const std::string& label) const;
+
+ private:
+  std::vector<double> bounds_;
+  std::vector<uint64_t> counts_;  // one more: what is above the last bound
+  double sum_ = 0;
+};
+
+/// How the engine is loaded at one moment.
+struct EngineLoad {
+  int64_t running = 0, waiting = 0;
+  int64_t kv_bytes = 0;       ///< Reserved for keys and values of what runs.
+  double reserved_share = 0;  ///< Of the memory that requests may use.
+};
+
+/// What GET /metrics shows. Any thread may call it; nothing in it waits for the engine.
+class Metrics {
+ public:
+  Metrics();
+
+  void set_load(const EngineLoad& load);
+  EngineLoad load() const;
+  void first_token(double seconds);
+  void answered(const session::Answer& answer, double seconds);
+  void failed();
+  void abandoned();
+  /// Prometheus' text format.
+  std::string text(const std::string& model) const;
+
+ private:
+  mutable std::mutex mutex_;
+  EngineLoad load_;
+  Histogram first_token_, whole_;
+  int64_t prompt_tokens_ = 0, new_tokens_ = 0, kept_tokens_ = 0, image_tokens_ = 0;
+  int64_t stopped_ = 0, cut_ = 0, failed_ = 0, abandoned_ = 0;
+};
+
+}  // namespace lithe::serve

@@ -1,0 +1,84 @@
+#include "serve/picture_url.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/base64.h"
+#include "base/error.h"
+#include "base/printable.h"
+#include "serve/refusal.h"
+
+namespace lithe::serve {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kMostShown = 60;  // bytes of a URL in an error
+
+int digit_of(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/// The text with each %41 as the byte that it stands for; a "%" without two digits stays.
+std::string without_percents(std::string_view text) {
+  std::string result;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool escaped =
+        text[i] == '%' && i + 2 < text.size() && digit_of(text[i + 1]) >= 0 && digit_of(text[i + 2]) >= 0;
+    result += escaped ? static_cast<char>(16 * digit_of(text[i + 1]) + digit_of(text[i + 2])) : text[i];
+    if (escaped) i += 2;
+  }
+  return result;
+}
+
+image::Source of_data(std::string_view url, const std::string& field, const PictureRules& rules) {
+  const std::size_t comma = url.find(',');
+  require_field(comma != url.npos && url.substr(0, comma).ends_with(";base64"), field,
+                concat(field, " is a data: URL without base64; write \"data:image/png;base64,...\"."));
+  std::optional<std::vector<std::byte>> bytes = decode_base64(url.substr(comma + 1));
+  require_field(bytes.has_value(), field, concat(field, " holds text that is not base64."));
+  return image::Source::of_bytes(std::move(*bytes), field, rules.decode);
+}
+
+/// Whether `path` is below `root`; both are absolute, without links and dots.
+bool is_below(const fs::path& path, const fs::path& root) {
+  const auto [end_of_root, rest] = std::mismatch(root.begin(), root.end(), path.begin(), path.end());
+  return end_of_root == root.end() && rest != path.end();
+}
+
+/// One sentence for every file that may not be read, so that it does not tell what is there.
+image::Source of_file(std::string_view url, const std::string& field, const PictureRules& rules) {
+  require_field(!rules.root.empty(), field,
+                concat(field,
+                       " is a file: URL, and this server reads no local files; send a data: URL, or start the "
+                       "server with --image-root DIR."));
+  require_field(url.starts_with("file:///"), field, concat(field, " is not a file: URL of the form \"file:///path\"."));
+  std::error_code failed;
+  const fs::path path = fs::canonical(without_percents(url.substr(7)), failed);
+  const bool good = !failed && is_below(path, rules.root) && fs::is_regular_file(path, failed);
+  require_field(good, field, concat(field, " does not name a file below the folder of --image-root."));
+  return image::Source::of_bytes(image::read_image_bytes(path), path.filename().string(), rules.decode);
+}
+
+}  // namespace
+
+image::Source picture_of_url(const std::string& url, const std::string& field, const PictureRules& rules) {
+  if (url.starts_with("data:")) return of_data(url, field, rules);
+  if (url.starts_with("file:")) return of_file(url, field, rules);
+  const bool remote = url.starts_with("http://") || url.starts_with("https://");
+  require_field(!remote, field,
+                concat(field,
+                       " is a remote URL, and this server fetches no pictures; send a data: URL "
+                       "(\"data:image/png;base64,...\")."));
+  throw Refusal(
+      400, concat(field, " is ", in_quotes(url, kMostShown), "; send a data: URL (\"data:image/png;base64,...\")."),
+      field);
+}
+
+}  // namespace lithe::serve

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "session/batch.h"
+#include "session/session.h"
+
+namespace lithe::serve {
+
+/// How long each phase of a request may take. A client that is slower is cut off.
+struct Patience {
+  std::chrono::milliseconds idle{60'000};    ///< A connection without a request.
+  std::chrono::milliseconds header{10'000};  ///< From the first byte of a request to the end of its header.
+  std::chrono::milliseconds body{60'000};    ///< From there to the end of its body.
+  std::chrono::milliseconds write{30'000};   ///< One piece of a reply.
+  std::chrono::milliseconds ping{5'000};     ///< Silence of a stream, after which a comment says that it lives.
+};
+
+struct ServerOptions {
+  std::string host = "127.0.0.1";              ///< An address, or "localhost".
+  uint16_t port = 8080;                        ///< 0: any that is free.
+  std::vector<std::string> model_names;        ///< Of the model, the one that replies name first; empty: the folder's.
+  std::string api_key;                         ///< Empty: none is needed.
+  int64_t max_queue = 128;                     ///< Requests that wait for a place in the batch, at most.
+  std::chrono::milliseconds shutdown{30'000};  ///< After stop(), what runs has so long to finish.
+  std::filesystem::path image_root;            ///< file: URLs may name pictures below it; empty: none.
+  uint64_t seed = 0;                           ///< Of requests without a seed, with their number.
+  session::BatchLimits limits;
+  uint64_t body_bytes = uint64_t{512} << 20;  ///< Of all requests together, at most.
+  int64_t connections = 1000;                 ///< At a time, at most.
+  Patience patience;
+  bool handle_signals = false;  ///< SIGINT and SIGTERM call stop(); a second one cuts what runs.
+  /// Takes the lines of the access log, from a thread of the server; empty: there is no log.
+  std::function<void(const std::string& line)> log;
+};
+
+/// Throws Error{bad_request} if a server can't listen where the options say. Called before a model is loaded, which may
+/// take minutes.
+void check_place(const ServerOptions& options);
+
+/// An HTTP server with the API of OpenAI over one model. A thread of its own talks to clients, others read bodies, and
+/// the thread that calls run() owns the model.
+class Server {
+ public:
+  /// Listens. The session must outlive it. Throws Error{bad_request} if it can't listen there.
+  Server(const session::Session& session, ServerOptions options);
+  ~Server();
+
+  uint16_t port() const;
+  /// Answers requests until stop(). Call it once.
+  void run();
+  /// Takes no more requests, lets what runs finish or cuts it after `shutdown`, and ends run(). From any thread.
+  void stop();
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace lithe::serve

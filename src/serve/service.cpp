@@ -1,0 +1,170 @@
+#include "serve/service.h"
+
+#include <algorithm>
+#include <array>
+#include <ctime>
+#include <random>
+#include <utility>
+
+#include "base/error.h"
+#include "base/lower_case.h"
+#include "base/mixed.h"
+#include "base/printable.h"
+#include "base/trim.h"
+#include "serve/answer_json.h"
+#include "serve/api_key.h"
+#include "serve/fields.h"
+#include "session/errors.h"
+#include "session/memory.h"
+#include "session/tokens.h"
+
+namespace lithe::serve {
+namespace {
+
+constexpr uint64_t kMostCallBytes = uint64_t{64} << 20;  // pictures lie in it as base64
+constexpr uint64_t kMostTextBytes = uint64_t{8} << 20;
+
+using Kind = Route::Kind;
+
+constexpr Route kRoutes[] = {
+    {Kind::health, "GET", "/health", 0, false},
+    {Kind::ready, "GET", "/ready", 0, false},
+    {Kind::metrics, "GET", "/metrics", 0, false},
+    {Kind::models, "GET", "/v1/models", 0, true},
+    {Kind::chat, "POST", "/v1/chat/completions", kMostCallBytes, true},
+    {Kind::completion, "POST", "/v1/completions", kMostTextBytes, true},
+    {Kind::tokenize, "POST", "/tokenize", kMostTextBytes, true},
+    {Kind::detokenize, "POST", "/detokenize", kMostTextBytes, true},
+};
+
+ServerOptions completed(ServerOptions options, const session::Session& session) {
+  if (options.model_names.empty()) options.model_names = {session.facts().name};
+  if (!options.limits.bytes) options.limits.bytes = session::memory_available() / 2;
+  if (options.image_root.empty()) return options;
+  std::error_code failed;
+  const std::filesystem::path root = std::filesystem::canonical(options.image_root, failed);
+  require(!failed && std::filesystem::is_directory(root, failed), Fault::bad_request, "--image-root ",
+          in_quotes(options.image_root.string()), " is not a folder; give the folder whose pictures may be used.");
+  options.image_root = root;
+  return options;
+}
+
+const Route& route_of_path(const RequestHead& head) {
+  const std::string_view path = std::string_view(head.target).substr(0, head.target.find('?'));
+  const auto* const found =
+      std::find_if(std::begin(kRoutes), std::end(kRoutes), [&](const Route& route) { return path == route.path; });
+  if (found == std::end(kRoutes))
+    throw Refusal(404, concat("There is nothing at ", in_quotes(path), "; docs/serve.md lists the paths."), {},
+                  "not_found");
+  return *found;
+}
+
+bool is_json(const std::string& content_type) {
+  return trimmed(in_lower_case(content_type.substr(0, content_type.find(';')))) == "application/json";
+}
+
+std::vector<int64_t> read_ids(const Fields& body) {
+  const Json& list = body.needed("tokens");
+  const auto is_id = [](const Json& one) {
+    return one.is_number_integer() && one.get<double>() >= 0 && one.get<double>() < 1e15;
+  };
+  require_field(list.is_array() && std::all_of(list.begin(), list.end(), is_id), "tokens",
+                "tokens is not a list of token ids.");
+  return list.get<std::vector<int64_t>>();
+}
+
+}  // namespace
+
+uint64_t longest_body() {
+  return kMostCallBytes;
+}
+
+Service::Service(const session::Session& session, const ServerOptions& options)
+    : options_(completed(options, session)),
+      session_(session),
+      rules_{.session = session,
+             .model_names = options_.model_names,
+             .image_root = options_.image_root,
+             .seed = [this] { return mixed(options_.seed, requests_); }},
+      engine_(session, options_.limits, options_.max_queue, metrics_),
+      started_(std::time(nullptr)) {}
+
+const Route& Service::route(const RequestHead& head) const {
+  const Route& route = route_of_path(head);
+  if (head.method != route.method)
+    throw Refusal(405, concat(route.path, " takes ", route.method, ", not ", printable(head.method), "."), {},
+                  "method_not_allowed")
+        .with(concat("Allow: ", route.method, "\r\n"));
+  if (route.needs_key && !options_.api_key.empty() && !carries_key(head.authorization, options_.api_key))
+    throw Refusal(401, "The API key is missing or wrong; send the header \"Authorization: Bearer KEY\".", {},
+                  "invalid_api_key")
+        .with("WWW-Authenticate: Bearer\r\n");
+  if (route.body_bytes > 0 && !is_json(head.content_type))
+    throw Refusal(415, "The body must be JSON; send the header \"Content-Type: application/json\".", {},
+                  "unsupported_media_type");
+  return route;
+}
+
+Response Service::page(const Route& route) const {
+  switch (route.kind) {
+    case Kind::ready:
+      if (engine_.stopping()) return json_response({{"status", "stopping"}}, 503);
+      return json_response({{"status", "ready"}});
+    case Kind::metrics:
+      return {.type = "text/plain; version=0.0.4; charset=utf-8", .body = metrics_.text(model_name())};
+    case Kind::models: {
+      Json list = Json::array();
+      for (const std::string& name : rules_.model_names)
+        list.push_back({{"id", name},
+                        {"object", "model"},
+                        {"created", started_},
+                        {"owned_by", "lithe"},
+                        {"max_model_len", session::longest_sequence(session_)}});
+      return json_response({{"object", "list"}, {"data", std::move(list)}});
+    }
+    default:
+      return json_response({{"status", "ok"}});
+  }
+}
+
+Response Service::tokens(const Route& route, const std::string& text) const {
+  const Json json = read_body(text);
+  const Fields body(json);
+  if (route.kind == Kind::detokenize) {
+    return json_response({{"prompt", session::text_of(session_, read_ids(body))}});
+  }
+  const std::string prompt = body.has("content") ? body.needed_text("content") : body.needed_text("prompt");
+  const bool special = body.boolean("add_special_tokens").value_or(true);
+  const std::vector<int64_t> ids = session::token_ids(session_, prompt, special);
+  return json_response(
+      {{"count", ids.size()}, {"max_model_len", session::longest_sequence(session_)}, {"tokens", ids}});
+}
+
+Call Service::read_call(const Route& route, const std::string& text) {
+  const Json body = read_body(text);
+  return route.kind == Kind::chat ? read_chat_call(body, rules_) : read_completion_call(body, rules_);
+}
+
+std::string Service::next_id() {
+  static const uint64_t kProcess = std::random_device()() * uint64_t{0x100000001} ^ std::random_device()();
+  uint64_t bits = mixed(kProcess, ++requests_);
+  std::string id;
+  for (int i = 0; i < 16; ++i, bits >>= 4) id += "0123456789abcdef"[bits & 15];
+  return id;
+}
+
+Refusal refusal_of(const std::exception_ptr& thrown, bool of_caller) {
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const Refusal& refusal) {
+    return refusal;
+  } catch (...) {
+    const Error error = session::error_of(thrown);
+    if (session::says_too_long(thrown)) return {400, error.what(), "messages", "context_length_exceeded"};
+    if (error.fault() == Fault::no_memory) return {503, error.what(), {}, "no_memory"};
+    const bool bad = error.fault() == Fault::bad_request || (error.fault() == Fault::bad_file && of_caller);
+    return {bad ? 400 : 500, error.what()};
+  }
+}
+
+}  // namespace lithe::serve

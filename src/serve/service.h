@@ -1,0 +1,75 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "serve/call.h"
+#include "serve/engine.h"
+#include "serve/metrics.h"
+#include "serve/response.h"
+#include "serve/server.h"
+
+namespace lithe::serve {
+
+/// A path that the server knows.
+struct Route {
+  enum class Kind { health, ready, metrics, models, chat, completion, tokenize, detokenize };
+  Kind kind;
+  const char* method;
+  const char* path;
+  uint64_t body_bytes;  ///< At most.
+  bool needs_key;
+
+  bool asks_engine() const { return kind == Kind::chat || kind == Kind::completion; }
+};
+
+/// The longest body of any route.
+uint64_t longest_body();
+
+/// What a request says before its body is read.
+struct RequestHead {
+  std::string method;
+  std::string target;  ///< With a query, which is ignored.
+  std::string content_type;
+  std::string authorization;
+};
+
+/// What the server does, apart from HTTP: routes, the model, the engine and the metrics. Any thread may call it.
+class Service {
+ public:
+  Service(const session::Session& session, const ServerOptions& options);
+
+  /// Throws Refusal for an unknown path, another method, a missing key, or a body that is not JSON.
+  const Route& route(const RequestHead& head) const;
+  /// A reply that needs no body and no engine.
+  Response page(const Route& route) const;
+  /// Of /tokenize and /detokenize. Throws Refusal and Error.
+  Response tokens(const Route& route, const std::string& body) const;
+  /// Throws Refusal and Error.
+  Call read_call(const Route& route, const std::string& body);
+
+  Engine& engine() { return engine_; }
+  const std::string& model_name() const { return rules_.model_names.front(); }
+  const ServerOptions& options() const { return options_; }
+  /// Of a new request; none is like another.
+  std::string next_id();
+
+ private:
+  const ServerOptions options_;
+  const session::Session& session_;
+  CallRules rules_;
+  Metrics metrics_;
+  Engine engine_;
+  const int64_t started_;  // seconds since 1970
+  std::atomic<uint64_t> requests_ = 0;
+};
+
+/// What was thrown, as the client reads it. `of_caller`: files that are damaged came with the request.
+Refusal refusal_of(const std::exception_ptr& thrown, bool of_caller);
+
+}  // namespace lithe::serve

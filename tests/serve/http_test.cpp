@@ -1,0 +1,272 @@
+#include <cstdio>
+#include <memory>
+#include <mutex>
+#include <random>
+
+#include "base/error.h"
+#include "serve/support.h"
+
+namespace lithe::serve {
+namespace {
+
+constexpr const char* kChat = "/v1/chat/completions";
+using std::chrono::milliseconds;
+
+TEST(Http, PagesNeedNoEngine) {
+  const Running running;
+  EXPECT_EQ(get(running.port(), "/health").json().at("status"), "ok");
+  EXPECT_EQ(get(running.port(), "/ready").json().at("status"), "ready");
+  const Json models = get(running.port(), "/v1/models").json();
+  EXPECT_EQ(models.at("data").at(0).at("id"), "demo");
+  EXPECT_EQ(models.at("data").at(0).at("max_model_len"), 2048);
+  EXPECT_EQ(get(running.port(), "/health").header.at("x-request-id").size(), 16U);
+}
+
+TEST(Http, MetricsCountWhatWasAnswered) {
+  const Running running;
+  const Json one = post(running.port(), kChat, chat_body(shipped_questions(1).front())).json();
+  const Json& usage = one.at("usage");
+  const Json& details = usage.at("prompt_tokens_details");
+  EXPECT_EQ(running.metric("vllm:prompt_tokens_total"), usage.at("prompt_tokens").get<double>());
+  EXPECT_EQ(running.metric("vllm:generation_tokens_total"), usage.at("completion_tokens").get<double>());
+  EXPECT_EQ(running.metric("lithe_vision_tokens_total"), details.at("image_tokens").get<double>());
+  EXPECT_EQ(running.metric("lithe_kept_vision_tokens_total"), details.at("kept_tokens").get<double>());
+  EXPECT_EQ(running.metric("vllm:time_to_first_token_seconds_count"), 1);
+  EXPECT_EQ(running.metric("vllm:e2e_request_latency_seconds_count"), 1);
+  EXPECT_EQ(running.metric("vllm:num_requests_running"), 0);
+  EXPECT_EQ(running.metric("vllm:num_requests_waiting"), 0);
+  EXPECT_EQ(running.metric("vllm:kv_cache_usage_perc"), 0);
+  EXPECT_EQ(running.metric("lithe_kv_bytes"), 0);
+  const std::string page = get(running.port(), "/metrics").body;
+  EXPECT_NE(page.find("# TYPE vllm:time_to_first_token_seconds histogram"), std::string::npos);
+  EXPECT_NE(page.find("vllm:e2e_request_latency_seconds_bucket{model_name=\"demo\",le=\"+Inf\"} 1"), std::string::npos);
+  EXPECT_NE(page.find("vllm:request_success_total{model_name=\"demo\",finished_reason=\"stop\"} 1"), std::string::npos);
+}
+
+TEST(Http, AConnectionTakesSeveralRequests) {
+  const Running running;
+  Client client(running.port());
+  const std::string chat = request_text("POST", kChat, chat_body("is there a circle?").dump());
+  client.send(request_text("GET", "/health", {}, {}) + chat + chat + request_text("GET", "/nowhere", {}, {}) +
+              request_text("GET", "/ready", {}, {}));
+  EXPECT_EQ(client.receive().status, 200);
+  const Reply first = client.receive(), second = client.receive();
+  EXPECT_EQ(first.json().at("choices"), second.json().at("choices"));
+  EXPECT_EQ(client.receive().status, 404);
+  EXPECT_EQ(client.receive().json().at("status"), "ready");
+}
+
+TEST(Http, OldClientsGetAStreamWithoutChunks) {
+  const Running running;
+  Json body = chat_body("is there a circle?");
+  const std::string expected = post(running.port(), kChat, body).json().at("choices").at(0).at("message").at("content");
+  body["stream"] = true;
+  Client client(running.port());
+  client.send(concat("POST ", kChat, " HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: ",
+                     body.dump().size(), "\r\n\r\n", body.dump()));
+  const Reply reply = client.receive();
+  EXPECT_FALSE(reply.header.contains("transfer-encoding"));
+  EXPECT_EQ(reply.header.at("connection"), "close");
+  EXPECT_TRUE(stream_of(reply.body).done);
+  EXPECT_EQ(stream_of(reply.body).text(), expected);
+}
+
+TEST(Http, BodiesMayComeInChunksAndAfterAPromise) {
+  const Running running;
+  const std::string body = chat_body("hello").dump();
+  Client chunks(running.port());
+  const std::string head =
+      request_text("POST", kChat, {}, "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n");
+  char size[16];
+  std::snprintf(size, sizeof size, "%zx\r\n", body.size());
+  chunks.send(head + size + body + "\r\n0\r\n\r\n");
+  EXPECT_EQ(chunks.receive().status, 200);
+  Client careful(running.port());
+  careful.send(request_text(
+      "POST", kChat, {},
+      concat("Content-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: ", body.size(), "\r\n")));
+  EXPECT_NE(careful.read_until("\r\n\r\n").find("100 Continue"), std::string::npos);
+  careful.send(body);
+  EXPECT_EQ(careful.receive().status, 200);
+}
+
+TEST(Http, SilentStreamsSendPings) {
+  ServerOptions options;
+  options.patience.ping = milliseconds(1);
+  const Running running(options);
+  Json body = chat_body(shipped_questions(1).front());
+  body["stream"] = true;
+  const Stream stream = stream_of(post(running.port(), kChat, body).body);
+  EXPECT_GE(stream.pings, 1);
+  EXPECT_TRUE(stream.done);
+  EXPECT_FALSE(stream.text().empty());
+}
+
+TEST(Limits, HeadersAndBodiesThatAreTooLong) {
+  const Running running;
+  Client header(running.port());
+  header.send(request_text("GET", "/health", {}, "X-Long: " + std::string(20'000, 'a') + "\r\n"));
+  EXPECT_EQ(header.receive().code(), "header_too_large");
+  Client endless(running.port());
+  endless.send("GET /" + std::string(40'000, 'a'));  // a line without an end
+  EXPECT_EQ(endless.receive().status, 431);
+  Client body(running.port());
+  body.send(request_text("POST", kChat, {}, "Content-Type: application/json\r\nContent-Length: 100000000\r\n"));
+  EXPECT_EQ(body.receive().code(), "body_too_large");
+  Client text(running.port());
+  text.send(request_text("POST", "/tokenize", {}, "Content-Type: application/json\r\nContent-Length: 9000000\r\n"));
+  EXPECT_EQ(text.receive().status, 413);
+  Client chunks(running.port());
+  chunks.send(
+      request_text("POST", "/tokenize", {}, "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n"));
+  chunks.send("8ffff0\r\n" + std::string(0x8ffff0, ' ') + "\r\n0\r\n\r\n");
+  EXPECT_EQ(chunks.receive().status, 413);
+  Client page(running.port());
+  page.send(request_text("GET", "/health", "{}"));
+  EXPECT_EQ(page.receive().status, 413);
+}
+
+TEST(Limits, AllBodiesTogether) {
+  ServerOptions options;
+  options.body_bytes = 1000;
+  const Running running(options);
+  const std::string head = request_text("POST", kChat, {}, "Content-Type: application/json\r\nContent-Length: 900\r\n");
+  Client first(running.port());
+  first.send(head);
+  Client second(running.port());
+  second.send(request_text("POST", kChat, {}, "Content-Type: application/json\r\nContent-Length: 1001\r\n"));
+  EXPECT_EQ(second.receive().code(), "queue_full");
+  first.close();
+  EXPECT_EQ(post(running.port(), kChat, chat_body("hello")).status, 200);
+}
+
+TEST(Limits, Connections) {
+  ServerOptions options;
+  options.connections = 2;
+  const Running running(options);
+  Client first(running.port()), second(running.port());
+  for (Client* client : {&first, &second}) {
+    client->send(request_text("GET", "/health", {}, {}));
+    EXPECT_EQ(client->receive().status, 200);
+  }
+  Client third(running.port());
+  EXPECT_EQ(third.receive().code(), "too_many_connections");
+}
+
+TEST(Deadlines, CutSlowSenders) {
+  ServerOptions options;
+  options.patience = {.idle = milliseconds(300), .header = milliseconds(100), .body = milliseconds(100)};
+  const Running running(options);
+  Client header(running.port());
+  header.send("GET /health HTTP/1.1\r\nHos");
+  const Reply late = header.receive();
+  EXPECT_EQ(late.status, 408);
+  EXPECT_EQ(late.code(), "timeout");
+  Client body(running.port());
+  body.send(request_text("POST", kChat, {}, "Content-Type: application/json\r\nContent-Length: 100\r\n") + "{\"mess");
+  EXPECT_EQ(body.receive().status, 408);
+  Client idle(running.port());
+  EXPECT_EQ(idle.read_all(), "");  // closed without a word
+}
+
+TEST(Deadlines, ManySlowSendersDoNotHoldUpOthers) {
+  ServerOptions options;
+  options.patience.header = milliseconds(2000);
+  const Running running(options);
+  std::vector<std::unique_ptr<Client>> slow;
+  for (int i = 0; i < 200; ++i) {
+    slow.push_back(std::make_unique<Client>(running.port()));
+    slow.back()->send("GET /health HT");
+  }
+  EXPECT_EQ(get(running.port(), "/health").status, 200);
+  EXPECT_EQ(post(running.port(), kChat, chat_body("hello")).status, 200);
+  for (const auto& client : slow) EXPECT_EQ(client->receive().status, 408);
+}
+
+TEST(Smuggling, AmbiguousLengthsAreRefused) {
+  const Running running;
+  const std::string json = "Content-Type: application/json\r\n";
+  for (const std::string& lengths :
+       {std::string("Content-Length: 4\r\nTransfer-Encoding: chunked\r\n"),
+        std::string("Transfer-Encoding: chunked\r\nContent-Length: 4\r\n"),
+        std::string("Content-Length: 4\r\nContent-Length: 5\r\n"), std::string("Content-Length: -1\r\n"),
+        std::string("Content-Length: 4x\r\n"), std::string("Content-Length : 4\r\n")}) {
+    Client client(running.port());
+    client.send(request_text("POST", kChat, {}, json + lengths) + "0\r\n\r\nGET /health HTTP/1.1\r\n\r\n");
+    const Reply reply = client.receive();
+    EXPECT_EQ(reply.status, 400) << lengths;
+    EXPECT_EQ(client.receive().status, 0) << lengths;  // nothing of the rest is taken as a request
+  }
+}
+
+/// Breaks a good request anywhere.
+std::string broken(std::string request, std::mt19937& random) {
+  for (uint32_t steps = 1 + random() % 5; steps > 0; --steps) {
+    const std::size_t at = random() % request.size();
+    switch (random() % 4) {
+      case 0:
+        request[at] = static_cast<char>(random());
+        break;
+      case 1:
+        request.erase(at, 1 + random() % 20);
+        break;
+      case 2:
+        request.insert(at, request.substr(random() % request.size(), random() % 40));
+        break;
+      default:
+        request.resize(at + 1);
+    }
+  }
+  return request;
+}
+
+TEST(Malformed, AThousandRequestsDoNoHarm) {
+  ServerOptions options;
+  options.patience = {.header = milliseconds(50), .body = milliseconds(50)};
+  const Running running(options);
+  Json body = chat_body("is there a circle?");
+  body.update({{"max_tokens", 1}, {"temperature", 0.5}, {"stop", {"a", "b"}}, {"stream", true}});
+  const std::string good = request_text("POST", kChat, body.dump());
+  std::mt19937 random(7);
+  for (int i = 0; i < 1000; ++i) {
+    Client client(running.port());
+    client.send(broken(good, random));
+    if (i % 10 != 0) continue;  // most do not wait for a reply
+    const Reply reply = client.receive();
+    EXPECT_TRUE(reply.status == 0 || reply.status == 200 || (reply.status >= 400 && reply.status <= 503))
+        << reply.status;
+  }
+  EXPECT_EQ(post(running.port(), kChat, chat_body("is there a circle?")).status, 200);
+  EXPECT_TRUE(running.reaches("vllm:num_requests_running", 0));
+}
+
+TEST(Log, HasALineOfJsonForEachRequest) {
+  std::mutex mutex;
+  std::vector<std::string> lines;
+  ServerOptions options;
+  options.log = [&](const std::string& line) {
+    const std::lock_guard lock(mutex);
+    lines.push_back(line);
+  };
+  Running running(options);
+  post(running.port(), kChat, chat_body("is there a circle?"));
+  get(running.port(), "/nowhere\x01");
+  get(running.port(), "/nowhere");
+  running.server().stop();
+  running.join();
+  ASSERT_EQ(lines.size(), 3U);
+  const Json chat = parse_json(lines[0], "a line");
+  EXPECT_EQ(chat.at("path"), kChat);
+  EXPECT_EQ(chat.at("method"), "POST");
+  EXPECT_EQ(chat.at("status"), 200);
+  EXPECT_EQ(chat.at("client"), "127.0.0.1");
+  EXPECT_GT(chat.at("prompt_tokens").get<int64_t>(), 0);
+  EXPECT_EQ(chat.at("id").get<std::string>().size(), 16U);
+  EXPECT_EQ(parse_json(lines[1], "a line").at("status"), 400);
+  const Json missing = parse_json(lines[2], "a line");
+  EXPECT_EQ(missing.at("status"), 404);
+  EXPECT_NE(missing.at("error").get<std::string>().find("nothing at"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace lithe::serve

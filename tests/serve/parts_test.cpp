@@ -1,0 +1,97 @@
+#include <gtest/gtest.h>
+
+#include "serve/answer_queue.h"
+#include "serve/api_key.h"
+#include "serve/byte_budget.h"
+#include "serve/metrics.h"
+#include "serve/refusal.h"
+#include "serve/response.h"
+
+namespace lithe::serve {
+namespace {
+
+TEST(AnswerQueue, HandsOverTextInOrderAndWakesTheReader) {
+  int woken = 0;
+  AnswerQueue queue([&woken] { ++woken; });
+  EXPECT_TRUE(queue.take().empty());
+  EXPECT_TRUE(queue.push("a"));
+  EXPECT_TRUE(queue.push("b"));
+  queue.end({.ticket = 3});
+  EXPECT_EQ(woken, 3);
+  const AnswerQueue::News news = queue.take();
+  EXPECT_EQ(news.text, "ab");
+  ASSERT_TRUE(news.outcome.has_value());
+  EXPECT_EQ(news.outcome->ticket, 3);
+  EXPECT_TRUE(queue.take().empty());
+}
+
+TEST(AnswerQueue, HoldsOnlySoMuchTextThatNobodyTakes) {
+  AnswerQueue queue([] {});
+  const std::string half(AnswerQueue::kMostBytes / 2, 'x');
+  EXPECT_TRUE(queue.push(half));
+  EXPECT_TRUE(queue.push(half));
+  EXPECT_FALSE(queue.push("x"));
+  EXPECT_EQ(queue.take().text.size(), AnswerQueue::kMostBytes);
+  EXPECT_TRUE(queue.push("x"));
+}
+
+TEST(AnswerQueue, IsAbandonedForGood) {
+  AnswerQueue queue([] {});
+  const std::stop_token token = queue.token();
+  EXPECT_FALSE(token.stop_requested());
+  queue.abandon();
+  EXPECT_TRUE(token.stop_requested());
+}
+
+TEST(ByteBudget, GetsItsSharesBack) {
+  ByteBudget budget(10);
+  {
+    ByteBudget::Share first = budget.take(6);
+    EXPECT_TRUE(first);
+    EXPECT_FALSE(budget.take(5));
+    ByteBudget::Share second = budget.take(4), moved = std::move(first);
+    EXPECT_TRUE(second);
+    EXPECT_FALSE(first);
+    EXPECT_FALSE(budget.take(1));
+    EXPECT_TRUE(budget.take(0));
+  }
+  EXPECT_TRUE(budget.take(10));
+}
+
+TEST(ApiKey, MustBeWhole) {
+  EXPECT_TRUE(carries_key("Bearer abc", "abc"));
+  EXPECT_TRUE(carries_key("BEARER abc", "abc"));
+  for (const char* wrong : {"Bearer ab", "Bearer abcd", "Bearer abC", "Bearer  abc", "abc", "", "Bearer", "Basic abc"})
+    EXPECT_FALSE(carries_key(wrong, "abc")) << wrong;
+}
+
+TEST(Histogram, CountsUpToEachBound) {
+  Histogram histogram({1, 2.5});
+  for (const double value : {0.5, 1.0, 2.0, 9.0}) histogram.observe(value);
+  EXPECT_EQ(histogram.text("t", "m=\"x\""),
+            "t_bucket{m=\"x\",le=\"1\"} 2\nt_bucket{m=\"x\",le=\"2.5\"} 3\nt_bucket{m=\"x\",le=\"+Inf\"} 4\n"
+            "t_sum{m=\"x\"} 12.5\nt_count{m=\"x\"} 4\n");
+}
+
+TEST(Metrics, EscapeTheNameOfTheModel) {
+  EXPECT_NE(Metrics().text("a\"b\\c\nd").find("{model_name=\"a\\\"b\\\\c d\"} 0"), std::string::npos);
+}
+
+TEST(Refusals, AreJsonWhateverTheyName) {
+  const Json error = Refusal(400, "bad \x01\xff text", "f\xffield", "").json().at("error");
+  EXPECT_EQ(error.at("message"), "bad \\x01\\xff text");
+  EXPECT_EQ(error.at("param"), "f\\xffield");
+  EXPECT_TRUE(error.at("code").is_null());
+  EXPECT_NO_THROW(error.dump());
+  EXPECT_EQ(Refusal(503, "").json().at("error").at("type"), "server_error");
+}
+
+TEST(Framing, ChunksCarryTheirLength) {
+  EXPECT_EQ(framed(std::string(26, 'x'), {}), "1a\r\n" + std::string(26, 'x') + "\r\n");
+  EXPECT_EQ(framed("x", {.chunked = false}), "x");
+  EXPECT_EQ(stream_tail({}), "0\r\n\r\n");
+  EXPECT_EQ(event_of("{}"), "data: {}\n\n");
+}
+
+}  // namespace
+}  // namespace lithe::serve

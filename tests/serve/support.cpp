@@ -1,0 +1,120 @@
+#include "serve/support.h"
+
+#include <chrono>
+#include <fstream>
+#include <iterator>
+#include <set>
+
+#include "session/request.h"
+
+namespace lithe::serve {
+
+const session::Session& demo() {
+  static const session::Session session = session::Session::open(kModels / "easyvqa-pmod");
+  return session;
+}
+
+namespace {
+
+ServerOptions on_free_port(ServerOptions options) {
+  options.port = 0;
+  if (options.model_names.empty()) options.model_names = {"demo"};
+  if (!options.limits.bytes) options.limits.bytes = int64_t{1} << 30;
+  return options;
+}
+
+}  // namespace
+
+Running::Running(ServerOptions options)
+    : server_(demo(), on_free_port(std::move(options))), thread_([this] { server_.run(); }) {}
+
+Running::~Running() {
+  server_.stop();
+  join();
+}
+
+void Running::join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+double Running::metric(const std::string& name) const {
+  const std::string page = get(port(), "/metrics").body;
+  const std::size_t line = page.find("\n" + name + "{");
+  if (line == std::string::npos) return -1;
+  return std::stod(page.substr(page.find("} ", line) + 2));
+}
+
+bool Running::reaches(const std::string& name, double value) const {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(2);
+  while (metric(name) != value) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    std::this_thread::yield();
+  }
+  return true;
+}
+
+std::vector<Shipped> shipped_questions(std::size_t count) {
+  std::ifstream in(kModels / "answers.jsonl");
+  std::set<std::string> seen;
+  std::vector<Shipped> questions;
+  for (std::string line; questions.size() < count && std::getline(in, line);) {
+    const Json json = parse_json(line, "answers.jsonl");
+    if (seen.insert(json.at("image")).second) questions.push_back({json.at("image"), json.at("question")});
+  }
+  return questions;
+}
+
+std::string base64_of(const std::string& bytes) {
+  constexpr const char* kLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  for (std::size_t i = 0; i < bytes.size(); i += 3) {
+    uint32_t bits = 0;
+    for (std::size_t j = i; j < i + 3; ++j)
+      bits = bits << 8 | (j < bytes.size() ? static_cast<unsigned char>(bytes[j]) : 0U);
+    for (std::size_t j = 0; j < 4; ++j) text += i + j > bytes.size() ? '=' : kLetters[bits >> (18 - 6 * j) & 63];
+  }
+  return text;
+}
+
+std::string data_url(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return "data:image/png;base64," + base64_of({std::istreambuf_iterator<char>(in), {}});
+}
+
+Json chat_body(const std::string& text, const std::vector<std::string>& urls) {
+  Json parts = Json::array();
+  for (const std::string& url : urls) parts.push_back({{"type", "image_url"}, {"image_url", {{"url", url}}}});
+  parts.push_back({{"type", "text"}, {"text", text}});
+  Json message;
+  message["role"] = "user";
+  message["content"] = std::move(parts);
+  Json body;
+  body["model"] = "demo";
+  body["messages"] = Json::array({std::move(message)});
+  body["return_token_ids"] = true;
+  return body;
+}
+
+Json chat_body(const Shipped& shipped) {
+  return chat_body(shipped.question, {data_url(kModels / shipped.image)});
+}
+
+session::Answer alone(const Shipped& shipped, const session::AnswerOptions& options,
+                      const std::optional<std::string>& plan) {
+  session::RequestBuilder builder(demo());
+  session::Question question;
+  question.prompt = shipped.question;
+  question.pictures = {kModels / shipped.image};
+  question.plan = plan;
+  return demo().answer(builder.request(std::move(question)), options);
+}
+
+Json long_body(bool stream) {
+  Json body = chat_body("tell me everything");
+  body["ignore_eos"] = true;
+  body["max_tokens"] = 1500;
+  body["stream"] = stream;
+  return body;
+}
+
+}  // namespace lithe::serve
