@@ -137,21 +137,7 @@ awaitable<bool> Connection::one_request() {
     failure = std::current_exception();
   }
   unread_ = !incoming.parser.is_done();
-  if (failure && exchange.replied) {  // no second reply goes into a stream
-    left = true;
-  } else if (failure) {
-    const Refusal refusal = refusal_of(failure, true);
-    if (exchange.entry.method.empty()) exchange.entry.method = "-";  // its header could not be read
-    exchange.entry.status = refusal.status();
-    exchange.entry.error = refusal.what();
-    busy_ = true;
-    if (unread_ || host_.closing) exchange.framing.keep_alive = false;
-    try {
-      co_await write(whole_reply(error_response(refusal), exchange.framing));
-    } catch (const ClientLeft&) {
-      left = true;
-    }
-  }
+  if (failure) left = !co_await refuse(exchange, failure);
   busy_ = false;
   exchange.entry.client_left = left;
   exchange.entry.ms = exchange.clock.elapsed_ms();
@@ -159,6 +145,23 @@ awaitable<bool> Connection::one_request() {
   if (log && !exchange.entry.method.empty()) log(log_line(exchange.entry));
   if (left) throw ClientLeft();
   co_return exchange.framing.keep_alive && !unread_;
+}
+
+/// Replies with what went wrong. False: nobody can be told, or a stream has begun, into which no second reply goes.
+awaitable<bool> Connection::refuse(Exchange& exchange, std::exception_ptr failure) {
+  if (exchange.replied) co_return false;
+  const Refusal refusal = refusal_of(failure, true);
+  if (exchange.entry.method.empty()) exchange.entry.method = "-";  // its header could not be read
+  exchange.entry.status = refusal.status();
+  exchange.entry.error = refusal.what();
+  busy_ = true;
+  if (unread_ || host_.closing) exchange.framing.keep_alive = false;
+  try {
+    co_await write(whole_reply(error_response(refusal), exchange.framing));
+  } catch (const ClientLeft&) {
+    co_return false;
+  }
+  co_return true;
 }
 
 awaitable<void> Connection::read_and_reply(Incoming& incoming, Exchange& exchange) {

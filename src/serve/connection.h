@@ -11,6 +11,7 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -68,6 +69,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   asio::awaitable<void> run();
   asio::awaitable<bool> wait_for_request();
   asio::awaitable<bool> one_request();
+  asio::awaitable<bool> refuse(Exchange& exchange, std::exception_ptr failure);
   asio::awaitable<void> read_and_reply(Incoming& incoming, Exchange& exchange);
   asio::awaitable<const Route*> read_header(Incoming& incoming, Exchange& exchange);
   asio::awaitable<std::string> read_body(Incoming& incoming, Exchange& exchange, const Route& route);

@@ -100,9 +100,9 @@ void expect_runs(const std::string& line, const fs::path& folder) {
 void expect_runs_or_parses(const std::string& line, const fs::path& folder) {
   if (line == "lithe demo") return expect_runs(line + " --no-wide", folder);
   if (line.starts_with("lithe serve")) {
-    const Ran refused = shell(line + " --log nothing", folder);
+    const Ran refused = shell(line + " --shutdown-timeout never", folder);
     EXPECT_EQ(refused.code, 2) << line;
-    EXPECT_NE(refused.err.find("--log is \"nothing\""), std::string::npos) << line << "\n" << refused.err;
+    EXPECT_NE(refused.err.find("--shutdown-timeout is \"never\""), std::string::npos) << line << "\n" << refused.err;
     return;
   }
   if (!line.starts_with("lithe bench --shape") || line.ends_with("--rounds 1 -o json"))
