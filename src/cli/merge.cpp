@@ -31,10 +31,12 @@ A shard that is missing or not done, two of the same number, and shards of runs 
 looked for where the shards found them, unless --data is given.)";
 
 constexpr const char* kFooter = R"(Examples:
-  lithe eval demo --task mme --data tests/data/benchmarks/mme --shard 1/2
-  lithe merge eval/demo-mme/shard-0-of-2 eval/demo-mme/shard-1-of-2 -o eval/demo-mme
+  lithe eval demo --task mme --data tests/data/benchmarks/mme -o eval/mme --shard 0/2
+  lithe eval demo --task mme --data tests/data/benchmarks/mme -o eval/mme --shard 1/2
+  lithe merge eval/mme/shard-*-of-2 -o eval/mme
+  lithe batch demo questions.jsonl -o parts.jsonl --shard 0/2
   lithe batch demo questions.jsonl -o parts.jsonl --shard 1/2
-  lithe merge parts.shard-0-of-2.jsonl parts.shard-1-of-2.jsonl -o parts.jsonl
+  lithe merge parts.shard-*-of-2.jsonl -o parts.jsonl
 
 Exit codes: 0 done, 2 impossible request, 3 bad file (also if single questions failed), 1 anything else.)";
 
