@@ -44,8 +44,9 @@ Product fastest(int64_t rows, const WeightView& weight) {
   constexpr int64_t kLargeWeights = int64_t{4} << 20, kMostRows = 160, kMostRowsWidened = 256;
   constexpr int64_t kLeastTiled = int64_t{1} << 20, kLeastRowsTwoTerms = 128;
   const bool stored = kind != WeightKind::float32, half = bits_of(kind) == 16;
-  if (rows <= kMostDotRows && (stored || (rows > 1 && weights >= kLargeWeights))) return Product::few_rows;
-  if (rows > kMostDotRows && has_code_gemm() && taken_by_code_gemm(weight)) return Product::code_gemm;
+  if (rows > kMostDotRowsOfCodes && has_code_gemm() && taken_by_code_gemm(weight)) return Product::code_gemm;
+  const bool reads_faster = rows > 1 || !library_uses_vector_set();
+  if (rows <= kMostDotRows && (stored || (reads_faster && weights >= kLargeWeights))) return Product::few_rows;
   const int64_t least_rows = kind == WeightKind::bfloat16 ? kMostDotRows + 1 : kLeastRowsTwoTerms;
   if (half && rows >= least_rows && weights >= kLeastTiled && has_tile_gemm()) return Product::tiles;
   if (rows > kMostDotRows && !library_uses_vector_set()) return Product::row_gemm;

@@ -22,6 +22,9 @@ enum class Product {
 /// for it; tiles are emulated if it has none.
 Product product_for(int64_t rows, const WeightView& weight);
 
+/// With more rows than these, and a processor that is made for it, products of codes round rows (ops/code_gemm.h).
+constexpr int64_t kMostDotRowsOfCodes = 4;
+
 /// Whether row_gemm is the product of so many rows if something learns, and of its gradients.
 bool learns_by_row_gemm(int64_t rows);
 

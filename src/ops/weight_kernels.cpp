@@ -120,6 +120,7 @@ LITHE_AVX512 void widen_avx512(const void* weights, int64_t count, float* out) {
 /// As dot_avx2, with memory prefetched.
 template <WeightKind kind, int kRows, int kOuts>
 LITHE_AVX512 void dot_avx512(const void* weights, const float* x, int64_t width, float* out, int64_t stride) {
+  constexpr int64_t kAheadBytes = 2048;
   const int64_t row_bytes = width * (bits_of(kind) / 8);
   __m512 sum[kRows][kOuts];
   for (int r = 0; r < kRows; ++r) {
@@ -130,7 +131,7 @@ LITHE_AVX512 void dot_avx512(const void* weights, const float* x, int64_t width,
     __m512 w[kOuts];
     for (int o = 0; o < kOuts; ++o) {
       prefetch_rows(static_cast<const char*>(skip<kind>(weights, o * width + i)), i * (bits_of(kind) / 8), row_bytes,
-                    kOuts);
+                    kOuts, kAheadBytes);
       w[o] = load16<kind>(weights, o * width + i);
     }
     for (int r = 0; r < kRows; ++r) {

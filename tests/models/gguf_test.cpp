@@ -11,6 +11,7 @@
 #include "io/gguf.h"
 #include "models/peft_folder.h"
 #include "ops/low_bit.h"
+#include "ops/product.h"
 #include "ops/tensor_support.h"
 #include "ops/weight_kernels.h"
 #include "support.h"
@@ -58,7 +59,7 @@ TEST(GgufCodes, TheirProductsAreThoseOfTheNumbers) {
       const Tensor x = dice.normal({rows, codes.width}).to(at::kFloat);
       const Tensor exact = x.to(at::kDouble).matmul(ops::widened(codes).to(at::kDouble).t());
       // More rows than that may be rounded to 16 bits.
-      const double most = (rows > ops::kMostDotRows ? 1e-4 : 2e-6) * exact.abs().max().item<double>();
+      const double most = (rows > ops::kMostDotRowsOfCodes ? 1e-4 : 2e-6) * exact.abs().max().item<double>();
       EXPECT_TRUE(close(ops::low_bit_linear(x, codes, std::nullopt), exact, most, 0));
     }
   }
@@ -79,7 +80,7 @@ Tensor logits_of(const Model& model, const std::vector<int64_t>& ids) {
 /// Ids for so few rows that codes are multiplied in float32.
 std::vector<int64_t> some_ids(int64_t vocab) {
   std::vector<int64_t> ids;
-  for (int64_t i = 0; i < ops::kMostDotRows; ++i) ids.push_back(3 + i * 37 % (vocab - 3));
+  for (int64_t i = 0; i < ops::kMostDotRowsOfCodes; ++i) ids.push_back(3 + i * 37 % (vocab - 3));
   return ids;
 }
 

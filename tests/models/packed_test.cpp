@@ -116,7 +116,7 @@ void make_plain_model(const fs::path& packed, const fs::path& folder) {
 }
 
 /// Of so few rows that the products are those of float32.
-Tensor logits_of(const Model& model, int64_t rows = 8) {
+Tensor logits_of(const Model& model, int64_t rows = 4) {
   return prefill(model, model.decoder.embed(at::arange(3, 3 + rows)),
                  std::vector(static_cast<size_t>(rows), routing::RowKind::text))
       .logits;

@@ -47,8 +47,8 @@ TEST(Weight, IsAMatrixInEveryStorage) {
 
 TEST(Weight, IsAMatrixAsCodesToo) {
   Dice dice(3);
-  const Tensor wide = dice.normal({9, 64}), x = dice.normal({5, 64}).to(at::kFloat),
-               y = dice.normal({5, 9}).to(at::kFloat), bias = dice.normal({9}).to(at::kFloat);
+  const Tensor wide = dice.normal({9, 64}), x = dice.normal({4, 64}).to(at::kFloat),
+               y = dice.normal({4, 9}).to(at::kFloat), bias = dice.normal({9}).to(at::kFloat);
   const Tensor ids = at::tensor({8, 0, 8}, at::kLong);
   for (const ops::WeightKind kind : {ops::WeightKind::int8, ops::WeightKind::int4}) {
     const bool four = kind == ops::WeightKind::int4;

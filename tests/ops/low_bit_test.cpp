@@ -81,7 +81,7 @@ TEST(LowBit, MultipliesEveryCountOfRows) {
       for (const int64_t rows : {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 33}) {
         const Tensor x = at::randn({rows, weight.width}, at::kFloat);
         const Tensor y = low_bit_linear(x, weight, bias);
-        const double most = (rows > kMostDotRows ? kRoundedRows : kFloatSums) *
+        const double most = (rows > kMostDotRowsOfCodes ? kRoundedRows : kFloatSums) *
                             std::sqrt(static_cast<double>(weight.width)) * 128 * kCodeStep;
         test::expect_close(y, x.to(at::kDouble).matmul(exact.t()) + bias, most, concat(rows, " rows"));
       }
@@ -134,7 +134,7 @@ TEST(LowBit, ReadsTheWeightsOnceForLargeOnesToo) {
   for (const int64_t rows : {1, 8, 9, 160, 257}) {
     const Tensor x = at::randn({rows, 2048}, at::kFloat), y = x.to(at::kDouble).matmul(exact.t());
     EXPECT_LT((low_bit_linear(x, weight, std::nullopt) - y).abs().max().item<double>() / y.abs().max().item<double>(),
-              rows > kMostDotRows ? 1e-4 : 2e-5)
+              rows > kMostDotRowsOfCodes ? 1e-4 : 2e-5)
         << rows << " rows";
   }
 }
