@@ -165,7 +165,8 @@ TEST(Run, RefusesInOneSentence) {
 TEST(Program, HelpNamesWhatThereIs) {
   const Ran help = lithe({"--help"});
   EXPECT_EQ(help.code, 0);
-  for (const std::string command : {"run", "batch", "trace", "inspect", "demo", "bench", "fold", "convert", "quantize"}) {
+  for (const std::string command :
+       {"run", "batch", "trace", "inspect", "demo", "bench", "fold", "convert", "quantize"}) {
     EXPECT_TRUE(std::regex_search(help.out, std::regex("\n +" + command + " "))) << help.out;
     const Ran own = lithe({command, "--help"});
     EXPECT_EQ(own.code, 0);

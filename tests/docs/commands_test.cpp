@@ -95,8 +95,8 @@ void expect_runs(const std::string& line, const fs::path& folder) {
   }
 }
 
-/// Examples at 7B width take minutes, and servers do not end: of those only the flags are checked, by a last one that is
-/// refused after them.
+/// Examples at 7B width take minutes, and servers do not end: of those only the flags are checked, by a last one that
+/// is refused after them.
 void expect_runs_or_parses(const std::string& line, const fs::path& folder) {
   if (line == "lithe demo") return expect_runs(line + " --no-wide", folder);
   if (line.starts_with("lithe serve")) {

@@ -40,8 +40,8 @@ constexpr Shape kShapes[] = {{WeightKind::int8, 1, 1, 1, 1},         {WeightKind
                              {WeightKind::int4, 126, 301, 2304, 64}, {WeightKind::int4, 65, 29, 1056, 32},
                              {WeightKind::int4, 16, 70, 1152, 128},  {WeightKind::int4, 50, 14, 1152, 384}};
 
-// A value of 16 bits is off by 1.5e-5 of its group's largest one at most, one of 8 bits by 4e-3. The largest one is some
-// three times a usual one, so is the largest of the random scales, and so is the largest deviation of many.
+// A value of 16 bits is off by 1.5e-5 of its group's largest one at most, one of 8 bits by 4e-3. The largest one is
+// some three times a usual one, so is the largest of the random scales, and so is the largest deviation of many.
 constexpr double kMost16 = 6e-4, kMost8 = 0.15;
 
 TEST(CodeGemm, EqualsTheProductForEveryRemainder) {

@@ -75,7 +75,7 @@ TEST(RelaxedAccuracy, AllowsFivePercent) {
   EXPECT_TRUE(relaxed_match("52.5", "50"));
   EXPECT_FALSE(relaxed_match("52.51", "50"));
   EXPECT_TRUE(relaxed_match("0.12", "12%"));
-  EXPECT_FALSE(relaxed_match("0.0", "0"));  // 0 is compared as a text
+  EXPECT_FALSE(relaxed_match("0.0", "0"));    // 0 is compared as a text
   EXPECT_FALSE(relaxed_match("inf", "inf"));  // their difference is not a number
   EXPECT_FALSE(relaxed_match("1,000", "1000"));
 }
