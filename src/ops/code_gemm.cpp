@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/vector_set.h"
+#include "ops/gemm_panels.h"
 
 namespace lithe::ops {
 namespace {
@@ -119,7 +120,7 @@ class Stripe {
     results_.assign(static_cast<size_t>(x_.panels() * outs * kCodeRows), 0.0f);
     for (int64_t g = 0; g < cut_.groups(); g += cut_.groups_at_once())
       run_groups(first_out, outs, g, std::min(cut_.groups_at_once(), cut_.groups() - g));
-    write(first_out, outs);
+    write_panels(results_.data(), kCodeRows, x_.rows(), outs, y_ + first_out, weight_.outs);
   }
 
   void run_groups(int64_t first_out, int64_t outs, int64_t g, int64_t groups) {
@@ -182,15 +183,6 @@ class Stripe {
     }
   }
 
-  /// results: [panels, outs, kCodeRows] -> y: [rows, all outs]
-  void write(int64_t first_out, int64_t outs) {
-    for (int64_t row = 0; row < x_.rows(); ++row) {
-      const float* in = results_.data() + row / kCodeRows * outs * kCodeRows + row % kCodeRows;
-      float* const out = y_ + row * weight_.outs + first_out;
-      for (int64_t o = 0; o < outs; ++o) out[o] = in[o * kCodeRows];
-    }
-  }
-
   const CodedRows& x_;
   const WeightView& weight_;
   const Cut& cut_;
@@ -200,14 +192,6 @@ class Stripe {
   std::vector<int32_t> words_, sums_;
   std::vector<float> scales_, offsets_, results_;
 };
-
-/// Whole panels, in equal parts.
-int64_t rows_at_once(int64_t rows, int64_t width) {
-  const int64_t most = std::max(kValuesAtOnce / std::max<int64_t>(width, 1), kLeastRows),
-                parts = (rows + most - 1) / most;
-  const int64_t panels = (rows + kCodeRows - 1) / kCodeRows;
-  return (panels + parts - 1) / parts * kCodeRows;
-}
 
 }  // namespace
 
@@ -223,13 +207,12 @@ void code_gemm(const float* x, int64_t rows, const WeightView& weight, RowCodes 
   if (rows == 0) return;
   const CodeGemmKernel& kernel = code_gemm_kernel();
   const Cut cut{codes, weight.width, group_of(weight)};
-  const int64_t some = rows_at_once(rows, weight.width), blocks = (weight.outs + kernel.max_outs - 1) / kernel.max_outs;
+  const int64_t most = std::max(kValuesAtOnce / weight.width, kLeastRows), some = rows_at_once(rows, kCodeRows, most);
   for (int64_t first = 0; first < rows; first += some) {
     const CodedRows coded(x + first * weight.width, std::min(some, rows - first), cut, kernel,
                           weight.offsets != nullptr);
-    at::parallel_for(0, blocks, 1, [&](int64_t begin, int64_t end) {
-      const int64_t last = std::min(end * kernel.max_outs, weight.outs);
-      Stripe(coded, weight, cut, y + first * weight.outs, kernel, begin * kernel.max_outs, last).run();
+    for_stripes(weight.outs, kernel.max_outs, [&](int64_t begin, int64_t end) {
+      Stripe(coded, weight, cut, y + first * weight.outs, kernel, begin, end).run();
     });
   }
 }

@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "ops/gemm_panels.h"
 #include "ops/row_gemm_kernels.h"
 #include "ops/weight_kernels.h"
 
@@ -167,7 +168,7 @@ class Stripe {
   void run_outs(int64_t first_out, int64_t outs) {
     sums_.assign(static_cast<size_t>(x_.panels() * outs * kernel_.panel), 0.0f);
     for (int64_t k = 0; k < factor_.depth(); k += kDepth) run_block(first_out, outs, k);
-    write(first_out, outs);
+    write_panels(sums_.data(), kernel_.panel, x_.rows(), outs, y_ + first_out, factor_.outs());
   }
 
   void run_block(int64_t first_out, int64_t outs, int64_t first_k) {
@@ -227,15 +228,6 @@ class Stripe {
     return part;
   }
 
-  /// sums: [panels, outs, panel] -> y: [rows, all outs]
-  void write(int64_t first_out, int64_t outs) {
-    for (int64_t row = 0; row < x_.rows(); ++row) {
-      const float* in = sums_.data() + row / kernel_.panel * outs * kernel_.panel + row % kernel_.panel;
-      float* out = y_ + row * factor_.outs() + first_out;
-      for (int64_t o = 0; o < outs; ++o) out[o] = in[o * kernel_.panel];
-    }
-  }
-
   const RowPanels& x_;
   const Factor& factor_;
   float* y_;
@@ -244,25 +236,20 @@ class Stripe {
   std::vector<float> block_, sums_;
 };
 
-/// Whole panels of rows, in equal parts.
-int64_t rows_at_once(const Rows& x, const Factor& factor, int64_t panel) {
+/// Rows whose panels are kept at once.
+int64_t most_rows(const Rows& x, const Factor& factor) {
   const int64_t least = factor.turned ? kLeastRowsTurned : kLeastRows;
-  const int64_t most = std::max(kValuesAtOnce / std::max<int64_t>(x.width, 1), least),
-                parts = (x.rows + most - 1) / most;
-  const int64_t panels = (x.rows + panel - 1) / panel;
-  return std::max<int64_t>((panels + parts - 1) / std::max<int64_t>(parts, 1), 1) * panel;
+  return std::max(kValuesAtOnce / std::max<int64_t>(x.width, 1), least);
 }
 
 /// y = x factor^T
 void multiply(const Rows& x, const Factor& factor, float* y) {
   const RowGemmKernel& kernel = row_gemm_kernel();
-  const int64_t outs = factor.outs(), blocks = (outs + kernel.max_outs - 1) / kernel.max_outs;
-  const int64_t some = rows_at_once(x, factor, kernel.panel);
+  const int64_t outs = factor.outs(), some = rows_at_once(x.rows, kernel.panel, most_rows(x, factor));
   for (int64_t first = 0; first < x.rows; first += some) {
     const RowPanels packed(x, first, std::min(some, x.rows - first), kernel.panel);
-    at::parallel_for(0, blocks, 1, [&](int64_t begin, int64_t end) {
-      const int64_t last = std::min(end * kernel.max_outs, outs);
-      Stripe(packed, factor, y + first * outs, kernel, begin * kernel.max_outs, last).run();
+    for_stripes(outs, kernel.max_outs, [&](int64_t begin, int64_t end) {
+      Stripe(packed, factor, y + first * outs, kernel, begin, end).run();
     });
   }
 }
