@@ -34,8 +34,7 @@ plan::CostTable count(const session::Session& session, const plan::Plan& plan, c
                                 .text_tokens = prompt.text_tokens,
                                 .text_before = prompt.text_tokens / 2,
                                 .tiles = tiles};
-  return plan::cost(plan, session.facts(), shape,
-                    {.kv_bytes_per_value = session.kv_bytes_per_value(), .kv_bytes_beside = session.kv_bytes_beside()});
+  return plan::cost(plan, session.facts(), shape, session.counting());
 }
 
 /// One run of a plan: prefill if it is timed, then the decode after it.

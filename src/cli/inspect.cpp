@@ -144,11 +144,13 @@ std::string weight_type(const Subject& subject, const CommonOptions& options) {
   return options.weights == "auto" ? "bfloat16" : options.weights;
 }
 
+/// As --kv says, or for the type whose values have so many bytes.
 plan::CostOptions counting_of(const InspectOptions& options) {
-  constexpr int64_t kScaleBytes = 4;
-  const std::string& kv = options.common.kv;
-  const int64_t bytes = options.kv_bytes_per_value.value_or(kv == "float32" ? 4 : kv == "int8" ? 1 : 2);
-  return {.kv_bytes_per_value = bytes, .kv_bytes_beside = bytes == 1 ? kScaleBytes : 0};
+  for (const std::string& type : session::kv_types()) {
+    const plan::CostOptions counting = session::counted_as(type);
+    if (counting.kv_bytes_per_value == options.kv_bytes_per_value) return counting;
+  }
+  return session::counted_as(options.common.kv);
 }
 
 int run(const InspectOptions& options) {
@@ -162,8 +164,7 @@ int run(const InspectOptions& options) {
           "--kv-bytes-per-value is 3; give 4 (float32), 2 (bfloat16, float16) or 1 (int8).");
   const Subject subject = subject_of(options);
   const plan::PromptShape prompt = prompt_shape(options.prompt, subject.facts);
-  const plan::CostOptions counting = counting_of(options);
-  const plan::CostTable table = plan::cost(subject.plan, subject.facts, prompt, counting);
+  const plan::CostTable table = plan::cost(subject.plan, subject.facts, prompt, counting_of(options));
   std::optional<Prediction> prediction;
   if (options.times) prediction = predict(weight_type(subject, options.common), options.common, subject.facts, table);
   if (options.common.json) {
@@ -177,7 +178,7 @@ int run(const InspectOptions& options) {
     text = fmt::format("family   {}\n", printable(subject.description->value("family", std::string("unknown"))));
     text += files_line(*subject.description) + lora_line(*subject.description);
   }
-  write_out(text + memory_lines(subject) + plan::render_inspect(subject.plan, subject.facts, prompt, counting) +
+  write_out(text + memory_lines(subject) + plan::render_inspect(subject.facts, table) +
             (prediction ? "\n" + to_text(*prediction) : ""));
   return 0;
 }

@@ -181,9 +181,8 @@ Json to_json(const CostTable& table) {
           {"layers", layers_json(table.layers)}};
 }
 
-std::string render_inspect(const Plan& plan, const ModelFacts& model, const PromptShape& prompt,
-                           const CostOptions& options) {
-  return shape_lines(model) + to_text(cost(plan, model, prompt, options));
+std::string render_inspect(const ModelFacts& model, const CostTable& table) {
+  return shape_lines(model) + to_text(table);
 }
 
 }  // namespace lithe::plan

@@ -15,7 +15,6 @@ std::string to_text(const CostTable& table);
 Json to_json(const CostTable& table);
 
 /// What `lithe inspect` prints of a plan: the shape of the model, the prompt and the table.
-std::string render_inspect(const Plan& plan, const ModelFacts& model, const PromptShape& prompt,
-                           const CostOptions& options = {});
+std::string render_inspect(const ModelFacts& model, const CostTable& table);
 
 }  // namespace lithe::plan

@@ -81,11 +81,8 @@ const std::string& Session::family() const {
 int64_t Session::weight_bytes() const {
   return model_->loaded.bytes;
 }
-int64_t Session::kv_bytes_per_value() const {
-  return ops::bytes_of(model_->decoder.cache);
-}
-int64_t Session::kv_bytes_beside() const {
-  return ops::scale_bytes_of(model_->decoder.cache);
+plan::CostOptions Session::counting() const {
+  return counted_as(model_->decoder.cache);
 }
 
 Json Session::describe() const {

@@ -13,6 +13,7 @@
 #include "image/decode.h"
 #include "image/heat_map.h"
 #include "image/source.h"
+#include "plan/cost.h"
 #include "plan/facts.h"
 #include "plan/plan.h"
 #include "session/sampling.h"
@@ -77,6 +78,8 @@ struct AnswerOptions {
 std::vector<std::string> weight_types();
 /// What OpenOptions::kv may be.
 std::vector<std::string> kv_types();
+/// How the bytes of a cache are counted that OpenOptions::kv names. Throws Error{bad_request}.
+plan::CostOptions counted_as(const std::string& kv);
 /// What OpenOptions::compute may be.
 std::vector<std::string> compute_types();
 
@@ -149,8 +152,7 @@ class Session {
   const plan::Plan& plan() const;  ///< The model's own plan.
   const std::string& family() const;
   int64_t weight_bytes() const;        ///< As held.
-  int64_t kv_bytes_per_value() const;  ///< Of a cached key or value.
-  int64_t kv_bytes_beside() const;     ///< Of one head's cached key, or value, beside its values.
+  plan::CostOptions counting() const;  ///< How the bytes of its cache are counted.
   /// What was assumed about the folder, and which of its settings are ignored: sentences that a front end shows once.
   const std::vector<std::string>& notes() const;
   Json describe() const;  ///< Architecture, layout, types: what `inspect` prints.

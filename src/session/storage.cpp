@@ -53,6 +53,14 @@ ops::KeyValueKind kv_named(const std::string& name) {
   return value_named(kCaches, name, "keys and values can't be held");
 }
 
+plan::CostOptions counted_as(ops::KeyValueKind kind) {
+  return {.kv_bytes_per_value = ops::bytes_of(kind), .kv_bytes_beside = ops::scale_bytes_of(kind)};
+}
+
+plan::CostOptions counted_as(const std::string& kv) {
+  return counted_as(kv_named(kv));
+}
+
 ops::Compute compute_named(const std::string& name) {
   return value_named(kComputes, name, "products can't be computed");
 }

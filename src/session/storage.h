@@ -3,6 +3,7 @@
 #include <string>
 
 #include "models/model.h"
+#include "plan/cost.h"
 
 namespace lithe::session {
 
@@ -11,6 +12,9 @@ models::WeightStorage storage_named(const std::string& name);
 
 /// How keys and values are cached, as OpenOptions::kv says it. Throws Error{bad_request}.
 ops::KeyValueKind kv_named(const std::string& name);
+
+/// How the bytes of such a cache are counted.
+plan::CostOptions counted_as(ops::KeyValueKind kind);
 
 /// How products are computed, as OpenOptions::compute says it. Throws Error{bad_request}.
 ops::Compute compute_named(const std::string& name);

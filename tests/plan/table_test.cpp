@@ -12,7 +12,7 @@ namespace {
 
 std::string inspect(const std::string& plan, const std::string& shape, int64_t vision, int64_t text) {
   const ModelFacts model = shape_named(shape);
-  return render_inspect(load_plan(plan, model), model, prompt_of(model, vision, text));
+  return render_inspect(model, cost(load_plan(plan, model), model, prompt_of(model, vision, text)));
 }
 
 std::vector<std::string> lines(const std::string& text) {
