@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "plan/block_widths.h"
 #include "plan/count.h"
 
 namespace lithe::plan {
@@ -11,51 +12,12 @@ namespace {
 
 constexpr double kMultiplyAdd = 2.0;
 
-/// The widths of a block's products, for one row.
-struct BlockShape {
-  double hidden = 0;
-  double query_width = 0;      ///< heads * head_dim
-  double key_value_width = 0;  ///< kv_heads * head_dim, of keys and of values
-  double feed_forward = 0;     ///< inner width times number of products: 3 if gated, 2 in a tower
-  // Of what comes before a decoder, for selectors that look at pictures.
-  double tower = 0;       ///< width
-  double tower_head = 0;  ///< width of a head
-  double projector = 0;   ///< products of a row
-};
-
-double projector_products(const ModelFacts& model) {
-  const auto& widths = model.projector.widths;
-  double products = 0;
-  for (std::size_t i = 1; i < widths.size(); ++i) products += double(widths[i - 1]) * double(widths[i]);
-  return products;
-}
-
-BlockShape decoder_block(const ModelFacts& model) {
-  struct {
-    double width = 0, head = 0;
-  } tower;
-  if (model.tower && model.tower->heads > 0)
-    tower = {double(model.tower->width), double(model.tower->width / model.tower->heads)};
-  return {.hidden = double(model.hidden),
-          .query_width = double(model.heads * model.head_dim),
-          .key_value_width = double(model.kv_heads * model.head_dim),
-          .feed_forward = 3.0 * double(model.intermediate),
-          .tower = tower.width,
-          .tower_head = tower.head,
-          .projector = projector_products(model)};
-}
-
-BlockShape tower_block(const TowerFacts& tower) {
-  const auto width = double(tower.width);
-  return {.hidden = width, .query_width = width, .key_value_width = width, .feed_forward = 2.0 * double(tower.mlp)};
-}
-
-double block_flops(const BlockShape& block, const RowCount& rows) {
-  const double query_and_output = double(rows.query) * 2.0 * block.hidden * block.query_width;
-  const double key_and_value = double(rows.key_value) * 2.0 * block.hidden * block.key_value_width;
-  const double scores_and_sum = double(rows.pairs) * 2.0 * block.query_width;
-  const double feed_forward = double(rows.feed_forward) * block.hidden * block.feed_forward;
-  const double choosing = double(rows.routed) * block.hidden + double(rows.probed) * block.query_width +
+double block_flops(const BlockWidths& block, const RowCount& rows) {
+  const double query_and_output = double(rows.query) * 2.0 * block.hidden * block.query;
+  const double key_and_value = double(rows.key_value) * 2.0 * block.hidden * block.key_value;
+  const double scores_and_sum = double(rows.pairs) * 2.0 * block.query;
+  const double feed_forward = double(rows.feed_forward) * block.hidden * block.feed_forward_width();
+  const double choosing = double(rows.routed) * block.hidden + double(rows.probed) * block.query +
                           double(rows.compared) * block.hidden + double(rows.folded) +
                           double(rows.tower_compared) * block.tower + double(rows.tower_probed) * block.tower_head +
                           double(rows.reprojected) * block.projector;
@@ -63,7 +25,7 @@ double block_flops(const BlockShape& block, const RowCount& rows) {
 }
 
 std::vector<LayerCost> walk_layers(const Plan& plan, const std::string& stream, int64_t layers, RowWalk walk,
-                                   const BlockShape& block) {
+                                   const BlockWidths& block) {
   std::vector<LayerCost> result;
   for (int64_t layer = 0; layer < layers; ++layer) {
     const LayerPlan* entry = plan.find(stream, layer);
@@ -77,7 +39,7 @@ std::vector<LayerCost> walk_layers(const Plan& plan, const std::string& stream, 
 
 std::vector<LayerCost> decoder_layers(const Plan& plan, const ModelFacts& model, const PromptShape& prompt,
                                       const CostOptions& options) {
-  auto layers = walk_layers(plan, "decoder", model.layers, RowWalk::of_prompt(prompt), decoder_block(model));
+  auto layers = walk_layers(plan, "decoder", model.layers, RowWalk::of_prompt(prompt), decoder_widths(model));
   const int64_t row_bytes =
       2 * model.kv_heads * (model.head_dim * options.kv_bytes_per_value + options.kv_bytes_beside);
   for (LayerCost& layer : layers) layer.kv_bytes = layer.rows.cache * row_bytes;
@@ -87,7 +49,7 @@ std::vector<LayerCost> decoder_layers(const Plan& plan, const ModelFacts& model,
 std::vector<LayerCost> tower_layers(const Plan& plan, const ModelFacts& model, const PromptShape& prompt) {
   if (!model.tower || prompt.tiles == 0) return {};
   const TowerFacts& tower = *model.tower;
-  return walk_layers(plan, "vision_tower", tower.layers, RowWalk::of_tile(tower.tokens), tower_block(tower));
+  return walk_layers(plan, "vision_tower", tower.layers, RowWalk::of_tile(tower.tokens), tower_widths(tower));
 }
 
 double sum_of(const std::vector<LayerCost>& layers) {
@@ -153,7 +115,7 @@ void add_adapter(const AdapterFacts& adapter, const CostTable& table, const Mode
   const bool in_tower = adapter.site.stream == "vision_tower";
   const std::vector<LayerCost>& layers = in_tower ? table.tower : table.layers;
   if (layers.empty()) return;  // no picture
-  const BlockShape block = in_tower ? tower_block(*model.tower) : decoder_block(model);
+  const BlockWidths block = in_tower ? tower_widths(*model.tower) : decoder_widths(model);
   const LayerCost& layer = layers.at(static_cast<std::size_t>(adapter.site.layer));
   if (adapter.replaces_attention == layer.self_attention)
     return;  // a PIA runs if its attention is off, others if it is on
@@ -161,11 +123,12 @@ void add_adapter(const AdapterFacts& adapter, const CostTable& table, const Mode
   const double times = in_tower ? double(table.prompt.tiles) : 1.0;
   if (adapter.replaces_attention) {
     cost.replacing += times * adapter_flops(adapter, block.hidden, rows.feed_forward);
-    cost.replacing_beside += times * kMultiplyAdd * double(rows.feed_forward) * block.hidden * block.feed_forward;
+    cost.replacing_beside +=
+        times * kMultiplyAdd * double(rows.feed_forward) * block.hidden * block.feed_forward_width();
   } else {
     cost.before += times * adapter_flops(adapter, block.hidden, rows.run);
     cost.before_beside +=
-        times * kMultiplyAdd * double(rows.run) * 2.0 * block.hidden * (block.query_width + block.key_value_width);
+        times * kMultiplyAdd * double(rows.run) * 2.0 * block.hidden * (block.query + block.key_value);
   }
 }
 
@@ -221,9 +184,10 @@ CostTable cost(const Plan& plan, const ModelFacts& model, const PromptShape& pro
   CostTable table{.plan = plan.name, .model = model.name, .prompt = prompt};
   table.tower = tower_layers(plan, model, prompt);
   table.layers = decoder_layers(plan, model, prompt, options);
+  table.dense_tower = tower_layers(no_plan, model, prompt);
   table.dense_layers = decoder_layers(no_plan, model, prompt, options);
   table.total = total_of(table.tower, table.layers, model, prompt);
-  table.dense = total_of(tower_layers(no_plan, model, prompt), table.dense_layers, model, prompt);
+  table.dense = total_of(table.dense_tower, table.dense_layers, model, prompt);
   table.adapters = adapter_cost(table, model);
   return table;
 }

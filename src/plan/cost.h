@@ -94,9 +94,9 @@ struct CostTable {
   std::string plan;
   std::string model;
   PromptShape prompt;
-  std::vector<LayerCost> tower;         ///< Per tile.
-  std::vector<LayerCost> layers;        ///< The decoder.
-  std::vector<LayerCost> dense_layers;  ///< The same layers of the dense plan.
+  std::vector<LayerCost> tower;                      ///< Per tile.
+  std::vector<LayerCost> layers;                     ///< The decoder.
+  std::vector<LayerCost> dense_tower, dense_layers;  ///< The same layers of the dense plan.
   CostTotal total;
   CostTotal dense;  ///< The same prompt without a plan.
   AdapterCost adapters;

@@ -3,24 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "plan/block_widths.h"
+
 namespace lithe::plan {
 namespace {
-
-/// The widths of a block, and how many products it has.
-struct Widths {
-  double hidden, query, key_value, inner;
-  double feed_forward_products;
-};
-
-Widths decoder_widths(const ModelFacts& model) {
-  return {double(model.hidden), double(model.heads * model.head_dim), double(model.kv_heads * model.head_dim),
-          double(model.intermediate), 3};
-}
-
-Widths tower_widths(const TowerFacts& tower) {
-  const auto width = double(tower.width);
-  return {width, width, width, double(tower.mlp), 2};
-}
 
 class Clock {
  public:
@@ -32,13 +18,13 @@ class Clock {
   }
 
   /// A layer over `rows`, `times` of it side by side (tiles).
-  double layer(const RowCount& rows, const Widths& widths, double times) const {
+  double layer(const RowCount& rows, const BlockWidths& widths, double times) const {
     const double attended = rows.pairs == 0 ? 0 : 4 * times * double(rows.pairs) * widths.query / speed_.attention;
     return projections(rows, widths, times) + attended + elementwise(rows, widths, times);
   }
 
   /// A layer for one new token after `cached` rows.
-  double step(const LayerCost& layer, const Widths& widths) const {
+  double step(const LayerCost& layer, const BlockWidths& widths) const {
     const RowCount& rows = layer.rows;
     const bool attends = layer.self_attention;
     const double read = double(layer.kv_bytes) / speed_.bytes;
@@ -50,7 +36,7 @@ class Clock {
   }
 
  private:
-  double projections(const RowCount& rows, const Widths& widths, double times) const {
+  double projections(const RowCount& rows, const BlockWidths& widths, double times) const {
     const double hidden = widths.hidden;
     return 2 * product(times * double(rows.query), hidden * widths.query) +
            2 * product(times * double(rows.key_value), hidden * widths.key_value) +
@@ -58,7 +44,7 @@ class Clock {
   }
 
   /// Two norms and two sums over the hidden states, the rotation of queries and keys, and the activation.
-  double elementwise(const RowCount& rows, const Widths& widths, double times) const {
+  double elementwise(const RowCount& rows, const BlockWidths& widths, double times) const {
     const double hidden = 4 * double(rows.run) * widths.hidden, inner = double(rows.feed_forward) * widths.inner;
     const double rotated = double(rows.query) * widths.query + double(rows.key_value) * widths.key_value;
     return times * (hidden + rotated + inner) / speed_.values;
@@ -99,7 +85,7 @@ double image_seconds(const std::vector<LayerCost>& tower, const CostTable& table
 PredictedTimes times_of(const std::vector<LayerCost>& tower, const std::vector<LayerCost>& layers,
                         const CostTable& table, const ModelFacts& model, const MachineSpeed& speed) {
   const Clock clock(speed);
-  const Widths widths = decoder_widths(model);
+  const BlockWidths widths = decoder_widths(model);
   const double head = clock.product(1, double(model.hidden) * double(model.vocab));
   double prefill = head, decode = head;
   for (const LayerCost& layer : layers) {
@@ -117,14 +103,7 @@ PredictedTimes predicted(const CostTable& table, const ModelFacts& model, const 
 }
 
 PredictedTimes predicted_dense(const CostTable& table, const ModelFacts& model, const MachineSpeed& speed) {
-  // Every tile of a dense tower runs whole.
-  std::vector<LayerCost> tower = table.tower;
-  for (LayerCost& layer : tower) {
-    const int64_t rows = model.tower->tokens;
-    layer.rows = {
-        .alive = rows, .run = rows, .query = rows, .key_value = rows, .feed_forward = rows, .pairs = rows * rows};
-  }
-  return times_of(tower, table.dense_layers, table, model, speed);
+  return times_of(table.dense_tower, table.dense_layers, table, model, speed);
 }
 
 }  // namespace lithe::plan

@@ -44,20 +44,14 @@ double shortest(const std::function<void()>& run) {
   return best;
 }
 
+/// As the loader holds the weight of a product.
 nn::Weight weight_of(models::WeightStorage storage, int64_t outs, int64_t width) {
   const Tensor values = at::rand({outs, width}, at::kFloat).sub_(0.5);
-  switch (storage) {
-    case models::WeightStorage::bfloat16:
-      return values.to(at::kBFloat16);
-    case models::WeightStorage::float16:
-      return values.to(at::kHalf);
-    case models::WeightStorage::int8:
-      return nn::Weight(ops::quantised(values, ops::WeightKind::int8, width));
-    case models::WeightStorage::int4:
-      return nn::Weight(ops::quantised(values, ops::WeightKind::int4, 2 * ops::kCodeBlock));
-    default:
-      return values;
-  }
+  const models::WeightName product{.part = models::Part::decoder, .role = models::Role::up};
+  if (const auto codes = models::codes_for(product, {outs, width}, storage))
+    return nn::Weight(ops::quantised(values, codes->kind, codes->group));
+  if (storage == models::WeightStorage::bfloat16) return values.to(at::kBFloat16);
+  return storage == models::WeightStorage::float16 ? values.to(at::kHalf) : values;
 }
 
 double attention_flops() {
