@@ -55,21 +55,31 @@ class Runs:
     def evaluate(self, name, model, *flags):
         self.lithe("eval", model, "-o", self.folder(name) / "eval", "--json", *flags)
 
+    def samples(self, name):
+        """What the row answered, as samples_in() has it."""
+        return samples_in(self.work / name / "eval")
+
     def right(self, name):
         """For each question, whether the answer was right; None if some have no answer yet."""
         result = self.kept(name, "eval/result.json")
         if not result or not result["finished"]:
             return None
-        lines = (self.work / name / "eval/samples.jsonl").read_text().splitlines()
-        scores = {line["question"]: line["score"] for line in map(json.loads, lines) if "score" in line}
+        scores = {sample["question"]: sample["score"] for sample in self.samples(name) if "score" in sample}
         return [scores[i] > 0.5 for i in range(result["questions"])]
 
 
-def add_options(parser, rows):
+def samples_in(folder):
+    """What `lithe eval` wrote into a folder for each question, in the order in which it was answered."""
+    return [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
+
+
+def add_options(parser, rows, times=True):
+    """`times`: the tool measures them."""
     parser.add_argument("--lithe", default="build/lithe")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--rows", help="comma-separated: " + ", ".join(rows))
-    parser.add_argument("--no-times", action="store_true", help="do not measure the time of answers")
+    if times:
+        parser.add_argument("--no-times", action="store_true", help="do not measure the time of answers")
 
 
 def wanted_rows(parser, options, rows):
@@ -123,3 +133,12 @@ def times_of(bench):
 def markdown(heads, rows):
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     return "\n".join(lines + ["| " + " | ".join(cells) + " |" for cells in rows])
+
+
+def put_tables(page, tables):
+    """Each in the place of the table that begins like it."""
+    text = page.read_text()
+    for table in tables:
+        first = re.escape(table.split("|", 2)[1])
+        text = re.sub(rf"(?m)^\|{first}\|.*\n(\|.*\n)+", lambda _: table + "\n", text)
+    page.write_text(text)

@@ -10,7 +10,7 @@ import json
 from collections import defaultdict
 from pathlib import Path
 
-from result_table import markdown
+from result_table import markdown, samples_in
 
 
 def scores_of(records, samples):
@@ -41,8 +41,7 @@ def main():
     parser.add_argument("data", metavar="DATA", type=Path, help="the file of the split")
     parser.add_argument("answers", metavar="EVAL", type=Path, help="the folder that lithe eval wrote")
     options = parser.parse_args()
-    samples = [json.loads(line) for line in (options.answers / "samples.jsonl").read_text().splitlines()]
-    print(table(scores_of(json.loads(options.data.read_text()), samples)))
+    print(table(scores_of(json.loads(options.data.read_text()), samples_in(options.answers))))
 
 
 if __name__ == "__main__":

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import make_scenes
-from result_table import ROOT, Runs, difference, filled, markdown, percent, wanted_rows, with_keys
+from result_table import (ROOT, Runs, add_options, difference, filled, markdown, percent, put_tables, wanted_rows,
+                          with_keys)
 from scenes_recall import measure
 from scenes_scores import mean, scores_of
-from small_eas_table import put_tables
 
 SEEDS = (1, 2, 3)
 QUICK = {"max_steps": "2", "warmup_steps": "1", "per_device_train_batch_size": "12"}
@@ -86,9 +86,8 @@ class Table(Runs):
         right, dense = self.right(row.name), self.right("dense")
         if right is None:
             return None
-        samples = (self.work / row.name / "eval/samples.jsonl").read_text().splitlines()
         records = json.loads((self.data / "test.json").read_text())
-        scores = scores_of(records, map(json.loads, samples))
+        scores = scores_of(records, self.samples(row.name))
         whole = ([score for some in scores[kind].values() for score in some] for kind in ("count", "relation", "digit"))
         took = self.kept(row.name, "tuned.json")
         return [row.label, percent(right), difference(right, dense) if dense and row.name != "dense" else "-",
@@ -113,9 +112,7 @@ def main():
     parser.add_argument("--data", default="data/scenes", help="what tools/make_scenes.py writes; made if missing")
     parser.add_argument("--page", type=Path, help="a page whose table of models is replaced")
     parser.add_argument("--quick", action="store_true", help="two steps and a few questions, to try the tool")
-    parser.add_argument("--rows", help="comma-separated: " + ", ".join(names))
-    parser.add_argument("--lithe", default="build/lithe")
-    parser.add_argument("--threads", type=int)
+    add_options(parser, names, times=False)
     options = parser.parse_args()
     wanted = wanted_rows(parser, options, names)
     table = filled(Table(options), ROWS, wanted).markdown()

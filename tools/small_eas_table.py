@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from make_small_eas import make
-from result_table import (ROOT, Runs, add_options, difference, filled, markdown, percent, times_of, wanted_rows,
-                          with_keys, with_share)
+from result_table import (ROOT, Runs, add_options, difference, filled, markdown, percent, put_tables, times_of,
+                          wanted_rows, with_keys, with_share)
 
 SEEDS = (1, 2, 3)
 ROUNDS, TIMED = 5, 512     # METER's times: rounds, and questions of each
@@ -118,9 +118,8 @@ class Table(Runs):
         """Questions of the test as the model reads them, and their pictures."""
         place = self.set_of(family)
         if family is LAVIN:
-            lines = (self.work / "lavin-base/eval/samples.jsonl").read_text().splitlines()
-            for line in map(json.loads, lines):
-                yield line["prompt"].removeprefix("<image>\n"), place / f"images/test/{line['id']}/image.png"
+            for sample in self.samples("lavin-base"):
+                yield sample["prompt"].removeprefix("<image>\n"), place / f"images/test/{sample['id']}/image.png"
             return
         asked = json.loads((place / "v2_OpenEnded_mscoco_val2014_questions.json").read_text())["questions"]
         for one in asked:
@@ -193,15 +192,6 @@ class Table(Runs):
 
 def flops_of(cost):
     return cost["parts"][-1]["flops"] if "parts" in cost else cost["cost"]["total"]["flops"]
-
-
-def put_tables(page, tables):
-    """Each in the place of the table that begins like it."""
-    text = page.read_text()
-    for table in tables:
-        first = re.escape(table.split("|", 2)[1])
-        text = re.sub(rf"(?m)^\|{first}\|.*\n(\|.*\n)+", lambda _: table + "\n", text)
-    page.write_text(text)
 
 
 def main():
