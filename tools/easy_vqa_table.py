@@ -12,11 +12,11 @@ command goes on from there. `--rows dense,p-mod` makes some rows only; the other
 import argparse
 import json
 import random
-import struct
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from png_file import png_file
 from result_table import (ROOT, Runs, add_options, difference, filled, markdown, percent, times_of, wanted_rows,
                           with_keys, with_share)
 
@@ -128,12 +128,7 @@ def picture(record):
 
 
 def white_picture(size):
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    rows = (b"\0" + b"\xff" * 3 * size) * size
-    head = struct.pack(">IIBBBBB", size, size, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return png_file(size, size, 8, 2, zlib.compress((b"\0" + b"\xff" * 3 * size) * size))
 
 
 def main():

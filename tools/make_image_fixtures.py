@@ -20,6 +20,8 @@ import zlib
 import numpy as np
 from PIL import Image, ImageOps
 
+from png_file import chunk, png_file
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent / "tests/data/image"
 
 
@@ -68,14 +70,8 @@ def encoded(image, kind, **options):
     return out.getvalue()
 
 
-def chunk(name, data):
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-
 def raw_png(width, height, depth, colour, rows, extra=b"", interlace=0):
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlace)
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + chunk(b"IDAT", zlib.compress(rows, 9)) +
-            chunk(b"IEND", b""))
+    return png_file(width, height, depth, colour, zlib.compress(rows, 9), extra, interlace)
 
 
 def png_rows(width, height, bits, seed):

@@ -7,6 +7,8 @@ import hashlib
 import struct
 import zlib
 
+from png_file import chunk, png_file
+
 GRID, CELL_PX = 12, 8
 SIDE_PX = GRID * CELL_PX
 COLOURS = {"red": (200, 45, 45), "green": (45, 160, 60), "blue": (60, 85, 215), "yellow": (205, 185, 40),
@@ -117,19 +119,13 @@ def palette():
     return bytes(entries)
 
 
-def chunk(kind, data):
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-HEAD = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", SIDE_PX, SIDE_PX, 8, 3, 0, 0, 0)) + \
-    chunk(b"PLTE", palette())
-END = chunk(b"IEND", b"")
+PALETTE = chunk(b"PLTE", palette())
 
 
 def png(rows):
     """Not compressed: noise would gain little, and versions of zlib differ in what they write."""
     stored = b"\x78\x01\x01" + struct.pack("<HH", len(rows), len(rows) ^ 0xFFFF) + rows
-    return HEAD + chunk(b"IDAT", stored + struct.pack(">I", zlib.adler32(rows))) + END
+    return png_file(SIDE_PX, SIDE_PX, 8, 3, stored + struct.pack(">I", zlib.adler32(rows)), PALETTE)
 
 
 def picture(things, name):
