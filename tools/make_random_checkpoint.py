@@ -15,6 +15,8 @@ import random
 import shutil
 import struct
 
+from safetensors_file import safetensors_head
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TOKENIZER = ROOT / "tests/data/golden/hf_llava15/checkpoint"
 VOCAB, HIDDEN, INNER, TOWER, TOWER_INNER, PATCHES = 32064, 4096, 11008, 1024, 4096, 576
@@ -83,15 +85,8 @@ def bfloat16_block(generator, scale):
 
 
 def write_shard(path, members, small, one):
-    header, offset = {}, 0
-    for name, shape in members:
-        size = 2 * count(shape)
-        header[name] = {"dtype": "BF16", "shape": list(shape), "data_offsets": [offset, offset + size]}
-        offset += size
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
     with open(path, "wb") as out:
-        out.write(struct.pack("<Q", len(text)) + text)
+        out.write(safetensors_head("BF16", {name: (shape, 2 * count(shape)) for name, shape in members}))
         for name, shape in members:
             block = one if "norm" in name and name.endswith("weight") else small
             left = 2 * count(shape)

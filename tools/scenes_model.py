@@ -9,8 +9,9 @@ import json
 import math
 from array import array
 
+import byte_level_bpe
+from safetensors_file import write_safetensors
 from scenes_pictures import CELL_PX, GRID, SIDE_PX
-from small_eas_models import byte_letters, learn_merges, write_safetensors
 
 LAYERS, WIDTH, INNER, HEADS = 8, 128, 344, 4
 MAX_POSITIONS = 512
@@ -20,22 +21,11 @@ TEMPLATE = ("{% for m in messages %}{% for c in m['content'] %}{% if c['type'] =
 
 
 def tokenizer_of(texts):
-    """A byte-level BPE to which every word of the texts is one token."""
-    merges = learn_merges(sorted({" " + word for text in texts for word in text.split()}))
-    words = [*SPECIAL, *byte_letters().values(), *dict.fromkeys("".join(pair) for pair in merges)]
-    added = [{"id": i, "content": word, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
-              "special": True} for i, word in enumerate(SPECIAL)]
-    bytewise = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
     begin = {"SpecialToken": {"id": "<s>", "type_id": 0}}
     one, two = ({"Sequence": {"id": name, "type_id": 0}} for name in "AB")
-    return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added, "normalizer": None,
-            "pre_tokenizer": bytewise,
-            "post_processor": {"type": "TemplateProcessing", "single": [begin, one], "pair": [begin, one, begin, two],
-                               "special_tokens": {"<s>": {"id": "<s>", "ids": [0], "tokens": ["<s>"]}}},
-            "decoder": bytewise,
-            "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": "",
-                      "end_of_word_suffix": "", "fuse_unk": False, "byte_fallback": False,
-                      "vocab": {word: i for i, word in enumerate(words)}, "merges": [" ".join(pair) for pair in merges]}}
+    template = {"type": "TemplateProcessing", "single": [begin, one], "pair": [begin, one, begin, two],
+                "special_tokens": {"<s>": {"id": "<s>", "ids": [0], "tokens": ["<s>"]}}}
+    return byte_level_bpe.tokenizer_of(sorted({" " + word for text in texts for word in text.split()}), SPECIAL, template)
 
 
 def flat(deviation, name, count):

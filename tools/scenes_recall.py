@@ -9,7 +9,6 @@ layer runs; tokens kept at random would have the same recall. "hop N" counts the
 
 import argparse
 import json
-import struct
 import subprocess
 import sys
 import tempfile
@@ -17,29 +16,18 @@ from collections import defaultdict
 from pathlib import Path
 
 from result_table import ROOT, markdown
+from safetensors_file import read_safetensors
 
 IMAGE_ID = -200                # what a trace has in input_ids for a picture
 
 
-def read_whole_numbers(path, wanted):
-    """The int64 tensors of a trace whose names are wanted. -> {name: tuple}"""
-    found = {}
-    with open(path, "rb") as file:
-        length, = struct.unpack("<Q", file.read(8))
-        for name, about in json.loads(file.read(length)).items():
-            if wanted(name) and about["dtype"] == "I64":
-                begin, end = about["data_offsets"]
-                file.seek(8 + length + begin)
-                found[name] = struct.unpack(f"<{(end - begin) // 8}q", file.read(end - begin))
-    return found
-
-
 def kept_patches(path, patches):
     """-> for each layer, the set of the picture's patches that ran in it"""
-    numbers = read_whole_numbers(path, lambda name: name == "input_ids" or name.endswith(".kept"))
-    first = numbers.pop("input_ids").index(IMAGE_ID)
-    return [{token - first for token in numbers[f"layers.{layer}.kept"] if 0 <= token - first < patches}
-            for layer in range(len(numbers))]
+    tensors = read_safetensors(path, lambda name: name == "input_ids" or name.endswith(".kept"))
+    _, ids = tensors.pop("input_ids")
+    first = ids.index(IMAGE_ID)
+    kept = [tensors[f"layers.{layer}.kept"][1] for layer in range(len(tensors))]
+    return [{token - first for token in tokens if 0 <= token - first < patches} for tokens in kept]
 
 
 class Recall:

@@ -8,45 +8,16 @@ import json
 import random
 import re
 import shutil
-import struct
 from array import array
-from collections import Counter
+
+import byte_level_bpe
+from safetensors_file import read_safetensors, write_safetensors
 
 TOWER_BLOCKS = 4              # of the five of demo-dense, as LLaVA and METER leave out the last one
 WIDTH, HEADS = 128, 4         # of METER, and of the tower
 TEXT_LAYERS, LAYERS = 2, 4    # of METER's text encoder, and of each stream
 MAX_TEXT = 24
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-PIECE = re.compile(r" ?[A-Za-z]+| ?[0-9]+| ?[^\sA-Za-z0-9]+|\s+")
-
-
-def read_safetensors(path):
-    """-> {name: (shape, floats)}"""
-    data = path.read_bytes()
-    length = struct.unpack_from("<Q", data)[0]
-    header = json.loads(data[8:8 + length])
-    header.pop("__metadata__", None)
-    tensors = {}
-    for name, about in header.items():
-        begin, end = (8 + length + offset for offset in about["data_offsets"])
-        code = {"F16": "e", "F32": "f"}[about["dtype"]]
-        count = (end - begin) // struct.calcsize(code)
-        tensors[name] = (about["shape"], array("f", struct.unpack_from(f"<{count}{code}", data, begin)))
-    return tensors
-
-
-def write_safetensors(path, tensors):
-    """In float32, which a first training needs."""
-    header, offset = {}, 0
-    for name, (shape, values) in tensors.items():
-        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [offset, offset + 4 * len(values)]}
-        offset += 4 * len(values)
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with path.open("wb") as out:
-        out.write(struct.pack("<Q", len(text)) + text)
-        for _, values in tensors.values():
-            out.write(values.tobytes())
 
 
 def block_of(name):
@@ -153,48 +124,13 @@ def openai_tower(tensors):
     return named
 
 
-def byte_letters():
-    """How byte-level BPE writes each byte, as in GPT-2."""
-    shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in shown]
-    return {**{byte: chr(byte) for byte in shown}, **{byte: chr(256 + i) for i, byte in enumerate(others)}}
-
-
-def learn_merges(texts):
-    """Joins the most frequent neighbours until every word is one token."""
-    letters = byte_letters()
-    words = Counter(piece for text in texts for piece in PIECE.findall(text))
-    split = {word: [letters[byte] for byte in word.encode()] for word in words}
-    merges = []
-    while True:
-        pairs = Counter()
-        for word, pieces in split.items():
-            for pair in zip(pieces, pieces[1:]):
-                pairs[pair] += words[word]
-        if not pairs:
-            return merges
-        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
-        merges.append(best)
-        for pieces in split.values():
-            for i in range(len(pieces) - 2, -1, -1):
-                if tuple(pieces[i:i + 2]) == best:
-                    pieces[i:i + 2] = ["".join(best)]
-
-
 def tokenizer_of(texts):
-    merges = learn_merges(texts)
-    words = [*SPECIAL, *byte_letters().values(), *dict.fromkeys("".join(pair) for pair in merges)]
-    added = [{"id": i, "content": word, "single_word": False, "lstrip": word == "<mask>", "rstrip": False,
-              "normalized": False, "special": True} for i, word in enumerate(SPECIAL)]
-    bytewise = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
-    return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added, "normalizer": None,
-            "pre_tokenizer": bytewise,
-            "post_processor": {"type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 0],
-                               "trim_offsets": True, "add_prefix_space": False},
-            "decoder": {**bytewise, "add_prefix_space": True},
-            "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": "",
-                      "end_of_word_suffix": "", "fuse_unk": False, "byte_fallback": False,
-                      "vocab": {word: i for i, word in enumerate(words)}, "merges": [" ".join(pair) for pair in merges]}}
+    ends = {"type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 0], "trim_offsets": True,
+            "add_prefix_space": False}
+    tokenizer = byte_level_bpe.tokenizer_of(texts, SPECIAL, ends)
+    tokenizer["added_tokens"][SPECIAL.index("<mask>")]["lstrip"] = True
+    tokenizer["decoder"] = {**tokenizer["decoder"], "add_prefix_space": True}
+    return tokenizer
 
 
 def write_meter(demo, out, texts):

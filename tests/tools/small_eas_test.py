@@ -13,8 +13,8 @@ TOOL = ROOT / "tools/small_eas_table.py"
 LITHE = os.environ.get("LITHE", str(ROOT / "build/lithe"))
 sys.path.insert(0, str(ROOT / "tools"))
 
+import byte_level_bpe  # noqa: E402
 import small_eas_data  # noqa: E402
-import small_eas_models  # noqa: E402
 
 
 def write_source(folder):
@@ -51,8 +51,8 @@ class Data(unittest.TestCase):
 
     def test_merges_make_every_word_one_token(self):
         texts = ["what is the red shape?", "is there a red circle?"]
-        letters = set(small_eas_models.byte_letters().values())
-        joined = {"".join(pair) for pair in small_eas_models.learn_merges(texts)} | letters
+        letters = set(byte_level_bpe.byte_letters().values())
+        joined = {"".join(pair) for pair in byte_level_bpe.learn_merges(texts)} | letters
         for word in ("what", "Ġred", "Ġshape", "Ġcircle", "?"):
             self.assertIn(word, joined)
 
