@@ -15,6 +15,7 @@ import statistics
 import tempfile
 
 from lithe_program import ROOT, lithe_json
+from side_by_side import aa_spread, times_as_fast
 
 QUESTION = "what is the color of the shape in the image?"
 
@@ -44,9 +45,8 @@ def report(runs):
     for size, rounds in runs.items():
         dense, plan, again = ([r[i]["elapsed_ms"] for r in rounds] for i in range(3))
         rate = [statistics.median(r[i]["tokens_per_second"] for r in rounds) for i in range(2)]
-        middle = statistics.median(plan) / statistics.median(dense + again)
-        least = min(plan) / min(dense + again)
-        spread = abs(statistics.median(again) / statistics.median(dense) - 1)
+        middle, least = (1 / times for times in times_as_fast(plan, dense, again))
+        spread = aa_spread(dense, again)
         yield f"| {size} | {rate[0]:.2f} tokens/s | {rate[1]:.2f} tokens/s | {middle:.3f} | {least:.3f} | {100 * spread:.1f} % |"
 
 

@@ -22,6 +22,7 @@ import gguf
 import numpy
 from llama_cpp import Llama
 from lithe_program import lithe_json
+from side_by_side import aa_spread, times_as_fast
 
 KINDS = {"float16": "F16", "int8": "Q8_0", "int4": "Q4_0"}
 LAYERS, HIDDEN, INNER, HEADS, TOKENS = 2, 4096, 11008, 32, 32064
@@ -110,7 +111,7 @@ class LlamaCpp:
 
 
 def lithe_round(args):
-    """{plan: milliseconds of a prefill and of a token}; a process of its own, which is warmed up by one round."""
+    """Milliseconds of a prefill and of a token, dense and with the plan; a process of its own, which warms up by a round."""
     shape = "llava-next-7b" if args.rows > 2000 else "llava-1.5-7b"
     result = lithe_json("bench", "--shape", shape, "--layers", str(LAYERS), "--tower-layers", "1", "--vision-tokens",
                         str(args.rows - 40), "--text-tokens", "40", "--rounds", "1", "--decode-tokens", str(args.decode),
@@ -134,8 +135,8 @@ def report(args, theirs, again, dense, plan, load):
         cells = [f"{statistics.median(a + b):.1f} ms"]
         for mine in (d, p):
             cells.append(f"{statistics.median(mine):.1f} ms")
-            cells.append(f"{statistics.median(a + b) / statistics.median(mine):.2f} ({min(a + b) / min(mine):.2f})")
-        print(f"| {name} | {' | '.join(cells)} | {100 * abs(statistics.median(b) / statistics.median(a) - 1):.1f} % |")
+            cells.append("{:.2f} ({:.2f})".format(*times_as_fast(mine, a, b)))
+        print(f"| {name} | {' | '.join(cells)} | {100 * aa_spread(a, b):.1f} % |")
 
 
 def main():

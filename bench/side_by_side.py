@@ -1,6 +1,17 @@
-"""Lithe and PyTorch in turn, for the benchmarks beside this file."""
+"""Two programs in turn, for the benchmarks beside this file."""
 import os
 import statistics
+
+
+def times_as_fast(own, base, again):
+    """Of times: how often `own` fits into the baseline, which every round runs twice. -> (of medians, of minima)"""
+    both = base + again
+    return statistics.median(both) / statistics.median(own), min(both) / min(own)
+
+
+def aa_spread(base, again):
+    """How far equal runs are apart, as a share."""
+    return abs(statistics.median(again) / statistics.median(base) - 1)
 
 
 def compare(lithe, pytorch, title, args, load):
@@ -17,7 +28,7 @@ def compare(lithe, pytorch, title, args, load):
     for column, name in enumerate(("time", "processor time")):
         a, b, c = ([pair[column] for pair in one] for one in series)
         both = b + c
+        middle, least = times_as_fast(a, b, c)
         print(f"  {name:14} lithe {statistics.median(a):8.0f} ms (min {min(a):8.0f}), pytorch {statistics.median(both):8.0f} ms "
-              f"(min {min(both):8.0f}): {statistics.median(both) / statistics.median(a):.2f} x (minima {min(both) / min(a):.2f} x), "
-              f"A/A {100 * abs(statistics.median(c) / statistics.median(b) - 1):.1f} %")
+              f"(min {min(both):8.0f}): {middle:.2f} x (minima {least:.2f} x), A/A {100 * aa_spread(b, c):.1f} %")
     print(f"  {args.threads} threads, load {load:.2f} before and {os.getloadavg()[0]:.2f} after")

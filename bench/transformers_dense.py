@@ -14,6 +14,7 @@ import statistics
 import time
 
 from lithe_program import lithe_json
+from side_by_side import aa_spread, times_as_fast
 
 
 def decoder_config(args):
@@ -69,10 +70,11 @@ def lithe_round(args):
 
 def report(name, ours, theirs, again):
     both = theirs + again
+    middle, least = times_as_fast(ours, theirs, again)
     print(f"{name:8} lithe median {statistics.median(ours):9.2f} ms  min {min(ours):9.2f}   transformers median "
           f"{statistics.median(both):9.2f} ms  min {min(both):9.2f}")
-    print(f"{'':8} speed of lithe: {statistics.median(both) / statistics.median(ours):.3f} x (medians), {min(both) / min(ours):.3f} x (minima); "
-          f"A/A spread {100 * abs(statistics.median(again) / statistics.median(theirs) - 1):.1f} %")
+    print(f"{'':8} speed of lithe: {middle:.3f} x (medians), {least:.3f} x (minima); "
+          f"A/A spread {100 * aa_spread(theirs, again):.1f} %")
 
 
 def main():
