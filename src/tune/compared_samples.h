@@ -15,6 +15,7 @@
 #include "tune/ranks.h"
 #include "tune/recipe.h"
 #include "tune/record_stream.h"
+#include "tune/training_step.h"
 
 namespace lithe::tune {
 
@@ -80,8 +81,7 @@ class ComparedSamples {
     const auto batch = static_cast<size_t>(recipe_.per_device_train_batch_size);
     for (size_t first = 0; first < all.size(); first += batch) {
       const std::span<const Sample> some = all.subspan(first, std::min(batch, all.size() - first));
-      double labels = 0;
-      for (const Sample& sample : some) labels += static_cast<double>(sample.learnt());
+      const auto labels = static_cast<double>(labels_in(some));
       sums[0] += trainer.loss(some, settings_.evaluate_with_dropout) * labels;
       sums[1] += labels;
     }

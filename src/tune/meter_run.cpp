@@ -12,6 +12,7 @@
 #include "tune/meter_trainer.h"
 #include "tune/recipe_data.h"
 #include "tune/recipe_options.h"
+#include "tune/training_step.h"
 #include "tune/tuning_phase.h"
 
 namespace lithe::tune {
@@ -22,8 +23,7 @@ Evaluation evaluate(const MeterTrainer& trainer, HeldOutSamples<MeterSample> sam
   double sum = 0, count = 0;
   std::vector<MeterSample> waiting;
   const auto lose = [&] {
-    double labels = 0;
-    for (const MeterSample& sample : waiting) labels += static_cast<double>(sample.learnt());
+    const auto labels = static_cast<double>(labels_in(waiting));
     if (!waiting.empty()) sum += trainer.loss(waiting) * labels;
     count += labels;
     waiting.clear();

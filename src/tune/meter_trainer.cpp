@@ -91,12 +91,6 @@ Tensor hidden_rows(MeterBatch samples, const Tensor& text) {
   return text.index_select(0, tensor_of(rows).to(text.device()));
 }
 
-int64_t labels_in(MeterBatch samples) {
-  int64_t labels = 0;
-  for (const MeterSample& sample : samples) labels += sample.learnt();
-  return labels;
-}
-
 int64_t rows_of(MeterTask task, MeterBatch samples, const Meter& meter) {
   int64_t rows = 0;
   for (const Pair& pair : pairs_of(task, samples.size()))

@@ -23,6 +23,14 @@ AdamW optimiser_for(Model& model, const Options& options) {
   return {group_parameters(std::move(parameters), options.rates), options.adamw, options.ranks};
 }
 
+/// How much samples count in the loss.
+template <class Samples>
+int64_t labels_in(const Samples& samples) {
+  int64_t labels = 0;
+  for (const auto& sample : samples) labels += sample.learnt();
+  return labels;
+}
+
 template <class Sample>
 std::string names_of(std::span<const Sample> samples) {
   std::string names;
