@@ -9,12 +9,13 @@ OUT/train/N.png, OUT/test/N.png the pictures, unchanged
 """
 
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
 from pathlib import Path
+
+from data_folder import whole_folder, write_records
 
 REQUIREMENTS = Path(__file__).parents[1] / "requirements/data.txt"
 SIZES = {"train": (38575, 4000), "test": (9673, 1000)}  # questions and pictures, as its README says
@@ -45,8 +46,7 @@ def write_split(wheel, split, out):
     (out / split).mkdir()
     for name in pictures:
         (out / split / Path(name).name).write_bytes(wheel.read(name))
-    lines = ",\n".join(json.dumps(one) for one in records)
-    (out / f"{split}.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+    write_records(out / f"{split}.json", records)
     return f"{split}: {len(records)} questions, {len(pictures)} pictures"
 
 
@@ -55,13 +55,8 @@ def main():
     if out.exists():
         print(f"{out} is there already.")
         return
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(out.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir()
-    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(fetch(folder)) as wheel:
+    with whole_folder(out) as part, tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(fetch(folder)) as wheel:
         report = [write_split(wheel, split, part) for split in SIZES]
-    part.rename(out)
     print(f"{out}: " + "; ".join(report))
 
 

@@ -15,10 +15,10 @@ The seed decides every byte of questions and pictures, on every machine. The off
 
 import argparse
 import json
-import shutil
 import sys
 from pathlib import Path
 
+from data_folder import whole_folder, write_records
 from scenes_baselines import SHORTCUTS, by_text, by_type, constant_scores, shortcut_scores
 from scenes_model import write_model
 from scenes_pictures import CELL_PX, GRID, SIDE_PX, picture
@@ -32,11 +32,6 @@ def record(split, number, place, question, image=None):
             "conversations": [{"from": "human", "value": f"<image>\n{question.text}"},
                               {"from": "gpt", "value": question.answer}],
             "type": question.kind, "hops": question.hops, "needed": question.needed, "needed_hop": question.needed_hop}
-
-
-def write_records(file, records):
-    lines = ",\n".join(json.dumps(one) for one in records)
-    file.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
 
 
 def write_split(out, seed, split, count, types):
@@ -75,18 +70,14 @@ def baselines_of(learnt, asked):
 
 def make(out, train=TRAIN, test=TEST, seed=1, types=TYPES):
     """-> what OUT/scenes.json holds"""
-    out = Path(out)
-    part = out.with_name(out.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    sets = {split: write_split(part, seed, split, count, types) for split, count in (("train", train), ("test", test))}
-    (part / "blank.png").write_bytes(picture({}, f"scenes/1 {seed} blank"))
-    meta = {"format": "scenes/1", "seed": seed, "questions": {"train": train, "test": test}, "grid": [GRID, GRID],
-            "patch_px": CELL_PX, "image_px": SIDE_PX, "types": list(types), "most_hops": MOST_HOPS, "colours": NAMES,
-            "baselines": baselines_of(sets["train"], sets["test"])}
-    (part / "scenes.json").write_text(json.dumps(meta, indent=1) + "\n")
-    write_model(part / "model", all_texts())
-    part.rename(out)
+    with whole_folder(Path(out)) as part:
+        sets = {split: write_split(part, seed, split, count, types) for split, count in (("train", train), ("test", test))}
+        (part / "blank.png").write_bytes(picture({}, f"scenes/1 {seed} blank"))
+        meta = {"format": "scenes/1", "seed": seed, "questions": {"train": train, "test": test}, "grid": [GRID, GRID],
+                "patch_px": CELL_PX, "image_px": SIDE_PX, "types": list(types), "most_hops": MOST_HOPS, "colours": NAMES,
+                "baselines": baselines_of(sets["train"], sets["test"])}
+        (part / "scenes.json").write_text(json.dumps(meta, indent=1) + "\n")
+        write_model(part / "model", all_texts())
     return meta
 
 

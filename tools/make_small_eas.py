@@ -9,9 +9,9 @@ OUT/lavin, OUT/meter        models in the layouts of LaVIN and METER, to be trai
 """
 
 import argparse
-import shutil
 from pathlib import Path
 
+from data_folder import whole_folder
 from small_eas_data import write_sets
 from small_eas_models import write_lavin, write_meter
 
@@ -22,13 +22,10 @@ def make(out, source=ROOT / "data/easy-vqa", demo=ROOT / "models/easyvqa-dense",
     out = Path(out)
     if out.exists():
         return
-    part = out.with_name(out.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    texts = write_sets(source, part, train, test)
-    write_lavin(demo, part / "lavin")
-    write_meter(demo, part / "meter", texts)
-    part.rename(out)
+    with whole_folder(out) as part:
+        texts = write_sets(source, part, train, test)
+        write_lavin(demo, part / "lavin")
+        write_meter(demo, part / "meter", texts)
 
 
 def main():
