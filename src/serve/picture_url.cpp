@@ -1,6 +1,5 @@
 #include "serve/picture_url.h"
 
-#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <string_view>
@@ -10,6 +9,7 @@
 #include "base/base64.h"
 #include "base/error.h"
 #include "base/printable.h"
+#include "io/new_folder.h"
 #include "serve/refusal.h"
 
 namespace lithe::serve {
@@ -46,12 +46,6 @@ image::Source of_data(std::string_view url, const std::string& field, const Pict
   return image::Source::of_bytes(std::move(*bytes), field, rules.decode);
 }
 
-/// Whether `path` is below `root`; both are absolute, without links and dots.
-bool is_below(const fs::path& path, const fs::path& root) {
-  const auto [end_of_root, rest] = std::mismatch(root.begin(), root.end(), path.begin(), path.end());
-  return end_of_root == root.end() && rest != path.end();
-}
-
 /// One sentence for every file that may not be read, so that it does not tell what is there.
 image::Source of_file(std::string_view url, const std::string& field, const PictureRules& rules) {
   require_field(!rules.root.empty(), field,
@@ -61,7 +55,7 @@ image::Source of_file(std::string_view url, const std::string& field, const Pict
   require_field(url.starts_with("file:///"), field, concat(field, " is not a file: URL of the form \"file:///path\"."));
   std::error_code failed;
   const fs::path path = fs::canonical(without_percents(url.substr(7)), failed);
-  const bool good = !failed && is_below(path, rules.root) && fs::is_regular_file(path, failed);
+  const bool good = !failed && io::holds(rules.root, path) && fs::is_regular_file(path, failed);
   require_field(good, field, concat(field, " does not name a file below the folder of --image-root."));
   return image::Source::of_bytes(image::read_image_bytes(path), path.filename().string(), rules.decode);
 }
