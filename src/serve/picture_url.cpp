@@ -1,5 +1,6 @@
 #include "serve/picture_url.h"
 
+#include <charconv>
 #include <cstddef>
 #include <optional>
 #include <string_view>
@@ -19,19 +20,15 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kMostShown = 60;  // bytes of a URL in an error
 
-int digit_of(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /// The text with each %41 as the byte that it stands for; a "%" without two digits stays.
 std::string without_percents(std::string_view text) {
   std::string result;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    const bool escaped =
-        text[i] == '%' && i + 2 < text.size() && digit_of(text[i + 1]) >= 0 && digit_of(text[i + 2]) >= 0;
-    result += escaped ? static_cast<char>(16 * digit_of(text[i + 1]) + digit_of(text[i + 2])) : text[i];
+    const std::string_view digits = text[i] == '%' ? text.substr(i + 1, 2) : "";
+    unsigned char byte = 0;
+    const char* const read = std::from_chars(digits.data(), digits.data() + digits.size(), byte, 16).ptr;
+    const bool escaped = digits.size() == 2 && read == digits.data() + digits.size();
+    result += escaped ? static_cast<char>(byte) : text[i];
     if (escaped) i += 2;
   }
   return result;
