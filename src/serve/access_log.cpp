@@ -1,8 +1,8 @@
 #include "serve/access_log.h"
 
+#include <fmt/format.h>
 #include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <ctime>
 
 #include "base/printable.h"
@@ -18,10 +18,9 @@ std::string now_as_text() {
   const std::time_t seconds = ms / 1000;
   std::tm parts = {};
   gmtime_r(&seconds, &parts);
-  char date[32], fraction[8];
+  char date[32];
   std::strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &parts);
-  std::snprintf(fraction, sizeof fraction, ".%03dZ", static_cast<int>(ms % 1000));
-  return std::string(date) + fraction;
+  return fmt::format("{}.{:03}Z", date, ms % 1000);
 }
 
 double rounded(double ms) {

@@ -1,7 +1,6 @@
 #include "serve/response.h"
 
-#include <array>
-#include <charconv>
+#include <fmt/format.h>
 #include <utility>
 
 #include "base/error.h"
@@ -37,12 +36,6 @@ std::string head_of(int status, const std::string& type, const Framing& framing)
       "\r\nX-Content-Type-Options: nosniff\r\nConnection: ", framing.keep_alive ? "keep-alive" : "close", "\r\n");
 }
 
-std::string hexadecimal(std::size_t number) {
-  std::array<char, 16> digits;
-  const std::to_chars_result end = std::to_chars(digits.data(), digits.data() + digits.size(), number, 16);
-  return {digits.data(), end.ptr};
-}
-
 }  // namespace
 
 Response json_response(const Json& json, int status) {
@@ -72,7 +65,7 @@ std::string event_of(std::string_view data) {
 }
 
 std::string framed(std::string_view bytes, const Framing& framing) {
-  return framing.chunked ? concat(hexadecimal(bytes.size()), "\r\n", bytes, "\r\n") : std::string(bytes);
+  return framing.chunked ? fmt::format("{:x}\r\n{}\r\n", bytes.size(), bytes) : std::string(bytes);
 }
 
 std::string stream_tail(const Framing& framing) {

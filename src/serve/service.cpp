@@ -1,7 +1,7 @@
 #include "serve/service.h"
 
+#include <fmt/format.h>
 #include <algorithm>
-#include <array>
 #include <ctime>
 #include <random>
 #include <utility>
@@ -147,10 +147,7 @@ Call Service::read_call(const Route& route, const std::string& text) {
 
 std::string Service::next_id() {
   static const uint64_t kProcess = std::random_device()() * uint64_t{0x100000001} ^ std::random_device()();
-  uint64_t bits = mixed(kProcess, ++requests_);
-  std::string id;
-  for (int i = 0; i < 16; ++i, bits >>= 4) id += "0123456789abcdef"[bits & 15];
-  return id;
+  return fmt::format("{:016x}", mixed(kProcess, ++requests_));
 }
 
 Refusal refusal_of(const std::exception_ptr& thrown, bool of_caller) {
