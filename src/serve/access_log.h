@@ -1,10 +1,8 @@
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <string>
 
-#include "base/json.h"
 #include "session/session.h"
 
 namespace lithe::serve {

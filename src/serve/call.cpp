@@ -176,9 +176,18 @@ void read_stream(const Fields& body, Call& call) {
   if (options) call.usage_at_end = Fields(*options, "stream_options").boolean("include_usage").value_or(false);
 }
 
+void check_model(const Fields& body, const std::vector<std::string>& names) {
+  const std::optional<std::string> name = body.text("model");
+  if (!name || std::find(names.begin(), names.end(), *name) != names.end()) return;
+  throw Refusal(
+      404,
+      concat("The model ", in_quotes(*name), " is not served here; this server has ", in_quotes(names.front()), "."),
+      "model", "model_not_found");
+}
+
 /// What both kinds of calls have in common.
-Call read_common(const Json& json, const Fields& body, const CallRules& rules) {
-  check_model(json, rules.model_names);
+Call read_common(const Fields& body, const CallRules& rules) {
+  check_model(body, rules.model_names);
   refuse_unsupported(body);
   Call call;
   read_stream(body, call);
@@ -197,18 +206,9 @@ Json read_body(const std::string& text) {
   }
 }
 
-void check_model(const Json& body, const std::vector<std::string>& names) {
-  const std::optional<std::string> name = Fields(body).text("model");
-  if (!name || std::find(names.begin(), names.end(), *name) != names.end()) return;
-  throw Refusal(
-      404,
-      concat("The model ", in_quotes(*name), " is not served here; this server has ", in_quotes(names.front()), "."),
-      "model", "model_not_found");
-}
-
 Call read_chat_call(const Json& json, const CallRules& rules) {
   const Fields body(json);
-  Call call = read_common(json, body, rules);
+  Call call = read_common(body, rules);
   Conversation chat = read_messages(body.needed("messages"));
   call.request.images = read_pictures(chat, rules);
   call.request.messages = std::move(chat.messages);
@@ -218,7 +218,7 @@ Call read_chat_call(const Json& json, const CallRules& rules) {
 
 Call read_completion_call(const Json& json, const CallRules& rules) {
   const Fields body(json);
-  Call call = read_common(json, body, rules);
+  Call call = read_common(body, rules);
   call.chat = false;
   call.request.raw = true;
   const Json& prompt = body.needed("prompt");

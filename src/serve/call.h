@@ -37,7 +37,4 @@ Call read_completion_call(const Json& body, const CallRules& rules);
 /// A body as JSON. Throws Refusal if it is none.
 Json read_body(const std::string& text);
 
-/// Throws Refusal of status 404 if the body names a model that is not served.
-void check_model(const Json& body, const std::vector<std::string>& names);
-
 }  // namespace lithe::serve

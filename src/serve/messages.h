@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "base/json.h"
-#include "image/source.h"
 #include "text/message.h"
 
 namespace lithe::serve {

@@ -80,11 +80,6 @@ void Metrics::set_load(const EngineLoad& load) {
   load_ = load;
 }
 
-EngineLoad Metrics::load() const {
-  const std::lock_guard lock(mutex_);
-  return load_;
-}
-
 void Metrics::first_token(double seconds) {
   const std::lock_guard lock(mutex_);
   first_token_.observe(seconds);

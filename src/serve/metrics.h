@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <string>
@@ -37,7 +36,6 @@ class Metrics {
   Metrics();
 
   void set_load(const EngineLoad& load);
-  EngineLoad load() const;
   void first_token(double seconds);
   void answered(const session::Answer& answer, double seconds);
   void failed();

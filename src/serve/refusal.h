@@ -23,7 +23,6 @@ class Refusal : public std::runtime_error {
 
   int status() const { return status_; }
   const std::string& header() const { return header_; }
-  const std::string& code() const { return code_; }
   /// {"error": {"message", "type", "param", "code"}}
   Json json() const;
 
