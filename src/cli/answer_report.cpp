@@ -2,7 +2,8 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <algorithm>
+
+#include "session/kept_per_layer.h"
 
 namespace lithe::cli {
 namespace {
@@ -26,18 +27,6 @@ std::string count_text(int64_t count) {
                                 : fmt::format("{:.2f} M", static_cast<double>(count) / 1e6);
 }
 
-std::vector<int64_t> kept_per_layer(const session::Answer& answer) {
-  std::vector<int64_t> kept(answer.cache.rows_after_prefill.size(), answer.timings.vision_rows);
-  for (const session::KeptMap& map : answer.kept) {
-    for (const image::LayerKept& layer : map.layers) kept[static_cast<std::size_t>(layer.layer)] = 0;
-  }
-  for (const session::KeptMap& map : answer.kept) {
-    for (const image::LayerKept& layer : map.layers)
-      kept[static_cast<std::size_t>(layer.layer)] += static_cast<int64_t>(layer.kept.size());
-  }
-  return kept;
-}
-
 Json to_json(const session::Answer& answer) {
   const session::Timings& t = answer.timings;
   return {{"answer", answer.text},
@@ -51,7 +40,7 @@ Json to_json(const session::Answer& answer) {
           {"prefill_ms", t.prefill_ms},
           {"decode_ms", t.decode_ms},
           {"tokens_per_second", per_second(t.decoded_tokens, t.decode_ms)},
-          {"kept_vision_tokens", kept_per_layer(answer)},
+          {"kept_vision_tokens", session::kept_per_layer(answer)},
           {"kv_tokens", answer.cache.rows_after_prefill},
           {"kv_tokens_at_end", answer.cache.rows_at_end},
           {"kv_bytes", answer.cache.bytes_after_prefill},

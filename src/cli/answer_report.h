@@ -2,15 +2,11 @@
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "base/json.h"
 #include "session/session.h"
 
 namespace lithe::cli {
-
-/// The picture tokens that each decoder layer ran, over all pictures.
-std::vector<int64_t> kept_per_layer(const session::Answer& answer);
 
 /// An answer with its tokens, times and KV cache, for --json; docs/json.md lists the keys.
 Json to_json(const session::Answer& answer);

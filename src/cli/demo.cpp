@@ -16,6 +16,7 @@
 #include "cli/progress.h"
 #include "cli/standard_output.h"
 #include "cli/statistics.h"
+#include "session/kept_per_layer.h"
 #include "session/request.h"
 
 namespace lithe::cli {
@@ -104,7 +105,7 @@ std::string small_text(const std::vector<Asked>& all, const std::string& image) 
                   printable(image), all.size(), kRepeats, answer_table(all).markdown());
   text +=
       fmt::format("Vision tokens kept in each layer (of {}):\n  dense  {}\n  p-MoD  {}\n", skipped.timings.vision_rows,
-                  fmt::join(kept_per_layer(dense), " "), fmt::join(kept_per_layer(skipped), " "));
+                  fmt::join(session::kept_per_layer(dense), " "), fmt::join(session::kept_per_layer(skipped), " "));
   text += fmt::format("KV cache after prefill: dense {}, p-MoD {} ({:.1f} %)\n",
                       bytes_text(dense.cache.bytes_after_prefill), bytes_text(skipped.cache.bytes_after_prefill),
                       percent(skipped.cache.bytes_after_prefill, dense.cache.bytes_after_prefill));

@@ -1,8 +1,11 @@
 #include "serve/answer_json.h"
 
-#include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <utility>
+#include <vector>
+
+#include "session/kept_per_layer.h"
 
 namespace lithe::serve {
 namespace {
@@ -56,11 +59,9 @@ Json timings_json(const session::Answer& answer) {
 }  // namespace
 
 int64_t kept_image_tokens(const session::Answer& answer) {
-  if (answer.rows_run.empty()) return 0;
-  const int64_t text_rows = answer.timings.prompt_rows - answer.timings.vision_rows;
-  double kept = 0;
-  for (const int64_t rows : answer.rows_run) kept += static_cast<double>(std::max<int64_t>(rows - text_rows, 0));
-  return std::llround(kept / static_cast<double>(answer.rows_run.size()));
+  const std::vector<int64_t> kept = session::kept_per_layer(answer);
+  if (kept.empty()) return 0;
+  return std::llround(std::accumulate(kept.begin(), kept.end(), 0.0) / static_cast<double>(kept.size()));
 }
 
 std::string finish_reason(const session::Answer& answer) {

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "serve/answer_json.h"
 #include "serve/answer_queue.h"
 #include "serve/api_key.h"
 #include "serve/byte_budget.h"
@@ -33,6 +34,16 @@ TEST(AnswerQueue, HoldsOnlySoMuchTextThatNobodyTakes) {
   EXPECT_FALSE(queue.push("x"));
   EXPECT_EQ(queue.take().text.size(), AnswerQueue::kMostBytes);
   EXPECT_TRUE(queue.push("x"));
+}
+
+TEST(Usage, CountsThePictureTokensThatRanWhateverTheTextDid) {
+  session::Answer answer;
+  EXPECT_EQ(kept_image_tokens(answer), 0);
+  answer.timings.prompt_rows = 10;
+  answer.timings.vision_rows = 6;
+  answer.cache.rows_after_prefill = answer.rows_run = {10, 5};  // 4 of the picture and 1 of the text in the second
+  answer.kept = {{.views = {}, .layers = {{.layer = 1, .kept = {0, 1, 3, 4}, .total = 6}}}};
+  EXPECT_EQ(kept_image_tokens(answer), 5);
 }
 
 TEST(AnswerQueue, IsAbandonedForGood) {
