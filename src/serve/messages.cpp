@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <string_view>
 #include <utility>
 
 #include "base/error.h"
 #include "base/printable.h"
 #include "serve/fields.h"
 #include "serve/refusal.h"
+#include "text/image_marks.h"
 
 namespace lithe::serve {
 namespace {
@@ -31,21 +31,13 @@ std::string url_of(const Fields& part) {
   return value.is_string() ? value.get<std::string>() : Fields(value, part.name("image_url")).needed_text("url");
 }
 
-std::size_t marks_in(const text::Message& message) {
-  std::size_t count = 0;
-  for (const text::Part& part : message.parts) {
-    for (std::size_t at = part.text.find(text::kImageMark); at != std::string::npos;
-         at = part.text.find(text::kImageMark, at + 1))
-      ++count;
-  }
-  return count;
-}
-
 /// Some clients write the marks of LLaVA into the text and send the pictures as parts too.
 void let_marks_place(text::Message& message) {
   const auto is_image = [](const text::Part& part) { return part.kind == text::Part::Kind::image; };
   const auto pictures = std::count_if(message.parts.begin(), message.parts.end(), is_image);
-  if (pictures > 0 && marks_in(message) == static_cast<std::size_t>(pictures)) std::erase_if(message.parts, is_image);
+  int64_t marks = 0;
+  for (const text::Part& part : message.parts) marks += text::count_marks(part.text);
+  if (pictures > 0 && marks == pictures) std::erase_if(message.parts, is_image);
 }
 
 void read_part(const Fields& part, const std::string& role, text::Message& message, Conversation& chat) {

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "base/trim.h"
+#include "text/image_marks.h"
 
 namespace lithe::text {
 namespace {
@@ -112,12 +113,6 @@ std::string render_plain(const Conversation& conversation, const std::string& sy
     prompt += turn.text + conversation.separator;
   }
   return prompt;
-}
-
-int64_t count_marks(std::string_view text) {
-  int64_t marks = 0;
-  for (std::size_t at = text.find(kImageMark); at != text.npos; at = text.find(kImageMark, at + 1)) ++marks;
-  return marks;
 }
 
 /// LaVIN: "Image: " and the picture's tokens, or "Image: N/A", stand before everything. A question that ends with the

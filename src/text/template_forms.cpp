@@ -5,6 +5,7 @@
 
 #include "base/lower_case.h"
 #include "base/utf8.h"
+#include "text/image_marks.h"
 
 namespace lithe::text {
 namespace {
@@ -27,13 +28,6 @@ std::string bare_text(const Message& message) {
   std::string text;
   for (const Part& part : message.parts) text += part.text;
   return without_marks(text);
-}
-
-int marks_in(const std::string& text) {
-  const std::string mark = kImageMark;
-  int count = 0;
-  for (std::size_t at = text.find(mark); at != std::string::npos; at = text.find(mark, at + mark.size())) ++count;
-  return count;
 }
 
 Message picture_message() {
@@ -70,7 +64,7 @@ class Probe {
   }
   bool shows_picture(ContentForm form) const {
     const std::optional<std::string> rendered = render(Json::array({in_form(form, picture_message())}));
-    return rendered && rendered->find(kUserText) != std::string::npos && marks_in(*rendered) == 1;
+    return rendered && rendered->find(kUserText) != std::string::npos && count_marks(*rendered) == 1;
   }
 
  private:
