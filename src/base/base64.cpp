@@ -35,4 +35,10 @@ std::optional<std::vector<std::byte>> decode_base64(std::string_view text) {
   return bytes;
 }
 
+std::optional<std::string_view> base64_of_url(std::string_view url) {
+  const std::size_t comma = url.find(',');
+  if (comma == url.npos || !url.starts_with("data:") || !url.substr(0, comma).ends_with(";base64")) return std::nullopt;
+  return url.substr(comma + 1);
+}
+
 }  // namespace lithe

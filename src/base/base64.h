@@ -10,4 +10,7 @@ namespace lithe {
 /// The bytes of base64 text (RFC 4648, with or without padding, either alphabet); absent if it is none.
 std::optional<std::vector<std::byte>> decode_base64(std::string_view text);
 
+/// The base64 text of a URL like data:image/png;base64,iVBOR..; absent if it is of another form.
+std::optional<std::string_view> base64_of_url(std::string_view url);
+
 }  // namespace lithe

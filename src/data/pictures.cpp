@@ -1,5 +1,7 @@
 #include "data/pictures.h"
 
+#include <utility>
+
 #include "base/base64.h"
 #include "base/error.h"
 #include "base/file.h"
@@ -26,12 +28,12 @@ std::vector<std::byte> copy_of(std::span<const std::byte> bytes, const std::stri
 
 /// The bytes of "data:image/png;base64,iVBOR..".
 std::vector<std::byte> bytes_of_url(std::string_view url) {
-  const std::size_t comma = url.find(',');
-  require(comma != url.npos && url.substr(0, comma).ends_with(";base64"), Fault::bad_file,
+  const std::optional<std::string_view> text = base64_of_url(url);
+  require(text.has_value(), Fault::bad_file,
           "the data URL of a picture is not base64; write data:image/png;base64,...");
-  const auto bytes = decode_base64(url.substr(comma + 1));
+  std::optional<std::vector<std::byte>> bytes = decode_base64(*text);
   require(bytes.has_value(), Fault::bad_file, "the data URL of a picture holds something other than base64");
-  return *bytes;
+  return std::move(*bytes);
 }
 
 /// The name relative to the pictures' folder. A picture must lie below it.

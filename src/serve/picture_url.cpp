@@ -35,10 +35,10 @@ std::string without_percents(std::string_view text) {
 }
 
 image::Source of_data(std::string_view url, const std::string& field, const PictureRules& rules) {
-  const std::size_t comma = url.find(',');
-  require_field(comma != url.npos && url.substr(0, comma).ends_with(";base64"), field,
+  const std::optional<std::string_view> text = base64_of_url(url);
+  require_field(text.has_value(), field,
                 concat(field, " is a data: URL without base64; write \"data:image/png;base64,...\"."));
-  std::optional<std::vector<std::byte>> bytes = decode_base64(url.substr(comma + 1));
+  std::optional<std::vector<std::byte>> bytes = decode_base64(*text);
   require_field(bytes.has_value(), field, concat(field, " holds text that is not base64."));
   return image::Source::of_bytes(std::move(*bytes), field, rules.decode);
 }
