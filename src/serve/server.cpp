@@ -50,6 +50,7 @@ tcp::acceptor listening(asio::io_context& io, const ServerOptions& options) {
 }  // namespace
 
 void check_place(const ServerOptions& options) {
+  folder_of_pictures(options);
   asio::io_context io;
   listening(io, options);
 }

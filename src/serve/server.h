@@ -40,8 +40,8 @@ struct ServerOptions {
   std::function<void(const std::string& line)> log;
 };
 
-/// Throws Error{bad_request} if a server can't listen where the options say. Called before a model is loaded, which may
-/// take minutes.
+/// Throws Error{bad_request} if a server can't listen where the options say, or if the folder of pictures is not one.
+/// Called before a model is loaded, which may take minutes.
 void check_place(const ServerOptions& options);
 
 /// An HTTP server with the API of OpenAI over one model. A thread of its own talks to clients, others read bodies, and

@@ -40,12 +40,7 @@ constexpr Route kRoutes[] = {
 ServerOptions completed(ServerOptions options, const session::Session& session) {
   if (options.model_names.empty()) options.model_names = {session.facts().name};
   if (!options.limits.bytes) options.limits.bytes = session::memory_available() / 2;
-  if (options.image_root.empty()) return options;
-  std::error_code failed;
-  const std::filesystem::path root = std::filesystem::canonical(options.image_root, failed);
-  require(!failed && std::filesystem::is_directory(root, failed), Fault::bad_request, "--image-root ",
-          in_quotes(options.image_root.string()), " is not a folder; give the folder whose pictures may be used.");
-  options.image_root = root;
+  options.image_root = folder_of_pictures(options);
   return options;
 }
 
@@ -74,6 +69,15 @@ std::vector<int64_t> read_ids(const Fields& body) {
 }
 
 }  // namespace
+
+std::filesystem::path folder_of_pictures(const ServerOptions& options) {
+  if (options.image_root.empty()) return {};
+  std::error_code failed;
+  std::filesystem::path root = std::filesystem::canonical(options.image_root, failed);
+  require(!failed && std::filesystem::is_directory(root, failed), Fault::bad_request, "--image-root ",
+          in_quotes(options.image_root.string()), " is not a folder; give the folder whose pictures may be used.");
+  return root;
+}
 
 uint64_t longest_body() {
   return kMostCallBytes;

@@ -28,6 +28,9 @@ struct Route {
   bool asks_engine() const { return kind == Kind::chat || kind == Kind::completion; }
 };
 
+/// ServerOptions::image_root without links; empty if there is none. Throws Error{bad_request} if it is not a folder.
+std::filesystem::path folder_of_pictures(const ServerOptions& options);
+
 /// The longest body of any route.
 uint64_t longest_body();
 

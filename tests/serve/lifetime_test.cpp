@@ -127,6 +127,7 @@ TEST(Server, RefusesPlacesWhereItCannotListen) {
   EXPECT_THROW(Server(demo(), {.host = "127.0.0.1", .port = running.port()}), Error);
   EXPECT_THROW(Server(demo(), {.host = "no address", .port = 0}), Error);
   EXPECT_THROW(Server(demo(), {.port = 0, .image_root = "/no/such/folder"}), Error);
+  EXPECT_THROW(check_place({.port = 0, .image_root = "/no/such/folder"}), Error);
 }
 
 /// The program, with its stdout.
