@@ -5,8 +5,6 @@
 namespace lithe::serve {
 namespace {
 
-constexpr const char* kChat = "/v1/chat/completions";
-
 const Json& choice_of(const Json& reply) {
   return reply.at("choices").at(0);
 }

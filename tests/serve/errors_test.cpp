@@ -6,8 +6,6 @@
 namespace lithe::serve {
 namespace {
 
-constexpr const char* kChat = "/v1/chat/completions";
-
 struct BadCase {
   Json change;  ///< Fields of a good body that are replaced.
   const char* param;

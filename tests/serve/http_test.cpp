@@ -9,7 +9,6 @@
 namespace lithe::serve {
 namespace {
 
-constexpr const char* kChat = "/v1/chat/completions";
 using std::chrono::milliseconds;
 
 TEST(Http, PagesNeedNoEngine) {

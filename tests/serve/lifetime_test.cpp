@@ -10,8 +10,6 @@
 namespace lithe::serve {
 namespace {
 
-constexpr const char* kChat = "/v1/chat/completions";
-
 ServerOptions one_at_a_time() {
   ServerOptions options;
   options.limits.sequences = 1;
@@ -22,7 +20,6 @@ ServerOptions one_at_a_time() {
 std::unique_ptr<Client> streaming(const Running& running) {
   auto client = std::make_unique<Client>(running.port());
   client->send(request_text("POST", kChat, long_body().dump()));
-  client->read_until("\"content\":\"");
   client->read_until("\"delta\":{\"content\"");
   return client;
 }

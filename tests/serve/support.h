@@ -15,6 +15,7 @@
 namespace lithe::serve {
 
 inline const std::filesystem::path kModels = LITHE_SOURCE_DIR "/models";
+inline constexpr const char* kChat = "/v1/chat/completions";
 
 /// The shipped p-MoD model, opened once.
 const session::Session& demo();
