@@ -1,6 +1,5 @@
 // AWQ (AutoAWQ), version "gemm": codes of 4 bits in words of 32 bits along the outputs, in an order of their own.
 // "qweight" [in, out / 8], "qzeros" [groups, out / 8], "scales" [groups, out].
-#include <algorithm>
 #include <array>
 
 #include "base/error.h"
@@ -25,15 +24,13 @@ constexpr std::array<int, kInWord> kPlaces{0, 4, 1, 5, 2, 6, 3, 7};
 /// Columns that share a scale; 0: all of them.
 int64_t read_group(const JsonView& settings) {
   const std::string version = in_lower_case(settings.text("version", "gemm"));
-  const int64_t bits = settings.integer("bits", 4), group = settings.integer("group_size", 128);
+  const int64_t bits = settings.integer("bits", 4);
   require(version == "gemm", Fault::bad_file, settings.source(), ": the version ", in_quotes(version),
           " is not supported", kAdvice);
   require(bits == 4, Fault::bad_file, settings.source(), ": codes of ", bits, " bits are not supported", kAdvice);
   require(settings.boolean("zero_point", true), Fault::bad_file, settings.source(),
           ": weights without zero points are not supported", kAdvice);
-  require(group == -1 || group > 0, Fault::bad_file, settings.source(), ": 'group_size' is ", group,
-          ", expected -1 or more than 0");
-  return std::max<int64_t>(group, 0);
+  return group_size_in(settings, 128);
 }
 
 uint8_t code_in(uint32_t word, int64_t out) {
@@ -50,16 +47,9 @@ void read_rows(const TensorView& words, const StoredCodes& stored, int64_t first
 }
 
 /// -> [outs, groups]
-at::Tensor zeros_of(const TensorView& words, const StoredCodes& stored) {
-  at::Tensor zeros = stored.scales.clone();
-  float* const values = zeros.mutable_data_ptr<float>();
+at::Tensor read_zeros(const TensorView& words, const StoredCodes& stored) {
   const auto* const all = reinterpret_cast<const uint32_t*>(words.bytes.data());
-  const int64_t groups = stored.groups();
-  for (int64_t g = 0; g < groups; ++g) {
-    for (int64_t out = 0; out < stored.outs; ++out)
-      values[out * groups + g] = static_cast<float>(code_in(all[(g * stored.outs + out) / kInWord], out));
-  }
-  return zeros;
+  return zeros_of(stored, [&](int64_t out, int64_t g) { return code_in(all[(g * stored.outs + out) / kInWord], out); });
 }
 
 PackedWeight awq_weight(const io::Checkpoint& checkpoint, const std::string& name, int64_t group) {
@@ -71,13 +61,10 @@ PackedWeight awq_weight(const io::Checkpoint& checkpoint, const std::string& nam
   require(fits, Fault::bad_file, where, ".qweight is ", io::name_of(words.dtype), " ", io::text_of(words.shape),
           " and .scales ", io::text_of(scales.shape), ", expected I32 [in, out / 8] and [groups, out]");
   StoredCodes stored{.bits = 4, .outs = words.shape[1] * kInWord, .width = words.shape[0]};
-  stored.group = group_of(stored.width, scales.shape[0], group);
-  require(stored.group > 0 && scales.shape[1] == stored.outs, Fault::bad_file, where, ".scales is ",
-          io::text_of(scales.shape), ", which does not fit a weight [", stored.outs, ", ", stored.width, "]");
-  require_part(zeros, Dtype::int32, {stored.groups(), words.shape[1]}, where + ".qzeros");
+  stored.group = checked_group(stored, scales, zeros, group, where);
   const auto codes = [stored, words, scales, zeros]() mutable {
     stored.scales = scales_of(scales, true);
-    stored.zeros = zeros_of(zeros, stored);
+    stored.zeros = read_zeros(zeros, stored);
     stored.read = [&](int64_t first, int64_t count, uint8_t* to) { read_rows(words, stored, first, count, to); };
     return packed(stored);
   };

@@ -3,6 +3,8 @@
 // modules to ignore need not be matched.
 #include <algorithm>
 #include <array>
+#include <optional>
+#include <span>
 
 #include "base/error.h"
 #include "base/printable.h"
@@ -109,39 +111,34 @@ at::Tensor scales_in(const TensorView& scale, int64_t outs, int64_t groups) {
 /// Zeros counted from 0, as codes are; they are packed along the outputs, or are one signed byte each.  -> [outs,
 /// groups]
 at::Tensor zeros_in(const TensorView& view, const StoredCodes& stored) {
-  const int64_t groups = stored.groups(), middle = int64_t{1} << (stored.bits - 1);
-  at::Tensor zeros = stored.scales.clone();
-  float* const values = zeros.mutable_data_ptr<float>();
-  const auto signed_bytes = view.dtype == Dtype::int8 ? view.values<int8_t>() : std::span<const int8_t>();
-  const auto words = view.dtype == Dtype::int32 ? view.values<int32_t>() : std::span<const int32_t>();
-  const int64_t in_word = 32 / stored.bits;
-  for (int64_t out = 0; out < stored.outs; ++out) {
-    for (int64_t g = 0; g < groups; ++g) {
-      if (!signed_bytes.empty()) {
-        const size_t place = signed_bytes.size() == 1 ? 0 : static_cast<size_t>(out * groups + g);
-        values[out * groups + g] = static_cast<float>(signed_bytes[place] + middle);
-      } else {
-        const auto word = static_cast<uint32_t>(words[static_cast<size_t>(out / in_word * groups + g)]);
-        const uint32_t code = word >> (out % in_word * stored.bits) & ((1U << stored.bits) - 1);
-        values[out * groups + g] = static_cast<float>(code);
-      }
-    }
+  const int64_t groups = stored.groups();
+  if (view.dtype == Dtype::int8) {
+    const std::span<const int8_t> bytes = view.values<int8_t>();
+    const int64_t middle = int64_t{1} << (stored.bits - 1);
+    return zeros_of(stored, [&](int64_t out, int64_t g) {
+      return bytes[bytes.size() == 1 ? 0 : static_cast<size_t>(out * groups + g)] + middle;
+    });
   }
-  return zeros;
+  const std::span<const int32_t> words = view.values<int32_t>();
+  const int64_t in_word = 32 / stored.bits;
+  return zeros_of(stored, [&](int64_t out, int64_t g) {
+    const auto word = static_cast<uint32_t>(words[static_cast<size_t>(out / in_word * groups + g)]);
+    return word >> (out % in_word * stored.bits) & ((1U << stored.bits) - 1);
+  });
 }
 
-/// The zero points of a module, checked; null if every zero is in the middle.
-const TensorView* zero_points(const PackedModule& module, const StoredCodes& stored) {
+/// The zero points of a module, checked; absent if every zero is in the middle.
+std::optional<TensorView> zero_points(const PackedModule& module, const StoredCodes& stored) {
   constexpr const char* kPart = ".weight_zero_point";
   const TensorView* const view = module.find(kPart);
-  if (!view) return nullptr;
+  if (!view) return std::nullopt;
   const int64_t groups = stored.groups(), in_word = 32 / stored.bits;
   const bool bytes = view->dtype == Dtype::int8 && (view->count() == 1 || view->count() == stored.outs * groups);
   const bool words =
       view->dtype == Dtype::int32 && view->shape == std::vector<int64_t>{(stored.outs + in_word - 1) / in_word, groups};
   require(bytes || words, Fault::bad_file, module.where(kPart), " is ", io::name_of(view->dtype), " ",
           io::text_of(view->shape), ", expected a zero for each of ", stored.outs, " rows and ", groups, " groups");
-  return view;
+  return *view;
 }
 
 /// "weight_shape": the rows, and the columns before the last word of a row was filled up.
@@ -175,8 +172,7 @@ PackedWeight pack_quantized(const PackedModule& module) {
   PackedWeight weight{module.full(".weight"), {outs, width}, module.parts(".weight_packed"), {}, {}};
   if (const TensorView* g_idx = module.find(".weight_g_idx"))
     weight.order = column_order(*g_idx, width, stored.group, module.where(".weight_g_idx"));
-  std::optional<TensorView> zeros;
-  if (const TensorView* view = zero_points(module, stored)) zeros = *view;
+  const std::optional<TensorView> zeros = zero_points(module, stored);
   const std::vector<int64_t> order = weight.order;
   const TensorView codes = module.at(".weight_packed"), scale = module.at(".weight_scale");
   weight.codes = [=]() mutable {
@@ -201,8 +197,7 @@ PackedWeight int_quantized(const PackedModule& module) {
           io::text_of(codes.shape), ", expected a matrix of codes");
   StoredCodes stored{.bits = 8, .outs = codes.shape[0], .width = codes.shape[1]};
   stored.group = group_in(module, stored.outs, stored.width);
-  std::optional<TensorView> zeros;
-  if (const TensorView* view = zero_points(module, stored)) zeros = *view;
+  const std::optional<TensorView> zeros = zero_points(module, stored);
   const auto make = [=]() mutable {
     stored.scales = scales_in(scale, stored.outs, stored.groups());
     ops::LowBit made{.kind = ops::WeightKind::int8, .width = stored.width, .group = stored.group};

@@ -29,12 +29,10 @@ Settings read_settings(const JsonView& settings) {
   const bool marlin = settings.boolean("is_marlin_format", false);
   require((format == "gptq" || format == "gptq_v2") && !marlin, Fault::bad_file, settings.source(), ": the format ",
           marlin ? "\"marlin\"" : in_quotes(format), " is not supported", kAdvice);
-  const int64_t bits = settings.integer("bits"), group = settings.integer("group_size", -1);
+  const int64_t bits = settings.integer("bits");
   require(bits == 4 || bits == 8, Fault::bad_file, settings.source(), ": codes of ", bits, " bits are not supported",
           kAdvice);
-  require(group == -1 || group > 0, Fault::bad_file, settings.source(), ": 'group_size' is ", group,
-          ", expected -1 or more than 0");
-  return {bits, std::max<int64_t>(group, 0), format == "gptq" ? 1 : 0};
+  return {bits, group_size_in(settings, -1), format == "gptq" ? 1 : 0};
 }
 
 /// Some rows of the weight. A word holds codes of one row, and the words of a column lie one after another.
@@ -53,17 +51,11 @@ void read_rows(const TensorView& words, const StoredCodes& stored, const std::ve
 }
 
 /// -> [outs, groups]
-at::Tensor zeros_of(const TensorView& words, const StoredCodes& stored, int64_t added) {
-  at::Tensor zeros = stored.scales.clone();
-  const int64_t in_word = 32 / stored.bits, groups = stored.groups();
+at::Tensor read_zeros(const TensorView& words, const StoredCodes& stored, int64_t added) {
   const int64_t row_bytes = words.shape[1] * io::size_of(Dtype::int32);
-  float* const values = zeros.mutable_data_ptr<float>();
-  for (int64_t g = 0; g < groups; ++g) {
-    for (int64_t out = 0; out < in_word * words.shape[1]; ++out)
-      values[out * groups + g] =
-          static_cast<float>(code_at(words.bytes.data() + g * row_bytes, out, stored.bits) + added);
-  }
-  return zeros;
+  return zeros_of(stored, [&](int64_t out, int64_t g) {
+    return code_at(words.bytes.data() + g * row_bytes, out, stored.bits) + added;
+  });
 }
 
 /// Old writers left a bias of zeros at every product.
@@ -81,10 +73,7 @@ PackedWeight gptq_weight(const io::Checkpoint& checkpoint, const std::string& na
   require(fits, Fault::bad_file, where, ".qweight is ", io::name_of(words.dtype), " ", io::text_of(words.shape),
           " and .scales ", io::text_of(scales.shape), ", expected I32 [in / ", in_word, ", out] and [groups, out]");
   StoredCodes stored{.bits = settings.bits, .outs = words.shape[1], .width = words.shape[0] * in_word};
-  stored.group = group_of(stored.width, scales.shape[0], settings.group);
-  require(stored.group > 0 && scales.shape[1] == stored.outs, Fault::bad_file, where, ".scales is ",
-          io::text_of(scales.shape), ", which does not fit a weight [", stored.outs, ", ", stored.width, "]");
-  require_part(zeros, Dtype::int32, {stored.groups(), stored.outs / in_word}, where + ".qzeros");
+  stored.group = checked_group(stored, scales, zeros, settings.group, where);
   PackedWeight weight{
       name + ".weight", {stored.outs, stored.width}, {name + ".qweight", name + ".qzeros", name + ".scales"}, {}, {}};
   if (const TensorView* g_idx = checkpoint.find(name + ".g_idx")) {
@@ -95,7 +84,7 @@ PackedWeight gptq_weight(const io::Checkpoint& checkpoint, const std::string& na
   if (bias && is_zero(*bias)) weight.parts.push_back(name + ".bias");
   weight.codes = [stored, words, scales, zeros, order = weight.order, added = settings.zero_added]() mutable {
     stored.scales = scales_of(scales, true);
-    stored.zeros = zeros_of(zeros, stored, added);
+    stored.zeros = read_zeros(zeros, stored, added);
     stored.read = [&](int64_t first, int64_t count, uint8_t* codes) {
       read_rows(words, stored, order, first, count, codes);
     };

@@ -71,6 +71,22 @@ int64_t group_of(int64_t width, int64_t groups, int64_t group) {
   return width % groups == 0 ? width / groups : 0;
 }
 
+int64_t group_size_in(const JsonView& settings, int64_t fallback) {
+  const int64_t group = settings.integer("group_size", fallback);
+  require(group == -1 || group > 0, Fault::bad_file, settings.source(), ": 'group_size' is ", group,
+          ", expected -1 or more than 0");
+  return std::max<int64_t>(group, 0);
+}
+
+int64_t checked_group(const StoredCodes& stored, const io::TensorView& scales, const io::TensorView& zeros,
+                      int64_t group, const std::string& where) {
+  const int64_t found = group_of(stored.width, scales.shape[0], group);
+  require(found > 0 && scales.shape[1] == stored.outs, Fault::bad_file, where, ".scales is ", io::text_of(scales.shape),
+          ", which does not fit a weight [", stored.outs, ", ", stored.width, "]");
+  require_part(zeros, io::Dtype::int32, {scales.shape[0], stored.outs * stored.bits / 32}, where + ".qzeros");
+  return found;
+}
+
 at::Tensor scales_of(const io::TensorView& view, bool transposed) {
   const at::Tensor scales = tensor_over(view).to(at::kFloat);
   return transposed ? scales.t().contiguous() : scales;

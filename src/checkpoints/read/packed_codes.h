@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "io/tensor_view.h"
 #include "ops/low_bit.h"
 
@@ -30,6 +31,17 @@ struct StoredCodes {
 /// The same numbers in the order of the kernels. Codes of 4 bits whose width or groups do not fit int4 become int8.
 ops::LowBit packed(const StoredCodes& stored);
 
+/// A zero for each row and group.  zero: (out, group) -> a number; -> [outs, groups]
+template <class Zero>
+at::Tensor zeros_of(const StoredCodes& stored, const Zero& zero) {
+  at::Tensor zeros = stored.scales.clone();
+  float* to = zeros.mutable_data_ptr<float>();
+  for (int64_t out = 0; out < stored.outs; ++out) {
+    for (int64_t g = 0; g < stored.groups(); ++g) *to++ = static_cast<float>(zero(out, g));
+  }
+  return zeros;
+}
+
 /// What is added to scale * code when codes count from the middle; undefined if that is 0 everywhere. scales, zeros:
 /// [outs, groups]
 at::Tensor offsets_of(const at::Tensor& scales, const at::Tensor& zeros, int64_t bits);
@@ -37,6 +49,14 @@ at::Tensor offsets_of(const at::Tensor& scales, const at::Tensor& zeros, int64_t
 /// Columns that share a scale if `width` columns have so many scales. `group` of the config decides if it gives that
 /// number, else the groups are equally large; 0 if neither is possible.
 int64_t group_of(int64_t width, int64_t groups, int64_t group);
+
+/// "group_size" of the settings of GPTQ and AWQ; 0: all columns share a scale. Throws Error{bad_file}.
+int64_t group_size_in(const JsonView& settings, int64_t fallback);
+
+/// The group of a weight whose scales lie as those of GPTQ and AWQ, [groups, outs], with its zeros in words of int32,
+/// [groups, outs / codes in a word]. `group`: of the settings. Throws Error{bad_file}. `where`: the weight, for errors.
+int64_t checked_group(const StoredCodes& stored, const io::TensorView& scales, const io::TensorView& zeros,
+                      int64_t group, const std::string& where);
 
 /// Scales as float32, as they are or transposed.  view: [rows, columns] of F32, F16 or BF16 -> [rows, columns], or
 /// [columns, rows]
