@@ -236,19 +236,24 @@ at::Tensor WeightLoader::learning(const at::Tensor& mapped, const Claim& claim) 
   return copy.set_requires_grad(true);
 }
 
+/// In the type and on the device that the options ask for; the same memory if `numbers` are there already.
+at::Tensor WeightLoader::converted(const at::Tensor& numbers, const Claim& claim) const {
+  const at::Tensor held = numbers.to(held_type(options_.weights, claim.matrix, numbers.scalar_type()));
+  if (held.scalar_type() == at::kHalf && numbers.scalar_type() != at::kHalf) require_held(held, numbers, claim.name);
+  return options_.device == "cpu" ? held : held.to(at::Device(options_.device));
+}
+
 at::Tensor WeightLoader::held(const Claim& claim) const {
   const at::Tensor mapped = tensor_over(*claim.view).view(claim.shape);
-  if (options_.learns && options_.learns(claim.slot)) return learning(mapped, claim);
-  at::Tensor held = mapped.to(held_type(options_.weights, claim.matrix, mapped.scalar_type()));
-  if (held.scalar_type() == at::kHalf && mapped.scalar_type() != at::kHalf) require_held(held, mapped, claim.name);
-  if (options_.device != "cpu") held = held.to(at::Device(options_.device));
+  if (learns(claim)) return learning(mapped, claim);
+  const at::Tensor held = converted(mapped, claim);
   // A copy was made: the file's pages need not stay in memory beside it.
   if (held.data_ptr() != mapped.data_ptr()) io::need_no_more(claim.view->bytes);
   return held;
 }
 
 std::optional<Codes> WeightLoader::codes_of(const Claim& claim) const {
-  if (options_.learns && options_.learns(claim.slot)) return std::nullopt;
+  if (learns(claim)) return std::nullopt;
   return codes_for(claim.slot, claim.shape, options_.weights);
 }
 
@@ -268,7 +273,7 @@ nn::Weight WeightLoader::coded(const Claim& claim, const Codes& codes) const {
 /// Codes of the file stay what they are, unless a type of floating point is asked for.
 void WeightLoader::fill_packed(const Claim& claim) const {
   const PackedWeight& packed = *claim.packed;
-  require(!options_.learns || !options_.learns(claim.slot), Fault::bad_request, "the weight ", in_quotes(claim.name),
+  require(!learns(claim), Fault::bad_request, "the weight ", in_quotes(claim.name),
           " is to learn, but the file holds it as codes; tune adapters or LoRA over it, or tune the original model and "
           "quantize the result");
   const WeightStorage storage = options_.weights;
@@ -282,10 +287,7 @@ void WeightLoader::fill_packed(const Claim& claim) const {
     if (weight.address() != claim.view->bytes.data()) io::need_no_more(claim.view->bytes);
     return put(claim.place, weight);
   }
-  const at::Tensor wide = widened(packed);
-  at::Tensor held = wide.to(as_codes ? at::kFloat : held_type(storage, claim.matrix, at::kFloat));
-  if (held.scalar_type() == at::kHalf) require_held(held, wide, claim.name);
-  put(claim.place, held.to(at::Device(options_.device)));
+  put(claim.place, converted(widened(packed), claim));
   io::need_no_more(claim.view->bytes);
 }
 

@@ -85,7 +85,9 @@ class WeightLoader {
   void check() const;
   void check_low_rank() const;
   std::optional<LoraUse> lora_use() const;
+  bool learns(const Claim& claim) const { return options_.learns && options_.learns(claim.slot); }
   at::Tensor held(const Claim& claim) const;
+  at::Tensor converted(const at::Tensor& numbers, const Claim& claim) const;
   std::optional<Codes> codes_of(const Claim& claim) const;
   nn::Weight coded(const Claim& claim, const Codes& codes) const;
   void fill(const Claim& claim) const;
