@@ -20,25 +20,24 @@ constexpr uint64_t kLongestKey = 65535, kLongestName = 4096;
 constexpr uint32_t kMostDimensions = 4;
 constexpr int64_t kMostAlignment = 1 << 20;
 
-/// A type of tensors: how many numbers a block holds, and how many bytes it takes.
 struct TypeRow {
   uint32_t type;
-  int64_t block, bytes;
+  GgufBlock block;
   const char* name;
 };
 
 constexpr std::array kTypes{
-    TypeRow{0, 1, 4, "F32"},         TypeRow{1, 1, 2, "F16"},         TypeRow{2, 32, 18, "Q4_0"},
-    TypeRow{3, 32, 20, "Q4_1"},      TypeRow{6, 32, 22, "Q5_0"},      TypeRow{7, 32, 24, "Q5_1"},
-    TypeRow{8, 32, 34, "Q8_0"},      TypeRow{9, 32, 40, "Q8_1"},      TypeRow{10, 256, 84, "Q2_K"},
-    TypeRow{11, 256, 110, "Q3_K"},   TypeRow{12, 256, 144, "Q4_K"},   TypeRow{13, 256, 176, "Q5_K"},
-    TypeRow{14, 256, 210, "Q6_K"},   TypeRow{15, 256, 292, "Q8_K"},   TypeRow{16, 256, 66, "IQ2_XXS"},
-    TypeRow{17, 256, 74, "IQ2_XS"},  TypeRow{18, 256, 98, "IQ3_XXS"}, TypeRow{19, 256, 50, "IQ1_S"},
-    TypeRow{20, 32, 18, "IQ4_NL"},   TypeRow{21, 256, 110, "IQ3_S"},  TypeRow{22, 256, 82, "IQ2_S"},
-    TypeRow{23, 256, 136, "IQ4_XS"}, TypeRow{24, 1, 1, "I8"},         TypeRow{25, 1, 2, "I16"},
-    TypeRow{26, 1, 4, "I32"},        TypeRow{27, 1, 8, "I64"},        TypeRow{28, 1, 8, "F64"},
-    TypeRow{29, 256, 56, "IQ1_M"},   TypeRow{30, 1, 2, "BF16"},       TypeRow{34, 256, 54, "TQ1_0"},
-    TypeRow{35, 256, 66, "TQ2_0"},   TypeRow{39, 32, 17, "MXFP4"},    TypeRow{40, 64, 36, "NVFP4"},
+    TypeRow{0, {1, 4}, "F32"},         TypeRow{1, {1, 2}, "F16"},         TypeRow{2, {32, 18}, "Q4_0"},
+    TypeRow{3, {32, 20}, "Q4_1"},      TypeRow{6, {32, 22}, "Q5_0"},      TypeRow{7, {32, 24}, "Q5_1"},
+    TypeRow{8, {32, 34}, "Q8_0"},      TypeRow{9, {32, 40}, "Q8_1"},      TypeRow{10, {256, 84}, "Q2_K"},
+    TypeRow{11, {256, 110}, "Q3_K"},   TypeRow{12, {256, 144}, "Q4_K"},   TypeRow{13, {256, 176}, "Q5_K"},
+    TypeRow{14, {256, 210}, "Q6_K"},   TypeRow{15, {256, 292}, "Q8_K"},   TypeRow{16, {256, 66}, "IQ2_XXS"},
+    TypeRow{17, {256, 74}, "IQ2_XS"},  TypeRow{18, {256, 98}, "IQ3_XXS"}, TypeRow{19, {256, 50}, "IQ1_S"},
+    TypeRow{20, {32, 18}, "IQ4_NL"},   TypeRow{21, {256, 110}, "IQ3_S"},  TypeRow{22, {256, 82}, "IQ2_S"},
+    TypeRow{23, {256, 136}, "IQ4_XS"}, TypeRow{24, {1, 1}, "I8"},         TypeRow{25, {1, 2}, "I16"},
+    TypeRow{26, {1, 4}, "I32"},        TypeRow{27, {1, 8}, "I64"},        TypeRow{28, {1, 8}, "F64"},
+    TypeRow{29, {256, 56}, "IQ1_M"},   TypeRow{30, {1, 2}, "BF16"},       TypeRow{34, {256, 54}, "TQ1_0"},
+    TypeRow{35, {256, 66}, "TQ2_0"},   TypeRow{39, {32, 17}, "MXFP4"},    TypeRow{40, {64, 36}, "NVFP4"},
 };
 
 const TypeRow* row_of(uint32_t type) {
@@ -51,6 +50,12 @@ const TypeRow* row_of(uint32_t type) {
 const char* name_of(GgufType type) {
   const TypeRow* const row = row_of(static_cast<uint32_t>(type));
   return row ? row->name : "unknown";
+}
+
+GgufBlock block_of(GgufType type) {
+  const TypeRow* const row = row_of(static_cast<uint32_t>(type));
+  require(row != nullptr, Fault::internal, "a tensor of GGUF has the type ", static_cast<uint32_t>(type));
+  return row->block;
 }
 
 /// Walks over the file from its beginning.
@@ -204,10 +209,10 @@ class GgufParser {
             ", which is not known; quantise the model again to Q4_K_M or Q8_0");
     tensor.type = static_cast<GgufType>(type);
     const int64_t width = tensor.shape.empty() ? 1 : tensor.shape.back();
-    require(width % row->block == 0, Fault::bad_file, out_.file_, ": ", where_, " is ", width,
-            " wide, which blocks of ", row->name, " with ", row->block, " numbers do not divide");
+    require(width % row->block.numbers == 0, Fault::bad_file, out_.file_, ": ", where_, " is ", width,
+            " wide, which blocks of ", row->name, " with ", row->block.numbers, " numbers do not divide");
     int64_t bytes = 0;
-    require(multiply(count / row->block, row->bytes, bytes), Fault::bad_file, out_.file_, ": ", where_,
+    require(multiply(count / row->block.numbers, row->block.bytes, bytes), Fault::bad_file, out_.file_, ": ", where_,
             " has more numbers than any file can hold");
     return bytes;
   }

@@ -33,6 +33,13 @@ enum class GgufType : uint32_t {
 /// As llama.cpp spells it: "F16", "Q4_K". Known for every type that a file which was read may hold.
 const char* name_of(GgufType type);
 
+/// Neighbours of a row that are stored together, and the bytes that they take.
+struct GgufBlock {
+  int64_t numbers = 1, bytes = 0;
+};
+/// Of a type that a file which was read may hold.
+GgufBlock block_of(GgufType type);
+
 /// A tensor in its file. `bytes` has just the size that type and shape ask for.
 struct GgufTensor {
   GgufType type = GgufType::f32;

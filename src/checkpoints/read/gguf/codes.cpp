@@ -147,19 +147,18 @@ struct CodedType {
   ops::WeightKind kind;
   int64_t group;
   bool offsets;
-  int64_t block, bytes;  ///< Numbers of a block, and its size.
   void (*put)(const uint8_t* block, const Target& to);
 };
 
 constexpr std::array kCoded{
-    CodedType{GgufType::q4_0, ops::WeightKind::int4, kBlock, false, kBlock, 18, put_q4_0},
-    CodedType{GgufType::q4_1, ops::WeightKind::int4, kBlock, true, kBlock, 20, put_q4_1},
-    CodedType{GgufType::q5_0, ops::WeightKind::int8, kBlock, false, kBlock, 22, put_q5_0},
-    CodedType{GgufType::q5_1, ops::WeightKind::int8, kBlock, true, kBlock, 24, put_q5_1},
-    CodedType{GgufType::q8_0, ops::WeightKind::int8, kBlock, false, kBlock, 34, put_q8_0},
-    CodedType{GgufType::q4_k, ops::WeightKind::int4, kBlock, true, kSuper, 144, put_q4_k},
-    CodedType{GgufType::q5_k, ops::WeightKind::int8, kBlock, true, kSuper, 176, put_q5_k},
-    CodedType{GgufType::q6_k, ops::WeightKind::int8, 16, false, kSuper, 210, put_q6_k},
+    CodedType{GgufType::q4_0, ops::WeightKind::int4, kBlock, false, put_q4_0},
+    CodedType{GgufType::q4_1, ops::WeightKind::int4, kBlock, true, put_q4_1},
+    CodedType{GgufType::q5_0, ops::WeightKind::int8, kBlock, false, put_q5_0},
+    CodedType{GgufType::q5_1, ops::WeightKind::int8, kBlock, true, put_q5_1},
+    CodedType{GgufType::q8_0, ops::WeightKind::int8, kBlock, false, put_q8_0},
+    CodedType{GgufType::q4_k, ops::WeightKind::int4, kBlock, true, put_q4_k},
+    CodedType{GgufType::q5_k, ops::WeightKind::int8, kBlock, true, put_q5_k},
+    CodedType{GgufType::q6_k, ops::WeightKind::int8, 16, false, put_q6_k},
 };
 
 const CodedType* coded_type(GgufType type) {
@@ -179,8 +178,9 @@ ops::LowBit codes_of(const io::GgufTensor& tensor, const std::optional<Interleav
   require(known != nullptr && tensor.shape.size() == 2, Fault::internal, "a tensor of ", io::name_of(tensor.type),
           " is not a matrix of codes");
   const CodedType& type = *known;
-  const int64_t outs = tensor.shape[0], width = tensor.shape[1], blocks = width / type.block;
-  const int64_t code_bytes = type.block * ops::bits_of(type.kind) / 8, groups = type.block / type.group;
+  const io::GgufBlock block = io::block_of(type.type);
+  const int64_t outs = tensor.shape[0], width = tensor.shape[1], blocks = width / block.numbers;
+  const int64_t code_bytes = block.numbers * ops::bits_of(type.kind) / 8, groups = block.numbers / type.group;
   ops::LowBit made{.kind = type.kind, .width = width, .group = type.group};
   made.codes = at::empty({outs, blocks * code_bytes}, type.kind == ops::WeightKind::int8 ? at::kChar : at::kByte);
   made.scales = at::empty({outs, blocks * groups}, at::kFloat);
@@ -190,10 +190,10 @@ ops::LowBit codes_of(const io::GgufTensor& tensor, const std::optional<Interleav
                      type.offsets ? made.offsets.mutable_data_ptr<float>() : nullptr};
   at::parallel_for(0, outs, std::max<int64_t>(1, 65536 / std::max<int64_t>(width, 1)), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
-      const uint8_t* block = from + (order ? order->in_file(row) : row) * blocks * type.bytes;
-      for (int64_t i = row * blocks; i < (row + 1) * blocks; ++i, block += type.bytes)
-        type.put(block, {whole.codes + i * code_bytes, whole.scales + i * groups,
-                         whole.offsets ? whole.offsets + i * groups : nullptr});
+      const uint8_t* stored = from + (order ? order->in_file(row) : row) * blocks * block.bytes;
+      for (int64_t i = row * blocks; i < (row + 1) * blocks; ++i, stored += block.bytes)
+        type.put(stored, {whole.codes + i * code_bytes, whole.scales + i * groups,
+                          whole.offsets ? whole.offsets + i * groups : nullptr});
     }
   });
   return made;
