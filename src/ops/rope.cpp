@@ -12,6 +12,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "ops/llama3_frequency.h"
 #include "ops/plain.h"
 #include "ops/plain_kernels.h"
 #include "ops/rotate_node.h"
@@ -21,16 +22,6 @@ namespace {
 
 using Scaling = RopeConfig::Scaling;
 constexpr double kTwoPi = 2 * std::numbers::pi;
-
-/// llama3: long wavelengths are slowed by `factor`, short ones kept, those between blended.
-double llama3_frequency(const RopeConfig& config, double frequency) {
-  const double wavelength = kTwoPi / frequency, positions = static_cast<double>(config.original_positions);
-  if (wavelength < positions / config.high_freq_factor) return frequency;
-  if (wavelength > positions / config.low_freq_factor) return frequency / config.factor;
-  const double blend =
-      (positions / wavelength - config.low_freq_factor) / (config.high_freq_factor - config.low_freq_factor);
-  return (1 - blend) * frequency / config.factor + blend * frequency;
-}
 
 /// YaRN (arXiv 2309.00071): a ramp over the dimensions between those that turn beta_fast and beta_slow times in
 /// pre-training.
@@ -116,6 +107,15 @@ float amplitude(const RopeConfig& config) {
 }
 
 }  // namespace
+
+double llama3_frequency(const RopeConfig& config, double frequency) {
+  const double wavelength = kTwoPi / frequency, positions = static_cast<double>(config.original_positions);
+  if (wavelength < positions / config.high_freq_factor) return frequency;
+  if (wavelength > positions / config.low_freq_factor) return frequency / config.factor;
+  const double blend =
+      (positions / wavelength - config.low_freq_factor) / (config.high_freq_factor - config.low_freq_factor);
+  return (1 - blend) * frequency / config.factor + blend * frequency;
+}
 
 Places some_places(const Places& all, int64_t begin, int64_t end) {
   Places some;

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 
 #include "base/error.h"
 #include "base/json.h"
 #include "base/printable.h"
 #include "checkpoints/read/config.h"
+#include "ops/llama3_frequency.h"
 
 namespace lithe::models {
 namespace {
@@ -53,11 +53,7 @@ Json rope_scaling(const Keys& keys, const std::string& where) {
 /// By how much llama3's scaling divides the frequency of each pair of a head.
 double llama3_divisor(const ops::RopeConfig& rope, int64_t pair) {
   const double frequency = std::pow(rope.theta, -2.0 * static_cast<double>(pair) / static_cast<double>(rope.head_dim));
-  const double turns = static_cast<double>(rope.original_positions) * frequency / (2 * std::numbers::pi);
-  if (turns > rope.high_freq_factor) return 1;
-  if (turns < rope.low_freq_factor) return rope.factor;
-  const double share = (turns - rope.low_freq_factor) / (rope.high_freq_factor - rope.low_freq_factor);
-  return 1 / ((1 - share) / rope.factor + share);
+  return frequency / ops::llama3_frequency(rope, frequency);
 }
 
 /// A tensor with a divisor for each frequency takes the place of llama3's settings. Those of the published models give
