@@ -14,10 +14,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool has_tokenizer(const fs::path& folder) {
-  return fs::exists(folder / "tokenizer.json") || fs::exists(folder / "tokenizer.model");
-}
-
 /// An integer, or a list of integers.
 std::vector<int64_t> ids_in(const JsonView& config, const char* key) {
   if (!config.has(key)) return {};
@@ -125,6 +121,10 @@ std::vector<int64_t> read_eos_ids(const Model& model, const JsonView& config) {
   std::erase_if(ids, [&](int64_t id) { return id < 0 || id >= model.decoder.config.vocab; });
   std::sort(ids.begin(), ids.end());  // as ends() needs them
   return ids;
+}
+
+bool has_tokenizer(const fs::path& folder) {
+  return fs::exists(folder / "tokenizer.json") || fs::exists(folder / "tokenizer.model");
 }
 
 void complete(Model& model, const Source& source, const std::optional<plan::Plan>& published) {

@@ -68,6 +68,9 @@ EasPart tower_part(const TowerFiles& files, int64_t layers);
 /// Takes every weight of a tower, and notes nothing of what is not run: the last blocks, attentions that are replaced.
 void take_tower(WeightLoader& loader, const TowerFiles& files, VisionTower& tower);
 
+/// Whether a folder holds a tokenizer that Tokenizer::open reads.
+bool has_tokenizer(const std::filesystem::path& folder);
+
 /// What follows from the parts: facts, plan (plan.json, else `published`, else dense), tokenizer,
 /// generation defaults and EOS ids. Throws Error.
 void complete(Model& model, const Source& source, const std::optional<plan::Plan>& published);

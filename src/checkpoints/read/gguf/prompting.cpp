@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "checkpoints/read/family.h"
 #include "text/conversation.h"
 #include "text/token_list.h"
 
@@ -50,14 +51,13 @@ void read_tokenizer(const io::GgufFile& file, Model& model) {
   if (!file.has(key("model"))) return;  // what lies beside the file counts
   const text::TokenList list = token_list(file);
   const std::optional<std::string> unsupported = not_supported(list);
-  const bool beside = fs::exists(model.folder / "tokenizer.json") || fs::exists(model.folder / "tokenizer.model");
-  if (!unsupported || !beside) {
+  if (!unsupported || !has_tokenizer(model.folder)) {
     model.prompting.tokenizer = text::Tokenizer::of(list);
     return;
   }
   model.prompting.tokenizer = text::Tokenizer::open(model.folder, model.prompting.dialect);
   model.notes.push_back(
-      concat(file.file(), ": ", *unsupported, " is not supported, so the tokenizer files beside it ", "are used"));
+      concat(file.file(), ": ", *unsupported, " is not supported, so the tokenizer files beside it are used"));
 }
 
 /// What the names of the file and its folder, and the name in the metadata, say of the conversation.
