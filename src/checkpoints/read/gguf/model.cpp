@@ -47,8 +47,8 @@ void take_decoder(WeightLoader& loader, const io::Checkpoint& checkpoint, Decode
 
 void take_vision(WeightLoader& loader, const io::Checkpoint& checkpoint, Vision& vision, bool swapped) {
   visit(vision, [&](const WeightSlot& slot) { loader.take(checkpoint, gguf_name(slot.name, swapped), slot); });
-  for (const char* const unused : {"v.post_ln.weight", "v.post_ln.bias", "model.image_newline"})
-    loader.ignore(checkpoint, unused);
+  for (const char* const unused : {"v.post_ln.weight", "v.post_ln.bias"}) loader.ignore(checkpoint, unused);
+  loader.ignore(checkpoint, gguf_name(kNewline));
   const VisionTowerConfig& tower = vision.tower.config;
   for (int64_t layer = tower.layers_run; layer < tower.layers; ++layer)
     loader.ignore(checkpoint, gguf_name({.part = Part::tower, .layer = layer}));

@@ -7,12 +7,11 @@
 #include "base/printable.h"
 #include "checkpoints/read/config.h"
 #include "checkpoints/read/conventions.h"
+#include "checkpoints/read/gguf/decoder.h"
 #include "checkpoints/read/gguf/names.h"
 
 namespace lithe::models {
 namespace {
-
-constexpr const char* kNewlineRow = "model.image_newline";
 
 std::string key(const char* name) {
   return std::string("clip.vision.") + name;
@@ -55,24 +54,23 @@ VisionTowerConfig tower_of(const io::GgufFile& file) {
   return read_tower_config(JsonView(config, file.file() + ": its metadata"), blocks);
 }
 
-/// The weight of the projector's last layer; null if there is none.
-const io::GgufTensor* last_layer(const io::GgufFile& file, int64_t& layers) {
-  const io::GgufTensor* last = nullptr;
+/// The weight of a layer of the projector; null if there is none.
+const io::GgufTensor* projector_layer(const io::GgufFile& file, int64_t layer) {
+  return file.find(gguf_name({.part = Part::projector, .layer = layer, .role = Role::product}));
+}
+
+int64_t projector_layers(const io::GgufFile& file) {
   constexpr int64_t kMostLayers = 9;
-  for (layers = 0; layers < kMostLayers; ++layers) {
-    const io::GgufTensor* const next = file.find(gguf_name({Part::projector, layers, Adapter::none, Role::product}));
-    if (!next) break;
-    last = next;
-  }
-  return last;
+  int64_t layers = 0;
+  while (layers < kMostLayers && projector_layer(file, layers)) ++layers;
+  return layers;
 }
 
 Projector projector_of(const io::GgufFile& file, int64_t width, int64_t hidden) {
   const std::string type = file.text("clip.projector_type", file.text(key("projector_type"), "mlp"));
   require(type == "mlp", Fault::bad_file, file.file(), ": the projector ", in_quotes(type),
           " is not supported; supported is mlp, that of LLaVA-1.5 and LLaVA-NeXT");
-  int64_t layers = 0;
-  last_layer(file, layers);
+  const int64_t layers = projector_layers(file);
   require(layers > 0, Fault::bad_file, file.file(), ": has no projector (\"mm.0.weight\")");
   std::vector<int64_t> widths(static_cast<size_t>(layers) + 1, hidden);
   widths.front() = width;
@@ -108,17 +106,18 @@ Json picture_keys(const io::GgufFile& file) {
   for (size_t i = 0; i + 1 < sides.size(); i += 2) pinpoints.push_back({sides[i], sides[i + 1]});
   if (!pinpoints.empty()) keys["image_grid_pinpoints"] = pinpoints;
   keys["image_aspect_ratio"] = file.text(key("image_aspect_ratio"), pinpoints.empty() ? "pad" : "anyres");
-  keys["mm_patch_merge_type"] =
-      file.text(key("mm_patch_merge_type"), !pinpoints.empty() && file.find(kNewlineRow) ? "spatial_unpad" : "flat");
+  keys["mm_patch_merge_type"] = file.text(
+      key("mm_patch_merge_type"), !pinpoints.empty() && file.find(gguf_name(kNewline)) ? "spatial_unpad" : "flat");
   return keys;
 }
 
 }  // namespace
 
 bool fits_decoder(const io::GgufFile& mmproj, int64_t hidden) {
-  int64_t layers = 0;
-  const io::GgufTensor* const last = last_layer(mmproj, layers);
-  return !last || last->shape.empty() || last->shape[0] == hidden;
+  const int64_t layers = projector_layers(mmproj);
+  if (layers == 0) return true;
+  const std::vector<int64_t>& last = projector_layer(mmproj, layers - 1)->shape;
+  return last.empty() || last[0] == hidden;
 }
 
 bool swaps_feed_forward(const io::GgufFile& mmproj, const VisionTowerConfig& tower) {
@@ -127,8 +126,9 @@ bool swaps_feed_forward(const io::GgufFile& mmproj, const VisionTowerConfig& tow
 }
 
 void read_vision(const io::GgufFile& mmproj, Model& model) {
-  require(mmproj.text("general.architecture") == "clip", Fault::bad_file, mmproj.file(), ": is not an mmproj, its ",
-          "architecture is ", in_quotes(mmproj.text("general.architecture")), " and not \"clip\"");
+  const std::string architecture = architecture_of(mmproj);
+  require(architecture == "clip", Fault::bad_file, mmproj.file(), ": is not an mmproj, its architecture is ",
+          in_quotes(architecture), " and not \"clip\"");
   Vision& vision = model.vision.emplace();
   const VisionTowerConfig tower = tower_of(mmproj);
   vision.tower = shaped_tower(tower);
