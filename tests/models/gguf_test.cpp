@@ -5,6 +5,7 @@
 
 #include <random>
 
+#include "base/file.h"
 #include "checkpoints/read/catalogue.h"
 #include "checkpoints/read/gguf/codes.h"
 #include "checkpoints/write/converting.h"
@@ -21,6 +22,11 @@ namespace {
 
 const fs::path kGguf = fs::path(LITHE_TEST_DATA) / "gguf";
 const fs::path kLlava = kGguf / "llava15/llava15-F16.gguf";
+
+std::string contents(const fs::path& path) {
+  constexpr size_t kMostBytes = size_t{16} << 20;
+  return read_regular_file(path, kMostBytes);
+}
 
 /// The numbers that a tensor stands for, as the engine holds it.
 Tensor widened(const io::GgufTensor& tensor) {
@@ -112,8 +118,7 @@ TEST(GgufModel, SeesAsTheModelThatItCameFrom) {
 TEST(GgufModel, ReadsTheGoldenPromptsAndAnswersThem) {
   const Golden golden("liuhaotian_llava15");
   const auto model = open_model(kLlava);
-  std::ifstream in(golden.folder / "inputs/prompt0.txt", std::ios::binary);
-  const std::string prompt{std::istreambuf_iterator<char>(in), {}};
+  const std::string prompt = contents(golden.folder / "inputs/prompt0.txt");
   EXPECT_EQ(model->prompting.tokenizer->encode_with_images(prompt, model->prompting.dialect),
             golden.integers("s0.input_ids"));
   const std::vector<int64_t> mask = golden.integers("s0.mod_target_mask");
@@ -248,8 +253,7 @@ class GgufFolder : public ::testing::Test {
   }
   /// A copy with some bytes of it replaced where they first stand.
   void change(const std::string& name, const std::string& from, const std::string& to) const {
-    std::ifstream in(temp_.path / name, std::ios::binary);
-    std::string bytes{std::istreambuf_iterator<char>(in), {}};
+    std::string bytes = contents(temp_.path / name);
     const size_t at = bytes.find(from);
     ASSERT_NE(at, bytes.npos);
     std::ofstream(temp_.path / name, std::ios::binary) << bytes.replace(at, from.size(), to);
@@ -320,8 +324,7 @@ TEST_F(GgufFolder, DamagedMetadataGivesAnErrorOrAModel) {
   std::mt19937 random(2026);
   int opened = 0, refusals = 0;
   for (const fs::path& file : {kGguf / "quantised.gguf", kGguf / "qwen2/qwen2-F16.gguf"}) {
-    std::ifstream in(file, std::ios::binary);
-    const std::string whole{std::istreambuf_iterator<char>(in), {}};
+    const std::string whole = contents(file);
     const size_t head = whole.rfind("output_norm.weight") + 64;  // about where names and places end
     for (int i = 0; i < kDamaged; ++i) {
       std::string bytes = whole;
