@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
 """Writes tests/data/gguf and tests/fuzz/corpus/io_gguf: small GGUF files as llama.cpp's converters make them.
 
-    python3 -m venv /tmp/gguf && /tmp/gguf/bin/pip install gguf
-    /tmp/gguf/bin/python tools/make_gguf_fixtures.py tests/data tests/fuzz/corpus
-
 types.gguf holds a matrix of each type, and types.safetensors the float32 numbers that the package gguf takes them for.
 llava15/ and qwen2/ are golden models of tests/data/golden in the layout of llama.cpp, with its names, its order of the
 rows of queries and keys, and its two files. quantised.gguf is the text model of llava15 in several types of codes.
+
+Needs gguf and numpy. Usage: python3 tools/make_gguf_fixtures.py tests/data tests/fuzz/corpus
 """
 
 import json

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Writes tests/data/packed: weights as other programs store codes of 8 and 4 bits. Asks for torch, numpy, safetensors and compressed-tensors.
-
-    python3 tools/make_packed_fixtures.py tests/data/packed
+"""Writes tests/data/packed: weights as other programs store codes of 8 and 4 bits.
 
 Each folder holds config.json with a quantization_config, model.safetensors, and expected.safetensors: the numbers that the codes stand for, in float32.
 compressed-tensors packs and unpacks its own folders. GPTQ and AWQ are packed here, from the published layouts: AutoGPTQ's QuantLinear.pack and AutoAWQ's
 WQLinear_GEMM.from_linear. The folders llava_* hold the products of the decoder of tests/data/golden/hf_llava15 and nothing else.
+
+Needs torch, numpy, safetensors and compressed-tensors. Usage: python3 tools/make_packed_fixtures.py tests/data/packed
 """
 
 import argparse
