@@ -343,9 +343,12 @@ TEST(Packed, OnlyErrorsEscape) {
         io::Checkpoint checkpoint = io::Checkpoint::of(kPacked / test.folder, std::move(tensors));
         PackedWeights packed;
         packed.add(checkpoint);
-        for (const std::string& name : checkpoint.names())
-          if (const PackedWeight* weight = packed.find(checkpoint.at(name)))
+        for (const std::string& name : checkpoint.names()) {
+          const PackedWeight* const weight = packed.find(checkpoint.at(name));
+          if (weight) {
             EXPECT_EQ(widened(*weight).sizes(), weight->shape);
+          }
+        }
         ++taken;
       } catch (const Error& error) {
         EXPECT_EQ(error.fault(), Fault::bad_file) << error.what();
