@@ -56,10 +56,9 @@ std::unique_ptr<DataSet> DataSet::open(const SetOptions& options) {
           "; leave the name out, or give the path of that file");
   Dialect dialect(options.formatting, options.columns, options.tags);
   const std::vector<fs::path> files = shards_of(options.path);
-  std::vector<std::unique_ptr<Rows>> parts;
-  for (const fs::path& file : files) parts.push_back(open_rows(file, dialect.wanted()));
+  std::unique_ptr<Rows> rows = open_rows(files, dialect.wanted());
   Pictures pictures(options.images.empty() ? folder_of(files.front()) : options.images, options.decode);
-  return std::make_unique<RecordSet>(join(std::move(parts)), std::move(dialect), std::move(pictures));
+  return std::make_unique<RecordSet>(std::move(rows), std::move(dialect), std::move(pictures));
 }
 
 }  // namespace lithe::data

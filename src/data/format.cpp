@@ -30,4 +30,11 @@ std::unique_ptr<Rows> open_rows(const std::filesystem::path& path, const std::ve
   fail(Fault::bad_file, path.string(), ": is not a data set of a known format (", names, ")");
 }
 
+std::unique_ptr<Rows> open_rows(const std::vector<std::filesystem::path>& files,
+                                const std::vector<std::string>& wanted) {
+  std::vector<std::unique_ptr<Rows>> parts;
+  for (const std::filesystem::path& file : files) parts.push_back(open_rows(file, wanted));
+  return join(std::move(parts));
+}
+
 }  // namespace lithe::data

@@ -26,6 +26,9 @@ const std::vector<Format>& formats();
 
 /// Opens a file of any of them. Throws Error{bad_file}.
 std::unique_ptr<Rows> open_rows(const std::filesystem::path& file, const std::vector<std::string>& wanted);
+/// Several, one after the other.
+std::unique_ptr<Rows> open_rows(const std::vector<std::filesystem::path>& files,
+                                const std::vector<std::string>& wanted);
 
 /// Opens the list below a key of the JSON object that a file is. Throws Error{bad_file}.
 std::unique_ptr<Rows> open_json_list(const std::filesystem::path& file, const std::string& key);

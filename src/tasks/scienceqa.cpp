@@ -76,9 +76,7 @@ Problems read_folder(const TaskOptions& options, bool captions) {
 Problems read_tables(const TaskOptions& options, const std::vector<fs::path>& files) {
   const std::vector<std::string> columns{"question", "choices", "answer",   "hint", "grade",
                                          "subject",  "lecture", "solution", "image"};
-  std::vector<std::unique_ptr<data::Rows>> parts;
-  for (const fs::path& file : files) parts.push_back(data::open_rows(file, columns));
-  const std::shared_ptr<data::Rows> rows = data::join(std::move(parts));
+  const std::shared_ptr<data::Rows> rows = data::open_rows(files, columns);
   Problems found;
   for (int64_t i = 0; i < rows->size(); ++i) {
     found.ids.push_back(std::to_string(i));

@@ -124,13 +124,9 @@ class OfficialItems final : public Items {
 };
 
 std::unique_ptr<Items> open_tables(const TaskOptions& options, const std::vector<fs::path>& files) {
-  const auto open = [&](const std::vector<std::string>& columns) {
-    std::vector<std::unique_ptr<data::Rows>> parts;
-    for (const fs::path& file : files) parts.push_back(data::open_rows(file, columns));
-    return data::join(std::move(parts));
-  };
-  return items_of(RowSet{.rows = open({"question_id", "question", "answers", "answer_type", "multiple_choice_answer"}),
-                         .pictures = open({"image"}),
+  const std::vector<std::string> texts{"question_id", "question", "answers", "answer_type", "multiple_choice_answer"};
+  return items_of(RowSet{.rows = data::open_rows(files, texts),
+                         .pictures = data::open_rows(files, {"image"}),
                          .place = data::Pictures(options.data, options.decode),
                          .item =
                              [](const Json& row) {

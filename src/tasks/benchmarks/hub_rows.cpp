@@ -12,12 +12,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::unique_ptr<data::Rows> open_all(const std::vector<fs::path>& files, const std::vector<std::string>& columns) {
-  std::vector<std::unique_ptr<data::Rows>> parts;
-  for (const fs::path& file : files) parts.push_back(data::open_rows(file, columns));
-  return data::join(std::move(parts));
-}
-
 /// As the hub's repositories name the files of a split, then as its conversion to Parquet does.
 std::vector<std::string> patterns_of(const HubSet& set, const std::string& split) {
   std::vector<std::string> patterns;
@@ -51,8 +45,8 @@ HubRows::HubRows(const HubSet& set, const TaskOptions& options) : place_(options
   std::vector<fs::path> files;
   for (const std::string& split : parts_of_split(set.split.empty() ? options.split : set.split))
     for (fs::path& file : hub_files(set, options.data, split)) files.push_back(std::move(file));
-  files_ = open_all(files, set.pictures.empty() ? set.columns : set.pictures);
-  const std::unique_ptr<data::Rows> texts = open_all(files, set.columns);
+  files_ = data::open_rows(files, set.pictures.empty() ? set.columns : set.pictures);
+  const std::unique_ptr<data::Rows> texts = data::open_rows(files, set.columns);
   std::map<std::string, int64_t> named;
   for (int64_t i = 0; i < texts->size(); ++i) {
     naming_record(texts->name(i), [&] {
