@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <utility>
 
+#include "base/trim.h"
 #include "text/characters.h"
 #include "text/words.h"
 
@@ -54,10 +55,7 @@ constexpr std::array kPhrases{"the answer is",
 /// Without the marks at the ends, each in its turn, and with a blank at each end.
 std::string padded(std::string_view answer) {
   std::string text = text::stripped(answer);
-  for (const char mark : std::string_view(",.!?;:'\"")) {
-    const std::size_t begin = text.find_first_not_of(mark);
-    text = begin == text.npos ? "" : text.substr(begin, text.find_last_not_of(mark) + 1 - begin);
-  }
+  for (const char mark : std::string_view(",.!?;:'\"")) text = trimmed(text, {&mark, 1});
   return " " + text + " ";
 }
 

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/trim.h"
 #include "tasks/option_lines.h"
 #include "tasks/python_number.h"
 #include "text/characters.h"
@@ -17,11 +18,6 @@ namespace {
 
 constexpr std::array kIndicators{"could be ", "so ", "is ", "thus ", "therefore ", "final ", "answer ", "result "};
 constexpr std::string_view kTrivial = ":,.!?;'";
-
-std::string without_ends(const std::string& text, char mark) {
-  const std::size_t begin = text.find_first_not_of(mark);
-  return begin == text.npos ? std::string() : text.substr(begin, text.find_last_not_of(mark) + 1 - begin);
-}
 
 /// The option that stands last; of several in one place, the first. `place`: where an option stands, npos if nowhere.
 template <class Place>
@@ -63,7 +59,7 @@ std::string key_of_line(const std::string& line, bool last) {
 
 /// The pieces of an answer that may hold what was asked for.
 std::vector<std::string> key_pieces(const std::string& answer) {
-  const std::string lower = text::lower(without_ends(text::stripped(answer), '.'));
+  const std::string lower = text::lower(trimmed(text::stripped(answer), "."));
   std::vector<std::string> keys;
   for (std::size_t at = 0; at <= lower.size();) {
     const std::size_t end = std::min(lower.find('\n', at), lower.size());
@@ -107,7 +103,7 @@ Json to_json(double number) {
 
 std::string mmmu_letter(const std::string& answer, const std::vector<std::string>& options) {
   std::string text = text::stripped(answer);
-  for (const char mark : std::string_view(",.!?;:'")) text = without_ends(text, mark);
+  for (const char mark : std::string_view(",.!?;:'")) text = trimmed(text, {&mark, 1});
   text = " " + text + " ";
   const auto framed = [&](const char* before, const char* after) {
     return [before, after](std::size_t i) { return concat(before, option_letter(i), after); };
