@@ -34,11 +34,13 @@ std::u32string compared(const std::string& text) {
 
 double anls(const std::string& answer, const std::vector<std::string>& references) {
   const std::string given = text::stripped(answer);
+  const std::u32string characters = compared(given);
+  const std::size_t given_length = text::length_of(text::upper(given));
   double best = 0;
   for (const std::string& reference : references) {
     // Letters in upper case can be more than those in lower case; the published code counts them so.
-    const std::size_t length = std::max(text::length_of(text::upper(reference)), text::length_of(text::upper(given)));
-    const auto edits = static_cast<double>(edits_between(compared(reference), compared(given)));
+    const std::size_t length = std::max(text::length_of(text::upper(reference)), given_length);
+    const auto edits = static_cast<double>(edits_between(compared(reference), characters));
     best = std::max(best, length == 0 ? 1 : 1 - edits / static_cast<double>(length));
   }
   return best < kLeast ? 0 : best;
