@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "tasks/option_lines.h"
 #include "text/message.h"
 #include "text/words.h"
 
@@ -23,7 +24,7 @@ std::string context_of(const ScienceProblem& problem, bool caption) {
 std::string choices_of(const ScienceProblem& problem) {
   std::string choices;
   for (std::size_t i = 0; i < problem.choices.size(); ++i)
-    choices += concat(i == 0 ? "" : " ", "(", letter_of(static_cast<int64_t>(i)), ") ", problem.choices[i]);
+    choices += concat(i == 0 ? "" : " ", "(", option_letter(i), ") ", problem.choices[i]);
   return choices;
 }
 
@@ -70,7 +71,7 @@ std::string letters_of(const std::string& output) {
 }
 
 std::string output_of(const ScienceProblem& problem, const SciencePrompt& prompt) {
-  const std::string answer = "The answer is " + letter_of(problem.answer) + ".";
+  const std::string answer = "The answer is " + option_letter(static_cast<std::size_t>(problem.answer)) + ".";
   if (prompt.output == "A") return answer;
   std::string letters = letters_of(prompt.output);
   letters.erase(std::remove(letters.begin(), letters.end(), 'A'), letters.end());
@@ -96,10 +97,6 @@ std::string text_of(const Json& problem, const char* key) {
 }
 
 }  // namespace
-
-std::string letter_of(int64_t choice) {
-  return {static_cast<char>('A' + choice)};
-}
 
 ScienceProblem read_science_problem(const Json& problem) {
   require(problem.is_object() && problem.contains("question") && problem.contains("choices"), Fault::bad_file,

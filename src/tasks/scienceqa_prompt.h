@@ -42,7 +42,4 @@ std::string science_chat_question(const ScienceExample& example);
 std::string science_few_shot(const std::vector<ScienceProblem>& shots, const ScienceProblem& asked,
                              const SciencePrompt& prompt);
 
-/// "A" .. of a choice.
-std::string letter_of(int64_t choice);
-
 }  // namespace lithe::tasks
