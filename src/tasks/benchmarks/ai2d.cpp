@@ -1,4 +1,3 @@
-#include "base/error.h"
 #include "tasks/benchmarks/hub_task.h"
 #include "tasks/option_lines.h"
 #include "tasks/plain_match.h"
@@ -30,12 +29,7 @@ class Ai2d final : public HubTask {
     return {given, plain_match(given, target(row)) ? 1.0 : 0.0};
   }
 
-  static std::string target(const Json& row) {
-    const int64_t place = whole_field(row, "answer");
-    require(place >= 0 && place < static_cast<int64_t>(field(row, "options").size()), Fault::bad_file, "'answer' is ",
-            place, ", which is the number of no option");
-    return option_letter(static_cast<std::size_t>(place));
-  }
+  static std::string target(const Json& row) { return letter_of_answer(row, "options", "option"); }
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "base/error.h"
+#include "tasks/option_lines.h"
 #include "text/words.h"
 
 namespace lithe::tasks {
@@ -58,6 +59,13 @@ int64_t whole_field(const Json& row, const char* key) {
   require(read.ec == std::errc() && read.ptr == digits.data() + digits.size(), Fault::bad_file, "'", key,
           "' is not a whole number");
   return value;
+}
+
+std::string letter_of_answer(const Json& row, const char* list, const char* one) {
+  const int64_t place = whole_field(row, "answer");
+  require(place >= 0 && place < static_cast<int64_t>(field(row, list).size()), Fault::bad_file, "'answer' is ", place,
+          ", which is the number of no ", one);
+  return option_letter(static_cast<std::size_t>(place));
 }
 
 }  // namespace lithe::tasks

@@ -71,4 +71,8 @@ std::vector<std::string> texts_field(const Json& row, const char* key);
 /// The whole number of a column. Throws Error{bad_file}.
 int64_t whole_field(const Json& row, const char* key);
 
+/// The letter of the option whose number is in 'answer'. `list`: the column with the options, each of which is a `one`
+/// in messages. Throws Error{bad_file}.
+std::string letter_of_answer(const Json& row, const char* list, const char* one);
+
 }  // namespace lithe::tasks
