@@ -1,5 +1,3 @@
-#include <algorithm>
-#include <map>
 #include <set>
 
 #include "base/error.h"
@@ -7,6 +5,7 @@
 #include "base/printable.h"
 #include "cli/batch_file.h"
 #include "cli/batch_shard.h"
+#include "eval/shard_set.h"
 #include "io/output_file.h"
 
 namespace lithe::cli {
@@ -19,39 +18,21 @@ class BatchMerge {
  public:
   void take(const fs::path& file) {
     const Json note = read_note(file);
-    const eval::Shard shard = eval::parse_shard(note.at("shard").get<std::string>());
-    const Json settings = note.at("settings");
-    if (files_.empty()) {
-      first_ = file;
-      settings_ = settings;
-      count_ = shard.count;
-    }
-    for (const auto& [key, value] : settings.items())
-      require(settings_.value(key, Json()) == value, Fault::bad_request, "The files ", in_quotes(first_.string()),
-              " and ", in_quotes(file.string()), " hold shards of batches with another ", key,
-              "; give the shards of one batch.");
-    require(count_ == shard.count, Fault::bad_request, "The files ", in_quotes(first_.string()), " and ",
-            in_quotes(file.string()), " are parts of ", count_, " and of ", shard.count,
-            "; give the shards of one batch.");
-    const auto [twin, is_new] = files_.emplace(shard.index, file);
-    require(is_new, Fault::bad_request, "The files ", in_quotes(twin->second.string()), " and ",
-            in_quotes(file.string()), " both hold shard ", eval::text_of(shard), "; leave one of them out.");
+    shards_.add(eval::parse_shard(note.at("shard").get<std::string>()), file, note.at("settings"));
     take_lines(file, note.at("requests").get<int64_t>());
   }
 
   Json write(const fs::path& output) const {
-    for (int64_t index = 0; index < count_; ++index)
-      require(files_.contains(index), Fault::bad_request, "Shard ", eval::text_of({index, count_}),
-              " is missing; give all ", count_, " shards.");
+    shards_.check_whole();
     require(!is_there(output), Fault::bad_request, "The output ", in_quotes(output.string()),
             " exists; give another --output.");
     io::OutputFile whole(output);
-    for (const auto& [index, file] : files_) {
+    for (const auto& [index, file] : shards_.places()) {
       LineReader reader(file);
       for (std::string line; reader.next(line);) whole.write(line + "\n");
     }
     whole.commit();
-    return {{"schema", "lithe-merge/1"}, {"shards", count_}, {"answered", answered_}, {"failed", failed_}};
+    return {{"schema", "lithe-merge/1"}, {"shards", shards_.count()}, {"answered", answered_}, {"failed", failed_}};
   }
 
  private:
@@ -87,10 +68,8 @@ class BatchMerge {
             " lines for ", requests, " requests; run it again, which continues it.");
   }
 
-  Json settings_;
-  fs::path first_;
-  int64_t count_ = 0, answered_ = 0, failed_ = 0;
-  std::map<int64_t, fs::path> files_;  ///< By the number of the shard.
+  eval::ShardSet shards_{{.places = "files", .run = "batch", .runs = "batches"}};
+  int64_t answered_ = 0, failed_ = 0;
   std::set<std::string> ids_;
 };
 

@@ -1,26 +1,14 @@
 #include "cli/batch_shard.h"
 
-#include <algorithm>
-
 #include "base/error.h"
 #include "base/file.h"
 #include "base/printable.h"
+#include "eval/settings.h"
 #include "io/atomic_file.h"
 
 namespace lithe::cli {
-namespace {
 
 namespace fs = std::filesystem;
-
-/// The first setting in which two shards differ; empty: in none.
-std::string difference(const Json& a, const Json& b) {
-  for (const Json* from : {&a, &b})
-    for (const auto& [key, value] : from->items())
-      if (a.value(key, Json()) != b.value(key, Json())) return key;
-  return {};
-}
-
-}  // namespace
 
 fs::path note_of(const fs::path& output) {
   return fs::path(output).replace_extension(".json");
@@ -50,7 +38,7 @@ void BatchShard::begin(Json settings) {
     const Json before = read_json_file(file);
     require(before.is_object() && before.value("schema", "") == kBatchShardSchema, Fault::bad_file,
             in_quotes(file.string()), " is not the note of a shard; give another --output.");
-    const std::string key = difference(before.value("settings", Json::object()), settings_);
+    const std::string key = eval::differing_setting(before.value("settings", Json::object()), settings_);
     require(key.empty(), Fault::bad_request, "The file ", in_quotes(output_), " belongs to a batch with another ", key,
             "; give another --output.");
   }

@@ -7,7 +7,6 @@
 #include "base/file.h"
 #include "base/printable.h"
 #include "eval/samples_file.h"
-#include "eval/shard.h"
 #include "eval/task_run.h"
 #include "io/atomic_file.h"
 
@@ -33,18 +32,6 @@ Json read_result(const fs::path& folder) {
   return result;
 }
 
-bool is_path(const std::string& key) {
-  return std::find(kPaths.begin(), kPaths.end(), key) != kPaths.end();
-}
-
-/// The first key in which two runs differ; empty: in none.
-std::string difference(const Json& a, const Json& b) {
-  for (const Json* from : {&a, &b})
-    for (const auto& [key, value] : from->items())
-      if (!is_path(key) && a.value(key, Json()) != b.value(key, Json())) return key;
-  return {};
-}
-
 Json facts_of(const Json& result) {
   Json facts;
   for (const char* key : {"task", "split", "model", "family", "plan", "protocol"})
@@ -64,34 +51,24 @@ void Shards::take(const fs::path& folder) {
   Json settings = result.at("settings");
   const Shard shard = parse_shard(settings.at("shard").get<std::string>());
   settings.erase("shard");
-  // A shard that was asked the first questions only has another limit.
   const std::optional<int64_t> limit =
       result.contains("limit") ? std::optional(result.at("limit").get<int64_t>()) : std::nullopt;
-  if (folders_.empty()) {
+  if (shards_.places().empty()) {
     settings_ = settings;
     facts_ = facts_of(result);
-    count_ = shard.count;
     limit_ = limit;
-    first_ = folder;
   }
-  const auto refuse = [&](const std::string& what) {
-    fail(Fault::bad_request, "The folders ", in_quotes(first_.string()), " and ", in_quotes(folder.string()),
-         " hold shards of runs with another ", what, "; give the shards of one run.");
-  };
-  const std::string key = difference(settings_, settings);
-  if (!key.empty()) refuse(key);
-  if (count_ != shard.count) refuse("number of shards");
-  if (limit_ != limit) refuse("--limit");
-  const auto [twin, is_new] = folders_.emplace(shard.index, folder);
-  require(is_new, Fault::bad_request, "The folders ", in_quotes(twin->second.string()), " and ",
-          in_quotes(folder.string()), " both hold shard ", text_of(shard), "; leave one of them out.");
-  take_samples(folder, shard.index);
+  for (const char* path : kPaths) settings.erase(path);
+  // A shard that was asked the first questions only has another limit.
+  settings["--limit"] = limit ? Json(*limit) : Json();
+  shards_.add(shard, folder, settings);
+  take_samples(folder, shard);
 }
 
-void Shards::take_samples(const fs::path& folder, int64_t index) {
+void Shards::take_samples(const fs::path& folder, const Shard& shard) {
   SamplesFile samples(folder / kSamples);
   for (auto& [question, line] : samples.take_lines()) {
-    require(question % count_ == index, Fault::bad_file, "The folder ", in_quotes(folder.string()), " holds question ",
+    require(shard.has(question), Fault::bad_file, "The folder ", in_quotes(folder.string()), " holds question ",
             question, ", which is not in its shard; run the shard again with another --output.");
     if (limit_ && question >= *limit_) continue;
     failed_ += line.contains("error") ? 1 : 0;
@@ -100,13 +77,12 @@ void Shards::take_samples(const fs::path& folder, int64_t index) {
 }
 
 void Shards::check_whole() const {
-  for (int64_t index = 0; index < count_; ++index)
-    require(folders_.contains(index), Fault::bad_request, "Shard ", text_of({index, count_}), " is missing; give all ",
-            count_, " shards.");
+  shards_.check_whole();
+  const int64_t count = shards_.count();
   const int64_t size = settings_.at("questions").get<int64_t>();
   for (int64_t question = 0; question < std::min(size, limit_.value_or(size)); ++question)
     require(lines_.contains(question), Fault::bad_file, "Question ", question, " has not been asked yet; run shard ",
-            text_of({question % count_, count_}), " again, which continues it.");
+            text_of({question % count, count}), " again, which continues it.");
 }
 
 Json Shards::write(const tasks::Task& task, const fs::path& out, const std::string& protocol) const {

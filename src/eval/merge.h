@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "eval/shard_set.h"
 #include "tasks/task.h"
 
 namespace lithe::eval {
@@ -28,15 +29,13 @@ class Shards {
 
  private:
   void take(const std::filesystem::path& folder);
-  void take_samples(const std::filesystem::path& folder, int64_t index);
+  void take_samples(const std::filesystem::path& folder, const Shard& shard);
   void check_whole() const;
 
+  ShardSet shards_{{.places = "folders", .run = "run", .runs = "runs"}};
   Json settings_, facts_;
-  std::filesystem::path first_;  ///< The folder that `settings_` came from.
-  int64_t count_ = 0;
   std::optional<int64_t> limit_;
-  std::map<int64_t, std::filesystem::path> folders_;  ///< By the number of the shard.
-  std::map<int64_t, std::string> lines_;              ///< By the number of the question.
+  std::map<int64_t, std::string> lines_;  ///< By the number of the question.
   int64_t failed_ = 0;
 };
 

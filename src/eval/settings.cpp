@@ -42,6 +42,13 @@ std::string state_of(const std::filesystem::path& model) {
   return text;
 }
 
+std::string differing_setting(const Json& a, const Json& b) {
+  for (const Json* from : {&a, &b})
+    for (const auto& [key, value] : from->items())
+      if (a.value(key, Json()) != b.value(key, Json())) return key;
+  return {};
+}
+
 void require_same(const Json& before, const Json& now, const std::filesystem::path& folder) {
   for (const auto& [key, value] : now.items()) {
     if (before.is_object() && before.contains(key) && before.at(key) == value) continue;

@@ -11,6 +11,9 @@ namespace lithe::eval {
 /// hexadecimal digits. Throws Error{bad_file}.
 std::string state_of(const std::filesystem::path& folder);
 
+/// The first key in which two objects of settings differ; empty: in none.
+std::string differing_setting(const Json& a, const Json& b);
+
 /// Throws Error{bad_request} that names the first setting in which the run in `folder` differs from this one.
 void require_same(const Json& before, const Json& now, const std::filesystem::path& folder);
 
