@@ -72,7 +72,7 @@ void Shards::take_samples(const fs::path& folder, const Shard& shard) {
             question, ", which is not in its shard; run the shard again with another --output.");
     if (limit_ && question >= *limit_) continue;
     failed_ += line.contains("error") ? 1 : 0;
-    lines_[question] = line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+    lines_[question] = text_of_line(line);
   }
 }
 

@@ -8,10 +8,6 @@ namespace {
 
 constexpr std::size_t kMostLineBytes = std::size_t{64} << 20;
 
-std::string text_of(const Json& line) {
-  return line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
-}
-
 bool is_line_of_run(const Json& line) {
   if (!line.is_object() || !line.contains("question") || !line.at("question").is_number_unsigned()) return false;
   if (!line.contains("id") || !line.at("id").is_string()) return false;
@@ -21,6 +17,10 @@ bool is_line_of_run(const Json& line) {
 }
 
 }  // namespace
+
+std::string text_of_line(const Json& line) {
+  return line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
 
 SamplesFile::SamplesFile(const std::filesystem::path& path) : path_(path), lines_(path) {
   require(lines_.is_file(), Fault::bad_file, "The file ", in_quotes(path.string()),
@@ -65,7 +65,7 @@ std::map<int64_t, Json> SamplesFile::take_lines() {
 }
 
 void SamplesFile::add(const Json& line) {
-  const std::string text = text_of(line);
+  const std::string text = text_of_line(line);
   lines_.append(text);
   const auto question = line.at("question").get<int64_t>();
   tidy_ = tidy_ && (last_.empty() || last_.rbegin()->first < question);

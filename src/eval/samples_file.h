@@ -11,6 +11,9 @@
 
 namespace lithe::eval {
 
+/// A line as the file has it, with its newline.
+std::string text_of_line(const Json& line);
+
 /// The lines of a run, one for each question, written as they come: an answer, or an error. A file that exists is
 /// continued; a line that a kill cut off is dropped.
 class SamplesFile {
