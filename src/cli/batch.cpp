@@ -241,11 +241,13 @@ Json settings_of(const BatchOptions& options) {
 
 int run(BatchOptions options) {
   BatchShard shard(options.shard.empty() ? eval::Shard() : eval::parse_shard(options.shard), options.output);
-  require(shard.shard().is_whole() || std::filesystem::is_regular_file(options.input), Fault::bad_request,
-          "--shard needs a file with the requests, not a pipe.");
   options.output = shard.output();
   check_files(options);
-  if (!shard.shard().is_whole()) shard.begin(settings_of(options));
+  if (!shard.shard().is_whole()) {
+    require(std::filesystem::is_regular_file(options.input), Fault::bad_request,
+            "--shard needs a file with the requests, not a pipe.");
+    shard.begin(settings_of(options));
+  }
   if (is_pair_model(options.model))
     return run_pair_batch({.model = options.model,
                            .input = options.input,
