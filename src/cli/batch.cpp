@@ -202,7 +202,6 @@ void print_summary(const BatchOptions& options, const session::Session& session,
 }
 
 void check_files(const BatchOptions& options) {
-  require(!options.output.empty(), Fault::bad_request, "--output is empty; give the name of a file.");
   std::error_code ignored;
   require(is_there(options.input), Fault::bad_file, "The file ", in_quotes(options.input),
           " can't be opened; check its path.");
@@ -240,6 +239,7 @@ Json settings_of(const BatchOptions& options) {
 }
 
 int run(BatchOptions options) {
+  require(!options.output.empty(), Fault::bad_request, "--output is empty; give the name of a file.");
   BatchShard shard(options.shard.empty() ? eval::Shard() : eval::parse_shard(options.shard), options.output);
   options.output = shard.output();
   check_files(options);
