@@ -27,6 +27,16 @@ void put(char32_t code, std::string& out) {
   }
 }
 
+std::u32string decoded(std::string_view valid) {
+  std::u32string codes;
+  for (std::size_t at = 0; at < valid.size();) {
+    const std::size_t bytes = character_bytes(valid, at);
+    codes += code_point(valid.substr(at, bytes));
+    at += bytes;
+  }
+  return codes;
+}
+
 }  // namespace
 
 char32_t code_point(std::string_view character) {
@@ -45,14 +55,7 @@ bool is_space(char32_t code) {
 }
 
 std::u32string code_points(std::string_view text) {
-  const std::string valid = valid_utf8(text);
-  std::u32string codes;
-  for (std::size_t at = 0; at < valid.size();) {
-    const std::size_t bytes = character_bytes(valid, at);
-    codes += code_point(std::string_view(valid).substr(at, bytes));
-    at += bytes;
-  }
-  return codes;
+  return decoded(valid_utf8(text));
 }
 
 std::size_t length_of(std::string_view text) {
@@ -64,7 +67,7 @@ Characters characters_of(std::string_view text) {
   LitheBytes out{}, error{};
   check_rust(lithe_text_kinds(valid.data(), valid.size(), &out, &error), error, Fault::internal, "kinds of characters");
   const std::string kinds = take_rust(out);
-  const std::u32string codes = code_points(valid);
+  const std::u32string codes = decoded(valid);
   Characters characters;
   characters.reserve(codes.size());
   for (std::size_t i = 0; i < codes.size(); ++i) {
