@@ -355,6 +355,20 @@ TEST(Batch, ShardsAreMergedToTheWhole) {
   refused({first, second}, "exists");
 }
 
+TEST(Batch, AShardNeedsAFileAndAName) {
+  const fs::path at = folder("batch-shard-files");
+  write(at / "in.jsonl", good_questions());
+  const auto said = [&](const std::string& input, const std::string& output) {
+    const Ran ran = lithe({"batch", "demo", input, "-o", output, "--shard", "0/2"});
+    EXPECT_NE(ran.code, 0);
+    return ran.err;
+  };
+  const std::string absent = said((at / "absent.jsonl").string(), (at / "out.jsonl").string());
+  EXPECT_NE(absent.find("can't be opened"), std::string::npos) << absent;
+  const std::string unnamed = said((at / "in.jsonl").string(), "");
+  EXPECT_NE(unnamed.find("--output is empty"), std::string::npos) << unnamed;
+}
+
 TEST(Batch, AShardThatIsNotDoneIsNotMerged) {
   const fs::path at = folder("batch-gap");
   write(at / "in.jsonl", good_questions());
