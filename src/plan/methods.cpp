@@ -1,6 +1,7 @@
 #include "plan/methods.h"
 
 #include <algorithm>
+#include <functional>
 #include <initializer_list>
 #include <vector>
 
@@ -95,38 +96,8 @@ Plan drop_once(const JsonView& view, const DropOnce& usual) {
 constexpr int64_t kAfterTwo = 2, kBeforeAll = 0;
 constexpr double kHalf = 0.5, kThird = 0.334, kQuarter = 0.25;
 
-Plan fastv(const JsonView& view, const ModelFacts&) {
-  return drop_once(view, {"attention", kAfterTwo, kHalf});
-}
-Plan random(const JsonView& view, const ModelFacts&) {
-  return drop_once(view, {"random", kAfterTwo, kHalf});
-}
-Plan uniform(const JsonView& view, const ModelFacts&) {
-  return drop_once(view, {"uniform", kAfterTwo, kHalf});
-}
-Plan key_norm(const JsonView& view, const ModelFacts&) {
-  return drop_once(view, {"key_norm", kAfterTwo, kHalf});
-}
-Plan dart(const JsonView& view, const ModelFacts&) {
-  return drop_once(view, {"duplication", kAfterTwo, kHalf});
-}
-Plan divprune(const JsonView& view, const ModelFacts&) {
-  return drop_once(view, {"diversity", kBeforeAll, kThird});
-}
-Plan conditional_dpp(const JsonView& view, const ModelFacts&) {
-  return drop_once(view, {"relevance", kBeforeAll, kThird});
-}
-Plan class_attention(const JsonView& view, const ModelFacts&) {
-  return drop_once(view, {"class_attention", kBeforeAll, kThird});
-}
-Plan visionzip(const JsonView& view, const ModelFacts&) {
-  return drop_once(view, {"visionzip", kBeforeAll, kThird});
-}
-Plan prumerge_plus(const JsonView& view, const ModelFacts&) {
-  return drop_once(view, {"prumerge", kBeforeAll, kQuarter});
-}
-Plan pooled_picture(const JsonView& view, const ModelFacts&) {
-  return drop_once(view, {"pooled", kBeforeAll, kQuarter});
+auto drops(const DropOnce& usual) {
+  return [usual](const JsonView& view, const ModelFacts&) { return drop_once(view, usual); };
 }
 
 /// Layers of a published model of 32 layers, at the same depths of this one; each but layer 0, and each once.
@@ -139,16 +110,21 @@ std::vector<int64_t> at_depths(std::initializer_list<int64_t> of_32, const Model
   return layers;
 }
 
-/// Drops in stages: at the entry of every listed layer, by default after each quarter of the layers.
+/// Drops in stages: at the entry of every listed layer, by default at these depths of 32 layers.
+Plan drop_in_stages(const JsonView& view, const ModelFacts& model, const char* by,
+                    std::initializer_list<int64_t> of_32) {
+  const Rule rule{.keep_share = view.number("keep_share", 0.5), .by = by, .others_return = false};
+  return rule_in(view.has("layers") ? read_layers(view, model.layers, -1) : at_depths(of_32, model), rule);
+}
+
+/// PyramidDrop: by default after each quarter of the layers.
 Plan pyramiddrop(const JsonView& view, const ModelFacts& model) {
-  const Rule rule{.keep_share = view.number("keep_share", 0.5), .by = "attention", .others_return = false};
-  return rule_in(view.has("layers") ? read_layers(view, model.layers, -1) : at_depths({8, 16, 24}, model), rule);
+  return drop_in_stages(view, model, "attention", {8, 16, 24});
 }
 
 /// V2Drop: by default half of the vision rows before layers 3 and 17, and all but one before layer 22.
 Plan v2drop(const JsonView& view, const ModelFacts& model) {
-  const Rule rule{.keep_share = view.number("keep_share", 0.5), .by = "variation", .others_return = false};
-  Plan plan = rule_in(view.has("layers") ? read_layers(view, model.layers, -1) : at_depths({3, 17, 22}, model), rule);
+  Plan plan = drop_in_stages(view, model, "variation", {3, 17, 22});
   if (plan.layers.empty()) return plan;
   Rule& last = plan.layers.back().rules.front();
   last.keep_share.reset();
@@ -159,10 +135,8 @@ Plan v2drop(const JsonView& view, const ModelFacts& model) {
 /// SparseVLM's choice: 300, 200 and 110 of 576 vision rows stay after layers 2, 6 and 15.
 Plan text_attention(const JsonView& view, const ModelFacts& model) {
   constexpr double kShares[] = {0.521, 0.667, 0.55};
-  const bool listed = view.has("layers");
-  Plan plan = rule_in(listed ? read_layers(view, model.layers, -1) : at_depths({3, 7, 16}, model),
-                      {.keep_share = view.number("keep_share", 0.5), .by = "text_attention", .others_return = false});
-  if (listed || view.has("keep_share")) return plan;
+  Plan plan = drop_in_stages(view, model, "text_attention", {3, 7, 16});
+  if (view.has("layers") || view.has("keep_share")) return plan;
   for (std::size_t stage = 0; stage < plan.layers.size(); ++stage)
     plan.layers[stage].rules.front().keep_share = kShares[stage];
   return plan;
@@ -231,27 +205,28 @@ Plan kv_compression(const JsonView& view, const ModelFacts& model) {
 struct Method {
   const char* name;
   std::vector<const char*> keys;  ///< Besides method, name and format.
-  Plan (*expand)(const JsonView&, const ModelFacts&);
+  std::function<Plan(const JsonView&, const ModelFacts&)> expand;
 };
 
 const std::vector<Method>& methods() {
+  static const std::vector<const char*> once{"layer", "keep_share", "keep_count"};
   static const std::vector<Method> kMethods{
       {"dense", {}, dense},
       {"p-mod",
        {"schedule", "shift", "untouched_above", "floor", "share", "divisor", "gate", "group", "by", "seed"},
        p_mod},
       {"eas", {"layers", "attention", "stream"}, eas},
-      {"fastv", {"layer", "keep_share", "keep_count"}, fastv},
-      {"random", {"layer", "keep_share", "keep_count", "seed"}, random},
-      {"uniform", {"layer", "keep_share", "keep_count"}, uniform},
-      {"k-norm", {"layer", "keep_share", "keep_count"}, key_norm},
-      {"dart", {"layer", "keep_share", "keep_count"}, dart},
-      {"divprune", {"layer", "keep_share", "keep_count"}, divprune},
-      {"conditional-dpp", {"layer", "keep_share", "keep_count"}, conditional_dpp},
-      {"class-attention", {"layer", "keep_share", "keep_count"}, class_attention},
-      {"visionzip", {"keep_share"}, visionzip},
-      {"prumerge-plus", {"keep_share"}, prumerge_plus},
-      {"pooled-picture", {"keep_share"}, pooled_picture},
+      {"fastv", once, drops({"attention", kAfterTwo, kHalf})},
+      {"random", {"layer", "keep_share", "keep_count", "seed"}, drops({"random", kAfterTwo, kHalf})},
+      {"uniform", once, drops({"uniform", kAfterTwo, kHalf})},
+      {"k-norm", once, drops({"key_norm", kAfterTwo, kHalf})},
+      {"dart", once, drops({"duplication", kAfterTwo, kHalf})},
+      {"divprune", once, drops({"diversity", kBeforeAll, kThird})},
+      {"conditional-dpp", once, drops({"relevance", kBeforeAll, kThird})},
+      {"class-attention", once, drops({"class_attention", kBeforeAll, kThird})},
+      {"visionzip", {"keep_share"}, drops({"visionzip", kBeforeAll, kThird})},
+      {"prumerge-plus", {"keep_share"}, drops({"prumerge", kBeforeAll, kQuarter})},
+      {"pooled-picture", {"keep_share"}, drops({"pooled", kBeforeAll, kQuarter})},
       {"pyramiddrop", {"layers", "keep_share"}, pyramiddrop},
       {"v2drop", {"layers", "keep_share"}, v2drop},
       {"text-attention", {"layers", "keep_share"}, text_attention},
