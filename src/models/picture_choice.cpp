@@ -81,7 +81,8 @@ bool reads_pictures(const plan::Plan* plan) {
 
 bool reads_class_token(const plan::Plan* plan) {
   bool reads = false;
-  visit_rules(plan, [&](const auto&, const plan::Rule& rule, const auto&) { reads = reads || rule.by != "pooled"; });
+  visit_rules(plan,
+              [&](const auto&, const auto&, const plan::SelectorFacts& facts) { reads = reads || facts.class_token; });
   return reads;
 }
 

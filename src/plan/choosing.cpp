@@ -21,14 +21,17 @@ void count_choosing(const Rule& rule, const Choice& choice, RowCount& count) {
     count.compared += n + n * k;
     count.folded += n * k * (k - 1) / 2;
   }
-  const bool asks_class_token = rule.by == "class_attention" || rule.by == "visionzip" || rule.by == "prumerge";
-  if (asks_class_token) count.tower_compared += n;
+  if (rule.by == "class_attention") count.tower_compared += n;
   if (rule.by == "visionzip") {
+    count.tower_compared += n;
     count.tower_probed += (n - k) * contextual_rows(k);
     count.reprojected += contextual_rows(k);
   }
-  if (rule.by == "prumerge") count.tower_compared += n * k;
-  if (rule.by == "prumerge" || rule.by == "pooled") count.reprojected += k;
+  if (rule.by == "prumerge") {
+    count.tower_compared += n + n * k;
+    count.reprojected += k;
+  }
+  if (rule.by == "pooled") count.reprojected += k;
 }
 
 std::vector<Cell> cells_of_map(int64_t rows, int64_t columns, int64_t cells) {

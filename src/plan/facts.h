@@ -98,7 +98,7 @@ enum class Reads {
   keys,            ///< The keys of the last attention before the layer.
   change,          ///< The input of the layer before.
   text,            ///< The text rows after the group's first row.
-  picture,         ///< What the vision tower left of each picture: the attention of its class token, or less.
+  picture,         ///< What the vision tower left of each picture: rows have scores, and may be merged.
 };
 
 /// A selector that the engine knows.
@@ -106,7 +106,8 @@ struct SelectorFacts {
   std::string name;
   Scope scope = Scope::group;
   Reads reads = Reads::nothing;
-  bool merges = false;  ///< Before the decoder, rows that are kept take in rows that are not.
+  bool class_token = false;  ///< Of the picture, it reads the attention of the vision tower's class token.
+  bool merges = false;       ///< Before the decoder, rows that are kept take in rows that are not.
 };
 
 /// Every selector. Its function has the same name in routing/selector.cpp.

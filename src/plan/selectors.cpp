@@ -16,10 +16,10 @@ const std::vector<SelectorFacts>& known_selectors() {
       {"duplication", Scope::prompt, Reads::keys},
       {"diversity"},
       {"relevance", Scope::prompt, Reads::text},
-      {"class_attention", Scope::group, Reads::picture},
-      {"visionzip", Scope::group, Reads::picture, true},
-      {"prumerge", Scope::group, Reads::picture, true},
-      {"pooled", Scope::group, Reads::picture, true},
+      {.name = "class_attention", .reads = Reads::picture, .class_token = true},
+      {.name = "visionzip", .reads = Reads::picture, .class_token = true, .merges = true},
+      {.name = "prumerge", .reads = Reads::picture, .class_token = true, .merges = true},
+      {.name = "pooled", .reads = Reads::picture, .merges = true},
   };
   return kSelectors;
 }

@@ -88,7 +88,7 @@ struct SiteCheck {
     need(entry.stream == "decoder", "the selector '", rule.by, "' is for the decoder");
     need(model.tower && !model.tower->outputs, "the selector '", rule.by,
          "' needs a vision tower that gives its patches");
-    need(rule.by == "pooled" || model.tower->tokens > model.tower->patches, "the selector '", rule.by,
+    need(!selector.class_token || model.tower->tokens > model.tower->patches, "the selector '", rule.by,
          "' reads the attention of the vision tower's class token, but this tower has none; use diversity or pooled");
     if (!selector.merges) return;
     need(entry.layer == 0 && !rule.others_return && !rule.others.any(), "the selector '", rule.by,

@@ -137,7 +137,7 @@ class Resolver {
     const Selector* selector = find_selector(rule.by);
     require(selector != nullptr, Fault::bad_request, "layer ", layer_, ": there is no selector '", rule.by, "'");
     Candidates candidates{.hidden = hidden_, .rows = rows, .keep = keep, .layer = layer_, .seed = rule.seed};
-    if (rule.gate || rule.by == "router") candidates.weight = weigh(sequence, rule, rows);
+    if (rule.gate || selector->facts->reads == plan::Reads::router) candidates.weight = weigh(sequence, rule, rows);
     std::vector<int64_t> text;
     if (selector->facts->scope == plan::Scope::prompt) text = text_after(batch_, sequence, rows.front());
     candidates.text = text;
