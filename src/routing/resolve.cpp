@@ -154,26 +154,45 @@ class Resolver {
   /// What the selector reads of earlier layers and of the vision side.
   void add_what_was_left(size_t sequence, plan::Reads reads, Candidates& candidates) const {
     const Recorded& recorded = start_.recorded[sequence];
-    const std::vector<int64_t> order = order_of(candidates.rows);
-    const std::optional<Tensor>& attention =
-        reads == plan::Reads::text_attention ? recorded.text_attention : recorded.attention;
-    if ((reads == plan::Reads::attention || reads == plan::Reads::text_attention) && attention)
-      candidates.attention = attention->index_select(0, index_tensor(order, *attention));
-    if (reads == plan::Reads::keys && recorded.keys) {
-      candidates.keys = keys_at(recorded, order);
-      candidates.text_keys = keys_at(recorded, order_of(candidates.text));
+    switch (reads) {
+      case plan::Reads::nothing:
+      case plan::Reads::router:
+      case plan::Reads::text:
+        break;
+      case plan::Reads::attention:
+        candidates.attention = some_of(recorded.attention, order_of(candidates.rows));
+        break;
+      case plan::Reads::text_attention:
+        candidates.attention = some_of(recorded.text_attention, order_of(candidates.rows));
+        break;
+      case plan::Reads::keys:
+        if (!recorded.keys) break;
+        candidates.keys = keys_at(recorded, order_of(candidates.rows));
+        candidates.text_keys = keys_at(recorded, order_of(candidates.text));
+        break;
+      case plan::Reads::change:
+        candidates.before = some_of(start_.before, candidates.rows);
+        break;
+      case plan::Reads::picture:
+        candidates.picture_scores = picture_scores(sequence, order_of(candidates.rows));
+        break;
     }
-    if (reads == plan::Reads::change && start_.before)
-      candidates.before = start_.before->index_select(0, index_tensor(candidates.rows, *start_.before));
+  }
+
+  static std::optional<Tensor> some_of(const std::optional<Tensor>& all, std::span<const int64_t> rows) {
+    return all ? std::optional(all->index_select(0, index_tensor(rows, *all))) : std::nullopt;
+  }
+
+  std::optional<Tensor> picture_scores(size_t sequence, const std::vector<int64_t>& order) const {
     const auto& scores = batch_.sequences[sequence].picture_scores;
-    if (reads != plan::Reads::picture || !scores) return;
+    if (!scores) return std::nullopt;
     std::vector<float> own;
     for (const int64_t position : order) {
       require(position < std::ssize(*scores), Fault::internal, "layer ", layer_, ": no picture score for row ",
               position);
       own.push_back((*scores)[static_cast<size_t>(position)]);
     }
-    candidates.picture_scores = at::tensor(own);
+    return at::tensor(own);
   }
 
   /// The rows' weights; written into the layer's weights if the rule has a gate.
