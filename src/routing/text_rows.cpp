@@ -6,12 +6,11 @@
 
 #include <algorithm>
 
+#include "plan/choosing.h"
 #include "routing/index_tensor.h"
 
 namespace lithe::routing {
 namespace {
-
-constexpr int64_t kBlock = 256;  // vision rows at once, so that no matrix of all rows with all rows is formed
 
 std::vector<int64_t> vision_rows(const Batch& batch, size_t sequence) {
   std::vector<int64_t> rows;
@@ -41,14 +40,15 @@ std::vector<int64_t> text_raters(const Tensor& x, const Batch& batch, size_t seq
   const Tensor seen = x.detach().index_select(0, index_tensor(vision, x));
   const Tensor words = x.detach().index_select(0, index_tensor(text, x)).t();
   Tensor match = at::zeros({words.size(1)}, seen.options());
-  for (int64_t first = 0; first < seen.size(0); first += kBlock) {
-    const Tensor block = seen.narrow(0, first, std::min(kBlock, seen.size(0) - first));
+  for (int64_t first = 0; first < seen.size(0); first += plan::kBlockRows) {
+    const Tensor block = seen.narrow(0, first, std::min(plan::kBlockRows, seen.size(0) - first));
     match = match + at::softmax(block.matmul(words), 1).sum(0);
   }
-  const Tensor rates = (match >= match.mean()).to(at::kCPU);
+  const Tensor host = (match >= match.mean()).to(at::kCPU);
+  const bool* rates = host.const_data_ptr<bool>();
   std::vector<int64_t> order;
   for (size_t i = 0; i < text.size(); ++i) {
-    if (rates[static_cast<int64_t>(i)].item<bool>()) order.push_back(batch.order[static_cast<size_t>(text[i])]);
+    if (rates[i]) order.push_back(batch.order[static_cast<size_t>(text[i])]);
   }
   if (!order.empty()) return order;
   for (const int64_t row : text) order.push_back(batch.order[static_cast<size_t>(row)]);  // all alike, up to rounding
