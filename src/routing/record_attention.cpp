@@ -37,6 +37,9 @@ Tensor mean_attention(const AttentionPass& pass, const std::vector<int64_t>& row
   const nn::Attention& attention = pass.attention;
   const ops::KeyValueView& view = pass.seen;
   const Tensor queries = pass.queries.detach(), all_keys = ops::all_keys(view, queries).detach();
+  std::vector<int64_t> seen;
+  for (int64_t key = 0; key < view.rows(); ++key) seen.push_back(view.position(key));
+  const Tensor index = index_tensor(seen, queries);
   Tensor sum = at::zeros({positions}, queries.options().dtype(at::kFloat));
   for (const int64_t row : rows) {
     const int64_t position = pass.positions[static_cast<size_t>(row)];
@@ -45,9 +48,7 @@ Tensor mean_attention(const AttentionPass& pass, const std::vector<int64_t>& row
     if (begin >= end) continue;
     const Tensor keys = all_keys.narrow(0, begin, end - begin);
     const Tensor weights = ops::attention_of_row(queries.select(0, row), keys, attention.scale());
-    std::vector<int64_t> seen;
-    for (int64_t key = begin; key < end; ++key) seen.push_back(view.position(key));
-    sum = at::index_add(sum, 0, index_tensor(seen, weights), weights);
+    sum = at::index_add(sum, 0, index.narrow(0, begin, end - begin), weights);
   }
   return rows.size() == 1 ? sum : sum / static_cast<double>(rows.size());
 }
