@@ -66,6 +66,7 @@ Tensor Executor::run(const Block& block, int64_t layer, Tensor x, const std::opt
   require(!recomputes_ || !other, Fault::internal, "Executor: a block that reads another stream cannot run again");
   if (layer == 0) find_text_raters(x);
   const RowSets sets = resolved(block, layer, x);
+  forget_keys(sets);
   const LayerInput input{batch_, layer, other, &recorded_};
   const Tensor y = recomputes_ ? run_recomputed(block, sets, x, input) : run_block(block, sets, x, input);
   if (observer_) observer_({layer, &batch_, &sets, y});
@@ -81,6 +82,13 @@ RowSets Executor::resolved(const Block& block, int64_t layer, const Tensor& x) c
   RowSets sets = resolve(batch_, block, {stream_, layer, recorded_, before_}, x);
   sets.watched = watched_at(layer);
   return sets;
+}
+
+/// Rules of later layers read this layer's keys, if its attention is on: those before it are not needed any more.
+void Executor::forget_keys(const RowSets& sets) {
+  for (size_t i = 0; i < recorded_.size(); ++i) {
+    if (!sets.self_off[i]) recorded_[i].keys.reset();
+  }
 }
 
 /// Of each sequence; empty if nothing is read.

@@ -36,6 +36,7 @@ class Executor {
 
  private:
   RowSets resolved(const Block& block, int64_t layer, const Tensor& x) const;
+  void forget_keys(const RowSets& sets);
   std::vector<Watch> watched_at(int64_t layer) const;
   void find_text_raters(const Tensor& x);
 
