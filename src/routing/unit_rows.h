@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -35,5 +36,18 @@ class UnitRows {
   std::vector<bool> finite_;
   std::map<int64_t, std::vector<double>> columns_;
 };
+
+/// The first `count` of the rows that are not taken. before: their order, in which no two rows are equal.
+template <class Before>
+std::vector<int64_t> first_few(const std::vector<bool>& taken, int64_t count, const Before& before) {
+  std::vector<int64_t> rows;
+  for (int64_t row = 0; row < std::ssize(taken); ++row) {
+    if (!taken[static_cast<size_t>(row)]) rows.push_back(row);
+  }
+  const auto middle = rows.begin() + std::min<int64_t>(count, std::ssize(rows));
+  std::partial_sort(rows.begin(), middle, rows.end(), before);
+  rows.erase(middle, rows.end());
+  return rows;
+}
 
 }  // namespace lithe::routing

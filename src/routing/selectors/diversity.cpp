@@ -22,18 +22,10 @@ class Farthest {
 
   /// The `count` farthest.
   std::vector<int64_t> few(int64_t count) const {
-    std::vector<int64_t> rows;
-    for (int64_t i = 0; i < std::ssize(near_); ++i) {
-      if (!taken_[static_cast<size_t>(i)]) rows.push_back(i);
-    }
-    const auto nearer = [&](int64_t a, int64_t b) {
+    return first_few(taken_, count, [&](int64_t a, int64_t b) {
       const double left = near_[static_cast<size_t>(a)], right = near_[static_cast<size_t>(b)];
       return left != right ? left < right : a < b;
-    };
-    const auto middle = rows.begin() + std::min<int64_t>(count, std::ssize(rows));
-    std::partial_sort(rows.begin(), middle, rows.end(), nearer);
-    rows.erase(middle, rows.end());
-    return rows;
+    });
   }
 
   /// cosines: of `row` with all rows. After the first row, only what is chosen counts.

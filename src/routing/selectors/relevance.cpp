@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "routing/index_tensor.h"
 #include "routing/selector.h"
@@ -34,7 +33,7 @@ std::vector<double> relevance(const UnitRows& rows, const Candidates& candidates
 class Determinant {
  public:
   Determinant(UnitRows& rows, std::vector<double> match, int64_t keep)
-      : rows_(rows), match_(std::move(match)), left_(match_.size()) {
+      : rows_(rows), match_(std::move(match)), left_(match_.size()), taken_(match_.size(), false) {
     factor_ = at::zeros({keep, rows.count()}, at::kDouble);
     for (size_t i = 0; i < left_.size(); ++i)
       left_[i] = rows.finite(static_cast<int64_t>(i)) ? match_[i] * match_[i] : -1.0;
@@ -46,39 +45,29 @@ class Determinant {
   void take(int64_t row) {
     const double variance = left_[static_cast<size_t>(row)];
     if (variance > kUsedUp) subtract(row, std::sqrt(variance));
-    left_[static_cast<size_t>(row)] = kTaken;
-    ++taken_;
+    taken_[static_cast<size_t>(row)] = true;
+    ++steps_;
   }
 
  private:
-  static constexpr double kTaken = -std::numeric_limits<double>::infinity();
-
   std::vector<int64_t> few(int64_t count) const {
-    std::vector<int64_t> rows;
-    for (int64_t i = 0; i < std::ssize(left_); ++i) {
-      if (left_[static_cast<size_t>(i)] != kTaken) rows.push_back(i);
-    }
-    const auto better = [&](int64_t a, int64_t b) {
+    return first_few(taken_, count, [&](int64_t a, int64_t b) {
       const auto x = static_cast<size_t>(a), y = static_cast<size_t>(b);
       const bool some = left_[x] > kUsedUp, other = left_[y] > kUsedUp;
       if (some != other) return some;
       const double left = some ? left_[x] : worth(x), right = some ? left_[y] : worth(y);
       return left != right ? left > right : a < b;
-    };
-    const auto middle = rows.begin() + std::min<int64_t>(count, std::ssize(rows));
-    std::partial_sort(rows.begin(), middle, rows.end(), better);
-    rows.erase(middle, rows.end());
-    return rows;
+    });
   }
 
   double worth(size_t row) const { return rows_.finite(static_cast<int64_t>(row)) ? match_[row] : -1.0; }
 
   void subtract(int64_t row, double deviation) {
     const std::vector<double>& cosines = rows_.cosines(row, [&](int64_t count) { return few(count); });
-    const Tensor before = factor_.narrow(0, 0, taken_);
+    const Tensor before = factor_.narrow(0, 0, steps_);
     const Tensor shared = before.t().matmul(before.select(1, row)).contiguous();  // [rows]
     const double* known = shared.const_data_ptr<double>();
-    double* fresh = factor_.select(0, taken_).mutable_data_ptr<double>();
+    double* fresh = factor_.select(0, steps_).mutable_data_ptr<double>();
     for (size_t i = 0; i < left_.size(); ++i) {
       fresh[i] = (match_[static_cast<size_t>(row)] * match_[i] * cosines[i] - known[i]) / deviation;
       left_[i] -= fresh[i] * fresh[i];
@@ -88,8 +77,9 @@ class Determinant {
   UnitRows& rows_;
   std::vector<double> match_;
   std::vector<double> left_;  // the variance of each row that the chosen rows do not explain
-  Tensor factor_;             // [keep, rows] float64
-  int64_t taken_ = 0;
+  std::vector<bool> taken_;
+  Tensor factor_;  // [keep, rows] float64
+  int64_t steps_ = 0;
 };
 
 }  // namespace
