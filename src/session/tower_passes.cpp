@@ -59,10 +59,7 @@ void TowerPasses::pass(const std::vector<Picture>& pictures) const {
   for (size_t i = 0; i < pictures.size(); ++i) {
     PicturesInTower& request = *pictures[i].request;
     models::ImageRows rows;
-    rows.rows = std::move(all[i].rows);
-    rows.kinds = std::move(all[i].kinds);
-    rows.heat_views = std::move(all[i].heat_views);
-    rows.scores = std::move(all[i].scores);
+    static_cast<models::PackedRows&>(rows) = std::move(all[i]);  // and nothing else of the picture
     request.rows.push_back(std::move(rows));
     try {
       request.length.add(request.rows.back());
