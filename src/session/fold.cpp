@@ -27,8 +27,7 @@ class Side {
       : model_(model), plan_(plan_of(model, request)), generation_(model, plan_) {
     const PromptRows prompt = build_prompt(model, request);
     prompt_rows_ = prompt.rows();
-    generation_.score_pictures(prompt.picture_scores);
-    hidden_ = generation_.prefill(prompt.embeddings, prompt.kinds, {}, prompt.places);
+    hidden_ = generation_.prefill(prompt);
   }
 
   models::FrozenPrompt frozen() const { return {generation_.states(), *plan_}; }

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "session/prompt_rows.h"
+
 namespace lithe::session {
 
 Generation::Generation(const models::Model& model, std::shared_ptr<const plan::Plan> plan)
@@ -35,6 +37,11 @@ Tensor Generation::prefill(const Tensor& x, std::span<const routing::RowKind> ki
   routing::Batch batch;
   enter_prompt(batch, kinds, places);
   return model_->decoder.forward(std::move(batch), x, observer);
+}
+
+Tensor Generation::prefill(const PromptRows& prompt, const routing::Observer& observer) {
+  score_pictures(prompt.picture_scores);
+  return prefill(prompt.embeddings, prompt.kinds, observer, prompt.places);
 }
 
 Tensor Generation::step(int64_t id) {

@@ -15,6 +15,8 @@ namespace lithe::session {
 
 using at::Tensor;
 
+struct PromptRows;
+
 /// One sequence under one plan: a prompt, then one token at a time; in a chat the next prompt follows the rows that are
 /// kept. It knows nothing of text.
 class Generation {
@@ -32,6 +34,8 @@ class Generation {
   /// x: [rows, hidden], a prompt after the rows that are held -> [rows alive, hidden] after the last block.
   Tensor prefill(const Tensor& x, std::span<const routing::RowKind> kinds, const routing::Observer& observer = {},
                  const routing::Places& places = {});
+  /// The same of a whole prompt with its pictures' scores.
+  Tensor prefill(const PromptRows& prompt, const routing::Observer& observer = {});
   /// Runs one token -> [1, hidden] after the last block.
   Tensor step(int64_t id);
 

@@ -110,7 +110,6 @@ void write_trace(const Session& session, const Request& request, const TraceOpti
   Recording recording;
   record_prompt(recording, *plan, prompt);
   Generation generation(model, plan);
-  generation.score_pictures(prompt.picture_scores);
   LayerRecorder layers(recording, prompt.embeddings);
   const auto observe = [&](const routing::LayerReport& report) {
     layers(report);
@@ -119,7 +118,7 @@ void write_trace(const Session& session, const Request& request, const TraceOpti
           .total = model.decoder.config.layers,
           .rows = prompt.rows()});
   };
-  const Tensor hidden = generation.prefill(prompt.embeddings, prompt.kinds, observe, prompt.places);
+  const Tensor hidden = generation.prefill(prompt, observe);
   const Tensor logits = model.decoder.logits(hidden);
   require_finite(model, logits, "the logits of the prompt");
   recording.add("logits", logits);
