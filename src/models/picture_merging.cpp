@@ -18,6 +18,7 @@
 #include "plan/rows.h"
 #include "routing/index_tensor.h"
 #include "routing/selector.h"
+#include "routing/unit_rows.h"
 
 namespace lithe::models {
 namespace {
@@ -27,11 +28,6 @@ constexpr int64_t kBlock = 64;       // rows whose neighbours are found at once
 
 Tensor select(const Tensor& x, const std::vector<int64_t>& rows) {
   return x.index_select(0, routing::index_tensor(rows, x));
-}
-
-/// Rows scaled to length 1.
-Tensor units(const Tensor& x) {
-  return x / x.norm(2, -1, true).clamp_min(1e-12);
 }
 
 /// The class token's `count` favourites.
@@ -75,7 +71,7 @@ MergedPicture zip_picture(const PictureRows& picture, int64_t k) {
   const Tensor targets = select(picture.features, kept.merged);
   kept.features = targets;
   if (joining.empty()) return kept;
-  const Tensor keys = units(picture.keys.mean(1)), features = select(picture.features, joining);
+  const Tensor keys = routing::UnitRows(picture.keys.mean(1)).unit(), features = select(picture.features, joining);
   const Tensor joins = select(keys, joining).matmul(select(keys, kept.merged).t()).argmax(1);
   kept.features = with_joined(targets, features, joins);
   return kept;
@@ -92,7 +88,7 @@ MergedPicture prumerge_picture(const PictureRows& picture, int64_t k) {
   kept.features = select(picture.features, kept.merged);
   const int64_t neighbours = std::min(kNeighbours, count - 1);
   if (kept.merged.empty() || neighbours == 0) return kept;
-  const Tensor keys = units(picture.keys.flatten(1));
+  const Tensor keys = routing::UnitRows(picture.keys.flatten(1)).unit();
   const Tensor attention =
       at::tensor(at::ArrayRef<double>(picture.attention), at::kDouble).to(picture.features.options());
   std::vector<Tensor> blocks;

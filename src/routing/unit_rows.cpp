@@ -30,8 +30,11 @@ std::vector<std::vector<double>> lists_of(const Tensor& matrix) {
 
 }  // namespace
 
-UnitRows::UnitRows(const Tensor& hidden, std::span<const int64_t> rows) {
-  const Tensor own = hidden.detach().index_select(0, index_tensor(rows, hidden));
+UnitRows::UnitRows(const Tensor& hidden, std::span<const int64_t> rows)
+    : UnitRows(hidden.detach().index_select(0, index_tensor(rows, hidden))) {}
+
+UnitRows::UnitRows(const Tensor& x) {
+  const Tensor own = x.detach();
   const Tensor length = own.norm(2, -1, true);
   const Tensor finite = at::isfinite(length);
   unit_ = at::where(finite, own / length.clamp_min(kLeastLength), at::zeros_like(own));

@@ -16,6 +16,8 @@ using at::Tensor;
 /// Rows scaled to length 1, and their products with each other: cosines. A row that is not finite counts as zeros.
 class UnitRows {
  public:
+  /// x: [rows, width]
+  explicit UnitRows(const Tensor& x);
   /// `rows` of hidden.  hidden: [.., width]
   UnitRows(const Tensor& hidden, std::span<const int64_t> rows);
 

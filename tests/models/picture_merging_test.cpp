@@ -2,15 +2,18 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/allclose.h>
+#include <ATen/ops/equal.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <set>
 
 #include "base/error.h"
 #include "ops/tensor_support.h"
 #include "plan/choosing.h"
+#include "routing/index_tensor.h"
 
 // What is kept of a picture, and what merged rows become, against loops over rows.
 namespace lithe::models {
@@ -93,6 +96,19 @@ TEST(VisionZip, JoinsEachRowToTheTargetWithTheMostSimilarKey) {
     }
     expect_rows(kept.features, expected, where);
   }
+}
+
+// The tower's plan may leave a row without a key.
+TEST(VisionZip, ATargetWithoutAKeyTakesInNoRowThatIsLikeAnother) {
+  Dice dice(7);
+  PictureRows picture = random_picture(dice, 64);
+  picture.keys = picture.keys.abs();
+  const int64_t target = zip_picture(picture, 32).merged[1];
+  picture.keys[target].fill_(std::numeric_limits<double>::quiet_NaN());
+  const MergedPicture kept = zip_picture(picture, 32);
+  EXPECT_TRUE(at::equal(kept.features[1], picture.features[target]));
+  EXPECT_FALSE(
+      at::equal(kept.features, picture.features.index_select(0, routing::index_tensor(kept.merged, kept.features))));
 }
 
 TEST(PruMerge, TakesInTheNeighboursByTheirAttention) {
