@@ -297,6 +297,8 @@ Action declare_eval(CLI::App& app) {
   add_batch_limits(app, options->limits);
   add_json(app, options->common, "Print result.json to stdout instead of the table");
   add_sampling(app, options->question);
+  app.get_option("--temp")->description("Temperature. 0: take the best token (default: 0)");
+  app.get_option("--max-tokens")->description("Largest number of new tokens (default: the task's)");
   add_common(app, options->common);
   add_kv(app, options->common);
   add_compute(app, options->common);

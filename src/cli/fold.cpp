@@ -120,6 +120,7 @@ Action declare_fold(CLI::App& app) {
   add_json(app, flags->common, "Print JSON: what was merged, and the deviation");
   add_common(app, flags->common);
   app.get_option("--lora")->description("A PEFT folder with LoRA for the model, to merge into the weights");
+  app.get_option("--mmproj")->group("");  // not in the help: GGUF models are refused
   return [flags] {
     if (is_pair_model(flags->model)) return fold_meter(*flags);
     session::FoldReport report;

@@ -94,7 +94,7 @@ Action declare_quantize(CLI::App& app) {
       ->required();
   app.add_option("-o,--output", flags->out, "The folder to write; it must not exist")->type_name("DIR")->required();
   app.add_flag("--keep-embeddings", flags->keeps_embeddings,
-               "Leave embeddings and head as they are, which other programs need");
+               "Leave embeddings and head as they are, which some other programs need");
   add_json(app, flags->common, "Print JSON: what was rounded, bytes, notes");
   add_common(app, flags->common);
   app.get_option("--weights")

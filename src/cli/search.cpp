@@ -158,6 +158,7 @@ constexpr std::pair<const char*, const char*> kNotHere[] = {
     {"--weights", "search keeps the types of the weights; leave out --weights."},
     {"--lora", "search does not take a LoRA; merge it into the model with `lithe fold` first."},
     {"--device", "search runs on the CPU; leave out --device."},
+    {"--mmproj", "search does not take GGUF models; leave out --mmproj."},
 };
 
 void declare_numbers(CLI::App& app, SearchFlags& flags) {

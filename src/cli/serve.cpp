@@ -25,8 +25,8 @@ Pictures come in the request, as data: URLs. The server reads no local file and 
 name pictures in that folder. By default only programs on this machine reach the server. Before you use --host 0.0.0.0, set an
 API key with --api-key or the environment variable LITHE_API_KEY (other users of this machine can see flags).
 
-Ctrl-C or SIGTERM ends the server: it takes no more requests, and those that run have --shutdown-timeout seconds to finish. A
-second signal ends them at once.)";
+Ctrl-C or SIGTERM ends the server: it takes no more requests, and those that it has taken have --shutdown-timeout seconds to
+finish. A second signal ends them at once.)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe serve demo
@@ -91,7 +91,7 @@ void add_network(CLI::App& app, ServeOptions& options) {
       ->group(group);
   add_decimal(app, options.shutdown_seconds,
               {.names = "--shutdown-timeout",
-               .what = "Seconds that running requests have to finish when the server ends (default: 30)",
+               .what = "Seconds that taken requests have to finish when the server ends (default: 30)",
                .highest = 86400,
                .type_name = "SECONDS"})
       ->group(group);

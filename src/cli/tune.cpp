@@ -205,6 +205,7 @@ constexpr std::pair<const char*, const char*> kNotHere[] = {
     {"--weights", "tune keeps the types of the weights; leave out --weights."},
     {"--lora", "tune makes a LoRA if the recipe has a block `lora`; leave out --lora."},
     {"--device", "tune runs on the CPU; leave out --device."},
+    {"--mmproj", "tune does not take GGUF models; leave out --mmproj."},
 };
 
 }  // namespace

@@ -55,8 +55,8 @@ const std::vector<About>& builtin_plans() {
        .needs = "any weights",
        .source = "the idea of SnapKV, arXiv 2404.14469, for vision tokens"},
       {.name = "late-entry",
-       .skips = "Vision tokens in the first quarter of the layers and in the last; three times half of them in "
-                "between, for good.",
+       .skips = "All vision tokens in the first and the last quarter of the layers; in between, at each of three "
+                "layers, half of those that are left, for good.",
        .needs = "weights trained for it",
        .source = "the shape of HiDrop, arXiv 2602.23699, without its trained choice of tokens",
        .trained = true},
@@ -96,8 +96,9 @@ const std::vector<About>& builtin_plans() {
        .needs = "any weights; a list of layers measured on your model is better",
        .source = "ShortV, arXiv 2504.00502"},
       {.name = "text-attention",
-       .skips = "About half, a third and then half of the vision tokens, for good, after layers 2, 6 and 15 of 32. "
-                "Those that fitting text tokens attend to most stay.",
+       .skips =
+           "About half, a third and then half of the vision tokens that are left, for good, before layers 3, 7 and "
+           "16 of 32. Those that text tokens which match the picture attend to most stay.",
        .needs = "any weights",
        .source = "the choice of SparseVLM, arXiv 2410.04417, without its recycled tokens"},
       {.name = "uniform",

@@ -95,6 +95,7 @@ TEST(SearchCommand, SaysWhatIsWrong) {
   refused({"--skip", "1", "--plan", "no-such-plan"}, 2, "no-such-plan");
   refused({"--skip", "1", "--plan", "p-mod"}, 2, "router");
   refused({"--skip", "1", "--lora", "x"}, 2, "lithe fold");
+  refused({"--skip", "1", "--mmproj", "x"}, 2, "leave out --mmproj");
   refused({"--skip", "1", "--eval-data", "no-such.json"}, 3, "no-such.json");
   EXPECT_EQ(lithe({"search", kModel, "--skip", "1"}).code, 2);  // no data
 }

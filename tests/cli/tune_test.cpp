@@ -100,6 +100,9 @@ TEST(Tune, RefusesInOneSentence) {
     EXPECT_NE(ran.err.find(named), std::string::npos) << lines << ran.err;
     EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << lines << ran.err;
   }
+  const Ran ran = lithe({"tune", write_recipe("tune-refuses", "").string(), "--mmproj", "x"});
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_NE(ran.err.find("leave out --mmproj"), std::string::npos) << ran.err;
 }
 
 /// Kills a run at random moments, again and again, until it is through.
