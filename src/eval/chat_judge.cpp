@@ -32,7 +32,7 @@ const char* usual_judge(tasks::Protocol protocol) {
 
 tasks::Judge judge_of(const ChatJudge& judge) {
   require(judge.key.find_first_of("\r\n") == judge.key.npos, Fault::bad_request,
-          "The key of the judge has more than one line.");
+          "The key of the judge has more than one line; give it as one line.");
   return [place = place_of(judge.url), judge](const std::string& prompt) -> std::optional<std::string> {
     const Json request = {{"model", judge.model},
                           {"messages", {{{"role", "user"}, {"content", prompt}}}},
@@ -41,10 +41,10 @@ tasks::Judge judge_of(const ChatJudge& judge) {
                           {"n", 1}};
     const HttpReply reply = post_json(place, request.dump(-1, ' ', false, Json::error_handler_t::replace), judge.key);
     require(reply.status == 200, Fault::bad_request, "The judge at ", in_quotes(judge.url), " refuses with status ",
-            reply.status, ": ", in_quotes(reply.body), ".");
+            reply.status, "; check its address, the name of its model and its key: ", in_quotes(reply.body), ".");
     const auto content = content_of(Json::accept(reply.body) ? parse_json(reply.body, "the judge's reply") : Json());
     require(content.has_value(), Fault::bad_request, "The judge at ", in_quotes(judge.url),
-            " gives no answer of a chat: ", in_quotes(reply.body), ".");
+            " gives no answer of a chat; give the address of a server like OpenAI's: ", in_quotes(reply.body), ".");
     return content;
   };
 }

@@ -30,10 +30,12 @@ class Connection {
     hints.ai_socktype = SOCK_STREAM;
     addrinfo* found = nullptr;
     const int code = ::getaddrinfo(place.host.c_str(), place.port.c_str(), &hints, &found);
-    require(code == 0, Fault::bad_request, "The machine ", name_, " is not known: ", ::gai_strerror(code), ".");
+    require(code == 0, Fault::bad_request, "The machine ", name_, " is not known (", ::gai_strerror(code),
+            "); correct the address.");
     const std::unique_ptr<addrinfo, void (*)(addrinfo*)> guard(found, ::freeaddrinfo);
     for (const addrinfo* one = found; one != nullptr && socket_ < 0; one = one->ai_next) try_address(*one);
-    require(socket_ >= 0, Fault::bad_request, "Nobody answers at ", name_, ": ", std::strerror(error_), ".");
+    require(socket_ >= 0, Fault::bad_request, "Nobody answers at ", name_, " (", std::strerror(error_),
+            "); start the server there, or correct the address.");
   }
   ~Connection() {
     if (socket_ >= 0) ::close(socket_);
@@ -60,8 +62,8 @@ class Connection {
       if (got < 0 && errno == EINTR) continue;
       require(got > 0, Fault::bad_request, "There is no reply from ", name_, ": ", std::strerror(errno), ".");
       all.append(piece.data(), static_cast<std::size_t>(got));
-      require(all.size() <= kMostReplyBytes, Fault::bad_request, "The reply from ", name_, " is of more than ",
-              kMostReplyBytes, " bytes.");
+      require(all.size() <= kMostReplyBytes, Fault::bad_request, "The reply from ", name_, " is longer than ",
+              kMostReplyBytes, " bytes; correct the address.");
     }
   }
 
@@ -122,7 +124,7 @@ HttpReply parsed(const std::string& text, const std::string& name) {
   HttpReply reply;
   const bool is_http = text.starts_with("HTTP/1.") && text.size() > 12 && end != text.npos &&
                        std::from_chars(text.data() + 9, text.data() + 12, reply.status).ec == std::errc();
-  require(is_http, Fault::bad_request, "The reply from ", name, " is not one of HTTP.");
+  require(is_http, Fault::bad_request, "The reply from ", name, " is not one of HTTP; correct the address.");
   const std::string_view head = std::string_view(text).substr(0, end);
   const std::string_view body = std::string_view(text).substr(end + 4);
   if (header(head, "transfer-encoding") == "chunked") {

@@ -41,8 +41,8 @@ RunPair read_run_pair(const fs::path& first, const fs::path& second) {
   const Run a = read_run(first), b = read_run(second);
   for (const char* key : {"task", "split", "protocol"})
     require(a.result.value(key, "") == b.result.value(key, ""), Fault::bad_request, "The folders ",
-            in_quotes(first.string()), " and ", in_quotes(second.string()), " hold runs of another ", key,
-            "; give two runs of one.");
+            in_quotes(first.string()), " and ", in_quotes(second.string()), " hold runs with another ", key,
+            "; give two runs with the same.");
   RunPair pair{.task = a.result.at("task"),
                .first_model = a.result.value("model", ""),
                .second_model = b.result.value("model", ""),
@@ -57,7 +57,7 @@ RunPair read_run_pair(const fs::path& first, const fs::path& second) {
     pair.scores.push_back({score_of(line), score_of(other->second)});
   }
   require(!pair.scores.empty(), Fault::bad_request, "The runs in ", in_quotes(first.string()), " and ",
-          in_quotes(second.string()), " have no answered question in common.");
+          in_quotes(second.string()), " have no answered question in common; give runs over the same questions.");
   pair.left_out = static_cast<int64_t>(a.answers.size() + b.answers.size() - 2 * pair.scores.size());
   return pair;
 }

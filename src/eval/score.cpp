@@ -13,7 +13,8 @@ namespace {
 tasks::Response response_of(std::vector<float> scores, const tasks::Task& task, const std::vector<std::string>& names) {
   require(
       !scores.empty() && std::all_of(scores.begin(), scores.end(), [](float score) { return std::isfinite(score); }),
-      Fault::bad_file, "The model's scores are not finite; are its weights damaged?");
+      Fault::bad_file,
+      "The model's scores are not finite; the weights are damaged, so fetch or export the model again.");
   if (task.candidates() > 0) return {.scores = std::move(scores)};
   const auto best = static_cast<std::size_t>(std::max_element(scores.begin(), scores.end()) - scores.begin());
   return {.text = best < names.size() ? names[best] : "", .label = static_cast<int64_t>(best)};

@@ -100,7 +100,7 @@ void read_keep(const JsonView& view, Rule& rule) {
 std::vector<int64_t> read_layers(const JsonView& view, int64_t layers, int64_t fallback_from) {
   const std::string& source = view.source();
   require(!view.has("layers") || !view.has("from"), Fault::bad_file, source,
-          ": 'layers' and 'from' exclude each other");
+          ": 'layers' and 'from' exclude each other; give one of them");
   int64_t from = fallback_from;
   if (view.has("layers") && view.json()["layers"] != "all") {
     const Json& list = view.json()["layers"];

@@ -99,12 +99,15 @@ class Reader {
   explicit Reader(const ModelFacts& model) : model_(model) {}
 
   Plan read(const Json& json, const std::string& source, int depth) {
-    require(depth <= kMaxDepth, Fault::bad_file, source, ": plans are combined more than ", kMaxDepth, " levels deep");
-    require(++parts_ <= kMaxParts, Fault::bad_file, source, ": more than ", kMaxParts, " plans are combined");
+    require(depth <= kMaxDepth, Fault::bad_file, source, ": plans are combined more than ", kMaxDepth,
+            " levels deep; combine them in one list");
+    require(++parts_ <= kMaxParts, Fault::bad_file, source, ": more than ", kMaxParts,
+            " plans are combined; combine fewer");
     if (json.is_array()) return combine(json, source, depth);
     if (json.is_string()) return read(builtin_plan(json.get<std::string>(), source), source, depth + 1);
     const JsonView view(json, source);
-    require(short_text(view, "format", kFormat) == kFormat, Fault::bad_file, source, ": the format is not ", kFormat);
+    require(short_text(view, "format", kFormat) == kFormat, Fault::bad_file, source, ": the format is not ", kFormat,
+            ", the only one that is read");
     if (view.has("method")) return expand_method(json, source, model_);
     if (view.has("combine")) {
       const JsonView outer = object_with(json, source, {"format", "name", "combine"});
@@ -118,7 +121,8 @@ class Reader {
  private:
   static Json builtin_plan(const std::string& name, const std::string& source) {
     const std::optional<std::string> text = builtin_text(name);
-    require(text.has_value(), Fault::bad_file, source, ": no built-in plan is called '", name.substr(0, 100), "'");
+    require(text.has_value(), Fault::bad_file, source, ": no built-in plan is called '", name.substr(0, 100),
+            "'; `lithe plans` lists them");
     return parse_json(*text, "plan '" + name + "'");
   }
 

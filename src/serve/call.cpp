@@ -179,10 +179,9 @@ void read_stream(const Fields& body, Call& call) {
 void check_model(const Fields& body, const std::vector<std::string>& names) {
   const std::optional<std::string> name = body.text("model");
   if (!name || std::find(names.begin(), names.end(), *name) != names.end()) return;
-  throw Refusal(
-      404,
-      concat("The model ", in_quotes(*name), " is not served here; this server has ", in_quotes(names.front()), "."),
-      "model", "model_not_found");
+  throw Refusal(404,
+                concat("The model ", in_quotes(*name), " is not served here; ask for ", in_quotes(names.front()), "."),
+                "model", "model_not_found");
 }
 
 /// What both kinds of calls have in common.
@@ -224,7 +223,7 @@ Call read_completion_call(const Json& json, const CallRules& rules) {
   const Json& prompt = body.needed("prompt");
   const bool one_in_list = prompt.is_array() && prompt.size() == 1 && prompt[0].is_string();
   require_field(prompt.is_string() || one_in_list, "prompt",
-                "prompt is not a string; this server takes one prompt a request.");
+                "prompt is not a string; give one prompt in each request.");
   call.request.text = (one_in_list ? prompt[0] : prompt).get<std::string>();
   check_length(call, rules);
   return call;

@@ -22,8 +22,9 @@ constexpr std::chrono::seconds kLinger{2};
 
 Refusal refusal_of_http(const error_code& error) {
   if (error == http::error::header_limit || error == http::error::buffer_overflow)
-    return {431, "The header of the request is longer than 16 KiB.", {}, "header_too_large"};
-  if (error == http::error::body_limit) return {413, "The body of the request is too long.", {}, "body_too_large"};
+    return {431, "The header of the request is longer than 16 KiB; shorten it.", {}, "header_too_large"};
+  if (error == http::error::body_limit)
+    return {413, "The body of the request is too long; send smaller pictures or less text.", {}, "body_too_large"};
   const bool gone = error == http::error::end_of_stream || error == http::error::partial_message ||
                     error.category() != http::make_error_code(http::error::end_of_stream).category();
   if (gone) throw ClientLeft();
@@ -31,7 +32,7 @@ Refusal refusal_of_http(const error_code& error) {
 }
 
 Refusal too_slow(const char* what) {
-  return {408, concat("The ", what, " of the request took too long."), {}, "timeout"};
+  return {408, concat("The ", what, " of the request took too long; send it again, without pauses."), {}, "timeout"};
 }
 
 RequestHead head_of(const http::request_header<>& header) {
@@ -207,12 +208,13 @@ awaitable<std::string> Connection::read_body(Incoming& incoming, Exchange& excha
   const boost::optional<std::uint64_t> known = parser.content_length();
   const std::uint64_t length = known ? *known : parser.chunked() ? route.body_bytes : 0;
   if (length > route.body_bytes || (parser.chunked() && route.body_bytes == 0))
-    throw Refusal(
-        413,
-        concat("The body of the request is longer than the ", route.body_bytes, " bytes that ", route.path, " takes."),
-        {}, "body_too_large");
+    throw Refusal(413,
+                  concat("The body of the request is longer than the ", route.body_bytes, " bytes that ", route.path,
+                         " takes; send smaller pictures or less text."),
+                  {}, "body_too_large");
   exchange.share = host_.bodies.take(length);
-  if (!exchange.share) throw Refusal(503, "Too many large requests are read; send it again later.", {}, "queue_full");
+  if (!exchange.share)
+    throw Refusal(503, "Too many large requests are being read; send it again later.", {}, "queue_full");
   if (parser.is_done()) co_return std::string();
   parser.body_limit(route.body_bytes);
   if (boost::beast::iequals(parser.get()[http::field::expect], "100-continue"))

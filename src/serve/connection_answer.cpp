@@ -20,13 +20,13 @@ std::optional<Refusal> failure_of(const session::Outcome& outcome, bool pictures
   if (outcome.error) return refusal_of(outcome.thrown, pictures);
   if (outcome.answer.stop != session::StopReason::cancelled) return std::nullopt;
   if (stopping) return no_room(true);
-  return Refusal(503, "The answer was read too slowly.", {}, "slow_reader");
+  return Refusal(503, "The answer was cut, because it was read too slowly; send the request again.", {}, "slow_reader");
 }
 
 }  // namespace
 
 Refusal no_room(bool stopping) {
-  if (stopping) return {503, "The server is shutting down.", {}, "shutting_down"};
+  if (stopping) return {503, "The server is shutting down; send it again later.", {}, "shutting_down"};
   return {503, "Too many requests wait; send it again later.", {}, "queue_full"};
 }
 

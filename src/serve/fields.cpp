@@ -63,7 +63,7 @@ std::string Fields::needed_text(const char* key) const {
 
 const Json& Fields::needed(const char* key) const {
   const Json* const value = find(key);
-  require_field(value != nullptr, name(key), concat(name(key), " is missing."));
+  require_field(value != nullptr, name(key), concat(name(key), " is missing; the request needs it."));
   return *value;
 }
 

@@ -135,7 +135,7 @@ class Server::Impl {
 
   void welcome(tcp::socket socket) {
     if (static_cast<int64_t>(host_.connections.size()) >= service_.options().connections) {
-      const Refusal refusal(503, "Too many clients are connected.", {}, "too_many_connections");
+      const Refusal refusal(503, "Too many clients are connected; try again later.", {}, "too_many_connections");
       error_code ignored;
       socket.non_blocking(true, ignored);
       socket.write_some(asio::buffer(whole_reply(error_response(refusal), {.id = service_.next_id()})), ignored);

@@ -64,7 +64,7 @@ std::vector<int64_t> read_ids(const Fields& body) {
     return one.is_number_integer() && one.get<double>() >= 0 && one.get<double>() < 1e15;
   };
   require_field(list.is_array() && std::all_of(list.begin(), list.end(), is_id), "tokens",
-                "tokens is not a list of token ids.");
+                "tokens is not a list of token ids; give whole numbers from 0 on.");
   return list.get<std::vector<int64_t>>();
 }
 

@@ -52,7 +52,7 @@ Tensor last_rows(const Tensor& x, const std::vector<int64_t>& offsets) {
   std::vector<int64_t> last;
   for (size_t i = 0; i + 1 < offsets.size(); ++i) {
     require(offsets[i + 1] > offsets[i], Fault::bad_request,
-            "the plan drops every token of the prompt, so nothing is left to answer from");
+            "the plan drops every token of the prompt, so nothing is left to answer from; use another plan");
     last.push_back(offsets[i + 1] - 1);
   }
   if (last.size() == 1) return x.narrow(0, last.front(), 1);

@@ -140,7 +140,7 @@ PairSession PairSession::open(const std::filesystem::path& path, const OpenOptio
   require(options.mmproj.empty(), Fault::bad_request, path.string(),
           ": is a METER model, and an mmproj belongs to a GGUF model; leave it out");
   require(compute_named(options.compute) == ops::Compute::float32, Fault::bad_request,
-          "the products of METER are computed in float32 only; leave the other type out");
+          "the products of METER are computed in float32 only; leave --compute out");
   return PairSession(models::open_meter(path, {.lora = options.lora,
                                                .weights = storage_named(options.weights),
                                                .device = options.device,

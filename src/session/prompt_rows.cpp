@@ -41,7 +41,7 @@ void check_ids(const models::Model& model, const std::vector<int64_t>& ids, size
   const auto marks = static_cast<size_t>(std::count(ids.begin(), ids.end(), text::kImageId));
   require(marks == images, Fault::bad_request, "the prompt has ", marks, " image mark", marks == 1 ? "" : "s", " and ",
           images, images == 1 ? " picture was given" : " pictures were given", "; give one picture for each <image>");
-  require(!ids.empty(), Fault::bad_request, "the prompt is empty");
+  require(!ids.empty(), Fault::bad_request, "the prompt is empty; write a question");
   for (const int64_t id : ids) {
     require(id == text::kImageId || (id >= 0 && id < model.decoder.config.vocab), Fault::bad_file,
             "the tokenizer gives the id ", id, ", but the model has ", model.decoder.config.vocab,

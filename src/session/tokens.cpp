@@ -9,7 +9,8 @@ namespace {
 
 const text::Tokenizer& tokenizer_of(const Session& session) {
   const models::Model& model = session.model();
-  require(model.prompting.tokenizer.has_value(), Fault::bad_request, model.name, ": the model has no tokenizer.");
+  require(model.prompting.tokenizer.has_value(), Fault::bad_request, model.name,
+          ": the model has no tokenizer; put its tokenizer.json or tokenizer.model into the folder.");
   return *model.prompting.tokenizer;
 }
 

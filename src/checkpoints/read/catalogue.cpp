@@ -121,8 +121,8 @@ std::unique_ptr<Model> open_parts(const fs::path& folder, const LoadOptions& opt
 std::unique_ptr<Model> open_model(const fs::path& folder, const LoadOptions& options) {
   fs::path base = model_folder(folder.string());
   require(!is_meter(base), Fault::bad_request, base.string(),
-          ": is a METER model, which scores labels and does not generate; run, batch, eval, tune, inspect and "
-          "convert take it");
+          ": is a METER model, which scores labels and does not generate; run, batch, eval, tune, inspect, convert "
+          "and fold take it");
   LoadOptions chosen = options;
   if (!options.lora.empty()) {
     chosen.lora = adapter_folder(options.lora.string());

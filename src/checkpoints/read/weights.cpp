@@ -280,9 +280,9 @@ void WeightLoader::fill_packed(const Claim& claim) const {
   const bool as_codes = storage == WeightStorage::as_in_file || is_codes(storage);
   if (as_codes && takes_codes(claim.slot)) {
     require_cpu();
-    require(
-        packed.order.empty(), Fault::bad_request, "the weight ", in_quotes(claim.name), " is stored as codes that ",
-        "are grouped by activation order (desc_act), which are read with --weights float32 (exact) or bfloat16 only");
+    require(packed.order.empty(), Fault::bad_request, "the weight ", in_quotes(claim.name), " is stored as codes that ",
+            "are grouped by activation order (desc_act), which are read with --weights float32 (exact), bfloat16 or "
+            "float16 only");
     const nn::Weight weight(packed.codes());
     if (weight.address() != claim.view->bytes.data()) io::need_no_more(claim.view->bytes);
     return put(claim.place, weight);

@@ -67,7 +67,8 @@ class Conversion {
             ": LLaVA's own layout has no form for ", model_.family, "; use --to same, which keeps its layout");
     require(model_.vision->projector.activation == ops::Activation::gelu &&
                 view_.boolean("multimodal_projector_bias", true),
-            Fault::bad_request, model_.name, ": the original layout knows projectors with GELU and biases only");
+            Fault::bad_request, model_.name,
+            ": LLaVA's own layout has only projectors with GELU and biases; use --to same, which keeps its layout");
     const std::optional<Json> p_mod = p_mod_keys();
     io::write_json_atomic(part() / "config.json", original_config(model_, view_, p_mod));
     if (fs::exists(model_.folder / "plan.json") && !p_mod) write_plan();

@@ -74,7 +74,8 @@ GgufFiles find_gguf_files(const fs::path& model, const fs::path& mmproj) {
     (is_mmproj(file) ? towers : texts).push_back(file);
   }
   if (is_folder) {
-    require(!texts.empty(), Fault::bad_file, folder.string(), ": holds no GGUF text model, only ", listed(towers));
+    require(!texts.empty(), Fault::bad_file, folder.string(), ": holds no GGUF text model, only ", listed(towers),
+            "; put the text model into it");
     require(texts.size() == 1, Fault::bad_file, folder.string(), ": holds several GGUF text models (", listed(texts),
             "); give the file instead of the folder");
     found.text = texts[0];
