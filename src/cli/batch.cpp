@@ -51,7 +51,7 @@ again, and the new line replaces the error. Ctrl-C ends the batch (exit code 130
 --shard I/N answers every N-th line from line I + 1 on, and writes OUT.shard-I-of-N.jsonl and a note beside it. `lithe merge`
 joins the shards.
 
-Of a METER model, each line of the output is {"id", "answer", "head", "labels"}: the label with the highest score of --head,
+With a METER model, each line of the output is {"id", "answer", "head", "labels"}: the label with the highest score of --head,
 and the best labels with their scores. With --head rank, the labels are the pictures.
 
 Each answer is the one that `lithe run` gives, up to the rounding of float32. --memory limits keys, values, activations and

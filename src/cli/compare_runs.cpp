@@ -73,7 +73,7 @@ Action declare_compare(CLI::App& app) {
   app.add_option("A", options->first, "The folder of a run")->required();
   app.add_option("B", options->second, "The folder of the other run")->required();
   add_whole<uint64_t>(app, options->common.seed,
-                      {.names = "--seed", .what = "Of the draws of the bootstrap (default: 0)", .highest = UINT64_MAX});
+                      {.names = "--seed", .what = "Seed of the bootstrap (default: 0)", .highest = UINT64_MAX});
   add_json(app, options->common, "Print the result as JSON to stdout instead of the table");
   return [options] { return run(*options); };
 }

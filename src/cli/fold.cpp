@@ -27,7 +27,7 @@ LoRA is merged completely. The adapter that replaces an attention (PIA) has a ga
 prompt. This part can't be merged; it is stored as a small low-rank matrix. An adapter before an attention (RepAdapter) has
 a gate too, and stays as it is. With --freeze, the gate and the mean of the given prompt are used for all requests. Then every
 adapter of the decoder is merged, and answers to other prompts differ a little. Adapters of a vision tower are never merged.
-Of a METER model, every RepAdapter is merged, as it has no gate there. The PIAs stay, and --freeze is refused.
+In a METER model, every RepAdapter is merged, as it has no gate there. The PIAs stay, and --freeze is refused.
 
 The merged model is then compared with the original on the prompt, and the largest difference of the logits is printed. If
 weights are stored in 16 bits, merging rounds them once; the largest change of a weight is then printed too.)";

@@ -28,7 +28,7 @@ The plan is printed as a table of layers: attention on or off, vision tokens kep
 the totals are compared with dense. docs/counting.md says how operations and bytes are counted. --shape needs no weights. The
 shapes are llava-1.5-7b, llava-1.5-13b, llava-next-7b, lavin-7b, which has the adapters of LaVIN-EAS, and meter.
 
-Of METER, the parts are printed with their parameters and operations, under the plan and without EAS. --shape meter takes
+For METER, the parts are printed with their parameters and operations, under the plan and without EAS. --shape meter takes
 the plan of EAS for VQAv2 unless --plan names another.)";
 
 constexpr const char* kFooter = R"(Examples:

@@ -33,7 +33,7 @@ bool is_pair_model(const std::string& model) {
 
 void add_head(CLI::App& app, std::string& head) {
   app.add_option("--head", head,
-                 "Of a METER model: vqa, nlvr2, snli, itm, or rank, which scores each picture (default: the first that "
+                 "For METER: vqa, nlvr2, snli, itm, or rank, which scores each picture (default: the first that "
                  "it has)")
       ->type_name("NAME");
 }
