@@ -23,9 +23,9 @@ namespace fs = std::filesystem;
 constexpr const char* kDescription =
     R"(Joins the shards of a run of `lithe eval` or `lithe batch`.
 
-For `lithe eval`, give the folders shard-I-of-N. The output is a folder, as if one process had asked all questions: it is scored
-as a whole, and `lithe eval` can continue it. No model is loaded. For `lithe batch`, give the files OUT.shard-I-of-N.jsonl. The
-output is one file.
+For `lithe eval`, give the folders shard-I-of-N. The output is a folder, as if one process had asked all questions: it is
+scored as a whole, and `lithe eval` can continue it. No model is loaded. For `lithe batch`, give the files
+OUT.shard-I-of-N.jsonl. The output is one file.
 
 A shard that is missing or not done, two of the same number, and shards of runs with other settings are refused. The data are
 looked for where the shards found them, unless --data is given.)";
