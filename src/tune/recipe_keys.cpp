@@ -267,7 +267,7 @@ Keys<Recipe> optimiser_keys() {
        "stay in float32. It is faster on processors with AVX512-BF16 or AMX. Weights that do not learn keep the type "
        "of their file in any case."},
       {"gradient_checkpointing", flag_field(&Recipe::gradient_checkpointing),
-       "Compute each block again in the backward pass instead of keeping what it computed: less memory, more time."},
+       "Compute each layer again in the backward pass instead of keeping what it computed: less memory, more time."},
   };
 }
 
