@@ -27,8 +27,8 @@ For `lithe eval`, give the folders shard-I-of-N. The output is a folder, as if o
 scored as a whole, and `lithe eval` can continue it. No model is loaded. For `lithe batch`, give the files
 OUT.shard-I-of-N.jsonl. The output is one file.
 
-A shard that is missing or not done, two of the same number, and shards of runs with other settings are refused. The data are
-looked for where the shards found them, unless --data is given.)";
+Missing and unfinished shards, two with the same number, and shards with different settings are refused. The data are looked
+for where the shards found them, unless --data is given.)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe eval demo --task mme --data tests/data/benchmarks/mme -o eval/mme --shard 0/2

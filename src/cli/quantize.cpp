@@ -22,7 +22,7 @@ constexpr const char* kDescription =
 new folder. It gives the answers that the old one gives with the same --weights, to the bit, and it opens faster, since
 nothing is rounded any more.
 
-The weights of products and embeddings are rounded. With int4, embeddings and head get 8 bits. Norms, biases, routers and
+The weights of linear layers and embeddings are rounded. With int4, embeddings and head get 8 bits. Norms, biases, routers and
 adapters stay as they are. Codes are stored in the layout of compressed-tensors, which docs/checkpoints.md describes. DIR must
 not exist. If anything fails, DIR is not written.)";
 

@@ -91,7 +91,7 @@ void add_network(CLI::App& app, ServeOptions& options) {
       ->group(group);
   add_decimal(app, options.shutdown_seconds,
               {.names = "--shutdown-timeout",
-               .what = "Seconds that taken requests have to finish when the server ends (default: 30)",
+               .what = "Seconds that accepted requests have to finish when the server ends (default: 30)",
                .highest = 86400,
                .type_name = "SECONDS"})
       ->group(group);

@@ -98,7 +98,7 @@ const std::vector<About>& builtin_plans() {
       {.name = "text-attention",
        .skips =
            "About half, a third and then half of the vision tokens that are left, for good, before layers 3, 7 and "
-           "16 of 32. Those that text tokens which match the picture attend to most stay.",
+           "16 of 32. Those with the most attention from text tokens that match the picture stay.",
        .needs = "any weights",
        .source = "the choice of SparseVLM, arXiv 2410.04417, without its recycled tokens"},
       {.name = "uniform",
