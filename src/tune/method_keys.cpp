@@ -37,7 +37,7 @@ Keys<EasSearchRecipe> search_keys() {
       {"draws", whole_field(&Search::draws, {.low = 2, .high = 1000}), "Lists of layers that an update compares."},
       {"rate", number_field(&Search::rate, kPositive, "1, or 2 for softmax"), "How far an update moves the scores."},
       {"ramp", flag_field(&Search::ramp),
-       "Skip few layers at the beginning of the warm-up and all of them from its middle on, as the LLaVA code does."},
+       "Skip few layers early in the warm-up and the full number from its middle on, as the LLaVA code does."},
       {"learning_rate", number_field(&Search::learning_rate, kRate, "the recipe's"),
        "The learning rate during the search."},
       {"held_out", whole_field(&Search::held_out, {.low = 1, .high = 65536}),
