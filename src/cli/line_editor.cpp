@@ -58,26 +58,20 @@ class LineEditor::Impl {
     el_set(editor_.get(), EL_SIGNAL, 1);
     el_set(editor_.get(), EL_EDITOR, "emacs");
     el_set(editor_.get(), EL_HIST, ::history, history_.get());
-    el_set(
-        editor_.get(), EL_ADDFN, "lithe-complete", "Complete a command or a file",
-        +[](EditLine* editor, int) { return of(editor).complete(); });
+    add(L"lithe-complete", L"Complete a command or a file",
+        [](EditLine* editor, wint_t) { return of(editor).complete(); });
     el_set(editor_.get(), EL_BIND, "^I", "lithe-complete", nullptr);
     // Ctrl-C is a key while a line is edited: a signal that comes between two keys would wait for the next one.
     el_set(editor_.get(), EL_SETTY, "-d", "-isig", nullptr);
-    el_set(
-        editor_.get(), EL_ADDFN, "lithe-interrupt", "Give the line up",
-        +[](EditLine* editor, int) { return of(editor).interrupt(); });
+    add(L"lithe-interrupt", L"Give the line up", [](EditLine* editor, wint_t) { return of(editor).interrupt(); });
     el_set(editor_.get(), EL_BIND, "^C", "lithe-interrupt", nullptr);
-    el_set(
-        editor_.get(), EL_ADDFN, "lithe-suspend", "Go to the background", +[](EditLine*, int) -> unsigned char {
-          std::raise(SIGTSTP);
-          return CC_REDISPLAY;
-        });
+    add(L"lithe-suspend", L"Go to the background", [](EditLine*, wint_t) -> unsigned char {
+      std::raise(SIGTSTP);
+      return CC_REDISPLAY;
+    });
     el_set(editor_.get(), EL_BIND, "^Z", "lithe-suspend", nullptr);
     el_set(editor_.get(), EL_BIND, "^R", "em-inc-search-prev", nullptr);
-    el_set(
-        editor_.get(), EL_ADDFN, "lithe-paste", "Take in what is pasted",
-        +[](EditLine* editor, int) { return of(editor).paste(); });
+    add(L"lithe-paste", L"Take in what is pasted", [](EditLine* editor, wint_t) { return of(editor).paste(); });
     el_set(editor_.get(), EL_BIND, "\\e[200~", "lithe-paste", nullptr);
     el_source(editor_.get(), nullptr);  // ~/.editrc
   }
@@ -109,6 +103,12 @@ class LineEditor::Impl {
   }
 
  private:
+  using Function = unsigned char (*)(EditLine*, wint_t);
+  /// In wide characters: libedit keeps those as they are, and a copy of narrow ones that it never frees.
+  void add(const wchar_t* name, const wchar_t* what, Function function) {
+    el_wset(editor_.get(), EL_ADDFN, name, what, function);
+  }
+
   static Impl& of(EditLine* editor) {
     void* self = nullptr;
     el_get(editor, EL_CLIENTDATA, &self);
