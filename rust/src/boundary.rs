@@ -77,6 +77,18 @@ pub fn panic_text(panic: &(dyn Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "unknown failure".into())
 }
 
+/// Of a thread for work that recurses as deeply as what a file or a user gave; only what is used takes memory.
+const STACK_BYTES: usize = 64 << 20;
+
+/// Runs work that recurses deeply, as callers may have small stacks.
+pub fn on_deep_stack<T: Send>(work: impl FnOnce() -> Result<T, Failure> + Send) -> Result<T, Failure> {
+    std::thread::scope(|scope| {
+        let spawned = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
+        let thread = spawned.map_err(|cause| Failure { code: NO_THREAD, sentence: cause.to_string() })?;
+        thread.join().unwrap_or_else(|panic| Err(Failure::from(panic_text(panic.as_ref()))))
+    })
+}
+
 /// # Safety
 /// `data` points to `size` readable bytes, or `size` is 0.
 pub unsafe fn bytes<'a>(data: *const u8, size: usize) -> &'a [u8] {

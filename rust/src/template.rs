@@ -1,13 +1,12 @@
 //! Chat templates, through the `minijinja` crate with the settings that transformers gives Jinja.
 
-use crate::boundary::{bytes, guard, panic_text, text, Bytes, Failure, FAILED, NO_THREAD, REFUSED, TOO_MUCH};
+use crate::boundary::{bytes, guard, on_deep_stack, text, Bytes, Failure, FAILED, REFUSED, TOO_MUCH};
 use crate::{json, meter, moment};
 use minijinja::machinery::{eval, make_string_output, tokenize, CompiledTemplate, TemplateConfig, Token};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value};
 use std::sync::{Arc, Mutex};
 
-const STACK_BYTES: usize = 64 << 20;
 const MAX_CHAIN: usize = 4000;
 
 /// # Safety
@@ -25,17 +24,9 @@ pub unsafe extern "C" fn lithe_template_render(
     guard(error, || {
         let source = text(source, source_size)?;
         let variables = if variables.is_null() { None } else { Some(bytes(variables, variables_size)) };
+        // The compiler and the engine recurse as deeply as a template nests.
         out.write(Bytes::from_vec(on_deep_stack(|| render(source, variables, probe))?.into_bytes()));
         Ok(())
-    })
-}
-
-/// The compiler and the engine recurse as deeply as a template nests, and callers may have small stacks.
-fn on_deep_stack<T: Send>(work: impl FnOnce() -> Result<T, Failure> + Send) -> Result<T, Failure> {
-    std::thread::scope(|scope| {
-        let spawned = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
-        let thread = spawned.map_err(|cause| Failure { code: NO_THREAD, sentence: cause.to_string() })?;
-        thread.join().unwrap_or_else(|panic| Err(Failure::from(panic_text(panic.as_ref()))))
     })
 }
 

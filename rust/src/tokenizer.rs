@@ -132,7 +132,12 @@ pub unsafe extern "C" fn lithe_tokenizer_decode(
     })
 }
 
-/// The whole vocabulary as JSON: [[id, "token", special], ...], ascending ids.
+/// Whether the tokens are written in the alphabet of bytes that GPT-2 has.
+fn is_byte_level(part: &Value) -> bool {
+    part["type"].as_str() == Some("ByteLevel") || children(part).any(is_byte_level)
+}
+
+/// The whole vocabulary as JSON: {"byte_level": .., "tokens": [[id, "token", special, added], ...]}, ascending ids.
 ///
 /// # Safety
 /// `tokenizer` is open; `out` and `error` point to writable memory.
@@ -144,13 +149,18 @@ pub unsafe extern "C" fn lithe_tokenizer_vocabulary(
 ) -> i32 {
     guard(error, || {
         let added = (*tokenizer).get_added_tokens_decoder();
-        let mut rows: Vec<(u32, String, bool)> = (*tokenizer)
+        let mut rows: Vec<(u32, String, bool, bool)> = (*tokenizer)
             .get_vocab(true)
             .into_iter()
-            .map(|(token, id)| (id, token, added.get(&id).is_some_and(|token| token.special)))
+            .map(|(token, id)| {
+                let known = added.get(&id);
+                (id, token, known.is_some_and(|token| token.special), known.is_some())
+            })
             .collect();
         rows.sort();
-        out.write(Bytes::from_vec(serde_json::to_vec(&rows).map_err(Failure::from)?));
+        let decoder = serde_json::to_value((*tokenizer).get_decoder()).map_err(Failure::from)?;
+        let vocabulary = serde_json::json!({"byte_level": is_byte_level(&decoder), "tokens": rows});
+        out.write(Bytes::from_vec(serde_json::to_vec(&vocabulary).map_err(Failure::from)?));
         Ok(())
     })
 }

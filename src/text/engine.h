@@ -21,7 +21,9 @@ struct Vocabulary {
   std::unordered_map<int64_t, std::string> tokens;
   std::unordered_map<std::string, int64_t> ids;
   std::set<int64_t> special;
-  int64_t size = 0;  ///< One more than the largest id.
+  std::set<int64_t> added;  ///< Added tokens, special ones included.
+  bool byte_level = false;  ///< The others are written in the alphabet of bytes that GPT-2 has.
+  int64_t size = 0;         ///< One more than the largest id.
 
   void add(int64_t id, const std::string& token);
   std::optional<int64_t> find(const std::string& token) const;

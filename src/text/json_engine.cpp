@@ -58,10 +58,13 @@ class JsonEngine : public Engine {
     LitheBytes bytes{};
     LitheBytes error{};
     check_rust(lithe_tokenizer_vocabulary(tokenizer_.get(), &bytes, &error), error, Fault::bad_file, source_);
-    for (const Json& row : parse_json(take_rust(bytes), source_)) {
+    const Json json = parse_json(take_rust(bytes), source_);
+    vocabulary_.byte_level = json.at("byte_level").get<bool>();
+    for (const Json& row : json.at("tokens")) {
       const int64_t id = row[0].get<int64_t>();
       vocabulary_.add(id, row[1].get<std::string>());
       if (row[2].get<bool>()) vocabulary_.special.insert(id);
+      if (row[3].get<bool>()) vocabulary_.added.insert(id);
     }
   }
 

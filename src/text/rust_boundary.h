@@ -27,8 +27,26 @@ int lithe_tokenizer_encode(const LitheTokenizer* tokenizer, const char* text, si
                            LitheIds* out, LitheBytes* error);
 int lithe_tokenizer_decode(const LitheTokenizer* tokenizer, const uint32_t* ids, size_t count, bool skip_special,
                            LitheBytes* out, LitheBytes* error);
-/// JSON: [[id, "token", special], ...] in ascending order of ids.
+/// JSON: {"byte_level": .., "tokens": [[id, "token", special, added], ...]}, in ascending order of ids.
 int lithe_tokenizer_vocabulary(const LitheTokenizer* tokenizer, LitheBytes* out, LitheBytes* error);
+
+typedef struct LitheWords LitheWords;
+typedef struct LitheConstraint LitheConstraint;
+
+/// What llguidance needs of a tokenizer. `data`: the bytes of all tokens, one after another; `sizes`: of each, by its
+/// id; a token without bytes can't be chosen. `ends`: the ids that end an answer.
+int lithe_words_open(const char* data, size_t size, const uint32_t* sizes, size_t count, const uint32_t* ends,
+                     size_t end_count, LitheWords** out, LitheBytes* error);
+void lithe_words_close(LitheWords* words);
+/// Compiles the text of a JSON schema.
+int lithe_constraint_open(const LitheWords* words, const char* schema, size_t size, LitheConstraint** out,
+                          LitheBytes* error);
+int lithe_constraint_copy(const LitheConstraint* constraint, LitheConstraint** out, LitheBytes* error);
+void lithe_constraint_close(LitheConstraint* constraint);
+/// A bit for each token that may come next, from the lowest bit of the first of `count` words on.
+int lithe_constraint_mask(LitheConstraint* constraint, uint32_t* mask, size_t count, LitheBytes* error);
+/// Takes the next token. `complete`: the text is whole, and nothing more may come.
+int lithe_constraint_take(LitheConstraint* constraint, uint32_t token, bool* complete, LitheBytes* error);
 
 /// Renders a chat template over a JSON object of variables; a null `variables` only compiles it. `probe`: over a few
 /// short messages, so that far less work is allowed.

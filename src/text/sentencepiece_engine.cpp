@@ -94,6 +94,7 @@ class SentencepieceEngine : public Engine {
     if (token.content.empty()) return;
     vocabulary_.add(id, token.content);
     if (token.special) vocabulary_.special.insert(id);
+    vocabulary_.added.insert(id);
     added_[token.content] = token;
     longest_added_ = std::max(longest_added_, token.content.size());
     added_starts_[static_cast<unsigned char>(token.content[0])] = true;

@@ -1,18 +1,12 @@
 #include <algorithm>
-#include <cctype>
 #include <cstring>
 
 #include "base/utf8.h"
+#include "text/token_bytes.h"
 #include "text/tokenizer.h"
 
 namespace lithe::text {
 namespace {
-
-/// A token of byte fallback: "<0xE6>".
-bool is_byte_token(const std::string& token) {
-  return token.size() == 6 && token.starts_with("<0x") && token.back() == '>' && std::isxdigit(token[3]) &&
-         std::isxdigit(token[4]);
-}
 
 /// Bytes of the text that later ids cannot change. A character of which bytes are still to come shows as up to three
 /// U+FFFD at the end.
@@ -35,7 +29,7 @@ TextStream::TextStream(const Tokenizer& tokenizer, bool skip_special)
 std::string TextStream::push(int64_t id) {
   if (!tokenizer_->has_id(id) || (skip_special_ && tokenizer_->is_special(id))) return "";
   window_.push_back(id);
-  if (tokenizer_->decodes_byte_runs_whole() && is_byte_token(tokenizer_->token_of(id))) return "";
+  if (tokenizer_->decodes_byte_runs_whole() && fallback_byte(tokenizer_->token_of(id))) return "";
   return emit(false);
 }
 

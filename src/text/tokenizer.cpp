@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/utf8.h"
 #include "text/engine.h"
+#include "text/token_bytes.h"
 #include "text/token_list.h"
 
 namespace lithe::text {
@@ -137,6 +138,12 @@ bool Tokenizer::has_id(int64_t id) const {
 }
 bool Tokenizer::is_special(int64_t id) const {
   return state_->engine->vocabulary().special.contains(id);
+}
+bool Tokenizer::is_added(int64_t id) const {
+  return state_->engine->vocabulary().added.contains(id);
+}
+std::string Tokenizer::bytes_of(int64_t id) const {
+  return bytes_of_token(state_->engine->vocabulary(), id);
 }
 bool Tokenizer::adds_bos() const {
   const std::vector<int64_t> ids = state_->engine->encode("", true);

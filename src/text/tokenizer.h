@@ -56,10 +56,14 @@ class Tokenizer {
   std::optional<int64_t> id_of(std::string_view token) const;
   /// The token as the vocabulary spells it ("▁the"). Throws Error{bad_request} for an id outside the vocabulary.
   std::string token_of(int64_t id) const;
+  /// The bytes that the token adds to a text (token_bytes.h).
+  std::string bytes_of(int64_t id) const;
   /// One more than the largest id.
   int64_t size() const;
   bool has_id(int64_t id) const;
   bool is_special(int64_t id) const;
+  /// Whether it is found in a text before the others; special tokens are.
+  bool is_added(int64_t id) const;
 
   std::optional<int64_t> bos() const;
   std::optional<int64_t> eos() const;

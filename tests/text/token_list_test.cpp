@@ -40,6 +40,18 @@ void expect_refused(const TokenList& list, const std::string& part) {
   EXPECT_NE(refusal_of(list).find(part), std::string::npos) << refusal_of(list);
 }
 
+TEST(TokenList, BytesAreThoseOfTheAlphabet) {
+  TokenList list = bytes("llama-bpe");
+  list.tokens.insert(list.tokens.end(), {"\u00E6\u0139\u00A5", "\u010A", "\u2581"});  // bytes E6 97 A5, 0A; none
+  list.kinds.resize(list.tokens.size(), TokenKind::normal);
+  const Tokenizer tokenizer = Tokenizer::of(list);
+  EXPECT_EQ(tokenizer.bytes_of(*tokenizer.id_of(kSpace + "a")), " a");
+  EXPECT_EQ(tokenizer.bytes_of(*tokenizer.id_of("\u00E6\u0139\u00A5")), "\u65E5");
+  EXPECT_EQ(tokenizer.bytes_of(*tokenizer.id_of("\u010A")), "\n");
+  EXPECT_EQ(tokenizer.bytes_of(*tokenizer.id_of("\u2581")), "\u2581");  // not of the alphabet
+  EXPECT_EQ(tokenizer.bytes_of(8), "<s>");
+}
+
 TEST(TokenList, ThePreTokenizerDecidesWhatIsMerged) {
   EXPECT_EQ(Tokenizer::of(bytes("gpt-2")).encode("010ab", false), (Ids{6, 7}));
   EXPECT_EQ(Tokenizer::of(bytes("smollm")).encode("010ab", false), (Ids{0, 1, 0, 7}));

@@ -128,6 +128,22 @@ TEST(Tokenizer, KnowsItsTokens) {
   EXPECT_TRUE(fast.is_special(400));
 }
 
+TEST(Tokenizer, BytesOfTokensMakeTheText) {
+  for (const char* name : {"pmod_llava15", "hf_llava15"}) {
+    const Tokenizer tokenizer = Tokenizer::open(golden(name) / "checkpoint");
+    for (const std::string text : {"a wooden pier, twice", "\n\ttabs\n", "\u65E5\u672C \U0001F600", "x  y"}) {
+      std::string bytes;
+      for (const int64_t id : tokenizer.encode(text, false)) bytes += tokenizer.bytes_of(id);
+      EXPECT_EQ(bytes.substr(bytes.starts_with(' ') ? 1 : 0), text) << name;
+    }
+    EXPECT_EQ(tokenizer.bytes_of(*tokenizer.id_of("<0xE6>")), "\xE6");
+    EXPECT_EQ(tokenizer.bytes_of(2), "</s>");
+    EXPECT_EQ(tokenizer.bytes_of(kImageId), "");
+    EXPECT_TRUE(tokenizer.is_added(2));
+    EXPECT_FALSE(tokenizer.is_added(300));
+  }
+}
+
 TEST(Tokenizer, BosComesOnce) {
   const Tokenizer fast = Tokenizer::open(golden("hf_llava15/checkpoint"));
   const Ids ids = fast.encode_with_images("<s>USER: hi", Dialect::hf);
