@@ -97,9 +97,13 @@ Views make_views(const Image& picture, const PreprocessConfig& config, int64_t p
   return views;
 }
 
+Size tile_grid(Size picture, const PreprocessConfig& config, int64_t pictures) {
+  if (aspect_among(config, pictures) != Aspect::anyres || config.pinpoints.empty()) return {0, 0};
+  return grid_of(select_best_resolution(picture, config.pinpoints), config);
+}
+
 int64_t count_tiles(Size picture, const PreprocessConfig& config, int64_t pictures) {
-  if (aspect_among(config, pictures) != Aspect::anyres || config.pinpoints.empty()) return 1;
-  const Size grid = grid_of(select_best_resolution(picture, config.pinpoints), config);
+  const Size grid = tile_grid(picture, config, pictures);
   return std::min(1 + grid.width * grid.height, kMaxTiles);  // make_views refuses more
 }
 

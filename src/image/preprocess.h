@@ -81,6 +81,9 @@ struct PixelValues {
 /// be resized.
 Views make_views(const Image& picture, const PreprocessConfig& config, int64_t pictures = 1);
 
+/// Views::grid of a picture of this size.
+Size tile_grid(Size picture, const PreprocessConfig& config, int64_t pictures = 1);
+
 /// How many tiles make_views cuts a picture of this size into.
 int64_t count_tiles(Size picture, const PreprocessConfig& config, int64_t pictures = 1);
 

@@ -28,15 +28,20 @@ int64_t floor_divide(double x, double y) {
   return std::llround((x - std::fmod(x, y)) / y);
 }
 
-/// map: [rows, columns, hidden], scaled down if it has too many patches.
-Tensor shrunk(const Packing& packing, const Tensor& map, int64_t patches) {
+/// The size to which a map is scaled down if it has too many patches.
+image::Size shrunk_size(const Packing& packing, image::Size map, int64_t patches) {
   if (!packing.max_patches) return map;
-  const double height = static_cast<double>(map.size(0)), width = static_cast<double>(map.size(1));
+  const double height = static_cast<double>(map.height), width = static_cast<double>(map.width);
   const double times = std::sqrt(height * width / static_cast<double>(*packing.max_patches * patches));
   if (times <= packing.shrink_above) return map;
-  const int64_t rows = std::max<int64_t>(1, floor_divide(height, times));
-  const int64_t columns = std::max<int64_t>(1, floor_divide(width, times));
-  return at::upsample_bilinear2d(map.permute({2, 0, 1}).unsqueeze(0), {rows, columns}, false)
+  return {std::max<int64_t>(1, floor_divide(width, times)), std::max<int64_t>(1, floor_divide(height, times))};
+}
+
+/// map: [rows, columns, hidden], scaled down if it has too many patches.
+Tensor shrunk(const Packing& packing, const Tensor& map, int64_t patches) {
+  const image::Size size = shrunk_size(packing, {map.size(1), map.size(0)}, patches);
+  if (size.width == map.size(1) && size.height == map.size(0)) return map;
+  return at::upsample_bilinear2d(map.permute({2, 0, 1}).unsqueeze(0), {size.height, size.width}, false)
       .squeeze(0)
       .permute({1, 2, 0});
 }
@@ -82,6 +87,18 @@ image::Rect unpadded(image::Size map, image::Size picture, bool rounds) {
   }
   const int64_t margin = (map.width - whole(width * (map_height / height))) / 2;
   return {margin, 0, map.width - 2 * margin, map.height};
+}
+
+int64_t packed_rows(const Packing& packing, const VisionTowerConfig& tower, image::Size picture, image::Size grid) {
+  const bool unpads = packing.order == Packing::Order::spatial_unpad;
+  const int64_t tiles = 1 + grid.width * grid.height;
+  if (packing.order == Packing::Order::flat || grid.width == 0) return tiles * tower.tokens() + (unpads ? 1 : 0);
+  const image::Size tile = tower.grid();
+  image::Size map{grid.width * tile.width, grid.height * tile.height};
+  if (!unpads) return tower.patches() + map.width * map.height;
+  const image::Rect part = unpadded(map, picture, packing.rounds);
+  map = shrunk_size(packing, {part.width, part.height}, tower.patches());
+  return tower.patches() + (map.width + 1) * map.height;
 }
 
 PackedRows pack(const Packing& packing, const VisionTowerConfig& tower, const std::optional<Tensor>& newline,

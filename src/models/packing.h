@@ -41,6 +41,9 @@ struct PackedRows {
 /// `map`: the whole map; `picture`: the size of the picture in pixels. `rounds` as in Packing.
 image::Rect unpadded(image::Size map, image::Size picture, bool rounds);
 
+/// How many rows pack() makes of a picture of this size. `grid`: image::Views::grid.
+int64_t packed_rows(const Packing& packing, const VisionTowerConfig& tower, image::Size picture, image::Size grid);
+
 /// Packs the tiles of one picture.  projected: [tiles, tokens, hidden]
 /// `newline`: [hidden]; needed by Packing::Order::spatial_unpad.
 PackedRows pack(const Packing& packing, const VisionTowerConfig& tower, const std::optional<Tensor>& newline,

@@ -59,6 +59,11 @@ struct Vision {
     return image::count_tiles(picture, preprocess, pictures);
   }
 
+  /// How many rows a picture of this size becomes.
+  int64_t rows(image::Size picture, int64_t pictures = 1) const {
+    return packed_rows(packing, tower.config, picture, image::tile_grid(picture, preprocess, pictures));
+  }
+
   /// Most rows that a picture of so many tiles becomes; an upper bound.
   int64_t most_rows(int64_t tiles) const;
 

@@ -60,6 +60,20 @@ TEST(OneVision, TheSizeOfAPictureTellsItsTilesAndBoundsItsRows) {
   EXPECT_LT(model->vision->most_rows(37), 37 * 16);
 }
 
+TEST(PackedRows, FollowFromTheSizeOfAPicture) {
+  for (const char* name : {"llava_onevision", "hf_llava15", "hf_llavanext", "pmod_llavanext", "liuhaotian_llava15"}) {
+    const auto model = open_model(golden_folder(name) / "checkpoint");
+    for (const image::Size size : std::vector<image::Size>{
+             {30, 30}, {180, 180}, {150, 150}, {91, 140}, {140, 91}, {6, 200}, {200, 6}, {500, 20}, {71, 40}}) {
+      for (const int64_t pictures : {1, 2}) {
+        const ImageRows made = model->encode_image(gradient(size.width, size.height), {.pictures = pictures});
+        EXPECT_EQ(model->vision->rows(size, pictures), made.rows.size(0))
+            << name << ' ' << size.width << " x " << size.height << " of " << pictures;
+      }
+    }
+  }
+}
+
 TEST(OneVision, ConvertsToItsOwnLayoutOnly) {
   const TempFolder temp;
   const std::string refused =
