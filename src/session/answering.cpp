@@ -15,6 +15,7 @@
 #include "session/device_wait.h"
 #include "session/errors.h"
 #include "session/finite.h"
+#include "session/token_rating.h"
 #include "session/token_rules.h"
 #include "session/watch.h"
 
@@ -45,6 +46,22 @@ ReadyRequest make_ready(const models::Model& model, const Request& request, cons
     ready.image_ms = clock.elapsed_ms();
     return ready;
   });
+}
+
+std::optional<text::Constraint> copy_of(const std::shared_ptr<const text::Constraint>& constraint) {
+  return constraint ? std::optional(constraint->copy()) : std::nullopt;
+}
+
+void check_best_tokens(const AnswerOptions& options) {
+  const int64_t best = options.best_tokens.value_or(0);
+  require(best >= 0 && best <= kMostBestTokens, Fault::bad_request, "the number of best tokens is ", best,
+          ", it must be from 0 to ", kMostBestTokens);
+}
+
+/// Bytes that begin a character.
+int64_t count_characters(const std::string& text) {
+  return std::count_if(text.begin(), text.end(),
+                       [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; });
 }
 
 /// The last row of every sequence.  x: [rows, hidden] -> [sequences, hidden]
@@ -98,16 +115,51 @@ Answering::Answering(const models::Model& model, ReadyRequest ready, AnswerOptio
       generation_(ready.generation ? std::move(*ready.generation) : Generation(model, plan_)),
       budget_(budget_of(model, prompt_->rows(), options_)),
       policy_(options_.sampling.value_or(SamplingPolicy{})),
+      drawing_(without_changes(policy_)),
+      constraint_(copy_of(options_.constraint)),
       random_(policy_.seed),
       stream_(*model.prompting.tokenizer),
       filter_(stops(model, options_)) {
   check(policy_);
+  check_best_tokens(options_);
   generation_.score_pictures(prompt_->picture_scores);
   answer_.timings.image_ms = ready.image_ms;
   answer_.timings.prompt_rows = prompt_->rows();
   answer_.timings.vision_rows = prompt_->vision_rows();
   answer_.timings.reused_rows = generation_.next_position();
   prompt_->images.clear();  // pixels and features; the rows are among the embeddings
+}
+
+Answering::Answering(const Answering& first, AnswerOptions options)
+    : model_(first.model_),
+      options_(std::move(options)),
+      plan_(first.plan_),
+      answer_(first.prompt_end_->answer),
+      seen_(first.seen_.begin(), first.seen_.end() - static_cast<std::ptrdiff_t>(first.answer_.tokens.size())),
+      recorder_(first.recorder_),
+      generation_(first.prompt_end_->generation),
+      budget_(budget_of(model_, answer_.timings.prompt_rows, options_)),
+      policy_(options_.sampling.value_or(SamplingPolicy{})),
+      drawing_(without_changes(policy_)),
+      constraint_(copy_of(options_.constraint)),
+      random_(policy_.seed),
+      stream_(*model_.prompting.tokenizer),
+      filter_(stops(model_, options_)) {
+  check(policy_);
+  check_best_tokens(options_);
+  answer_.timings.prefill_ms = first.answer_.timings.prefill_ms;
+  generation_.reserve(budget_);
+}
+
+std::unique_ptr<Answering> Answering::branch(AnswerOptions options) const {
+  const c10::InferenceMode no_gradients;
+  std::unique_ptr<Answering> branch(new Answering(*this, std::move(options)));
+  try {
+    branch->accept(prompt_end_->logits);
+  } catch (...) {
+    branch->fail(std::current_exception());
+  }
+  return branch;
 }
 
 Tensor Answering::enter(routing::Batch& batch) {
@@ -138,32 +190,45 @@ void Answering::back_out() {
   mark_.reset();
 }
 
-void Answering::after_prompt() {
+void Answering::after_prompt(std::span<const float> logits) {
   answer_.cache.rows_after_prefill = generation_.rows_held();
   answer_.cache.bytes_after_prefill = generation_.bytes_held();
   answer_.kept = recorder_.take();
   answer_.rows_run = recorder_.rows_run();
   answer_.counted = counted_cost(model_.facts, *plan_, prompt_->kinds);
   prompt_.reset();
+  if (branches_) prompt_end_.emplace(PromptEnd{generation_, {logits.begin(), logits.end()}, answer_});
   generation_.reserve(budget_);
 }
 
 int64_t Answering::choose(std::span<const float> logits) {
   const models::TokenRules& rules = model_.prompting.generation.rules;
-  if (!rules.any()) return sample(logits, seen_, policy_, random_);
-  std::vector<float> allowed(logits.begin(), logits.end());
+  if (!rules.any() && !changes_more_than_repeats(policy_) && !constraint_)
+    return sample(logits, seen_, policy_, random_);
+  std::vector<float> changed(logits.begin(), logits.end());
   const AnswerSoFar so_far{.ids = seen_,
                            .prompt_rows = answer_.timings.prompt_rows,
                            .made = static_cast<int64_t>(answer_.tokens.size()),
                            .most = budget_,
                            .eos_ids = model_.prompting.eos_ids};
-  apply_rules(rules, so_far, policy_.repetition_penalty, allowed);
-  const bool any = std::any_of(allowed.begin(), allowed.end(), [](float logit) { return std::isfinite(logit); });
-  require(any, Fault::bad_file, model_.name, ": generation_config.json leaves no token to choose as new token ",
+  add_biases(changed, policy_.biases);
+  apply_rules(rules, so_far, policy_.repetition_penalty, changed);
+  penalise_made(changed, answer_.tokens, policy_);
+  const auto any = [&] {
+    return std::any_of(changed.begin(), changed.end(), [](float logit) { return std::isfinite(logit); });
+  };
+  require(any(), Fault::bad_file, model_.name, ": generation_config.json leaves no token to choose as new token ",
           so_far.made + 1, "; take suppress_tokens or bad_words_ids out of it");
-  SamplingPolicy policy = policy_;
-  policy.repetition_penalty = 1;  // already applied
-  return sample(allowed, seen_, policy, random_);
+  if (constraint_) constraint_->forbid_others(changed);
+  require(any(), Fault::bad_request, "the response format leaves no token to choose as new token ", so_far.made + 1,
+          "; ask for another format");
+  return sample(changed, seen_, drawing_, random_);
+}
+
+void Answering::rate(int64_t id, std::span<const float> logits) {
+  answer_.ratings.push_back(rating_of(logits, id, *options_.best_tokens));
+  answer_.ratings.back().text_offset = characters_;
+  if (options_.on_rating && !failure_) call([&] { options_.on_rating(answer_.ratings.back()); });
 }
 
 void Answering::accept(std::span<const float> logits) {
@@ -173,7 +238,7 @@ void Answering::accept(std::span<const float> logits) {
     const Error error = not_finite(model_, concat("the logits of new token ", answer_.tokens.size() + 1));
     return fail(std::make_exception_ptr(error));
   }
-  if (first) after_prompt();
+  if (first) after_prompt(logits);
   const int64_t id = choose(logits);
   if (first) {
     answer_.timings.prefill_ms = clock_.elapsed_ms();
@@ -186,10 +251,19 @@ void Answering::accept(std::span<const float> logits) {
     answer_.stop = StopReason::eos;
     return finish();
   }
-  emit(filter_.push(stream_.push(id)));
+  if (options_.best_tokens) rate(id, logits);
+  go_on_with(id);
+}
+
+void Answering::go_on_with(int64_t id) {
+  if (constraint_) constraint_->take(id);
+  const std::string piece = stream_.push(id);
+  characters_ += count_characters(piece);
+  emit(filter_.push(piece));
   const auto made = static_cast<int64_t>(answer_.tokens.size());
   tell({.stage = Progress::Stage::decode, .done = made, .total = budget_});
   if (ended()) return cancel();
+  if (constraint_ && constraint_->complete() && answer_.stop == StopReason::length) answer_.stop = StopReason::eos;
   if (answer_.stop != StopReason::length || made >= budget_) finish();
 }
 

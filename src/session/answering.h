@@ -18,6 +18,7 @@
 #include "session/prompt_rows.h"
 #include "session/session.h"
 #include "session/stop_filter.h"
+#include "text/constraint.h"
 #include "text/tokenizer.h"
 
 namespace lithe::session {
@@ -57,6 +58,15 @@ class Answering {
   const std::exception_ptr& failure() const { return failure_; }
   /// Of the prompt, before the first pass.
   const PromptRows& prompt() const { return *prompt_; }
+  /// Call it before the prompt runs, if branch() will be called after it.
+  void will_branch() { branches_ = true; }
+  /// The prompt has run.
+  bool can_branch() const { return prompt_end_.has_value(); }
+  /// Another answer to the prompt that has just run, drawn as its own options say. Blocks of keys and values are shared
+  /// until one of the answers adds rows to them. It has chosen its first token already.
+  std::unique_ptr<Answering> branch(AnswerOptions options) const;
+  /// No more branches come.
+  void end_branching() { prompt_end_.reset(); }
   /// Most tokens that will be made.
   int64_t token_budget() const { return budget_; }
 
@@ -78,8 +88,20 @@ class Answering {
   Generation take_generation() { return std::move(generation_); }
 
  private:
-  void after_prompt();
+  /// How things stood after the prompt, before a token was chosen.
+  struct PromptEnd {
+    Generation generation;
+    std::vector<float> logits;
+    Answer answer;
+  };
+
+  /// A branch.
+  Answering(const Answering& first, AnswerOptions options);
+  void after_prompt(std::span<const float> logits);
   int64_t choose(std::span<const float> logits);
+  void rate(int64_t id, std::span<const float> logits);
+  /// The text of a token, and whether the answer ends with it.
+  void go_on_with(int64_t id);
   void emit(const std::string& piece);
   /// Calls one of the caller's callbacks; what it throws becomes the failure.
   template <class Call>
@@ -97,7 +119,12 @@ class Answering {
   Generation generation_;
   std::optional<Generation::Mark> mark_;  // before the current pass
   int64_t budget_ = 0;
+  bool branches_ = false;
+  std::optional<PromptEnd> prompt_end_;  // until the branches are made
   SamplingPolicy policy_;
+  SamplingPolicy drawing_;  // policy_ for logits that are changed already
+  std::optional<text::Constraint> constraint_;
+  int64_t characters_ = 0;  // of settled text
   std::mt19937_64 random_;
   text::TextStream stream_;
   StopFilter filter_;

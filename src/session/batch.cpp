@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <deque>
 #include <iterator>
+#include <set>
 #include <span>
 #include <utility>
 
@@ -22,16 +23,30 @@ namespace {
 constexpr int64_t kMostTiles = 8;  // in a pass of the vision tower
 constexpr int64_t kMostAhead = 4;  // requests that wait while all places are taken, so that their pictures are ready
 
+/// The answers to one prompt, after it has run.
+struct Branches {
+  size_t open = 0;  // answers that are not done
+  std::vector<Answer> answers;
+  std::exception_ptr failure;  // of the first that failed
+  bool ended = false;          // one failed or was cancelled, so all end
+};
+
 struct Member {
   int64_t ticket = 0;
   std::unique_ptr<Answering> answering;
-  int64_t cache_bytes = 0;  // worst case
-  int64_t rows = 0;         // of the prompt
-  int64_t longest = 0;      // with the answer
+  int64_t cache_bytes = 0;          // worst case, without prompt_bytes
+  int64_t rows = 0;                 // of the prompt
+  int64_t longest = 0;              // with the answer
+  std::vector<AnswerOptions> more;  // of further answers, until the prompt has run
+  std::shared_ptr<Branches> branches;
+  size_t branch = 0;
+  std::shared_ptr<const int64_t> prompt_bytes;  // of keys and values that several answers share; null: one answer
+
+  int64_t answers() const { return 1 + static_cast<int64_t>(more.size()); }
 };
 
 Outcome cancelled(int64_t ticket) {
-  return {ticket, {.stop = StopReason::cancelled}, std::nullopt, nullptr};
+  return {.ticket = ticket, .answer = {.stop = StopReason::cancelled}};
 }
 
 /// What was thrown in place of an answer.
@@ -41,7 +56,7 @@ Outcome failed(int64_t ticket, const std::exception_ptr& thrown) {
   } catch (const Cancelled& end) {
     return end.thrown ? failed(ticket, end.thrown) : cancelled(ticket);
   } catch (...) {
-    return {ticket, {}, error_of(thrown), thrown};
+    return {.ticket = ticket, .error = error_of(thrown), .thrown = thrown};
   }
 }
 
@@ -58,9 +73,19 @@ class BatchRun::Impl {
     require(bytes_ >= 1, Fault::bad_request, "the batch may use ", bytes_, " bytes, give it at least some mebibytes");
   }
 
-  void submit(int64_t ticket, Request request, AnswerOptions options) {
-    options.cancel = tickets_.open(ticket, options.cancel);
-    waiting_.push({.ticket = ticket, .request = std::move(request), .options = std::move(options)});
+  void submit(int64_t ticket, Request request, std::vector<AnswerOptions> answers) {
+    require(!answers.empty() && static_cast<int64_t>(answers.size()) <= limits_.sequences, Fault::bad_request,
+            answers.size(), " answers to one prompt are asked for, but from 1 to ", limits_.sequences,
+            " run at a time; ask for fewer, or allow more at a time.");
+    const std::stop_token cancel = tickets_.open(ticket, answers.front().cancel);
+    for (AnswerOptions& options : answers) {
+      options.cancel = cancel;
+      options.max_new_tokens = answers.front().max_new_tokens;
+    }
+    waiting_.push({.ticket = ticket,
+                   .request = std::move(request),
+                   .options = std::move(answers.front()),
+                   .more = {std::make_move_iterator(answers.begin() + 1), std::make_move_iterator(answers.end())}});
   }
 
   void cancel(int64_t ticket) { tickets_.cancel(ticket); }
@@ -91,10 +116,12 @@ class BatchRun::Impl {
   /// What is in memory, with `joining_rows` rows of prompts in the next pass, and one more member.
   Load load(const Member* more, int64_t joining_rows) const {
     Load load{.joining_rows = joining_rows};
-    const auto add = [&load](const Member& member) {
+    std::set<const int64_t*> shared;
+    const auto add = [&](const Member& member) {
       load.caches += member.cache_bytes;
+      if (member.prompt_bytes && shared.insert(member.prompt_bytes.get()).second) load.caches += *member.prompt_bytes;
       load.longest = std::max(load.longest, member.longest);
-      ++load.sequences;
+      load.sequences += member.answers();
     };
     for (const Member& member : running_) add(member);
     if (more) add(*more);
@@ -178,8 +205,16 @@ class BatchRun::Impl {
     member.rows = answering.prompt().rows();
     member.longest = member.rows + answering.token_budget();
     member.cache_bytes = cache_bytes(model_, answering.plan(), answering.prompt(), answering.token_budget());
+    int64_t caches = member.cache_bytes;
+    if (!request.more.empty()) {
+      member.answering->will_branch();
+      member.more = std::move(request.more);
+      member.prompt_bytes = std::make_shared<const int64_t>(member.cache_bytes);
+      member.cache_bytes = (member.answers() - 1) * branch_bytes(model_, answering.plan(), answering.token_budget());
+      caches += member.cache_bytes;
+    }
     const Load load{
-        .caches = member.cache_bytes, .joining_rows = member.rows, .sequences = 1, .longest = member.longest};
+        .caches = caches, .joining_rows = member.rows, .sequences = member.answers(), .longest = member.longest};
     const int64_t alone = worst_case(model_, load);
     require(alone <= bytes_, Fault::no_memory, "the request needs ", alone, " bytes for ", member.rows,
             " prompt tokens and ", answering.token_budget(), " new tokens, but only ", bytes_,
@@ -187,9 +222,16 @@ class BatchRun::Impl {
     return member;
   }
 
+  int64_t places_taken() const {
+    int64_t taken = 0;
+    for (const Member& member : running_) taken += member.answers();
+    return taken;
+  }
+
   void admit() {
     int64_t rows = 0;
-    while (static_cast<int64_t>(running_.size()) < limits_.sequences && prepare(rows)) {
+    while (places_taken() < limits_.sequences && prepare(rows)) {
+      if (places_taken() + ready_.front().answers() > limits_.sequences) break;
       const int64_t more = rows + ready_.front().rows;
       if (rows > 0 && more > limits_.prefill_rows) break;
       if (worst_case(model_, load(&ready_.front(), more)) > bytes_) break;
@@ -210,6 +252,11 @@ class BatchRun::Impl {
   /// One pass over all. If it fails, those that just joined run alone, so that no request fails because of another's
   /// plan. If none joined, memory ran out, so every request runs alone.
   void run(size_t before) {
+    run_pass_or_alone(before);
+    branch();
+  }
+
+  void run_pass_or_alone(size_t before) {
     try {
       return pass(running_);
     } catch (const FailedPass&) {
@@ -221,11 +268,46 @@ class BatchRun::Impl {
     for (Member& member : suspects) {
       try {
         pass({&member, 1});
-        running_.push_back(std::move(member));
       } catch (const FailedPass& failure) {
-        outcomes_.push_back(failed(member.ticket, std::make_exception_ptr(failure.error)));
+        member.answering->fail(std::make_exception_ptr(failure.error));
       }
+      running_.push_back(std::move(member));
     }
+  }
+
+  /// Makes the further answers to the prompts that have just run.
+  void branch() {
+    std::vector<Member> made;
+    for (Member& first : running_) {
+      if (first.answering->can_branch()) branch(first, made);
+    }
+    state_.tokens += static_cast<int64_t>(made.size());
+    std::move(made.begin(), made.end(), std::back_inserter(running_));
+  }
+
+  static void branch(Member& first, std::vector<Member>& made) {
+    std::vector<AnswerOptions> more = std::exchange(first.more, {});
+    const int64_t each = std::exchange(first.cache_bytes, 0) / static_cast<int64_t>(more.size());
+    first.branches = std::make_shared<Branches>();
+    first.branches->answers.resize(1 + more.size());
+    first.branches->open = 1;
+    try {
+      for (AnswerOptions& options : more) {
+        made.push_back({.ticket = first.ticket,
+                        .answering = first.answering->branch(std::move(options)),
+                        .cache_bytes = each,
+                        .rows = first.rows,
+                        .longest = first.longest,
+                        .branches = first.branches,
+                        .branch = first.branches->open,
+                        .prompt_bytes = first.prompt_bytes});
+        ++first.branches->open;
+      }
+    } catch (...) {
+      first.branches->failure = std::current_exception();
+      first.branches->ended = true;
+    }
+    first.answering->end_branching();
   }
 
   void pass(std::span<const Member> members) {
@@ -240,7 +322,8 @@ class BatchRun::Impl {
   void leave_cancelled() {
     for (const int64_t ticket : waiting_.remove_cancelled()) outcomes_.push_back(cancelled(ticket));
     const auto end = [](const Member& member) {
-      if (member.answering->ended() && !member.answering->done()) member.answering->cancel();
+      const bool others_ended = member.branches && member.branches->ended;
+      if ((others_ended || member.answering->ended()) && !member.answering->done()) member.answering->cancel();
     };
     std::for_each(ready_.begin(), ready_.end(), end);
     std::for_each(running_.begin(), running_.end(), end);
@@ -251,12 +334,34 @@ class BatchRun::Impl {
   template <class Members>
   void leave(Members& members) {
     for (Member& member : members) {
-      if (!member.answering->done()) continue;
-      const std::exception_ptr failure = member.answering->failure();
-      outcomes_.push_back(failure ? failed(member.ticket, failure)
-                                  : Outcome{member.ticket, member.answering->take(), std::nullopt, nullptr});
+      if (member.answering->done()) member.branches ? end_branch(member) : end(member);
     }
     std::erase_if(members, [](const Member& member) { return member.answering->done(); });
+  }
+
+  void end(const Member& member) {
+    const std::exception_ptr failure = member.answering->failure();
+    outcomes_.push_back(failure ? failed(member.ticket, failure)
+                                : Outcome{.ticket = member.ticket, .answer = member.answering->take()});
+  }
+
+  /// The outcome comes with the last of the answers to a prompt.
+  void end_branch(const Member& member) {
+    Branches& all = *member.branches;
+    Answer& answer = all.answers[member.branch];
+    if (const std::exception_ptr failure = member.answering->failure()) {
+      if (!all.failure) all.failure = failure;
+      answer.stop = StopReason::cancelled;
+    } else {
+      answer = member.answering->take();
+    }
+    all.ended = all.ended || answer.stop == StopReason::cancelled;
+    if (--all.open > 0) return;
+    if (all.failure) return outcomes_.push_back(failed(member.ticket, all.failure));
+    Outcome outcome{.ticket = member.ticket, .answer = std::move(all.answers.front())};
+    outcome.more.assign(std::make_move_iterator(all.answers.begin() + 1), std::make_move_iterator(all.answers.end()));
+    if (all.ended) outcome.answer.stop = StopReason::cancelled;
+    outcomes_.push_back(std::move(outcome));
   }
 
   const models::Model& model_;
@@ -276,7 +381,10 @@ BatchRun::BatchRun(BatchRun&&) noexcept = default;
 BatchRun::~BatchRun() = default;
 
 void BatchRun::submit(int64_t ticket, Request request, AnswerOptions options) {
-  impl_->submit(ticket, std::move(request), std::move(options));
+  impl_->submit(ticket, std::move(request), std::vector<AnswerOptions>{std::move(options)});
+}
+void BatchRun::submit(int64_t ticket, Request request, std::vector<AnswerOptions> answers) {
+  impl_->submit(ticket, std::move(request), std::move(answers));
 }
 void BatchRun::cancel(int64_t ticket) {
   impl_->cancel(ticket);

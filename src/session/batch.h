@@ -22,7 +22,8 @@ struct BatchLimits {
 /// The outcome of a request: an answer, or the error in its place.
 struct Outcome {
   int64_t ticket = 0;
-  Answer answer;  ///< If there is no error.
+  Answer answer;             ///< If there is no error.
+  std::vector<Answer> more;  ///< Further answers to the same prompt, if some were asked for.
   std::optional<Error> error;
   std::exception_ptr thrown;  ///< With the error: what was thrown, as it was; a callback's exception among others.
 };
@@ -52,6 +53,10 @@ class BatchRun {
   /// Takes a request; its outcome carries `ticket`. Its `options.cancel` and cancel() end it after the current layer;
   /// the others then run that pass again.
   void submit(int64_t ticket, Request request, AnswerOptions options = {});
+  /// Several answers to one prompt, which runs once; they share its keys and values. Each is drawn by its own options,
+  /// with max_new_tokens and `cancel` of the first. All end if one fails or is cancelled. Each takes a place of its
+  /// own. The outcome comes when all are done. Throws Error{bad_request} for more answers than run at a time, or none.
+  void submit(int64_t ticket, Request request, std::vector<AnswerOptions> answers);
   /// Ends the request of this ticket, if it waits or runs, and no other; the current step(), or the next, returns its
   /// outcome. Any thread may call it.
   void cancel(int64_t ticket);

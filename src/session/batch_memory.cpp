@@ -20,6 +20,12 @@ int64_t block_bytes(const models::Model& model) {
   return config.kv_heads * ops::kBlockRows * ops::pair_bytes(model.decoder.cache, config.head_dim);
 }
 
+/// Whether a decoder layer attends, so that it caches rows.
+bool caches(const plan::Plan& plan, int64_t layer) {
+  const plan::LayerPlan* const entry = plan.find("decoder", layer);
+  return !entry || entry->self_attention;
+}
+
 }  // namespace
 
 int64_t embedding_bytes(const models::Model& model, int64_t rows) {
@@ -31,10 +37,16 @@ int64_t cache_bytes(const models::Model& model, const plan::Plan& plan, const Pr
   int64_t blocks = 0;
   const std::vector<int64_t> rows = plan::most_rows_cached(plan, layers, prompt.kinds);
   for (int64_t layer = 0; layer < layers; ++layer) {
-    const plan::LayerPlan* entry = plan.find("decoder", layer);
-    if (!entry || entry->self_attention) blocks += ops::blocks_for(rows[static_cast<size_t>(layer)] + new_tokens);
+    if (caches(plan, layer)) blocks += ops::blocks_for(rows[static_cast<size_t>(layer)] + new_tokens);
   }
   return blocks * block_bytes(model);
+}
+
+int64_t branch_bytes(const models::Model& model, const plan::Plan& plan, int64_t new_tokens) {
+  const int64_t layers = model.decoder.config.layers;
+  int64_t attending = 0;
+  for (int64_t layer = 0; layer < layers; ++layer) attending += caches(plan, layer) ? 1 : 0;
+  return attending * ops::blocks_for(new_tokens + ops::kBlockRows - 1) * block_bytes(model);
 }
 
 int64_t dense_cache_bytes(const models::Model& model, int64_t prompt_rows, int64_t new_tokens) {

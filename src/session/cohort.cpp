@@ -16,8 +16,11 @@ Cohort Cohort::with(const models::Model& model, const WaitingRequest& next) cons
   const int64_t least = texts + marks * session::least_rows(model);
   const int64_t most = std::min(longest_sequence(model), texts + more.pictures.rows - pictures.rows);
   const int64_t made = std::clamp<int64_t>(wanted_tokens(model, least, next.options), 0, room_after(model, least));
-  const Load alone{
-      .caches = dense_cache_bytes(model, most, made), .joining_rows = most, .sequences = 1, .longest = most + made};
+  const auto answers = static_cast<int64_t>(1 + next.more.size());
+  const Load alone{.caches = answers * dense_cache_bytes(model, most, made),
+                   .joining_rows = most,
+                   .sequences = answers,
+                   .longest = most + made};
   more.least_rows += least;
   more.most_rows += most;
   more.alone_bytes = std::max(alone_bytes, worst_case(model, alone));

@@ -54,7 +54,8 @@ std::vector<JoiningRequest> make_ready(const models::Model& model, WaitingReques
   std::vector<JoiningRequest> joining;
   for (std::optional<PicturesInTower>& pictures : in_tower) {
     WaitingRequest request = waiting.pop();
-    JoiningRequest made{.ticket = request.ticket, .options = std::move(request.options)};
+    JoiningRequest made{
+        .ticket = request.ticket, .options = std::move(request.options), .more = std::move(request.more)};
     made.failure = pictures ? pictures->failure : request.refused;
     try {
       if (!made.failure) made.ready = naming_failures([&] { return ready_request(model, request, *pictures); });

@@ -15,6 +15,7 @@ namespace lithe::session {
 struct JoiningRequest {
   int64_t ticket = 0;
   AnswerOptions options;
+  std::vector<AnswerOptions> more;
   std::optional<ReadyRequest> ready;
   std::exception_ptr failure;  ///< In place of `ready`.
 };

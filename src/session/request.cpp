@@ -32,6 +32,9 @@ AnswerOptions RequestBuilder::options(const Question& question) const {
   policy.top_p = wish.top_p.value_or(policy.top_p);
   policy.min_p = wish.min_p.value_or(policy.min_p);
   policy.repetition_penalty = wish.repetition_penalty.value_or(policy.repetition_penalty);
+  policy.frequency_penalty = wish.frequency_penalty;
+  policy.presence_penalty = wish.presence_penalty;
+  policy.biases = wish.biases;
   policy.seed = wish.seed;
   check(policy);
   return {.max_new_tokens = question.max_tokens, .stop = question.stop, .sampling = policy};

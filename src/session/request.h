@@ -17,6 +17,8 @@ struct SamplingWish {
   std::optional<double> temperature;
   std::optional<int64_t> top_k;
   std::optional<double> top_p, min_p, repetition_penalty;
+  double frequency_penalty = 0, presence_penalty = 0;
+  std::vector<TokenBias> biases;
   uint64_t seed = 0;
 };
 

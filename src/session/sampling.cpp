@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <unordered_map>
 
 #include "base/error.h"
 
@@ -94,6 +95,37 @@ void penalise(std::vector<float>& logits, std::span<const int64_t> seen, double 
   }
 }
 
+void add_biases(std::vector<float>& logits, std::span<const TokenBias> biases) {
+  for (const auto& [id, bias] : biases) {
+    if (id >= 0 && id < static_cast<int64_t>(logits.size()))
+      logits[static_cast<size_t>(id)] += static_cast<float>(bias);
+  }
+}
+
+void penalise_made(std::vector<float>& logits, std::span<const int64_t> made, const SamplingPolicy& policy) {
+  if (policy.frequency_penalty == 0.0 && policy.presence_penalty == 0.0) return;
+  std::unordered_map<int64_t, int64_t> times;
+  for (const int64_t id : made) {
+    if (id >= 0 && id < static_cast<int64_t>(logits.size())) ++times[id];
+  }
+  for (const auto& [id, count] : times) {
+    const double less = policy.frequency_penalty * static_cast<double>(count) + policy.presence_penalty;
+    float& logit = logits[static_cast<size_t>(id)];
+    logit = static_cast<float>(logit - less);
+  }
+}
+
+bool changes_more_than_repeats(const SamplingPolicy& policy) {
+  return !policy.biases.empty() || policy.frequency_penalty != 0.0 || policy.presence_penalty != 0.0;
+}
+
+SamplingPolicy without_changes(SamplingPolicy policy) {
+  policy.repetition_penalty = 1;
+  policy.frequency_penalty = policy.presence_penalty = 0;
+  policy.biases.clear();
+  return policy;
+}
+
 void check(const SamplingPolicy& policy) {
   const auto need = [](bool holds, const char* name, double value, const char* range) {
     require(holds && std::isfinite(value), Fault::bad_request, name, " is ", value, ", it must be ", range);
@@ -103,6 +135,10 @@ void check(const SamplingPolicy& policy) {
   need(policy.top_p > 0 && policy.top_p <= 1, "top-p", policy.top_p, "above 0 and at most 1");
   need(policy.min_p >= 0 && policy.min_p <= 1, "min-p", policy.min_p, "between 0 and 1");
   need(policy.repetition_penalty > 0, "the repetition penalty", policy.repetition_penalty, "above 0");
+  need(std::abs(policy.frequency_penalty) <= 2, "the frequency penalty", policy.frequency_penalty, "between -2 and 2");
+  need(std::abs(policy.presence_penalty) <= 2, "the presence penalty", policy.presence_penalty, "between -2 and 2");
+  for (const TokenBias& one : policy.biases)
+    need(std::abs(one.bias) <= 100, "a bias of logit_bias", one.bias, "between -100 and 100");
 }
 
 int64_t sample(std::span<const float> logits, std::span<const int64_t> seen, const SamplingPolicy& policy,

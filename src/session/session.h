@@ -22,6 +22,9 @@
 namespace lithe::models {
 struct Model;
 }
+namespace lithe::text {
+class Constraint;
+}
 
 namespace lithe::session {
 
@@ -58,12 +61,33 @@ struct Progress {
   int64_t rows = 0;
 };
 
+/// The largest AnswerOptions::best_tokens.
+inline constexpr int64_t kMostBestTokens = 20;
+
+/// A token and the logarithm of its probability, by the softmax of the logits as the model gives them: before biases,
+/// penalties, constraints and temperature.
+struct RatedToken {
+  int64_t id = 0;
+  double log_probability = 0;
+};
+
+/// A token of an answer and those that the model found most likely in its place.
+struct TokenRating {
+  RatedToken chosen;
+  std::vector<RatedToken> best;  ///< From the most likely on; ties by id.
+  int64_t text_offset = 0;       ///< Characters of the answer's text that were settled before it.
+};
+
 struct AnswerOptions {
   std::optional<int64_t>
       max_new_tokens;  ///< Absent: the model's default, else 512; never past the model's longest sequence.
   bool ignore_eos = false;
-  std::vector<std::string> stop;           ///< Beside the model's own stop strings.
-  std::optional<SamplingPolicy> sampling;  ///< Absent: greedy.
+  std::vector<std::string> stop;                       ///< Beside the model's own stop strings.
+  std::optional<SamplingPolicy> sampling;              ///< Absent: greedy.
+  std::optional<int64_t> best_tokens;                  ///< Rate each token and so many of the best; absent: rate none.
+  std::shared_ptr<const text::Constraint> constraint;  ///< What the text must be; null: anything.
+  /// Called with the rating of each token, before its text; as on_text, but it can't end the answer by a value.
+  std::function<void(const TokenRating& token)> on_rating;
   /// Called with each settled piece of text (whole UTF-8 characters). If it returns false or throws, the answer ends
   /// and it is not called again; what it throws reaches the caller of the answer.
   std::function<bool(const std::string& piece)> on_text;
@@ -116,8 +140,9 @@ struct CountedCost {
 
 struct Answer {
   std::string text;
-  std::vector<int64_t> tokens;      ///< With the closing EOS if there was one.
-  std::vector<float> token_logits;  ///< The raw logit of each token.
+  std::vector<int64_t> tokens;       ///< With the closing EOS if there was one.
+  std::vector<float> token_logits;   ///< The raw logit of each token.
+  std::vector<TokenRating> ratings;  ///< Of each token but the closing EOS, if AnswerOptions::best_tokens asks.
   StopReason stop = StopReason::length;
   Timings timings;
   CacheUse cache;

@@ -1,5 +1,7 @@
 #include "session/tokens.h"
 
+#include <iterator>
+
 #include "base/error.h"
 #include "models/model.h"
 #include "session/prompt_rows.h"
@@ -22,6 +24,22 @@ std::vector<int64_t> token_ids(const Session& session, std::string_view text, bo
 
 std::string text_of(const Session& session, std::span<const int64_t> ids) {
   return tokenizer_of(session).decode(ids, false);
+}
+
+std::string bytes_of_token(const Session& session, int64_t id) {
+  return tokenizer_of(session).bytes_of(id);
+}
+
+int64_t prompt_tokens(const Session& session, const Request& request) {
+  const models::Model& model = session.model();
+  const auto pictures = static_cast<int64_t>(request.images.size());
+  int64_t rows = model.decoder.rows_before() + std::ssize(prompt_ids(model, request, request.images.size()));
+  for (const image::Source& picture : request.images) rows += model.seeing().rows(picture.header().size, pictures) - 1;
+  return rows;
+}
+
+int64_t vocabulary_size(const Session& session) {
+  return session.model().decoder.config.vocab;
 }
 
 int64_t longest_sequence(const Session& session) {

@@ -20,6 +20,7 @@ struct WaitingRequest {
   int64_t ticket = 0;
   Request request;
   AnswerOptions options;
+  std::vector<AnswerOptions> more;  ///< Of further answers to the same prompt.
 
   std::shared_ptr<const plan::Plan> plan;
   std::vector<int64_t> ids;

@@ -51,6 +51,28 @@ TEST(Sampling, FiltersKeepWhatTheyPromise) {
   EXPECT_EQ(ids(shares({.temperature = 1.0, .min_p = 0.3})), (std::vector<int64_t>{1, 2, 3}));
 }
 
+TEST(Sampling, PenaltiesFollowTheFormulaOfOpenAi) {
+  // mu[j] - c[j] * frequency - (c[j] > 0) * presence
+  std::vector<float> logits = kLogits;
+  penalise_made(logits, std::vector<int64_t>{1, 1, 4, -200, 99, 1},
+                {.frequency_penalty = 0.5, .presence_penalty = -0.25});
+  EXPECT_EQ(logits, (std::vector<float>{1.0f, 3.0f - 1.5f + 0.25f, 2.0f, 3.0f, -1.0f - 0.5f + 0.25f}));
+}
+
+TEST(Sampling, BiasesAreAddedAndSkipOtherIds) {
+  std::vector<float> logits = kLogits;
+  add_biases(logits, std::vector<TokenBias>{{0, 100}, {1, -100}, {99, 5}, {-1, 5}});
+  EXPECT_EQ(logits, (std::vector<float>{101.0f, -97.0f, 2.0f, 3.0f, -1.0f}));
+}
+
+TEST(Sampling, ChangesOfLogitsHaveTheirRange) {
+  EXPECT_THROW(check({.frequency_penalty = 2.5}), Error);
+  EXPECT_THROW(check({.presence_penalty = -2.5}), Error);
+  EXPECT_THROW(check({.presence_penalty = std::nan("")}), Error);
+  EXPECT_THROW(check({.biases = {{3, 101}}}), Error);
+  EXPECT_NO_THROW(check({.frequency_penalty = -2, .presence_penalty = 2, .biases = {{3, -100}}}));
+}
+
 TEST(Sampling, RepetitionPenaltyDividesOnceAndSkipsImageMarks) {
   std::mt19937_64 generator(0);
   const SamplingPolicy policy{.repetition_penalty = 1.4};  // 3.0 / 1.4 = 2.14 stays above 2.0
