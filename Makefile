@@ -1,6 +1,7 @@
 # Everything a user or a developer does with this tree. `make` alone lists the targets.
 VENV ?= .venv
 BENCH_VENV ?= .venv-bench
+CLIENTS_VENV ?= .venv-clients
 PREFIX ?= /usr/local
 JOBS ?= $(shell tools/jobs.sh)
 GPU ?= 0
@@ -18,7 +19,7 @@ compile = cmake --build --preset $(1) --parallel $(JOBS) $(2)
 without_tests = $(if $(wildcard build/release/CMakeCache.txt),,-DLITHE_TESTS=OFF)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build program build-tests test demo data golden asan tsan dev fuzz check format bench bench-setup install package clean
+.PHONY: help setup build program build-tests test demo data golden asan tsan dev fuzz check format bench bench-setup clients-setup install package clean
 
 help: ## list the targets
 	@echo "make TARGET [VENV=$(VENV)] [JOBS=$(JOBS)] [PREFIX=$(PREFIX)]"
@@ -91,6 +92,9 @@ bench: build ## time image encode, prefill and decode: make bench ARGS="MODEL ..
 
 bench-setup: ## an environment of its own with transformers and peft, to time Lithe against (2.9 GB to download)
 	@tools/setup.sh --bench "$(BENCH_VENV)"
+
+clients-setup: ## an environment of its own with OpenAI's Python package, with which tests then drive the server (10 MB)
+	@tools/setup.sh --clients "$(CLIENTS_VENV)"
 
 install: build ## install under PREFIX
 	@cmake --install build/release --prefix "$(PREFIX)"

@@ -5,12 +5,14 @@
 #   tools/setup.sh [VENV]          GPU=1: also what torch needs to run on a GPU; SUDO=1: install packages by sudo;
 #                                  TESTS=0: without what only tests need; PACKAGE=1: also what `make package` needs
 #   tools/setup.sh --bench VENV    an environment of its own with a PyTorch that Python can import, transformers and peft
+#   tools/setup.sh --clients VENV  an environment of its own with OpenAI's Python package
 #
 # Where packages come from is the environment's business: apt's, pip's and cargo's own settings apply.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mode=cpu
 if [ "${1:-}" = --bench ]; then mode=bench; shift; fi
+if [ "${1:-}" = --clients ]; then mode=clients; shift; fi
 venv=${1:-.venv}
 gpu=${GPU:-0}
 python=${PYTHON:-python3}
@@ -179,9 +181,17 @@ install_bench() {
   pip_install --resume-retries 20 --no-deps -r requirements/bench.txt
 }
 
+install_clients() {
+  has_all_wheels requirements/clients.txt && return
+  make_venv
+  pip_install --quiet --no-deps -r requirements/clients.txt
+}
+
 install_packages
 if [ "$mode" = bench ]; then
   install_bench
+elif [ "$mode" = clients ]; then
+  install_clients
 else
   install_torch
   install_gpu

@@ -17,9 +17,9 @@ namespace {
 constexpr const char* kDescription =
     R"(Serves a model over HTTP with the API of OpenAI: chat with pictures, streams, text completions.
 
-The paths are /v1/chat/completions, /v1/completions, /v1/models, /tokenize, /detokenize, /health, /ready and /metrics. Requests
-share the model: several run at a time, as in `lithe batch`. Each answer is the one that `lithe run` gives, up to the rounding
-of float32. A request may name a skip plan ("plan"). docs/serve.md describes the fields.
+The paths are /v1/chat/completions, /v1/completions, /v1/responses, /v1/models, /tokenize, /detokenize, /health, /ready and
+/metrics. Requests share the model: several run at a time, as in `lithe batch`. Each answer is the one that `lithe run` gives,
+up to the rounding of float32. A request may name a skip plan ("plan"). docs/serve.md describes the fields.
 
 Pictures come in the request, as data: URLs. The server reads no local file and no remote URL; with --image-root, file: URLs may
 name pictures in that folder. By default only programs on this machine reach the server. Before you use --host 0.0.0.0, set an

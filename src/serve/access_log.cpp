@@ -44,7 +44,7 @@ std::string log_line(const AccessEntry& entry) {
   if (const std::optional<session::Answer>& answer = entry.answer) {
     json["prompt_tokens"] = answer->timings.prompt_rows;
     json["image_tokens"] = answer->timings.vision_rows;
-    json["completion_tokens"] = answer->tokens.size();
+    json["completion_tokens"] = entry.new_tokens;
     json["stop"] = session::name_of(answer->stop);
     json["image_ms"] = rounded(answer->timings.image_ms);
     json["prefill_ms"] = rounded(answer->timings.prefill_ms);

@@ -15,7 +15,8 @@ struct AccessEntry {
   bool stream = false;
   bool client_left = false;
   std::optional<std::string> error;       ///< The sentence that the client got.
-  std::optional<session::Answer> answer;  ///< Its counts and times; the text is not logged.
+  std::optional<session::Answer> answer;  ///< Counts and times of the first; the text is not logged.
+  int64_t new_tokens = 0;                 ///< Of all answers.
 };
 
 /// One line of JSON, with its end.

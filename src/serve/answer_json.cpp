@@ -1,10 +1,14 @@
 #include "serve/answer_json.h"
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <numeric>
+#include <span>
 #include <utility>
 #include <vector>
 
+#include "serve/log_probabilities.h"
 #include "session/kept_per_layer.h"
 
 namespace lithe::serve {
@@ -24,10 +28,17 @@ Json chunk(const AnswerHead& head, Json choices) {
   return frame(head, head.chat ? "chat.completion.chunk" : "text_completion", std::move(choices));
 }
 
+/// Null if they were not asked for.
+Json log_probabilities(const AnswerHead& head, std::span<const session::TokenRating> tokens) {
+  if (!head.log_probs) return nullptr;
+  return head.chat ? chat_log_probabilities(*head.log_probs, tokens)
+                   : completion_log_probabilities(*head.log_probs, tokens);
+}
+
 /// `key`: where the text of a chat is, "message" or "delta".
-Json choice(const AnswerHead& head, const char* key, Json message, const std::string& text) {
+Json choice(const AnswerHead& head, std::size_t index, const char* key, Json message, const std::string& text) {
   Json json;
-  json["index"] = 0;
+  json["index"] = index;
   if (head.chat) {
     json[key] = std::move(message);
   } else {
@@ -38,7 +49,8 @@ Json choice(const AnswerHead& head, const char* key, Json message, const std::st
   return json;
 }
 
-/// As llama.cpp's server has them.
+}  // namespace
+
 Json timings_json(const session::Answer& answer) {
   const session::Timings& timings = answer.timings;
   const auto tokens = static_cast<double>(answer.tokens.size());
@@ -56,8 +68,6 @@ Json timings_json(const session::Answer& answer) {
           {"image_ms", timings.image_ms}};
 }
 
-}  // namespace
-
 int64_t kept_image_tokens(const session::Answer& answer) {
   const std::vector<int64_t> kept = session::kept_per_layer(answer);
   if (kept.empty()) return 0;
@@ -68,48 +78,62 @@ std::string finish_reason(const session::Answer& answer) {
   return answer.stop == session::StopReason::length ? "length" : "stop";
 }
 
-Json usage_json(const session::Answer& answer) {
-  const int64_t prompt = answer.timings.prompt_rows;
-  const auto made = static_cast<int64_t>(answer.tokens.size());
+int64_t new_tokens(const session::Outcome& outcome) {
+  const auto count = [](int64_t sum, const session::Answer& answer) { return sum + std::ssize(answer.tokens); };
+  return std::accumulate(outcome.more.begin(), outcome.more.end(), count(0, outcome.answer), count);
+}
+
+Json usage_json(const session::Outcome& outcome) {
+  const session::Timings& timings = outcome.answer.timings;
+  const int64_t prompt = timings.prompt_rows, made = new_tokens(outcome);
   return {{"prompt_tokens", prompt},
           {"completion_tokens", made},
           {"total_tokens", prompt + made},
           {"prompt_tokens_details",
-           {{"cached_tokens", answer.timings.reused_rows},
-            {"image_tokens", answer.timings.vision_rows},
-            {"kept_tokens", kept_image_tokens(answer)}}}};
+           {{"cached_tokens", timings.reused_rows},
+            {"image_tokens", timings.vision_rows},
+            {"kept_tokens", kept_image_tokens(outcome.answer)}}}};
 }
 
-Json answer_json(const AnswerHead& head, const session::Answer& answer, bool token_ids) {
-  Json one = choice(head, "message", {{"role", "assistant"}, {"content", answer.text}}, answer.text);
-  one["finish_reason"] = finish_reason(answer);
-  if (token_ids) one["token_ids"] = answer.tokens;
-  Json json = frame(head, head.chat ? "chat.completion" : "text_completion", Json::array({std::move(one)}));
-  json["usage"] = usage_json(answer);
-  json["timings"] = timings_json(answer);
+Json answer_json(const AnswerHead& head, const session::Outcome& outcome) {
+  Json choices = Json::array();
+  const auto add = [&](const session::Answer& answer) {
+    Json one = choice(head, choices.size(), "message", {{"role", "assistant"}, {"content", answer.text}}, answer.text);
+    one["logprobs"] = log_probabilities(head, answer.ratings);
+    one["finish_reason"] = finish_reason(answer);
+    if (head.token_ids) one["token_ids"] = answer.tokens;
+    choices.push_back(std::move(one));
+  };
+  add(outcome.answer);
+  std::for_each(outcome.more.begin(), outcome.more.end(), add);
+  Json json = frame(head, head.chat ? "chat.completion" : "text_completion", std::move(choices));
+  json["usage"] = usage_json(outcome);
+  json["timings"] = timings_json(outcome.answer);
   return json;
 }
 
-Json first_chunk(const AnswerHead& head) {
-  return chunk(head, Json::array({choice(head, "delta", {{"role", "assistant"}, {"content", ""}}, "")}));
+Json first_chunk(const AnswerHead& head, std::size_t index) {
+  return chunk(head, Json::array({choice(head, index, "delta", {{"role", "assistant"}, {"content", ""}}, "")}));
 }
 
-Json text_chunk(const AnswerHead& head, const std::string& text) {
-  return chunk(head, Json::array({choice(head, "delta", {{"content", text}}, text)}));
+Json text_chunk(const AnswerHead& head, std::size_t index, const AnswerQueue::Piece& piece) {
+  Json one = choice(head, index, "delta", {{"content", piece.text}}, piece.text);
+  one["logprobs"] = log_probabilities(head, piece.ratings);
+  return chunk(head, Json::array({std::move(one)}));
 }
 
-Json last_chunk(const AnswerHead& head, const session::Answer& answer, bool token_ids) {
-  Json one = choice(head, "delta", Json::object(), "");
+Json last_chunk(const AnswerHead& head, std::size_t index, const session::Answer& answer) {
+  Json one = choice(head, index, "delta", Json::object(), "");
   one["finish_reason"] = finish_reason(answer);
-  if (token_ids) one["token_ids"] = answer.tokens;
+  if (head.token_ids) one["token_ids"] = answer.tokens;
   Json json = chunk(head, Json::array({std::move(one)}));
-  json["timings"] = timings_json(answer);
+  if (index == 0) json["timings"] = timings_json(answer);
   return json;
 }
 
-Json usage_chunk(const AnswerHead& head, const session::Answer& answer) {
+Json usage_chunk(const AnswerHead& head, const session::Outcome& outcome) {
   Json json = chunk(head, Json::array());
-  json["usage"] = usage_json(answer);
+  json["usage"] = usage_json(outcome);
   return json;
 }
 

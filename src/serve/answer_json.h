@@ -1,19 +1,23 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
 #include "base/json.h"
-#include "session/session.h"
+#include "serve/answer_queue.h"
+#include "session/batch.h"
 
 namespace lithe::serve {
 
-/// What the JSON of one answer repeats.
+/// What the JSON of one reply repeats, and what else it holds.
 struct AnswerHead {
   std::string id;  ///< "chatcmpl-..", "cmpl-.."
   std::string model;
   int64_t created = 0;  ///< Seconds since 1970.
   bool chat = true;
+  bool token_ids = false;                       ///< With the ids of the tokens.
+  const session::Session* log_probs = nullptr;  ///< With log probabilities of tokens, by their text; null: without.
 };
 
 /// Rows of pictures that a decoder layer ran, on average over the layers, rounded.
@@ -22,18 +26,24 @@ int64_t kept_image_tokens(const session::Answer& answer);
 /// "stop" or "length".
 std::string finish_reason(const session::Answer& answer);
 
+/// New tokens of all answers.
+int64_t new_tokens(const session::Outcome& outcome);
+
+/// The times of an answer, as llama.cpp's server has them.
+Json timings_json(const session::Answer& answer);
+
 /// {"prompt_tokens", "completion_tokens", ..}
-Json usage_json(const session::Answer& answer);
+Json usage_json(const session::Outcome& outcome);
 
-/// The whole answer.
-Json answer_json(const AnswerHead& head, const session::Answer& answer, bool token_ids);
+/// The whole reply.
+Json answer_json(const AnswerHead& head, const session::Outcome& outcome);
 
-/// Pieces of a stream: its begin, a text, and its end with the reason.
-Json first_chunk(const AnswerHead& head);
-Json text_chunk(const AnswerHead& head, const std::string& text);
-Json last_chunk(const AnswerHead& head, const session::Answer& answer, bool token_ids);
+/// Pieces of a stream, of answer number `index`: its begin, a text, and its end with the reason.
+Json first_chunk(const AnswerHead& head, std::size_t index);
+Json text_chunk(const AnswerHead& head, std::size_t index, const AnswerQueue::Piece& piece);
+Json last_chunk(const AnswerHead& head, std::size_t index, const session::Answer& answer);
 /// After the last: no choices, and the usage.
-Json usage_chunk(const AnswerHead& head, const session::Answer& answer);
+Json usage_chunk(const AnswerHead& head, const session::Outcome& outcome);
 
 /// JSON as text on one line; bytes that are not UTF-8 are replaced.
 std::string text_of(const Json& json);

@@ -4,14 +4,26 @@
 
 namespace lithe::serve {
 
-bool AnswerQueue::push(const std::string& piece) {
+AnswerQueue::Piece& AnswerQueue::piece_of(std::size_t answer) {
+  if (news_.pieces.size() <= answer) news_.pieces.resize(answer + 1);
+  return news_.pieces[answer];
+}
+
+bool AnswerQueue::push(std::size_t answer, const std::string& piece) {
   {
     const std::lock_guard lock(mutex_);
-    if (news_.text.size() + piece.size() > kMostBytes) return false;
-    news_.text += piece;
+    if (bytes_ + piece.size() > kMostBytes) return false;
+    bytes_ += piece.size();
+    piece_of(answer).text += piece;
   }
   wake_();
   return true;
+}
+
+void AnswerQueue::push(std::size_t answer, const session::TokenRating& rating) {
+  const std::lock_guard lock(mutex_);
+  bytes_ += sizeof rating + rating.best.size() * sizeof rating.best.front();
+  piece_of(answer).ratings.push_back(rating);
 }
 
 void AnswerQueue::end(session::Outcome outcome) {
@@ -24,6 +36,7 @@ void AnswerQueue::end(session::Outcome outcome) {
 
 AnswerQueue::News AnswerQueue::take() {
   const std::lock_guard lock(mutex_);
+  bytes_ = 0;
   return std::exchange(news_, {});
 }
 

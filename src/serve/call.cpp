@@ -5,20 +5,21 @@
 
 #include "base/error.h"
 #include "base/json_limits.h"
+#include "base/mixed.h"
 #include "base/printable.h"
 #include "plan/parse.h"
+#include "serve/answer_fields.h"
 #include "serve/fields.h"
 #include "serve/messages.h"
 #include "serve/picture_url.h"
 #include "serve/refusal.h"
-#include "session/request.h"
+#include "serve/response_input.h"
 #include "session/tokens.h"
 
 namespace lithe::serve {
 namespace {
 
 constexpr JsonLimits kBodyLimits{.max_depth = 64, .unique_keys = false, .max_values = 500'000};
-constexpr std::size_t kMostStops = 16, kMostStopBytes = 1024;
 
 struct Unsupported {
   const char* field;
@@ -29,45 +30,24 @@ struct Unsupported {
 bool is_not_empty(const Json& value) {
   return !(value.is_array() || value.is_object()) || !value.empty();
 }
-bool is_not_zero(const Json& value) {
-  return !value.is_number() || value.get<double>() != 0;
-}
-bool is_not_one(const Json& value) {
-  return !value.is_number() || value.get<double>() != 1;
-}
 bool is_not_false(const Json& value) {
   return value != Json(false);
 }
-bool is_log_probabilities(const Json& value) {
-  return value.is_number() || is_not_false(value);  // of a text completion: a number, also 0
-}
 bool is_not_none(const Json& value) {
   return value != Json("none") && value != Json("auto");
-}
-bool is_not_text(const Json& value) {
-  return !value.is_object() || value.value("type", Json()) != Json("text");
 }
 bool is_anything(const Json&) {
   return true;
 }
 
 constexpr const char* kNoTools = "This server has no tools; leave the field out.";
-constexpr const char* kNoPenalty = "This server has no such penalty; leave the field out, or use repetition_penalty.";
 
 constexpr Unsupported kUnsupported[] = {
     {"tools", is_not_empty, kNoTools},
     {"functions", is_not_empty, kNoTools},
     {"tool_choice", is_not_none, kNoTools},
     {"function_call", is_not_none, kNoTools},
-    {"n", is_not_one, "This server gives one answer to a request: n must be 1. Send the request several times."},
-    {"best_of", is_not_one, "This server gives one answer to a request: best_of must be 1."},
-    {"logprobs", is_log_probabilities, "This server gives no log probabilities; leave the field out."},
-    {"top_logprobs", is_not_zero, "This server gives no log probabilities; leave the field out."},
-    {"prompt_logprobs", is_not_false, "This server gives no log probabilities; leave the field out."},
-    {"presence_penalty", is_not_zero, kNoPenalty},
-    {"frequency_penalty", is_not_zero, kNoPenalty},
-    {"logit_bias", is_not_empty, "This server does not change the logits of single tokens; leave the field out."},
-    {"response_format", is_not_text, "This server can't force a format: response_format must be {\"type\": \"text\"}."},
+    {"prompt_logprobs", is_not_false, "This server gives no log probabilities of the prompt; leave the field out."},
     {"echo", is_not_false, "This server does not repeat the prompt; leave the field out."},
     {"suffix", is_anything, "This server writes no text before a suffix; leave the field out."},
 };
@@ -77,49 +57,6 @@ void refuse_unsupported(const Fields& body) {
     const Json* const value = body.find(one.field);
     if (value && one.asks(*value)) throw Refusal(400, one.sentence, one.field, "unsupported_parameter");
   }
-}
-
-std::vector<std::string> read_stops(const Fields& body) {
-  const Json* const value = body.find("stop");
-  if (!value) return {};
-  const Json list = value->is_string() ? Json::array({*value}) : *value;
-  const std::string sentence = concat("stop is neither a string nor a list of at most ", kMostStops,
-                                      " strings, each of 1 to ", kMostStopBytes, " bytes.");
-  require_field(list.is_array() && list.size() <= kMostStops, "stop", sentence);
-  std::vector<std::string> stops;
-  for (const Json& one : list) {
-    require_field(one.is_string(), "stop", sentence);
-    stops.push_back(one.get<std::string>());
-    require_field(!stops.back().empty() && stops.back().size() <= kMostStopBytes, "stop", sentence);
-  }
-  return stops;
-}
-
-std::optional<int64_t> read_max_tokens(const Fields& body) {
-  for (const char* key : {"max_completion_tokens", "max_tokens"}) {
-    const std::optional<int64_t> value = body.whole(key);
-    require_field(!value || *value >= 1, key, concat(key, " is ", value.value_or(0), "; it must be at least 1."));
-    if (value) return value;
-  }
-  return std::nullopt;
-}
-
-session::AnswerOptions read_options(const Fields& body, const CallRules& rules) {
-  session::Question question;
-  question.max_tokens = read_max_tokens(body);
-  question.stop = read_stops(body);
-  session::SamplingWish& wish = question.sampling;
-  wish.temperature = body.number("temperature");
-  wish.top_p = body.number("top_p");
-  wish.min_p = body.number("min_p");
-  wish.repetition_penalty = body.number("repetition_penalty");
-  wish.top_k = body.whole("top_k");
-  if (wish.top_k == -1) wish.top_k = 0;  // vLLM's way to say "all"
-  const std::optional<int64_t> seed = body.whole("seed");
-  wish.seed = seed ? static_cast<uint64_t>(*seed) : rules.seed();
-  session::AnswerOptions options = session::RequestBuilder(rules.session).options(question);
-  options.ignore_eos = body.boolean("ignore_eos").value_or(false);
-  return options;
 }
 
 /// By name or as JSON. A name is never a file: those are the server's own.
@@ -169,6 +106,12 @@ void check_length(const Call& call, const CallRules& rules) {
   }
 }
 
+void take_conversation(Conversation chat, const CallRules& rules, Call& call) {
+  call.request.images = read_pictures(chat, rules);
+  call.request.messages = std::move(chat.messages);
+  check_length(call, rules);
+}
+
 void read_stream(const Fields& body, Call& call) {
   call.stream = body.boolean("stream").value_or(false);
   call.token_ids = body.boolean("return_token_ids").value_or(false);
@@ -184,13 +127,14 @@ void check_model(const Fields& body, const std::vector<std::string>& names) {
                 "model", "model_not_found");
 }
 
-/// What both kinds of calls have in common.
-Call read_common(const Fields& body, const CallRules& rules) {
+/// What all kinds of calls have in common.
+Call read_common(const Fields& body, const CallRules& rules, Api api, uint64_t seed) {
   check_model(body, rules.model_names);
   refuse_unsupported(body);
   Call call;
   read_stream(body, call);
-  call.options = read_options(body, rules);
+  call.options = read_options(body, rules, api, seed);
+  call.answers = read_count(body, rules, api);
   call.request.plan = read_plan(body, rules);
   return call;
 }
@@ -205,19 +149,16 @@ Json read_body(const std::string& text) {
   }
 }
 
-Call read_chat_call(const Json& json, const CallRules& rules) {
+Call read_chat_call(const Json& json, const CallRules& rules, uint64_t seed) {
   const Fields body(json);
-  Call call = read_common(body, rules);
-  Conversation chat = read_messages(body.needed("messages"));
-  call.request.images = read_pictures(chat, rules);
-  call.request.messages = std::move(chat.messages);
-  check_length(call, rules);
+  Call call = read_common(body, rules, Api::chat, seed);
+  take_conversation(read_messages(body.needed("messages")), rules, call);
   return call;
 }
 
-Call read_completion_call(const Json& json, const CallRules& rules) {
+Call read_completion_call(const Json& json, const CallRules& rules, uint64_t seed) {
   const Fields body(json);
-  Call call = read_common(body, rules);
+  Call call = read_common(body, rules, Api::completion, seed);
   call.chat = false;
   call.request.raw = true;
   const Json& prompt = body.needed("prompt");
@@ -227,6 +168,23 @@ Call read_completion_call(const Json& json, const CallRules& rules) {
   call.request.text = (one_in_list ? prompt[0] : prompt).get<std::string>();
   check_length(call, rules);
   return call;
+}
+
+Call read_response_call(const Json& json, const CallRules& rules, uint64_t seed) {
+  const Fields body(json);
+  refuse_state(body);
+  Call call = read_common(body, rules, Api::responses, seed);
+  call.response = repeated_fields(body, call.options);
+  take_conversation(read_input(body), rules, call);
+  return call;
+}
+
+std::vector<session::AnswerOptions> options_of_answers(const Call& call) {
+  std::vector<session::AnswerOptions> answers(static_cast<std::size_t>(call.answers), call.options);
+  for (std::size_t i = 1; i < answers.size(); ++i) {
+    if (answers[i].sampling) answers[i].sampling->seed = mixed(answers[i].sampling->seed, i);
+  }
+  return answers;
 }
 
 }  // namespace lithe::serve

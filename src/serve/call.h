@@ -2,20 +2,26 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
+#include "session/response_formats.h"
 #include "session/session.h"
 
 namespace lithe::serve {
 
-/// A body of /v1/chat/completions or /v1/completions, ready for the engine.
+/// The largest "n".
+inline constexpr int64_t kMostAnswers = 16;
+
+/// A body of /v1/chat/completions, /v1/completions or /v1/responses, ready for the engine.
 struct Call {
   session::Request request;
   session::AnswerOptions options;
-  bool chat = true;  ///< False: a text completion.
+  int64_t answers = 1;           ///< "n"
+  bool chat = true;              ///< False: a text completion.
+  std::optional<Json> response;  ///< Of /v1/responses: the fields that the reply repeats.
   bool stream = false;
   bool usage_at_end = false;  ///< "stream_options": {"include_usage": true}
   bool token_ids = false;     ///< "return_token_ids": true
@@ -26,13 +32,19 @@ struct CallRules {
   const session::Session& session;
   std::vector<std::string> model_names;  ///< What "model" may be, if it is given.
   std::filesystem::path image_root;      ///< As PictureRules::root.
-  std::function<uint64_t()> seed;        ///< For calls without one.
+  int64_t most_answers = kMostAnswers;   ///< To one request.
+  session::ResponseFormats& formats;
 };
 
-/// Read a body. Unknown fields are ignored; known ones that this server can't obey are refused. Any thread may call
-/// them. Throw Refusal, and Error for pictures, plans and values out of range.
-Call read_chat_call(const Json& body, const CallRules& rules);
-Call read_completion_call(const Json& body, const CallRules& rules);
+/// Read a body. Unknown fields are ignored; known ones that this server can't obey are refused. `seed`: if the body has
+/// none. Any thread may call them. Throw Refusal, and Error for pictures, plans and values out of range.
+Call read_chat_call(const Json& body, const CallRules& rules, uint64_t seed);
+Call read_completion_call(const Json& body, const CallRules& rules, uint64_t seed);
+Call read_response_call(const Json& body, const CallRules& rules, uint64_t seed);
+
+/// The options of each answer to a call. The first is drawn as the only one would be, the others from seeds that follow
+/// from its seed.
+std::vector<session::AnswerOptions> options_of_answers(const Call& call);
 
 /// A body as JSON. Throws Refusal if it is none.
 Json read_body(const std::string& text);

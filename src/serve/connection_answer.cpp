@@ -1,10 +1,10 @@
 // The part of a connection that waits for the engine: whole answers, streams, and a look at whether the client is
 // there.
 #include <boost/asio/post.hpp>
-#include <ctime>
 #include <exception>
 #include <optional>
 
+#include "serve/answer_json.h"
 #include "serve/connection.h"
 
 namespace lithe::serve {
@@ -23,6 +23,12 @@ std::optional<Refusal> failure_of(const session::Outcome& outcome, bool pictures
   return Refusal(503, "The answer was cut, because it was read too slowly; send the request again.", {}, "slow_reader");
 }
 
+/// What the log says of the answers.
+void note(const session::Outcome& outcome, AccessEntry& entry) {
+  entry.answer = outcome.answer;
+  entry.new_tokens = new_tokens(outcome);
+}
+
 }  // namespace
 
 Refusal no_room(bool stopping) {
@@ -32,20 +38,17 @@ Refusal no_room(bool stopping) {
 
 awaitable<void> Connection::call_engine(Exchange& exchange, const Route& route, std::string body) {
   Service& service = host_.service;
-  const auto read = [&service, &route, &body] { return service.read_call(route, body); };
+  const auto read = [&service, &route, &body, seed = service.next_seed()] {
+    return service.read_call(route, body, seed);
+  };
   Call call = co_await on_reader(read);
   body = {};
   exchange.pictures = !call.request.images.empty();
-  exchange.usage_at_end = call.usage_at_end;
-  exchange.token_ids = call.token_ids;
+  exchange.form = service.form_of(call, exchange.framing.id);
   exchange.entry.stream = call.stream;
-  exchange.head = {.id = (call.chat ? "chatcmpl-" : "cmpl-") + exchange.framing.id,
-                   .model = service.model_name(),
-                   .created = std::time(nullptr),
-                   .chat = call.chat};
   const auto queue =
       std::make_shared<AnswerQueue>([wake = wake_] { asio::post(wake->get_executor(), [wake] { wake->cancel(); }); });
-  if (!service.engine().submit(std::move(call.request), std::move(call.options), queue))
+  if (!service.engine().submit(std::move(call.request), options_of_answers(call), queue))
     throw no_room(service.engine().stopping());
   watch();
   std::exception_ptr failure;
@@ -78,13 +81,12 @@ awaitable<AnswerQueue::News> Connection::next_news(AnswerQueue& queue) {
 awaitable<void> Connection::whole_answer(Exchange& exchange, AnswerQueue& queue) {
   AnswerQueue::News news;
   while (!news.outcome) news = co_await next_news(queue);
-  const session::Answer& answer = news.outcome->answer;
   const auto failure = failure_of(*news.outcome, exchange.pictures, host_.service.engine().stopping());
   if (failure) throw *failure;
   exchange.entry.status = 200;
-  exchange.entry.answer = answer;
+  note(*news.outcome, exchange.entry);
   if (host_.service.engine().stopping()) exchange.framing.keep_alive = false;
-  co_await write(whole_reply(json_response(answer_json(exchange.head, answer, exchange.token_ids)), exchange.framing));
+  co_await write(whole_reply(json_response(exchange.form->whole(*news.outcome)), exchange.framing));
 }
 
 awaitable<void> Connection::stream_answer(Exchange& exchange, AnswerQueue& queue) {
@@ -99,7 +101,7 @@ awaitable<void> Connection::stream_answer(Exchange& exchange, AnswerQueue& queue
     std::string reply, events;
     if (!exchange.replied) {
       reply = stream_head(exchange.framing);
-      events = event_of(text_of(first_chunk(exchange.head)));
+      events = exchange.form->begin();
       exchange.replied = true;
       exchange.entry.status = 200;
     }
@@ -113,20 +115,18 @@ awaitable<void> Connection::stream_answer(Exchange& exchange, AnswerQueue& queue
 /// What a stream says of the news. `failure`: in place of an answer.
 std::string Connection::events_of(Exchange& exchange, const AnswerQueue::News& news,
                                   const std::optional<Refusal>& failure) {
-  const AnswerHead& head = exchange.head;
   if (news.empty()) return ": ping\n\n";
   std::string events;
-  if (!news.text.empty()) events += event_of(text_of(text_chunk(head, news.text)));
+  for (std::size_t i = 0; i < news.pieces.size(); ++i) {
+    if (!news.pieces[i].empty()) events += exchange.form->grown(i, news.pieces[i]);
+  }
   if (!news.outcome) return events;
   if (failure) {
     exchange.entry.error = failure->what();
-    return events + event_of(text_of(failure->json())) + event_of("[DONE]");
+    return events + exchange.form->failed(*failure);
   }
-  const session::Answer& answer = news.outcome->answer;
-  exchange.entry.answer = answer;
-  events += event_of(text_of(last_chunk(head, answer, exchange.token_ids)));
-  if (exchange.usage_at_end) events += event_of(text_of(usage_chunk(head, answer)));
-  return events + event_of("[DONE]");
+  note(*news.outcome, exchange.entry);
+  return events + exchange.form->end(*news.outcome);
 }
 
 /// From here to stop_watching(), left_ says whether the client has closed its side.

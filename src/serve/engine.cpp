@@ -27,12 +27,13 @@ bool Engine::stopping() const {
   return deadline_.has_value();
 }
 
-bool Engine::submit(session::Request request, session::AnswerOptions options, std::shared_ptr<AnswerQueue> queue) {
+bool Engine::submit(session::Request request, std::vector<session::AnswerOptions> answers,
+                    std::shared_ptr<AnswerQueue> queue) {
   {
     const std::lock_guard lock(mutex_);
     if (!room()) return false;
     ++open_count_;
-    jobs_.push_back({.request = std::move(request), .options = std::move(options), .queue = std::move(queue)});
+    jobs_.push_back({.request = std::move(request), .answers = std::move(answers), .queue = std::move(queue)});
   }
   changed_.notify_one();
   return true;
@@ -74,18 +75,23 @@ void Engine::take_jobs() {
   }
 }
 
-void Engine::begin(Job job) {
-  const std::shared_ptr<AnswerQueue> queue = job.queue;
-  job.options.cancel = queue->token();
-  job.options.on_text = [queue](const std::string& piece) { return queue->push(piece); };
-  job.options.on_progress = [this, since = job.since](const session::Progress& progress) {
-    const bool first = progress.stage == session::Progress::Stage::decode && progress.done == 1;
+/// Tells the request's queue what happens to answer number `answer`.
+void Engine::listen(session::AnswerOptions& options, std::size_t answer, const Job& job) {
+  options.cancel = job.queue->token();
+  options.on_text = [queue = job.queue, answer](const std::string& piece) { return queue->push(answer, piece); };
+  options.on_rating = [queue = job.queue, answer](const session::TokenRating& token) { queue->push(answer, token); };
+  options.on_progress = [this, answer, since = job.since](const session::Progress& progress) {
+    const bool first = progress.stage == session::Progress::Stage::decode && progress.done == 1 && answer == 0;
     if (first) metrics_.first_token(since.elapsed_ms() / 1e3);
     cut_if_late();
   };
+}
+
+void Engine::begin(Job job) {
+  for (std::size_t answer = 0; answer < job.answers.size(); ++answer) listen(job.answers[answer], answer, job);
   const int64_t ticket = next_ticket_++;
-  open_.emplace(ticket, Open{.queue = queue, .since = job.since});
-  batch_->submit(ticket, std::move(job.request), std::move(job.options));
+  open_.emplace(ticket, Open{.queue = job.queue, .since = job.since});
+  batch_->submit(ticket, std::move(job.request), std::move(job.answers));
 }
 
 /// A failure outside of single requests is all requests' failure, and not the server's end.
@@ -105,7 +111,7 @@ void Engine::finish(session::Outcome outcome) {
   } else if (cancelled) {
     metrics_.abandoned();
   } else {
-    metrics_.answered(outcome.answer, open.mapped().since.elapsed_ms() / 1e3);
+    metrics_.answered(outcome, open.mapped().since.elapsed_ms() / 1e3);
   }
   {
     const std::lock_guard lock(mutex_);

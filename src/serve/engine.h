@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <vector>
 
 #include "base/clock.h"
 #include "serve/answer_queue.h"
@@ -24,8 +25,10 @@ class Engine {
   /// The limits' bytes must be given. The session and the metrics must outlive it.
   Engine(const session::Session& session, const session::BatchLimits& limits, int64_t max_queue, Metrics& metrics);
 
-  /// Hands over a request. False: as many requests wait as may, or the engine stops. From any thread.
-  bool submit(session::Request request, session::AnswerOptions options, std::shared_ptr<AnswerQueue> queue);
+  /// Hands over a request; `answers` are the options of each answer to it. False: as many requests wait as may, or the
+  /// engine stops. From any thread.
+  bool submit(session::Request request, std::vector<session::AnswerOptions> answers,
+              std::shared_ptr<AnswerQueue> queue);
   /// Whether submit() would take a request now.
   bool has_room() const;
 
@@ -40,7 +43,7 @@ class Engine {
   using Clock = std::chrono::steady_clock;
   struct Job {
     session::Request request;
-    session::AnswerOptions options;
+    std::vector<session::AnswerOptions> answers;
     std::shared_ptr<AnswerQueue> queue;
     Stopwatch since;
   };
@@ -53,6 +56,7 @@ class Engine {
   bool wait();
   void take_jobs();
   void begin(Job job);
+  void listen(session::AnswerOptions& options, std::size_t answer, const Job& job);
   void step();
   void finish(session::Outcome outcome);
   void fail_all(const Error& error);

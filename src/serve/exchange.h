@@ -1,9 +1,11 @@
 #pragma once
 
+#include <memory>
+
 #include "base/clock.h"
 #include "serve/access_log.h"
-#include "serve/answer_json.h"
 #include "serve/byte_budget.h"
+#include "serve/reply_form.h"
 #include "serve/response.h"
 
 namespace lithe::serve {
@@ -11,11 +13,11 @@ namespace lithe::serve {
 /// One request and its reply, as far as they have come.
 struct Exchange {
   Framing framing;
-  AnswerHead head;
   AccessEntry entry;
   Stopwatch clock;
-  ByteBudget::Share share;  // of the memory for bodies
-  bool pictures = false, usage_at_end = false, token_ids = false;
+  ByteBudget::Share share;          // of the memory for bodies
+  std::unique_ptr<ReplyForm> form;  // of answers
+  bool pictures = false;
   bool replied = false;  // at least the head of the reply
 };
 

@@ -42,17 +42,19 @@ void let_marks_place(text::Message& message) {
 
 void read_part(const Fields& part, const std::string& role, text::Message& message, Conversation& chat) {
   const std::string type = part.needed_text("type");
-  if (type == "text") {
+  if (type == "text" || type == "input_text" || type == "output_text") {
     message.parts.push_back({.kind = text::Part::Kind::text, .text = part.needed_text("text")});
     return;
   }
-  require_field(type == "image_url", part.name("type"),
+  require_field(type == "image_url" || type == "input_image", part.name("type"),
                 concat(part.name("type"), " is ", in_quotes(type), "; this server knows text and image_url."));
   require_field(role == "user", part.name("type"), "Only messages of the user may hold pictures.");
   chat.urls.push_back(url_of(part));
   chat.fields.push_back(part.name("image_url"));
   message.parts.push_back({.kind = text::Part::Kind::image, .text = {}});
 }
+
+}  // namespace
 
 void read_message(const Json& json, const std::string& path, Conversation& chat) {
   const Fields fields(json, path);
@@ -74,8 +76,6 @@ void read_message(const Json& json, const std::string& path, Conversation& chat)
   let_marks_place(message);
   chat.messages.push_back(std::move(message));
 }
-
-}  // namespace
 
 Conversation read_messages(const Json& messages) {
   require_field(messages.is_array() && !messages.empty() && messages.size() <= kMostMessages, "messages",

@@ -85,14 +85,20 @@ void Metrics::first_token(double seconds) {
   first_token_.observe(seconds);
 }
 
-void Metrics::answered(const session::Answer& answer, double seconds) {
+void Metrics::ended(const session::Answer& answer) {
+  new_tokens_ += static_cast<int64_t>(answer.tokens.size());
+  ++(answer.stop == session::StopReason::length ? cut_ : stopped_);
+}
+
+void Metrics::answered(const session::Outcome& outcome, double seconds) {
+  const session::Answer& answer = outcome.answer;
   const std::lock_guard lock(mutex_);
   whole_.observe(seconds);
   prompt_tokens_ += answer.timings.prompt_rows;
   image_tokens_ += answer.timings.vision_rows;
   kept_tokens_ += kept_image_tokens(answer);
-  new_tokens_ += static_cast<int64_t>(answer.tokens.size());
-  ++(answer.stop == session::StopReason::length ? cut_ : stopped_);
+  ended(answer);
+  for (const session::Answer& further : outcome.more) ended(further);
 }
 
 void Metrics::failed() {
@@ -119,7 +125,7 @@ std::string Metrics::text(const std::string& model) const {
   page.add("lithe_vision_tokens_total", "counter", "Picture tokens among the prompt tokens.", image_tokens_);
   page.add("lithe_kept_vision_tokens_total", "counter",
            "Picture tokens that a decoder layer ran, on average over the layers.", kept_tokens_);
-  page.head("vllm:request_success_total", "counter", "Answered requests by the reason of their end.");
+  page.head("vllm:request_success_total", "counter", "Answers by the reason of their end.");
   page.line("vllm:request_success_total", stopped_, ",finished_reason=\"stop\"");
   page.line("vllm:request_success_total", cut_, ",finished_reason=\"length\"");
   page.add("lithe_requests_failed_total", "counter", "Requests that the engine refused.", failed_);

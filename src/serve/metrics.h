@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "session/session.h"
+#include "session/batch.h"
 
 namespace lithe::serve {
 
@@ -37,13 +37,15 @@ class Metrics {
 
   void set_load(const EngineLoad& load);
   void first_token(double seconds);
-  void answered(const session::Answer& answer, double seconds);
+  void answered(const session::Outcome& outcome, double seconds);
   void failed();
   void abandoned();
   /// Prometheus' text format.
   std::string text(const std::string& model) const;
 
  private:
+  void ended(const session::Answer& answer);  // with the lock
+
   mutable std::mutex mutex_;
   EngineLoad load_;
   Histogram first_token_, whole_;

@@ -13,7 +13,9 @@
 #include "base/trim.h"
 #include "serve/answer_json.h"
 #include "serve/api_key.h"
+#include "serve/completions_form.h"
 #include "serve/fields.h"
+#include "serve/responses_form.h"
 #include "session/errors.h"
 #include "session/memory.h"
 #include "session/tokens.h"
@@ -33,6 +35,8 @@ constexpr Route kRoutes[] = {
     {Kind::models, "GET", "/v1/models", 0, true},
     {Kind::chat, "POST", "/v1/chat/completions", kMostCallBytes, true},
     {Kind::completion, "POST", "/v1/completions", kMostTextBytes, true},
+    {Kind::response, "POST", "/v1/responses", kMostCallBytes, true},
+    {Kind::input_tokens, "POST", "/v1/responses/input_tokens", kMostCallBytes, true},
     {Kind::tokenize, "POST", "/tokenize", kMostTextBytes, true},
     {Kind::detokenize, "POST", "/detokenize", kMostTextBytes, true},
 };
@@ -86,10 +90,12 @@ uint64_t longest_body() {
 Service::Service(const session::Session& session, const ServerOptions& options)
     : options_(completed(options, session)),
       session_(session),
+      formats_(session),
       rules_{.session = session,
              .model_names = options_.model_names,
              .image_root = options_.image_root,
-             .seed = [this] { return mixed(options_.seed, requests_); }},
+             .most_answers = std::min(kMostAnswers, options_.limits.sequences),
+             .formats = formats_},
       engine_(session, options_.limits, options_.max_queue, metrics_),
       started_(std::time(nullptr)) {}
 
@@ -134,6 +140,11 @@ Response Service::page(const Route& route) const {
 Response Service::tokens(const Route& route, const std::string& text) const {
   const Json json = read_body(text);
   const Fields body(json);
+  if (route.kind == Kind::input_tokens) {
+    const Call call = read_response_call(json, rules_, 0);
+    return json_response(
+        {{"object", "response.input_tokens"}, {"input_tokens", session::prompt_tokens(session_, call.request)}});
+  }
   if (route.kind == Kind::detokenize) {
     return json_response({{"prompt", session::text_of(session_, read_ids(body))}});
   }
@@ -144,9 +155,25 @@ Response Service::tokens(const Route& route, const std::string& text) const {
       {{"count", ids.size()}, {"max_model_len", session::longest_sequence(session_)}, {"tokens", ids}});
 }
 
-Call Service::read_call(const Route& route, const std::string& text) {
+Call Service::read_call(const Route& route, const std::string& text, uint64_t seed) const {
   const Json body = read_body(text);
-  return route.kind == Kind::chat ? read_chat_call(body, rules_) : read_completion_call(body, rules_);
+  if (route.kind == Kind::response) return read_response_call(body, rules_, seed);
+  return route.kind == Kind::chat ? read_chat_call(body, rules_, seed) : read_completion_call(body, rules_, seed);
+}
+
+std::unique_ptr<ReplyForm> Service::form_of(Call& call, const std::string& id) const {
+  const session::Session* const log_probs = call.options.best_tokens ? &session_ : nullptr;
+  const int64_t now = std::time(nullptr);
+  if (call.response)
+    return std::make_unique<ResponsesForm>(ResponseHead{
+        .id = id, .model = model_name(), .created = now, .fields = std::move(*call.response), .log_probs = log_probs});
+  AnswerHead head{.id = (call.chat ? "chatcmpl-" : "cmpl-") + id,
+                  .model = model_name(),
+                  .created = now,
+                  .chat = call.chat,
+                  .token_ids = call.token_ids,
+                  .log_probs = log_probs};
+  return std::make_unique<CompletionsForm>(std::move(head), call.answers, call.usage_at_end);
 }
 
 std::string Service::next_id() {

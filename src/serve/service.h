@@ -8,9 +8,11 @@
 #include <string>
 #include <string_view>
 
+#include "base/mixed.h"
 #include "serve/call.h"
 #include "serve/engine.h"
 #include "serve/metrics.h"
+#include "serve/reply_form.h"
 #include "serve/response.h"
 #include "serve/server.h"
 
@@ -18,14 +20,14 @@ namespace lithe::serve {
 
 /// A path that the server knows.
 struct Route {
-  enum class Kind { health, ready, metrics, models, chat, completion, tokenize, detokenize };
+  enum class Kind { health, ready, metrics, models, chat, completion, response, input_tokens, tokenize, detokenize };
   Kind kind;
   const char* method;
   const char* path;
   uint64_t body_bytes;  ///< At most.
   bool needs_key;
 
-  bool asks_engine() const { return kind == Kind::chat || kind == Kind::completion; }
+  bool asks_engine() const { return kind == Kind::chat || kind == Kind::completion || kind == Kind::response; }
 };
 
 /// ServerOptions::image_root without links; empty if there is none. Throws Error{bad_request} if it is not a folder.
@@ -51,10 +53,14 @@ class Service {
   const Route& route(const RequestHead& head) const;
   /// A reply that needs no body and no engine.
   Response page(const Route& route) const;
-  /// Of /tokenize and /detokenize. Throws Refusal and Error.
+  /// Of /tokenize, /detokenize and /v1/responses/input_tokens. Throws Refusal and Error.
   Response tokens(const Route& route, const std::string& body) const;
   /// Throws Refusal and Error.
-  Call read_call(const Route& route, const std::string& body);
+  Call read_call(const Route& route, const std::string& body, uint64_t seed) const;
+  /// Of the next call, if it has none of its own: ServerOptions::seed and the number of the call decide.
+  uint64_t next_seed() { return mixed(options_.seed, calls_++); }
+  /// How the answers to a call are written. `id`: of the request.
+  std::unique_ptr<ReplyForm> form_of(Call& call, const std::string& id) const;
 
   Engine& engine() { return engine_; }
   const std::string& model_name() const { return rules_.model_names.front(); }
@@ -65,11 +71,13 @@ class Service {
  private:
   const ServerOptions options_;
   const session::Session& session_;
+  session::ResponseFormats formats_;
   CallRules rules_;
   Metrics metrics_;
   Engine engine_;
   const int64_t started_;  // seconds since 1970
   std::atomic<uint64_t> requests_ = 0;
+  uint64_t calls_ = 0;  // of the thread that talks to clients
 };
 
 /// What was thrown, as the client reads it. `of_caller`: files that are damaged came with the request.

@@ -15,12 +15,13 @@ TEST(AnswerQueue, HandsOverTextInOrderAndWakesTheReader) {
   int woken = 0;
   AnswerQueue queue([&woken] { ++woken; });
   EXPECT_TRUE(queue.take().empty());
-  EXPECT_TRUE(queue.push("a"));
-  EXPECT_TRUE(queue.push("b"));
+  EXPECT_TRUE(queue.push(0, "a"));
+  EXPECT_TRUE(queue.push(0, "b"));
   queue.end({.ticket = 3});
   EXPECT_EQ(woken, 3);
   const AnswerQueue::News news = queue.take();
-  EXPECT_EQ(news.text, "ab");
+  ASSERT_EQ(news.pieces.size(), 1U);
+  EXPECT_EQ(news.pieces[0].text, "ab");
   ASSERT_TRUE(news.outcome.has_value());
   EXPECT_EQ(news.outcome->ticket, 3);
   EXPECT_TRUE(queue.take().empty());
@@ -29,11 +30,27 @@ TEST(AnswerQueue, HandsOverTextInOrderAndWakesTheReader) {
 TEST(AnswerQueue, HoldsOnlySoMuchTextThatNobodyTakes) {
   AnswerQueue queue([] {});
   const std::string half(AnswerQueue::kMostBytes / 2, 'x');
-  EXPECT_TRUE(queue.push(half));
-  EXPECT_TRUE(queue.push(half));
-  EXPECT_FALSE(queue.push("x"));
-  EXPECT_EQ(queue.take().text.size(), AnswerQueue::kMostBytes);
-  EXPECT_TRUE(queue.push("x"));
+  EXPECT_TRUE(queue.push(0, half));
+  EXPECT_TRUE(queue.push(1, half));
+  EXPECT_FALSE(queue.push(0, "x"));
+  EXPECT_EQ(queue.take().pieces[1].text, half);
+  EXPECT_TRUE(queue.push(0, "x"));
+}
+
+TEST(AnswerQueue, KeepsAnswersApartAndRatingsWithTheirText) {
+  int woken = 0;
+  AnswerQueue queue([&woken] { ++woken; });
+  queue.push(2, session::TokenRating{.chosen = {.id = 7, .log_probability = -1}, .best = {}});
+  EXPECT_EQ(woken, 0);  // its text wakes the reader
+  EXPECT_TRUE(queue.push(2, "c"));
+  EXPECT_TRUE(queue.push(0, "a"));
+  const AnswerQueue::News news = queue.take();
+  ASSERT_EQ(news.pieces.size(), 3U);
+  EXPECT_EQ(news.pieces[0].text, "a");
+  EXPECT_TRUE(news.pieces[1].empty());
+  EXPECT_EQ(news.pieces[2].text, "c");
+  ASSERT_EQ(news.pieces[2].ratings.size(), 1U);
+  EXPECT_EQ(news.pieces[2].ratings[0].chosen.id, 7);
 }
 
 TEST(Usage, CountsThePictureTokensThatRanWhateverTheTextDid) {

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "base/json.h"
+#include "serve/answer_queue.h"
+#include "serve/refusal.h"
+#include "session/batch.h"
+
+namespace lithe::serve {
+
+/// How an API writes the answers to one request. The functions of a stream give server-sent events as text.
+class ReplyForm {
+ public:
+  virtual ~ReplyForm() = default;
+
+  /// The body of a reply that is no stream.
+  virtual Json whole(const session::Outcome& outcome) const = 0;
+
+  /// What a stream begins with.
+  virtual std::string begin() = 0;
+  /// What answer number `answer` has grown by.
+  virtual std::string grown(std::size_t answer, const AnswerQueue::Piece& piece) = 0;
+  /// The end of a stream.
+  virtual std::string end(const session::Outcome& outcome) = 0;
+  /// The end of a stream that has begun, in place of the rest.
+  virtual std::string failed(const Refusal& refusal) = 0;
+};
+
+}  // namespace lithe::serve
