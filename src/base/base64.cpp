@@ -35,6 +35,19 @@ std::optional<std::vector<std::byte>> decode_base64(std::string_view text) {
   return bytes;
 }
 
+std::string encode_base64(std::span<const std::byte> bytes) {
+  constexpr std::string_view kLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  text.reserve((bytes.size() + 2) / 3 * 4);
+  for (std::size_t i = 0; i < bytes.size(); i += 3) {
+    uint32_t bits = 0;
+    for (std::size_t j = i; j < i + 3; ++j)
+      bits = bits << 8 | (j < bytes.size() ? std::to_integer<uint32_t>(bytes[j]) : 0U);
+    for (std::size_t j = 0; j < 4; ++j) text += i + j > bytes.size() ? '=' : kLetters[bits >> (18 - 6 * j) & 63];
+  }
+  return text;
+}
+
 std::optional<std::string_view> base64_of_url(std::string_view url) {
   const std::size_t comma = url.find(',');
   if (comma == url.npos || !url.starts_with("data:") || !url.substr(0, comma).ends_with(";base64")) return std::nullopt;

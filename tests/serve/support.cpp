@@ -4,7 +4,9 @@
 #include <fstream>
 #include <iterator>
 #include <set>
+#include <span>
 
+#include "base/base64.h"
 #include "session/request.h"
 
 namespace lithe::serve {
@@ -65,15 +67,7 @@ std::vector<Shipped> shipped_questions(std::size_t count) {
 }
 
 std::string base64_of(const std::string& bytes) {
-  constexpr const char* kLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    uint32_t bits = 0;
-    for (std::size_t j = i; j < i + 3; ++j)
-      bits = bits << 8 | (j < bytes.size() ? static_cast<unsigned char>(bytes[j]) : 0U);
-    for (std::size_t j = 0; j < 4; ++j) text += i + j > bytes.size() ? '=' : kLetters[bits >> (18 - 6 * j) & 63];
-  }
-  return text;
+  return encode_base64(std::as_bytes(std::span(bytes)));
 }
 
 std::string data_url(const std::filesystem::path& file) {
