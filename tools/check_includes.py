@@ -13,6 +13,7 @@ from pathlib import Path
 
 ROWS = {
     "base": [],
+    "web": ["base"],
     "io": ["base"],
     "text": ["base"],
     "image": ["base"],
@@ -28,7 +29,7 @@ ROWS = {
     "api": ["session"],
     "tasks": ["data", "text"],
     "tune": ["session", "tasks"],
-    "eval": ["session", "tasks"],
+    "eval": ["session", "tasks", "web"],
     "serve": ["session"],
     "cli": ["eval", "serve", "tune"],  # everything
 }

@@ -141,7 +141,7 @@ Maintainer: The Lithe authors <authors@lithe.invalid>
 Section: science
 Priority: optional
 Installed-Size: $(du -sk --apparent-size "$1/usr" | cut -f1)
-Depends: $depends
+Depends: $depends, libcurl4
 Description: run vision-language models and skip computation they do not need
  A program and a library that answer questions about pictures with models of
  the LLaVA kind, on the processor. Skip plans say which tokens each layer runs.

@@ -3,18 +3,17 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/printable.h"
-#include "eval/http.h"
+#include "web/client.h"
 
 namespace lithe::eval {
 namespace {
 
 constexpr const char* kRoute = "/chat/completions";
 
-HttpPlace place_of(const std::string& url) {
-  HttpPlace place = parse_http(url);
-  while (place.path.ends_with('/')) place.path.pop_back();
-  if (!place.path.ends_with(kRoute)) place.path += kRoute;
-  return place;
+std::string place_of(std::string url) {
+  web::check_url(url);
+  while (url.ends_with('/')) url.pop_back();
+  return url.ends_with(kRoute) ? url : url + kRoute;
 }
 
 /// The text of {"choices": [{"message": {"content": ".."}}]}.
@@ -39,7 +38,8 @@ tasks::Judge judge_of(const ChatJudge& judge) {
                           {"temperature", 0},
                           {"max_tokens", 256},
                           {"n", 1}};
-    const HttpReply reply = post_json(place, request.dump(-1, ' ', false, Json::error_handler_t::replace), judge.key);
+    const std::string json = request.dump(-1, ' ', false, Json::error_handler_t::replace);
+    const web::Reply reply = web::ask({.url = place, .json = json, .key = judge.key});
     require(reply.status == 200, Fault::bad_request, "The judge at ", in_quotes(judge.url), " refuses with status ",
             reply.status, "; check its address, the name of its model and its key: ", in_quotes(reply.body), ".");
     const auto content = content_of(Json::accept(reply.body) ? parse_json(reply.body, "the judge's reply") : Json());
