@@ -109,6 +109,7 @@ Json answer_json(const AnswerHead& head, const session::Outcome& outcome) {
   Json json = frame(head, head.chat ? "chat.completion" : "text_completion", std::move(choices));
   json["usage"] = usage_json(outcome);
   json["timings"] = timings_json(outcome.answer);
+  json["lithe"] = savings_json(head.savings, outcome.answer);
   return json;
 }
 
@@ -127,7 +128,10 @@ Json last_chunk(const AnswerHead& head, std::size_t index, const session::Answer
   one["finish_reason"] = finish_reason(answer);
   if (head.token_ids) one["token_ids"] = answer.tokens;
   Json json = chunk(head, Json::array({std::move(one)}));
-  if (index == 0) json["timings"] = timings_json(answer);
+  if (index == 0) {
+    json["timings"] = timings_json(answer);
+    json["lithe"] = savings_json(head.savings, answer);
+  }
   return json;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "serve/answer_queue.h"
+#include "serve/savings.h"
 #include "session/batch.h"
 
 namespace lithe::serve {
@@ -18,6 +19,7 @@ struct AnswerHead {
   bool chat = true;
   bool token_ids = false;                       ///< With the ids of the tokens.
   const session::Session* log_probs = nullptr;  ///< With log probabilities of tokens, by their text; null: without.
+  Savings savings;
 };
 
 /// Rows of pictures that a decoder layer ran, on average over the layers, rounded.

@@ -119,6 +119,15 @@ void read_stream(const Fields& body, Call& call) {
   if (options) call.usage_at_end = Fields(*options, "stream_options").boolean("include_usage").value_or(false);
 }
 
+void read_show(const Fields& body, Call& call) {
+  const Json* const value = body.find("show");
+  if (!value) return;
+  const auto is_known = [](const Json& one) { return one == Json("kept_patches"); };
+  require_field(value->is_array() && std::all_of(value->begin(), value->end(), is_known), "show",
+                "show is not a list of what this server shows, which is \"kept_patches\".");
+  call.kept_patches = !value->empty();
+}
+
 void check_model(const Fields& body, const std::vector<std::string>& names) {
   const std::optional<std::string> name = body.text("model");
   if (!name || std::find(names.begin(), names.end(), *name) != names.end()) return;
@@ -133,6 +142,7 @@ Call read_common(const Fields& body, const CallRules& rules, Api api, uint64_t s
   refuse_unsupported(body);
   Call call;
   read_stream(body, call);
+  read_show(body, call);
   call.options = read_options(body, rules, api, seed);
   call.answers = read_count(body, rules, api);
   call.request.plan = read_plan(body, rules);

@@ -25,6 +25,7 @@ struct Call {
   bool stream = false;
   bool usage_at_end = false;  ///< "stream_options": {"include_usage": true}
   bool token_ids = false;     ///< "return_token_ids": true
+  bool kept_patches = false;  ///< "show": ["kept_patches"]
 };
 
 /// What a call is read against.

@@ -66,6 +66,7 @@ Json ResponsesForm::whole(const session::Outcome& outcome) const {
   json["output"].push_back(message(head_, status, std::move(content)));
   json["usage"] = usage_of(outcome);
   json["timings"] = timings_json(answer);
+  json["lithe"] = savings_json(head_.savings, answer);
   return json;
 }
 

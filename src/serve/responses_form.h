@@ -4,6 +4,7 @@
 #include <string>
 
 #include "serve/reply_form.h"
+#include "serve/savings.h"
 #include "session/session.h"
 
 namespace lithe::serve {
@@ -15,6 +16,7 @@ struct ResponseHead {
   int64_t created = 0;                          ///< Seconds since 1970.
   Json fields;                                  ///< Of the request.
   const session::Session* log_probs = nullptr;  ///< With log probabilities of tokens, by their text; null: without.
+  Savings savings;
 };
 
 /// Replies of /v1/responses: one message of one text.

@@ -11,6 +11,7 @@
 #include "base/mixed.h"
 #include "base/printable.h"
 #include "base/trim.h"
+#include "plan/cost.h"
 #include "serve/answer_json.h"
 #include "serve/api_key.h"
 #include "serve/completions_form.h"
@@ -97,7 +98,9 @@ Service::Service(const session::Session& session, const ServerOptions& options)
              .most_answers = std::min(kMostAnswers, options_.limits.sequences),
              .formats = formats_},
       engine_(session, options_.limits, options_.max_queue, metrics_),
-      started_(std::time(nullptr)) {}
+      started_(std::time(nullptr)),
+      kv_token_bytes_(
+          plan::cost({}, session.facts(), {.text_tokens = 1, .tiles = 0}, session.counting()).dense.kv_bytes) {}
 
 const Route& Service::route(const RequestHead& head) const {
   const Route& route = route_of_path(head);
@@ -165,15 +168,26 @@ std::unique_ptr<ReplyForm> Service::form_of(Call& call, const std::string& id) c
   const session::Session* const log_probs = call.options.best_tokens ? &session_ : nullptr;
   const int64_t now = std::time(nullptr);
   if (call.response)
-    return std::make_unique<ResponsesForm>(ResponseHead{
-        .id = id, .model = model_name(), .created = now, .fields = std::move(*call.response), .log_probs = log_probs});
+    return std::make_unique<ResponsesForm>(ResponseHead{.id = id,
+                                                        .model = model_name(),
+                                                        .created = now,
+                                                        .fields = std::move(*call.response),
+                                                        .log_probs = log_probs,
+                                                        .savings = savings_of(call)});
   AnswerHead head{.id = (call.chat ? "chatcmpl-" : "cmpl-") + id,
                   .model = model_name(),
                   .created = now,
                   .chat = call.chat,
                   .token_ids = call.token_ids,
-                  .log_probs = log_probs};
+                  .log_probs = log_probs,
+                  .savings = savings_of(call)};
   return std::make_unique<CompletionsForm>(std::move(head), call.answers, call.usage_at_end);
+}
+
+Savings Service::savings_of(const Call& call) const {
+  Savings savings{.kv_token_bytes = kv_token_bytes_, .uncached_rows = session_.facts().modality_rows > 0 ? 1 : 0};
+  if (call.kept_patches) savings.patches = patches_shown(session_, call.request);
+  return savings;
 }
 
 std::string Service::next_id() {

@@ -5,6 +5,7 @@
 #include <exception>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,6 +15,7 @@
 #include "serve/metrics.h"
 #include "serve/reply_form.h"
 #include "serve/response.h"
+#include "serve/savings.h"
 #include "serve/server.h"
 
 namespace lithe::serve {
@@ -69,13 +71,16 @@ class Service {
   std::string next_id();
 
  private:
+  Savings savings_of(const Call& call) const;
+
   const ServerOptions options_;
   const session::Session& session_;
   session::ResponseFormats formats_;
   CallRules rules_;
   Metrics metrics_;
   Engine engine_;
-  const int64_t started_;  // seconds since 1970
+  const int64_t started_;         // seconds since 1970
+  const int64_t kv_token_bytes_;  // as Savings has it
   std::atomic<uint64_t> requests_ = 0;
   uint64_t calls_ = 0;  // of the thread that talks to clients
 };
