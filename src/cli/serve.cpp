@@ -19,7 +19,8 @@ constexpr const char* kDescription =
 
 The paths are /v1/chat/completions, /v1/completions, /v1/responses, /v1/models, /tokenize, /detokenize, /health, /ready and
 /metrics. Requests share the model: several run at a time, as in `lithe batch`. Each answer is the one that `lithe run` gives,
-up to the rounding of float32. A request may name a skip plan ("plan"). docs/serve.md describes the fields.
+up to the rounding of float32. A request may name a skip plan ("plan"). docs/serve.md describes the fields. A web browser that
+opens the printed address gets a page to chat with the model, which also shows what was skipped; --no-page turns it off.
 
 Pictures come in the request, as data: URLs. The server reads no local file and no remote URL; with --image-root, file: URLs may
 name pictures in that folder. By default only programs on this machine reach the server. Before you use --host 0.0.0.0, set an
@@ -38,6 +39,7 @@ Exit codes: 0 ended by a signal, 2 impossible request (also: the port is taken),
 struct ServeOptions {
   CommonOptions common;
   std::string model, model_name, image_root, log = "off";
+  bool no_page = false;
   int64_t port = 8080;
   double shutdown_seconds = 30;
   BatchLimitFlags limits;
@@ -57,6 +59,7 @@ int run(ServeOptions options) {
   server.port = static_cast<uint16_t>(options.port);
   server.shutdown = std::chrono::milliseconds(static_cast<int64_t>(1e3 * options.shutdown_seconds));
   server.image_root = options.image_root;
+  server.page = !options.no_page;
   server.seed = options.common.seed;
   server.limits = options.limits.read();
   server.handle_signals = true;
@@ -95,6 +98,7 @@ void add_network(CLI::App& app, ServeOptions& options) {
                .highest = 86400,
                .type_name = "SECONDS"})
       ->group(group);
+  app.add_flag("--no-page", options.no_page, "Serve no page for web browsers at /")->group(group);
   app.add_option("--log", options.log, "json: a line on stderr for each request. off: none (default)")
       ->type_name("KIND")
       ->group(group);

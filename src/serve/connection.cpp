@@ -179,7 +179,8 @@ awaitable<void> Connection::read_and_reply(Incoming& incoming, Exchange& exchang
     const auto work = [this, &route, &body] { return host_.service.tokens(route, body); };
     response = co_await on_reader(work);
   } else {
-    response = host_.service.page(route);
+    const auto known = incoming.parser.get()[http::field::if_none_match];
+    response = host_.service.page(route, {known.data(), known.size()});
   }
   exchange.entry.status = response.status;
   co_await write(whole_reply(response, exchange.framing));

@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::pair<int, const char*> kReasons[] = {
     {200, "OK"},
+    {304, "Not Modified"},
     {400, "Bad Request"},
     {401, "Unauthorized"},
     {404, "Not Found"},
@@ -50,8 +51,9 @@ Response error_response(const Refusal& refusal) {
 }
 
 std::string whole_reply(const Response& response, const Framing& framing) {
-  return concat(head_of(response.status, response.type, framing), response.more,
-                "Content-Length: ", response.body.size(), "\r\n\r\n", response.body);
+  const std::string head = concat(head_of(response.status, response.type, framing), response.more);
+  if (response.status == 304) return head + "\r\n";  // has no body, so no length either
+  return concat(head, "Content-Length: ", response.body.size(), "\r\n\r\n", response.body);
 }
 
 std::string stream_head(const Framing& framing) {

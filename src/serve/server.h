@@ -30,6 +30,7 @@ struct ServerOptions {
   int64_t max_queue = 128;                     ///< Requests that wait for a place in the batch, at most.
   std::chrono::milliseconds shutdown{30'000};  ///< After stop(), what runs has so long to finish.
   std::filesystem::path image_root;            ///< file: URLs may name pictures below it; empty: none.
+  bool page = true;                            ///< GET / gives a page for people.
   uint64_t seed = 0;                           ///< Of requests without a seed, with their number.
   session::BatchLimits limits;
   uint64_t body_bytes = uint64_t{512} << 20;  ///< Of all requests together, at most.

@@ -5,6 +5,7 @@
 #include <ctime>
 #include <random>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "base/lower_case.h"
@@ -16,6 +17,7 @@
 #include "serve/api_key.h"
 #include "serve/completions_form.h"
 #include "serve/fields.h"
+#include "serve/page_files.h"
 #include "serve/responses_form.h"
 #include "session/errors.h"
 #include "session/memory.h"
@@ -49,10 +51,22 @@ ServerOptions completed(ServerOptions options, const session::Session& session) 
   return options;
 }
 
-const Route& route_of_path(const RequestHead& head) {
+const std::vector<Route>& routes_of_page() {
+  static const std::vector<Route> routes = [] {
+    std::vector<Route> all;
+    for (const PageFile& file : page_files())
+      all.push_back({.kind = Kind::page, .method = "GET", .path = file.path, .body_bytes = 0, .needs_key = false});
+    return all;
+  }();
+  return routes;
+}
+
+const Route& route_of_path(const RequestHead& head, bool page) {
   const std::string_view path = std::string_view(head.target).substr(0, head.target.find('?'));
-  const auto* const found =
-      std::find_if(std::begin(kRoutes), std::end(kRoutes), [&](const Route& route) { return path == route.path; });
+  const auto is_it = [&](const Route& route) { return path == route.path; };
+  const auto* const found = std::find_if(std::begin(kRoutes), std::end(kRoutes), is_it);
+  const auto of_page = std::find_if(routes_of_page().begin(), routes_of_page().end(), is_it);
+  if (page && of_page != routes_of_page().end()) return *of_page;
   if (found == std::end(kRoutes))
     throw Refusal(404, concat("There is nothing at ", in_quotes(path), "; docs/serve.md lists the paths."), {},
                   "not_found");
@@ -103,7 +117,7 @@ Service::Service(const session::Session& session, const ServerOptions& options)
           plan::cost({}, session.facts(), {.text_tokens = 1, .tiles = 0}, session.counting()).dense.kv_bytes) {}
 
 const Route& Service::route(const RequestHead& head) const {
-  const Route& route = route_of_path(head);
+  const Route& route = route_of_path(head, options_.page);
   if (head.method != route.method)
     throw Refusal(405, concat(route.path, " takes ", route.method, ", not ", printable(head.method), "."), {},
                   "method_not_allowed")
@@ -118,8 +132,10 @@ const Route& Service::route(const RequestHead& head) const {
   return route;
 }
 
-Response Service::page(const Route& route) const {
+Response Service::page(const Route& route, std::string_view known) const {
   switch (route.kind) {
+    case Kind::page:
+      return page_reply(route.path, known);
     case Kind::ready:
       if (engine_.stopping()) return json_response({{"status", "stopping"}}, 503);
       return json_response({{"status", "ready"}});

@@ -22,7 +22,19 @@ namespace lithe::serve {
 
 /// A path that the server knows.
 struct Route {
-  enum class Kind { health, ready, metrics, models, chat, completion, response, input_tokens, tokenize, detokenize };
+  enum class Kind {
+    page,
+    health,
+    ready,
+    metrics,
+    models,
+    chat,
+    completion,
+    response,
+    input_tokens,
+    tokenize,
+    detokenize
+  };
   Kind kind;
   const char* method;
   const char* path;
@@ -53,8 +65,8 @@ class Service {
 
   /// Throws Refusal for an unknown path, another method, a missing key, or a body that is not JSON.
   const Route& route(const RequestHead& head) const;
-  /// A reply that needs no body and no engine.
-  Response page(const Route& route) const;
+  /// A reply that needs no body and no engine. `known`: the header If-None-Match, which only files of the page obey.
+  Response page(const Route& route, std::string_view known) const;
   /// Of /tokenize, /detokenize and /v1/responses/input_tokens. Throws Refusal and Error.
   Response tokens(const Route& route, const std::string& body) const;
   /// Throws Refusal and Error.
