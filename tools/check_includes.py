@@ -30,7 +30,7 @@ ROWS = {
     "tasks": ["data", "text"],
     "tune": ["session", "tasks"],
     "eval": ["session", "tasks", "web"],
-    "serve": ["session"],
+    "serve": ["session", "web"],
     "cli": ["eval", "serve", "tune"],  # everything
 }
 SEES_TENSORS = {"ops", "nn", "routing", "models", "checkpoints/read", "checkpoints/write", "session", "api", "tune"}

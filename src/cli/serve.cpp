@@ -9,6 +9,7 @@
 #include "cli/number.h"
 #include "cli/options.h"
 #include "cli/standard_output.h"
+#include "serve/picture_fetcher.h"
 #include "serve/server.h"
 
 namespace lithe::cli {
@@ -22,9 +23,11 @@ The paths are /v1/chat/completions, /v1/completions, /v1/responses, /v1/models, 
 up to the rounding of float32. A request may name a skip plan ("plan"). docs/serve.md describes the fields. A web browser that
 opens the printed address gets a page to chat with the model, which also shows what was skipped; --no-page turns it off.
 
-Pictures come in the request, as data: URLs. The server reads no local file and no remote URL; with --image-root, file: URLs may
-name pictures in that folder. By default only programs on this machine reach the server. Before you use --host 0.0.0.0, set an
-API key with --api-key or the environment variable LITHE_API_KEY (other users of this machine can see flags).
+Pictures come in the request, as data: URLs. The server reads no local file and no remote URL. With --image-root, file: URLs may
+name pictures in that folder. With --allow-remote-images, the server fetches pictures from the public internet.
+
+By default only programs on this machine reach the server. Before you use --host 0.0.0.0, set an API key with --api-key or the
+environment variable LITHE_API_KEY (other users of this machine can see flags).
 
 Ctrl-C or SIGTERM ends the server: it takes no more requests, and those that it has taken have --shutdown-timeout seconds to
 finish. A second signal ends them at once.)";
@@ -39,7 +42,7 @@ Exit codes: 0 ended by a signal, 2 impossible request (also: the port is taken),
 struct ServeOptions {
   CommonOptions common;
   std::string model, model_name, image_root, log = "off";
-  bool no_page = false;
+  bool no_page = false, remote_pictures = false;
   int64_t port = 8080;
   double shutdown_seconds = 30;
   BatchLimitFlags limits;
@@ -60,6 +63,7 @@ int run(ServeOptions options) {
   server.shutdown = std::chrono::milliseconds(static_cast<int64_t>(1e3 * options.shutdown_seconds));
   server.image_root = options.image_root;
   server.page = !options.no_page;
+  if (options.remote_pictures) server.fetcher = std::make_shared<serve::PictureFetcher>();
   server.seed = options.common.seed;
   server.limits = options.limits.read();
   server.handle_signals = true;
@@ -109,6 +113,9 @@ void add_model_flags(CLI::App& app, ServeOptions& options) {
       ->type_name("NAME");
   app.add_option("--image-root", options.image_root, "Folder below which file: URLs may name pictures (default: none)")
       ->type_name("DIR");
+  app.add_flag(
+      "--allow-remote-images", options.remote_pictures,
+      "Fetch pictures that requests name by http: and https: URLs, from public addresses (default: refuse them)");
 }
 
 }  // namespace

@@ -70,11 +70,17 @@ std::optional<plan::Plan> read_plan(const Fields& body, const CallRules& rules) 
   }
 }
 
-std::vector<image::Source> read_pictures(const Conversation& chat, const CallRules& rules) {
+/// Pictures that must be fetched are only noted.
+std::vector<image::Source> read_pictures(const Conversation& chat, const CallRules& rules,
+                                         std::vector<RemotePicture>& remote) {
   rules.session.check_pictures(chat.urls.size());
   const PictureRules how{.root = rules.image_root, .decode = rules.session.decode_options()};
   std::vector<image::Source> pictures;
   for (std::size_t i = 0; i < chat.urls.size(); ++i) {
+    if (rules.remote_pictures && is_remote(chat.urls[i])) {
+      remote.push_back({.index = i, .url = chat.urls[i], .field = chat.fields[i]});
+      continue;
+    }
     try {
       pictures.push_back(picture_of_url(chat.urls[i], chat.fields[i], how));
     } catch (const Error& error) {
@@ -107,7 +113,7 @@ void check_length(const Call& call, const CallRules& rules) {
 }
 
 void take_conversation(Conversation chat, const CallRules& rules, Call& call) {
-  call.request.images = read_pictures(chat, rules);
+  call.request.images = read_pictures(chat, rules, call.remote);
   call.request.messages = std::move(chat.messages);
   check_length(call, rules);
 }

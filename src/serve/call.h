@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -12,6 +13,12 @@
 
 namespace lithe::serve {
 
+/// A picture that is not in the request yet, as it must be fetched.
+struct RemotePicture {
+  std::size_t index = 0;  ///< Among all pictures of the request.
+  std::string url, field;
+};
+
 /// The largest "n".
 inline constexpr int64_t kMostAnswers = 16;
 
@@ -19,9 +26,10 @@ inline constexpr int64_t kMostAnswers = 16;
 struct Call {
   session::Request request;
   session::AnswerOptions options;
-  int64_t answers = 1;           ///< "n"
-  bool chat = true;              ///< False: a text completion.
-  std::optional<Json> response;  ///< Of /v1/responses: the fields that the reply repeats.
+  std::vector<RemotePicture> remote;  ///< In ascending order.
+  int64_t answers = 1;                ///< "n"
+  bool chat = true;                   ///< False: a text completion.
+  std::optional<Json> response;       ///< Of /v1/responses: the fields that the reply repeats.
   bool stream = false;
   bool usage_at_end = false;  ///< "stream_options": {"include_usage": true}
   bool token_ids = false;     ///< "return_token_ids": true
@@ -33,6 +41,7 @@ struct CallRules {
   const session::Session& session;
   std::vector<std::string> model_names;  ///< What "model" may be, if it is given.
   std::filesystem::path image_root;      ///< As PictureRules::root.
+  bool remote_pictures = false;          ///< http: and https: URLs may name pictures, which the caller fetches.
   int64_t most_answers = kMostAnswers;   ///< To one request.
   session::ResponseFormats& formats;
 };

@@ -177,7 +177,7 @@ awaitable<void> Connection::read_and_reply(Incoming& incoming, Exchange& exchang
   Response response;
   if (route.body_bytes > 0) {
     const auto work = [this, &route, &body] { return host_.service.tokens(route, body); };
-    response = co_await on_reader(work);
+    response = co_await on(host_.readers, work);
   } else {
     const auto known = incoming.parser.get()[http::field::if_none_match];
     response = host_.service.page(route, {known.data(), known.size()});

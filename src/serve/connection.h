@@ -43,7 +43,8 @@ class Connection;
 struct Host {
   Service& service;
   asio::io_context& io;
-  asio::thread_pool& readers;  ///< Threads that make requests of bodies.
+  asio::thread_pool& readers;   ///< Threads that make requests of bodies.
+  asio::thread_pool& fetchers;  ///< Threads that wait for remote pictures.
   ByteBudget bodies;
   std::set<Connection*> connections;
   bool closing = false;
@@ -73,6 +74,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   asio::awaitable<void> read_and_reply(Incoming& incoming, Exchange& exchange);
   asio::awaitable<const Route*> read_header(Incoming& incoming, Exchange& exchange);
   asio::awaitable<std::string> read_body(Incoming& incoming, Exchange& exchange, const Route& route);
+  asio::awaitable<Call> read_call(Exchange& exchange, const Route& route, std::string body);
   asio::awaitable<void> call_engine(Exchange& exchange, const Route& route, std::string body);
   asio::awaitable<void> whole_answer(Exchange& exchange, AnswerQueue& queue);
   asio::awaitable<void> stream_answer(Exchange& exchange, AnswerQueue& queue);
@@ -82,7 +84,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   asio::awaitable<void> write(std::string bytes);
   asio::awaitable<void> linger();
   template <class Work>
-  auto on_reader(Work work) -> asio::awaitable<decltype(work())>;
+  static auto on(asio::thread_pool& threads, Work work) -> asio::awaitable<decltype(work())>;
 
   void within(std::chrono::milliseconds patience);
   bool in_time();
@@ -107,9 +109,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
 /// Does the work on another thread. Give it a function that has a name: GCC 12 destroys a closure twice that is made in
 /// the expression of a co_await.
 template <class Work>
-auto Connection::on_reader(Work work) -> asio::awaitable<decltype(work())> {
+auto Connection::on(asio::thread_pool& threads, Work work) -> asio::awaitable<decltype(work())> {
   auto task = [](Work todo) -> asio::awaitable<decltype(todo())> { co_return todo(); };
-  co_return co_await asio::co_spawn(host_.readers, task(std::move(work)), asio::use_awaitable);
+  co_return co_await asio::co_spawn(threads, task(std::move(work)), asio::use_awaitable);
 }
 
 }  // namespace lithe::serve

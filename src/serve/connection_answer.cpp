@@ -6,6 +6,7 @@
 
 #include "serve/answer_json.h"
 #include "serve/connection.h"
+#include "serve/picture_fetcher.h"
 
 namespace lithe::serve {
 namespace {
@@ -36,13 +37,24 @@ Refusal no_room(bool stopping) {
   return {503, "Too many requests wait; send it again later.", {}, "queue_full"};
 }
 
-awaitable<void> Connection::call_engine(Exchange& exchange, const Route& route, std::string body) {
+/// The body as a call, with its pictures.
+awaitable<Call> Connection::read_call(Exchange& exchange, const Route& route, std::string body) {
   Service& service = host_.service;
   const auto read = [&service, &route, &body, seed = service.next_seed()] {
     return service.read_call(route, body, seed);
   };
-  Call call = co_await on_reader(read);
-  body = {};
+  Call call = co_await on(host_.readers, read);
+  if (call.remote.empty()) co_return call;
+  exchange.fetched = host_.bodies.take(service.options().fetcher->limits().bytes);
+  if (!exchange.fetched) throw Refusal(503, "Too many pictures are fetched; send it again later.", {}, "queue_full");
+  const auto fetch = [&service, &call] { service.fetch_pictures(call); };
+  co_await on(host_.fetchers, fetch);
+  co_return call;
+}
+
+awaitable<void> Connection::call_engine(Exchange& exchange, const Route& route, std::string body) {
+  Service& service = host_.service;
+  Call call = co_await read_call(exchange, route, std::move(body));
   exchange.pictures = !call.request.images.empty();
   exchange.form = service.form_of(call, exchange.framing.id);
   exchange.entry.stream = call.stream;

@@ -16,6 +16,7 @@ struct Exchange {
   AccessEntry entry;
   Stopwatch clock;
   ByteBudget::Share share;          // of the memory for bodies
+  ByteBudget::Share fetched;        // the same for remote pictures
   std::unique_ptr<ReplyForm> form;  // of answers
   bool pictures = false;
   bool replied = false;  // at least the head of the reply

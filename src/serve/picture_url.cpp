@@ -59,14 +59,17 @@ image::Source of_file(std::string_view url, const std::string& field, const Pict
 
 }  // namespace
 
+bool is_remote(const std::string& url) {
+  return url.starts_with("http://") || url.starts_with("https://");
+}
+
 image::Source picture_of_url(const std::string& url, const std::string& field, const PictureRules& rules) {
   if (url.starts_with("data:")) return of_data(url, field, rules);
   if (url.starts_with("file:")) return of_file(url, field, rules);
-  const bool remote = url.starts_with("http://") || url.starts_with("https://");
-  require_field(!remote, field,
+  require_field(!is_remote(url), field,
                 concat(field,
                        " is a remote URL, and this server fetches no pictures; send a data: URL "
-                       "(\"data:image/png;base64,...\")."));
+                       "(\"data:image/png;base64,...\"), or start the server with --allow-remote-images."));
   throw Refusal(
       400, concat(field, " is ", in_quotes(url, kMostShown), "; send a data: URL (\"data:image/png;base64,...\")."),
       field);

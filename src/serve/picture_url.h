@@ -13,6 +13,9 @@ struct PictureRules {
   image::DecodeOptions decode;
 };
 
+/// Whether a URL begins with http: or https:.
+bool is_remote(const std::string& url);
+
 /// The picture of a data: URL with base64 (PNG, JPEG, WebP, GIF or BMP), or of a file: URL below the root. The bytes
 /// are read now, and decoded when the request runs. `field` names the URL in errors. Throws Refusal, and Error for a
 /// picture that can't be read.

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "serve/connection.h"
+#include "serve/picture_fetcher.h"
 #include "serve/service.h"
 
 namespace lithe::serve {
@@ -21,7 +22,7 @@ namespace {
 
 using boost::system::error_code;
 
-constexpr int kReaders = 2;                   // threads
+constexpr int kReaders = 2, kFetchers = 8;    // threads
 constexpr std::chrono::seconds kFarewell{5};  // for replies that are being written when the engine has ended
 constexpr std::chrono::milliseconds kRetry{100};
 
@@ -58,17 +59,23 @@ void check_place(const ServerOptions& options) {
 class Server::Impl {
  public:
   Impl(const session::Session& session, const ServerOptions& options)
-      : service_(session, options),
+      : fetchers_(options.fetcher ? kFetchers : 1),
+        service_(session, options),
         acceptor_(listening(io_, options)),
         signals_(io_),
         farewell_(io_),
-        host_{.service = service_, .io = io_, .readers = readers_, .bodies = ByteBudget(options.body_bytes)} {
+        host_{.service = service_,
+              .io = io_,
+              .readers = readers_,
+              .fetchers = fetchers_,
+              .bodies = ByteBudget(options.body_bytes)} {
     host_.on_last = [this] { farewell_.cancel(); };
   }
 
   ~Impl() {
     host_.on_last = {};
     readers_.join();
+    fetchers_.join();
   }
 
   uint16_t port() const { return acceptor_.local_endpoint().port(); }
@@ -147,6 +154,7 @@ class Server::Impl {
   /// The engine has ended: replies may still be on their way.
   void close() {
     host_.closing = true;
+    if (service_.options().fetcher) service_.options().fetcher->stop();
     error_code ignored;
     acceptor_.close(ignored);
     signals_.cancel(ignored);
@@ -161,6 +169,7 @@ class Server::Impl {
 
   asio::io_context io_{1};
   asio::thread_pool readers_{kReaders};
+  asio::thread_pool fetchers_;
   Service service_;
   tcp::acceptor acceptor_;
   asio::signal_set signals_;

@@ -13,6 +13,8 @@
 
 namespace lithe::serve {
 
+class PictureFetcher;
+
 /// How long each phase of a request may take. A client that is slower is cut off.
 struct Patience {
   std::chrono::milliseconds idle{60'000};    ///< A connection without a request.
@@ -30,6 +32,7 @@ struct ServerOptions {
   int64_t max_queue = 128;                     ///< Requests that wait for a place in the batch, at most.
   std::chrono::milliseconds shutdown{30'000};  ///< After stop(), what runs has so long to finish.
   std::filesystem::path image_root;            ///< file: URLs may name pictures below it; empty: none.
+  std::shared_ptr<PictureFetcher> fetcher;     ///< Fetches pictures of http: and https: URLs; null: they are refused.
   bool page = true;                            ///< GET / gives a page for people.
   uint64_t seed = 0;                           ///< Of requests without a seed, with their number.
   session::BatchLimits limits;

@@ -18,6 +18,7 @@
 #include "serve/completions_form.h"
 #include "serve/fields.h"
 #include "serve/page_files.h"
+#include "serve/picture_fetcher.h"
 #include "serve/responses_form.h"
 #include "session/errors.h"
 #include "session/memory.h"
@@ -109,6 +110,7 @@ Service::Service(const session::Session& session, const ServerOptions& options)
       rules_{.session = session,
              .model_names = options_.model_names,
              .image_root = options_.image_root,
+             .remote_pictures = options_.fetcher != nullptr,
              .most_answers = std::min(kMostAnswers, options_.limits.sequences),
              .formats = formats_},
       engine_(session, options_.limits, options_.max_queue, metrics_),
@@ -161,6 +163,9 @@ Response Service::tokens(const Route& route, const std::string& text) const {
   const Fields body(json);
   if (route.kind == Kind::input_tokens) {
     const Call call = read_response_call(json, rules_, 0);
+    if (!call.remote.empty())
+      throw Refusal(400, "The tokens of a remote picture can't be counted; send the picture as a data: URL.",
+                    call.remote.front().field);
     return json_response(
         {{"object", "response.input_tokens"}, {"input_tokens", session::prompt_tokens(session_, call.request)}});
   }
@@ -178,6 +183,10 @@ Call Service::read_call(const Route& route, const std::string& text, uint64_t se
   const Json body = read_body(text);
   if (route.kind == Kind::response) return read_response_call(body, rules_, seed);
   return route.kind == Kind::chat ? read_chat_call(body, rules_, seed) : read_completion_call(body, rules_, seed);
+}
+
+void Service::fetch_pictures(Call& call) const {
+  options_.fetcher->fetch(call, session_.decode_options());
 }
 
 std::unique_ptr<ReplyForm> Service::form_of(Call& call, const std::string& id) const {

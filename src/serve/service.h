@@ -71,6 +71,8 @@ class Service {
   Response tokens(const Route& route, const std::string& body) const;
   /// Throws Refusal and Error.
   Call read_call(const Route& route, const std::string& body, uint64_t seed) const;
+  /// Fetches the remote pictures of a call, which takes long. Throws Refusal and Error.
+  void fetch_pictures(Call& call) const;
   /// Of the next call, if it has none of its own: ServerOptions::seed and the number of the call decide.
   uint64_t next_seed() { return mixed(options_.seed, calls_++); }
   /// How the answers to a call are written. `id`: of the request.
