@@ -28,7 +28,7 @@ say() { printf '%s\n' "$*"; }
 die() { say "setup: $*" >&2; exit 1; }
 
 packages=(g++ cmake ninja-build pkg-config python3 python3-venv ca-certificates libfmt-dev nlohmann-json3-dev libcli11-dev
-  libjpeg-dev libpng-dev libwebp-dev libgif-dev zlib1g-dev libsentencepiece-dev libedit-dev libyaml-cpp-dev libcurl4-openssl-dev)
+  libjpeg-dev libpng-dev libwebp-dev libgif-dev zlib1g-dev libsentencepiece-dev libedit-dev libyaml-cpp-dev libcurl4-openssl-dev libssl-dev)
 # The server needs Boost 1.81 or newer. Debian 12 has 1.81 beside an older one, Ubuntu 24.04 has 1.83.
 if grep -qs '^ID=ubuntu' "${OS_RELEASE:-/etc/os-release}"; then packages+=(libboost1.83-dev); else packages+=(libboost1.81-dev); fi
 if [ "${TESTS:-1}" = 1 ]; then packages+=(libgtest-dev patchelf); fi

@@ -27,7 +27,7 @@ Pictures come in the request, as data: URLs. The server reads no local file and 
 name pictures in that folder. With --allow-remote-images, the server fetches pictures from the public internet.
 
 By default only programs on this machine reach the server. Before you use --host 0.0.0.0, set an API key with --api-key or the
-environment variable LITHE_API_KEY (other users of this machine can see flags).
+environment variable LITHE_API_KEY (other users of this machine can see flags). --tls-cert and --tls-key encrypt connections.
 
 Ctrl-C or SIGTERM ends the server: it takes no more requests, and those that it has taken have --shutdown-timeout seconds to
 finish. A second signal ends them at once.)";
@@ -75,7 +75,9 @@ int run(ServeOptions options) {
     server.model_names.push_back(session.facts().name);
   serve::Server serving(session, server);
   const std::string host = server.host.find(':') == std::string::npos ? server.host : "[" + server.host + "]";
-  write_out(fmt::format("Serving {} at http://{}:{}\n", printable(server.model_names.front()), host, serving.port()));
+  const char* const scheme = server.tls_certificate.empty() ? "http" : "https";
+  write_out(
+      fmt::format("Serving {} at {}://{}:{}\n", printable(server.model_names.front()), scheme, host, serving.port()));
   serving.run();
   return 0;
 }
@@ -92,6 +94,13 @@ void add_network(CLI::App& app, ServeOptions& options) {
   app.add_option("--api-key", options.server.api_key,
                  "Key that requests to /v1, /tokenize and /detokenize must carry (default: LITHE_API_KEY, else none)")
       ->type_name("KEY")
+      ->group(group);
+  app.add_option("--tls-cert", options.server.tls_certificate,
+                 "Certificate for HTTPS as PEM, with those of its issuers after it (default: HTTP without TLS)")
+      ->type_name("FILE")
+      ->group(group);
+  app.add_option("--tls-key", options.server.tls_key, "Its private key as PEM, without a password")
+      ->type_name("FILE")
       ->group(group);
   add_count(app, options.server.max_queue,
             {.names = "--max-queue", .what = "Requests that may wait; more get status 503 (default: 128)"})

@@ -18,6 +18,7 @@ using boost::system::error_code;
 
 constexpr std::uint32_t kMostHeader = 16 << 10;
 constexpr std::size_t kMostBuffer = 128 << 10;
+constexpr std::size_t kMostPiece = 4096;
 constexpr std::chrono::seconds kLinger{2};
 
 Refusal refusal_of_http(const error_code& error) {
@@ -49,18 +50,19 @@ struct Connection::Incoming {
   http::request_parser<http::string_body> parser;
 };
 
-Connection::Connection(Host& host, tcp::socket socket)
+Connection::Connection(Host& host, tcp::socket accepted)
     : host_(host),
       patience_(host.service.options().patience),
-      socket_(std::move(socket)),
+      stream_(std::move(accepted), host.tls),
       buffer_(kMostBuffer),
       deadline_(host.io),
       wake_(std::make_shared<asio::steady_timer>(host.io)) {
   error_code ignored;
-  const tcp::endpoint client = socket_.remote_endpoint(ignored);
+  tcp::socket& socket = stream_.socket();
+  const tcp::endpoint client = socket.remote_endpoint(ignored);
   client_ = client.address().to_string();
-  socket_.set_option(tcp::no_delay(true), ignored);
-  socket_.non_blocking(true, ignored);
+  socket.set_option(tcp::no_delay(true), ignored);
+  socket.non_blocking(true, ignored);
   host_.connections.insert(this);
 }
 
@@ -83,7 +85,7 @@ void Connection::end_if_idle() {
 
 void Connection::cut() {
   error_code ignored;
-  socket_.close(ignored);
+  stream_.socket().close(ignored);
 }
 
 void Connection::within(std::chrono::milliseconds patience) {
@@ -93,7 +95,7 @@ void Connection::within(std::chrono::milliseconds patience) {
     if (error || turn != self->turn_) return;
     error_code ignored;
     self->late_ = true;
-    self->socket_.cancel(ignored);
+    self->stream_.socket().cancel(ignored);
   });
 }
 
@@ -106,17 +108,40 @@ bool Connection::in_time() {
 
 awaitable<void> Connection::run() {
   try {
+    if (!co_await handshake()) co_return;
     while (!host_.closing && co_await one_request()) {
     }
+    co_await goodbye();
     if (unread_) co_await linger();
   } catch (const ClientLeft&) {
   }
 }
 
+/// Before the first request. False: the client does not speak TLS as this server does.
+awaitable<bool> Connection::handshake() {
+  if (!stream_.is_encrypted()) co_return true;
+  within(patience_.header);
+  const auto [error] = co_await stream_.async_handshake(kAwait);
+  co_return in_time() && !error;
+}
+
+/// Without it, a client of TLS can't tell the end from a connection that broke.
+awaitable<void> Connection::goodbye() {
+  if (!stream_.is_encrypted() || !stream_.socket().is_open()) co_return;
+  within(kLinger);
+  co_await stream_.async_goodbye(kAwait);
+  in_time();
+}
+
 awaitable<bool> Connection::wait_for_request() {
   if (buffer_.size() > 0) co_return true;
+  if (stream_.is_encrypted()) {  // may hold what was read with the request before
+    error_code held;
+    buffer_.commit(stream_.read_some(buffer_.prepare(kMostPiece), held));
+    if (held != asio::error::would_block) co_return !held;
+  }
   within(patience_.idle);
-  const auto [error] = co_await socket_.async_wait(tcp::socket::wait_read, kAwait);
+  const auto [error] = co_await stream_.socket().async_wait(tcp::socket::wait_read, kAwait);
   co_return in_time() && !error;
 }
 
@@ -191,7 +216,7 @@ awaitable<const Route*> Connection::read_header(Incoming& incoming, Exchange& ex
   parser.header_limit(kMostHeader);
   parser.body_limit(longest_body());
   within(patience_.header);
-  const auto [error, bytes] = co_await http::async_read_header(socket_, buffer_, parser, kAwait);
+  const auto [error, bytes] = co_await http::async_read_header(stream_, buffer_, parser, kAwait);
   const bool in_time = this->in_time();
   if (parser.is_header_done()) {
     exchange.entry.method = std::string(parser.get().method_string());
@@ -221,7 +246,7 @@ awaitable<std::string> Connection::read_body(Incoming& incoming, Exchange& excha
   if (boost::beast::iequals(parser.get()[http::field::expect], "100-continue"))
     co_await write("HTTP/1.1 100 Continue\r\n\r\n");
   within(patience_.body);
-  const auto [error, bytes] = co_await http::async_read(socket_, buffer_, parser, kAwait);
+  const auto [error, bytes] = co_await http::async_read(stream_, buffer_, parser, kAwait);
   if (!in_time()) throw too_slow("body");
   if (error) throw refusal_of_http(error);
   co_return std::move(parser.get().body());
@@ -229,18 +254,18 @@ awaitable<std::string> Connection::read_body(Incoming& incoming, Exchange& excha
 
 awaitable<void> Connection::write(std::string bytes) {
   within(patience_.write);
-  const auto [error, written] = co_await asio::async_write(socket_, asio::buffer(bytes), kAwait);
+  const auto [error, written] = co_await asio::async_write(stream_, asio::buffer(bytes), kAwait);
   if (!in_time() || error) throw ClientLeft();
 }
 
 /// Reads what the client still sends for a while: a connection that is closed with unread bytes may lose the reply.
 awaitable<void> Connection::linger() {
   error_code error;
-  socket_.shutdown(tcp::socket::shutdown_send, error);
+  stream_.socket().shutdown(tcp::socket::shutdown_send, error);
   within(kLinger);
   std::array<char, 4096> scratch;
   while (!error) {
-    const auto [failed, bytes] = co_await socket_.async_read_some(asio::buffer(scratch), kAwait);
+    const auto [failed, bytes] = co_await stream_.socket().async_read_some(asio::buffer(scratch), kAwait);
     error = failed;
   }
   in_time();

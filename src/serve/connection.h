@@ -22,11 +22,9 @@
 #include "serve/byte_budget.h"
 #include "serve/exchange.h"
 #include "serve/service.h"
+#include "serve/stream.h"
 
 namespace lithe::serve {
-
-namespace asio = boost::asio;
-using tcp = asio::ip::tcp;
 
 /// Thrown when nobody reads what is written.
 struct ClientLeft {};
@@ -46,6 +44,7 @@ struct Host {
   asio::thread_pool& readers;   ///< Threads that make requests of bodies.
   asio::thread_pool& fetchers;  ///< Threads that wait for remote pictures.
   ByteBudget bodies;
+  asio::ssl::context* tls = nullptr;  ///< Null: connections are not encrypted.
   std::set<Connection*> connections;
   bool closing = false;
   std::function<void()> on_last;  ///< Called when the last connection has ended.
@@ -68,6 +67,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   struct Incoming;  // the parser of a request
 
   asio::awaitable<void> run();
+  asio::awaitable<bool> handshake();
+  asio::awaitable<void> goodbye();
   asio::awaitable<bool> wait_for_request();
   asio::awaitable<bool> one_request();
   asio::awaitable<bool> refuse(Exchange& exchange, std::exception_ptr failure);
@@ -94,7 +95,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   Host& host_;
   const Patience& patience_;
-  tcp::socket socket_;
+  Stream stream_;
   std::string client_;
   boost::beast::flat_buffer buffer_;  // read, but of the next request
   asio::steady_timer deadline_;

@@ -144,14 +144,14 @@ std::string Connection::events_of(Exchange& exchange, const AnswerQueue::News& n
 /// From here to stop_watching(), left_ says whether the client has closed its side.
 void Connection::watch() {
   watching_ = true;
-  socket_.async_wait(tcp::socket::wait_read,
-                     [self = shared_from_this()](const error_code& error) { self->look(error); });
+  stream_.socket().async_wait(tcp::socket::wait_read,
+                              [self = shared_from_this()](const error_code& error) { self->look(error); });
 }
 
 void Connection::look(error_code error) {
   watching_ = false;
   if (!error && buffer_.size() < kMostAhead) {
-    const std::size_t bytes = socket_.read_some(buffer_.prepare(4096), error);
+    const std::size_t bytes = stream_.read_some(buffer_.prepare(4096), error);
     if (!error) buffer_.commit(bytes);
     if (!error || error == asio::error::would_block) return watch();
   }
@@ -161,7 +161,7 @@ void Connection::look(error_code error) {
 
 awaitable<void> Connection::stop_watching() {
   error_code ignored;
-  if (watching_) socket_.cancel(ignored);
+  if (watching_) stream_.socket().cancel(ignored);
   while (watching_) {
     wake_->expires_after(std::chrono::seconds(1));
     co_await wake_->async_wait(kAwait);

@@ -52,6 +52,7 @@ tcp::acceptor listening(asio::io_context& io, const ServerOptions& options) {
 
 void check_place(const ServerOptions& options) {
   folder_of_pictures(options);
+  tls_context(options);
   asio::io_context io;
   listening(io, options);
 }
@@ -61,6 +62,7 @@ class Server::Impl {
   Impl(const session::Session& session, const ServerOptions& options)
       : fetchers_(options.fetcher ? kFetchers : 1),
         service_(session, options),
+        tls_(tls_context(options)),
         acceptor_(listening(io_, options)),
         signals_(io_),
         farewell_(io_),
@@ -68,7 +70,8 @@ class Server::Impl {
               .io = io_,
               .readers = readers_,
               .fetchers = fetchers_,
-              .bodies = ByteBudget(options.body_bytes)} {
+              .bodies = ByteBudget(options.body_bytes),
+              .tls = tls_.get()} {
     host_.on_last = [this] { farewell_.cancel(); };
   }
 
@@ -142,6 +145,7 @@ class Server::Impl {
 
   void welcome(tcp::socket socket) {
     if (static_cast<int64_t>(host_.connections.size()) >= service_.options().connections) {
+      if (tls_) return;  // no reply without a handshake
       const Refusal refusal(503, "Too many clients are connected; try again later.", {}, "too_many_connections");
       error_code ignored;
       socket.non_blocking(true, ignored);
@@ -171,6 +175,7 @@ class Server::Impl {
   asio::thread_pool readers_{kReaders};
   asio::thread_pool fetchers_;
   Service service_;
+  std::unique_ptr<asio::ssl::context> tls_;
   tcp::acceptor acceptor_;
   asio::signal_set signals_;
   asio::steady_timer farewell_;

@@ -81,6 +81,7 @@ TEST(Flags, WrongNumbersAreNamedWithTheirRange) {
   expect_refusal({"serve", "demo", "--port", "65536"}, "--port is \"65536\"; give a whole number from 0 to 65535");
   expect_refusal({"serve", "demo", "--log", "all"}, "--log is \"all\"; give json or off");
   expect_refusal({"serve", "demo", "--host", "nowhere"}, "--host is \"nowhere\"; give an address");
+  expect_refusal({"serve", "demo", "--tls-cert", "a.pem"}, "--tls-cert and --tls-key belong together");
 }
 
 TEST(Flags, MisspeltOnesGetASuggestionAndTheRightHelp) {
