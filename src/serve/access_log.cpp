@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <ctime>
+#include <string_view>
 
 #include "base/printable.h"
 #include "serve/answer_json.h"
@@ -27,12 +28,26 @@ double rounded(double ms) {
   return std::round(1e3 * ms) / 1e3;
 }
 
+/// W3C's Trace Context: version, trace, parent and flags in small hexadecimal digits, "00-<32>-<16>-<2>".
+void add_trace(const std::string& header, Json& json) {
+  const auto is_id = [](std::string_view id) {
+    return id.find_first_not_of("0123456789abcdef") == id.npos && id.find_first_not_of('0') != id.npos;
+  };
+  if (header.size() < 55 || header.starts_with("ff") || (header.size() > 55 && header.starts_with("00"))) return;
+  if (header[2] != '-' || header[35] != '-' || header[52] != '-') return;
+  const std::string trace = header.substr(3, 32), parent = header.substr(36, 16);
+  if (!is_id(trace) || !is_id(parent)) return;
+  json["trace_id"] = trace;
+  json["parent_id"] = parent;
+}
+
 }  // namespace
 
 std::string log_line(const AccessEntry& entry) {
   Json json;
   json["time"] = now_as_text();
   json["id"] = entry.id;
+  add_trace(entry.trace_parent, json);
   json["client"] = entry.client;
   json["method"] = printable(entry.method);
   json["path"] = printable(entry.path);

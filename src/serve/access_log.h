@@ -10,6 +10,7 @@ namespace lithe::serve {
 /// What the log says of one request.
 struct AccessEntry {
   std::string id, client, method, path;
+  std::string trace_parent;  ///< The header traceparent, whatever it holds.
   int status = 0;
   double ms = 0;
   bool stream = false;

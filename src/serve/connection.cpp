@@ -221,6 +221,7 @@ awaitable<const Route*> Connection::read_header(Incoming& incoming, Exchange& ex
   if (parser.is_header_done()) {
     exchange.entry.method = std::string(parser.get().method_string());
     exchange.entry.path = std::string(parser.get().target());
+    exchange.entry.trace_parent = std::string(parser.get()["traceparent"]);
   }
   if (!in_time) throw too_slow("header");
   if (error) throw refusal_of_http(error);
