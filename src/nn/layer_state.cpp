@@ -58,9 +58,8 @@ ops::BlockedRows LayerState::rows(int64_t count) const {
 }
 
 void LayerState::truncate(int64_t length) {
-  if (length >= this->length()) return;
-  positions_.resize(static_cast<size_t>(length));
-  const auto kept = static_cast<size_t>(blocks_for(std::max(length, reserved_rows_)));
+  positions_.resize(static_cast<size_t>(std::min(length, this->length())));
+  const auto kept = static_cast<size_t>(blocks_for(std::max(this->length(), reserved_rows_)));
   if (kept < blocks_.size()) blocks_.resize(kept);
 }
 

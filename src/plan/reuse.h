@@ -34,4 +34,8 @@ struct Turns {
 /// - If an adapter reads the whole prompt, nothing stays.
 int64_t reusable_rows(const Plan& plan, const ModelFacts& model, const Turns& turns);
 
+/// Whether rows of a prompt may have keys that the prompt sees and the cache does not get. A layer then shows the
+/// prompt all its keys as they are computed, and only those of rows that stay as they are stored.
+bool leaves_keys_uncached(const Plan& plan);
+
 }  // namespace lithe::plan

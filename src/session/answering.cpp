@@ -162,6 +162,13 @@ std::unique_ptr<Answering> Answering::branch(AnswerOptions options) const {
   return branch;
 }
 
+void Answering::begin_after(Generation held, std::vector<LayerRun> runs) {
+  generation_ = std::move(held);
+  generation_.score_pictures(prompt_->picture_scores);
+  recorder_.begin_after(std::move(runs));
+  answer_.timings.reused_rows = generation_.next_position();
+}
+
 Tensor Answering::enter(routing::Batch& batch) {
   mark_ = generation_.mark();
   if (!prefilled()) {
@@ -193,7 +200,7 @@ void Answering::back_out() {
 void Answering::after_prompt(std::span<const float> logits) {
   answer_.cache.rows_after_prefill = generation_.rows_held();
   answer_.cache.bytes_after_prefill = generation_.bytes_held();
-  answer_.kept = recorder_.take();
+  answer_.kept = recorder_.take_maps();
   answer_.rows_run = recorder_.rows_run();
   answer_.counted = counted_cost(model_.facts, *plan_, prompt_->kinds);
   prompt_.reset();

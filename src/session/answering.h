@@ -70,6 +70,9 @@ class Answering {
   /// Most tokens that will be made.
   int64_t token_budget() const { return budget_; }
 
+  /// Begins with rows that another sequence holds, before the first pass. `runs`: what the layers did with these rows.
+  void begin_after(Generation held, std::vector<LayerRun> runs);
+
   /// Appends what runs next to a batch: the prompt without the rows already held, or one token.  -> [rows, hidden]
   Tensor enter(routing::Batch& batch);
   /// Takes what a layer did with its rows, which are sequence `sequence` of the batch.
@@ -86,6 +89,9 @@ class Answering {
   Answer take();
   /// The layer states after the answer. Its last token has not run. Call it once, when done.
   Generation take_generation() { return std::move(generation_); }
+  const Generation& generation() const { return generation_; }
+  /// What the layers did with the prompt, after it.
+  const std::vector<LayerRun>& runs() const { return recorder_.runs(); }
 
  private:
   /// How things stood after the prompt, before a token was chosen.

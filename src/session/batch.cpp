@@ -13,6 +13,8 @@
 #include "session/errors.h"
 #include "session/joining.h"
 #include "session/memory.h"
+#include "session/picture_cache.h"
+#include "session/prefix_cache.h"
 #include "session/tickets.h"
 #include "session/waiting_requests.h"
 #include "session/watch.h"
@@ -22,6 +24,7 @@ namespace {
 
 constexpr int64_t kMostTiles = 8;  // in a pass of the vision tower
 constexpr int64_t kMostAhead = 4;  // requests that wait while all places are taken, so that their pictures are ready
+constexpr int64_t kWorthWaiting = 64;  // rows that a request gets by joining one pass later
 
 /// The answers to one prompt, after it has run.
 struct Branches {
@@ -34,8 +37,10 @@ struct Branches {
 struct Member {
   int64_t ticket = 0;
   std::unique_ptr<Answering> answering;
+  std::optional<RowOrigin> origin;
   int64_t cache_bytes = 0;          // worst case, without prompt_bytes
   int64_t rows = 0;                 // of the prompt
+  int64_t held_rows = 0;            // of these, from another sequence
   int64_t longest = 0;              // with the answer
   std::vector<AnswerOptions> more;  // of further answers, until the prompt has run
   std::shared_ptr<Branches> branches;
@@ -65,7 +70,12 @@ Outcome failed(int64_t ticket, const std::exception_ptr& thrown) {
 class BatchRun::Impl {
  public:
   Impl(const models::Model& model, const BatchLimits& limits)
-      : model_(model), limits_(limits), bytes_(limits.bytes.value_or(memory_available() / 2)), waiting_(model) {
+      : model_(model),
+        limits_(limits),
+        bytes_(limits.bytes.value_or(memory_available() / 2)),
+        pictures_(limits.picture_cache_bytes),
+        prefixes_(model, limits.prefix_cache_bytes),
+        waiting_(model, pictures_.on() || prefixes_.on()) {
     require(limits.sequences >= 1, Fault::bad_request, "the batch size is ", limits.sequences,
             ", it must be at least 1");
     require(limits.prefill_rows >= 1, Fault::bad_request, "the prompt tokens of a pass are ", limits.prefill_rows,
@@ -109,6 +119,8 @@ class BatchRun::Impl {
     BatchState state = state_;
     state.waiting = static_cast<int64_t>(waiting_.size() + ready_.size());
     state.running = static_cast<int64_t>(running_.size());
+    state.caches.prefix_bytes = prefixes_.bytes();
+    state.caches.picture_bytes = pictures_.bytes();
     return state;
   }
 
@@ -123,10 +135,21 @@ class BatchRun::Impl {
       load.longest = std::max(load.longest, member.longest);
       load.sequences += member.answers();
     };
-    for (const Member& member : running_) add(member);
+    for (const Member& member : running_) {
+      add(member);
+      if (!member.answering->prefilled()) load.ready_rows += member.held_rows;  // among the embeddings of its prompt
+    }
     if (more) add(*more);
-    for (const Member& member : ready_) load.ready_rows += &member == more ? 0 : member.rows;
+    for (const Member& member : ready_) load.ready_rows += &member == more ? member.held_rows : member.rows;
     return load;
+  }
+
+  /// Beside `taken` bytes the caches may have the rest, the rows of pictures first. -> what they leave of the rest
+  int64_t rest_beside(int64_t taken) {
+    const int64_t rest = std::max<int64_t>(0, bytes_ - taken);
+    prefixes_.allow(rest - pictures_.bytes());
+    pictures_.allow(rest - prefixes_.bytes());
+    return rest - prefixes_.bytes() - pictures_.allowed_bytes();
   }
 
   /// The first requests that wait, at least one, and only so many that each could still run if nothing else ran and the
@@ -170,12 +193,20 @@ class BatchRun::Impl {
       }
       int64_t tiles = std::max(fewest, std::min(kMostTiles, cohort.pictures.tiles));
       while (tiles > fewest && bytes_in_tower(now, cohort, tiles) + decoding > bytes_) --tiles;
-      const int64_t for_pictures = bytes_ - bytes_in_tower(now, cohort, tiles);
+      const int64_t in_tower = bytes_in_tower(now, cohort, tiles);
+      const int64_t for_pictures = decoding + rest_beside(in_tower + decoding);
       waiting_.give_up(for_pictures);
-      note_peak(bytes_in_tower(now, cohort, tiles) + std::max(decoding, waiting_.picture_bytes()));
-      for (JoiningRequest& request : make_ready(model_, waiting_, cohort.count, tiles, for_pictures)) take(request);
+      note_peak(in_tower + std::max(decoding, waiting_.picture_bytes()) + prefixes_.bytes() +
+                pictures_.allowed_bytes());
+      take(make_ready(model_, waiting_, cohort.count, {tiles, for_pictures}, pictures_));
     }
     return !ready_.empty();
+  }
+
+  void take(Joining joining) {
+    state_.caches.pictures_asked += joining.pictures.asked;
+    state_.caches.pictures_found += joining.pictures.found;
+    for (JoiningRequest& request : joining.requests) take(request);
   }
 
   void refuse_first(int64_t bytes) {
@@ -202,6 +233,7 @@ class BatchRun::Impl {
     Member member{.ticket = request.ticket,
                   .answering = std::make_unique<Answering>(model_, std::move(*request.ready), request.options)};
     const Answering& answering = *member.answering;
+    member.origin = std::move(request.origin);
     member.rows = answering.prompt().rows();
     member.longest = member.rows + answering.token_budget();
     member.cache_bytes = cache_bytes(model_, answering.plan(), answering.prompt(), answering.token_budget());
@@ -228,23 +260,58 @@ class BatchRun::Impl {
     return taken;
   }
 
-  void admit() {
+  /// Prompt rows of the next pass so far: those of a pass that was given up run again.
+  int64_t joining_rows() const {
     int64_t rows = 0;
+    for (const Member& member : running_) rows += member.answering->prefilled() ? 0 : member.rows - member.held_rows;
+    return rows;
+  }
+
+  void admit() {
+    int64_t rows = joining_rows();
     while (places_taken() < limits_.sequences && prepare(rows)) {
-      if (places_taken() + ready_.front().answers() > limits_.sequences) break;
-      const int64_t more = rows + ready_.front().rows;
+      Member& next = ready_.front();
+      if (places_taken() + next.answers() > limits_.sequences) break;
+      const Prefix prefix = find_prefix(next);
+      next.held_rows = prefix.rows;
+      if (gets_more_from_joining(next)) break;
+      const int64_t more = rows + next.rows - next.held_rows;
       if (rows > 0 && more > limits_.prefill_rows) break;
-      if (worst_case(model_, load(&ready_.front(), more)) > bytes_) break;
+      if (worst_case(model_, load(&next, more)) > bytes_) break;
       rows = more;
-      running_.push_back(std::move(ready_.front()));
+      if (prefix.rows > 0) next.answering->begin_after(prefix.take_generation(), prefix.take_runs());
+      state_.caches.prefix_rows_asked += next.rows;
+      state_.caches.prefix_rows_found += next.held_rows;
+      running_.push_back(std::move(next));
       ready_.pop_front();
     }
     const Load admitted = load(nullptr, rows);
     state_.bytes_admitted = worst_case(model_, admitted);
     state_.cache_bytes = admitted.caches;
-    waiting_.give_up(bytes_ - state_.bytes_admitted);
-    waiting_.prepare_ahead(bytes_ - state_.bytes_admitted);
-    note_peak(state_.bytes_admitted + waiting_.picture_bytes());
+    const int64_t for_pictures = rest_beside(state_.bytes_admitted);
+    waiting_.give_up(for_pictures);
+    waiting_.prepare_ahead(for_pictures);
+    note_peak(state_.bytes_admitted + waiting_.picture_bytes() + prefixes_.bytes() + pictures_.bytes());
+  }
+
+  /// The longest beginning of a request's prompt that another sequence holds.
+  Prefix find_prefix(const Member& next) {
+    std::vector<RunningRows> running;
+    for (const Member& member : running_) {
+      const Answering& answering = *member.answering;
+      if (member.origin && answering.prefilled())
+        running.push_back({&*member.origin, &answering.generation(), &answering.runs()});
+    }
+    return next.origin ? prefixes_.find(*next.origin, running) : Prefix{};
+  }
+
+  /// Whether a request that joins the next pass will hold more that this one can use.
+  bool gets_more_from_joining(const Member& next) const {
+    const int64_t least = next.held_rows + kWorthWaiting - 1;
+    return prefixes_.on() && next.origin && std::any_of(running_.begin(), running_.end(), [&](const Member& member) {
+             return member.origin && !member.answering->prefilled() &&
+                    rows_to_share(model_, *member.origin, *next.origin, least) > least;
+           });
   }
 
   void note_peak(int64_t bytes) { state_.peak_bytes_admitted = std::max(state_.peak_bytes_admitted, bytes); }
@@ -333,27 +400,49 @@ class BatchRun::Impl {
 
   template <class Members>
   void leave(Members& members) {
+    std::vector<HeldRows> left;
     for (Member& member : members) {
-      if (member.answering->done()) member.branches ? end_branch(member) : end(member);
+      if (member.answering->done()) member.branches ? end_branch(member, left) : end(member, left);
     }
     std::erase_if(members, [](const Member& member) { return member.answering->done(); });
+    if (left.empty()) return;
+    rest_beside(worst_case(model_, load(nullptr, joining_rows())));
+    for (const HeldRows& held : left) prefixes_.insert(held);
   }
 
-  void end(const Member& member) {
+  /// What a sequence holds that has ended, its answer included.
+  static HeldRows rows_of(Member& member, const Answer& answer) {
+    HeldRows held{std::move(*member.origin), member.answering->take_generation(), member.answering->runs()};
+    const int64_t decoded = held.generation.next_position() - held.origin.rows();
+    for (int64_t i = 0; i < decoded; ++i) {
+      for (LayerRun& run : held.runs) run.ran.push_back(held.origin.rows());
+      held.origin.add(answer.tokens[static_cast<size_t>(i)]);
+    }
+    return held;
+  }
+
+  /// Of a member that is done. What its sequence holds goes to `left`, if later prompts may begin with it.
+  Answer take_answer(Member& member, std::vector<HeldRows>& left) {
+    Answer answer = member.answering->take();
+    if (prefixes_.on() && member.origin && member.answering->prefilled()) left.push_back(rows_of(member, answer));
+    return answer;
+  }
+
+  void end(Member& member, std::vector<HeldRows>& left) {
     const std::exception_ptr failure = member.answering->failure();
     outcomes_.push_back(failure ? failed(member.ticket, failure)
-                                : Outcome{.ticket = member.ticket, .answer = member.answering->take()});
+                                : Outcome{.ticket = member.ticket, .answer = take_answer(member, left)});
   }
 
   /// The outcome comes with the last of the answers to a prompt.
-  void end_branch(const Member& member) {
+  void end_branch(Member& member, std::vector<HeldRows>& left) {
     Branches& all = *member.branches;
     Answer& answer = all.answers[member.branch];
     if (const std::exception_ptr failure = member.answering->failure()) {
       if (!all.failure) all.failure = failure;
       answer.stop = StopReason::cancelled;
     } else {
-      answer = member.answering->take();
+      answer = take_answer(member, left);
     }
     all.ended = all.ended || answer.stop == StopReason::cancelled;
     if (--all.open > 0) return;
@@ -368,6 +457,8 @@ class BatchRun::Impl {
   const BatchLimits limits_;
   const int64_t bytes_;
   Tickets tickets_;
+  PictureCache pictures_;
+  PrefixCache prefixes_;
   WaitingRequests waiting_;
   std::deque<Member> ready_;  // their prompts are ready; they wait for room
   std::vector<Member> running_;

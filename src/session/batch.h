@@ -17,6 +17,11 @@ struct BatchLimits {
   int64_t prefill_rows = 4096;  ///< Prompt rows that join a pass, at most; a longer prompt joins alone, never in parts.
   /// Keys, values, activations and pictures being decoded at a time, at most; absent: half of what is free.
   std::optional<int64_t> bytes;
+  /// Of `bytes`, what keys and values of requests that have ended may take, so that other requests with the same
+  /// beginning use them again. Requests that run come first. 0: none are kept, and running requests share none.
+  int64_t prefix_cache_bytes = 0;
+  /// The same for the rows of pictures. 0: a picture that comes again runs again.
+  int64_t picture_cache_bytes = 0;
 };
 
 /// The outcome of a request: an answer, or the error in its place.
@@ -28,6 +33,15 @@ struct Outcome {
   std::exception_ptr thrown;  ///< With the error: what was thrown, as it was; a callback's exception among others.
 };
 
+/// What the caches of a batch hold now, and how they served so far.
+struct CacheState {
+  int64_t prefix_bytes = 0, picture_bytes = 0;
+  /// Prompt rows of the requests that joined a pass, and how many of them were held already.
+  int64_t prefix_rows_asked = 0, prefix_rows_found = 0;
+  /// Pictures that were looked for in the cache or among those that wait, and how many were there.
+  int64_t pictures_asked = 0, pictures_found = 0;
+};
+
 /// How far a batch is.
 struct BatchState {
   int64_t waiting = 0, running = 0;
@@ -35,6 +49,7 @@ struct BatchState {
   int64_t bytes_admitted = 0;      ///< Worst case of what runs: keys, values and the pass.
   int64_t peak_bytes_admitted = 0;
   int64_t cache_bytes = 0;  ///< Of bytes_admitted: keys and values.
+  CacheState caches;
 };
 
 /// Many requests through one model: every pass holds the next row of each running answer and the whole prompts of those
@@ -42,7 +57,8 @@ struct BatchState {
 /// the answer alone, up to the rounding of float32. A request joins when its worst case fits beside the others', in the
 /// order in which they came. Requests that join together share the passes of the vision tower. Threads of its own
 /// prepare the pictures of the next requests meanwhile, as far as that fits too. Pictures that are given as pixels are
-/// the caller's memory. One thread owns it, and the session while it lives.
+/// the caller's memory. With caches, requests share what is equal at their beginning; a request that could share the
+/// rows of one that joins just now waits for the next pass. One thread owns it, and the session while it lives.
 class BatchRun {
  public:
   /// Throws Error{bad_request} for limits below 1.

@@ -6,11 +6,11 @@
 #include <iterator>
 
 #include "base/clock.h"
-#include "plan/reuse.h"
 #include "plan/validate.h"
 #include "session/answering.h"
 #include "session/device_wait.h"
 #include "session/errors.h"
+#include "session/row_origin.h"
 #include "session/watch.h"
 
 namespace lithe::session {
@@ -169,29 +169,13 @@ class Chat::Impl {
     encoded_among_ = count;
   }
 
-  /// `dynamic` turns all keys of a prompt by an angle that depends on its length, once that is past the pre-training.
-  bool turned_by_length(const plan::Turns& turns) const {
-    const ops::RopeConfig& rope = model_.decoder.config.rope;
-    const auto longest = static_cast<int64_t>(std::max(turns.held.size(), turns.prompt.size()));
-    return rope.scaling == ops::RopeConfig::Scaling::dynamic && longest > rope.original_positions;
-  }
-
-  /// A row before the first token is not cached, and what is cached did not see it.
-  int64_t equal_rows(const PromptRows& prompt) const {
-    const int64_t equal = model_.decoder.rows_before() + equal_tokens(held_->ids, prompt.ids, encoded_);
-    // Rows that were decoded at repeated places would stand elsewhere in a prompt.
-    return model_.decoder.config.repeats_place ? std::min(equal, held_->prompt_rows) : equal;
-  }
-
   Generation cut_back(const PromptRows& prompt) {
-    const plan::Turns turns{
-        .held = held_->kinds,
-        .held_prompt = held_->prompt_rows,
-        .prompt = prompt.kinds,
-        .equal = equal_rows(prompt),
-        .adapters_read_prompt = routing::read_whole_prompt(model_.decoder.blocks, *plan_, "decoder")};
+    const plan::Turns turns{.held = held_->kinds,
+                            .held_prompt = held_->prompt_rows,
+                            .prompt = prompt.kinds,
+                            .equal = equal_tokens(held_->ids, prompt.ids, encoded_)};
     Generation generation = std::move(held_->generation);
-    generation.keep(turned_by_length(turns) ? 0 : plan::reusable_rows(*plan_, model_.facts, turns));
+    generation.keep(rows_that_stay(model_, *plan_, turns));
     held_.reset();
     return generation;
   }

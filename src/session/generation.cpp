@@ -72,6 +72,14 @@ void Generation::keep(int64_t rows) {
   place_ = {};
 }
 
+Generation Generation::first(int64_t rows) const {
+  Generation some = *this;
+  for (nn::LayerState& state : some.states_) state.reserve(0);  // what this one reserved is its own
+  some.keep(rows);
+  some.picture_scores_ = nullptr;
+  return some;
+}
+
 std::vector<int64_t> Generation::rows_held() const {
   std::vector<int64_t> rows;
   for (const nn::LayerState& state : states_) rows.push_back(state.length());

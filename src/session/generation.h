@@ -58,6 +58,8 @@ class Generation {
   /// Forgets all rows from this position on, in every layer; a prompt comes next, whose places go past those of the
   /// rows that stay. The caller checks that no rule or adapter loses rows that it looks at (plan/reuse.h).
   void keep(int64_t rows);
+  /// The first rows as a generation of its own, which shares their blocks. The same holds for the caller as for keep().
+  Generation first(int64_t rows) const;
 
   const models::Model& model() const { return *model_; }
   const plan::Plan& plan() const { return *plan_; }

@@ -3,12 +3,12 @@
 #include <c10/core/InferenceMode.h>
 
 #include <deque>
+#include <iterator>
 #include <utility>
 
 #include "base/clock.h"
 #include "session/device_wait.h"
 #include "session/errors.h"
-#include "session/tower_passes.h"
 
 namespace lithe::session {
 namespace {
@@ -33,40 +33,60 @@ ReadyRequest ready_request(const models::Model& model, WaitingRequest& request, 
   return ready;
 }
 
+/// Absent if a picture's content is not known.
+std::optional<RowOrigin> origin_of(const ReadyRequest& ready, const PicturesInTower& pictures) {
+  RowOrigin origin{.plan = ready.plan,
+                   .salt = pictures.salt,
+                   .ids = ready.prompt.ids,
+                   .kinds = ready.prompt.kinds,
+                   .prompt_rows = ready.prompt.rows()};
+  for (size_t i = 0; i < pictures.contents.size(); ++i) {
+    if (!pictures.contents[i]) return std::nullopt;
+    origin.pictures.push_back({*pictures.contents[i], std::ssize(ready.prompt.images[i].kinds)});
+  }
+  return origin;
+}
+
+void make_ready(const models::Model& model, WaitingRequest& request, PicturesInTower& pictures, JoiningRequest& made) {
+  made.ready = ready_request(model, request, pictures);
+  made.origin = origin_of(*made.ready, pictures);
+  wait_for(made.ready->prompt.embeddings);
+}
+
 }  // namespace
 
-std::vector<JoiningRequest> make_ready(const models::Model& model, WaitingRequests& waiting, size_t count,
-                                       int64_t most_tiles, int64_t picture_bytes) {
+Joining make_ready(const models::Model& model, WaitingRequests& waiting, size_t count, const MakingLimits& limits,
+                   PictureCache& cache) {
   const c10::InferenceMode no_gradients;
   const Stopwatch clock;
-  TowerPasses passes(model, most_tiles);
+  TowerPasses passes(model, limits.most_tiles, cache);
   std::deque<std::optional<PicturesInTower>> in_tower(count);
   for (size_t place = 0; place < count; ++place) {
     const WaitingRequest& request = waiting.at(place);
     if (request.refused) continue;
     in_tower[place].emplace(PicturesInTower{.plan = request.plan.get(),
+                                            .salt = request.request.cache_salt,
                                             .watch = Watch(request.options),
                                             .length = *request.length,
-                                            .pictures = static_cast<int64_t>(request.pictures())});
-    add_pictures(passes, *in_tower[place], waiting, place, picture_bytes);
+                                            .pictures = static_cast<int64_t>(request.pictures()),
+                                            .rows = std::vector<models::ImageRows>(request.pictures())});
+    add_pictures(passes, *in_tower[place], waiting, place, limits.picture_bytes);
   }
   passes.run();
-  std::vector<JoiningRequest> joining;
+  Joining joining{.pictures = passes.count()};
   for (std::optional<PicturesInTower>& pictures : in_tower) {
     WaitingRequest request = waiting.pop();
     JoiningRequest made{
         .ticket = request.ticket, .options = std::move(request.options), .more = std::move(request.more)};
     made.failure = pictures ? pictures->failure : request.refused;
     try {
-      if (!made.failure) made.ready = naming_failures([&] { return ready_request(model, request, *pictures); });
+      if (!made.failure) naming_failures([&] { make_ready(model, request, *pictures, made); });
     } catch (const Error&) {
+      made.ready.reset();
       made.failure = std::current_exception();
     }
-    if (made.ready) {
-      wait_for(made.ready->prompt.embeddings);
-      made.ready->image_ms = clock.elapsed_ms();
-    }
-    joining.push_back(std::move(made));
+    if (made.ready) made.ready->image_ms = clock.elapsed_ms();
+    joining.requests.push_back(std::move(made));
   }
   return joining;
 }

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "session/answering.h"
+#include "session/row_origin.h"
+#include "session/tower_passes.h"
 #include "session/waiting_requests.h"
 
 namespace lithe::session {
@@ -17,12 +19,26 @@ struct JoiningRequest {
   AnswerOptions options;
   std::vector<AnswerOptions> more;
   std::optional<ReadyRequest> ready;
+  /// Of the prompt's rows. Absent: the contents of its pictures are not known.
+  std::optional<RowOrigin> origin;
   std::exception_ptr failure;  ///< In place of `ready`.
 };
 
+/// Requests that are ready, and how their pictures became so.
+struct Joining {
+  std::vector<JoiningRequest> requests;
+  TowerPasses::Count pictures;
+};
+
+/// What making requests ready may take.
+struct MakingLimits {
+  int64_t most_tiles = 0;     ///< Of a pass of the tower.
+  int64_t picture_bytes = 0;  ///< Of the pictures that the workers prepare meanwhile.
+};
+
 /// Takes the first `count` requests from the queue and makes them ready, the pictures of all in the same passes of the
-/// tower. `most_tiles`: of a pass; `picture_bytes`: of the pictures that the workers prepare meanwhile.
-std::vector<JoiningRequest> make_ready(const models::Model& model, WaitingRequests& waiting, size_t count,
-                                       int64_t most_tiles, int64_t picture_bytes);
+/// tower.
+Joining make_ready(const models::Model& model, WaitingRequests& waiting, size_t count, const MakingLimits& limits,
+                   PictureCache& cache);
 
 }  // namespace lithe::session

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "session/generation.h"
 
@@ -26,32 +27,59 @@ std::vector<int64_t> within(const std::vector<int64_t>& positions, int64_t first
   return inside;
 }
 
+void append(std::vector<int64_t>& all, const std::vector<int64_t>& more) {
+  all.insert(all.end(), more.begin(), more.end());
+}
+
 }  // namespace
 
-KeptRecorder::KeptRecorder(const PromptRows& prompt) : rows_(prompt.rows()), maps_(prompt.images.size()) {
-  for (size_t i = 0; i < maps_.size(); ++i) {
-    maps_[i].views = prompt.images[i].heat_views;
-    pictures_.push_back({prompt.image_first_row[i], prompt.images[i].rows.size(0)});
+LayerRun LayerRun::first(int64_t rows) const {
+  return {within(ran, 0, rows), within(offered, 0, rows)};
+}
+
+KeptRecorder::KeptRecorder(const PromptRows& prompt) : rows_(prompt.rows()) {
+  for (size_t i = 0; i < prompt.images.size(); ++i) {
+    const models::ImageRows& picture = prompt.images[i];
+    pictures_.push_back({picture.heat_views, prompt.image_first_row[i], picture.rows.size(0)});
   }
+}
+
+void KeptRecorder::begin_after(std::vector<LayerRun> runs) {
+  held_ = std::move(runs);
 }
 
 void KeptRecorder::record(const routing::LayerReport& report, size_t sequence) {
   const std::vector<int64_t> ran = positions_run(report, sequence);
-  rows_run_.push_back(static_cast<int64_t>(ran.size()));
-  if (static_cast<int64_t>(ran.size()) == rows_) return;
-  const std::vector<int64_t> offered = offered_only(report, sequence, ran);
-  for (size_t i = 0; i < maps_.size(); ++i) {
-    const auto [first, count] = pictures_[i];
-    maps_[i].layers.push_back({.layer = report.layer,
-                               .kept = within(ran, first, count),
-                               .total = count,
-                               .offered = within(offered, first, count)});
-  }
+  LayerRun run;
+  if (!held_.empty()) run = held_[static_cast<size_t>(report.layer)];
+  append(run.ran, ran);
+  const std::vector<int64_t>& offsets = report.batch->offsets;
+  if (std::ssize(ran) < offsets[sequence + 1] - offsets[sequence])
+    append(run.offered, offered_only(report, sequence, ran));
+  runs_.push_back(std::move(run));
 }
 
-void KeptRecorder::restart() {
-  for (KeptMap& map : maps_) map.layers.clear();
-  rows_run_.clear();
+std::vector<KeptMap> KeptRecorder::take_maps() {
+  std::vector<KeptMap> maps;
+  for (Picture& picture : pictures_) {
+    KeptMap& map = maps.emplace_back();
+    map.views = std::move(picture.views);
+    for (size_t layer = 0; layer < runs_.size(); ++layer) {
+      const LayerRun& run = runs_[layer];
+      if (std::ssize(run.ran) == rows_) continue;
+      map.layers.push_back({.layer = static_cast<int64_t>(layer),
+                            .kept = within(run.ran, picture.first, picture.count),
+                            .total = picture.count,
+                            .offered = within(run.offered, picture.first, picture.count)});
+    }
+  }
+  return maps;
+}
+
+std::vector<int64_t> KeptRecorder::rows_run() const {
+  std::vector<int64_t> rows;
+  for (const LayerRun& run : runs_) rows.push_back(std::ssize(run.ran));
+  return rows;
 }
 
 }  // namespace lithe::session

@@ -10,28 +10,42 @@
 
 namespace lithe::session {
 
-/// Collects which vision rows of every picture of a prompt each layer ran, and of which it only computed keys and
-/// values, for layers that left some rows out.
+/// What one layer did with the rows of a prompt: positions, ascending.
+struct LayerRun {
+  std::vector<int64_t> ran;      ///< Ran the feed-forward network.
+  std::vector<int64_t> offered;  ///< Did not, but their keys and values were computed.
+
+  /// The same of the first rows.
+  LayerRun first(int64_t rows) const;
+};
+
+/// Collects which rows of a prompt each layer ran, and of which it only computed keys and values.
 class KeptRecorder {
  public:
   explicit KeptRecorder(const PromptRows& prompt);
 
+  /// The first rows are held already; `runs`: what the layers did with them.
+  void begin_after(std::vector<LayerRun> runs);
   /// Takes what a layer did with the prompt, which is sequence `sequence` of its batch.
   void record(const routing::LayerReport& report, size_t sequence);
   /// Forgets what was taken, as the prompt runs again.
-  void restart();
-  std::vector<KeptMap> take() { return std::move(maps_); }
-  /// Per layer: rows that ran.
-  const std::vector<int64_t>& rows_run() const { return rows_run_; }
+  void restart() { runs_.clear(); }
+
+  /// The rows of every picture that each layer ran, for layers that left some rows out. Call it once.
+  std::vector<KeptMap> take_maps();
+  /// Per layer: how many rows ran.
+  std::vector<int64_t> rows_run() const;
+  const std::vector<LayerRun>& runs() const { return runs_; }
 
  private:
-  struct Stretch {
+  struct Picture {
+    std::vector<image::HeatView> views;
     int64_t first = 0, count = 0;  // rows of the prompt
   };
   int64_t rows_;
-  std::vector<Stretch> pictures_;
-  std::vector<KeptMap> maps_;
-  std::vector<int64_t> rows_run_;
+  std::vector<Picture> pictures_;
+  std::vector<LayerRun> held_;  // per layer, or empty: nothing is held
+  std::vector<LayerRun> runs_;  // per layer
 };
 
 }  // namespace lithe::session

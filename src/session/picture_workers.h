@@ -4,12 +4,20 @@
 #include <cstdint>
 #include <future>
 #include <memory>
+#include <optional>
 
+#include "base/sha256.h"
 #include "base/worker_pool.h"
 #include "image/source.h"
 #include "models/model.h"
 
 namespace lithe::session {
+
+/// A picture that is ready for the tower.
+struct PreparedPicture : models::PreparedImage {
+  /// Of all that the tower and heat maps see of it, so it stands for the preprocessing too. Absent: nobody asked.
+  std::optional<Digest> content;
+};
 
 /// A picture that a worker makes ready for the tower. If nobody takes it, it is given up: work that has not begun is
 /// skipped, else it is waited for, so that its memory is free afterwards.
@@ -17,21 +25,21 @@ class ComingPicture {
  public:
   enum class State { waits, begun, given_up };
 
-  ComingPicture(std::future<models::PreparedImage> made, std::shared_ptr<std::atomic<State>> state,
-                int64_t preparing_bytes, int64_t prepared_bytes);
+  ComingPicture(std::future<PreparedPicture> made, std::shared_ptr<std::atomic<State>> state, int64_t preparing_bytes,
+                int64_t prepared_bytes);
   ComingPicture(ComingPicture&&) noexcept = default;
   ComingPicture& operator=(ComingPicture&&) noexcept;
   ~ComingPicture();
 
   /// Waits for it. Throws what decoding and preparing threw. Call it once.
-  models::PreparedImage take() { return made_.get(); }
+  PreparedPicture take() { return made_.get(); }
   /// Most memory that it takes from now on.
   int64_t bytes() const;
 
  private:
   void give_up();
 
-  std::future<models::PreparedImage> made_;
+  std::future<PreparedPicture> made_;
   std::shared_ptr<std::atomic<State>> state_;
   int64_t preparing_bytes_, prepared_bytes_;
 };
@@ -40,8 +48,8 @@ class ComingPicture {
 /// and the model while they live.
 class PictureWorkers {
  public:
-  /// No thread starts before the first picture.
-  PictureWorkers(const models::Model& model, int64_t threads);
+  /// No thread starts before the first picture. `identifies`: they tell the contents of pictures too.
+  PictureWorkers(const models::Model& model, int64_t threads, bool identifies = false);
 
   /// Begins a picture of a prompt with `pictures` of them. Throws Error{bad_request} if the model has no tower.
   ComingPicture begin(const image::Source& picture, int64_t pictures);
@@ -52,6 +60,7 @@ class PictureWorkers {
   int64_t prepared_bytes_of(const image::Source& picture, int64_t pictures) const;
 
   const models::Model& model_;
+  const bool identifies_;
   WorkerPool pool_;
 };
 

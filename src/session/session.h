@@ -46,6 +46,7 @@ struct Request {
   bool raw = false;
   std::vector<image::Source> images;  ///< In the order of their marks; decoded when the request runs.
   std::optional<plan::Plan> plan;     ///< Absent: the model's own.
+  std::string cache_salt;             ///< Of a batch's caches: requests share only with those of the same salt.
 };
 
 /// How far a request is.
@@ -116,7 +117,7 @@ struct Timings {
   double prefill_ms = 0;  ///< Until the first token is chosen.
   double decode_ms = 0;   ///< The tokens after the first.
   int64_t prompt_rows = 0, vision_rows = 0, decoded_tokens = 0;
-  int64_t reused_rows = 0;  ///< Of prompt_rows, those that a chat took from the turn before.
+  int64_t reused_rows = 0;  ///< Of prompt_rows, those held before: by a chat, or in a batch's cache.
 };
 
 /// What the KV cache held.

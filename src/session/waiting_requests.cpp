@@ -14,7 +14,8 @@ constexpr size_t kMostPictures = 8;  // ahead at a time
 
 }  // namespace
 
-WaitingRequests::WaitingRequests(const models::Model& model) : model_(model), workers_(model, kWorkers) {}
+WaitingRequests::WaitingRequests(const models::Model& model, bool identifies_pictures)
+    : model_(model), workers_(model, kWorkers, identifies_pictures) {}
 
 void WaitingRequests::read(WaitingRequest& request) const {
   if (request.plan || request.refused) return;
@@ -90,7 +91,7 @@ void WaitingRequests::give_up(int64_t most_bytes) {
   }
 }
 
-models::PreparedImage WaitingRequests::take_picture(size_t place, int64_t most_bytes) {
+PreparedPicture WaitingRequests::take_picture(size_t place, int64_t most_bytes) {
   WaitingRequest& request = requests_[place];
   if (request.coming.empty()) begin_next(request);
   prepare_ahead(most_bytes);

@@ -37,7 +37,8 @@ struct WaitingRequest {
 /// turn. How many are ahead changes no answer: a picture that was given up is prepared again.
 class WaitingRequests {
  public:
-  explicit WaitingRequests(const models::Model& model);
+  /// `identifies_pictures`: as PictureWorkers takes it.
+  WaitingRequests(const models::Model& model, bool identifies_pictures);
 
   void push(WaitingRequest request) { requests_.push_back(std::move(request)); }
   size_t size() const { return requests_.size(); }
@@ -56,7 +57,7 @@ class WaitingRequests {
   void give_up(int64_t most_bytes);
   /// The next picture of the request at this place; waits until it is ready. Meanwhile the workers go on with those
   /// after it, as in prepare_ahead. Throws the picture's error if it is refused.
-  models::PreparedImage take_picture(size_t place, int64_t most_bytes);
+  PreparedPicture take_picture(size_t place, int64_t most_bytes);
   /// No more pictures of this request are wanted.
   void abandon_pictures(size_t place);
 

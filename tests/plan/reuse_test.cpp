@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <iterator>
 #include <string>
 #include <vector>
+
+#include "plan/parse.h"
 
 namespace lithe::plan {
 namespace {
@@ -129,6 +132,37 @@ TEST(Reuse, TheScopeOfASelectorDecidesNotItsName) {
   EXPECT_EQ(reusable_rows(plan, model, turns), 6);
   model.selectors.back().scope = Scope::prompt;
   EXPECT_EQ(reusable_rows(plan, model, turns), 2);
+}
+
+// docs/serve.md shows this: a second question about a picture, and the question about another one.
+TEST(Reuse, OfTheShippedPlans) {
+  const ModelFacts model = shape_named("llava-1.5-7b");
+  const std::vector<RowKind> first = kinds("ttttttvvvvvvvvtttt"), next = kinds("ttttttvvvvvvvvttttt");
+  const auto of = [&](const std::string& name, int64_t equal) {
+    return reusable_rows(load_plan(name, model), model,
+                         {.held = first, .held_prompt = std::ssize(first), .prompt = next, .equal = equal});
+  };
+  struct Expected {
+    std::vector<std::string> plans;
+    int64_t same_picture, other_picture;  // rows, of which 6 come before the picture and 16 are equal
+  };
+  const Expected all[] = {
+      {{"dense", "vtw", "vision-attention-skip"}, 16, 6},
+      {{"p-mod", "shortv", "random", "uniform", "class-attention", "visionzip", "prumerge-plus", "pooled-picture",
+        "divprune", "k-norm", "v2drop"},
+       16,
+       6},
+      {{"fastv", "pyramiddrop", "text-attention", "kv-compression", "dart", "conditional-dpp", "late-entry"}, 6, 6},
+  };
+  for (const Expected& expected : all) {
+    for (const std::string& name : expected.plans) {
+      EXPECT_EQ(of(name, 16), expected.same_picture) << name;
+      EXPECT_EQ(of(name, 6), expected.other_picture) << name;
+    }
+  }
+  EXPECT_TRUE(leaves_keys_uncached(load_plan("kv-compression", model)));
+  for (const char* name : {"dense", "p-mod", "fastv", "late-entry"})
+    EXPECT_FALSE(leaves_keys_uncached(load_plan(name, model)));
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "session/batch.h"
+#include "session/batch_support.h"
 
 #include <c10/core/CPUAllocator.h>
 #include <gtest/gtest.h>
@@ -19,93 +19,10 @@
 namespace lithe::session {
 namespace {
 
-const std::filesystem::path kModels = LITHE_SOURCE_DIR "/models";
-
-Session& model(const std::string& name) {
-  static std::map<std::string, Session> open;
-  const auto found = open.find(name);
-  return found != open.end() ? found->second : open.emplace(name, Session::open(kModels / name)).first->second;
-}
-
-Request ask(Session& session, const std::vector<std::string>& pictures, const std::string& question,
-            const std::string& plan = {}) {
-  Request request;
-  text::Message message{.role = "user", .parts = {}};
-  for (const std::string& picture : pictures) {
-    request.images.push_back(image::read_image(kModels / "images" / picture, session.decode_options()));
-    message.parts.push_back({.kind = text::Part::Kind::image, .text = {}});
-  }
-  message.parts.push_back({.kind = text::Part::Kind::text, .text = question});
-  request.messages.push_back(std::move(message));
-  if (!plan.empty()) request.plan = plan::load_plan(plan, session.facts());
-  return request;
-}
-
-struct Question {
-  Request request;
-  AnswerOptions options;
-};
-
-/// Questions with none, one or two pictures, of many lengths, under many plans, greedy or drawn.
-std::vector<Question> mixed_questions(Session& session, const std::vector<std::string>& plans) {
-  const std::vector<std::vector<std::string>> pictures = {
-      {"901.png"}, {"506.png"}, {}, {"100.png", "112.png"}, {"125.png"}};
-  const std::vector<std::string> texts = {"what is the color of the rectangle?", "is there a blue shape?",
-                                          "what shape is in the image?", "does the image not contain a circle?"};
-  std::vector<Question> questions;
-  for (size_t i = 0; i < 20; ++i) {
-    Question question{ask(session, pictures[i % pictures.size()], texts[i % texts.size()], plans[i % plans.size()]),
-                      {}};
-    question.options.max_new_tokens = static_cast<int64_t>(1 + i % 11);
-    question.options.ignore_eos = i % 2 == 1;
-    if (i % 3 == 1)
-      question.options.sampling = SamplingPolicy{.temperature = 1.5, .top_k = 40, .top_p = 0.95, .seed = i};
-    if (i % 5 == 4)
-      question.options.sampling = SamplingPolicy{.temperature = 0.7, .repetition_penalty = 1.2, .seed = i};
-    questions.push_back(std::move(question));
-  }
-  return questions;
-}
-
-std::map<int64_t, Outcome> run_all(Session& session, const std::vector<Question>& questions,
-                                   const BatchLimits& limits) {
-  BatchRun batch(session, limits);
-  for (size_t i = 0; i < questions.size(); ++i) {
-    batch.submit(static_cast<int64_t>(i), questions[i].request, questions[i].options);
-  }
-  std::map<int64_t, Outcome> outcomes;
-  while (!batch.idle()) {
-    for (Outcome& outcome : batch.step()) EXPECT_TRUE(outcomes.emplace(outcome.ticket, std::move(outcome)).second);
-    EXPECT_LE(batch.state().running, limits.sequences);
-  }
-  return outcomes;
-}
-
-void expect_same(const Answer& together, const Answer& alone, const std::string& where) {
-  EXPECT_EQ(together.tokens, alone.tokens) << where;
-  EXPECT_EQ(together.text, alone.text) << where;
-  EXPECT_EQ(together.stop, alone.stop) << where;
-  EXPECT_EQ(together.cache.rows_after_prefill, alone.cache.rows_after_prefill) << where;
-  EXPECT_EQ(together.cache.rows_at_end, alone.cache.rows_at_end) << where;
-  EXPECT_EQ(together.cache.bytes_at_end, alone.cache.bytes_at_end) << where;
-  ASSERT_EQ(together.token_logits.size(), alone.token_logits.size()) << where;
-  for (size_t i = 0; i < alone.token_logits.size(); ++i) {
-    EXPECT_NEAR(together.token_logits[i], alone.token_logits[i], 1e-3) << where;  // sums in another order, 12 layers
-  }
-  ASSERT_EQ(together.kept.size(), alone.kept.size()) << where;
-  for (size_t i = 0; i < alone.kept.size(); ++i) {
-    ASSERT_EQ(together.kept[i].layers.size(), alone.kept[i].layers.size()) << where;
-    for (size_t l = 0; l < alone.kept[i].layers.size(); ++l) {
-      EXPECT_EQ(together.kept[i].layers[l].kept, alone.kept[i].layers[l].kept) << where;
-      EXPECT_EQ(together.kept[i].layers[l].offered, alone.kept[i].layers[l].offered) << where;
-    }
-  }
-}
-
 void expect_equals_alone(Session& session, const std::vector<std::string>& plans) {
-  const std::vector<Question> questions = mixed_questions(session, plans);
+  const std::vector<BatchQuestion> questions = mixed_questions(session, plans);
   std::vector<Answer> alone;
-  for (const Question& question : questions) alone.push_back(session.answer(question.request, question.options));
+  for (const BatchQuestion& question : questions) alone.push_back(session.answer(question.request, question.options));
   const std::vector<BatchLimits> all_limits = {
       {.sequences = 1}, {.sequences = 4, .prefill_rows = 300}, {.sequences = 16, .prefill_rows = 1}, {.sequences = 16}};
   for (const BatchLimits& limits : all_limits) {
@@ -148,7 +65,7 @@ TEST(Batch, EveryAnswerEqualsTheAnswerAloneUnderPlansThatDropVisionTokens) {
 // Requests come while others run, and leave at different passes.
 TEST(Batch, RequestsJoinAndLeaveAtAnyPass) {
   Session& session = model("easyvqa-pmod");
-  const std::vector<Question> questions = mixed_questions(session, {"", "dense", "fastv"});
+  const std::vector<BatchQuestion> questions = mixed_questions(session, {"", "dense", "fastv"});
   std::mt19937 draw(5);
   BatchRun batch(session, {.sequences = 5});
   size_t next = 0;
@@ -162,7 +79,7 @@ TEST(Batch, RequestsJoinAndLeaveAtAnyPass) {
   }
   ASSERT_EQ(answers.size(), questions.size());
   for (const auto& [ticket, answer] : answers) {
-    const Question& question = questions[static_cast<size_t>(ticket)];
+    const BatchQuestion& question = questions[static_cast<size_t>(ticket)];
     expect_same(answer, session.answer(question.request, question.options), concat("question ", ticket));
   }
 }
@@ -221,8 +138,8 @@ TEST(Answering, ACallbackThatEndedTheAnswerIsNotCalledAgain) {
 // A request that is wrong, or whose plan the model refuses, fails alone.
 TEST(Batch, WrongRequestsFailAlone) {
   Session& session = model("easyvqa-dense");
-  const Question good{ask(session, {"901.png"}, "is there a circle?"), {.max_new_tokens = 6, .ignore_eos = true}};
-  Question no_picture = good, gone = good;
+  const BatchQuestion good{ask(session, {"901.png"}, "is there a circle?"), {.max_new_tokens = 6, .ignore_eos = true}};
+  BatchQuestion no_picture = good, gone = good;
   no_picture.request.images.clear();
   plan::Plan nothing_left{.name = "nothing", .layers = {{.layer = 3}}};
   nothing_left.layers[0].rules.push_back(
@@ -242,7 +159,7 @@ TEST(Batch, WrongRequestsFailAlone) {
 
 TEST(Batch, MemoryIsAdmittedBeforeItIsUsed) {
   Session& session = model("easyvqa-pmod");
-  const std::vector<Question> questions = mixed_questions(session, {"", "dense", "fastv", "shortv"});
+  const std::vector<BatchQuestion> questions = mixed_questions(session, {"", "dense", "fastv", "shortv"});
   const int64_t one = pass_bytes(session.model(), {.joining_rows = 199, .sequences = 1, .longest = 2048});
   for (const int64_t bytes : {one + (int64_t{6} << 20), one + (int64_t{40} << 20)}) {
     BatchRun batch(session, {.sequences = 16, .bytes = bytes});
@@ -285,7 +202,7 @@ class FailingAllocator : public c10::Allocator {
 // If memory runs out at any point, a request ends with that as its outcome, and the others with their answers.
 void expect_outcomes_without_memory(int64_t tokens, const std::vector<Fault>& faults) {
   Session& session = model("easyvqa-pmod");
-  std::vector<Question> questions;
+  std::vector<BatchQuestion> questions;
   std::vector<Answer> alone;
   for (const char* text : {"is there a circle?", "what shape is in the image?", "is there a blue shape?"}) {
     questions.push_back({ask(session, {"901.png"}, text), {.max_new_tokens = tokens, .ignore_eos = true}});
@@ -318,7 +235,7 @@ TEST(Batch, ALackOfMemoryIsAnOutcome) {
 
 TEST(Batch, RefusesWhatNeverFits) {
   Session& session = model("easyvqa-pmod");
-  Question question{ask(session, {"901.png"}, "is there a circle?"), {.max_new_tokens = 400}};
+  BatchQuestion question{ask(session, {"901.png"}, "is there a circle?"), {.max_new_tokens = 400}};
   const auto outcomes = run_all(session, {question}, {.bytes = 1 << 20});
   ASSERT_TRUE(outcomes.at(0).error);
   EXPECT_NE(std::string(outcomes.at(0).error->what()).find("allow more memory"), std::string::npos);
@@ -330,7 +247,7 @@ TEST(Batch, RefusesWhatNeverFits) {
 // With room for one request at a time, prompts that are ready beside it must not keep it from running.
 TEST(Batch, TheLeastMemoryIsEnoughForOneAfterAnother) {
   Session& session = model("easyvqa-pmod");
-  Question question{ask(session, {}, "is there a circle?"), {.max_new_tokens = 4, .ignore_eos = true}};
+  BatchQuestion question{ask(session, {}, "is there a circle?"), {.max_new_tokens = 4, .ignore_eos = true}};
   const PromptRows prompt = build_prompt(session.model(), question.request);
   const int64_t alone = worst_case(session.model(), {.caches = cache_bytes(session.model(), session.plan(), prompt, 4),
                                                      .joining_rows = prompt.rows(),

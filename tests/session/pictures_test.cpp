@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <thread>
 
@@ -116,7 +117,8 @@ PicturesInTower in_tower(const Session& session, const plan::Plan& plan, int64_t
   return {.plan = &plan,
           .watch = Watch(options),
           .length = PromptLength(session.model(), std::vector<int64_t>(static_cast<size_t>(pictures), text::kImageId)),
-          .pictures = pictures};
+          .pictures = pictures,
+          .rows = std::vector<models::ImageRows>(static_cast<size_t>(pictures))};
 }
 
 /// Layer 1 of the tower, and what is said of it.
@@ -134,10 +136,11 @@ TEST(TowerPasses, EveryPictureGivesTheRowsThatItGivesAloneUnderItsPlan) {
     for (const int64_t most_tiles : {1, 3, 100}) {
       std::deque<PicturesInTower> requests;
       for (const plan::Plan& plan : plans) requests.push_back(in_tower(*session, plan, 2));
-      TowerPasses passes(session->model(), most_tiles);
+      PictureCache cache(0);
+      TowerPasses passes(session->model(), most_tiles, cache);
       for (size_t i = 0; i < requests.size(); ++i) {
         for (const size_t item : {i, i + 1})
-          passes.add(requests[i], vision.prepare(*picture(kPictures[item]).decode(), 2));
+          passes.add(requests[i], {vision.prepare(*picture(kPictures[item]).decode(), 2)});
       }
       passes.run();
       for (size_t i = 0; i < requests.size(); ++i) {
@@ -175,8 +178,9 @@ TEST(TowerPasses, ARequestEndsAlone) {
   requests.push_back(in_tower(demo(), demo().plan(), 1, throws));
   requests.push_back(in_tower(demo(), demo().plan(), 1, cancels));
   requests.push_back(in_tower(demo(), demo().plan(), 1));
-  TowerPasses passes(demo().model(), 8);
-  for (PicturesInTower& request : requests) passes.add(request, vision.prepare(*picture("901.png").decode()));
+  PictureCache cache(0);
+  TowerPasses passes(demo().model(), 8, cache);
+  for (PicturesInTower& request : requests) passes.add(request, {vision.prepare(*picture("901.png").decode())});
   passes.run();
   const models::ImageRows alone = vision.encode(vision.prepare(*picture("901.png").decode()), &demo().plan());
   for (const size_t i : {0, 4}) {
@@ -189,6 +193,45 @@ TEST(TowerPasses, ARequestEndsAlone) {
       std::rethrow_exception(requests[i].failure);
     } catch (const Cancelled& end) {
       EXPECT_EQ(end.thrown != nullptr, i == 2);
+    }
+  }
+}
+
+// The picture of a request that ends runs on for another that waits for it.
+TEST(TowerPasses, AnEqualPictureRunsOnceForAllWhoWantIt) {
+  const c10::InferenceMode no_gradients;
+  const models::Vision& vision = demo().model().seeing();
+  const models::ImageRows alone = vision.encode(vision.prepare(*picture("901.png").decode()), &demo().plan());
+  std::stop_source source;
+  int64_t layers = 0;
+  AnswerOptions cancels, counts;
+  cancels.cancel = source.get_token();
+  cancels.on_progress = [&](const Progress&) { source.request_stop(); };
+  counts.on_progress = [&](const Progress&) { ++layers; };
+  for (const int64_t bytes : {int64_t{0}, int64_t{1} << 30}) {
+    std::deque<PicturesInTower> requests;
+    requests.push_back(in_tower(demo(), demo().plan(), 1, cancels));
+    requests.push_back(in_tower(demo(), demo().plan(), 1, counts));
+    requests.push_back(in_tower(demo(), demo().plan(), 1));
+    PictureCache cache(bytes);
+    TowerPasses passes(demo().model(), 8, cache);
+    const auto add = [&](PicturesInTower& request) {
+      passes.add(request, {vision.prepare(*picture("901.png").decode()), Digest{1}});
+    };
+    layers = 0;
+    add(requests[0]);
+    add(requests[1]);
+    passes.run();
+    EXPECT_EQ(layers, std::ssize(vision.tower.blocks));
+    EXPECT_TRUE(requests[0].failure);
+    add(requests[2]);
+    passes.run();
+    EXPECT_EQ(passes.count().asked, 3);
+    EXPECT_EQ(passes.count().found, bytes > 0 ? 2 : 1);
+    for (const size_t i : {1, 2}) {
+      ASSERT_FALSE(requests[i].failure);
+      EXPECT_TRUE(at::allclose(requests[i].rows.at(0).rows, alone.rows, 1e-5, 1e-5));
+      EXPECT_EQ(requests[i].rows.at(0).kinds, alone.kinds);
     }
   }
 }
