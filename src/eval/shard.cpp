@@ -1,10 +1,10 @@
 #include "eval/shard.h"
 
 #include <charconv>
-#include <cstdlib>
 #include <optional>
 
 #include "base/error.h"
+#include "base/launcher.h"
 #include "base/printable.h"
 
 namespace lithe::eval {
@@ -22,11 +22,11 @@ std::optional<int64_t> whole(std::string_view text) {
 }
 
 bool is_set(const char* name) {
-  return std::getenv(name) != nullptr;
+  return process_environment(name) != nullptr;
 }
 
 int64_t variable(const char* name) {
-  const char* const text = std::getenv(name);
+  const char* const text = process_environment(name);
   const std::optional<int64_t> value = whole(text == nullptr ? "" : text);
   require(value.has_value(), Fault::bad_request, "--shard auto needs a whole number in the variable ", name,
           "; give the shard as I/N.");
@@ -46,9 +46,10 @@ Shard shard_of_process() {
     const int64_t first = is_set("SLURM_ARRAY_TASK_MIN") ? variable("SLURM_ARRAY_TASK_MIN") : 0;
     shard = {variable("SLURM_ARRAY_TASK_ID") - first, variable("SLURM_ARRAY_TASK_COUNT")};
   } else {
-    require(is_set("RANK") && is_set("WORLD_SIZE"), Fault::bad_request, "--shard auto finds neither ",
-            "SLURM_ARRAY_TASK_ID nor RANK and WORLD_SIZE; give the shard as I/N.");
-    shard = {variable("RANK"), variable("WORLD_SIZE")};
+    const auto names = launcher_variables(process_environment);
+    require(names.has_value(), Fault::bad_request, "--shard auto finds neither SLURM_ARRAY_TASK_ID nor the variables ",
+            "of torchrun, mpirun or srun, such as RANK and WORLD_SIZE; give the shard as I/N.");
+    shard = {variable(names->rank), variable(names->size)};
   }
   require(shard.index >= 0, Fault::bad_request,
           "SLURM_ARRAY_TASK_ID is below SLURM_ARRAY_TASK_MIN; give the shard as I/N.");

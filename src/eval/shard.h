@@ -17,8 +17,8 @@ struct Shard {
 /// "2/8"
 std::string text_of(const Shard& shard);
 
-/// Of "I/N" with I from 0 to N - 1. "auto": as the process was started, by Slurm as one of an array of jobs, or with
-/// RANK and WORLD_SIZE. Throws Error{bad_request}.
+/// Of "I/N" with I from 0 to N - 1. "auto": as the process was started, by Slurm as one of an array of jobs, or by a
+/// launcher (base/launcher.h). Throws Error{bad_request}.
 Shard parse_shard(const std::string& text);
 
 /// What a shard adds to the name of its output: "shard-2-of-8".

@@ -1,8 +1,6 @@
 #include "tune/launch.h"
 
-#include <array>
 #include <charconv>
-#include <cstdlib>
 #include <string_view>
 
 #include "base/error.h"
@@ -13,16 +11,6 @@ namespace {
 
 constexpr uint16_t kUsualPort = 29500;  ///< As in PyTorch.
 constexpr int64_t kMostRanks = 65536;
-
-struct Names {
-  const char *rank, *size;
-};
-
-/// SLURM_NTASKS is set in a batch script too, which runs alone; the number of tasks of a step is srun's.
-constexpr std::array<Names, 4> kLaunchers{{{"RANK", "WORLD_SIZE"},
-                                           {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
-                                           {"PMI_RANK", "PMI_SIZE"},
-                                           {"SLURM_PROCID", "SLURM_STEP_NUM_TASKS"}}};
 
 int64_t number(const Environment& environment, const char* name, int64_t low, int64_t high) {
   const char* const text = environment(name);
@@ -46,11 +34,9 @@ std::string text_of(const Environment& environment, const char* name) {
 
 Launch read_launch(const Environment& environment) {
   Launch launch;
-  for (const Names& names : kLaunchers) {
-    if (environment(names.size) == nullptr) continue;
-    launch.size = number(environment, names.size, 1, kMostRanks);
-    launch.rank = number(environment, names.rank, 0, launch.size - 1);
-    break;
+  if (const auto names = launcher_variables(environment)) {
+    launch.size = number(environment, names->size, 1, kMostRanks);
+    launch.rank = number(environment, names->rank, 0, launch.size - 1);
   }
   if (launch.size == 1) return launch;
   launch.address = text_of(environment, "MASTER_ADDR");
@@ -64,7 +50,7 @@ Launch read_launch(const Environment& environment) {
 }
 
 Launch read_launch() {
-  return read_launch([](const char* name) -> const char* { return std::getenv(name); });
+  return read_launch(process_environment);
 }
 
 }  // namespace lithe::tune

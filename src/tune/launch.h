@@ -1,8 +1,9 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <string>
+
+#include "base/launcher.h"
 
 namespace lithe::tune {
 
@@ -15,11 +16,8 @@ struct Launch {
   std::string attempt;          ///< torchrun starts anew what failed; ranks of two attempts must not meet.
 };
 
-/// The value of an environment variable, or null.
-using Environment = std::function<const char*(const char*)>;
-
-/// Reads RANK and WORLD_SIZE, or OMPI_COMM_WORLD_*, PMI_* or SLURM_*, in this order, and MASTER_ADDR and MASTER_PORT.
-/// Throws Error{bad_request} if they contradict each other.
+/// Reads the launcher's variables (base/launcher.h), and MASTER_ADDR and MASTER_PORT. Throws
+/// Error{bad_request} if they contradict each other.
 Launch read_launch(const Environment& environment);
 /// Of this process.
 Launch read_launch();

@@ -58,6 +58,18 @@ TEST(Shard, TheLauncherTellsIt) {
     const Variables from_one{Pairs{{"SLURM_ARRAY_TASK_MIN", "1"}}};
     EXPECT_EQ(parse_shard("auto"), (Shard{2, 8}));
   }
+  {
+    const Variables mpirun{Pairs{{"OMPI_COMM_WORLD_RANK", "1"}, {"OMPI_COMM_WORLD_SIZE", "3"}}};
+    EXPECT_EQ(parse_shard("auto"), (Shard{1, 3}));
+  }
+  {
+    const Variables srun{Pairs{{"SLURM_PROCID", "5"}, {"SLURM_STEP_NUM_TASKS", "6"}}};
+    EXPECT_EQ(parse_shard("auto"), (Shard{5, 6}));
+  }
+  {
+    const Variables half{Pairs{{"WORLD_SIZE", "4"}}};
+    EXPECT_NE(sentence_of([] { parse_shard("auto"); }).find("in the variable RANK"), std::string::npos);
+  }
   const Variables odd{Pairs{{"RANK", "4"}, {"WORLD_SIZE", "4"}}};
   EXPECT_NE(sentence_of([] { parse_shard("auto"); }).find("is not a shard"), std::string::npos);
 }
