@@ -218,8 +218,8 @@ Json settings_of(const BatchOptions& options) {
   const auto or_null = [](const auto& value) { return value ? Json(*value) : Json(); };
   const session::SamplingWish& wish = question.sampling;
   std::error_code ignored;
-  return {{"model_state", eval::state_of(model_folder(options.model))},
-          {"lora_state", options.common.lora.empty() ? "" : eval::state_of(options.common.lora)},
+  return {{"model_content", eval::content_of(model_folder(options.model))},
+          {"lora_content", options.common.lora.empty() ? "" : eval::content_of(options.common.lora)},
           {"input_bytes", std::filesystem::file_size(options.input, ignored)},
           {"plan", or_null(question.plan)},
           {"weights", options.common.weights},

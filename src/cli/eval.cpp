@@ -197,6 +197,11 @@ class EvalCommand {
     ask.on_step = [this](const session::BatchState& state) {
       interrupt_.poll();
       show(fmt::format(", {} running, {:.1f} tokens/s", state.running,
+    // Shards are joined by what the folders hold: the times of files differ from machine to machine.
+    if (!shard_.is_whole()) {
+      settings["model_content"] = eval::content_of(folder_);
+      settings["lora_content"] = options_.common.lora.empty() ? "" : eval::content_of(options_.common.lora);
+    }
                        static_cast<double>(state.tokens) / (clock_.elapsed_ms() / 1e3)));
     };
     return eval::ask_all(*session_, *task_, *run_, ask);

@@ -15,8 +15,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Settings that may differ: paths on other machines. What lies there is compared by its state and by its questions.
+/// Settings that may differ: paths and times of files on other machines. What lies there is compared by its content and
+/// by its questions.
 constexpr std::array kPaths{"data", "model", "lora"};
+constexpr std::array kTimes{"model_state", "lora_state"};
 
 Json read_result(const fs::path& folder) {
   const fs::path file = folder / kResult;
@@ -59,6 +61,8 @@ void Shards::take(const fs::path& folder) {
     limit_ = limit;
   }
   for (const char* path : kPaths) settings.erase(path);
+  if (settings.contains("model_content"))
+    for (const char* key : kTimes) settings.erase(key);
   // A shard that was asked the first questions only has another limit.
   settings["--limit"] = limit ? Json(*limit) : Json();
   shards_.add(shard, folder, settings);

@@ -2,11 +2,17 @@
 
 #include <sys/stat.h>
 
+#include <array>
+#include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
+#include <span>
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "io/mapped_file.h"
 #include "io/new_folder.h"
 
 namespace lithe::eval {
@@ -19,27 +25,59 @@ uint64_t hash_of(const std::string& text) {
   return hash;
 }
 
-/// Folders in it too: LaVIN has its parts there.
-void add_state(const std::filesystem::path& path, const std::string& name, std::string& all) {
+/// Of the bytes of a file: four words at a time, as a model has gigabytes.
+uint64_t hash_of(std::span<const std::byte> bytes) {
+  constexpr uint64_t kOdd = 0x9E3779B97F4A7C15U;
+  std::array<uint64_t, 4> lanes{1, 2, 3, 4};
+  std::size_t at = 0;
+  for (; at + sizeof lanes <= bytes.size(); at += sizeof lanes) {
+    std::array<uint64_t, 4> words{};
+    std::memcpy(words.data(), bytes.data() + at, sizeof words);
+    for (std::size_t i = 0; i < lanes.size(); ++i) lanes[i] = std::rotl((lanes[i] ^ words[i]) * kOdd, 29);
+  }
+  uint64_t hash = bytes.size();
+  for (; at < bytes.size(); ++at) hash = (hash ^ std::to_integer<uint64_t>(bytes[at])) * kOdd;
+  for (const uint64_t lane : lanes) hash = std::rotl((hash ^ lane) * kOdd, 29);
+  return hash;
+}
+
+/// Calls `visit` with the name and the facts of every file. Folders in it too: LaVIN has its parts there.
+template <class Visit>
+void each_file(const std::filesystem::path& path, const std::string& name, const Visit& visit) {
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) {
     for (const std::filesystem::directory_entry& entry : io::entries_of(path))
-      add_state(entry.path(), concat(name, "/", entry.path().filename().string()), all);
+      each_file(entry.path(), concat(name, "/", entry.path().filename().string()), visit);
     return;
   }
   struct stat about = {};
-  if (::stat(path.c_str(), &about) != 0 || !S_ISREG(about.st_mode)) return;
-  all += concat(name, '\0', about.st_size, ' ', about.st_mtim.tv_sec, ' ', about.st_mtim.tv_nsec, '\n');
+  if (::stat(path.c_str(), &about) == 0 && S_ISREG(about.st_mode)) visit(name, about);
+}
+
+std::string digits_of(uint64_t hash) {
+  char text[17];
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash));
+  return text;
 }
 
 }  // namespace
 
 std::string state_of(const std::filesystem::path& model) {
   std::string all;
-  add_state(model, "", all);
-  char text[17];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash_of(all)));
-  return text;
+  each_file(model, "", [&](const std::string& name, const struct stat& about) {
+    all += concat(name, '\0', about.st_size, ' ', about.st_mtim.tv_sec, ' ', about.st_mtim.tv_nsec, '\n');
+  });
+  return digits_of(hash_of(all));
+}
+
+std::string content_of(const std::filesystem::path& model) {
+  std::string all;
+  each_file(model, "", [&](const std::string& name, const struct stat& about) {
+    const std::filesystem::path file = name.empty() ? model : std::filesystem::path(model.string() + name);
+    const uint64_t hash = about.st_size > 0 ? hash_of(io::map_file(file).span) : 0;
+    all += concat(name, '\0', about.st_size, ' ', hash, '\n');
+  });
+  return digits_of(hash_of(all));
 }
 
 std::string differing_setting(const Json& a, const Json& b) {

@@ -11,6 +11,10 @@ namespace lithe::eval {
 /// hexadecimal digits. Throws Error{bad_file}.
 std::string state_of(const std::filesystem::path& folder);
 
+/// The same by what is in the files, whenever they were written: copies on several machines have the same. Reads all of
+/// them. Throws Error{bad_file}.
+std::string content_of(const std::filesystem::path& folder);
+
 /// The first key in which two objects of settings differ; empty: in none.
 std::string differing_setting(const Json& a, const Json& b);
 

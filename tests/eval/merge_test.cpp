@@ -124,6 +124,18 @@ TEST_F(MergeTest, PathsMayDifferByMachine) {
   EXPECT_EQ(shards.settings().at("data"), "/a/d");
 }
 
+// Copies of a model have other times on other machines; what is in them counts.
+TEST_F(MergeTest, TimesOfFilesMayDifferIfTheContentIsTheSame) {
+  Json first = kSettings, second = kSettings;
+  second["model_state"] = "2";
+  EXPECT_NE(refusal({shard("0/2", first), shard("1/2", second)}).find("another model_state"), std::string::npos);
+  first["model_content"] = second["model_content"] = "c";
+  const Shards shards({shard("0/2", first), shard("1/2", second)});
+  EXPECT_EQ(shards.settings().at("model_state"), "1");
+  second["model_content"] = "d";
+  EXPECT_NE(refusal({shard("0/2", first), shard("1/2", second)}).find("another model_content"), std::string::npos);
+}
+
 TEST_F(MergeTest, ALimitHoldsForTheWhole) {
   const Shards shards({shard("0/2", kSettings, {.limit = 5}), shard("1/2", kSettings, {.limit = 5})});
   const Json merged = shards.write(task_, folder_ / "out", "today");

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <fstream>
 #include <iterator>
 
@@ -188,6 +189,28 @@ TEST(TaskRun, TwoProgramsCannotWriteOne) {
   const Threes task(3);
   TaskRun first(task, folder / "out", kSettings, {});
   EXPECT_THROW(TaskRun(task, folder / "out", kSettings, {}), Error);
+}
+
+TEST(Settings, CopiesHaveTheSameContentWheneverTheyWereWritten) {
+  const test::TemporaryFolder folder;
+  fs::create_directories(folder / "a/part");
+  std::ofstream(folder / "a/model.safetensors") << std::string(1000, 'w') << "eights";
+  std::ofstream(folder / "a/part/params.json") << "{}";
+  std::ofstream(folder / "a/empty");
+  fs::copy(folder / "a", folder / "b", fs::copy_options::recursive);
+  fs::last_write_time(folder / "b/model.safetensors", fs::file_time_type{} + std::chrono::hours(1));
+  EXPECT_NE(state_of(folder / "a"), state_of(folder / "b"));
+  EXPECT_EQ(content_of(folder / "a"), content_of(folder / "b"));
+  EXPECT_EQ(content_of(folder / "a/model.safetensors"), content_of(folder / "b/model.safetensors")) << "a GGUF file";
+  for (const std::size_t place : {std::size_t{0}, std::size_t{517}, std::size_t{1005}}) {
+    std::fstream file(folder / "b/model.safetensors", std::ios::in | std::ios::out);
+    file.seekp(static_cast<std::streamoff>(place));
+    file << 'x';
+    file.close();
+    EXPECT_NE(content_of(folder / "a"), content_of(folder / "b")) << place;
+    fs::copy_file(folder / "a/model.safetensors", folder / "b/model.safetensors", fs::copy_options::overwrite_existing);
+    EXPECT_EQ(content_of(folder / "a"), content_of(folder / "b"));
+  }
 }
 
 TEST(Settings, AFolderThatChangedHasAnotherState) {
