@@ -5,7 +5,7 @@ scores by type and by hops, and how many of the needed patches the layers run.
   make build
   tools/scenes_table.py --page docs/scenes.md
 
-It runs `lithe` only, by the recipes of recipes/scenes/: tune, eval and trace. What a stopped run has finished is kept in
+It runs `lithe` only, by the recipes of recipes/scenes/: tune and eval. What a stopped run has finished is kept in
 --work, and the same command goes on from there. `--rows dense,p-mod-1` makes some rows only; the others are printed if they
 are there.
 """
@@ -18,7 +18,6 @@ from pathlib import Path
 import make_scenes
 from result_table import (ROOT, Runs, add_options, difference, filled, markdown, percent, put_tables, wanted_rows,
                           with_keys)
-from scenes_recall import measure
 from scenes_scores import mean, scores_of
 
 SEEDS = (1, 2, 3)
@@ -26,6 +25,8 @@ QUICK = {"max_steps": "2", "warmup_steps": "1", "per_device_train_batch_size": "
 QUICK_SIZES = {"train": 60, "test": 18}
 # As many vision tokens as p-MoD, on average over the layers: all in the first three, 26 % in the others.
 FASTV = {"format": "lithe-plan/1", "name": "fastv", "method": "fastv", "layer": 3, "keep_share": 0.26}
+# As many as p-MoD in each layer: first those that the question needs, then others, evenly spread.
+ORACLE = {"format": "lithe-plan/1", "name": "oracle", "method": "p-mod", "by": "given", "gate": "none"}
 HEADS = ["model", "score", "beside dense", *(f"chain, {hops}" for hops in range(1, 6)), "count", "relation", "digit",
          "recall", "kept", "minutes tuned"]
 
@@ -46,7 +47,8 @@ ROWS = [Row("dense", "dense", "dense"),
         *[Row(f"random-{seed}", f"kept at random, seed {seed}", "random",
               {"seed": seed, "p_mod": f"{{by: random, seed: {seed}}}"}) for seed in SEEDS],
         Row("uniform", "kept evenly", "uniform"),
-        Row("fastv", "FastV on the dense model", plan=FASTV)]
+        Row("fastv", "FastV on the dense model", plan=FASTV),
+        Row("oracle", "needed tokens kept first, on the dense model", plan=ORACLE)]
 
 
 class Table(Runs):
@@ -68,19 +70,12 @@ class Table(Runs):
         flags = ["--plan", plan] if row.plan else []
         self.evaluate(row.name, self.model(row), "--task", "exact_match", "--data", self.data / f"{row.data}.json", "-n", 4,
                       "--batch-size", 64, *flags)
-        if row.data == "test" and not self.kept(row.name, "recall.json"):
-            self.keep(row.name, "recall.json", self.recall(row, plan if row.plan else None))
 
     def recipe(self, row):
         text = (ROOT / f"recipes/scenes/{row.recipe}.yaml").read_text()
         begin = self.data / "model" if row.recipe == "dense" else self.folder("dense") / "tuned"
         changes = {"model_name_or_path": begin, "data": self.data / "train.json", **row.change}
         return with_keys(text, {**changes, **(QUICK if self.options.quick else {})})
-
-    def recall(self, row, plan):
-        wanted = argparse.Namespace(model=self.model(row), data=self.data, split="test", plan=plan, lithe=self.options.lithe,
-                                    pictures=1 if self.options.quick else 50, threads=self.options.threads)
-        return measure(wanted).layers()
 
     def cells(self, row):
         right, dense = self.right(row.name), self.right("dense")
@@ -95,8 +90,9 @@ class Table(Runs):
                 f"{took['minutes']:.1f}" if took else "-"]
 
     def recall_cells(self, row):
-        """Means over the layers that skip something."""
-        layers = [layer for layer in self.kept(row.name, "recall.json") or [] if layer["kept_share"] < 1]
+        """Means over the layers that skip something; of noise nothing is needed."""
+        result = self.kept(row.name, "eval/result.json") if row.data == "test" else {}
+        layers = [layer for layer in result.get("recall", []) if layer["kept_share"] < 1]
         if not layers:
             return ["-", "-"]
         return [f"{100 * sum(layer[key] for layer in layers) / len(layers):.1f}" for key in ("recall_share", "kept_share")]

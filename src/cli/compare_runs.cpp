@@ -20,7 +20,9 @@ of the cases if the questions are drawn anew (bootstrap, 2,000 draws), how many 
 how likely a split so uneven is if both are equally good (McNemar's exact test). A p below 0.05 is seldom chance.
 
 The scores are those of single questions. The two questions of an MME picture count one by one, and so do the orders in which
-MMBench asks a question.)";
+MMBench asks a question.
+
+Runs with --metric nll are compared by the nll of a token. Less is better; each question counts by the tokens of its answer.)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe eval demo --task gqa --data tests/data/benchmarks/gqa -o eval/p-mod
@@ -36,12 +38,16 @@ struct CompareRunsOptions {
 
 int run(const CompareRunsOptions& options) {
   const eval::RunPair pair = eval::read_run_pair(options.first, options.second);
-  const eval::Paired result = eval::paired(pair.scores, options.common.seed);
+  const eval::PairedUnit unit =
+      pair.by_nll ? eval::PairedUnit{.scale = 1, .fewer_is_better = true} : eval::PairedUnit{};
+  const eval::Paired result = eval::paired(pair.scores, options.common.seed, unit);
+  const char* const metric = pair.by_nll ? "nll" : "score";
+  const int digits = pair.by_nll ? 4 : 2;
   if (options.common.json) {
     write_json({{"schema", "lithe-compare/1"},
                 {"task", pair.task},
-                {"first", {{"model", pair.first_model}, {"plan", pair.first_plan}, {"score", result.first}}},
-                {"second", {{"model", pair.second_model}, {"plan", pair.second_plan}, {"score", result.second}}},
+                {"first", {{"model", pair.first_model}, {"plan", pair.first_plan}, {metric, result.first}}},
+                {"second", {{"model", pair.second_model}, {"plan", pair.second_plan}, {metric, result.second}}},
                 {"questions", result.questions},
                 {"left_out", pair.left_out},
                 {"difference", result.difference},
@@ -54,8 +60,9 @@ int run(const CompareRunsOptions& options) {
   }
   const TextTable table{
       .header = {printable(pair.task), "A", "B", "B - A", "95 %", "A better", "B better", "p", "questions"},
-      .rows = {{"score", fmt::format("{:.2f}", result.first), fmt::format("{:.2f}", result.second),
-                fmt::format("{:+.2f}", result.difference), fmt::format("{:+.2f} to {:+.2f}", result.low, result.high),
+      .rows = {{metric, fmt::format("{:.{}f}", result.first, digits), fmt::format("{:.{}f}", result.second, digits),
+                fmt::format("{:+.{}f}", result.difference, digits),
+                fmt::format("{0:+.{2}f} to {1:+.{2}f}", result.low, result.high, digits),
                 std::to_string(result.only_first), std::to_string(result.only_second), fmt::format("{:.3g}", result.p),
                 std::to_string(result.questions)}}};
   write_out(table.markdown());

@@ -29,6 +29,7 @@
 #include "io/hub_cache.h"
 #include "plan/parse.h"
 #include "session/request.h"
+#include "tasks/gold_answers.h"
 #include "tasks/task.h"
 
 namespace lithe::cli {
@@ -50,6 +51,10 @@ Answers are greedy unless --temp is given. Several questions run at a time, and 
 `lithe batch`. A METER model answers by the scores of a head. A question that fails gets a line with its error, and the next
 run asks it again. The scores are over the questions that were answered.
 
+--metric nll generates nothing. It runs each right answer after its question, in one pass, and prints the mean negative
+log-likelihood of a token (nll) and exp of that (perplexity). This tells plans apart that have equal scores. If several answers
+are right, the one counts that models are tuned to give: the most frequent one, or the first.
+
 Tasks (docs/tasks.md says where their data come from):
 )";
 
@@ -58,6 +63,7 @@ constexpr const char* kFooter = R"(Examples:
   lithe eval ~/llava-1.5-7b-hf --task vqav2 --data tests/data/tasks/vqav2 --limit 2 --batch-size 2
   lithe eval demo --task exact_match --data train.json -o eval/colours --plan dense --json
   lithe eval demo --task mme --data tests/data/benchmarks/mme --shard 0/2
+  lithe eval demo --task gqa --data tests/data/benchmarks/gqa --metric nll
 
 Exit codes: 0 done, 130 interrupted, 2 impossible request, 3 bad file (also if single questions failed), 1 anything else.)";
 
@@ -67,7 +73,7 @@ constexpr int64_t kCaptionsTogether = 500;
 struct EvalOptions {
   CommonOptions common;
   session::Question question;  // the plan, and how tokens are drawn
-  std::string model, task, output, protocol, shard;
+  std::string model, task, output, protocol, shard, metric = "score";
   tasks::TaskOptions how;
   std::optional<int64_t> limit;
   JudgeFlags judge;
@@ -104,11 +110,14 @@ class EvalCommand {
   explicit EvalCommand(EvalOptions options)
       : options_(std::move(options)),
         info_(tasks::task_named(options_.task)),
+        gold_(options_.metric == "nll"),
         folder_(model_folder(options_.model)),
-        output_(options_.output.empty()
-                    ? fs::path("eval") / fmt::format("{}-{}", io::name_of_folder(folder_), options_.task)
-                    : fs::path(options_.output)) {
+        output_(options_.output.empty() ? fs::path("eval") / fmt::format("{}-{}{}", io::name_of_folder(folder_),
+                                                                         options_.task, gold_ ? "-nll" : "")
+                                        : fs::path(options_.output)) {
     options_.how.protocol = protocol_of(options_.protocol);
+    require(gold_ || options_.metric == "score", Fault::bad_request, "--metric ", in_quotes(options_.metric),
+            " is neither score nor nll.");
     if (options_.shard.empty()) return;
     shard_ = eval::parse_shard(options_.shard);
     if (shard_.is_whole()) return;
@@ -121,6 +130,7 @@ class EvalCommand {
     check();
     const bool pairs = is_pair_model(options_.model);
     if (pairs) check_pair_flags(options_.question);
+    if (gold_) check_gold(pairs);
     if (pairs)
       pairs_.emplace(open_pairs(options_.model, options_.common));
     else
@@ -164,6 +174,14 @@ class EvalCommand {
     how.judge = options_.judge.read(how.protocol);
     if (session_) how.decode = session_->decode_options();
     task_ = tasks::open_task(info_.name, how);
+    if (gold_) task_ = tasks::gold_answers(std::move(task_), info_.name);
+  }
+
+  void check_gold(bool pairs) const {
+    require(!pairs, Fault::bad_request, "--metric nll is for models that answer in words; leave it out for METER.");
+    require(options_.judge.url.empty(), Fault::bad_request,
+            "--metric nll scores the right answers, so there is nothing to judge; leave --judge out.");
+    refuse_generation_flags(options_.question, "answers that are generated, and --metric nll scores the right ones");
   }
 
   /// Whatever makes the answers other ones.
@@ -179,11 +197,18 @@ class EvalCommand {
                      {"lora_state", options_.common.lora.empty() ? "" : eval::state_of(options_.common.lora)},
                      {"plan", plan::to_json(plan())},
                      {"weights", options_.common.weights}};
+    // Shards are joined by what the folders hold: the times of files differ from machine to machine.
+    if (!shard_.is_whole()) {
+      settings["model_content"] = eval::content_of(folder_);
+      settings["lora_content"] = options_.common.lora.empty() ? "" : eval::content_of(options_.common.lora);
+    }
     if (info_.asks_by_protocol) settings["protocol"] = protocol();
     if (pairs_) return settings;
     how_ = session::RequestBuilder(*session_).options(with_defaults(options_.question, info_));
     settings["kv"] = options_.common.kv;
     settings["compute"] = options_.common.compute;
+    if (gold_) settings["metric"] = "nll";
+    if (gold_) return settings;
     settings["max_tokens"] = *how_.max_new_tokens;
     settings["stop"] = how_.stop;
     settings["sampling"] = sampling_json(*how_.sampling);
@@ -193,16 +218,11 @@ class EvalCommand {
   bool ask() {
     how_.cancel = interrupt_.token();
     how_.on_progress = [this](const session::Progress&) { interrupt_.poll(); };
-    eval::AskOptions ask{.plan = plan_, .how = how_, .limits = options_.limits.read()};
+    eval::AskOptions ask{.plan = plan_, .how = how_, .gold = gold_, .limits = options_.limits.read()};
     ask.on_step = [this](const session::BatchState& state) {
       interrupt_.poll();
-      show(fmt::format(", {} running, {:.1f} tokens/s", state.running,
-    // Shards are joined by what the folders hold: the times of files differ from machine to machine.
-    if (!shard_.is_whole()) {
-      settings["model_content"] = eval::content_of(folder_);
-      settings["lora_content"] = options_.common.lora.empty() ? "" : eval::content_of(options_.common.lora);
-    }
-                       static_cast<double>(state.tokens) / (clock_.elapsed_ms() / 1e3)));
+      const double speed = static_cast<double>(state.tokens) / (clock_.elapsed_ms() / 1e3);
+      show(fmt::format(", {} running{}", state.running, gold_ ? "" : fmt::format(", {:.1f} tokens/s", speed)));
     };
     return eval::ask_all(*session_, *task_, *run_, ask);
   }
@@ -243,7 +263,7 @@ class EvalCommand {
 
   void print(const Json& result) const {
     if (options_.common.json) return write_json(result);
-    print_scores(info_.name, result.at("scores"));
+    print_scores(info_.name, result);
     const eval::Tally& tally = run_->tally();
     const std::string tokens = session_ ? fmt::format("{} tokens in ", tally.tokens) : "";
     write_err(fmt::format("{} answered, {} failed, {} answered before, {} left; {}{:.1f} s; wrote {}\n", tally.answered,
@@ -253,6 +273,7 @@ class EvalCommand {
 
   EvalOptions options_;
   const tasks::TaskInfo& info_;
+  const bool gold_;  ///< The right answers are scored.
   fs::path folder_, output_;
   eval::Shard shard_;
   std::optional<session::Session> session_;    ///< Or:
@@ -279,6 +300,10 @@ void declare_task(CLI::App& app, EvalOptions& options) {
   app.add_option("--instruction", options.how.instruction,
                  "The line after each question; \"\": none (default: the task's)")
       ->type_name("TEXT");
+  app.add_option(
+         "--metric", options.metric,
+         "score: what the model's answers are worth. nll: how likely it makes the right answers (default: score)")
+      ->type_name("score|nll");
   add_protocol(app, options.protocol);
   add_judge(app, options.judge);
   add_count(app, options.limit, {.names = "--limit", .what = "Ask the first N questions only", .lowest = 1});
@@ -297,7 +322,9 @@ Action declare_eval(CLI::App& app) {
   declare_task(app, *options);
   app.add_option("--plan", options->question.plan, "What to skip, a name or a file (default: the model's own plan)")
       ->type_name("PLAN");
-  app.add_option("-o,--output", options->output, "The folder to write or to continue (default: eval/MODEL-TASK)")
+  app.add_option(
+         "-o,--output", options->output,
+         "The folder to write or to continue (default: eval/MODEL-TASK, or with --metric nll eval/MODEL-TASK-nll)")
       ->type_name("DIR");
   add_batch_limits(app, options->limits);
   add_json(app, options->common, "Print result.json to stdout instead of the table");

@@ -13,6 +13,7 @@
 #include "cli/protocol.h"
 #include "cli/score_table.h"
 #include "cli/standard_output.h"
+#include "tasks/gold_answers.h"
 #include "tasks/task.h"
 
 namespace lithe::cli {
@@ -66,12 +67,13 @@ tasks::TaskOptions task_options(const MergeOptions& options, const eval::Shards&
 int merge_eval(const MergeOptions& options, const std::vector<fs::path>& folders) {
   const eval::Shards shards(folders);
   const std::string task = shards.facts().at("task");
-  const auto opened = tasks::open_task(task, task_options(options, shards));
+  auto opened = tasks::open_task(task, task_options(options, shards));
+  if (shards.settings().value("metric", "") == "nll") opened = tasks::gold_answers(std::move(opened), task);
   const Json result = shards.write(*opened, options.output, options.protocol);
   if (options.common.json)
     write_json(result);
   else
-    print_scores(task, result.at("scores"));
+    print_scores(task, result);
   write_err(fmt::format("{} answered, {} failed; wrote {}\n", result.at("answered").get<int64_t>(), shards.failed(),
                         printable(options.output)));
   return shards.failed() > 0 ? kExitBadFile : 0;

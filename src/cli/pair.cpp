@@ -9,6 +9,7 @@
 #include "base/printable.h"
 #include "cli/model_path.h"
 #include "cli/question.h"
+#include "cli/sampling.h"
 #include "cli/standard_output.h"
 #include "plan/parse.h"
 
@@ -39,16 +40,7 @@ void add_head(CLI::App& app, std::string& head) {
 }
 
 void check_pair_flags(const session::Question& question) {
-  const session::SamplingWish& sampling = question.sampling;
-  const char* const flag =
-      question.raw             ? "--raw-prompt"
-      : question.system        ? "--system"
-      : question.max_tokens    ? "--max-tokens"
-      : !question.stop.empty() ? "--stop"
-      : sampling.temperature || sampling.top_k || sampling.top_p || sampling.min_p || sampling.repetition_penalty
-          ? "A flag of sampling"
-          : nullptr;
-  if (flag) fail(Fault::bad_request, flag, " is for models that generate; METER scores labels, so leave it out.");
+  refuse_generation_flags(question, "models that generate; METER scores labels");
 }
 
 session::PairQuestion read_question(const session::Question& question) {

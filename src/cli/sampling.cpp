@@ -1,5 +1,6 @@
 #include "cli/sampling.h"
 
+#include "base/error.h"
 #include "cli/number.h"
 
 namespace lithe::cli {
@@ -42,6 +43,19 @@ void add_sampling(CLI::App& app, session::Question& question) {
       ->type_name("TEXT")
       ->allow_extra_args(false)
       ->group(group);
+}
+
+void refuse_generation_flags(const session::Question& question, const char* whom) {
+  const session::SamplingWish& sampling = question.sampling;
+  const char* const flag =
+      question.raw             ? "--raw-prompt"
+      : question.system        ? "--system"
+      : question.max_tokens    ? "--max-tokens"
+      : !question.stop.empty() ? "--stop"
+      : sampling.temperature || sampling.top_k || sampling.top_p || sampling.min_p || sampling.repetition_penalty
+          ? "A flag of sampling"
+          : nullptr;
+  if (flag) fail(Fault::bad_request, flag, " is for ", whom, ", so leave it out.");
 }
 
 }  // namespace lithe::cli

@@ -9,4 +9,8 @@ namespace lithe::cli {
 /// --repeat-penalty, --max-tokens and --stop.
 void add_sampling(CLI::App& app, session::Question& question);
 
+/// Throws Error{bad_request} for flags of the question that only generated answers obey. `whom`: who they are for, and
+/// why not here.
+void refuse_generation_flags(const session::Question& question, const char* whom);
+
 }  // namespace lithe::cli

@@ -8,14 +8,18 @@
 
 namespace lithe::cli {
 
-void print_scores(const std::string& task, const Json& scores) {
+void print_scores(const std::string& task, const Json& result) {
+  const Json& scores = result.at("scores");
+  const int digits = result.at("settings").contains("metric") ? 4 : 2;  // an nll is not in percent
   TextTable table{.header = {task, "score", "error", "questions"}, .rows = {}};
   std::string note;
   int64_t missing = 0;
   for (const Json& score : scores) {
     const std::string name = printable(score.at("name").get<std::string>());
     const auto number = [&](const char* key) {
-      return score.contains(key) && score.at(key).is_number() ? fmt::format("{:.2f}", score.at(key).get<double>()) : "";
+      return score.contains(key) && score.at(key).is_number()
+                 ? fmt::format("{:.{}f}", score.at(key).get<double>(), digits)
+                 : "";
     };
     const bool has_value = !score.contains("missing");
     table.rows.push_back({name, has_value ? number("value") : "-", number("standard_error"),

@@ -5,6 +5,7 @@
 #include "data/dataset_info.h"
 #include "data/dialect.h"
 #include "data/format.h"
+#include "data/needed.h"
 #include "data/pictures.h"
 #include "data/shards.h"
 
@@ -30,6 +31,7 @@ class RecordSet final : public DataSet {
       Draft draft = dialect_.draft(row);
       record.turns = std::move(draft.turns);
       for (const Json& picture : draft.pictures) record.images.push_back(pictures_.find(picture));
+      record.needed = needed_in(row, record.images.size());
     } catch (const Error& error) {
       throw Error(error.fault(), concat(record.name, ": ", error.what()));
     }

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "data/draft_builder.h"
+#include "data/needed.h"
 
 namespace lithe::data {
 namespace {
@@ -110,7 +111,7 @@ Dialect::Dialect(std::string formatting, Names columns, Names tags)
 }
 
 std::vector<std::string> Dialect::wanted() const {
-  std::vector<std::string> all{"id"};
+  std::vector<std::string> all{"id", kNeeded};
   for (const Name& name : column_names()) {
     for (std::string& column : meanings(column_names(), columns_, name.name)) all.push_back(std::move(column));
   }

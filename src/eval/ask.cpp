@@ -1,8 +1,11 @@
 #include "eval/ask.h"
 
+#include <iterator>
 #include <map>
+#include <numeric>
 #include <utility>
 
+#include "eval/kept_tokens.h"
 #include "session/errors.h"
 #include "text/message.h"
 
@@ -44,7 +47,8 @@ class Asking {
   void submit(int64_t i) {
     tasks::Question& question = asked_[i] = task_.question(i);
     session_.check_pictures(question.images.size());
-    session::Request request{.plan = options_.plan};
+    session::Request request{.plan = options_.plan, .needed = question.needed};
+    if (options_.gold) request.given_answer = question.target;
     for (const data::Turn& turn : question.turns) request.messages.push_back(text::text_message(turn.role, turn.text));
     request.images = std::exchange(question.images, {});
     batch_.submit(i, std::move(request), options_.how);
@@ -58,8 +62,17 @@ class Asking {
       cut_short_ = true;
       return;
     }
-    run_.answer(outcome.ticket, asked.mapped(), {.text = task_.kept(answer.text)},
-                {{"tokens", answer.tokens.size()}, {"stop", session::name_of(answer.stop)}});
+    Json more = Json::object();
+    tasks::Response response;
+    if (options_.gold) {
+      response.loss = tasks::AnswerLoss{.nll = std::accumulate(answer.losses.begin(), answer.losses.end(), 0.0),
+                                        .tokens = std::ssize(answer.losses)};
+    } else {
+      response.text = task_.kept(answer.text);
+      more = {{"tokens", answer.tokens.size()}, {"stop", session::name_of(answer.stop)}};
+    }
+    if (const auto kept = kept_tokens(answer, asked.mapped().needed)) more.update(to_json(*kept));
+    run_.answer(outcome.ticket, asked.mapped(), response, more);
   }
 
   const session::Session& session_;

@@ -15,6 +15,7 @@ namespace lithe::eval {
 struct AskOptions {
   std::optional<plan::Plan> plan;  ///< Absent: the model's own.
   session::AnswerOptions how;      ///< Of every answer; its `cancel` ends the run after the current layer.
+  bool gold = false;               ///< Scores the right answers (tasks::gold_answers) in place of asking for some.
   session::BatchLimits limits;
   std::function<void(const session::BatchState&)> on_step;  ///< After each pass.
 };

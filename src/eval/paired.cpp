@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <random>
+#include <utility>
 #include <vector>
 
 namespace lithe::eval {
@@ -22,15 +23,19 @@ double two_sided(int64_t a, int64_t b) {
   return std::min(1.0, 2 * sum);
 }
 
-/// The means of as many differences, drawn with repetition, in order.
-std::vector<double> drawn_means(const std::vector<double>& differences, uint64_t seed) {
+/// The mean differences of as many pairs, drawn with repetition, in order.
+std::vector<double> drawn_means(std::span<const ScorePair> pairs, uint64_t seed) {
   std::mt19937_64 random(seed);
   std::vector<double> means(kDraws);
-  const auto count = static_cast<uint64_t>(differences.size());
+  const auto count = static_cast<uint64_t>(pairs.size());
   for (double& mean : means) {
-    double sum = 0;
-    for (uint64_t i = 0; i < count; ++i) sum += differences[random() % count];
-    mean = sum / static_cast<double>(count);
+    double sum = 0, weight = 0;
+    for (uint64_t i = 0; i < count; ++i) {
+      const ScorePair& pair = pairs[random() % count];
+      sum += pair.weight * (pair.second - pair.first);
+      weight += pair.weight;
+    }
+    mean = sum / weight;
   }
   std::sort(means.begin(), means.end());
   return means;
@@ -38,23 +43,23 @@ std::vector<double> drawn_means(const std::vector<double>& differences, uint64_t
 
 }  // namespace
 
-Paired paired(std::span<const ScorePair> pairs, uint64_t seed) {
+Paired paired(std::span<const ScorePair> pairs, uint64_t seed, const PairedUnit& unit) {
   Paired result{.questions = static_cast<int64_t>(pairs.size())};
-  std::vector<double> differences;
+  double weight = 0;
   for (const ScorePair& pair : pairs) {
-    result.first += pair.first;
-    result.second += pair.second;
+    result.first += pair.weight * pair.first;
+    result.second += pair.weight * pair.second;
+    weight += pair.weight;
     result.only_first += pair.first > pair.second ? 1 : 0;
     result.only_second += pair.second > pair.first ? 1 : 0;
-    differences.push_back(pair.second - pair.first);
   }
-  const double scale = 100 / static_cast<double>(pairs.size());
-  result.first *= scale;
-  result.second *= scale;
+  if (unit.fewer_is_better) std::swap(result.only_first, result.only_second);
+  result.first *= unit.scale / weight;
+  result.second *= unit.scale / weight;
   result.difference = result.second - result.first;
-  const std::vector<double> means = drawn_means(differences, seed);
-  result.low = 100 * means[kDraws / 40];
-  result.high = 100 * means[kDraws - 1 - kDraws / 40];
+  const std::vector<double> means = drawn_means(pairs, seed);
+  result.low = unit.scale * means[kDraws / 40];
+  result.high = unit.scale * means[kDraws - 1 - kDraws / 40];
   result.p = two_sided(result.only_first, result.only_second);
   return result;
 }

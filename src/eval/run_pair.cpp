@@ -35,6 +35,22 @@ double score_of(const Json& line) {
   return line.at("score").get<double>();
 }
 
+std::string metric_of(const Run& run) {
+  return run.result.value("settings", Json::object()).value("metric", "score");
+}
+
+ScorePair pair_of(const Json& first, const Json& second, bool by_nll) {
+  if (!by_nll) return {score_of(first), score_of(second)};
+  require(first.contains("nll") && second.contains("nll"), Fault::bad_file,
+          "A line of the runs has no nll; run them again with another --output.");
+  const auto tokens = first.at("answer_tokens").get<int64_t>();
+  require(tokens > 0 && second.at("answer_tokens") == tokens, Fault::bad_request,
+          "The runs cut the answers into other tokens, so their nll can't be compared; compare models with one ",
+          "tokenizer.");
+  const auto count = static_cast<double>(tokens);
+  return {first.at("nll").get<double>() / count, second.at("nll").get<double>() / count, count};
+}
+
 }  // namespace
 
 RunPair read_run_pair(const fs::path& first, const fs::path& second) {
@@ -43,18 +59,21 @@ RunPair read_run_pair(const fs::path& first, const fs::path& second) {
     require(a.result.value(key, "") == b.result.value(key, ""), Fault::bad_request, "The folders ",
             in_quotes(first.string()), " and ", in_quotes(second.string()), " hold runs with another ", key,
             "; give two runs with the same.");
+  require(metric_of(a) == metric_of(b), Fault::bad_request, "The folders ", in_quotes(first.string()), " and ",
+          in_quotes(second.string()), " hold runs with another metric; give two runs with the same.");
   RunPair pair{.task = a.result.at("task"),
                .first_model = a.result.value("model", ""),
                .second_model = b.result.value("model", ""),
                .first_plan = a.result.value("plan", ""),
                .second_plan = b.result.value("plan", "")};
+  pair.by_nll = metric_of(a) == "nll";
   for (const auto& [question, line] : a.answers) {
     const auto other = b.answers.find(question);
     if (other == b.answers.end()) continue;
     require(line.at("id") == other->second.at("id"), Fault::bad_request, "Question ", question, " of ",
             in_quotes(first.string()), " is another one than that of ", in_quotes(second.string()),
             "; give runs over the same data.");
-    pair.scores.push_back({score_of(line), score_of(other->second)});
+    pair.scores.push_back(pair_of(line, other->second, pair.by_nll));
   }
   require(!pair.scores.empty(), Fault::bad_request, "The runs in ", in_quotes(first.string()), " and ",
           in_quotes(second.string()), " have no answered question in common; give runs over the same questions.");

@@ -13,7 +13,8 @@ bool is_line_of_run(const Json& line) {
   if (!line.contains("id") || !line.at("id").is_string()) return false;
   const auto holds = [&](const char* key, auto is) { return line.contains(key) && (line.at(key).*is)(); };
   return holds("answer", &Json::is_string) || holds("error", &Json::is_string) ||
-         holds("label", &Json::is_number_unsigned) || holds("scores", &Json::is_array);
+         holds("label", &Json::is_number_unsigned) || holds("scores", &Json::is_array) ||
+         (holds("nll", &Json::is_number) && holds("answer_tokens", &Json::is_number_unsigned));
 }
 
 }  // namespace

@@ -15,6 +15,9 @@ namespace fs = std::filesystem;
 tasks::Response response_of(const Json& line) {
   tasks::Response response;
   if (line.contains("answer")) response.text = line.at("answer").get<std::string>();
+  if (line.contains("nll"))
+    response.loss =
+        tasks::AnswerLoss{line.at("nll").get<double>(), std::max<int64_t>(1, line.at("answer_tokens").get<int64_t>())};
   if (line.contains("label")) response.label = line.at("label").get<int64_t>();
   if (line.contains("scores")) {
     for (const Json& score : line.at("scores")) response.scores.push_back(score.is_number() ? score.get<float>() : 0);
@@ -27,8 +30,11 @@ Json line_of(int64_t i, const tasks::Question& question, const tasks::Response& 
   Json line = {{"question", i}, {"id", question.id}, {"prompt", by_head ? question.text : question.turns.back().text}};
   if (!response.scores.empty()) line["scores"] = response.scores;
   if (response.label) line["label"] = *response.label;
-  if (!response.text.empty() || !by_head) line["answer"] = response.text;
+  if ((!response.text.empty() || !by_head) && !response.loss) line["answer"] = response.text;
   if (!question.target.empty()) line["target"] = question.target;
+  if (!response.loss) return line;
+  line["nll"] = response.loss->nll;
+  line["answer_tokens"] = response.loss->tokens;
   return line;
 }
 
@@ -72,9 +78,11 @@ void TaskRun::check_folder() const {
     require(before.is_object() && before.value("schema", "") == kSchema, Fault::bad_file,
             in_quotes((folder_ / kResult).string()), " is not the result of `lithe eval`; give another --output.");
     require_same(before.value("settings", Json()), settings_, folder_);
-    // A shard has a setting more.
+    // Settings that only some runs have.
     require(!part_.shard.is_whole() || !before.at("settings").contains("shard"), Fault::bad_request, "The folder ",
             in_quotes(folder_.string()), " holds a shard of a run; give another --output.");
+    require(before.at("settings").contains("metric") == settings_.contains("metric"), Fault::bad_request, "The folder ",
+            in_quotes(folder_.string()), " holds a run with another metric; give another --output.");
     return;
   }
   const auto bytes = fs::file_size(folder_ / kSamples, absent);
@@ -90,6 +98,7 @@ void TaskRun::take_before() {
     tasks::Answered one{.question = i, .response = response_of(line)};
     one.judgement = task_.judge(i, one.response);
     answered_.emplace(i, std::move(one));
+    take_kept(i, line);
     tally_.before += is_wanted(i) ? 1 : 0;
   }
 }
@@ -102,13 +111,29 @@ std::optional<int64_t> TaskRun::next() {
 void TaskRun::answer(int64_t i, const tasks::Question& question, const tasks::Response& response, Json more) {
   const tasks::Judgement judgement = task_.judge(i, response);
   Json line = line_of(i, question, response);
-  line["parsed"] = judgement.parsed;
-  line["score"] = judgement.score;
+  if (response.loss) {
+    tally_.tokens += response.loss->tokens;
+  } else {
+    line["parsed"] = judgement.parsed;
+    line["score"] = judgement.score;
+  }
   if (more.contains("tokens")) tally_.tokens += more.at("tokens").get<int64_t>();
   line.update(more);
   samples_->add(line);
+  take_kept(i, line);
   answered_[i] = {i, response, judgement};
   ++tally_.answered;
+}
+
+void TaskRun::take_kept(int64_t i, const Json& line) {
+  if (auto kept = kept_tokens_in(line)) kept_[i] = std::move(*kept);
+}
+
+Recall TaskRun::recall() const {
+  Recall recall;
+  for (const auto& [i, kept] : kept_)
+    if (is_wanted(i)) recall.add(kept);
+  return recall;
 }
 
 void TaskRun::fail(int64_t i, const std::string& id, const Error& error) {
@@ -128,6 +153,7 @@ Json TaskRun::finish(const Json& facts) {
   result["answered"] = answered.size();
   result["failed"] = tally_.failed;
   result["scores"] = to_json(task_.table(answered));
+  if (const Recall known = recall(); !known.empty()) result["recall"] = known.layers();
   result["settings"] = settings_;
   if (tally_.left() <= 0) samples_->tidy();
   io::write_json_atomic(folder_ / kResult, result);

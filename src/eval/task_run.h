@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "eval/kept_tokens.h"
 #include "eval/samples_file.h"
 #include "eval/shard.h"
 #include "tasks/task.h"
@@ -57,6 +58,9 @@ class TaskRun {
  private:
   void check_folder() const;
   void take_before();
+  void take_kept(int64_t i, const Json& line);
+  /// The recall over the questions that are wanted; empty if nothing is known of any.
+  Recall recall() const;
   /// Whether question `i` is to be asked.
   bool is_wanted(int64_t i) const { return i < end_ && part_.shard.has(i); }
 
@@ -67,6 +71,7 @@ class TaskRun {
   int64_t end_;  ///< Of the questions, by the limit.
   std::optional<SamplesFile> samples_;
   std::map<int64_t, tasks::Answered> answered_;
+  std::map<int64_t, KeptTokens> kept_;  ///< Of answered questions whose needed tokens are known.
   Tally tally_;
   int64_t next_ = 0;
 };

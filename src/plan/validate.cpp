@@ -58,6 +58,8 @@ struct SiteCheck {
          "' chooses vision tokens, not the group '", to_string(rule.group), "'");
     switch (selector->reads) {
       case Reads::nothing:
+        need(rule.by != "given" || entry.stream == "decoder", "the selector 'given' is for the decoder");
+        break;
       case Reads::text:
         break;
       case Reads::router:
@@ -138,17 +140,22 @@ void check_site(const Plan& plan, const LayerPlan& entry, const ModelFacts& mode
   }
 }
 
+/// Whether a rule chooses by the score of each row of a picture.
+bool reads_score(const Rule& rule, const ModelFacts& model) {
+  const SelectorFacts* selector = model.find_selector(rule.by);
+  return rule.by == "given" || (selector != nullptr && selector->reads == Reads::picture);
+}
+
 /// Rows of a picture have one score, so the rules that read it must mean the same.
 void check_pictures(const Plan& plan, const ModelFacts& model, const std::string& prefix) {
   const Rule* first = nullptr;
   for (const LayerPlan& entry : plan.layers) {
     for (const Rule& rule : entry.rules) {
-      const SelectorFacts* selector = model.find_selector(rule.by);
-      if (selector == nullptr || selector->reads != Reads::picture) continue;
+      if (!reads_score(rule, model)) continue;
       if (first == nullptr) first = &rule;
       require(rule.by == first->by, Fault::bad_request, prefix, entry.stream, " layer ", entry.layer,
               ": tokens are to be chosen by '", rule.by, "' here and by '", first->by,
-              "' before; a plan takes one selector that reads the vision tower");
+              "' before; a plan takes one selector that scores the tokens of a picture");
     }
   }
 }

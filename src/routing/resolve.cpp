@@ -155,7 +155,6 @@ class Resolver {
   void add_what_was_left(size_t sequence, plan::Reads reads, Candidates& candidates) const {
     const Recorded& recorded = start_.recorded[sequence];
     switch (reads) {
-      case plan::Reads::nothing:
       case plan::Reads::router:
       case plan::Reads::text:
         break;
@@ -173,6 +172,7 @@ class Resolver {
       case plan::Reads::change:
         candidates.before = some_of(start_.before, candidates.rows);
         break;
+      case plan::Reads::nothing:  // `given` has its scores from the request
       case plan::Reads::picture:
         candidates.picture_scores = picture_scores(sequence, order_of(candidates.rows));
         break;

@@ -14,14 +14,23 @@ namespace {
 using Choose = std::vector<int64_t> (*)(const Candidates&);
 
 constexpr std::pair<const char*, Choose> kFunctions[] = {
-    {"router", choose_by_router},           {"random", choose_at_random},
-    {"uniform", choose_uniformly},          {"first", choose_first},
-    {"attention", choose_by_attention},     {"text_attention", choose_by_attention},
-    {"similarity", choose_by_similarity},   {"key_norm", choose_by_key_norm},
-    {"variation", choose_by_variation},     {"duplication", choose_without_duplicates},
-    {"diversity", choose_for_diversity},    {"relevance", choose_by_relevance},
-    {"class_attention", choose_by_picture}, {"visionzip", choose_by_picture},
-    {"prumerge", choose_by_picture},        {"pooled", choose_by_picture},
+    {"router", choose_by_router},
+    {"random", choose_at_random},
+    {"uniform", choose_uniformly},
+    {"first", choose_first},
+    {"attention", choose_by_attention},
+    {"text_attention", choose_by_attention},
+    {"similarity", choose_by_similarity},
+    {"key_norm", choose_by_key_norm},
+    {"variation", choose_by_variation},
+    {"duplication", choose_without_duplicates},
+    {"diversity", choose_for_diversity},
+    {"relevance", choose_by_relevance},
+    {"class_attention", choose_by_picture},
+    {"visionzip", choose_by_picture},
+    {"prumerge", choose_by_picture},
+    {"pooled", choose_by_picture},
+    {"given", choose_given},
 };
 
 /// Every function with the facts of the same name.

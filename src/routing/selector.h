@@ -54,6 +54,7 @@ std::vector<int64_t> choose_without_duplicates(const Candidates&);
 std::vector<int64_t> choose_for_diversity(const Candidates&);
 std::vector<int64_t> choose_by_relevance(const Candidates&);
 std::vector<int64_t> choose_by_picture(const Candidates&);
+std::vector<int64_t> choose_given(const Candidates&);
 
 /// The `keep` highest scores, ties to the lowest index, NaN below everything, ascending.  scores: [group]
 std::vector<int64_t> highest(const Tensor& scores, int64_t keep);

@@ -15,6 +15,7 @@
 #include "session/device_wait.h"
 #include "session/errors.h"
 #include "session/finite.h"
+#include "session/given_answer.h"
 #include "session/token_rating.h"
 #include "session/token_rules.h"
 #include "session/watch.h"
@@ -23,11 +24,20 @@ namespace lithe::session {
 namespace {
 
 constexpr int64_t kDefaultNewTokens = 512;
+constexpr int64_t kLogits = int64_t{2} << 20;  // of a given answer, at a time
 
 int64_t budget_of(const models::Model& model, int64_t prompt_rows, const AnswerOptions& options) {
   const int64_t wanted = wanted_tokens(model, prompt_rows, options);
   require(wanted >= 1, Fault::bad_request, "the number of new tokens is ", wanted, ", it must be at least 1");
   return std::min(wanted, room_after(model, prompt_rows));
+}
+
+int64_t budget_of(const models::Model& model, const ReadyRequest& ready, const AnswerOptions& options) {
+  const int64_t prompt_rows = ready.prompt.rows(), given = std::ssize(ready.given);
+  if (given == 0) return budget_of(model, prompt_rows, options);
+  require(given <= room_after(model, prompt_rows), Fault::bad_request, "the prompt has ", prompt_rows,
+          " tokens and the answer ", given, ", and the model takes ", longest_sequence(model), " in all");
+  return given;
 }
 
 std::vector<std::string> stops(const models::Model& model, const AnswerOptions& options) {
@@ -42,6 +52,7 @@ ReadyRequest make_ready(const models::Model& model, const Request& request, cons
   const Stopwatch clock;
   return naming_failures([&] {
     ReadyRequest ready{.plan = plan_of(model, request), .prompt = build_prompt(model, request, Watch(options))};
+    ready.given = given_answer_ids(model, request, ready.prompt.ids);
     wait_for(ready.prompt.embeddings);
     ready.image_ms = clock.elapsed_ms();
     return ready;
@@ -76,6 +87,14 @@ Tensor last_rows(const Tensor& x, const std::vector<int64_t>& offsets) {
   return x.index_select(0, routing::index_tensor(last, x));
 }
 
+/// The negative log-likelihood of a token.
+double loss_of(std::span<const float> logits, int64_t id) {
+  const double most = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(logit - most);
+  return most + std::log(sum) - logits[static_cast<size_t>(id)];
+}
+
 /// Runs what the answers need next.  -> [answers, vocab] logits on the host
 Tensor forward(const models::Model& model, std::span<Answering* const> answers) {
   routing::Batch batch, alive;
@@ -89,6 +108,7 @@ Tensor forward(const models::Model& model, std::span<Answering* const> answers) 
   Tensor x = rows.size() == 1 ? rows.front() : at::cat(rows);
   rows.clear();
   const Tensor hidden = model.decoder.forward(std::move(batch), std::move(x), observe, &alive);
+  for (size_t i = 0; i < answers.size(); ++i) answers[i]->take_rows(hidden, alive.offsets[i], alive.offsets[i + 1]);
   return model.decoder.logits(last_rows(hidden, alive.offsets)).to(at::kCPU).contiguous();
 }
 
@@ -109,11 +129,13 @@ Answering::Answering(const models::Model& model, ReadyRequest ready, AnswerOptio
     : model_(model),
       options_(std::move(options)),
       plan_(std::move(ready.plan)),
+      budget_(budget_of(model, ready, options_)),
       prompt_(std::move(ready.prompt)),
       seen_(prompt_->ids),
+      given_(std::move(ready.given)),
+      runs_whole_(!given_.empty() && answers_run_whole(model)),
       recorder_(*prompt_),
       generation_(ready.generation ? std::move(*ready.generation) : Generation(model, plan_)),
-      budget_(budget_of(model, prompt_->rows(), options_)),
       policy_(options_.sampling.value_or(SamplingPolicy{})),
       drawing_(without_changes(policy_)),
       constraint_(copy_of(options_.constraint)),
@@ -134,11 +156,12 @@ Answering::Answering(const Answering& first, AnswerOptions options)
     : model_(first.model_),
       options_(std::move(options)),
       plan_(first.plan_),
+      budget_(budget_of(model_, first.answer_.timings.prompt_rows, options_)),
       answer_(first.prompt_end_->answer),
       seen_(first.seen_.begin(), first.seen_.end() - static_cast<std::ptrdiff_t>(first.answer_.tokens.size())),
+      runs_whole_(false),
       recorder_(first.recorder_),
       generation_(first.prompt_end_->generation),
-      budget_(budget_of(model_, answer_.timings.prompt_rows, options_)),
       policy_(options_.sampling.value_or(SamplingPolicy{})),
       drawing_(without_changes(policy_)),
       constraint_(copy_of(options_.constraint)),
@@ -171,6 +194,7 @@ void Answering::begin_after(Generation held, std::vector<LayerRun> runs) {
 
 Tensor Answering::enter(routing::Batch& batch) {
   mark_ = generation_.mark();
+  losses_.clear();
   if (!prefilled()) {
     clock_ = {};
     recorder_.restart();
@@ -179,8 +203,16 @@ Tensor Answering::enter(routing::Batch& batch) {
                              prompt_->places_from(held));
     return prompt_->embeddings.narrow(0, held, prompt_->rows() - held);
   }
-  generation_.enter_token(batch);
-  return model_.decoder.embed(at::tensor(answer_.tokens.back(), at::kLong).view({1}));
+  const std::vector<int64_t> ids = tokens_to_run();
+  generation_.enter_tokens(batch, std::ssize(ids));
+  return model_.decoder.embed(at::tensor(at::ArrayRef<int64_t>(ids), at::kLong));
+}
+
+/// The last token of the answer so far. Of a given answer that runs whole, also those after it but for the last, after
+/// which nothing is scored.
+std::vector<int64_t> Answering::tokens_to_run() const {
+  if (!runs_whole_) return {answer_.tokens.back()};
+  return {given_.begin() + std::ssize(answer_.tokens) - 1, given_.end() - 1};
 }
 
 void Answering::record(const routing::LayerReport& report, size_t sequence) {
@@ -206,6 +238,38 @@ void Answering::after_prompt(std::span<const float> logits) {
   prompt_.reset();
   if (branches_) prompt_end_.emplace(PromptEnd{generation_, {logits.begin(), logits.end()}, answer_});
   generation_.reserve(budget_);
+}
+
+void Answering::after_first_token() {
+  answer_.timings.prefill_ms = clock_.elapsed_ms();
+  clock_ = {};
+}
+
+void Answering::take_rows(const Tensor& hidden, int64_t begin, int64_t end) {
+  if (!prefilled() || given_.empty()) return;
+  const int64_t step = std::max<int64_t>(1, kLogits / model_.decoder.config.vocab);
+  for (int64_t first = begin; first < end - 1; first += step) {
+    const int64_t count = std::min(step, end - 1 - first);
+    const Tensor logits = model_.decoder.logits(hidden.narrow(0, first, count)).to(at::kCPU).contiguous();
+    const auto vocab = static_cast<size_t>(logits.size(1));
+    for (int64_t row = 0; row < count; ++row)
+      losses_.push_back(loss_of({logits.const_data_ptr<float>() + static_cast<size_t>(row) * vocab, vocab},
+                                given_[answer_.tokens.size() + losses_.size()]));
+  }
+}
+
+void Answering::score(std::span<const float> logits) {
+  losses_.push_back(loss_of(logits, given_[answer_.tokens.size() + losses_.size()]));
+  for (const double loss : losses_) {
+    const size_t next = answer_.tokens.size();
+    if (!std::isfinite(loss))
+      return fail(std::make_exception_ptr(not_finite(model_, concat("the logits of answer token ", next + 1))));
+    answer_.losses.push_back(loss);
+    answer_.tokens.push_back(given_[next]);
+  }
+  tell({.stage = Progress::Stage::decode, .done = std::ssize(answer_.tokens), .total = budget_});
+  if (ended()) return cancel();
+  if (answer_.tokens.size() == given_.size()) finish();
 }
 
 int64_t Answering::choose(std::span<const float> logits) {
@@ -246,11 +310,12 @@ void Answering::accept(std::span<const float> logits) {
     return fail(std::make_exception_ptr(error));
   }
   if (first) after_prompt(logits);
-  const int64_t id = choose(logits);
-  if (first) {
-    answer_.timings.prefill_ms = clock_.elapsed_ms();
-    clock_ = {};
+  if (!given_.empty()) {
+    if (first) after_first_token();
+    return score(logits);
   }
+  const int64_t id = choose(logits);
+  if (first) after_first_token();
   answer_.tokens.push_back(id);
   answer_.token_logits.push_back(logits[static_cast<size_t>(id)]);
   seen_.push_back(id);

@@ -2,8 +2,10 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <exception>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <random>
@@ -31,6 +33,7 @@ struct ReadyRequest {
   PromptRows prompt;
   std::optional<Generation> generation;  ///< Holds the first rows of the prompt; absent: nothing is held.
   double image_ms = 0;                   ///< What it took to get here.
+  std::vector<int64_t> given;            ///< Tokens of Request::given_answer; empty: the answer is generated.
 };
 
 /// How many tokens are asked for after a prompt of so many rows, by the options or else by the model's defaults. There
@@ -67,17 +70,24 @@ class Answering {
   std::unique_ptr<Answering> branch(AnswerOptions options) const;
   /// No more branches come.
   void end_branching() { prompt_end_.reset(); }
-  /// Most tokens that will be made.
+  /// Most tokens that will be made, or those of a given answer.
   int64_t token_budget() const { return budget_; }
+  /// Most rows that enter one pass after the prompt.
+  int64_t rows_after_prompt() const { return runs_whole_ ? std::max<int64_t>(std::ssize(given_) - 1, 1) : 1; }
 
   /// Begins with rows that another sequence holds, before the first pass. `runs`: what the layers did with these rows.
   void begin_after(Generation held, std::vector<LayerRun> runs);
 
-  /// Appends what runs next to a batch: the prompt without the rows already held, or one token.  -> [rows, hidden]
+  /// Appends what runs next to a batch: the prompt without the rows already held, one token, or the tokens of a given
+  /// answer.  -> [rows, hidden]
   Tensor enter(routing::Batch& batch);
   /// Takes what a layer did with its rows, which are sequence `sequence` of the batch.
   void record(const routing::LayerReport& report, size_t sequence);
-  /// Chooses the next token and emits its text.  logits: [vocab]
+  /// Takes the rows [begin, end) of what came out of the last block, those that entered. They say how likely the tokens
+  /// of a given answer are, but for the token after the last row, of which accept() gets the logits.  hidden: [rows,
+  /// hidden]
+  void take_rows(const Tensor& hidden, int64_t begin, int64_t end);
+  /// Chooses the next token and emits its text, or scores the next one of a given answer.  logits: [vocab]
   void accept(std::span<const float> logits);
   /// Undoes the pass that it entered, if it did, because the pass failed.
   void back_out();
@@ -104,6 +114,9 @@ class Answering {
   /// A branch.
   Answering(const Answering& first, AnswerOptions options);
   void after_prompt(std::span<const float> logits);
+  void after_first_token();
+  std::vector<int64_t> tokens_to_run() const;
+  void score(std::span<const float> logits);
   int64_t choose(std::span<const float> logits);
   void rate(int64_t id, std::span<const float> logits);
   /// The text of a token, and whether the answer ends with it.
@@ -118,13 +131,16 @@ class Answering {
   const models::Model& model_;
   const AnswerOptions options_;
   const std::shared_ptr<const plan::Plan> plan_;
+  const int64_t budget_;
   Answer answer_;
   std::optional<PromptRows> prompt_;  // until it has run
   std::vector<int64_t> seen_;         // tokens of prompt and answer
+  const std::vector<int64_t> given_;  // tokens of the answer, if it is not to be generated
+  const bool runs_whole_;             // these enter one pass, after the prompt
+  std::vector<double> losses_;        // of the tokens that the current pass scored so far
   KeptRecorder recorder_;
   Generation generation_;
   std::optional<Generation::Mark> mark_;  // before the current pass
-  int64_t budget_ = 0;
   bool branches_ = false;
   std::optional<PromptEnd> prompt_end_;  // until the branches are made
   SamplingPolicy policy_;

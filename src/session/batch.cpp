@@ -42,6 +42,7 @@ struct Member {
   int64_t rows = 0;                 // of the prompt
   int64_t held_rows = 0;            // of these, from another sequence
   int64_t longest = 0;              // with the answer
+  int64_t more_rows = 0;            // of a given answer: those that enter one pass beyond the first
   std::vector<AnswerOptions> more;  // of further answers, until the prompt has run
   std::shared_ptr<Branches> branches;
   size_t branch = 0;
@@ -132,6 +133,7 @@ class BatchRun::Impl {
     const auto add = [&](const Member& member) {
       load.caches += member.cache_bytes;
       if (member.prompt_bytes && shared.insert(member.prompt_bytes.get()).second) load.caches += *member.prompt_bytes;
+      load.joining_rows += member.more_rows;
       load.longest = std::max(load.longest, member.longest);
       load.sequences += member.answers();
     };
@@ -236,6 +238,7 @@ class BatchRun::Impl {
     member.origin = std::move(request.origin);
     member.rows = answering.prompt().rows();
     member.longest = member.rows + answering.token_budget();
+    member.more_rows = answering.rows_after_prompt() - 1;
     member.cache_bytes = cache_bytes(model_, answering.plan(), answering.prompt(), answering.token_budget());
     int64_t caches = member.cache_bytes;
     if (!request.more.empty()) {
@@ -245,8 +248,10 @@ class BatchRun::Impl {
       member.cache_bytes = (member.answers() - 1) * branch_bytes(model_, answering.plan(), answering.token_budget());
       caches += member.cache_bytes;
     }
-    const Load load{
-        .caches = caches, .joining_rows = member.rows, .sequences = member.answers(), .longest = member.longest};
+    const Load load{.caches = caches,
+                    .joining_rows = member.rows + member.more_rows,
+                    .sequences = member.answers(),
+                    .longest = member.longest};
     const int64_t alone = worst_case(model_, load);
     require(alone <= bytes_, Fault::no_memory, "the request needs ", alone, " bytes for ", member.rows,
             " prompt tokens and ", answering.token_budget(), " new tokens, but only ", bytes_,

@@ -184,7 +184,7 @@ double Bench::decode_ms(const plan::Plan& plan, int64_t steps) {
   const Stopwatch clock;
   for (int64_t i = 0; i < steps; ++i) {
     routing::Batch batch;
-    for (Generation& generation : state.generations) generation.enter_token(batch);
+    for (Generation& generation : state.generations) generation.enter_tokens(batch);
     logits = state.model.decoder.logits(state.model.decoder.forward(std::move(batch), state.model.decoder.embed(ids)));
   }
   const double ms = elapsed_ms(clock, logits) / static_cast<double>(steps);

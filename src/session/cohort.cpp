@@ -1,6 +1,7 @@
 #include "session/cohort.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "session/answering.h"
 #include "session/prompt_rows.h"
@@ -15,10 +16,12 @@ Cohort Cohort::with(const models::Model& model, const WaitingRequest& next) cons
   const auto marks = static_cast<int64_t>(next.pictures()), texts = static_cast<int64_t>(next.ids.size()) - marks;
   const int64_t least = texts + marks * session::least_rows(model);
   const int64_t most = std::min(longest_sequence(model), texts + more.pictures.rows - pictures.rows);
-  const int64_t made = std::clamp<int64_t>(wanted_tokens(model, least, next.options), 0, room_after(model, least));
+  const int64_t given = std::ssize(next.given);
+  const int64_t wanted = given > 0 ? given : wanted_tokens(model, least, next.options);
+  const int64_t made = std::clamp<int64_t>(wanted, 0, room_after(model, least));
   const auto answers = static_cast<int64_t>(1 + next.more.size());
   const Load alone{.caches = answers * dense_cache_bytes(model, most, made),
-                   .joining_rows = most,
+                   .joining_rows = most + given,
                    .sequences = answers,
                    .longest = most + made};
   more.least_rows += least;

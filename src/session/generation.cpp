@@ -25,11 +25,15 @@ void Generation::enter_prompt(routing::Batch& batch, std::span<const routing::Ro
   }
 }
 
-void Generation::enter_token(routing::Batch& batch) {
-  constexpr routing::RowKind kText[] = {routing::RowKind::text};
-  routing::Places place(place_.axes, {place_.next++});
-  if (model_->decoder.config.repeats_place) place = {{position_ - 1}};
-  batch.add({.plan = plan_.get(), .states = states_, .prompt_end = 0}, kText, position_++, place);
+void Generation::enter_tokens(routing::Batch& batch, int64_t count) {
+  const std::vector<routing::RowKind> kinds(static_cast<size_t>(count), routing::RowKind::text);
+  std::vector<int64_t> places(static_cast<size_t>(count));
+  const bool repeats = model_->decoder.config.repeats_place;
+  std::iota(places.begin(), places.end(), repeats ? position_ - 1 : place_.next);
+  batch.add({.plan = plan_.get(), .states = states_, .prompt_end = 0}, kinds, position_,
+            routing::Places(repeats ? 1 : place_.axes, places));
+  position_ += count;
+  place_.next += count;
 }
 
 Tensor Generation::prefill(const Tensor& x, std::span<const routing::RowKind> kinds, const routing::Observer& observer,
@@ -47,7 +51,7 @@ Tensor Generation::prefill(const PromptRows& prompt, const routing::Observer& ob
 Tensor Generation::step(int64_t id) {
   const Tensor ids = at::tensor(id, at::kLong).view({1});
   routing::Batch batch;
-  enter_token(batch);
+  enter_tokens(batch);
   return model_->decoder.forward(std::move(batch), model_->decoder.embed(ids));
 }
 

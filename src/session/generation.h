@@ -28,8 +28,8 @@ class Generation {
   /// Adds the rows of a prompt, after those that are held, to a batch that is about to run. places: their rotary
   /// places; empty: their order.
   void enter_prompt(routing::Batch& batch, std::span<const routing::RowKind> kinds, const routing::Places& places = {});
-  /// Adds the next token to a batch that is about to run. Its rotary place comes after all those of the prompt.
-  void enter_token(routing::Batch& batch);
+  /// Adds the next tokens to a batch that is about to run. Their rotary places come after all those of the prompt.
+  void enter_tokens(routing::Batch& batch, int64_t count = 1);
 
   /// x: [rows, hidden], a prompt after the rows that are held -> [rows alive, hidden] after the last block.
   Tensor prefill(const Tensor& x, std::span<const routing::RowKind> kinds, const routing::Observer& observer = {},

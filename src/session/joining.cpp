@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "session/device_wait.h"
 #include "session/errors.h"
+#include "session/needed.h"
 
 namespace lithe::session {
 namespace {
@@ -30,10 +31,12 @@ void add_pictures(TowerPasses& passes, PicturesInTower& pictures, WaitingRequest
 ReadyRequest ready_request(const models::Model& model, WaitingRequest& request, PicturesInTower& pictures) {
   ReadyRequest ready{.plan = std::move(request.plan), .prompt = merge(model, std::move(request.ids), pictures.rows)};
   ready.prompt.images = std::move(pictures.rows);
+  ready.given = std::move(request.given);
+  score_needed(request.request, *ready.plan, ready.prompt);
   return ready;
 }
 
-/// Absent if a picture's content is not known.
+/// What other requests may share of this one. Absent if a picture's content is not known.
 std::optional<RowOrigin> origin_of(const ReadyRequest& ready, const PicturesInTower& pictures) {
   RowOrigin origin{.plan = ready.plan,
                    .salt = pictures.salt,
@@ -48,8 +51,9 @@ std::optional<RowOrigin> origin_of(const ReadyRequest& ready, const PicturesInTo
 }
 
 void make_ready(const models::Model& model, WaitingRequest& request, PicturesInTower& pictures, JoiningRequest& made) {
+  const bool may_share = request.given.empty() && request.request.needed.empty();
   made.ready = ready_request(model, request, pictures);
-  made.origin = origin_of(*made.ready, pictures);
+  if (may_share) made.origin = origin_of(*made.ready, pictures);
   wait_for(made.ready->prompt.embeddings);
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "session/answer.h"
+#include "session/needed.h"
 #include "session/picture_workers.h"
 
 namespace lithe::session {
@@ -180,6 +181,7 @@ void encode_pictures(const models::Model& model, std::span<const image::Source> 
 
 PromptRows build_prompt(const models::Model& model, const Request& request, const Watch& watch) {
   const std::shared_ptr<const plan::Plan> plan = plan_of(model, request);
+  require_needed(request, *plan);
   std::vector<int64_t> ids = prompt_ids(model, request, request.images.size());
   PromptLength length(model, ids);
   std::vector<models::ImageRows> pictures;
@@ -189,6 +191,7 @@ PromptRows build_prompt(const models::Model& model, const Request& request, cons
   });
   PromptRows prompt = merge(model, std::move(ids), pictures);
   prompt.images = std::move(pictures);
+  score_needed(request, *plan, prompt);
   return prompt;
 }
 

@@ -47,6 +47,11 @@ struct Request {
   std::vector<image::Source> images;  ///< In the order of their marks; decoded when the request runs.
   std::optional<plan::Plan> plan;     ///< Absent: the model's own.
   std::string cache_salt;             ///< Of a batch's caches: requests share only with those of the same salt.
+  /// Given: nothing is generated. Answer::losses says how likely the model makes this answer.
+  std::optional<std::string> given_answer;
+  /// Per picture, the vision tokens that the selector `given` keeps first, by their number in the picture from 0.
+  /// Empty: nobody knows them.
+  std::vector<std::vector<int64_t>> needed;
 };
 
 /// How far a request is.
@@ -144,6 +149,9 @@ struct Answer {
   std::vector<int64_t> tokens;       ///< With the closing EOS if there was one.
   std::vector<float> token_logits;   ///< The raw logit of each token.
   std::vector<TokenRating> ratings;  ///< Of each token but the closing EOS, if AnswerOptions::best_tokens asks.
+  /// Of Request::given_answer, whose tokens `tokens` are: the negative log-likelihood of each one. `text` is empty
+  /// then.
+  std::vector<double> losses;
   StopReason stop = StopReason::length;
   Timings timings;
   CacheUse cache;

@@ -5,6 +5,8 @@
 
 #include "session/answer.h"
 #include "session/errors.h"
+#include "session/given_answer.h"
+#include "session/needed.h"
 
 namespace lithe::session {
 namespace {
@@ -22,8 +24,11 @@ void WaitingRequests::read(WaitingRequest& request) const {
   try {
     naming_failures([&] {
       request.ids = prompt_ids(model_, request.request, request.pictures());
+      request.given = given_answer_ids(model_, request.request, request.ids);
       request.length.emplace(model_, request.ids);
-      request.plan = plan_of(model_, request.request);
+      const auto plan = plan_of(model_, request.request);
+      require_needed(request.request, *plan);
+      request.plan = plan;
     });
   } catch (...) {
     request.refused = std::current_exception();

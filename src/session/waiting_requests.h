@@ -24,8 +24,9 @@ struct WaitingRequest {
 
   std::shared_ptr<const plan::Plan> plan;
   std::vector<int64_t> ids;
+  std::vector<int64_t> given;  ///< Tokens of Request::given_answer.
   std::optional<PromptLength> length;
-  std::exception_ptr refused;  ///< In place of these three.
+  std::exception_ptr refused;  ///< In place of these four.
 
   std::deque<ComingPicture> coming;  ///< Pictures that were begun and not taken.
   size_t begun = 0;                  ///< How many were begun.

@@ -31,6 +31,7 @@ class ExactMatch final : public Task {
     question.text = question.turns.back().text;
     if (!instruction_.empty()) question.turns.back().text += "\n" + instruction_;
     question.images = std::move(record.images);
+    question.needed = std::move(record.needed);
     return question;
   }
 

@@ -33,10 +33,17 @@ struct Question {
   /// What a model that answers in words reads; "<image>" marks where each picture goes. The last turn is the user's.
   std::vector<data::Turn> turns;
   std::vector<image::Source> images;
+  std::vector<std::vector<int64_t>> needed;  ///< As data::Record's.
 
   /// Makes the turn of a user who asks this about the pictures. `instruction`: on a line after it, unless it is empty.
   /// The pictures' marks come first, unless `prompt` has marks of its own.
   void ask(const std::string& prompt, const std::string& instruction);
+};
+
+/// How likely a model makes the right answer.
+struct AnswerLoss {
+  double nll = 0;      ///< The negative log-likelihood, summed over the answer's tokens.
+  int64_t tokens = 0;  ///< At least one.
 };
 
 /// What a model gave. A score per label is kept as the best label alone.
@@ -44,6 +51,7 @@ struct Response {
   std::string text;              ///< The answer in words; of a head the name of its best label, if labels have names.
   std::optional<int64_t> label;  ///< Of a model with a head.
   std::vector<float> scores;     ///< Of a ranking, one per candidate.
+  std::optional<AnswerLoss> loss = {};  ///< In place of the others, if the right answer was scored (gold_answers.h).
 };
 
 /// What a response is worth.

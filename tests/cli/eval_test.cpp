@@ -277,5 +277,151 @@ TEST(Eval, WhatItCannotDoIsSaid) {
   refused({"--task", "slake"}, "--data");
 }
 
+/// The folder of a run that scores the right answers of a data set.
+fs::path nll_of(const std::string& name, const fs::path& data, std::vector<std::string> more = {}) {
+  const fs::path out = fresh(name);
+  std::vector<std::string> arguments{"eval",        "demo",     "--task", "exact_match", "--data",
+                                     data.string(), "--metric", "nll",    "-o",          out.string()};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  const Ran ran = lithe(arguments);
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  return out;
+}
+
+TEST(EvalNll, IsTheMeanOfAToken) {
+  const fs::path data = questions_in(fresh("nll-data"), 5), out = nll_of("nll", data);
+  double nll = 0, tokens = 0;
+  for (const Json& line : samples_of(out)) {
+    EXPECT_EQ(line.at("target"), "red");
+    EXPECT_FALSE(line.contains("answer") || line.contains("score") || line.contains("parsed"));
+    EXPECT_GT(line.at("nll"), 0.0);
+    EXPECT_GE(line.at("answer_tokens"), 2);
+    nll += line.at("nll").get<double>();
+    tokens += line.at("answer_tokens").get<double>();
+  }
+  const Json result = read_json_file(out / "result.json");
+  EXPECT_TRUE(result.at("finished"));
+  EXPECT_FALSE(result.contains("recall"));
+  ASSERT_EQ(result.at("scores").size(), 2U);
+  EXPECT_EQ(result.at("scores")[0].at("name"), "nll");
+  EXPECT_DOUBLE_EQ(result.at("scores")[0].at("value").get<double>(), nll / tokens);
+  EXPECT_EQ(result.at("scores")[1].at("name"), "perplexity");
+}
+
+TEST(EvalNll, ContinuesAndMergesToTheSameScores) {
+  const fs::path data = questions_in(fresh("nll-shards-data"), 7);
+  const fs::path whole = nll_of("nll-whole", data, {"--limit", "3"});
+  const Ran rest = lithe(
+      {"eval", "demo", "--task", "exact_match", "--data", data.string(), "--metric", "nll", "-o", whole.string()});
+  ASSERT_EQ(rest.code, 0) << rest.err;
+  EXPECT_NE(rest.err.find("4 answered, 0 failed, 3 answered before"), std::string::npos) << rest.err;
+  const fs::path parts = fresh("nll-parts");
+  for (const char* shard : {"0/2", "1/2"}) {
+    const Ran ran = lithe({"eval", "demo", "--task", "exact_match", "--data", data.string(), "--metric", "nll", "-o",
+                           parts.string(), "--shard", shard});
+    ASSERT_EQ(ran.code, 0) << ran.err;
+  }
+  const Ran merged = lithe(
+      {"merge", (parts / "shard-0-of-2").string(), (parts / "shard-1-of-2").string(), "-o", parts.string(), "--json"});
+  ASSERT_EQ(merged.code, 0) << merged.err;
+  const Json one = read_json_file(whole / "result.json").at("scores")[0],
+             other = parse_json(merged.out, "merge").at("scores")[0];
+  EXPECT_NEAR(one.at("value").get<double>(), other.at("value").get<double>(), 1e-4);  // other batches
+  EXPECT_EQ(one.at("questions"), 7);
+  EXPECT_EQ(other.at("questions"), 7);
+}
+
+TEST(EvalNll, PlansAreComparedByIt) {
+  const fs::path data = questions_in(fresh("nll-plans-data"), 6);
+  const fs::path own = nll_of("nll-own", data), dense = nll_of("nll-dense", data, {"--plan", "dense"});
+  const Ran ran = lithe({"compare", own.string(), dense.string(), "--json"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json result = parse_json(ran.out, "compare");
+  const auto value = [](const fs::path& out) {
+    return read_json_file(out / "result.json").at("scores")[0].at("value").get<double>();
+  };
+  EXPECT_NEAR(result.at("first").at("nll").get<double>(), value(own), 1e-9);
+  EXPECT_NEAR(result.at("difference").get<double>(), value(dense) - value(own), 1e-9);
+  EXPECT_LE(result.at("low"), result.at("difference"));
+  EXPECT_GE(result.at("high"), result.at("difference"));
+  const fs::path scores = fresh("nll-scores");
+  ASSERT_EQ(
+      lithe({"eval", "demo", "--task", "exact_match", "--data", data.string(), "-n", "2", "-o", scores.string()}).code,
+      0);
+  const Ran mixed = lithe({"compare", own.string(), scores.string()});
+  EXPECT_EQ(mixed.code, 2);
+  EXPECT_NE(mixed.err.find("another metric"), std::string::npos) << mixed.err;
+}
+
+TEST(EvalNll, RefusesWhatItDoesNotObey) {
+  const fs::path data = questions_in(fresh("nll-refused-data"), 2), out = nll_of("nll-refused", data);
+  const auto refusal = [&](std::vector<std::string> more) {
+    std::vector<std::string> arguments{"eval",   "demo",        "--task", "exact_match",
+                                       "--data", data.string(), "-o",     out.string()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Ran ran = lithe(arguments);
+    EXPECT_EQ(ran.code, 2) << ran.err;
+    return ran.err;
+  };
+  EXPECT_NE(refusal({"--metric", "nll", "-n", "3"}).find("--max-tokens is for answers that are generated"),
+            std::string::npos);
+  EXPECT_NE(refusal({"--metric", "bleu"}).find("is neither score nor nll"), std::string::npos);
+  EXPECT_NE(refusal({"-n", "3"}).find("another metric"), std::string::npos);
+}
+
+/// Questions about one picture, with the vision tokens that each needs.
+fs::path needing_questions_in(const fs::path& folder, const std::vector<std::vector<int64_t>>& needed) {
+  fs::create_directories(folder);
+  fs::copy_file(fs::path(LITHE_SOURCE_DIR) / "models/images/901.png", folder / "901.png");
+  std::ofstream out(folder / "questions.jsonl");
+  for (const std::vector<int64_t>& tokens : needed) {
+    Json line = {
+        {"image", "901.png"},
+        {"conversations",
+         {{{"from", "human"}, {"value", "<image>\nis there a circle?"}}, {{"from", "gpt"}, {"value", "No."}}}}};
+    if (!tokens.empty()) line["needed"] = tokens;
+    out << line.dump() << "\n";
+  }
+  return folder / "questions.jsonl";
+}
+
+fs::path plan_by(const std::string& selector) {
+  const fs::path file = fresh("plan-" + selector + ".json");
+  std::ofstream(file)
+      << R"({"name": "quarter", "layers": [{"layer": 3, "rules": [{"group": "vision", "keep_share": 0.25, "by": ")"
+      << selector << R"("}]}]})";
+  return file;
+}
+
+TEST(EvalRecall, TellsWhichNeededTokensLayersRun) {
+  const fs::path data = needing_questions_in(fresh("recall-data"), {{1, 2, 3}, {9}, {1, 17, 33, 49, 63}});
+  const auto recall_of = [&](const std::string& selector) {
+    const fs::path out = fresh("recall-" + selector);
+    const Ran ran = lithe({"eval", "demo-dense", "--task", "exact_match", "--data", data.string(), "-n", "2", "-o",
+                           out.string(), "--plan", plan_by(selector).string()});
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    EXPECT_EQ(samples_of(out).at(0).at("needed"), 3);
+    return read_json_file(out / "result.json").at("recall");
+  };
+  const Json first = recall_of("first"), oracle = recall_of("given");
+  ASSERT_EQ(first.size(), 12U);
+  EXPECT_EQ(first[0], (Json{{"layer", 0}, {"kept_share", 1.0}, {"recall_share", 1.0}, {"questions", 3}}));
+  EXPECT_DOUBLE_EQ(first[3].at("kept_share").get<double>(), 0.25);
+  EXPECT_DOUBLE_EQ(first[3].at("recall_share").get<double>(), 5.0 / 9);  // those below 16
+  EXPECT_DOUBLE_EQ(oracle[3].at("kept_share").get<double>(), 0.25);
+  EXPECT_DOUBLE_EQ(oracle[3].at("recall_share").get<double>(), 1.0);
+}
+
+TEST(EvalRecall, AQuestionThatNeedsNothingKnownIsRefusedByTheOracle) {
+  const fs::path data = needing_questions_in(fresh("oracle-data"), {{1}, {}}), out = fresh("oracle");
+  const Ran ran = lithe({"eval", "demo-dense", "--task", "exact_match", "--data", data.string(), "-n", "2", "-o",
+                         out.string(), "--plan", plan_by("given").string()});
+  EXPECT_EQ(ran.code, 3) << ran.err;
+  const auto lines = samples_of(out);
+  ASSERT_EQ(lines.size(), 2U);
+  EXPECT_TRUE(lines[0].contains("answer"));
+  EXPECT_NE(lines[1].at("error").get<std::string>().find("\"needed\""), std::string::npos) << lines[1].dump();
+}
+
 }  // namespace
 }  // namespace lithe::cli

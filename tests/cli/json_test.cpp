@@ -101,6 +101,14 @@ TEST(JsonPage, Eval) {
   Keys keys = keys_of(evaluated("gqa", "json-gqa"), {"settings"});
   keys.merge(keys_of(evaluated("mme", "json-mme"), {"settings"}));  // half a pair
   keys.insert("judge");                                             // there is none
+  const auto data = scratch() / "json-needed.jsonl";
+  std::filesystem::copy_file(kPicture, scratch() / "901.png", std::filesystem::copy_options::overwrite_existing);
+  std::ofstream(data) << R"({"image": "901.png", "needed": [1], "question": "What?", "answer": "Red."})"
+                      << "\n";
+  const std::string out = (scratch() / "json-needed").string();
+  keys.merge(keys_of(
+      printed({"eval", "demo", "--task", "exact_match", "--data", data.string(), "-o", out, "--json"}, "lithe-eval/1"),
+      {"settings"}));
   EXPECT_EQ(keys, documented("## lithe eval")["key"]);
 }
 

@@ -202,5 +202,26 @@ TEST_F(JsonSet, ReadsTheShardsOfAFolderOrGlob) {
             std::string::npos);
 }
 
+// Vision tokens that tell the answer.
+TEST_F(JsonSet, ReadsWhatARecordNeeds) {
+  const std::string talk = R"("conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}])";
+  const auto needed = [&](const std::string& image, const std::string& value) {
+    return only(R"({"image": )" + image + R"(, "needed": )" + value + ", " + talk + "}").needed;
+  };
+  using Needed = std::vector<std::vector<int64_t>>;
+  EXPECT_EQ(needed(R"("one.png")", "[3, 0, 143]"), (Needed{{3, 0, 143}}));
+  EXPECT_EQ(needed(R"(["one.png", "sub/two.png"])", "[[1], [2, 5]]"), (Needed{{1}, {2, 5}}));
+  EXPECT_TRUE(only("{" + talk + "}").needed.empty());
+  for (const char* other : {"[]", "null", R"("a hammer")", R"(["a hammer"])", "[1.5]"})  // of another meaning
+    EXPECT_TRUE(needed(R"("one.png")", other).empty()) << other;
+  const auto wrong = [&](const std::string& image, const std::string& value) {
+    return refused(R"({"image": )" + image + R"(, "needed": )" + value + ", " + talk + "}");
+  };
+  EXPECT_NE(wrong(R"("one.png")", "[-1]").find("not that of a vision token"), std::string::npos);
+  EXPECT_NE(wrong(R"("one.png")", "[[1], [2]]").find("2 lists for 1 picture"), std::string::npos);
+  EXPECT_NE(wrong(R"(["one.png", "sub/two.png"])", "[1]").find("one list of vision tokens for 2 pictures"),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace lithe::data

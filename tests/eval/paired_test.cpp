@@ -49,6 +49,19 @@ TEST(Paired, TheSameSeedDrawsTheSame) {
   EXPECT_EQ(paired(all, 7).high, paired(all, 7).high);
 }
 
+// The nll of a token: less is better, and a question counts by its tokens.
+TEST(Paired, QuestionsMayHaveWeights) {
+  const std::vector<ScorePair> pairs{{2.0, 1.0, 1}, {1.0, 1.5, 3}, {1.0, 1.25, 4}};
+  const Paired result = paired(pairs, 0, {.scale = 1, .fewer_is_better = true});
+  EXPECT_DOUBLE_EQ(result.first, (2.0 + 3.0 + 4.0) / 8);
+  EXPECT_DOUBLE_EQ(result.second, (1.0 + 4.5 + 5.0) / 8);
+  EXPECT_DOUBLE_EQ(result.difference, 1.5 / 8);
+  EXPECT_EQ(result.only_first, 2);
+  EXPECT_EQ(result.only_second, 1);
+  EXPECT_GE(result.low, -1.0);
+  EXPECT_LE(result.high, 0.5);
+}
+
 TEST(Paired, ManyQuestionsStayFinite) {
   const Paired result = paired(pairs(0, 3000, 3200, 0), 0);
   EXPECT_GT(result.p, 0.005);

@@ -122,6 +122,17 @@ TEST(Validate, RefusesSelectorsThatTheVisionTowerCannotServe) {
           shape_named("lavin-7b"));
 }
 
+TEST(Validate, TakesTheOracleForVisionTokensOfTheDecoder) {
+  const ModelFacts model = shape_named("llava-1.5-7b");
+  const Rule given{.keep_share = 0.5, .by = "given"};
+  for (const int64_t layer : {0, 3}) EXPECT_NO_THROW(validate(with(given, layer), model));
+  refused(with({.group = Group::all, .keep_share = 0.5, .by = "given"}), "chooses vision tokens, not the group 'all'");
+  refused({.layers = {{.stream = "vision_tower", .layer = 3, .rules = {given}}}}, "'given' is for the decoder", model);
+  refused({.layers = {{.layer = 0, .rules = {given}},
+                      {.layer = 3, .rules = {{.keep_share = 0.5, .by = "class_attention"}}}}},
+          "chosen by 'class_attention' here and by 'given' before", model);
+}
+
 TEST(Validate, RefusesSelectorsThatCannotDecide) {
   refused(with({.keep_share = 0.5, .by = "magic"}), "no selector is called 'magic'; there are router, random");
   refused(with({.keep_share = 0.5, .by = "attention"}, 0),

@@ -184,7 +184,7 @@ TEST(Choices, AreRefusedWithoutWhatTheyRead) {
   const List rows{0};
   const Candidates bare{.hidden = hidden, .rows = rows, .keep = 1, .layer = 7};
   for (const char* name : {"attention", "text_attention", "router", "key_norm", "variation", "duplication",
-                           "class_attention", "visionzip", "prumerge", "pooled"}) {
+                           "class_attention", "visionzip", "prumerge", "pooled", "given"}) {
     try {
       find_selector(name)->choose(bare);
       ADD_FAILURE() << name;

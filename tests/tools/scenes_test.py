@@ -224,20 +224,20 @@ class Program(unittest.TestCase):
             page = folder / "page.md"
             page.write_text("Text.\n\n| model | old |\n|---|---|\n| a | b |\n\nMore.\n")
             run = ["scenes_table.py", "--quick", "--lithe", LITHE, "--work", folder / "work", "--data", folder / "data"]
-            printed = self.tool(*run, "--page", page, "--rows", "dense,blank,p-mod-1,random-2,uniform,fastv")
+            printed = self.tool(*run, "--page", page, "--rows", "dense,blank,p-mod-1,random-2,uniform,fastv,oracle")
             rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in printed.splitlines()]
             self.assertEqual({len(row) for row in rows}, {14})
             labels = ["dense", "dense; a picture of noise", "p-MoD, seed 1", "kept at random, seed 2", "kept evenly",
-                      "FastV on the dense model"]
+                      "FastV on the dense model", "needed tokens kept first, on the dense model"]
             self.assertEqual([row[0] for row in rows[2:]], labels)
             self.assertEqual(page.read_text(), f"Text.\n\n{printed}\nMore.\n")
             p_mod = [144, 144, 116, 88, 55, 27, 21, 21]
             for row, kept in {"dense": [144] * 8, "p-mod-1": p_mod, "random-2": p_mod, "uniform": p_mod,
-                              "fastv": [144] * 3 + [37] * 5}.items():
-                layers = json.loads((folder / f"work/{row}/recall.json").read_text())
+                              "fastv": [144] * 3 + [37] * 5, "oracle": p_mod}.items():
+                layers = json.loads((folder / f"work/{row}/eval/result.json").read_text())["recall"]
                 self.assertEqual([round(144 * layer["kept_share"]) for layer in layers], kept, row)
                 for layer in layers:
-                    self.assertEqual(layer["recall_share"] == 1, layer["kept_share"] == 1, row)
+                    self.assertEqual(layer["recall_share"] == 1, layer["kept_share"] == 1 or row == "oracle", row)
             self.assertEqual(self.tool(*run, "--rows", ""), printed)  # what was made is kept
             table = self.tool("scenes_scores.py", folder / "data/test.json", folder / "work/p-mod-1/eval")
             self.assertIn("| chain |", table)
