@@ -9,13 +9,17 @@
 
 namespace lithe::cli {
 
-Prediction predict(const std::string& weights, const CommonOptions& options, const plan::ModelFacts& model,
-                   const plan::CostTable& table) {
+plan::MachineSpeed speed_of_machine(const std::string& weights, const CommonOptions& options) {
   Progress progress("measuring this machine");
   progress.show("some seconds, once");
   const std::string machine =
       fmt::format("{}, {}, {} threads", processor_name(), name_of(vector_set()), threads_of(options));
-  const plan::MachineSpeed speed = session::machine_speed(weights, machine, session::speed_file());
+  return session::machine_speed(weights, machine, session::speed_file());
+}
+
+Prediction predict(const std::string& weights, const CommonOptions& options, const plan::ModelFacts& model,
+                   const plan::CostTable& table) {
+  const plan::MachineSpeed speed = speed_of_machine(weights, options);
   return {weights, plan::predicted(table, model, speed), plan::predicted_dense(table, model, speed)};
 }
 

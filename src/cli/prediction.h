@@ -14,6 +14,10 @@ struct Prediction {
   plan::PredictedTimes plan, dense;
 };
 
+/// How fast this machine computes with weights of a type. Measures it if it has not been measured before, with progress
+/// on a terminal.
+plan::MachineSpeed speed_of_machine(const std::string& weights, const CommonOptions& options);
+
 /// Measures the machine if it has not been measured before, with progress on a terminal.
 Prediction predict(const std::string& weights, const CommonOptions& options, const plan::ModelFacts& model,
                    const plan::CostTable& table);

@@ -11,7 +11,7 @@
 #include "cli/interrupt.h"
 #include "cli/model_path.h"
 #include "cli/number.h"
-#include "cli/options.h"
+#include "cli/search_flags.h"
 #include "cli/search_table.h"
 #include "cli/standard_output.h"
 #include "io/hub_cache.h"
@@ -28,36 +28,39 @@ constexpr int64_t kManySteps = 1 << 20;  // with --budget, which then decides
 constexpr int64_t kEverySteps = 10, kFewestComparisons = 5;
 
 constexpr const char* kDescription =
-    R"(Finds the decoder layers whose attention a task does not need (EAS), and writes a plan that skips --skip of them.
+    R"(Finds a plan that skips what a task does not need. There are two searches.
 
-Every attention gets an adapter that can take its place (PIA), and one before it (RepAdapter). In each step, --skip
-attentions are drawn at random and skipped, and the adapters learn, from 8 samples at a learning rate of 1e-4. In the second
-half of the steps, after every 10th step (of a short search: more often), 3 draws are compared on 32 held-out samples. These
-come from --eval-data, else from a part of --data that is kept out of training. Draws with a low loss raise the scores of the
-attentions that they skip. In the end, the plan skips the attentions with the highest scores.
+--budget SHARE: the plan that loses least and costs at most this share of the dense model. Nothing is trained. A layer may skip
+some vision tokens, or run only a part of itself for them, or leave out its attention or its feed-forward network. Each of these
+moves is tried alone on --samples records: by how much does the nll of the right answers rise? If costs and losses added up, the
+best combination would be known. The search tries the combinations that should be best, corrects the losses of their moves by
+what they really lose, and chooses again. --metric says what is counted: operations of prefill (flops), their predicted time on
+this machine (time), or bytes of keys and values (kv). Other records of the data, or those of --eval-data, check the result.
+DIR gets plan.json (the plan within the budget), plans/ (the best plan for each cost), search.json, search.svg (a chart) and
+measured.jsonl. After Ctrl-C, the same command continues. Another --budget or --metric with the same -o uses what was measured.
+
+--skip K: the decoder layers whose attention the task does not need (EAS), and a plan that skips K of them. Every attention
+gets an adapter that can take its place (PIA), and one before it (RepAdapter). In each step, K attentions are drawn at random
+and skipped, and the adapters learn, from 8 samples at a learning rate of 1e-4. In the second half of the steps, after every
+10th step (of a short search: more often), 3 draws are compared on 32 held-out samples. These come from --eval-data, else from
+a part of --data that is kept out of training. Draws with a low loss raise the scores of the attentions that they skip. In the
+end, the plan skips the attentions with the highest scores.
 
 The model itself does not change, and the adapters are not kept: `lithe tune` with `eas: {skip: [..]}` trains new ones for the
 layers that were found. A recipe can also search and tune in one run, and has a key for each of these numbers
 (`lithe help recipe`).
 
-DIR gets plan.json, scores.json (the ranking, and each draw with its loss), redundancy.svg (a chart) and log.jsonl (a line
+Then DIR gets plan.json, scores.json (the ranking, and each draw with its loss), redundancy.svg (a chart) and log.jsonl (a line
 per step). Ctrl-C ends the search after the current step, with a checkpoint in DIR; the same command then continues it.
 
 Several processes that torchrun, mpirun or srun starts search together (docs/many-machines.md).)";
 
 constexpr const char* kFooter = R"(Examples:
+  lithe search demo-dense --data train.json --budget 0.5 --samples 2 -o half
   lithe search demo-dense --data train.json --skip 2 --steps 4
   lithe search demo --data train.json --eval-data train.json --skip 3 --steps 4 -o found
 
 Exit codes: 0 done, 130 interrupted, 2 impossible request, 3 bad file, 1 anything else.)";
-
-struct SearchFlags {
-  CommonOptions common;
-  std::string model, data, eval_data, plan, out = "search";
-  int64_t skip = 0;
-  std::optional<int64_t> steps;
-  std::optional<double> minutes;
-};
 
 tune::Recipe recipe_of(const SearchFlags& flags) {
   tune::Recipe recipe;
@@ -72,8 +75,8 @@ tune::Recipe recipe_of(const SearchFlags& flags) {
   recipe.save_steps = 100;
   recipe.resume_from_checkpoint = "";
   tune::EasRecipe& eas = recipe.eas.emplace();
-  eas.skip_count = flags.skip;
-  const int64_t steps = flags.steps.value_or(flags.minutes ? kManySteps : kSteps);
+  eas.skip_count = *flags.skip;
+  const int64_t steps = flags.steps.value_or(flags.budget ? kManySteps : kSteps);
   eas.search.steps = steps;
   eas.search.every_steps = std::clamp<int64_t>(steps / 2 / kFewestComparisons, 1, kEverySteps);
   return recipe;
@@ -114,7 +117,7 @@ class SearchCommand {
   int run() {
     const tune::Recipe recipe = recipe_of(flags_);
     const tune::SearchOptions search{.plan = flags_.plan,
-                                     .seconds = flags_.minutes ? std::optional(60 * *flags_.minutes) : std::nullopt};
+                                     .seconds = flags_.budget ? std::optional(60 * *flags_.budget) : std::nullopt};
     const tune::SearchResult result = tune::search(recipe, search, options());
     live_.wipe();
     if (rank_ == 0 && flags_.common.json) write_json(to_json(flags_, result));
@@ -162,20 +165,31 @@ constexpr std::pair<const char*, const char*> kNotHere[] = {
 };
 
 void declare_numbers(CLI::App& app, SearchFlags& flags) {
-  add_count(app, flags.skip, {.names = "--skip", .what = "How many attentions to skip", .lowest = 1, .highest = 4096})
-      ->required();
+  add_count(
+      app, flags.skip,
+      {.names = "--skip", .what = "Search for redundant attentions: how many to skip", .lowest = 1, .highest = 4096});
   add_count(app, flags.steps,
             {.names = "--steps",
-             .what = "Training steps (default: 300; with --budget, as many as fit)",
+             .what = "With --skip: training steps (default: 300; with --budget, as many as fit)",
              .lowest = 2,
              .highest = kManySteps});
-  add_decimal(app, flags.minutes,
+  add_decimal(app, flags.budget,
               {.names = "--budget",
-               .what = "Minutes that the search may take; a step is timed first, to plan how many fit",
+               .what = "The share of dense's cost that the plan may have, such as 0.25. With --skip: the minutes that "
+                       "the search may take; a step is timed first, to plan how many fit",
                .lowest = 0,
                .highest = 1e6,
                .above_lowest = true,
-               .type_name = "MINUTES"});
+               .type_name = "SHARE|MINUTES"});
+  app.add_option("--metric", flags.metric,
+                 "What the budget is a share of: operations of prefill, their time on this machine, or bytes of keys "
+                 "and values (default: flops)")
+      ->type_name("flops|time|kv");
+  add_count(app, flags.samples,
+            {.names = "--samples",
+             .what = "Without --skip: records that plans are tried on (default: 100)",
+             .lowest = 1,
+             .highest = 100'000});
 }
 
 }  // namespace
@@ -186,25 +200,32 @@ Action declare_search(CLI::App& app) {
   app.footer(kFooter);
   app.add_option("MODEL", flags->model, "Model folder, hub name or demo model")->required();
   app.add_option("--data", flags->data,
-                 "The records that the adapters learn from: a file, a folder or a pattern, as in a recipe")
+                 "The records that plans are tried on, or that the adapters learn from: a file, a folder or a "
+                 "pattern, as in a recipe")
       ->type_name("FILE")
       ->required();
   app.add_option("--eval-data", flags->eval_data,
-                 "The records on which draws are compared (default: a part of --data, at most a fifth of it)")
+                 "The records that check the plan, or on which draws are compared (default: a part of --data)")
       ->type_name("FILE");
   declare_numbers(app, *flags);
   app.add_option(
          "--plan", flags->plan,
-         "The plan under which attentions are searched, a name or a file (default: the model's own). Its rules stay")
+         "The plan that the search begins with, a name or a file (default: the model's own). With --skip its rules "
+         "stay")
       ->type_name("PLAN");
   app.add_option("-o,--output", flags->out, "The folder to write (default: search)")->type_name("DIR");
-  add_json(app, flags->common, "Print JSON: the ranking, and what is skipped");
+  add_json(app, flags->common, "Print JSON: the plans, or the ranking and what is skipped");
   add_common(app, flags->common);
   for (const auto& [flag, reason] : kNotHere) app.get_option(flag)->group("");
   return [flags, &app] {
     for (const auto& [flag, reason] : kNotHere) require(app.get_option(flag)->count() == 0, Fault::bad_request, reason);
     require(!flags->out.empty(), Fault::bad_request, "--output is empty; name a folder.");
+    require(flags->skip || flags->budget, Fault::bad_request,
+            "Say what to search: --skip K for redundant attentions, or --budget SHARE for a plan.");
     apply(flags->common);
+    if (!flags->skip) return search_budget(*flags);
+    require(!flags->metric && !flags->samples, Fault::bad_request,
+            "--metric and --samples are for the search for a plan; leave them out, or leave --skip out.");
     return SearchCommand(*flags).run();
   };
 }

@@ -2,12 +2,9 @@
 
 #include <algorithm>
 
-#include "plan/cost.h"
-
 namespace lithe::session {
 
-CountedCost counted_cost(const plan::ModelFacts& model, const plan::Plan& plan,
-                         std::span<const routing::RowKind> kinds) {
+plan::PromptShape prompt_shape(std::span<const routing::RowKind> kinds) {
   using routing::RowKind;
   const auto count = [&](RowKind kind) { return std::count(kinds.begin(), kinds.end(), kind); };
   const auto first_picture =
@@ -18,7 +15,12 @@ CountedCost counted_cost(const plan::ModelFacts& model, const plan::Plan& plan,
   shape.text_tokens = count(RowKind::text) + count(RowKind::modality);
   shape.text_before = first_picture == kinds.end() ? 0 : first_picture - kinds.begin();
   shape.tiles = 0;  // the tower is not counted
-  const plan::CostTable table = plan::cost(plan, model, shape);
+  return shape;
+}
+
+CountedCost counted_cost(const plan::ModelFacts& model, const plan::Plan& plan,
+                         std::span<const routing::RowKind> kinds) {
+  const plan::CostTable table = plan::cost(plan, model, prompt_shape(kinds));
   return {.flops = table.total.decoder + table.total.head, .dense_flops = table.dense.decoder + table.dense.head};
 }
 

@@ -192,6 +192,17 @@ TEST(JsonPage, Search) {
   EXPECT_EQ(keys_of(json, {}), documented("## lithe search")["key"]);
 }
 
+TEST(JsonPage, SearchUnderABudget) {
+  const std::string data = (scratch() / "json-budget.jsonl").string();
+  std::filesystem::copy_file(kPicture, scratch() / "901.png", std::filesystem::copy_options::overwrite_existing);
+  std::ofstream(data) << R"({"image": "901.png", "question": "is there a circle?", "answer": "No."})"
+                      << "\n";
+  const Json json = printed({"search", "demo-dense", "--data", data, "--eval-data", data, "--budget", "0.6", "-o",
+                             (scratch() / "json-budget").string(), "--json"},
+                            "lithe-search-plan/1");
+  EXPECT_EQ(keys_of(json, {}), documented("## lithe search")["key of a search under a budget"]);
+}
+
 // Times, sizes and shares say so at their end.
 TEST(JsonPage, NamesEndInTheirUnit) {
   std::ifstream page(LITHE_SOURCE_DIR "/docs/json.md");

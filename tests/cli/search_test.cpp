@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "base/json.h"
 #include "cli/program.h"
 #include "cli/terminal.h"
@@ -97,7 +99,56 @@ TEST(SearchCommand, SaysWhatIsWrong) {
   refused({"--skip", "1", "--lora", "x"}, 2, "lithe fold");
   refused({"--skip", "1", "--mmproj", "x"}, 2, "leave out --mmproj");
   refused({"--skip", "1", "--eval-data", "no-such.json"}, 3, "no-such.json");
+  refused({"--skip", "1", "--steps", "2", "--metric", "kv"}, 2, "--metric and --samples are for the search for a plan");
+  refused({"--budget", "1.5"}, 2, "above 0 and below 1");
+  refused({"--budget", "0.5", "--metric", "watts"}, 2, "is not flops, time or kv");
+  refused({"--budget", "0.5", "--steps", "9"}, 2, "--steps is for the search with --skip");
+  refused({"--budget", "0.0001"}, 2, "give a larger --budget");
+  refused({"--budget", "0.5", "--plan", "fastv"}, 2, "begins with a plan such as dense or p-mod");
   EXPECT_EQ(lithe({"search", kModel, "--skip", "1"}).code, 2);  // no data
+}
+
+/// A search over three questions about a shipped picture.
+Ran search_demo(const fs::path& out, std::vector<std::string> flags) {
+  const fs::path data = scratch() / "search-demo.jsonl";
+  fs::copy_file(LITHE_SOURCE_DIR "/models/images/901.png", scratch() / "901.png", fs::copy_options::overwrite_existing);
+  std::ofstream lines(data);
+  for (const char* question : {"what is the color of the rectangle?", "is there a circle?", "is there a blue shape?"})
+    lines << Json{{"image", "901.png"}, {"question", question}, {"answer", "No."}}.dump() << "\n";
+  lines.close();
+  flags.insert(flags.begin(), {"search", "demo-dense", "--data", data.string(), "--samples", "2", "-o", out.string()});
+  return lithe(flags);
+}
+
+TEST(SearchBudgetCommand, WritesAPlanThatFits) {
+  const fs::path out = fresh("search-share");
+  const Ran ran = search_demo(out, {"--budget", "0.6"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_NE(ran.out.find("flops, % of dense"), std::string::npos) << ran.out;
+  EXPECT_NE(ran.out.find("% of dense, nll "), std::string::npos) << ran.out;
+  for (const char* file : {"plan.json", "search.json", "search.svg", "measured.jsonl"})
+    EXPECT_TRUE(fs::exists(out / file)) << file;
+  const Json report = read_json_file(out / "search.json");
+  EXPECT_LE(report.at("best").at("cost_share"), 0.6);
+  EXPECT_TRUE(fs::exists(out / report.at("front")[0].at("file").get<std::string>()));
+  EXPECT_NE(ran.out.find("on 1 other sample: nll "), std::string::npos) << ran.out;
+  const Ran planned = lithe({"run", "demo-dense", "--plan", (out / "plan.json").string(), "-n", "1", "Hello"});
+  EXPECT_EQ(planned.code, 0) << planned.err;
+  // Another budget and metric use what was measured.
+  const Ran other = search_demo(out, {"--budget", "0.5", "--metric", "kv", "--json"});
+  ASSERT_EQ(other.code, 0) << other.err;
+  const Json json = parse_json(other.out, "search");
+  EXPECT_EQ(json.at("metric"), "kv");
+  EXPECT_LE(json.at("best").at("cost_share"), 0.5);
+  EXPECT_EQ(json, read_json_file(out / "search.json"));
+}
+
+TEST(SearchBudgetCommand, LeavesTheOtherSearchAlone) {
+  const fs::path out = fresh("search-both");
+  ASSERT_EQ(search(out, {"--skip", "1", "--steps", "4"}).code, 0);
+  const Ran ran = search(out, {"--budget", "0.6"});
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_NE(ran.err.find("holds a search for redundant attentions"), std::string::npos) << ran.err;
 }
 
 TEST(SearchCommand, ATerminalSeesATableAndCtrlCLeavesACheckpoint) {
