@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 #include <cstdlib>
 #include <memory>
+#include <optional>
+#include <string>
 
 #include "base/error.h"
 #include "base/printable.h"
@@ -46,12 +48,22 @@ struct ServeOptions {
   int64_t port = 8080;
   double shutdown_seconds = 30;
   BatchLimitFlags limits;
+  std::string prefix_cache, picture_cache;
   serve::ServerOptions server;
 };
 
 void take_key(serve::ServerOptions& server) {
   const char* const key = std::getenv("LITHE_API_KEY");
   if (server.api_key.empty() && key) server.api_key = key;
+}
+
+constexpr DecimalFlag kCacheFlag{.names = "", .what = "", .highest = 1e6, .type_name = "GIB"};
+
+/// "0.5" GiB or "off". Absent if the flag was not given.
+std::optional<int64_t> cache_bytes(const std::string& text, const char* flag) {
+  if (text.empty()) return std::nullopt;
+  if (text == "off") return 0;
+  return static_cast<int64_t>(decimal_number(text, kCacheFlag, flag) * (int64_t{1} << 30));
 }
 
 int run(ServeOptions options) {
@@ -66,6 +78,8 @@ int run(ServeOptions options) {
   if (options.remote_pictures) server.fetcher = std::make_shared<serve::PictureFetcher>();
   server.seed = options.common.seed;
   server.limits = options.limits.read();
+  server.prefix_cache_bytes = cache_bytes(options.prefix_cache, "--prefix-cache");
+  server.picture_cache_bytes = cache_bytes(options.picture_cache, "--picture-cache");
   server.handle_signals = true;
   if (options.log == "json") server.log = [](const std::string& line) { write_err(line); };
   serve::check_place(server);
@@ -117,6 +131,15 @@ void add_network(CLI::App& app, ServeOptions& options) {
       ->group(group);
 }
 
+void add_caches(CLI::App& app, ServeOptions& options) {
+  app.add_option("--prefix-cache", options.prefix_cache,
+                 "GiB of --memory that keys and values of earlier prompts may take, or off (default: a half of it)")
+      ->type_name("GIB|off");
+  app.add_option("--picture-cache", options.picture_cache,
+                 "GiB of --memory that rows of earlier pictures may take, or off (default: an eighth of it)")
+      ->type_name("GIB|off");
+}
+
 void add_model_flags(CLI::App& app, ServeOptions& options) {
   app.add_option("--model-name", options.model_name, "Name of the model in requests and replies (default: MODEL)")
       ->type_name("NAME");
@@ -138,6 +161,7 @@ Action declare_serve(CLI::App& app) {
       ->required();
   add_model_flags(app, *options);
   add_batch_limits(app, options->limits);
+  add_caches(app, *options);
   add_network(app, *options);
   add_common(app, options->common);
   add_kv(app, options->common);

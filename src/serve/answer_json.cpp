@@ -55,9 +55,11 @@ Json timings_json(const session::Answer& answer) {
   const session::Timings& timings = answer.timings;
   const auto tokens = static_cast<double>(answer.tokens.size());
   const double prompt_ms = timings.image_ms + timings.prefill_ms;
-  const auto prompt = static_cast<double>(timings.prompt_rows);
+  const int64_t rows_run = timings.prompt_rows - timings.reused_rows;
+  const auto prompt = static_cast<double>(rows_run);
   const auto ratio = [](double a, double b) { return b > 0 ? a / b : 0.0; };
-  return {{"prompt_n", timings.prompt_rows},
+  return {{"cache_n", timings.reused_rows},
+          {"prompt_n", rows_run},
           {"prompt_ms", prompt_ms},
           {"prompt_per_token_ms", ratio(prompt_ms, prompt)},
           {"prompt_per_second", ratio(1e3 * prompt, prompt_ms)},

@@ -20,6 +20,7 @@ namespace lithe::serve {
 namespace {
 
 constexpr JsonLimits kBodyLimits{.max_depth = 64, .unique_keys = false, .max_values = 500'000};
+constexpr std::size_t kMostSaltBytes = 1024;
 
 struct Unsupported {
   const char* field;
@@ -68,6 +69,14 @@ std::optional<plan::Plan> read_plan(const Fields& body, const CallRules& rules) 
   } catch (const Error& error) {
     throw Refusal(400, error.what(), "plan");
   }
+}
+
+/// vLLM's field: requests share cached rows only with those of the same salt.
+std::string read_salt(const Fields& body) {
+  const std::optional<std::string> salt = body.text("cache_salt");
+  require_field(!salt || (!salt->empty() && salt->size() <= kMostSaltBytes), "cache_salt",
+                concat("cache_salt has ", salt.value_or("").size(), " bytes; it must have 1 to ", kMostSaltBytes, "."));
+  return salt.value_or("");
 }
 
 /// Pictures that must be fetched are only noted.
@@ -152,6 +161,7 @@ Call read_common(const Fields& body, const CallRules& rules, Api api, uint64_t s
   call.options = read_options(body, rules, api, seed);
   call.answers = read_count(body, rules, api);
   call.request.plan = read_plan(body, rules);
+  call.request.cache_salt = read_salt(body);
   return call;
 }
 

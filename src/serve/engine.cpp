@@ -138,7 +138,8 @@ void Engine::cut_if_late() {
 void Engine::tell_load() {
   const session::BatchState state = batch_->state();
   const std::lock_guard lock(mutex_);
-  EngineLoad load{.running = state.running, .waiting = state.waiting + static_cast<int64_t>(jobs_.size())};
+  EngineLoad load{
+      .running = state.running, .waiting = state.waiting + static_cast<int64_t>(jobs_.size()), .caches = state.caches};
   if (state.running > 0) {
     load.kv_bytes = state.cache_bytes;
     load.reserved_share = static_cast<double>(state.bytes_admitted) / static_cast<double>(*limits_.bytes);

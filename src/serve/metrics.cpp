@@ -120,6 +120,19 @@ std::string Metrics::text(const std::string& model) const {
            load_.reserved_share);
   page.add("vllm:gpu_cache_usage_perc", "gauge", "The same by its older name.", load_.reserved_share);
   page.add("lithe_kv_bytes", "gauge", "Bytes reserved for the keys and values of running requests.", load_.kv_bytes);
+  const session::CacheState& caches = load_.caches;
+  page.add("lithe_prefix_cache_bytes", "gauge", "Bytes of keys and values that are kept for later prompts.",
+           caches.prefix_bytes);
+  page.add("lithe_picture_cache_bytes", "gauge", "Bytes of pictures' rows that are kept for later prompts.",
+           caches.picture_bytes);
+  page.add("vllm:prefix_cache_queries_total", "counter", "Prompt tokens that were looked for among those held.",
+           caches.prefix_rows_asked);
+  page.add("vllm:prefix_cache_hits_total", "counter", "Of these, tokens whose keys and values were used again.",
+           caches.prefix_rows_found);
+  page.add("vllm:mm_cache_queries_total", "counter", "Pictures that were looked for among those held.",
+           caches.pictures_asked);
+  page.add("vllm:mm_cache_hits_total", "counter", "Of these, pictures that did not go through the vision tower again.",
+           caches.pictures_found);
   page.add("vllm:prompt_tokens_total", "counter", "Prompt tokens of answered requests.", prompt_tokens_);
   page.add("vllm:generation_tokens_total", "counter", "New tokens of answered requests.", new_tokens_);
   page.add("lithe_vision_tokens_total", "counter", "Picture tokens among the prompt tokens.", image_tokens_);

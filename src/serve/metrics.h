@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "session/batch.h"
+#include "session/session.h"
 
 namespace lithe::serve {
 
@@ -28,6 +29,7 @@ struct EngineLoad {
   int64_t running = 0, waiting = 0;
   int64_t kv_bytes = 0;       ///< Reserved for keys and values of what runs.
   double reserved_share = 0;  ///< Of the memory that requests may use.
+  session::CacheState caches;
 };
 
 /// What GET /metrics shows. Any thread may call it; nothing in it waits for the engine.

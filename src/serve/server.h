@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,9 +37,10 @@ struct ServerOptions {
   std::shared_ptr<PictureFetcher> fetcher;     ///< Fetches pictures of http: and https: URLs; null: they are refused.
   bool page = true;                            ///< GET / gives a page for people.
   uint64_t seed = 0;                           ///< Of requests without a seed, with their number.
-  session::BatchLimits limits;
-  uint64_t body_bytes = uint64_t{512} << 20;  ///< Of all requests together, at most.
-  int64_t connections = 1000;                 ///< At a time, at most.
+  session::BatchLimits limits;                 ///< Without the caches' bytes, which are these two:
+  std::optional<int64_t> prefix_cache_bytes, picture_cache_bytes;  ///< Absent: a half and an eighth of limits.bytes.
+  uint64_t body_bytes = uint64_t{512} << 20;                       ///< Of all requests together, at most.
+  int64_t connections = 1000;                                      ///< At a time, at most.
   Patience patience;
   bool handle_signals = false;  ///< SIGINT and SIGTERM call stop(); a second one cuts what runs.
   /// Takes the lines of the access log, from a thread of the server; empty: there is no log.

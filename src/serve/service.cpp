@@ -48,6 +48,9 @@ constexpr Route kRoutes[] = {
 ServerOptions completed(ServerOptions options, const session::Session& session) {
   if (options.model_names.empty()) options.model_names = {session.facts().name};
   if (!options.limits.bytes) options.limits.bytes = session::memory_available() / 2;
+  const int64_t bytes = *options.limits.bytes;
+  options.limits.prefix_cache_bytes = options.prefix_cache_bytes.value_or(bytes / 2);
+  options.limits.picture_cache_bytes = options.picture_cache_bytes.value_or(bytes / 8);
   options.image_root = folder_of_pictures(options);
   return options;
 }
