@@ -24,7 +24,7 @@ std::vector<std::byte> picture_at(const web::Question& question, const std::stri
   try {
     const web::Reply reply = web::ask(question);
     require(reply.status == 200, Fault::bad_request, "The address ", in_quotes(question.url), " replies with status ",
-            reply.status, ".");
+            reply.status, "; correct it.");
     return bytes_of(reply.body);
   } catch (const Error& error) {
     if (error.fault() == Fault::no_memory) throw;

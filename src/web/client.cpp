@@ -116,22 +116,22 @@ std::string_view meaning_of(CURLcode code) {
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_GOT_NOTHING:
-      return "gave a reply that is not one of HTTP";
+      return "gave a reply that is not one of HTTP; correct it";
     case CURLE_PARTIAL_FILE:
     case CURLE_RECV_ERROR:
-      return "gave a reply that is cut off";
+      return "gave a reply that is cut off; try again";
     case CURLE_COULDNT_RESOLVE_HOST:
-      return "names a machine that is not known";
+      return "names a machine that is not known; correct it";
     case CURLE_OPERATION_TIMEDOUT:
-      return "took too long to reply";
+      return "took too long to reply; try again later";
     case CURLE_TOO_MANY_REDIRECTS:
-      return "leads on to other addresses too often";
+      return "leads on to other addresses too often; give the last of them";
     case CURLE_ABORTED_BY_CALLBACK:
       return "was given up, as this program ends";
     case CURLE_LOGIN_DENIED:
-      return "holds a user name, which is not sent";
+      return "holds a user name, which is not sent; leave it out";
     case CURLE_PEER_FAILED_VERIFICATION:
-      return "has a certificate that is not trusted";
+      return "has a certificate that is not trusted; correct it, or name a file of trusted ones by SSL_CERT_FILE";
     default:
       return {};
   }
@@ -140,10 +140,11 @@ std::string_view meaning_of(CURLcode code) {
 [[noreturn]] void throw_failure(CURLcode code, const Transfer& transfer) {
   const std::string name = in_quotes(transfer.question.url);
   require(!transfer.refused, Fault::bad_request, "The address ", name,
-          " leads to a machine that is not in the public internet, which is not asked.");
+          " leads to a machine that is not in the public internet; give a public address.");
   require(!transfer.too_long && code != CURLE_FILESIZE_EXCEEDED, Fault::bad_request, "The reply from ", name,
-          " has more than ", transfer.question.most_bytes, " bytes.");
-  require(code != CURLE_COULDNT_CONNECT, Fault::bad_request, "Nobody answers at ", name, ".");
+          " has more than ", transfer.question.most_bytes, " bytes; that is too long.");
+  require(code != CURLE_COULDNT_CONNECT, Fault::bad_request, "Nobody answers at ", name,
+          "; start the server there, or correct the address.");
   require(code != CURLE_OUT_OF_MEMORY, Fault::no_memory, "There is no memory for the reply from ", name, ".");
   const std::string_view meaning = meaning_of(code);
   require(meaning.empty(), Fault::bad_request, "The address ", name, " ", meaning, ".");
