@@ -230,6 +230,7 @@ test("a key is asked for, and sent", async () => {
 
 test("the keyboard alone is enough", async () => {
   const { page } = await openPage(browser, server.url);
+  page.on("filechooser", (chooser) => chooser.setFiles(pictureFile));
   const focused = () => page.evaluate(() => document.activeElement.id || document.activeElement.textContent.trim());
   const hasFocus = (id) => page.waitForFunction((wanted) => document.activeElement.id === wanted, id);
   const tabTo = async (id) => {
@@ -241,9 +242,7 @@ test("the keyboard alone is enough", async () => {
   await page.keyboard.press("Enter");
   await hasFocus("question");
   await tabTo("add-pictures");
-  const chooser = page.waitForEvent("filechooser");
   await page.keyboard.press("Enter");
-  await (await chooser).setFiles(pictureFile);
   await page.locator("#pictures img").waitFor();
   await page.keyboard.press("Shift+Tab");
   await hasFocus("question");
