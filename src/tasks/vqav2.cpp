@@ -17,31 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The answers of people to the questions, by their ids.
-class Annotations {
- public:
-  explicit Annotations(const fs::path& file) : rows_(data::open_json_list(file, "annotations")) {}
-
-  /// The annotation of question `i`. The official files have both in one order.
-  Json of(int64_t i, const std::string& id) const {
-    if (i < rows_->size()) {
-      Json same = rows_->read(i);
-      if (id_field(same, "question_id") == id) return same;
-    }
-    std::call_once(indexed_, [this] {
-      for (int64_t row = 0; row < rows_->size(); ++row) places_[id_field(rows_->read(row), "question_id")] = row;
-    });
-    const auto place = places_.find(id);
-    require(place != places_.end(), Fault::bad_file, "has no annotation with its question_id");
-    return rows_->read(place->second);
-  }
-
- private:
-  std::unique_ptr<data::Rows> rows_;
-  mutable std::once_flag indexed_;
-  mutable std::unordered_map<std::string, int64_t> places_;
-};
-
 /// The texts of "answers": objects with an "answer", or texts.
 Json references_of(const Json& row) {
   Json references = Json::array();
@@ -59,8 +34,53 @@ Json annotation_of(const Json& row) {
   return more;
 }
 
+/// The answers of people to the questions, by their ids.
+class Annotations {
+ public:
+  explicit Annotations(const fs::path& file) : rows_(data::open_json_list(file, "annotations")) {}
+
+  /// What annotation_of() makes of that of question `i`; the official files have both in one order. Null if
+  /// there is none. Throws Error{bad_file} that names the annotation.
+  Json of(int64_t i, const std::string& id) const {
+    if (i < rows_->size() && id_at(i) == id) return at(i);
+    std::call_once(indexed_, [this] {
+      for (int64_t row = 0; row < rows_->size(); ++row) places_[id_at(row)] = row;
+    });
+    const auto place = places_.find(id);
+    return place == places_.end() ? Json() : at(place->second);
+  }
+
+ private:
+  std::string id_at(int64_t row) const {
+    return naming_record(rows_->name(row), [&] { return id_field(rows_->read(row), "question_id"); });
+  }
+  Json at(int64_t row) const {
+    return naming_record(rows_->name(row), [&] { return annotation_of(rows_->read(row)); });
+  }
+
+  std::unique_ptr<data::Rows> rows_;
+  mutable std::once_flag indexed_;
+  mutable std::unordered_map<std::string, int64_t> places_;
+};
+
 Item item_of(const Json& row) {
   return {.id = id_field(row, "question_id"), .text = text_field(row, "question"), .more = Json::object()};
+}
+
+/// Throws Error{bad_file} unless every answer has a number as its label and a share from 0 to 1.
+void check_labels(const Json& more) {
+  const auto each = [&](const char* key, const char* what, const auto& fits) {
+    const Json& list = more.at(key);
+    require(list.is_array() && list.size() == more.at("labels").size(), Fault::bad_file,
+            "its answers, labels and scores differ in number");
+    require(std::all_of(list.begin(), list.end(), fits), Fault::bad_file, what);
+  };
+  each("labels", "a value of 'answer_labels' is not a whole number",
+       [](const Json& label) { return label.is_number_integer(); });
+  each("answers", "a value of 'answers' is not a text", [](const Json& answer) { return answer.is_string(); });
+  each("shares", "a value of 'answer_scores' is not a number from 0 to 1", [](const Json& share) {
+    return share.is_number() && share.get<double>() >= 0 && share.get<double>() <= 1;  // NaN neither
+  });
 }
 
 /// METER's Arrow files hold the answers that are labels of its head, and how right each is.
@@ -70,13 +90,11 @@ Item item_of_list(const Json& row, std::size_t place) {
   require(question.is_string(), Fault::bad_file, "a question is not a text");
   item.text = question.get<std::string>();
   const auto labels = row.find("answer_labels");
-  if (labels == row.end() || !labels->is_array() || labels->empty()) return item;  // the test split
+  if (labels == row.end() || (labels->is_array() && labels->empty())) return item;  // the test split
   item.more = {{"answers", list_field(row, "answers", place)},
                {"labels", list_field(row, "answer_labels", place)},
                {"shares", list_field(row, "answer_scores", place)}};
-  for (const auto& [key, list] : item.more.items())
-    require(list.is_array() && list.size() == item.more.at("labels").size(), Fault::bad_file,
-            "its answers, labels and scores differ in number");
+  check_labels(item.more);
   return item;
 }
 
@@ -104,11 +122,11 @@ class OfficialItems final : public Items {
   int64_t size() const override { return questions_->size(); }
 
   Item read(int64_t i) const override {
-    return naming_record(questions_->name(i), [&] {
-      Item item = item_of(questions_->read(i));
-      if (annotations_) item.more = annotation_of(annotations_->of(i, item.id));
-      return item;
-    });
+    Item item = naming_record(questions_->name(i), [&] { return item_of(questions_->read(i)); });
+    if (!annotations_) return item;
+    item.more = annotations_->of(i, item.id);
+    require(!item.more.is_null(), Fault::bad_file, questions_->name(i), ": has no annotation with its question_id");
+    return item;
   }
 
   std::vector<image::Source> pictures(int64_t i) const override {

@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <fstream>
+#include <iterator>
+#include <limits>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "sentence_of.h"
 #include "tasks/records.h"
 #include "tasks/task.h"
@@ -122,6 +125,44 @@ TEST(VqaV2, ReadsMetersArrowFiles) {
   EXPECT_EQ(task->judge(2, {.label = 8}).parsed, "3");
   EXPECT_EQ(task->judge(2, {.label = 5}).score, 0);
   EXPECT_DOUBLE_EQ(task->judge(2, {.text = "Three"}).score, 0.6);
+}
+
+/// A copy of METER's Arrow file in which every number of the scores that is 0.6 is another one.
+std::string arrow_score(double share) {
+  const test::TemporaryFolder folder;
+  std::ifstream in(kSets / "vqav2_arrow/vqav2_val.arrow", std::ios::binary);
+  std::string bytes{std::istreambuf_iterator<char>(in), {}};
+  const auto text = [](double x) { return std::string(reinterpret_cast<const char*>(&x), sizeof x); };
+  size_t found = 0;
+  for (size_t at = bytes.find(text(0.6)); at != bytes.npos; at = bytes.find(text(0.6), at + 8), ++found)
+    bytes.replace(at, 8, text(share));
+  EXPECT_GT(found, 0U);
+  std::ofstream(folder / "vqav2_val.arrow", std::ios::binary) << bytes;
+  return sentence_of([&] { (void)open_task("vqav2", {.data = folder.path()})->question(2); });
+}
+
+TEST(VqaV2, SharesOfArrowFilesAreFrom0To1) {
+  for (const double share :
+       {7.0, -1.0, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()}) {
+    const std::string said = arrow_score(share);
+    EXPECT_NE(said.find("a value of 'answer_scores' is not a number from 0 to 1"), std::string::npos) << said;
+  }
+}
+
+TEST(VqaV2, FaultsOfTheAnnotationsNameTheirFile) {
+  const test::TemporaryFolder folder;
+  std::filesystem::copy(kSets / "vqav2", folder.path(),
+                        std::filesystem::copy_options::recursive | std::filesystem::copy_options::overwrite_existing);
+  const std::filesystem::path file = folder / "v2_mscoco_val2014_annotations.json";
+  Json annotations = read_json_file(file);
+  annotations.at("annotations").at(1)["answers"] = 5;
+  std::ofstream(file) << annotations.dump();
+  const auto task = open_task("vqav2", {.data = folder.path()});
+  const std::string said = sentence_of([&] {
+    for (int64_t i = 0; i < task->size(); ++i) (void)task->question(i);
+  });
+  EXPECT_NE(said.find("annotations.json"), std::string::npos) << said;
+  EXPECT_EQ(said.find("questions.json"), std::string::npos) << said;
 }
 
 TEST(Nlvr2, ReadsBothForms) {
