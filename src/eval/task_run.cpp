@@ -25,13 +25,34 @@ tasks::Response response_of(const Json& line) {
   return response;
 }
 
+/// What a line shows of what was asked.
+std::string prompt_of(const tasks::Question& question, const tasks::Response& response) {
+  const bool by_head = response.label || !response.scores.empty();
+  return by_head ? question.text : question.turns.back().text;
+}
+
+/// Whether a line answers question `i` as it is now. Lines of earlier versions have no "asked". A question that cannot
+/// be read, as its picture is gone, cannot have another answer either.
+bool is_answer_to(const tasks::Task& task, int64_t i, const Json& line, const tasks::Response& response) {
+  const auto is = [&](const char* key, const std::string& now) { return !line.contains(key) || line.at(key) == now; };
+  tasks::Question question;
+  try {
+    question = task.question(i);
+  } catch (const Error&) {
+    return true;
+  }
+  return is("asked", state_of(question)) && is("prompt", prompt_of(question, response)) &&
+         is("target", question.target);
+}
+
 Json line_of(int64_t i, const tasks::Question& question, const tasks::Response& response) {
   const bool by_head = response.label || !response.scores.empty();
-  Json line = {{"question", i}, {"id", question.id}, {"prompt", by_head ? question.text : question.turns.back().text}};
+  Json line = {{"question", i}, {"id", question.id}, {"prompt", prompt_of(question, response)}};
   if (!response.scores.empty()) line["scores"] = response.scores;
   if (response.label) line["label"] = *response.label;
   if ((!response.text.empty() || !by_head) && !response.loss) line["answer"] = response.text;
   if (!question.target.empty()) line["target"] = question.target;
+  line["asked"] = state_of(question);
   if (!response.loss) return line;
   line["nll"] = response.loss->nll;
   line["answer_tokens"] = response.loss->tokens;
@@ -96,6 +117,9 @@ void TaskRun::take_before() {
             in_quotes(folder_.string()), " holds answers to other questions: question ", i, " there is ",
             in_quotes(line.at("id").get<std::string>()), "; give another --output.");
     tasks::Answered one{.question = i, .response = response_of(line)};
+    require(is_answer_to(task_, i, line, one.response), Fault::bad_request, "The folder ", in_quotes(folder_.string()),
+            " holds an answer to question ", i, " (", in_quotes(task_.id(i)),
+            "), whose text, picture or right answer has changed since; give another --output.");
     one.judgement = task_.judge(i, one.response);
     answered_.emplace(i, std::move(one));
     take_kept(i, line);

@@ -26,8 +26,9 @@ class Threes : public tasks::Task {
   std::string id(int64_t i) const override { return front_ + std::to_string(i); }
   tasks::Question question(int64_t i) const override {
     if (i == broken) fail(Fault::bad_file, "question ", i, " has no picture");
-    tasks::Question question{.id = id(i), .text = "which?"};
-    question.ask("which?", "");
+    tasks::Question question{.id = id(i), .text = text, .target = target};
+    question.ask(text, "");
+    if (width > 0) question.images = {image::Image(width, 2)};
     return question;
   }
   tasks::Judgement judge(int64_t i, const tasks::Response& response) const override {
@@ -37,7 +38,8 @@ class Threes : public tasks::Task {
     return tasks::mean_score("accuracy", answered);
   }
 
-  int64_t broken = -1;
+  int64_t broken = -1, width = 0;
+  std::string text = "which?", target;
 
  private:
   int64_t size_;
@@ -88,7 +90,10 @@ TEST(TaskRun, ScoresEveryQuestion) {
   EXPECT_EQ(result, read_json_file(folder / "out/result.json"));
   const auto lines = lines_of(folder / "out/samples.jsonl");
   ASSERT_EQ(lines.size(), 7U);
-  EXPECT_EQ(lines[4], R"({"question":4,"id":"q4","prompt":"which?","label":1,"parsed":"1","score":1.0})");
+  Json line = Json::parse(lines[4]);
+  EXPECT_EQ(line.at("asked").get<std::string>().size(), 16U);
+  line.erase("asked");
+  EXPECT_EQ(line.dump(), R"({"question":4,"id":"q4","prompt":"which?","label":1,"parsed":"1","score":1.0})");
 }
 
 TEST(TaskRun, EqualScoresAreWonByTheFirst) {
@@ -170,6 +175,45 @@ TEST(TaskRun, AnotherRunIsRefused) {
     score_all(scorer, task, run, {});
   }
   EXPECT_NE(sentence(Threes(3, "p"), kSettings).find("other questions"), std::string::npos);
+}
+
+TEST(TaskRun, AnswersToAnotherTextTargetOrPictureAreRefused) {
+  const test::TemporaryFolder folder;
+  Threes task(3);
+  task.target = "1";
+  task.width = 4;
+  {
+    TaskRun run(task, folder / "out", kSettings, {});
+    FakeScorer scorer;
+    score_all(scorer, task, run, {});
+  }
+  const auto sentence = [&] { return sentence_of([&] { TaskRun run(task, folder / "out", kSettings, {}); }); };
+  task.width = 5;
+  EXPECT_NE(sentence().find("holds an answer to question 0"), std::string::npos) << sentence();
+  task.width = 4;
+  task.text = "what?";
+  EXPECT_NE(sentence().find("has changed since"), std::string::npos) << sentence();
+  task.text = "which?";
+  task.target = "2";
+  EXPECT_NE(sentence().find("has changed since"), std::string::npos) << sentence();
+  task.target = "1";
+  TaskRun run(task, folder / "out", kSettings, {});
+  EXPECT_EQ(run.tally().before, 3);
+}
+
+TEST(TaskRun, LinesWithoutTheKeyAskedGoOn) {
+  const test::TemporaryFolder folder;
+  Threes task(2);
+  { TaskRun run(task, folder / "out", kSettings, {}); }
+  std::ofstream(folder / "out/samples.jsonl")
+      << R"({"question":0,"id":"q0","prompt":"which?","label":0,"parsed":"0","score":1.0})"
+      << "\n";
+  {
+    TaskRun run(task, folder / "out", kSettings, {});
+    EXPECT_EQ(run.tally().before, 1);
+  }
+  task.text = "what?";
+  EXPECT_THROW(TaskRun(task, folder / "out", kSettings, {}), Error);
 }
 
 TEST(TaskRun, AForeignFolderStaysAsItIs) {
