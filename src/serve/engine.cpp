@@ -91,7 +91,7 @@ void Engine::begin(Job job) {
   for (std::size_t answer = 0; answer < job.answers.size(); ++answer) listen(job.answers[answer], answer, job);
   const int64_t ticket = next_ticket_++;
   open_.emplace(ticket, Open{.queue = job.queue, .since = job.since});
-  batch_->submit(ticket, std::move(job.request), std::move(job.answers));
+  batch_->submit_several(ticket, std::move(job.request), std::move(job.answers));
 }
 
 /// A failure outside of single requests is all requests' failure, and not the server's end.

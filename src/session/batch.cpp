@@ -479,7 +479,7 @@ BatchRun::~BatchRun() = default;
 void BatchRun::submit(int64_t ticket, Request request, AnswerOptions options) {
   impl_->submit(ticket, std::move(request), std::vector<AnswerOptions>{std::move(options)});
 }
-void BatchRun::submit(int64_t ticket, Request request, std::vector<AnswerOptions> answers) {
+void BatchRun::submit_several(int64_t ticket, Request request, std::vector<AnswerOptions> answers) {
   impl_->submit(ticket, std::move(request), std::move(answers));
 }
 void BatchRun::cancel(int64_t ticket) {

@@ -68,7 +68,7 @@ TEST(SeveralAnswers, EqualThoseAlone) {
     SCOPED_TRACE(plan);
     const Request request = ask("what is the color of the rectangle?", plan);
     BatchRun batch(demo());
-    batch.submit(7, request, draws(5));
+    batch.submit_several(7, request, draws(5));
     const std::vector<Outcome> outcomes = run(batch);
     ASSERT_EQ(outcomes.size(), 1U);
     EXPECT_EQ(outcomes[0].ticket, 7);
@@ -79,9 +79,9 @@ TEST(SeveralAnswers, EqualThoseAlone) {
 TEST(SeveralAnswers, RunBesideOthersAndThePromptRunsOnce) {
   const Request first = ask("is there a circle?"), second = ask("what shape is in the image?");
   BatchRun batch(demo(), {.sequences = 8});
-  batch.submit(1, first, draws(4));
+  batch.submit_several(1, first, draws(4));
   batch.submit(2, second, draws(1).front());
-  batch.submit(3, second, draws(3));
+  batch.submit_several(3, second, draws(3));
   std::map<int64_t, Outcome> outcomes;
   for (Outcome& outcome : run(batch)) outcomes.emplace(outcome.ticket, std::move(outcome));
   ASSERT_EQ(outcomes.size(), 3U);
@@ -99,7 +99,7 @@ TEST(SeveralAnswers, EndAtTheirOwnTime) {
   answers[1].ignore_eos = true;
   answers[2].sampling = SamplingPolicy{.temperature = 20, .seed = 3};
   BatchRun batch(demo());
-  batch.submit(1, request, answers);
+  batch.submit_several(1, request, answers);
   const std::vector<Outcome> outcomes = run(batch);
   ASSERT_EQ(outcomes.size(), 1U);
   expect_each_alone(request, answers, outcomes[0]);
@@ -109,8 +109,8 @@ TEST(SeveralAnswers, EndAtTheirOwnTime) {
 TEST(SeveralAnswers, WaitUntilAllHaveAPlace) {
   const Request request = ask("is there a circle?");
   BatchRun batch(demo(), {.sequences = 4});
-  batch.submit(1, request, draws(3));
-  batch.submit(2, request, draws(3));
+  batch.submit_several(1, request, draws(3));
+  batch.submit_several(2, request, draws(3));
   int64_t most = 0;
   std::vector<int64_t> order;
   while (!batch.idle()) {
@@ -119,8 +119,8 @@ TEST(SeveralAnswers, WaitUntilAllHaveAPlace) {
   }
   EXPECT_EQ(order, (std::vector<int64_t>{1, 2}));
   EXPECT_LE(most, 4);
-  EXPECT_THROW(batch.submit(3, request, draws(5)), Error);
-  EXPECT_THROW(batch.submit(3, request, std::vector<AnswerOptions>{}), Error);
+  EXPECT_THROW(batch.submit_several(3, request, draws(5)), Error);
+  EXPECT_THROW(batch.submit_several(3, request, std::vector<AnswerOptions>{}), Error);
   EXPECT_TRUE(batch.idle());
 }
 
@@ -128,7 +128,7 @@ TEST(SeveralAnswers, ReserveThePromptOnce) {
   const Request request = ask("is there a circle?", "dense");
   const auto admitted = [&](size_t count) {
     BatchRun batch(demo());
-    batch.submit(1, request, draws(count));
+    batch.submit_several(1, request, draws(count));
     batch.step();
     const int64_t after_prompt = batch.state().cache_bytes;
     batch.step();
@@ -145,8 +145,8 @@ TEST(SeveralAnswers, ReserveThePromptOnce) {
 TEST(SeveralAnswers, AllEndWhenTheRequestIsCancelled) {
   const Request request = ask("is there a circle?");
   BatchRun batch(demo());
-  batch.submit(1, request, draws(3));
-  batch.submit(2, request, draws(2));
+  batch.submit_several(1, request, draws(3));
+  batch.submit_several(2, request, draws(2));
   for (int i = 0; i < 5; ++i) EXPECT_TRUE(batch.step().empty());
   batch.cancel(1);
   const std::vector<Outcome> ended = batch.step();
@@ -171,7 +171,7 @@ TEST(SeveralAnswers, AllEndWhenOneEndsItselfOrFails) {
           return false;
         };
         BatchRun batch(demo());
-        batch.submit(1, request, answers);
+        batch.submit_several(1, request, answers);
         const std::vector<Outcome> outcomes = run(batch);
         ASSERT_EQ(outcomes.size(), 1U);
         EXPECT_EQ(outcomes[0].error.has_value(), throws);
@@ -190,7 +190,7 @@ TEST(SeveralAnswers, ABadOptionOfOneFailsTheRequest) {
   std::vector<AnswerOptions> answers = draws(3);
   answers[2].sampling->temperature = -1;
   BatchRun batch(demo());
-  batch.submit(1, ask("is there a circle?"), answers);
+  batch.submit_several(1, ask("is there a circle?"), answers);
   const std::vector<Outcome> outcomes = run(batch);
   ASSERT_EQ(outcomes.size(), 1U);
   ASSERT_TRUE(outcomes[0].error.has_value());
