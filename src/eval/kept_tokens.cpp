@@ -9,12 +9,17 @@
 namespace lithe::eval {
 namespace {
 
+/// A line that was just made has signed numbers, one that was read has unsigned ones.
+bool is_count(const Json& value) {
+  return value.is_number_unsigned() || (value.is_number_integer() && value.get<int64_t>() >= 0);
+}
+
 std::optional<std::vector<int64_t>> counts_in(const Json& line, const char* key) {
   const auto found = line.find(key);
   if (found == line.end() || !found->is_array()) return std::nullopt;
   std::vector<int64_t> counts;
   for (const Json& value : *found) {
-    if (!value.is_number_unsigned()) return std::nullopt;
+    if (!is_count(value)) return std::nullopt;
     counts.push_back(value.get<int64_t>());
   }
   return counts;
@@ -51,9 +56,9 @@ Json to_json(const KeptTokens& tokens) {
 
 std::optional<KeptTokens> kept_tokens_in(const Json& line) {
   const auto kept = counts_in(line, "kept"), needed_kept = counts_in(line, "needed_kept");
-  const auto is_count = [&](const char* key) { return line.contains(key) && line.at(key).is_number_unsigned(); };
+  const auto has_count = [&](const char* key) { return line.contains(key) && is_count(line.at(key)); };
   if (!kept || !needed_kept || kept->size() != needed_kept->size()) return std::nullopt;
-  if (!is_count("vision_tokens") || !is_count("needed")) return std::nullopt;
+  if (!has_count("vision_tokens") || !has_count("needed")) return std::nullopt;
   return KeptTokens{line.at("vision_tokens").get<int64_t>(), line.at("needed").get<int64_t>(), *kept, *needed_kept};
 }
 

@@ -98,12 +98,13 @@ void TaskRun::check_folder() const {
     const Json before = read_json_file(folder_ / kResult);
     require(before.is_object() && before.value("schema", "") == kSchema, Fault::bad_file,
             in_quotes((folder_ / kResult).string()), " is not the result of `lithe eval`; give another --output.");
-    require_same(before.value("settings", Json()), settings_, folder_);
-    // Settings that only some runs have.
+    const Json settings = before.value("settings", Json::object());
+    require(settings.contains("metric") == settings_.contains("metric"), Fault::bad_request, "The folder ",
+            in_quotes(folder_.string()), " holds a run with another metric; give another --output.");
+    require_same(settings, settings_, folder_);
+    // A shard has a setting more.
     require(!part_.shard.is_whole() || !before.at("settings").contains("shard"), Fault::bad_request, "The folder ",
             in_quotes(folder_.string()), " holds a shard of a run; give another --output.");
-    require(before.at("settings").contains("metric") == settings_.contains("metric"), Fault::bad_request, "The folder ",
-            in_quotes(folder_.string()), " holds a run with another metric; give another --output.");
     return;
   }
   const auto bytes = fs::file_size(folder_ / kSamples, absent);

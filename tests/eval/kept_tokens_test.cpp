@@ -34,6 +34,7 @@ TEST(KeptTokens, ComeBackFromALine) {
   Json line = {{"question", 0}, {"id", "q"}};
   EXPECT_FALSE(kept_tokens_in(line));
   line.update(to_json(*tokens));
+  ASSERT_TRUE(kept_tokens_in(line)) << "as it was made";
   const auto back = kept_tokens_in(parse_json(line.dump(), "line"));
   ASSERT_TRUE(back);
   EXPECT_EQ(to_json(*back), to_json(*tokens));

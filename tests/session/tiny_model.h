@@ -62,7 +62,7 @@ inline Tensor prefill(const models::Model& model, Generation& generation, const 
 
 inline Tensor decode(const models::Model& model, Generation& generation, const Tensor& x) {
   routing::Batch batch;
-  generation.enter_token(batch);
+  generation.enter_tokens(batch);
   return model.decoder.forward(std::move(batch), x);
 }
 
