@@ -137,7 +137,7 @@ LITHE_AVX512 inline void load_block(const char* codes, __m512& low, __m512& high
 /// addition takes four cycles.
 template <WeightKind kind, int kRows, int kOuts>
 LITHE_AVX512 void dot_avx512(const Task& task) {
-  constexpr int64_t kAheadBytes = 1024;
+  constexpr int64_t kCodesOfALine = kLineBytes * 8 / bits_of(kind);
   constexpr int kParts = kRows * kOuts <= 4 ? 2 : 1;
   const WeightView& weight = task.weight;
   const int64_t groups = weight.groups(), row_bytes = weight.bytes(weight.width);
@@ -156,8 +156,7 @@ LITHE_AVX512 void dot_avx512(const Task& task) {
       __m512 low[kOuts], high[kOuts];
       for (int o = 0; o < kOuts; ++o) {
         const char* const block = codes + o * row_bytes + weight.bytes(i);
-        if (kind == WeightKind::int8 || i % (4 * kCodeBlock) == 0)
-          prefetch_rows(block, weight.bytes(i), row_bytes, kOuts, kAheadBytes);
+        if (i % kCodesOfALine == 0) prefetch_next_rows(codes, row_bytes, kOuts, o, weight.bytes(i));
         load_block<kind>(block, low[o], high[o]);
       }
       for (int r = 0; r < kRows; ++r) {

@@ -7,13 +7,15 @@
 
 namespace lithe::ops {
 
-/// Prefetches what is read `ahead` bytes after `address`, which is byte `offset` of a row of `row_bytes`, if `rows`
-/// neighbouring rows are read side by side and then the next `rows`. The processor's own prefetching ends at every
-/// page, and does not know in which row the reading goes on.
-inline __attribute__((always_inline)) void prefetch_rows(const char* address, int64_t offset, int64_t row_bytes,
-                                                         int64_t rows, int64_t ahead) {
-  const int64_t turn = offset + ahead >= row_bytes ? (rows - 1) * row_bytes : 0;
-  _mm_prefetch(address + ahead + turn, _MM_HINT_T0);
+constexpr int64_t kLineBytes = 64;
+
+/// `rows` neighbouring rows of `row_bytes` are read side by side, and then the next ones. When the line at `offset` of
+/// row number `row` is read, this prefetches a line of the next ones. They are prefetched in the order of their
+/// addresses, since the processor's own prefetching follows that, but not several rows at a time. first: the first row
+/// that is read. offset: a multiple of kLineBytes.
+inline __attribute__((always_inline)) void prefetch_next_rows(const char* first, int64_t row_bytes, int64_t rows,
+                                                              int64_t row, int64_t offset) {
+  _mm_prefetch(first + rows * (row_bytes + offset) + row * kLineBytes, _MM_HINT_T0);
 }
 
 }  // namespace lithe::ops

@@ -117,31 +117,41 @@ LITHE_AVX512 void widen_avx512(const void* weights, int64_t count, float* out) {
   widen_plain<kind>(skip<kind>(weights, i), count - i, out + i);
 }
 
-/// As dot_avx2, with memory prefetched.
+/// Adds the products of 16 columns to sums[..][..][part].
+template <WeightKind kind, int kRows, int kOuts, int kParts>
+LITHE_AVX512 inline __attribute__((always_inline)) void add16(__m512 (&sums)[kRows][kOuts][kParts], int part,
+                                                              const void* weights, const float* x, int64_t width,
+                                                              int64_t i) {
+  __m512 w[kOuts];
+  for (int o = 0; o < kOuts; ++o) w[o] = load16<kind>(weights, o * width + i);
+  for (int r = 0; r < kRows; ++r) {
+    const __m512 in = _mm512_loadu_ps(x + r * width + i);
+    for (int o = 0; o < kOuts; ++o) sums[r][o][part] = _mm512_fmadd_ps(w[o], in, sums[r][o][part]);
+  }
+}
+
+/// As dot_avx2, a cache line of each row at a time, and with memory prefetched. A single product has a sum for each
+/// vector of a line, since an addition takes four cycles.
 template <WeightKind kind, int kRows, int kOuts>
 LITHE_AVX512 void dot_avx512(const void* weights, const float* x, int64_t width, float* out, int64_t stride) {
-  constexpr int64_t kAheadBytes = 2048;
-  const int64_t row_bytes = width * (bits_of(kind) / 8);
-  __m512 sum[kRows][kOuts];
-  for (int r = 0; r < kRows; ++r) {
-    for (int o = 0; o < kOuts; ++o) sum[r][o] = _mm512_setzero_ps();
-  }
+  constexpr int64_t kBytes = bits_of(kind) / 8, kOfALine = kLineBytes / kBytes;
+  constexpr int kVectors = kOfALine / 16, kParts = kRows * kOuts == 1 ? kVectors : 1;
+  __m512 sums[kRows][kOuts][kParts];
+  for (int r = 0; r < kRows; ++r)
+    for (int o = 0; o < kOuts; ++o)
+      for (int p = 0; p < kParts; ++p) sums[r][o][p] = _mm512_setzero_ps();
   int64_t i = 0;
-  for (; i + 16 <= width; i += 16) {
-    __m512 w[kOuts];
-    for (int o = 0; o < kOuts; ++o) {
-      prefetch_rows(static_cast<const char*>(skip<kind>(weights, o * width + i)), i * (bits_of(kind) / 8), row_bytes,
-                    kOuts, kAheadBytes);
-      w[o] = load16<kind>(weights, o * width + i);
-    }
-    for (int r = 0; r < kRows; ++r) {
-      const __m512 in = _mm512_loadu_ps(x + r * width + i);
-      for (int o = 0; o < kOuts; ++o) sum[r][o] = _mm512_fmadd_ps(w[o], in, sum[r][o]);
-    }
+  for (; i + kOfALine <= width; i += kOfALine) {
+    for (int o = 0; o < kOuts; ++o)
+      prefetch_next_rows(static_cast<const char*>(weights), width * kBytes, kOuts, o, i * kBytes);
+    add16<kind>(sums, 0, weights, x, width, i);
+    if constexpr (kVectors == 2) add16<kind>(sums, kParts - 1, weights, x, width, i + 16);
   }
+  for (; i + 16 <= width; i += 16) add16<kind>(sums, 0, weights, x, width, i);
   for (int r = 0; r < kRows; ++r) {
     for (int o = 0; o < kOuts; ++o) {
-      float total = _mm512_reduce_add_ps(sum[r][o]);
+      const __m512 sum = kParts == 1 ? sums[r][o][0] : _mm512_add_ps(sums[r][o][0], sums[r][o][kParts - 1]);
+      float total = _mm512_reduce_add_ps(sum);
       for (int64_t j = i; j < width; ++j) total += weight_at<kind>(weights, o * width + j) * x[r * width + j];
       out[r * stride + o] = total;
     }
@@ -150,37 +160,46 @@ LITHE_AVX512 void dot_avx512(const void* weights, const float* x, int64_t width,
 
 using Dot = void (*)(const void* weights, const float* x, int64_t width, float* out, int64_t stride);
 
-/// Kernels for 1, 2, .. rows and kOuts weight rows.
-template <WeightKind kind, int kOuts, int... kRows>
-constexpr auto dots_avx512(std::integer_sequence<int, kRows...>) {
-  return std::array<Dot, sizeof...(kRows)>{dot_avx512<kind, kRows + 1, kOuts>...};
-}
-template <WeightKind kind, int kOuts, int... kRows>
-constexpr auto dots_avx2(std::integer_sequence<int, kRows...>) {
-  return std::array<Dot, sizeof...(kRows)>{dot_avx2<kind, kRows + 1, kOuts>...};
-}
-
-/// What one instruction set has: one or two weight rows at a time; `rows` at most at once.
+/// What one instruction set has: kernels for 1, 2, .. `rows` rows of x, with one or several rows of weights.
 struct Dots {
   int64_t rows = 0;
-  const Dot *one = nullptr, *two = nullptr;
+  const Dot *one = nullptr, *some = nullptr;
+  const int64_t* outs = nullptr;  ///< How many rows of weights `some` takes.
 };
+
+/// One row of x reads rows of weights one after another. More rows of x have to come from the outer caches, so that
+/// several rows of weights share them.
+constexpr std::array<int64_t, 8> kOuts512{1, 4, 4, 4, 2, 2, 2, 2};
+constexpr std::array<int64_t, 4> kOuts2{2, 2, 2, 2};  // twice the rows of x need more registers than AVX2 has
+
+template <WeightKind kind, bool some, int... kRow>
+constexpr auto dots_avx512(std::integer_sequence<int, kRow...>) {
+  return std::array<Dot, sizeof...(kRow)>{dot_avx512<kind, kRow + 1, (some ? kOuts512[kRow] : 1)>...};
+}
+template <WeightKind kind, bool some, int... kRow>
+constexpr auto dots_avx2(std::integer_sequence<int, kRow...>) {
+  return std::array<Dot, sizeof...(kRow)>{dot_avx2<kind, kRow + 1, (some ? kOuts2[kRow] : 1)>...};
+}
 
 template <WeightKind kind>
 Dots dots_of(VectorSet set) {
-  using Eight = std::make_integer_sequence<int, 8>;
-  using Four = std::make_integer_sequence<int, 4>;  // twice that needs more registers than AVX2 has
-  static constexpr auto kOne512 = dots_avx512<kind, 1>(Eight()), kTwo512 = dots_avx512<kind, 2>(Eight());
-  static constexpr auto kOne2 = dots_avx2<kind, 1>(Four()), kTwo2 = dots_avx2<kind, 2>(Four());
-  return set >= VectorSet::avx512 ? Dots{8, kOne512.data(), kTwo512.data()} : Dots{4, kOne2.data(), kTwo2.data()};
+  using Eight = std::make_integer_sequence<int, kOuts512.size()>;
+  using Four = std::make_integer_sequence<int, kOuts2.size()>;
+  static constexpr auto kOne512 = dots_avx512<kind, false>(Eight()), kSome512 = dots_avx512<kind, true>(Eight());
+  static constexpr auto kOne2 = dots_avx2<kind, false>(Four()), kSome2 = dots_avx2<kind, true>(Four());
+  return set >= VectorSet::avx512 ? Dots{kOuts512.size(), kOne512.data(), kSome512.data(), kOuts512.data()}
+                                  : Dots{kOuts2.size(), kOne2.data(), kSome2.data(), kOuts2.data()};
 }
 
-/// Two weight rows at a time, all rows of x before the next two, while the weights are in the caches.
+/// Some weight rows at a time, all rows of x before the next ones, while the weights are in the caches.
 template <WeightKind kind>
 void dot_fast(const WeightView& weight, int64_t first, int64_t last, const float* x, int64_t rows, float* y,
               const Dots& dots) {
-  for (int64_t out = first; out < last; out += 2) {
-    const Dot* kernels = out + 1 < last ? dots.two : dots.one;
+  static_assert(kMostDotRows <= kOuts512.size(), "all rows of x take as many weight rows at a time");
+  const int64_t most = dots.outs[std::min(dots.rows, rows) - 1];
+  for (int64_t out = first, outs = 0; out < last; out += outs) {
+    outs = out + most <= last ? most : 1;
+    const Dot* const kernels = outs == most ? dots.some : dots.one;
     for (int64_t row = 0; row < rows; row += dots.rows) {
       kernels[std::min(dots.rows, rows - row) - 1](weight.at(out, 0), x + row * weight.width, weight.width,
                                                    y + row * weight.outs + out, weight.outs);
