@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/vector_set.h"
+#include "ops/code_cut.h"
 #include "ops/gemm_panels.h"
 
 namespace lithe::ops {
@@ -22,33 +23,11 @@ constexpr int64_t kBlocksAtOnce = 4;
 constexpr int64_t kValuesAtOnce = int64_t{2} << 20, kLeastRows = 192;
 /// Rows of weights from the one that is unpacked to the one that is fetched.
 constexpr int64_t kRowsAhead = 2;
-constexpr int64_t kMostGroup = 256, kUsualGroup = 128;
-
-/// The columns whose products are added as whole numbers: a group of the weights, or a part of one. A multiple of
-/// kCodeBlock; 0: the weights' groups can't be cut so.
-int64_t group_of(const WeightView& weight) {
-  if (weight.group == 0) return 0;
-  if (weight.groups() == 1) return kUsualGroup;
-  if (weight.group <= kMostGroup) return weight.group % kCodeBlock == 0 ? weight.group : 0;
-  return weight.group % kUsualGroup == 0 ? kUsualGroup : 0;
-}
-
-/// How a product is cut.
-struct Cut {
-  RowCodes codes;
-  int64_t width, group;
-
-  int64_t groups() const { return (width + group - 1) / group; }
-  int64_t words() const { return group / codes_in_word(codes); }
-  int64_t groups_at_once() const { return std::max<int64_t>(kDepth / group, 1); }
-  int64_t columns(int64_t g) const { return std::min(group, width - g * group); }
-};
 
 /// Some rows of x as codes, panel by panel and group by group.
 class CodedRows {
  public:
-  CodedRows(const float* x, int64_t rows, const Cut& cut, const CodeGemmKernel& kernel, bool with_sums)
-      : x_(x), rows_(rows), cut_(cut), kernel_(kernel) {
+  CodedRows(const float* x, int64_t rows, const CodeCut& cut, bool with_sums) : x_(x), rows_(rows), cut_(cut) {
     const int64_t groups = panels() * cut.groups();
     words_.reset(new int32_t[static_cast<size_t>(groups * cut.words() * kCodeRows)]);
     scales_.assign(static_cast<size_t>(groups * kCodeRows), 0.0f);
@@ -78,11 +57,8 @@ class CodedRows {
     if (count < cut_.group) std::fill_n(room, kCodeRows * words, 0);
     for (int64_t c = 0; c < columns(panel); ++c) {
       const float* const x = x_ + (panel * kCodeRows + c) * cut_.width + g * cut_.group;
-      scales_[static_cast<size_t>(at * kCodeRows + c)] = kernel_.round(x, count, cut_.codes, room + c * words);
-      if (sums_.empty()) continue;
-      float sum = 0;
-      for (int64_t i = 0; i < count; ++i) sum += x[i];
-      sums_[static_cast<size_t>(at * kCodeRows + c)] = sum;
+      scales_[static_cast<size_t>(at * kCodeRows + c)] = round_row(x, count, cut_.codes, room + c * words);
+      if (!sums_.empty()) sums_[static_cast<size_t>(at * kCodeRows + c)] = sum_of_group(x, count);
     }
     int32_t* const to = words_.get() + at * words * kCodeRows;
     for (int64_t c = 0; c < kCodeRows; ++c)
@@ -91,8 +67,7 @@ class CodedRows {
 
   const float* x_;
   int64_t rows_;
-  const Cut& cut_;
-  const CodeGemmKernel& kernel_;
+  const CodeCut& cut_;
   std::unique_ptr<int32_t[]> words_;
   std::vector<float> scales_, sums_;
 };
@@ -100,10 +75,10 @@ class CodedRows {
 /// All rows of x times the weight rows [first, last).
 class Stripe {
  public:
-  Stripe(const CodedRows& x, const WeightView& weight, const Cut& cut, float* y, const CodeGemmKernel& kernel,
+  Stripe(const CodedRows& x, const WeightView& weight, const CodeCut& cut, float* y, const CodeGemmKernel& kernel,
          int64_t first, int64_t last)
       : x_(x), weight_(weight), cut_(cut), y_(y), kernel_(kernel), first_(first), last_(last) {
-    const int64_t outs = kernel.max_outs * kBlocksAtOnce, groups = cut.groups_at_once();
+    const int64_t outs = kernel.max_outs * kBlocksAtOnce, groups = cut.groups_in(kDepth);
     words_.resize(static_cast<size_t>(outs * groups * cut.words()));
     scales_.resize(static_cast<size_t>(outs * groups));
     if (weight.offsets) offsets_.resize(scales_.size());
@@ -118,8 +93,8 @@ class Stripe {
  private:
   void run_outs(int64_t first_out, int64_t outs) {
     results_.assign(static_cast<size_t>(x_.panels() * outs * kCodeRows), 0.0f);
-    for (int64_t g = 0; g < cut_.groups(); g += cut_.groups_at_once())
-      run_groups(first_out, outs, g, std::min(cut_.groups_at_once(), cut_.groups() - g));
+    for (int64_t g = 0; g < cut_.groups(); g += cut_.groups_in(kDepth))
+      run_groups(first_out, outs, g, std::min(cut_.groups_in(kDepth), cut_.groups() - g));
     write_panels(results_.data(), kCodeRows, x_.rows(), outs, y_ + first_out, weight_.outs);
   }
 
@@ -165,7 +140,7 @@ class Stripe {
                    cut_.codes, to);
     if (rest == 0) return;
     constexpr char kZero8 = 0, kTwoZeros4 = '\x88';
-    std::array<char, kMostGroup> filled;
+    std::array<char, kMostCutGroup> filled;
     const char* const stored = weight_.at(out, first + whole * cut_.group);
     std::fill(std::copy_n(stored, weight_.bytes(rest), filled.begin()), filled.end(),
               weight_.kind == WeightKind::int4 ? kTwoZeros4 : kZero8);
@@ -185,7 +160,7 @@ class Stripe {
 
   const CodedRows& x_;
   const WeightView& weight_;
-  const Cut& cut_;
+  const CodeCut& cut_;
   float* y_;
   const CodeGemmKernel& kernel_;
   const int64_t first_, last_;
@@ -196,7 +171,7 @@ class Stripe {
 }  // namespace
 
 bool taken_by_code_gemm(const WeightView& weight) {
-  return weight.width > 0 && group_of(weight) > 0;
+  return weight.width > 0 && cut_group_of(weight) > 0;
 }
 
 bool has_code_gemm() {
@@ -206,11 +181,10 @@ bool has_code_gemm() {
 void code_gemm(const float* x, int64_t rows, const WeightView& weight, RowCodes codes, float* y) {
   if (rows == 0) return;
   const CodeGemmKernel& kernel = code_gemm_kernel();
-  const Cut cut{codes, weight.width, group_of(weight)};
+  const CodeCut cut(weight, codes);
   const int64_t most = std::max(kValuesAtOnce / weight.width, kLeastRows), some = rows_at_once(rows, kCodeRows, most);
   for (int64_t first = 0; first < rows; first += some) {
-    const CodedRows coded(x + first * weight.width, std::min(some, rows - first), cut, kernel,
-                          weight.offsets != nullptr);
+    const CodedRows coded(x + first * weight.width, std::min(some, rows - first), cut, weight.offsets != nullptr);
     for_stripes(weight.outs, kernel.max_outs, [&](int64_t begin, int64_t end) {
       Stripe(coded, weight, cut, y + first * weight.outs, kernel, begin, end).run();
     });

@@ -1,11 +1,7 @@
 #include "ops/code_gemm_kernels.h"
 
-#include <algorithm>
 #include <array>
 #include <bit>
-#include <cmath>
-#include <cstring>
-#include <limits>
 #include <utility>
 
 #if defined(__x86_64__)
@@ -16,36 +12,6 @@
 
 namespace lithe::ops {
 namespace {
-
-constexpr int32_t kZero8 = 128;
-constexpr float kNotFinite = std::numeric_limits<float>::quiet_NaN();
-
-constexpr float most_of(RowCodes codes) {
-  return codes == RowCodes::int16 ? 32767.0f : 127.0f;
-}
-
-/// A scale whose inverse is finite, or 0.
-float scale_for(float largest, RowCodes codes) {
-  const float scale = largest / most_of(codes);
-  return std::isfinite(1 / scale) ? scale : 0.0f;
-}
-
-float round_plain(const float* x, int64_t count, RowCodes codes, int32_t* words) {
-  float largest = 0;
-  for (int64_t i = 0; i < count; ++i) {
-    if (!std::isfinite(x[i])) return kNotFinite;
-    largest = std::max(largest, std::abs(x[i]));
-  }
-  const float scale = scale_for(largest, codes), inverse = scale == 0 ? 0 : 1 / scale;
-  for (int64_t i = 0; i < count; ++i) {
-    const auto code = static_cast<int32_t>(std::nearbyint(x[i] * inverse));
-    if (codes == RowCodes::int16)
-      reinterpret_cast<int16_t*>(words)[i] = static_cast<int16_t>(code);
-    else
-      reinterpret_cast<uint8_t*>(words)[i] = static_cast<uint8_t>(code + kZero8);
-  }
-  return scale;
-}
 
 /// Code number i of a row.
 int32_t code_at(const char* stored, WeightKind kind, int64_t i) {
@@ -90,7 +56,7 @@ void add_plain(const CodePart& part, RowCodes codes, int64_t columns, float* y) 
     for (int64_t o = 0; o < part.outs; ++o) {
       const int64_t out = g * part.outs + o;
       for (int64_t c = 0; c < columns; ++c) {
-        int32_t sum = codes == RowCodes::int8 ? -kZero8 * part.sums[out] : 0;
+        int32_t sum = codes == RowCodes::int8 ? -kZeroOfRows * part.sums[out] : 0;
         for (int64_t k = 0; k < part.words; ++k) {
           const int32_t word = weights[(k / kChunkWords * part.outs + o) * kChunkWords + k % kChunkWords];
           sum += multiplied(word, x[k * kCodeRows + c], codes);
@@ -105,31 +71,6 @@ void add_plain(const CodePart& part, RowCodes codes, int64_t columns, float* y) 
 }
 
 #if defined(__x86_64__)
-
-LITHE_AVX512 float round_avx512(const float* x, int64_t count, RowCodes codes, int32_t* words) {
-  const auto mask_at = [count](int64_t i) {
-    return static_cast<__mmask16>(count - i >= 16 ? 0xFFFF : (1 << (count - i)) - 1);
-  };
-  __m512i largest = _mm512_setzero_si512();  // the bits of magnitudes are in their order
-  for (int64_t i = 0; i < count; i += 16) {
-    const __m512i bits = _mm512_castps_si512(_mm512_maskz_loadu_ps(mask_at(i), x + i));
-    largest = _mm512_max_epu32(largest, _mm512_and_si512(bits, _mm512_set1_epi32(0x7FFFFFFF)));
-  }
-  const float most = std::bit_cast<float>(static_cast<uint32_t>(_mm512_reduce_max_epu32(largest)));
-  if (!std::isfinite(most)) return kNotFinite;
-  const float scale = scale_for(most, codes);
-  const __m512 inverse = _mm512_set1_ps(scale == 0 ? 0 : 1 / scale);
-  for (int64_t i = 0; i < count; i += 16) {
-    const __mmask16 mask = mask_at(i);
-    const __m512i code = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_maskz_loadu_ps(mask, x + i), inverse));
-    if (codes == RowCodes::int16)
-      _mm512_mask_cvtepi32_storeu_epi16(reinterpret_cast<int16_t*>(words) + i, mask, code);
-    else
-      _mm512_mask_cvtepi32_storeu_epi8(reinterpret_cast<uint8_t*>(words) + i, mask,
-                                       _mm512_add_epi32(code, _mm512_set1_epi32(kZero8)));
-  }
-  return scale;
-}
 
 /// A block of codes as signed bytes, in the order of their columns.
 template <WeightKind kind>
@@ -215,7 +156,7 @@ LITHE_AVX512_VNNI void add_vnni(const CodePart& part, float* y) {
 #pragma GCC unroll 14
     for (int o = 0; o < kOuts; ++o) {
       const __m512i start =
-          codes == RowCodes::int8 ? _mm512_set1_epi32(-kZero8 * part.sums[g * kOuts + o]) : _mm512_setzero_si512();
+          codes == RowCodes::int8 ? _mm512_set1_epi32(-kZeroOfRows * part.sums[g * kOuts + o]) : _mm512_setzero_si512();
 #pragma GCC unroll 2
       for (int v = 0; v < kVectors; ++v) acc[o][v] = start;
     }
@@ -260,11 +201,11 @@ void dispatch_vnni(const CodePart& part, RowCodes codes, int64_t columns, float*
   add_vnni_codes<RowCodes::int8>(part, columns, y);
 }
 
-constexpr CodeGemmKernel kVnni{kOutsVnni, round_avx512, unpack_vnni, dispatch_vnni};
+constexpr CodeGemmKernel kVnni{kOutsVnni, unpack_vnni, dispatch_vnni};
 
 #endif
 
-constexpr CodeGemmKernel kPlain{8, round_plain, unpack_plain, add_plain};
+constexpr CodeGemmKernel kPlain{8, unpack_plain, add_plain};
 
 }  // namespace
 

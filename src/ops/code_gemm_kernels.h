@@ -2,18 +2,10 @@
 
 #include <cstdint>
 
+#include "ops/row_codes.h"
 #include "ops/weight_view.h"
 
 namespace lithe::ops {
-
-/// The whole numbers that rows of x are rounded to. A group of columns shares a scale: its largest magnitude / 32767 or
-/// / 127.
-enum class RowCodes { int16, int8 };
-
-/// Codes that share a word of 32 bits, and are multiplied at once.
-constexpr int64_t codes_in_word(RowCodes codes) {
-  return codes == RowCodes::int16 ? 2 : 4;
-}
 
 /// Rows of x that lie side by side.
 constexpr int64_t kCodeRows = 32;
@@ -53,9 +45,6 @@ struct CodeWords {
 /// The innermost parts of code_gemm for one instruction set.
 struct CodeGemmKernel {
   int64_t max_outs = 0;  ///< Rows of weights that the registers hold.
-  /// Rounds a group of `count` values to codes, two or four in a word, and returns their scale: NaN if a value is not
-  /// finite.
-  float (*round)(const float* x, int64_t count, RowCodes codes, int32_t* words) = nullptr;
   /// Unpacks codes of one row of weights to codes of x's width.
   void (*unpack)(const CodeRun& from, RowCodes codes, const CodeWords& to) = nullptr;
   /// y[o * kCodeRows + c] += the sum over groups of scale(o) * x_scale(c) * (codes of o) * (codes of c) + offset(o) *

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "ops/panels_ahead.h"
+
 // What products have in common that pack rows of x into panels and go through the weights in stripes of rows.
 namespace lithe::ops {
 
@@ -28,6 +30,13 @@ inline void write_panels(const float* sums, int64_t panel, int64_t rows, int64_t
     float* const out = y + row * stride;
     for (int64_t o = 0; o < outs; ++o) out[o] = in[o * panel];
   }
+}
+
+/// sums: [rows, kPanelRows] -> the first `outs` columns of each row, into rows of y, [rows, stride]
+template <class Sums>
+void copy_panel(const Sums& sums, int64_t outs, float* y, int64_t stride) {
+  const auto rows = static_cast<int64_t>(sums.size()) / kPanelRows;
+  for (int64_t r = 0; r < rows; ++r) std::copy_n(sums.data() + r * kPanelRows, outs, y + r * stride);
 }
 
 }  // namespace lithe::ops

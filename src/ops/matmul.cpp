@@ -12,6 +12,8 @@
 
 #include "base/error.h"
 #include "ops/code_gemm.h"
+#include "ops/few_code_rows.h"
+#include "ops/few_float_rows.h"
 #include "ops/frozen_linear.h"
 #include "ops/learning_linear.h"
 #include "ops/learns.h"
@@ -63,10 +65,10 @@ void multiply(Product product, const Tensor& x, const WeightView& weight, Comput
   const float* const in = x.const_data_ptr<float>();
   float* const out = y.mutable_data_ptr<float>();
   if (product == Product::row_gemm) return row_gemm(in, x.size(0), weight, out);
-  if (product == Product::code_gemm) {
-    const RowCodes codes = compute == Compute::int8 ? RowCodes::int8 : RowCodes::int16;
-    return code_gemm(in, x.size(0), weight, codes, out);
-  }
+  if (product == Product::few_float_rows) return few_float_rows(in, x.size(0), weight, out);
+  const RowCodes codes = compute == Compute::int8 ? RowCodes::int8 : RowCodes::int16;
+  if (product == Product::few_code_rows) return few_code_rows(in, x.size(0), weight, codes, out);
+  if (product == Product::code_gemm) return code_gemm(in, x.size(0), weight, codes, out);
   tile_gemm(in, x.size(0), weight, out);
 }
 

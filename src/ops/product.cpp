@@ -8,6 +8,8 @@
 #include "base/printable.h"
 #include "base/vector_set.h"
 #include "ops/code_gemm.h"
+#include "ops/few_code_rows.h"
+#include "ops/few_float_rows.h"
 #include "ops/row_gemm.h"
 #include "ops/tile_gemm.h"
 #include "ops/weight_kernels.h"
@@ -34,17 +36,27 @@ std::atomic<Product>& forced() {
   return product;
 }
 
+/// Codes are best multiplied as the whole numbers that they are. One or two rows wait for memory, so float32 costs no
+/// time.
+std::optional<Product> fastest_of_codes(int64_t rows, const WeightView& weight) {
+  constexpr int64_t kMostFewCodeRows = 64;
+  if (rows <= kMostDotRowsOfCodes || !taken_by_code_gemm(weight)) return std::nullopt;
+  if (rows <= kMostFewCodeRows && has_few_code_rows()) return Product::few_code_rows;
+  return has_code_gemm() ? std::optional(Product::code_gemm) : std::nullopt;
+}
+
+constexpr int64_t kLargeWeights = int64_t{4} << 20;
+
 /// The limits are measured (docs/performance.md). row_gemm is made for weights too large for the caches. With enough
 /// rows a general product is faster, although it rearranges the weights, if it uses the processor's widest vectors;
 /// else row_gemm is about twice as fast for every size. Tiles are best for bfloat16, and with many rows also for
-/// float16, whose weights take two terms. Codes are best multiplied as the whole numbers that they are.
-Product fastest(int64_t rows, const WeightView& weight) {
+/// float16, whose weights take two terms.
+Product fastest_of_stored(int64_t rows, const WeightView& weight) {
   const WeightKind kind = weight.kind;
   const int64_t weights = weight.outs * weight.width;
-  constexpr int64_t kLargeWeights = int64_t{4} << 20, kMostRows = 160, kMostRowsWidened = 256;
+  constexpr int64_t kMostRows = 160, kMostRowsWidened = 256;
   constexpr int64_t kLeastTiled = int64_t{1} << 20, kLeastRowsTwoTerms = 128;
   const bool stored = kind != WeightKind::float32, half = bits_of(kind) == 16;
-  if (rows > kMostDotRowsOfCodes && has_code_gemm() && taken_by_code_gemm(weight)) return Product::code_gemm;
   const bool reads_faster = rows > 1 || !library_uses_vector_set();
   if (rows <= kMostDotRows && (stored || (reads_faster && weights >= kLargeWeights))) return Product::few_rows;
   const int64_t least_rows = kind == WeightKind::bfloat16 ? kMostDotRows + 1 : kLeastRowsTwoTerms;
@@ -55,11 +67,26 @@ Product fastest(int64_t rows, const WeightView& weight) {
   return stored ? Product::many_rows : Product::library;
 }
 
+/// Only large weights are turned. Smaller ones are in the caches, where little is gained: there a row of x rather keeps
+/// the bits that row_gemm gives it among any number of rows.
+Product fastest(int64_t rows, const WeightView& weight) {
+  constexpr int64_t kLeastTurnedRows = 5, kMostTurnedRows = 28, kMostTurnedRowsOfHalves = 128;
+  if (const auto product = fastest_of_codes(rows, weight)) return *product;
+  const Product product = fastest_of_stored(rows, weight);
+  const int64_t most = bits_of(weight.kind) == 16 ? kMostTurnedRowsOfHalves : kMostTurnedRows;
+  const bool large = weight.group == 0 && weight.outs * weight.width >= kLargeWeights;
+  const bool turns = large && rows >= kLeastTurnedRows && rows <= most && has_few_float_rows();
+  return turns && (product == Product::few_rows || product == Product::row_gemm) ? Product::few_float_rows : product;
+}
+
 }  // namespace
 
 Product product_for(int64_t rows, const WeightView& weight) {
   const Product product = forced().load(std::memory_order_relaxed);
-  const bool can = product != Product::code_gemm || taken_by_code_gemm(weight);
+  const bool of_codes = product == Product::code_gemm || product == Product::few_code_rows;
+  const bool can = of_codes                             ? taken_by_code_gemm(weight)
+                   : product == Product::few_float_rows ? weight.group == 0
+                                                        : true;
   return product != Product::library && can ? product : fastest(rows, weight);
 }
 

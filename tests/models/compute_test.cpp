@@ -4,6 +4,7 @@
 #include <ATen/ops/arange.h>
 
 #include "checkpoints/read/catalogue.h"
+#include "ops/code_gemm.h"
 #include "ops/product.h"
 #include "support.h"
 
@@ -24,10 +25,11 @@ double apart(const Tensor& logits, const Tensor& expected) {
   return (logits - expected).norm().item<double>() / expected.norm().item<double>();
 }
 
-/// Whether codes are multiplied as codes: not if the processor has no kernel for it, or LITHE_PRODUCT asks for another.
-bool multiplies_codes() {
+/// Whether rows may be rounded to 8 bits: not if the processor has no kernel for it, or LITHE_PRODUCT asks for another.
+bool rounds_to_int8() {
   const ops::WeightView codes{.kind = ops::WeightKind::int8, .outs = 64, .width = 64, .group = 64};
-  return ops::product_for(kRows, codes) == ops::Product::code_gemm;
+  const ops::Product product = ops::product_for(kRows, codes);
+  return ops::has_code_gemm() && (product == ops::Product::code_gemm || product == ops::Product::few_code_rows);
 }
 
 TEST(Compute, ChangesTheLogitsByItsRoundingAlone) {
@@ -38,7 +40,7 @@ TEST(Compute, ChangesTheLogitsByItsRoundingAlone) {
     const Tensor exact = logits_in(storage, ops::Compute::float32);
     const double difference = apart(logits_in(storage, compute), exact);
     EXPECT_LT(difference, most);
-    if (compute == ops::Compute::bfloat16 || multiplies_codes()) {
+    if (compute == ops::Compute::bfloat16 || rounds_to_int8()) {
       EXPECT_GT(difference, least);
     } else {
       EXPECT_EQ(difference, 0);

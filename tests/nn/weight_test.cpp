@@ -9,6 +9,7 @@
 #include "allocation_meter.h"
 #include "base/error.h"
 #include "nn/linear.h"
+#include "ops/product.h"
 #include "ops/tensor_support.h"
 
 namespace lithe::nn {
@@ -47,7 +48,8 @@ TEST(Weight, IsAMatrixInEveryStorage) {
 
 TEST(Weight, IsAMatrixAsCodesToo) {
   Dice dice(3);
-  const Tensor wide = dice.normal({9, 64}), x = dice.normal({4, 64}).to(at::kFloat),
+  const int64_t rows = ops::kMostDotRowsOfCodes;  // more rows may be rounded to 16 bits
+  const Tensor wide = dice.normal({9, 64}), x = dice.normal({rows, 64}).to(at::kFloat),
                y = dice.normal({4, 9}).to(at::kFloat), bias = dice.normal({9}).to(at::kFloat);
   const Tensor ids = at::tensor({8, 0, 8}, at::kLong);
   for (const ops::WeightKind kind : {ops::WeightKind::int8, ops::WeightKind::int4}) {

@@ -11,6 +11,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "ops/few_code_rows.h"
 #include "ops/product.h"
 #include "ops/row_gemm.h"
 #include "ops/weight_kernels.h"
@@ -95,13 +96,15 @@ TEST(LowBit, MultipliesByEveryProduct) {
     for (const WeightKind kind : {WeightKind::int8, WeightKind::int4}) {
       const LowBit weight = random_codes(kind, 300, 2304, kind == WeightKind::int8 ? 2304 : 64, true);
       const Tensor x = at::randn({40, 2304}, at::kFloat), exact = x.to(at::kDouble).matmul(by_definition(weight).t());
-      for (const Product product : {Product::row_gemm, Product::code_gemm, Product::tiles, Product::many_rows}) {
+      for (const Product product :
+           {Product::row_gemm, Product::few_code_rows, Product::code_gemm, Product::tiles, Product::many_rows}) {
         if (product == Product::row_gemm && !has_row_gemm()) continue;
+        if (product == Product::few_code_rows && !has_few_code_rows()) continue;
         use_product(product);
         const Tensor y = low_bit_linear(x, weight, std::nullopt);
         use_product(std::nullopt);
         EXPECT_LT((y - exact).abs().max().item<double>() / exact.abs().max().item<double>(),
-                  product == Product::code_gemm ? 1e-4 : 2e-5);
+                  product == Product::code_gemm || product == Product::few_code_rows ? 1e-4 : 2e-5);
       }
     }
   });
