@@ -256,6 +256,9 @@ Plan expand_method(const Json& shorthand, const std::string& source, const Model
   keys.insert(keys.end(), method.keys.begin(), method.keys.end());
   const JsonView view = object_with(shorthand, concat(source, ": ", method.name), keys);
   Plan plan = method.expand(view, model);
+  const bool skips_nothing = plan.layers.empty() && model.layers == 0 && std::string_view(method.name) != "dense";
+  require(!skips_nothing, Fault::bad_request, source, ": ", method.name, " is for layers of a decoder, and the model '",
+          model.name, "' has no decoder");
   plan.name = short_text(view, "name", method.name);
   return plan;
 }

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "plan/parse.h"
+#include "plan/refusal.h"
 
 namespace lithe::plan {
 namespace {
@@ -33,6 +35,16 @@ TEST(MeterSites, APlanSaysItsSites) {
   EXPECT_TRUE(std::is_sorted(plan.layers.begin(), plan.layers.end(), [](const LayerPlan& a, const LayerPlan& b) {
     return std::pair(a.stream, a.layer) < std::pair(b.stream, b.layer);
   }));
+}
+
+TEST(MeterSites, MethodsForADecoderAreRefused) {
+  ModelFacts meter;
+  meter.name = "meter";
+  meter.streams["text"] = meter.streams["image"] = {6, true};
+  for (const char* method : {"p-mod", "shortv", "pyramiddrop", "kv-compression"})
+    EXPECT_REFUSED(parse_plan({{"method", method}}, "plan", meter), Fault::bad_request, "has no decoder");
+  EXPECT_TRUE(parse_plan({{"method", "dense"}}, "plan", meter).layers.empty());
+  EXPECT_EQ(parse_plan({{"method", "eas"}, {"stream", "text"}, {"layers", {1}}}, "plan", meter).layers.size(), 1U);
 }
 
 }  // namespace
