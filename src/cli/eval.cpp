@@ -263,8 +263,8 @@ class EvalCommand {
 
   void print(const Json& result) const {
     if (options_.common.json) return write_json(result);
-    print_scores(info_.name, result);
     const eval::Tally& tally = run_->tally();
+    print_scores(info_.name, result, why_no_scores(tally.answered + tally.before, tally.failed, tally.first_error));
     const std::string tokens = session_ ? fmt::format("{} tokens in ", tally.tokens) : "";
     write_err(fmt::format("{} answered, {} failed, {} answered before, {} left; {}{:.1f} s; wrote {}\n", tally.answered,
                           tally.failed, tally.before, tally.left(), tokens, clock_.elapsed_ms() / 1e3,

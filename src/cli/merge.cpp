@@ -73,7 +73,7 @@ int merge_eval(const MergeOptions& options, const std::vector<fs::path>& folders
   if (options.common.json)
     write_json(result);
   else
-    print_scores(task, result);
+    print_scores(task, result, why_no_scores(result.at("answered").get<int64_t>(), shards.failed(), ""));
   write_err(fmt::format("{} answered, {} failed; wrote {}\n", result.at("answered").get<int64_t>(), shards.failed(),
                         printable(options.output)));
   return shards.failed() > 0 ? kExitBadFile : 0;

@@ -8,7 +8,7 @@
 
 namespace lithe::cli {
 
-void print_scores(const std::string& task, const Json& result) {
+void print_scores(const std::string& task, const Json& result, const std::string& why_none) {
   const Json& scores = result.at("scores");
   const int digits = result.at("settings").contains("metric") ? 4 : 2;  // an nll is not in percent
   TextTable table{.header = {task, "score", "error", "questions"}, .rows = {}};
@@ -27,9 +27,15 @@ void print_scores(const std::string& task, const Json& result) {
     if (has_value || ++missing > 1) continue;
     note = fmt::format("note: no {}: {}", name, printable(score.at("missing").get<std::string>()));
   }
-  write_out(table.rows.empty() ? "no scores: the split keeps its answers secret\n" : table.markdown());
+  write_out(table.rows.empty() ? "no scores: " + why_none + "\n" : table.markdown());
   if (missing > 1) note += fmt::format("; {} other scores lack answers too", missing - 1);
   if (missing > 0) write_err(note + "\n");
+}
+
+std::string why_no_scores(int64_t answered, int64_t failed, const std::string& error) {
+  if (answered > 0 || failed == 0) return "the split keeps its answers secret";
+  const std::string all = failed == 1 ? "the question failed" : fmt::format("all {} questions failed", failed);
+  return error.empty() ? all : all + "; the first error: " + printable(error, kMostSentenceBytes);
 }
 
 }  // namespace lithe::cli

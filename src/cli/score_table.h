@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "base/json.h"
@@ -7,6 +8,10 @@
 namespace lithe::cli {
 
 /// Prints the scores of a result of `lithe eval` as a table, and a note on stderr for each that has no value.
-void print_scores(const std::string& task, const Json& result);
+/// `why_none`: printed if there is no score at all.
+void print_scores(const std::string& task, const Json& result, const std::string& why_none);
+
+/// Why a result without scores has none. `error`: of the first question that failed; empty: it is not known.
+std::string why_no_scores(int64_t answered, int64_t failed, const std::string& error);
 
 }  // namespace lithe::cli

@@ -163,7 +163,7 @@ Recall TaskRun::recall() const {
 
 void TaskRun::fail(int64_t i, const std::string& id, const Error& error) {
   samples_->add({{"question", i}, {"id", id}, {"error", error.what()}});
-  ++tally_.failed;
+  if (tally_.failed++ == 0) tally_.first_error = error.what();
 }
 
 Json TaskRun::finish(const Json& facts) {

@@ -32,6 +32,7 @@ struct Tally {
   int64_t questions = 0;                         ///< That are to be answered in all.
   int64_t before = 0;                            ///< Answered by earlier calls.
   int64_t answered = 0, failed = 0, tokens = 0;  ///< By this one.
+  std::string first_error;                       ///< Of those that failed.
 
   int64_t left() const { return questions - before - answered - failed; }
 };
