@@ -126,8 +126,9 @@ void check_pictures(const HeadInfo& head, std::span<const PairQuestion> question
     require(
         head.pictures == 0 ? !question.images.empty() : static_cast<int64_t>(question.images.size()) == head.pictures,
         Fault::bad_request, "the head ", head.name, " takes ",
-        head.pictures == 0 ? std::string("one picture or more") : concat(head.pictures, " picture(s)"),
-        ", and there are ", question.images.size());
+        head.pictures == 0 ? std::string("one picture or more")
+                           : concat(head.pictures, head.pictures == 1 ? " picture" : " pictures"),
+        ", and ", question.images.size(), question.images.size() == 1 ? " was given" : " were given");
 }
 
 }  // namespace

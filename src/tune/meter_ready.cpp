@@ -63,6 +63,10 @@ void check(const Recipe& recipe) {
   refuse(recipe.gradient_checkpointing, "gradient_checkpointing");
   refuse(recipe.bf16, "bf16");
   refuse(!recipe.template_name.empty(), "template");
+  refuse(recipe.eas && recipe.eas->tower, "eas.tower");
+  refuse(recipe.eas && recipe.eas->temperature != EasRecipe().temperature,
+         "eas.temperature, as its adapters have no gate");
+  refuse(recipe.mm_projector_lr.has_value(), "mm_projector_lr");
   refuse(recipe.metric_for_best_model == "exact_match", "exact_match as metric_for_best_model");
   require(!recipe.head.empty(), Fault::bad_request, recipe.file.string(),
           ": METER needs the key `head`: vqa, nlvr2, snli, itm, irtr or mlm");
@@ -91,11 +95,35 @@ std::vector<std::string> answers_in(const std::vector<WeightedSet>& sets) {
 AnswerClasses classes_of(const models::Meter& meter) {
   require(
       !meter.config.answers.empty(), Fault::bad_file, meter.name,
-      ": its config.json does not name the answers of the head vqa; write them as \"id2label\": {\"0\": \"yes\", ..}");
+      ": does not name the answers of its head vqa; run `lithe convert` on a .ckpt, and write \"id2label\": {\"0\": "
+      "\"net\", ..} into config.json, in the order of the labels that the head was trained with (docs/meter.md)");
   AnswerClasses classes;
   for (size_t i = 0; i < meter.config.answers.size(); ++i)
     classes.emplace(meter.config.answers[i], static_cast<int64_t>(i));
   return classes;
+}
+
+/// Records that the head learns nothing right from.
+void count_unknown(const std::vector<WeightedSet>& sets, ReadyMeter& ready) {
+  int64_t records = 0, unknown = 0;
+  for (const WeightedSet& set : sets) {
+    for (int64_t i = 0; i < set.records->size(); ++i) {
+      try {
+        const std::map<std::string, double> answers = answers_of(set.records->read(i));
+        ++records;
+        const auto is_known = [&](const auto& answer) { return ready.classes.contains(answer.first); };
+        if (std::none_of(answers.begin(), answers.end(), is_known)) ++unknown;
+      } catch (const Error&) {  // said when its turn comes
+        continue;
+      }
+    }
+  }
+  if (unknown == 0) return;
+  require(unknown < records, Fault::bad_request, ready.meter->name, ": none of the ", records,
+          " records of data has an answer that its head vqa knows; give the data of this head, or a model without one");
+  ready.notes.push_back(
+      concat(unknown, " of ", records,
+             " records have no answer that the head vqa knows; they teach that every label is wrong"));
 }
 
 }  // namespace
@@ -107,7 +135,7 @@ bool trains_meter(const Recipe& recipe) {
 ReadyMeter ready_meter(const Recipe& recipe, const std::vector<WeightedSet>& sets,
                        const std::vector<int64_t>& skipped) {
   check(recipe);
-  ReadyMeter ready{.meter = nullptr, .task = models::meter_task(recipe.head), .classes = {}, .plan = {}};
+  ReadyMeter ready{.meter = nullptr, .task = models::meter_task(recipe.head), .classes = {}, .plan = {}, .notes = {}};
   const auto learns_here = [&](const WeightName& name) { return learns(recipe, ready.task, name); };
   Json changes = Json::object();
   if (recipe.pia_mean == PiaMean::published) changes["pia_mean"] = "published";
@@ -118,6 +146,7 @@ ReadyMeter ready_meter(const Recipe& recipe, const std::vector<WeightedSet>& set
   const bool needs_answers = ready.task == MeterTask::vqa && !meter.heads.vqa;
   models::add_meter_head(meter, ready.task, needs_answers ? answers_in(sets) : std::vector<std::string>{}, seed);
   if (ready.task == MeterTask::vqa) ready.classes = classes_of(meter);
+  if (ready.task == MeterTask::vqa && !needs_answers) count_unknown(sets, ready);
   ready.plan = meter.plan;
   if (!recipe.eas) return ready;
   if (!meter.streams.config.layer.rep)

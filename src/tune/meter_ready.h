@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "models/meter/additions.h"
@@ -18,6 +19,7 @@ struct ReadyMeter {
   models::MeterTask task;
   AnswerClasses classes;  ///< Of vqa.
   plan::Plan plan;
+  std::vector<std::string> notes;  ///< What is worth knowing before the run begins.
 };
 
 /// Whether the recipe's model is METER.

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -9,9 +10,11 @@
 #include "checkpoints/write/meter_folder.h"
 #include "tune/held_out_samples.h"
 #include "tune/meter_ready.h"
+#include "tune/meter_search.h"
 #include "tune/meter_trainer.h"
 #include "tune/recipe_data.h"
 #include "tune/recipe_options.h"
+#include "tune/search_run.h"
 #include "tune/training_step.h"
 #include "tune/tuning_phase.h"
 
@@ -55,6 +58,8 @@ RunResult tune_meter(const Recipe& recipe, const RunOptions& options, const Rank
   for (const DataSet& set : recipe.eval_data) setup.eval_data.push_back(open_set(set, "meter", {}));
   const ReadyMeter ready = ready_meter(recipe, setup.data, searched ? searched->skipped : std::vector<int64_t>());
   setup.searched = std::move(searched);
+  for (const std::string& note : ready.notes)
+    if (options.on_note && ranks.first()) options.on_note(note);
   MeterTrainer trainer(*ready.meter, ready.task, ready.plan, meter_trainer_options(recipe, ranks));
   const int64_t batch = recipe.per_device_train_batch_size;
   TunedModel<MeterSample, MeterTrainer> tuned{
@@ -68,6 +73,8 @@ RunResult tune_meter(const Recipe& recipe, const RunOptions& options, const Rank
           },
       .write =
           [&](const std::filesystem::path& folder) { models::write_tuned_meter(*ready.meter, ready.plan, folder); }};
+  if (options.dry_run && searches(recipe))
+    check_meter_search(recipe, *ready.meter, steps_of(recipe, ranks, records_per_epoch(setup.data)));
   return tune_model(recipe, options, std::move(tuned), std::move(setup));
 }
 

@@ -73,7 +73,7 @@ MeterSample make_meter_sample(const models::Meter& meter, const data::Record& re
   MeterSample sample{.name = record.name, .text = meter.encode(question_of(record)), .pictures = {}};
   const size_t pictures = task == MeterTask::nlvr2 ? 2 : 1;
   require(record.images.size() == pictures, Fault::bad_file, record.name, ": has ", record.images.size(),
-          " pictures, and the head ", name_of(task), " reads ", pictures);
+          record.images.size() == 1 ? " picture" : " pictures", ", and the head ", name_of(task), " reads ", pictures);
   for (const image::Source& image : record.images)
     sample.pictures.push_back(std::make_shared<const image::PixelValues>(meter.pixel_values(*image.decode())));
   sample.rows =

@@ -44,4 +44,8 @@ SearchResult search_meter(const Recipe& recipe, const RunOptions& options, Searc
   return search_attentions(recipe, options, std::move(model), std::move(setup));
 }
 
+void check_meter_search(const Recipe& recipe, const models::Meter& meter, int64_t steps) {
+  check_search(recipe, attentions_of(meter.streams.config.layers), steps);
+}
+
 }  // namespace lithe::tune

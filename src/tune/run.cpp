@@ -57,6 +57,8 @@ RunResult tune_decoder(const Recipe& recipe, const RunOptions& options, const Ra
       .estimate = [&] { return estimate_of(model, trainer.optimiser()); },
       .evaluate = [&](const HeldOutSets& sets) { return evaluate(model, ready.plan, sets, evaluation); },
       .write = [&](const std::filesystem::path& folder) { write_tuned_model(model, ready.plan, recipe, folder); }};
+  if (options.dry_run && searches(recipe))
+    check_search(recipe, ready, steps_of(recipe, ranks, records_per_epoch(setup.data)));
   return tune_model(recipe, options, std::move(tuned), std::move(setup));
 }
 
@@ -65,6 +67,8 @@ RunResult tune_decoder(const Recipe& recipe, const RunOptions& options, const Ra
 RunResult run(const Recipe& recipe, const RunOptions& options) {
   const bool meter = trains_meter(recipe);
   require(meter || recipe.head.empty(), Fault::bad_request, "`head` is for METER models; leave it out");
+  require(meter || (!recipe.head_lr && !recipe.cross_modal_lr), Fault::bad_request,
+          "`head_lr` and `cross_modal_lr` are for METER models; leave them out");
   const auto tune = meter ? tune_meter : tune_decoder;
   const Launch launch = read_launch();
   if (options.dry_run) return launch.rank == 0 ? tune(recipe, options, {}, {}) : RunResult{};

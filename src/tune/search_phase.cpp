@@ -38,6 +38,13 @@ int64_t warm_up_of(const EasSearchRecipe& search, int64_t steps) {
   return search.warmup_steps.value_or(steps / 2);
 }
 
+void check_steps(const EasSearchRecipe& search, int64_t steps) {
+  const int64_t first = std::max(warm_up_of(search, steps), search.every_steps);
+  require(first <= steps, Fault::bad_request, "the search has ", steps,
+          " steps, but compares draws for the first time ", "after step ", first,
+          "; give it more steps or more time, or lower every_steps and warmup_steps of eas.search");
+}
+
 template <class Sample, class Trainer>
 class SearchPhase {
  public:
@@ -121,10 +128,7 @@ class SearchPhase {
       if (fit < static_cast<double>(steps)) steps = static_cast<int64_t>(fit);
       note(concat("the search plans ", steps, " steps for the time that it has"));
     }
-    const int64_t first = std::max(warm_up_of(settings_, steps), settings_.every_steps);
-    require(first <= steps, Fault::bad_request, "the search has ", steps,
-            " steps, but compares draws for the first time ", "after step ", first,
-            "; give it more steps or more time, or lower every_steps and warmup_steps of eas.search");
+    check_steps(settings_, steps);
     return steps;
   }
 
@@ -298,6 +302,18 @@ RedundancySettings redundancy_settings(const EasSearchRecipe& search) {
           .ramp = search.ramp,
           .samples = samples,
           .dropout = search.evaluate_with_dropout};
+}
+
+void check_search(const Recipe& recipe, std::vector<Candidate> candidates, int64_t steps) {
+  const EasSearchRecipe& search = recipe.eas->search;
+  steps = search.steps.value_or(steps);
+  check_steps(search, steps);
+  Search(SearchTask{.base = {},
+                    .candidates = std::move(candidates),
+                    .skipped = *recipe.eas->skip_count,
+                    .warm_up = warm_up_of(search, steps),
+                    .steps = steps},
+         redundancy_settings(search));
 }
 
 template <class Sample, class Trainer>

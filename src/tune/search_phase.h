@@ -45,6 +45,9 @@ struct SearchedModel {
 /// How the search of a recipe draws and learns.
 RedundancySettings redundancy_settings(const EasSearchRecipe& search);
 
+/// Throws Error{bad_request} for a search that has nothing to find or to compare. `steps`: of the tuning.
+void check_search(const Recipe& recipe, std::vector<Candidate> candidates, int64_t steps);
+
 /// Trains adapters under draws of attentions to skip, compares draws on held-out samples, and writes plan.json,
 /// redundancy.svg and scores.json when it is done. The same recipe gives the same draws and scores, resumed or not.
 /// Throws Error.

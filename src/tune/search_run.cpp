@@ -89,6 +89,10 @@ bool searches(const Recipe& recipe) {
   return recipe.eas && recipe.eas->skip_count;
 }
 
+void check_search(const Recipe& recipe, const ReadyModel& ready, int64_t steps) {
+  check_search(recipe, attentions_of(ready.plan, ready.model->facts), steps);
+}
+
 std::optional<SearchResult> searched(const Recipe& recipe, const RunOptions& options, const Ranks& ranks) {
   if (!searches(recipe) || options.dry_run) return std::nullopt;
   const std::optional<fs::path> resumed = checkpoint_to_resume(recipe);

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 
+#include "tune/methods.h"
 #include "tune/ranks.h"
 #include "tune/recipe.h"
 #include "tune/run.h"
@@ -12,6 +14,9 @@ namespace lithe::tune {
 
 /// Whether the recipe says how many attentions a search is to find.
 bool searches(const Recipe& recipe);
+
+/// Throws Error for a search over this model that would refuse to begin. `steps`: of the tuning.
+void check_search(const Recipe& recipe, const ReadyModel& ready, int64_t steps);
 
 /// What the search of a recipe finds, or found in the run that this one goes on with. Absent: there is none, or the run
 /// is a dry one. Throws Error.

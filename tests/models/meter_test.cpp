@@ -137,6 +137,17 @@ TEST(MeterReader, ReadsWhatAPublishedSearchFoundByThePublishedFlags) {
   EXPECT_EQ(plan::meter_sites_off(listed->plan, 6), (std::vector<int64_t>{3, 7, 20}));
 }
 
+TEST(MeterReader, SaysThatNoAttentionIsSkippedIfNothingNamesOne) {
+  const auto silent = open_meter(golden_file("meter_eas"), {}, settings({{"max_text_len", 8}}));
+  if (silent->plan.layers.empty()) {
+    ASSERT_EQ(silent->notes.size(), 1U);
+    EXPECT_NE(silent->notes.front().find("so none is skipped"), std::string::npos) << silent->notes.front();
+  }
+  const auto named = open_meter(golden_file("meter_eas"), {}, settings({{"eas", {{"skip", {20, 3, 7}}}}}));
+  EXPECT_TRUE(named->notes.empty());
+  EXPECT_TRUE(open_meter(golden_file("meter"))->notes.empty());
+}
+
 TEST(MeterReader, PublishedAdaptersSeePaddingAndOthersDoNot) {
   const auto published = open_meter(golden_file("meter_eas"), {}, settings({{"max_text_len", 8}}));
   const TextIds padded = published->fitted({0, 5, 2});

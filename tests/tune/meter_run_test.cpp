@@ -9,8 +9,10 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "checkpoints/read/meter.h"
+#include "checkpoints/write/meter_folder.h"
 #include "io/checkpoint.h"
 #include "plan/meter_sites.h"
+#include "sentence_of.h"
 #include "tune/meter_case.h"
 #include "tune/meter_ready.h"
 #include "tune/meter_trainer.h"
@@ -272,6 +274,37 @@ TEST_F(MeterRunTest, TheBestCheckpointStays) {
   EXPECT_LE(checkpoints_in(recipe_.output_dir).size(), 2U);
 }
 
+TEST_F(MeterRunTest, AnswersThatTheHeadDoesNotKnowAreCounted) {
+  // A folder that names the head's 31 answers.
+  models::convert_meter(temp_ / "meter.ckpt", temp_ / "meter");
+  Json config = read_json_file(temp_ / "meter/config.json");
+  for (int i = 0; i < 31; ++i) config["id2label"][std::to_string(i)] = i == 3 ? "yes" : "answer " + std::to_string(i);
+  std::ofstream(temp_ / "meter/config.json") << config.dump();
+  recipe_.model_name_or_path = (temp_ / "meter").string();
+  ask("vqa", "yes", "perhaps");
+  std::vector<std::string> notes;
+  const RunOptions options{.on_note = [&](const std::string& note) { notes.push_back(note); }, .dry_run = true};
+  run(recipe_, options);
+  ASSERT_FALSE(notes.empty());
+  EXPECT_EQ(notes.front().find("4 of 8 records have no answer that the head vqa knows"), 0U) << notes.front();
+  ask("vqa", "maybe", "perhaps");
+  const std::string all = lithe::test::sentence_of([&] { run(recipe_, options); });
+  EXPECT_NE(all.find("none of the 8 records"), std::string::npos) << all;
+}
+
+TEST_F(MeterRunTest, KeysThatMeterDoesNotReadAreRefused) {
+  ask("snli", "entailment", "contradiction");
+  recipe_.eas.emplace();
+  recipe_.eas->tower = true;
+  EXPECT_NE(lithe::test::sentence_of([&] { run(recipe_); }).find("METER does not take eas.tower"), std::string::npos);
+  recipe_.eas->tower = false;
+  recipe_.eas->temperature = 5;
+  EXPECT_NE(lithe::test::sentence_of([&] { run(recipe_); }).find("eas.temperature"), std::string::npos);
+  recipe_.eas->temperature = 10;
+  recipe_.eas->skip_count = 99;
+  EXPECT_NE(lithe::test::sentence_of([&] { run(recipe_, {.dry_run = true}); }).find("99 of 24"), std::string::npos);
+}
+
 TEST_F(MeterRunTest, SoftAnswersHaveScores) {
   ask("vqa", R"({"yes": 1, "no": 0.3})", "no");
   const auto message = [&]() -> std::string {
@@ -283,7 +316,7 @@ TEST_F(MeterRunTest, SoftAnswersHaveScores) {
     return "no error";
   };
   recipe_.max_steps = 2;
-  EXPECT_NE(message().find("does not name the answers"), std::string::npos)
+  EXPECT_NE(message().find("does not name the answers of its head vqa"), std::string::npos)
       << "the checkpoint has a head of 31 answers";
   recipe_.head = "mppd";
   EXPECT_NE(message().find("no head"), std::string::npos);

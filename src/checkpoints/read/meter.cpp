@@ -280,6 +280,16 @@ plan::Plan plan_of(const io::Checkpoint& checkpoint, const JsonView& settings, c
   return searched ? plan::without_meter_sites(*searched, layers, plan::MeterFlags::published) : plan::Plan{};
 }
 
+/// Of METER-EAS whose skipped attentions nothing names: a search chose them, and the weights hold PIA and attention.
+void note_dense(const JsonView& settings, Meter& meter) {
+  const bool planned = fs::is_directory(meter.checkpoint) && fs::exists(meter.folder / "plan.json");
+  const bool named = settings.has("eas") && settings.object("eas").has("skip");
+  if (!meter.streams.config.layer.pia || planned || named || !meter.plan.layers.empty()) return;
+  meter.notes.push_back(concat(meter.checkpoint.string(),
+                               ": nothing says which attentions METER-EAS skips, so none is skipped; run `lithe "
+                               "convert`, and put a plan.json or \"eas\": {\"skip\": [..]} into the folder"));
+}
+
 /// "id2label", as transformers has it: {"0": "yes", ..}.
 std::vector<std::string> answers_in(const JsonView& settings, int64_t classes) {
   if (!settings.has("id2label")) return {};
@@ -368,6 +378,7 @@ std::unique_ptr<Meter> open_meter(const fs::path& path, const LoadOptions& optio
   plan::check(meter->facts);
   meter->plan = plan_of(checkpoint, settings, *meter);
   plan::validate(meter->plan, meter->facts);
+  note_dense(settings, *meter);
   if (fs::exists(meter->folder / "tokenizer.json")) meter->tokenizer = text::Tokenizer::open(meter->folder);
   return meter;
 }

@@ -115,7 +115,8 @@ WrittenMeter write_meter(const Meter& meter, const plan::Plan& plan, MeterChange
   const double rounding = file.write(folder / "model.safetensors");
   io::write_json_atomic(folder / "config.json", config_json(meter));
   Converted done{.tensors = file.tensors(), .bytes = file.bytes(), .files = 1};
-  if (!plan.layers.empty()) {
+  const bool was_chosen = changes.plan_is_chosen && meter.streams.config.layer.pia;
+  if (!plan.layers.empty() || was_chosen) {
     io::write_json_atomic(folder / "plan.json", plan::to_json(plan));
     ++done.files;
   }
@@ -141,7 +142,8 @@ void write_tuned_meter(const Meter& meter, const plan::Plan& plan, const fs::pat
   write_meter(meter, plan,
               {.made = learned_weights(meter),
                .drops = {},
-               .refusals = {"; training went astray, so lower learning_rate", "; tune a model in float32"}},
+               .refusals = {"; training went astray, so lower learning_rate", "; tune a model in float32"},
+               .plan_is_chosen = true},
               folder);
 }
 

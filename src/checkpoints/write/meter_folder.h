@@ -22,6 +22,7 @@ struct MeterChanges {
   std::map<std::string, MadeWeight> made;
   std::function<bool(const std::string& name)> drops;  ///< Of the checkpoint's tensors. May be empty.
   WeightFile::Refusals refusals{"", ""};
+  bool plan_is_chosen = false;  ///< Also a plan that skips nothing is told, if there are PIAs.
 };
 
 /// What was written, and by how much rounding to 16 bits moved a weight at most (WeightFile::write).
