@@ -10,6 +10,8 @@
 #include "checkpoints/read/lavin_folder.h"
 #include "checkpoints/read/model_folder.h"
 #include "checkpoints/write/lavin_adapter.h"
+#include "checkpoints/write/pmod_keys.h"
+#include "checkpoints/write/tuned_config.h"
 #include "models/additions.h"
 #include "models/compute.h"
 #include "plan/parse.h"
@@ -28,6 +30,8 @@ void check_lavin(const Recipe& recipe, const models::Model& model) {
   if (model.family != "lavin" || models::LavinFolder::open(model.folder).whole()) return;
   require(!recipe.lora, Fault::bad_request, model.name,
           ": holds LaVIN in parts, and LoRA goes over one folder; `lithe convert --to hf` joins them");
+  require(!recipe.p_mod || recipe.p_mod->by != "router", Fault::bad_request, model.name,
+          ": holds LaVIN in parts, and its adapter file has no place for routers; `lithe convert --to hf` joins them");
   visit(model, [&](const models::HeldWeight& held) {
     require(models::in_lavin_adapter(held.name) || !held.weight.learning(), Fault::bad_request, model.name, ": ",
             text_of(held.name), " learns by `train`, which LaVIN's adapter file has no place for; leave it out");
@@ -84,6 +88,24 @@ void check_lora(const Recipe& recipe, const models::Model& model) {
   });
 }
 
+/// Of what would only be found out when config.json is written.
+void check_adapters(const models::Model& model) {
+  Json unused = Json::object();
+  models::say_shape_of_adapters(model, models::shown_layers(model), unused);
+}
+
+/// A layer takes one adapter of a kind.
+void refuse_second_adapters(const models::Model& model, const models::NewAdapters& wanted) {
+  const auto is_wanted = [](const models::LayerChoice& layers, int64_t layer) {
+    return layers && std::find(layers->begin(), layers->end(), layer) != layers->end();
+  };
+  for (const auto& [layer, eas] : model.decoder.config.eas) {
+    const bool twice = (eas.adapter && is_wanted(wanted.reps, layer)) || (eas.pia && is_wanted(wanted.pias, layer));
+    require(!twice, Fault::bad_request, model.name, ": decoder layer ", layer,
+            " has an adapter already, and `eas` would add another; leave `eas` out to train on those that are there");
+  }
+}
+
 /// `lavin`: its adapter file holds the projector too, and nothing else of the model.
 bool learns(const Recipe& recipe, const WeightName& name, bool lavin) {
   if (is_added(name)) return true;
@@ -138,6 +160,7 @@ void add_eas(const EasRecipe& eas, const std::vector<int64_t>& skipped, uint64_t
   const bool searches = skipped.empty() && eas.skip_count;
   wanted.reps = searches ? attends : kept;
   wanted.pias = searches ? attends : skipped;
+  refuse_second_adapters(model, wanted);
   models::add_adapters(model, wanted);
 }
 
@@ -183,6 +206,7 @@ ReadyModel ready_model(const Recipe& recipe, const std::vector<int64_t>& skipped
   if (recipe.p_mod) add_routers(plan, ready);
   ready.plan = plan.is_null() ? model.plan : plan::parse_plan(plan, recipe.file.string(), model.facts);
   check_lora(recipe, model);
+  check_adapters(model);
   return ready;
 }
 

@@ -2,11 +2,14 @@
 // afresh.
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "base/error.h"
 #include "image/decode.h"
 #include "io/safetensors.h"
 #include "models/lavin_folder.h"
 #include "models/model.h"
+#include "sentence_of.h"
 #include "session/batch.h"
 #include "session/chat.h"
 #include "session/fold.h"
@@ -93,6 +96,20 @@ TEST_P(LavinSession, FoldedFrozenIsTheSame) {
     EXPECT_EQ(folded.plan().layers.size(), whole.plan().layers.size());
     expect_equal(whole, folded, asked);
   }
+}
+
+/// The sentence with which folding is refused.
+std::string refusal_of_fold(const Session& session, const Asked& asked, bool freeze, const fs::path& out) {
+  return test::sentence_of([&] { fold_model(session, request_of(session, asked), {.freeze = freeze}, out); });
+}
+
+TEST_P(LavinSession, WhatCannotBeFoldedIsRefusedWithAWayOut) {
+  if (std::string(GetParam()) == "lavin") return;
+  const Asked asked = published_questions(GetParam()).front();
+  EXPECT_NE(refusal_of_fold(open(), asked, false, temp_ / "folded").find("give --freeze"), std::string::npos);
+  std::ofstream(temp_ / "model/config.json") << R"({"model_type": "lavin", "pia_mean": "published"})";
+  const std::string published = refusal_of_fold(open(), asked, true, temp_ / "folded");
+  EXPECT_NE(published.find("the mean of a PIA changes with every token"), std::string::npos) << published;
 }
 
 TEST_P(LavinSession, ABatchGivesWhatItsQuestionsGiveAlone) {

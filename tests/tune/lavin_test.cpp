@@ -1,5 +1,6 @@
 // Tuning of LaVIN and LaVIN-EAS: the base stays as it is in its 16 bits, adapters come out as their authors publish
 // them, and what was tuned opens, answers and folds.
+#include <ATen/ops/abs.h>
 #include <ATen/ops/equal.h>
 
 #include <cmath>
@@ -219,6 +220,87 @@ TEST_F(LavinTuning, LoraLearnsOverAWholeFolder) {
             "The answer is A.");
   EXPECT_NE(lithe::test::sentence_of([&] { models::open_model(parts, {.lora = result.output}); }).find("in parts"),
             std::string::npos);
+}
+
+// LLaMA and CLIP alone in one folder: the projector and the modality rows come out in the LoRA folder.
+TEST_F(LavinTuning, LoraLearnsOverAWholeFolderWithoutProjector) {
+  const fs::path whole = folder_ / "whole";
+  models::convert_folder(recipe_.model_name_or_path, whole, models::TargetLayout::hf);
+  recipe_.model_name_or_path = whole.string();
+  recipe_.eas.reset();
+  recipe_.lora.emplace();
+  recipe_.num_train_epochs = 1;
+  const RunResult result = run(recipe_);
+  const session::Session tuned = session::Session::open(result.output);
+  EXPECT_GT(tuned.facts().low_rank.size(), 0U);
+  EXPECT_TRUE(tuned.notes().empty()) << tuned.notes().front();
+}
+
+// The plan goes with the LoRA folder, and with what is folded from it.
+TEST_F(LavinTuning, LoraAndEasKeepTheirPlan) {
+  const fs::path whole = folder_ / "whole";
+  models::convert_folder(recipe_.model_name_or_path, whole, models::TargetLayout::hf);
+  recipe_.model_name_or_path = whole.string();
+  recipe_.eas->skip_layers = {2, 4};
+  recipe_.eas->scale = 2;
+  recipe_.lora.emplace();
+  recipe_.num_train_epochs = 1;
+  const RunResult result = run(recipe_);
+  const session::Session tuned = session::Session::open(result.output);
+  ASSERT_EQ(tuned.plan().layers.size(), 2U);
+  EXPECT_FALSE(tuned.plan().layers.front().self_attention);
+  session::Request request;
+  request.messages.push_back(
+      text::user_message(read_json_file(test::golden("lavin") / "case.json").at("prompts").at(0), 0));
+  const session::FoldReport report = session::fold_model(tuned, request, {}, folder_ / "folded");
+  EXPECT_EQ(report.tokens_equal, report.tokens);
+  EXPECT_LT(report.largest_deviation, 0.05 * report.largest_logit);
+  EXPECT_EQ(session::Session::open(folder_ / "folded").plan().layers, tuned.plan().layers);
+}
+
+TEST_F(LavinTuning, RoutersLearnInAWholeFolderAndAreRefusedInParts) {
+  recipe_.eas.reset();
+  recipe_.p_mod.emplace();
+  EXPECT_NE(lithe::test::sentence_of([&] { ready_model(recipe_); }).find("has no place for routers"),
+            std::string::npos);
+  const fs::path whole = folder_ / "whole";
+  models::convert_folder(recipe_.model_name_or_path, whole, models::TargetLayout::hf);
+  recipe_.model_name_or_path = whole.string();
+  recipe_.num_train_epochs = 2;
+  for (const bool with_lora : {false, true}) {
+    if (with_lora) recipe_.lora.emplace();
+    recipe_.output_dir = (folder_ / (with_lora ? "lora" : "routed")).string();
+    const RunResult result = run(recipe_);
+    const auto tuned =
+        models::open_model(with_lora ? whole : result.output, {.lora = with_lora ? result.output : fs::path()});
+    EXPECT_FALSE(tuned->decoder.config.routers.empty());
+    EXPECT_TRUE(tuned->decoder.config.router_bias);
+    EXPECT_FALSE(tuned->plan.layers.empty());
+    double largest = 0;
+    visit(*tuned, [&](const models::HeldWeight& held) {
+      if (held.name.role != models::Role::router || held.name.kind == models::Kind::bias) return;
+      largest = std::max(largest, held.weight.widened(at::kFloat).abs().max().item<double>());
+    });
+    EXPECT_GT(largest, 0) << "what the routers learnt is lost";
+  }
+}
+
+TEST_F(LavinTuning, ADryRunRefusesASearchThatWouldNotBegin) {
+  const auto refusal = [&] { return lithe::test::sentence_of([&] { run(recipe_, {.dry_run = true}); }); };
+  recipe_.eas->skip_count = 8;
+  EXPECT_NE(refusal().find("keep at least one"), std::string::npos) << refusal();
+  recipe_.eas->skip_count = 2;
+  recipe_.eas->search.steps = 2;
+  EXPECT_NE(refusal().find("after step 10"), std::string::npos) << refusal();
+  recipe_.head_lr = 1e-3;
+  EXPECT_NE(refusal().find("`head_lr` and `cross_modal_lr` are for METER"), std::string::npos) << refusal();
+}
+
+TEST_F(LavinTuning, SecondAdaptersAreRefusedWithAWayOut) {
+  const fs::path parts = folder_ / "tuned";
+  lithe::test::link_lavin("lavin", parts);
+  recipe_.model_name_or_path = parts.string();
+  EXPECT_NE(lithe::test::sentence_of([&] { ready_model(recipe_); }).find("leave `eas` out"), std::string::npos);
 }
 
 TEST_F(LavinTuning, WhatTheAdapterFileCannotHoldIsRefusedAtOnce) {

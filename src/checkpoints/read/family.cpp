@@ -56,6 +56,14 @@ void take_decoder(WeightLoader& loader, const io::Checkpoint& checkpoint, Decode
     loader.ignore(checkpoint, name_in(layout, WeightName{.part = Part::decoder, .role = Role::head}));
 }
 
+void find_routers(const io::Checkpoint& checkpoint, const Layout& layout, DecoderConfig& decoder) {
+  decoder.routers = layers_with_router(checkpoint, layout.decoder, decoder.layers);
+  if (decoder.routers.empty()) return;
+  const WeightName bias{
+      .part = Part::decoder, .layer = decoder.routers.front(), .role = Role::router, .kind = Kind::bias};
+  decoder.router_bias = checkpoint.contains(name_in(layout, bias));
+}
+
 void take_projector(WeightLoader& loader, const io::Checkpoint& checkpoint, Projector& projector,
                     const Layout& layout) {
   visit(projector, [&](const WeightSlot& slot) { loader.take(checkpoint, name_in(layout, slot.name), slot); });

@@ -48,6 +48,9 @@ std::unique_ptr<Model> open_lavin(const Source& source);
 void take_decoder(WeightLoader& loader, const io::Checkpoint& checkpoint, Decoder& decoder, const Layout& layout);
 void take_projector(WeightLoader& loader, const io::Checkpoint& checkpoint, Projector& projector, const Layout& layout);
 
+/// The routers that the decoder of a Hugging Face folder has, which only the tensors show.
+void find_routers(const io::Checkpoint& checkpoint, const Layout& layout, DecoderConfig& decoder);
+
 /// Takes the newline row if the model reads one.
 void take_newline(WeightLoader& loader, const io::Checkpoint& checkpoint, Vision& vision, const Layout& layout);
 

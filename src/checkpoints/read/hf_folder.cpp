@@ -27,12 +27,7 @@ JsonView object_or(const JsonView& config, const char* key, const Json& fallback
 /// Routers and adapters, which only the tensors show; a folder has routers for the plan that is in it.
 void find_additions(const Source& source, const WeightLoader& loader, const io::Checkpoint& checkpoint,
                     const Layout& layout, DecoderConfig& decoder) {
-  if (!source.plan_file().empty()) {
-    decoder.routers = layers_with_router(checkpoint, layout.decoder, decoder.layers);
-    decoder.router_bias = !decoder.routers.empty() &&
-                          checkpoint.contains(name_in(layout, WeightName{Part::decoder, decoder.routers.front(),
-                                                                         Adapter::none, Role::router, Kind::bias}));
-  }
+  if (!source.plan_file().empty()) find_routers(checkpoint, layout, decoder);
   decoder.eas = read_eas(source.config, decoder_part(loader, checkpoint, layout, decoder.layers));
 }
 

@@ -141,6 +141,7 @@ class LavinReader {
     DecoderConfig decoder = read_decoder_config(text, text.text("model_type", "llama"));
     decoder.modality = true;
     decoder.repeats_place = config.boolean("repeats_place", true);
+    if (!source_.plan_file().empty()) find_routers(checkpoint_, layout_, decoder);
     decoder.eas = read_eas(config, decoder_part(loader_, checkpoint_, layout_, decoder.layers));
     of_prompt_ = config.boolean("gates_read_prompt", holds_any_pia(decoder.eas));
     read_gates(of_prompt_ ? GateRows::after_first : GateRows::first, decoder.eas);

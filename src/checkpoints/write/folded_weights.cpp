@@ -81,6 +81,10 @@ void FoldedWeights::fold_pia(int64_t layer, const EasLayer& eas, const routing::
     ++count_.left;
     return;
   }
+  require(
+      pia.freezes_mean, Fault::bad_request, model_.name,
+      ": its config.json says \"pia_mean\": \"published\", so the mean of a PIA changes with every token and cannot "
+      "be frozen; write \"prompt\" there, or fold without --freeze");
   const nn::LayerState& state = frozen_->states[static_cast<size_t>(layer)];
   require_frozen(state.pia_gate && state.pia_mean, layer);
   const nn::AdapterMap map = nn::map_of(pia, *state.pia_gate, *state.pia_mean);

@@ -74,6 +74,11 @@ Json folded_config(const Model& model, const std::vector<int64_t>& lost, bool is
   return config;
 }
 
+/// What a LoRA folder says of the plan: the base model's folder, which is copied, does not know it.
+bool lora_has_plan(const Model& model) {
+  return model.loaded.lora && fs::exists(fs::path(model.loaded.lora->folder) / "plan.json");
+}
+
 bool holds_both_anywhere(const EasLayers& eas) {
   return std::any_of(eas.begin(), eas.end(), [](const auto& entry) { return entry.second.holds_both(); });
 }
@@ -99,8 +104,10 @@ FoldCount write_folded(const Model& model, const FrozenPrompt* frozen, const fs:
   const FoldedWeights weights(model, frozen);
   FoldCount count = weights.count();
   count.whole = model.loaded.lora ? model.loaded.lora->whole : 0;
-  require(count.gains + count.adapters + count.low_rank + count.whole > 0, Fault::bad_request, model.name,
-          ": everything that every request shares is folded already");
+  require(
+      count.gains + count.adapters + count.low_rank + count.whole > 0, Fault::bad_request, model.name,
+      ": every adapter depends on the prompt, so nothing can be folded for all requests; give --freeze to fold with "
+      "the gates and means of one prompt");
   try {
     io::make_folder(folder);
     copy_files(model, folder, {"config.json"});
@@ -108,6 +115,8 @@ FoldCount write_folded(const Model& model, const FrozenPrompt* frozen, const fs:
     io::write_json_atomic(folder / "config.json", folded_config(model, weights.lost(), is_frozen));
     if (is_frozen && holds_both_anywhere(model.decoder.config.eas))
       io::write_json_atomic(folder / "plan.json", plan::to_json(frozen->plan));
+    else if (lora_has_plan(model))
+      io::write_json_atomic(folder / "plan.json", plan::to_json(model.plan));
     const io::Checkpoint own = opened(model, model.folder);
     count.rounding = folded_file(model, weights, own).write(folder / "model.safetensors");
     if (!model.tower_folder.empty()) {

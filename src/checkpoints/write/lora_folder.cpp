@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "checkpoints/read/lavin_folder.h"
 #include "checkpoints/read/lora.h"
 #include "checkpoints/write/renamed_weights.h"
 #include "checkpoints/write/tuned_config.h"
@@ -59,7 +60,7 @@ class LoraWriter {
     plan::validate(plan, model.facts);
     json_ = read_json_file(model.config_file, 16 << 20);
     base_ = layout_of(model, JsonView(json_, model.config_file.string()), checkpoint_);
-    peft_ = is_original() ? base_ : modules_of_transformers();
+    peft_ = is_original() || is_lavin() ? base_ : modules_of_transformers();
     list_products();
     list_whole();
   }
@@ -83,6 +84,7 @@ class LoraWriter {
 
  private:
   bool is_original() const { return model_.family == "llava_original"; }
+  bool is_lavin() const { return model_.family == "lavin"; }  ///< transformers has no modules of it.
 
   /// A tower of LLaVA's own layout is not there yet when its code adds LoRA.
   bool is_seen_by_peft(const WeightName& name) const {
@@ -182,9 +184,11 @@ class LoraWriter {
   void write_config_and_plan(const fs::path& folder) const {
     Json config = json_;
     if (!model_.prompting.conversation.empty()) config["conversation"] = model_.prompting.conversation;
+    if (is_lavin()) config["gates_read_prompt"] = gates_read_prompt(model_);
     const TunedConfig tuned = tuned_config(model_, plan_, shown_layers(model_), config);
     const bool brought = model_.config_file.parent_path() != model_.folder;  // by the LoRA that it was opened with
-    if (is_original() || brought || tuned.json != config) io::write_json_atomic(folder / "config.json", tuned.json);
+    if (is_original() || is_lavin() || brought || tuned.json != config)
+      io::write_json_atomic(folder / "config.json", tuned.json);
     if (!tuned.says_plan || fs::exists(model_.folder / "plan.json"))
       io::write_json_atomic(folder / "plan.json", plan::to_json(plan_));
   }

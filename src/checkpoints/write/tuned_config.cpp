@@ -47,7 +47,9 @@ void say_shape_of_adapters(const Model& model, const ShownLayers& shown, Json& c
 TunedConfig tuned_config(const Model& model, const plan::Plan& plan, const ShownLayers& shown, Json config) {
   say_shape_of_adapters(model, shown, config);
   const bool has_keys = model.family == "llava_original" && !shown.routers.empty();
-  const bool says = has_keys ? say_routed_plan(model, plan, shown, config) : show_plan(plan, shown);
+  // Of a layer with attention and PIA, a LaVIN's tensors don't tell which one runs.
+  const bool can_show = model.family != "lavin" && show_plan(plan, shown);
+  const bool says = has_keys ? say_routed_plan(model, plan, shown, config) : can_show;
   return {std::move(config), says};
 }
 
