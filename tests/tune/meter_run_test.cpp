@@ -225,6 +225,7 @@ TEST_F(MeterRunTest, ADryRunReadsEverySampleAndWritesNothing) {
   recipe_.eas.emplace();
   recipe_.eas->skip_count = 5;
   recipe_.eas->rep_dim = recipe_.eas->pia_dim = 4;
+  recipe_.eas->search.every_steps = 2;
   recipe_.max_steps = 7;
   std::optional<RunEstimate> told;
   run(recipe_, {.on_begin = [&](const RunEstimate& estimate) { told = estimate; }, .dry_run = true});
@@ -302,6 +303,7 @@ TEST_F(MeterRunTest, KeysThatMeterDoesNotReadAreRefused) {
   EXPECT_NE(lithe::test::sentence_of([&] { run(recipe_); }).find("eas.temperature"), std::string::npos);
   recipe_.eas->temperature = 10;
   recipe_.eas->skip_count = 99;
+  recipe_.eas->search.steps = 20;
   EXPECT_NE(lithe::test::sentence_of([&] { run(recipe_, {.dry_run = true}); }).find("99 of 24"), std::string::npos);
 }
 

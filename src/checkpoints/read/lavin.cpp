@@ -219,7 +219,7 @@ bool gates_read_prompt(const Model& model) {
 }
 
 std::unique_ptr<Model> open_lavin(const Source& source) {
-  require(source.options.lora.empty() || LavinFolder(source.folder, source.config.json()).whole(), Fault::bad_request,
+  require(source.options.lora.empty() || LavinFolder::open(source.folder).whole(), Fault::bad_request,
           source.folder.string(),
           ": holds LaVIN in parts, and LoRA goes over one folder; `lithe convert --to hf` joins ", "them");
   return LavinReader(source).read();
