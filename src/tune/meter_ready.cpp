@@ -9,6 +9,7 @@
 #include "plan/meter_sites.h"
 #include "plan/validate.h"
 #include "tune/name_pattern.h"
+#include "tune/pattern_use.h"
 #include "tune/token_masker.h"
 
 namespace lithe::tune {
@@ -126,6 +127,13 @@ void count_unknown(const std::vector<WeightedSet>& sets, ReadyMeter& ready) {
              " records have no answer that the head vqa knows; they teach that every label is wrong"));
 }
 
+/// Throws Error{bad_request} for a pattern of `train` that fits no weight, of the head and the adapters too.
+void check_patterns(const Recipe& recipe, models::Meter& meter) {
+  PatternUse patterns(recipe);
+  models::visit(meter, [&](const models::WeightSlot& slot) { patterns.see(models::meter_name(slot.name)); });
+  patterns.check(meter.name, "cross_modal_text_layers.0.output.dense.weight");
+}
+
 }  // namespace
 
 bool trains_meter(const Recipe& recipe) {
@@ -148,13 +156,17 @@ ReadyMeter ready_meter(const Recipe& recipe, const std::vector<WeightedSet>& set
   if (ready.task == MeterTask::vqa) ready.classes = classes_of(meter);
   if (ready.task == MeterTask::vqa && !needs_answers) count_unknown(sets, ready);
   ready.plan = meter.plan;
-  if (!recipe.eas) return ready;
+  if (!recipe.eas) {
+    check_patterns(recipe, meter);
+    return ready;
+  }
   if (!meter.streams.config.layer.rep)
     models::add_meter_adapters(meter, {.rep_rank = recipe.eas->rep_dim,
                                        .pia_rank = recipe.eas->pia_dim,
                                        .groups = recipe.eas->groups,
                                        .scale = recipe.eas->scale,
                                        .seed = seed + 1});
+  check_patterns(recipe, meter);
   models::set_meter_dropout(meter, recipe.eas->dropout, seed + 2);
   meter.config.pads = recipe.pia_mean == PiaMean::published;
   const std::vector<int64_t>& off = skipped.empty() ? recipe.eas->skip_layers : skipped;

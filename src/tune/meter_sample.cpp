@@ -15,11 +15,17 @@ using models::MeterTask;
 
 constexpr std::string_view kMark = "<image>";
 
-/// The text of the last user turn, without picture marks.
+/// The text of the user, without picture marks.
 std::string question_of(const data::Record& record) {
   std::string text;
-  for (const data::Turn& turn : record.turns)
+  int64_t questions = 0, answers = 0;
+  for (const data::Turn& turn : record.turns) {
+    questions += turn.role == "user" ? 1 : 0;
+    answers += turn.role == "assistant" ? 1 : 0;
     if (turn.role == "user") text = turn.text;
+  }
+  require(questions <= 1 && answers <= 1, Fault::bad_file, record.name, ": has ", questions, " questions and ", answers,
+          " answers, and METER trains on one question and one answer; make a record of each turn");
   for (size_t at = text.find(kMark); at != text.npos; at = text.find(kMark)) text.erase(at, kMark.size());
   text = std::string(trimmed(text));
   require(!text.empty(), Fault::bad_file, record.name, ": has no text of a user");

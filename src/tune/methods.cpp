@@ -18,6 +18,7 @@
 #include "text/conversation.h"
 #include "tune/name_pattern.h"
 #include "tune/parameters.h"
+#include "tune/pattern_use.h"
 
 namespace lithe::tune {
 namespace {
@@ -51,32 +52,6 @@ std::string spelt(const WeightName& name) {
   if (name.part == Part::projector) return "model.mm_projector." + text_of(name);
   return "model." + text_of(name);
 }
-
-/// Takes note of the patterns of `train` that fit a weight.
-class PatternUse {
- public:
-  explicit PatternUse(const Recipe& recipe) {
-    if (recipe.train) unused_ = *recipe.train;
-  }
-
-  void see(const WeightName& name) {
-    const std::string text = spelt(name);
-    std::erase_if(unused_, [&](std::string_view pattern) {
-      if (pattern.starts_with('!')) pattern.remove_prefix(1);
-      return matches(pattern, text);
-    });
-  }
-
-  /// Throws Error{bad_request} for a pattern that fits none: most likely a name is misspelt.
-  void check(const models::Model& model) const {
-    if (unused_.empty()) return;
-    fail(Fault::bad_request, model.name, ": train has ", in_quotes(unused_.front()),
-         ", which fits no weight; names are as \"model.layers.0.self_attn.q_proj.weight\"");
-  }
-
- private:
-  std::vector<std::string> unused_;
-};
 
 /// Of what would only be found out when the tuned model is written.
 void check_lora(const Recipe& recipe, const models::Model& model) {
@@ -187,12 +162,12 @@ ReadyModel ready_model(const Recipe& recipe, const std::vector<int64_t>& skipped
   models::refuse_gguf(folder, "tune");
   const bool lavin = models::LavinFolder::is(folder);
   const auto learns_here = [&](const WeightName& name) {
-    patterns.see(name);
+    patterns.see(spelt(name));
     return learns(recipe, name, lavin);
   };
   ReadyModel ready{.model = models::open_model(folder, {.learns = learns_here})};
   models::Model& model = *ready.model;
-  patterns.check(model);
+  patterns.check(model.name, "model.layers.0.self_attn.q_proj.weight");
   check_lavin(recipe, model);
   set_template(recipe.template_name, model.prompting);
   const std::vector<int64_t>& off = skipped.empty() && recipe.eas ? recipe.eas->skip_layers : skipped;

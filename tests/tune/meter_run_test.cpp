@@ -255,6 +255,29 @@ TEST_F(MeterRunTest, ALossOrGradientThatIsNotFiniteNamesTheSamples) {
   }
 }
 
+TEST_F(MeterRunTest, APatternThatFitsNoWeightIsRefused) {
+  ask("snli", "entailment", "contradiction");
+  recipe_.max_steps = 1;
+  recipe_.train = std::vector<std::string>{"cross_modal_text_layers.*", "cross_modal_text_layer.*"};
+  const std::string said = lithe::test::sentence_of([&] { run(recipe_); });
+  EXPECT_NE(said.find("train has \"cross_modal_text_layer.*\", which fits no weight"), std::string::npos) << said;
+  recipe_.train = std::vector<std::string>{"cross_modal_text_layers.*", "!snli_classifier.*"};
+  EXPECT_EQ(run(recipe_).steps, 1);
+}
+
+TEST_F(MeterRunTest, ARecordOfSeveralTurnsIsRefused) {
+  ask("snli", "entailment", "contradiction");
+  recipe_.max_steps = 1;
+  Json turns = Json::array();
+  for (int i = 0; i < 2; ++i) {
+    turns.push_back({{"from", "human"}, {"value", "is it red?"}});
+    turns.push_back({{"from", "gpt"}, {"value", "neutral"}});
+  }
+  std::ofstream(temp_ / "data.jsonl") << Json{{"images", {"901.png"}}, {"conversations", turns}}.dump() << "\n";
+  const std::string said = lithe::test::sentence_of([&] { run(recipe_); });
+  EXPECT_NE(said.find("has 2 questions and 2 answers"), std::string::npos) << said;
+}
+
 TEST_F(MeterRunTest, TheBestCheckpointStays) {
   ask("snli", "contradiction", "entailment");
   fs::rename(temp_ / "data.jsonl", temp_ / "opposite.jsonl");
