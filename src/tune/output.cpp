@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "checkpoints/write/lora_folder.h"
 #include "checkpoints/write/tuned.h"
+#include "io/mapped_file.h"
 #include "tune/methods.h"
 
 namespace lithe::tune {
@@ -29,6 +30,16 @@ void move_into(const fs::path& from, const fs::path& to) {
     fs::rename(entry, place);
   }
   fs::remove(from);
+}
+
+bool is_state(const fs::path& file) {
+  return file.filename().string().starts_with("training_state.");
+}
+
+bool same_bytes(const fs::path& a, const fs::path& b) {
+  if (fs::file_size(a) != fs::file_size(b)) return false;
+  const io::Bytes left = io::map_file(a), right = io::map_file(b);
+  return std::equal(left.span.begin(), left.span.end(), right.span.begin(), right.span.end());
 }
 
 }  // namespace
@@ -56,6 +67,18 @@ void put_whole(const fs::path& output, const std::function<void(const fs::path&)
   } catch (const fs::filesystem_error& error) {
     fail(Fault::bad_file, output.string(), ": the tuned model cannot be written: ", error.code().message());
   }
+}
+
+bool holds_tuned(const fs::path& output, const fs::path& checkpoint) {
+  std::error_code none;
+  for (const fs::directory_entry& entry : fs::directory_iterator(checkpoint, none)) {
+    const fs::path place = output / entry.path().filename();
+    if (is_state(entry.path())) continue;
+    if (!fs::exists(place, none)) return false;
+    const bool text = entry.path().extension() == ".json" || !entry.is_regular_file(none);
+    if (!text && !same_bytes(entry.path(), place)) return false;
+  }
+  return true;
 }
 
 }  // namespace lithe::tune

@@ -19,4 +19,8 @@ void write_tuned_model(const models::Model& model, const plan::Plan& plan, const
 void put_whole(const std::filesystem::path& output,
                const std::function<void(const std::filesystem::path& part)>& write);
 
+/// Whether a run's folder holds the tuned model of its checkpoint: every file that the checkpoint has of the model, and
+/// the same weights. Texts may be other ones, as a user may have edited them. Throws Error{bad_file}.
+bool holds_tuned(const std::filesystem::path& output, const std::filesystem::path& checkpoint);
+
 }  // namespace lithe::tune

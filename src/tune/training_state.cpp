@@ -118,6 +118,16 @@ std::vector<CheckpointFolder> checkpoints_in(const fs::path& output) {
   return found;
 }
 
+void refuse_stateless_after(const fs::path& output, int64_t step) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(output, ignored)) {
+    const std::optional<int64_t> found = step_of(entry.path());
+    require(!found || *found <= step || fs::exists(entry.path() / kPoint, ignored), Fault::bad_file,
+            entry.path().string(), ": has no ", kPoint,
+            ", so the run cannot go on from it; remove the folder to go on ", "from step ", step);
+  }
+}
+
 void remove(const CheckpointFolder& checkpoint) {
   const fs::path part = io::NewFolder::part_of(checkpoint.path, getpid());
   std::error_code ignored;

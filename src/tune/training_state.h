@@ -39,6 +39,10 @@ struct CheckpointFolder {
 /// The checkpoints below `output` that are whole, in the order of their steps.
 std::vector<CheckpointFolder> checkpoints_in(const std::filesystem::path& output);
 
+/// Throws Error{bad_file} for a folder checkpoint-N of a step after `step` that has no training state: a run could
+/// neither go on from it nor write its own checkpoint there.
+void refuse_stateless_after(const std::filesystem::path& output, int64_t step);
+
 /// Removes a checkpoint so that a kill leaves it whole or out of the way: its name is free for another at once.
 void remove(const CheckpointFolder& checkpoint);
 

@@ -65,8 +65,8 @@ class TuningPhase {
         ranks_(setup.ranks),
         searched_(std::move(setup.searched)),
         held_out_(std::move(setup.eval_data)) {
-    const std::optional<fs::path> resumed = options.dry_run ? std::nullopt : checkpoint_to_resume(recipe);
-    if (resumed) point_ = read_training_state(*resumed, optimiser());
+    resumed_ = options.dry_run ? std::nullopt : checkpoint_to_resume(recipe);
+    if (resumed_) point_ = read_training_state(*resumed_, optimiser());
     begin_settings();
     RecordStreamOptions records = record_stream_options(recipe, ranks_);
     if (options.dry_run) records.skip_bad_samples = std::numeric_limits<int64_t>::max();
@@ -102,6 +102,7 @@ class TuningPhase {
 
   RunResult train() {
     if (point_.step >= steps_) return finished_before();
+    refuse_stateless_after(recipe_.output_dir, point_.step);
     if (options_.on_begin) begin();
     require_alike(ranks_, recipe_, point_, stream_->per_epoch());
     optimiser().share_parameters();
@@ -141,9 +142,15 @@ class TuningPhase {
     options_.on_begin(estimate);
   }
 
-  /// A run that is resumed after its last step.
+  /// A run that is resumed after its last step. A kill may have come before its model was written.
   RunResult finished_before() {
-    note("the run is finished already; its files stay as they are");
+    const bool whole = !resumed_ || holds_tuned(recipe_.output_dir, *resumed_);
+    note(whole ? std::string("the run is finished already; its files stay as they are")
+               : concat("the run is finished already; its model is written from ", resumed_->filename().string()));
+    if (!whole && ranks_.first()) {
+      fs::create_directories(recipe_.output_dir);
+      put_whole(recipe_.output_dir, model_.write);
+    }
     const std::vector<StepRecord> log = read_step_log(fs::path(recipe_.output_dir) / "log.jsonl");
     if (!log.empty()) result_.last_loss = log.back().loss;
     result_.steps = point_.step;
@@ -286,6 +293,7 @@ class TuningPhase {
   const Ranks ranks_;
   const std::optional<SearchResult> searched_;
   const HeldOutSets held_out_;
+  std::optional<fs::path> resumed_;  ///< The checkpoint that the run goes on from.
   RunPoint point_;
   std::optional<RecordStream<Sample>> stream_;
   std::optional<StepSamples<Sample>> samples_;

@@ -4,7 +4,9 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "io/safetensors.h"
+#include "sentence_of.h"
 #include "session/session.h"
+#include "tune/output.h"
 #include "tune/step_log.h"
 #include "tune/support.h"
 #include "tune/training_state.h"
@@ -154,6 +156,55 @@ TEST(Run, AFinishedRunStaysAsItIs) {
   EXPECT_EQ(again.last_loss, loss);
   EXPECT_EQ(again.steps, 6);
   EXPECT_EQ(fs::last_write_time(fs::path(recipe.output_dir) / "model.safetensors"), written);
+}
+
+TEST(Run, AModelThatAKillLeftOutIsWrittenFromTheCheckpoint) {
+  const test::TempFolder folder;
+  Recipe recipe = tiny_recipe(folder);
+  recipe.save_steps = 3;
+  run(recipe);
+  const fs::path output = recipe.output_dir;
+  recipe.resume_from_checkpoint = "";
+  const auto is_whole = [&] { return holds_tuned(output, output / "checkpoint-6"); };
+  EXPECT_TRUE(is_whole());
+  fs::remove(output / "model.safetensors");
+  fs::remove(output / "config.json");
+  EXPECT_FALSE(is_whole());
+  std::vector<std::string> notes;
+  const RunResult again = run(recipe, {.on_note = [&](const std::string& note) { notes.push_back(note); }});
+  EXPECT_EQ(again.steps, 6);
+  EXPECT_TRUE(is_whole());
+  ASSERT_EQ(notes.size(), 1u);
+  EXPECT_NE(notes[0].find("its model is written from checkpoint-6"), std::string::npos) << notes[0];
+  models::open_model(output);
+}
+
+TEST(Run, TheModelOfAnEarlierStepIsReplacedByTheCheckpoints) {
+  const test::TempFolder folder;
+  Recipe recipe = tiny_recipe(folder);
+  recipe.save_steps = 3;
+  run(recipe);
+  const fs::path output = recipe.output_dir;
+  fs::copy(output / "checkpoint-3/model.safetensors", output / "model.safetensors",
+           fs::copy_options::overwrite_existing);
+  recipe.resume_from_checkpoint = "";
+  recipe.max_steps = 4;
+  run(recipe);
+  EXPECT_TRUE(holds_tuned(output, output / "checkpoint-6"));
+}
+
+TEST(Run, ACheckpointWithoutItsStateIsNamedBeforeAStep) {
+  const test::TempFolder folder;
+  Recipe recipe = tiny_recipe(folder);
+  recipe.save_steps = 3;
+  run(recipe);
+  fs::remove(fs::path(recipe.output_dir) / "checkpoint-6/training_state.json");
+  recipe.resume_from_checkpoint = "";
+  int64_t steps = 0;
+  const std::string said =
+      lithe::test::sentence_of([&] { run(recipe, {.on_step = [&](const StepReport&) { ++steps; }}); });
+  EXPECT_NE(said.find("checkpoint-6: has no training_state.json"), std::string::npos) << said;
+  EXPECT_EQ(steps, 0);
 }
 
 TEST(Run, KeepsTheBestCheckpoint) {
