@@ -88,6 +88,35 @@ TEST_F(Lavin, PartsThatDoNotGoTogetherAreRefused) {
   EXPECT_NE(why().find("the tensor \"norm.weight\" is missing"), std::string::npos) << why();
 }
 
+TEST_F(Lavin, FaultsOfMetasLayoutAreNamed) {
+  const Json good = read_json_file(llama_ / "params.json");
+  const auto with = [&](const std::string& key, const Json& value) {
+    Json params = good;
+    params[key] = value;
+    write_text(llama_ / "params.json", params.dump());
+    return why();
+  };
+  EXPECT_NE(with("dim", nullptr).find("the key 'dim' is missing"), std::string::npos) << why();
+  EXPECT_NE(with("use_scaled_rope", true).find("'use_scaled_rope' is true"), std::string::npos) << why();
+  write_text(llama_ / "params.json", good.dump());
+  const io::SafetensorsFile file = io::open_safetensors(llama_ / "consolidated.00.safetensors");
+  auto tensors = file.tensors;
+  tensors["extra.weight"] = tensors["norm.weight"];
+  io::write_safetensors(llama_ / "consolidated.01.safetensors", {tensors.begin(), tensors.end()});
+  EXPECT_NE(why().find("consolidated.01.safetensors"), std::string::npos) << why();
+  fs::rename(llama_ / "consolidated.01.safetensors", llama_ / "consolidated.02.safetensors");
+  EXPECT_NE(why().find("consolidated.01.safetensors is missing"), std::string::npos) << why();
+  fs::remove(llama_ / "consolidated.02.safetensors");
+  std::vector<std::pair<std::string, io::TensorView>> half;
+  for (const auto& [name, view] : file.tensors) {
+    const bool columns = name.ends_with("wo.weight") || name.ends_with("w2.weight") || name.starts_with("tok_");
+    half.emplace_back(name, view.shape.size() == 2 ? part_of(view, columns ? 1 : 0, 0) : view);
+  }
+  io::write_safetensors(temp_.path / "half.safetensors", half);
+  fs::rename(temp_.path / "half.safetensors", llama_ / "consolidated.00.safetensors");
+  EXPECT_NE(why().find("hold 20 of the 40 rows"), std::string::npos) << why();
+}
+
 // transformers rotates pairs of halves, so its rows of queries and keys lie in another order.
 TEST_F(Lavin, LlamaOfTransformersIsTheSameModel) {
   const auto whole = open_model(folder_);
@@ -157,6 +186,34 @@ TEST_F(Lavin, EasWithoutAListOfLayersSaysSo) {
   EXPECT_TRUE(model->plan.layers.empty());
   ASSERT_EQ(model->notes.size(), 1u);
   EXPECT_NE(model->notes[0].find("no plan.json says which attentions the adapter skips"), std::string::npos);
+}
+
+// As `lithe tune` writes it: a PIA in the layers that are skipped, beside LLaMA's own attention.
+TEST_F(Lavin, EasWithPiasInSomeLayersRunsThem) {
+  const fs::path eas = temp_.path / "eas";
+  link_lavin("lavin_eas", eas);
+  fs::remove(eas / "plan.json");
+  fs::remove(eas / "adapter");
+  fs::create_directory(eas / "adapter");
+  const fs::path golden = golden_folder("lavin_eas") / "checkpoint/adapter";
+  const io::Checkpoint whole = io::Checkpoint::open(golden / "checkpoint-19.safetensors");
+  std::vector<std::pair<std::string, io::TensorView>> tensors;
+  for (const std::string& name : whole.names()) {
+    const bool pia = name.find("replaced_adapter") != name.npos;
+    if (!pia || name.find("layers.1.") != name.npos) tensors.emplace_back(name, whole.at(name));
+  }
+  io::write_safetensors(eas / "adapter/checkpoint-19.safetensors", tensors);
+  const auto model = open_model(eas);
+  ASSERT_EQ(model->plan.layers.size(), 1u);
+  EXPECT_EQ(model->plan.layers[0].layer, 1);
+  EXPECT_FALSE(model->plan.layers[0].self_attention);
+  ASSERT_EQ(model->notes.size(), 1u);
+  EXPECT_NE(model->notes[0].find("every PIA runs"), std::string::npos) << model->notes[0];
+}
+
+TEST_F(Lavin, ATowerOfAnotherKindOfValueIsRefused) {
+  write_text(folder_ / "config.json", R"({"model_type": "lavin", "vision_config": 5})");
+  EXPECT_NE(why().find("'vision_config' is not an object"), std::string::npos) << why();
 }
 
 TEST_F(Lavin, TheLastEpochIsTheAdapter) {

@@ -85,16 +85,24 @@ void fill_untrained(Model& model, const LoadOptions& options) {
   visit(*model.vision, fill);
 }
 
-/// The plan of a folder without plan.json. LaVIN-EAS publishes adapters for every layer and the list of skipped layers
-/// beside them.
+/// The plan of a folder without plan.json: every PIA runs. LaVIN-EAS publishes adapters for every layer, and no list of
+/// the skipped layers.
 void choose_plan(Model& model) {
   plan::Plan plan{.name = "dense"};
+  const bool everywhere = holds_both_everywhere(model.decoder.config);
+  bool chosen = false;  // of layers that hold both, which one runs
   for (const auto& [layer, eas] : model.decoder.config.eas) {
-    if (!eas.attention) plan.layers.push_back({.layer = layer, .self_attention = false});
+    if (!eas.attention || (eas.pia && !everywhere)) plan.layers.push_back({.layer = layer, .self_attention = false});
+    chosen = chosen || eas.holds_both();
   }
   if (!plan.layers.empty()) plan.name = "eas";
   model.plan = plan;
-  if (!holds_both_everywhere(model.decoder.config)) return;
+  if (!everywhere) {
+    if (chosen)
+      model.notes.push_back(concat(model.folder.string(), ": no plan.json says which attentions the adapter skips, so ",
+                                   "every PIA runs in place of its attention"));
+    return;
+  }
   const bool published = model.decoder.config.layers == plan::shape_named("lavin-7b").layers;
   if (published) model.plan = plan::load_plan("eas-12", model.facts);
   model.notes.push_back(

@@ -267,7 +267,13 @@ Json LavinFolder::config() const {
   config["text_config"] =
       meta ? MetaLlama(parts_->llama).config() : read_json_file(parts_->llama / "config.json", kMaxConfigBytes);
   Json tower = clip_config(parts_->clip);
-  if (own_.contains("vision_config")) tower.update(own_.at("vision_config"));
+  require(tower.is_object(), Fault::bad_file, parts_->clip.string(), ": its config.json does not describe a tower");
+  if (own_.contains("vision_config")) {
+    const Json& changes = own_.at("vision_config");
+    require(changes.is_object(), Fault::bad_file, (folder_ / "config.json").string(),
+            ": 'vision_config' is not an object with keys");
+    tower.update(changes);
+  }
   config["vision_config"] = std::move(tower);
   return config;
 }

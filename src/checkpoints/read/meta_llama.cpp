@@ -132,6 +132,15 @@ TensorView joined(const std::vector<const TensorView*>& parts, Cut cut) {
   return cut == Cut::rows ? rows_joined(parts) : columns_joined(parts);
 }
 
+/// Throws Error{bad_file} unless the files are consolidated.00, .01 and so on.
+void check_numbers(const std::vector<fs::path>& files) {
+  for (size_t i = 0; i < files.size(); ++i) {
+    const std::string stem = concat("consolidated.", i < 10 ? "0" : "", i);
+    require(files[i].stem() == stem, Fault::bad_file, files.front().parent_path().string(), ": ", stem,
+            files[i].extension().string(), " is missing; ", files[i].filename().string(), " is there");
+  }
+}
+
 bool is_frequencies(const std::string& name) {
   return name == "rope.freqs" || name.ends_with(".inner_attention.rope.freqs");
 }
@@ -144,7 +153,9 @@ bool MetaLlama::holds(const fs::path& folder) {
 
 MetaLlama::MetaLlama(const fs::path& folder)
     : folder_(folder), params_(read_json_file(folder / "params.json", 1 << 20)) {
-  for (const fs::path& file : part_files(folder)) parts_.push_back(io::Checkpoint::open(file));
+  const std::vector<fs::path> files = part_files(folder);
+  check_numbers(files);
+  for (const fs::path& file : files) parts_.push_back(io::Checkpoint::open(file));
 }
 
 /// The tensor in each file, in the order of the files.
@@ -165,10 +176,18 @@ int64_t MetaLlama::rows_of(const std::string& name) const {
 
 Json MetaLlama::config() const {
   const JsonView params(params_, (folder_ / "params.json").string());
-  const int64_t heads = size_in(params, "n_heads", 0, kMaxHeads);
+  for (const char* key : {"dim", "n_layers", "n_heads"})
+    require(params.has(key), Fault::bad_file, params.source(), ": the key '", key, "' is missing");
+  require(!params.boolean("use_scaled_rope", false), Fault::bad_file, params.source(),
+          ": 'use_scaled_rope' is true, and Meta's layout is read without scaling; use the model in the layout of ",
+          "transformers");
+  const int64_t heads = size_in(params, "n_heads", 0, kMaxHeads), width = size_in(params, "dim", 0, plan::kMaxWidth);
+  const int64_t rows = rows_of("layers.0.attention.wq.weight");
+  require(rows >= width, Fault::bad_file, folder_.string(), ": its ", parts_.size(), " file(s) consolidated.* hold ",
+          rows, " of the ", width, " rows of layers.0.attention.wq.weight; ", "put all files of the model there");
   constexpr int64_t kPositions = 2048;  // of the first LLaMA; no file says it
   Json config{{"model_type", "llama"},
-              {"hidden_size", size_in(params, "dim", 0, plan::kMaxWidth)},
+              {"hidden_size", width},
               {"num_hidden_layers", size_in(params, "n_layers", 0, plan::kMaxLayers)},
               {"num_attention_heads", heads},
               {"num_key_value_heads", size_in(params, "n_kv_heads", heads, kMaxHeads)},
@@ -192,6 +211,11 @@ void MetaLlama::put(const std::string& prefix, const std::string& head, std::map
             ": tensor ", in_quotes(name), " has ", whole.shape[0], " rows, which are no pairs of ", heads, " heads");
     out.insert_or_assign(as, renamed.turns ? halves_paired(whole, heads) : std::move(whole));
   };
+  for (const io::Checkpoint& part : parts_) {
+    for (const std::string& name : part.names())
+      require(is_frequencies(name) || parts_.front().contains(name), Fault::bad_file, part.path().string(),
+              ": holds the tensor ", in_quotes(name), ", which ", parts_.front().path().string(), " does not");
+  }
   for (const std::string& name : parts_.front().names()) {
     if (is_frequencies(name)) continue;
     const auto of_model = std::find_if(std::begin(kOfModel), std::end(kOfModel),
