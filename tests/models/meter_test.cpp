@@ -4,6 +4,10 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/randn.h>
 
+#include <limits>
+#include <list>
+#include <map>
+
 #include "checkpoints/read/catalogue.h"
 #include "checkpoints/read/meter.h"
 #include "checkpoints/write/converting.h"
@@ -180,6 +184,79 @@ TEST(MeterReader, SaysWhatDoesNotFit) {
             std::string::npos);
   EXPECT_NE(message([] { open_model(golden_folder("meter") / "checkpoint/meter.ckpt"); }).find("is a METER model"),
             std::string::npos);
+}
+
+/// The golden METER with some of its tensors changed or taken out.
+class ChangedMeter : public ::testing::Test {
+ protected:
+  ChangedMeter() {
+    for (const std::string& name : golden_.names()) tensors_[name] = golden_.at(name);
+  }
+
+  void put(const std::string& name, std::vector<int64_t> shape, float value = 0) {
+    size_t count = 1;
+    for (const int64_t size : shape) count *= static_cast<size_t>(size);
+    held_.emplace_back(count, value);
+    tensors_[name] = io::tensor_of<float>(std::move(shape), held_.back());
+  }
+
+  std::string why() {
+    WeightFile file;
+    for (const auto& [name, view] : tensors_) file.copy(name, view);
+    file.write(temp_.path() / "changed.safetensors");
+    return refusal([&] { open_meter(temp_.path() / "changed.safetensors", {}, kHeads); });
+  }
+
+  const test::TemporaryFolder temp_;
+  const io::Checkpoint golden_ = io::Checkpoint::open(golden_file("meter"));
+  std::map<std::string, io::TensorView> tensors_;
+  std::list<std::vector<float>> held_;
+};
+
+TEST_F(ChangedMeter, AGapInTheTowerIsNamed) {
+  tensors_.erase("vit_model.visual.transformer.resblocks.0.mlp.c_fc.weight");
+  EXPECT_NE(why().find("resblocks.0.mlp.c_fc.weight"), std::string::npos) << why();
+  tensors_ = {};
+  for (const std::string& name : golden_.names()) tensors_[name] = golden_.at(name);
+  tensors_.erase("vit_model.visual.transformer.resblocks.1.mlp.c_fc.weight");
+  EXPECT_NE(why().find("missing 1: vit_model.visual.transformer.resblocks.1.mlp.c_fc.weight"), std::string::npos)
+      << why();
+}
+
+TEST_F(ChangedMeter, WhatTheTowerDoesNotKnowIsNamedAndClipsTextPartIsNot) {
+  put("vit_model.text_projection", {4, 4});
+  put("vit_model.visual.proj", {4, 4});
+  EXPECT_EQ(why(), "");
+  put("vit_model.visual.adapter.weight", {4, 4});
+  EXPECT_NE(why().find("unexpected 1: vit_model.visual.adapter.weight"), std::string::npos) << why();
+}
+
+TEST_F(ChangedMeter, HeadsOfAnotherNumberOfClassesAreRefused) {
+  const int64_t width = golden_.at("snli_classifier.3.weight").shape[1];
+  put("snli_classifier.3.weight", {2, width});
+  put("snli_classifier.3.bias", {2});
+  EXPECT_NE(why().find("has 2 classes, expected the 3 of its task"), std::string::npos) << why();
+}
+
+TEST_F(ChangedMeter, PicturesHaveThreeChannels) {
+  std::vector<int64_t> shape = golden_.at("vit_model.visual.conv1.weight").shape;
+  shape[1] = 4;
+  put("vit_model.visual.conv1.weight", shape);
+  EXPECT_NE(why().find("reads 4 channels"), std::string::npos) << why();
+}
+
+TEST_F(ChangedMeter, ASearchThatDoesNotFitIsRefused) {
+  put("nas_gate", {12});
+  put("skip_num", {1}, 3);
+  EXPECT_NE(why().find("'nas_gate' has 12 scores"), std::string::npos) << why();
+  put("nas_gate", {24});
+  EXPECT_EQ(why(), "");
+  for (const float count : {-3.0F, 25.0F, std::numeric_limits<float>::quiet_NaN()}) {
+    put("skip_num", {1}, count);
+    EXPECT_NE(why().find("expected a number from 0 to 24"), std::string::npos) << why();
+  }
+  put("skip_num", {2}, 3);
+  EXPECT_NE(why().find("'skip_num' has 2 values"), std::string::npos) << why();
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 #include <numeric>
 
@@ -64,10 +65,17 @@ std::string tower_name(const WeightName& name) {
   return concat(kTower, "transformer.resblocks.", name.layer, ".", spelt(kTowerLayerNames, name.role), kind);
 }
 
-/// How many of the names "PREFIX0..", "PREFIX1.." follow each other.
-int64_t count_layers(const io::Checkpoint& checkpoint, const std::string& prefix, const std::string& probe) {
+/// One more than the highest layer of the names "PREFIX0..", "PREFIX1..", so that what is missing in between is named.
+int64_t count_layers(const io::Checkpoint& checkpoint, const std::string& prefix) {
   int64_t layers = 0;
-  while (layers < plan::kMaxLayers && checkpoint.contains(concat(prefix, layers, ".", probe))) ++layers;
+  for (const std::string& name : checkpoint.names()) {
+    int64_t layer = -1;
+    if (!name.starts_with(prefix)) continue;
+    const char* const begin = name.data() + prefix.size();
+    const auto [end, code] = std::from_chars(begin, name.data() + name.size(), layer);
+    if (code == std::errc() && end != begin && *end == '.' && layer < plan::kMaxLayers)
+      layers = std::max(layers, layer + 1);
+  }
   return layers;
 }
 
@@ -128,6 +136,8 @@ class MeterReader {
     config.layers = config.layers_run = layers_of(Part::tower);
     config.width = size(root + "conv1.weight", 0);
     config.channels = size(root + "conv1.weight", 1);
+    require(config.channels == 3, Fault::bad_file, checkpoint_.path().string(), ": the tensor ",
+            in_quotes(root + "conv1.weight"), " reads ", config.channels, " channels, and pictures have 3");
     config.patch_px = size(root + "conv1.weight", 2);
     config.mlp = size(root + "transformer.resblocks.0.mlp.c_fc.weight", 0);
     config.heads = heads("vit_num_heads", config.width);
@@ -167,8 +177,8 @@ class MeterReader {
   HeadsConfig heads_config(const StreamsConfig& streams) const {
     HeadsConfig config{.hidden = streams.layer.width, .masked_eps = streams.layer.norm_eps};
     config.vqa = classes("vqa_classifier.3.weight");
-    config.nlvr2 = classes("nlvr2_classifier.3.weight");
-    config.snli = classes("snli_classifier.3.weight");
+    config.nlvr2 = classes("nlvr2_classifier.3.weight", 2);
+    config.snli = classes("snli_classifier.3.weight", 3);
     config.itm = checkpoint_.contains("itm_score.fc.weight");
     config.rank = checkpoint_.contains("rank_output.weight");
     config.mlm = checkpoint_.contains("mlm_score.decoder.weight");
@@ -186,11 +196,18 @@ class MeterReader {
 
   int64_t classes(const std::string& name) const { return checkpoint_.contains(name) ? size(name, 0) : 0; }
 
+  /// Of a head whose classes have fixed names.
+  int64_t classes(const std::string& name, int64_t expected) const {
+    const int64_t count = classes(name);
+    require(count == 0 || count == expected, Fault::bad_file, checkpoint_.path().string(), ": the tensor ",
+            in_quotes(name), " has ", count, " classes, expected the ", expected, " of its task; leave the head out");
+    return count;
+  }
+
   int64_t layers_of(Part part) const {
     const WeightName name{.part = part, .layer = 0, .role = Role::up};
     const std::string probe = meter_name(name), mark = ".0.";
-    const size_t at = probe.find(mark);
-    const int64_t layers = count_layers(checkpoint_, probe.substr(0, at + 1), probe.substr(at + mark.size()));
+    const int64_t layers = count_layers(checkpoint_, probe.substr(0, probe.find(mark) + 1));
     require(layers > 0, Fault::bad_file, checkpoint_.path().string(), ": has no tensor ", in_quotes(probe),
             "; METER with CLIP's ViT and RoBERTa is read");
     return layers;
@@ -222,11 +239,21 @@ class MeterReader {
   const JsonView& settings_;
 };
 
+/// Of CLIP beside the tower that METER runs: its text part, its projection, and what was split into q, k and v.
+bool is_unused_clip(const io::Checkpoint& checkpoint, const std::string& name) {
+  if (!name.starts_with("vit_model.")) return false;
+  if (!name.starts_with(kTower) || name == concat(kTower, "proj")) return true;
+  const size_t fused = name.find(".attn.in_proj_");
+  if (fused == name.npos) return false;
+  const std::string kind = name.substr(fused + std::string_view(".attn.in_proj_").size());
+  return checkpoint.contains(concat(name.substr(0, fused), ".attn.q_proj.", kind));
+}
+
 /// What checkpoints carry and nothing here reads.
 void ignore_unused(WeightLoader& loader, const io::Checkpoint& checkpoint) {
-  for (const char* name : {"text_transformer.pooler.", "vit_model.", "nas_gate", "skip_num"})
-    loader.ignore(checkpoint, name);
+  for (const char* name : {"text_transformer.pooler.", "nas_gate", "skip_num"}) loader.ignore(checkpoint, name);
   for (const std::string& name : checkpoint.names()) {
+    if (is_unused_clip(checkpoint, name)) loader.ignore(checkpoint, name);
     // METER's adapters have a second path and a gate that they do not use.
     const bool adapter = name.find("adapter") != name.npos;
     const bool unused = name.find(".conv_D.") != name.npos || name.find(".expert_weights.") != name.npos;
@@ -250,21 +277,24 @@ std::vector<int64_t> numbers_in(const JsonView& eas, const char* key) {
 }
 
 /// What a published search found: the k highest of its scores; of equals the last, as torch.sort has it.
-std::optional<std::vector<int64_t>> searched_sites(const io::Checkpoint& checkpoint) {
+std::optional<std::vector<int64_t>> searched_sites(const io::Checkpoint& checkpoint, int64_t sites) {
   const io::TensorView *scores = checkpoint.find("nas_gate"), *count = checkpoint.find("skip_num");
-  if (!scores || !count || count->count() != 1) return std::nullopt;
+  if (!scores || !count) return std::nullopt;
+  const std::string where = checkpoint.path().string();
+  require(scores->count() == sites, Fault::bad_file, where, ": 'nas_gate' has ", scores->count(),
+          " scores, expected one for each of the ", sites, " attentions");
+  require(count->count() == 1, Fault::bad_file, where, ": 'skip_num' has ", count->count(), " values, expected 1");
   const Tensor values = tensor_over(*scores).to(at::kDouble).contiguous();
   const double* const score = values.const_data_ptr<double>();
   const double wanted = std::round(tensor_over(*count).to(at::kDouble).item<double>());
+  require(wanted >= 0 && wanted <= static_cast<double>(sites), Fault::bad_file, where, ": 'skip_num' is ", wanted,
+          ", expected a number from 0 to ", sites);
   for (int64_t i = 0; i < values.numel(); ++i)
-    require(std::isfinite(score[i]), Fault::bad_file, checkpoint.path().string(),
-            ": 'nas_gate' holds a score that is not finite");
+    require(std::isfinite(score[i]), Fault::bad_file, where, ": 'nas_gate' holds a score that is not finite");
   std::vector<int64_t> order(static_cast<size_t>(values.numel()));
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return score[a] < score[b]; });
-  const auto most = static_cast<double>(order.size());
-  const auto skipped = static_cast<size_t>(wanted > 0 ? std::min(wanted, most) : 0.0);
-  order.erase(order.begin(), order.end() - static_cast<std::ptrdiff_t>(skipped));
+  order.erase(order.begin(), order.end() - static_cast<std::ptrdiff_t>(wanted));
   return order;
 }
 
@@ -276,7 +306,7 @@ plan::Plan plan_of(const io::Checkpoint& checkpoint, const JsonView& settings, c
     const JsonView eas = settings.object("eas");
     return plan::without_meter_sites(numbers_in(eas, "skip"), layers, flags_of(eas));
   }
-  const auto searched = searched_sites(checkpoint);
+  const auto searched = searched_sites(checkpoint, 4 * layers);
   return searched ? plan::without_meter_sites(*searched, layers, plan::MeterFlags::published) : plan::Plan{};
 }
 

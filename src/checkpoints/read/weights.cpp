@@ -13,8 +13,10 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/printable.h"
 #include "checkpoints/read/quantised.h"
+
 #include "io/mapped_file.h"
 #include "ops/low_bit.h"
 
@@ -175,8 +177,9 @@ void WeightLoader::check() const {
   std::string where;
   for (const auto& checkpoint : checkpoints_) where += (where.empty() ? "" : " and ") + checkpoint->path().string();
   if (lora_) where += " and " + lora_->path().string();
-  fail(Fault::bad_file, where, ": the weights do not fit config.json: ", part("missing", missing_), "; ",
-       part("unexpected", unexpected_), "; ", part("misshapen", misshapen_));
+  const bool described = is_there(checkpoints_.front()->path() / "config.json");
+  fail(Fault::bad_file, where, ": the weights do not fit ", described ? "config.json" : "the model", ": ",
+       part("missing", missing_), "; ", part("unexpected", unexpected_), "; ", part("misshapen", misshapen_));
 }
 
 /// Every pair of factors must have found its product and fit it. PEFT adapts every layer that a name fits, also those
