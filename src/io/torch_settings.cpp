@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "base/error.h"
 #include "io/mapped_file.h"
 #include "io/pickle.h"
 #include "io/torch_globals.h"
@@ -16,20 +17,23 @@ using Value = Pickle::Value;
 using Kind = Value::Kind;
 
 constexpr int kMostDepth = 8;
-constexpr size_t kMostItems = 4096;
+constexpr size_t kMostItems = size_t{1} << 16;
 
-/// Absent for what is not plain, and below a depth at which a hostile value may hold itself.
+/// Absent for what is not plain, and below a depth at which a hostile value may hold itself. In a list that is null, so
+/// that whoever reads the list notices; a number of more than 64 bits is its text, for the same reason.
 class Plain {
  public:
-  explicit Plain(const Pickle& pickle) : pickle_(pickle) {}
+  Plain(const Pickle& pickle, const std::filesystem::path& file) : pickle_(pickle), file_(file) {}
 
   std::optional<Json> of(const Value& value, int depth = 0) {
-    if (depth > kMostDepth || ++items_ > kMostItems) return std::nullopt;
+    if (depth > kMostDepth) return std::nullopt;
+    require(++items_ <= kMostItems, Fault::bad_file, file_.string(), ": its hyper_parameters hold more than ",
+            kMostItems, " values; take them out of the file");
     switch (value.kind) {
       case Kind::boolean:
         return value.integer != 0;
       case Kind::integer:
-        return value.text.empty() ? std::optional<Json>(value.integer) : std::nullopt;
+        return value.text.empty() ? Json(value.integer) : Json(value.text);
       case Kind::real:
         return value.real;
       case Kind::text:
@@ -46,8 +50,7 @@ class Plain {
  private:
   Json list(const Value& value, int depth) {
     Json out = Json::array();
-    for (const Pickle::Id id : value.items)
-      if (std::optional<Json> item = of(pickle_[id], depth + 1)) out.push_back(std::move(*item));
+    for (const Pickle::Id id : value.items) out.push_back(of(pickle_[id], depth + 1).value_or(Json()));
     return out;
   }
 
@@ -62,6 +65,7 @@ class Plain {
   }
 
   const Pickle& pickle_;
+  const std::filesystem::path& file_;
   size_t items_ = 0;
 };
 
@@ -76,7 +80,7 @@ Json read_hyper_parameters(const std::filesystem::path& file) {
   if (found == archive.entries().end()) return Json::object();
   const Pickle pickle(archive.read(found->first), torch_role);
   const Value* const settings = pickle.entry(pickle.root(), "hyper_parameters");
-  return settings && settings->kind == Kind::dict ? Plain(pickle).of(*settings).value_or(Json::object())
+  return settings && settings->kind == Kind::dict ? Plain(pickle, file).of(*settings).value_or(Json::object())
                                                   : Json::object();
 }
 
