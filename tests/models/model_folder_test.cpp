@@ -96,7 +96,8 @@ TEST_F(ModelFolder, WhatIsNotAModelsFolder) {
   expect("nothing",
          "There is no folder \"nothing\"; give a folder with config.json and weights, a GGUF file, demo or demo-dense");
   expect("../../nothing", "There is no folder");
-  expect("../..", "has no config.json");
+  fs::create_directories("above/below");
+  expect("above/below/..", "has no config.json");
   write_text("model.gguf", "GGUF\x03");
   expect("model.gguf", "ends inside of its first numbers; is the file cut off?");
   write_text("model.safetensors", "x");
