@@ -35,7 +35,7 @@ std::vector<AnswerOptions> draws(size_t count) {
   for (size_t i = 0; i < count; ++i) {
     answers[i].max_new_tokens = 90;  // past the end of a block of keys
     answers[i].ignore_eos = true;
-    answers[i].sampling = SamplingPolicy{.temperature = 20, .top_k = 40, .seed = 5 + i};
+    answers[i].sampling = SamplingPolicy{.temperature = 20, .seed = 5 + i};
   }
   return answers;
 }
