@@ -83,10 +83,6 @@ std::string content_of(const std::filesystem::path& model) {
 std::string state_of(const tasks::Question& question) {
   std::string all = question.text;
   for (const data::Turn& turn : question.turns) all += concat('\0', turn.role, '\0', turn.text);
-  for (const image::Source& picture : question.images) {
-    const image::Size size = picture.header().stored;
-    all += concat('\n', size.width, 'x', size.height);
-  }
   return digits_of(hash_of(all));
 }
 
