@@ -162,7 +162,7 @@ TEST(Eval, ShardsAreMergedToTheWhole) {
   ASSERT_EQ(ran.code, 0) << ran.err;
   EXPECT_EQ(samples_of(at), samples_of(whole));
   const Json merged = read_json_file(at / "result.json"), alone = read_json_file(whole / "result.json");
-  for (const char* key : {"scores", "questions", "answered", "finished", "settings", "plan"})
+  for (const char* key : {"scores", "questions", "answered", "finished", "plan"})
     EXPECT_EQ(merged.at(key), alone.at(key)) << key;
   EXPECT_EQ(lithe({"merge", second, first, "-o", at.string()}).code, 2);  // it is there
 }
@@ -270,7 +270,7 @@ TEST(Eval, WhatItCannotDoIsSaid) {
   refused({"--task", "mmbench_dev", "--data", "x"}, "did you mean mmbench_en_dev?");
   refused({"--task", "slake", "--data", kSets + "slake", "--protocol", "today"}, "leave --protocol out");
   refused({"--task", "gqa", "--data", kBenchmarks + "gqa", "--judge", "http://x"}, "leave --judge out");
-  refused({"--task", "mmbench_en_dev", "--data", "x", "--judge", "https://x"}, "http://");
+  refused({"--task", "mmbench_en_dev", "--data", "x", "--judge", "ftp://x"}, "http");
   refused({"--task", "mme", "--data", kBenchmarks + "mme", "--shard", "2/2"}, "is not a shard");
   refused({"--task", "flickr30k", "--data", kSets + "flickr30k"}, "scores of a head");
   refused({"--task", "slake", "--data", kSets + "slake", "--prompt", "QCM-A"}, "leave --prompt out");
