@@ -45,7 +45,7 @@ class Asking {
   }
 
   void submit(int64_t i) {
-    tasks::Question& question = asked_[i] = task_.question(i);
+    tasks::Question& question = (asked_[i] = task_.question(i)).question;
     session_.check_pictures(question.images.size());
     session::Request request{.plan = options_.plan, .needed = question.needed};
     if (options_.gold) request.given_answer = question.target;
@@ -57,7 +57,7 @@ class Asking {
   void take(const session::Outcome& outcome) {
     const auto asked = asked_.extract(outcome.ticket);
     const session::Answer& answer = outcome.answer;
-    if (outcome.error) return run_.fail(outcome.ticket, asked.mapped().id, *outcome.error);
+    if (outcome.error) return run_.fail(outcome.ticket, asked.mapped().question.id, *outcome.error);
     if (answer.stop == session::StopReason::cancelled) {  // the next call asks it again
       cut_short_ = true;
       return;
@@ -71,7 +71,7 @@ class Asking {
       response.text = task_.kept(answer.text);
       more = {{"tokens", answer.tokens.size()}, {"stop", session::name_of(answer.stop)}};
     }
-    if (const auto kept = kept_tokens(answer, asked.mapped().needed)) more.update(to_json(*kept));
+    if (const auto kept = kept_tokens(answer, asked.mapped().question.needed)) more.update(to_json(*kept));
     run_.answer(outcome.ticket, asked.mapped(), response, more);
   }
 
@@ -80,7 +80,7 @@ class Asking {
   TaskRun& run_;
   const AskOptions& options_;
   session::BatchRun batch_;
-  std::map<int64_t, tasks::Question> asked_;  ///< Those that wait or run; the requests hold their pictures.
+  std::map<int64_t, AskedQuestion> asked_;  ///< Those that wait or run; the requests hold their pictures.
   bool cut_short_ = false;
 };
 

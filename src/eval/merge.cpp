@@ -19,6 +19,8 @@ namespace fs = std::filesystem;
 /// by its questions.
 constexpr std::array kPaths{"data", "model", "lora"};
 constexpr std::array kTimes{"model_state", "lora_state"};
+/// Settings of shards alone.
+constexpr std::array kContents{"model_content", "lora_content"};
 
 Json read_result(const fs::path& folder) {
   const fs::path file = folder / kResult;
@@ -57,6 +59,7 @@ void Shards::take(const fs::path& folder) {
       result.contains("limit") ? std::optional(result.at("limit").get<int64_t>()) : std::nullopt;
   if (shards_.places().empty()) {
     settings_ = settings;
+    for (const char* key : kContents) settings_.erase(key);
     facts_ = facts_of(result);
     limit_ = limit;
   }

@@ -25,6 +25,13 @@ uint64_t hash_of(const std::string& text) {
   return hash;
 }
 
+/// Of the file, or of what is held of it.
+int64_t bytes_of(const image::Source& picture) {
+  std::error_code absent;
+  const auto bytes = picture.held_bytes() > 0 ? 0 : std::filesystem::file_size(picture.name(), absent);
+  return bytes > 0 && !absent ? static_cast<int64_t>(bytes) : picture.held_bytes();
+}
+
 /// Of the bytes of a file: four words at a time, as a model has gigabytes.
 uint64_t hash_of(std::span<const std::byte> bytes) {
   constexpr uint64_t kOdd = 0x9E3779B97F4A7C15U;
@@ -83,6 +90,10 @@ std::string content_of(const std::filesystem::path& model) {
 std::string state_of(const tasks::Question& question) {
   std::string all = question.text;
   for (const data::Turn& turn : question.turns) all += concat('\0', turn.role, '\0', turn.text);
+  for (const image::Source& picture : question.images) {
+    const image::Size size = picture.header().stored;
+    all += concat('\n', size.width, 'x', size.height, ' ', bytes_of(picture));
+  }
   return digits_of(hash_of(all));
 }
 

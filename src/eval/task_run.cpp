@@ -4,7 +4,6 @@
 
 #include "base/file.h"
 #include "base/printable.h"
-#include "eval/settings.h"
 #include "io/atomic_file.h"
 
 namespace lithe::eval {
@@ -35,24 +34,24 @@ std::string prompt_of(const tasks::Question& question, const tasks::Response& re
 /// be read, as its picture is gone, cannot have another answer either.
 bool is_answer_to(const tasks::Task& task, int64_t i, const Json& line, const tasks::Response& response) {
   const auto is = [&](const char* key, const std::string& now) { return !line.contains(key) || line.at(key) == now; };
-  tasks::Question question;
+  AskedQuestion now;
   try {
-    question = task.question(i);
+    now = task.question(i);
   } catch (const Error&) {
     return true;
   }
-  return is("asked", state_of(question)) && is("prompt", prompt_of(question, response)) &&
-         is("target", question.target);
+  return is("asked", now.state) && is("prompt", prompt_of(now.question, response)) && is("target", now.question.target);
 }
 
-Json line_of(int64_t i, const tasks::Question& question, const tasks::Response& response) {
+Json line_of(int64_t i, const AskedQuestion& asked, const tasks::Response& response) {
+  const tasks::Question& question = asked.question;
   const bool by_head = response.label || !response.scores.empty();
   Json line = {{"question", i}, {"id", question.id}, {"prompt", prompt_of(question, response)}};
   if (!response.scores.empty()) line["scores"] = response.scores;
   if (response.label) line["label"] = *response.label;
   if ((!response.text.empty() || !by_head) && !response.loss) line["answer"] = response.text;
   if (!question.target.empty()) line["target"] = question.target;
-  line["asked"] = state_of(question);
+  line["asked"] = asked.state;
   if (!response.loss) return line;
   line["nll"] = response.loss->nll;
   line["answer_tokens"] = response.loss->tokens;
@@ -133,9 +132,9 @@ std::optional<int64_t> TaskRun::next() {
   return next_ < end_ ? std::optional(next_++) : std::nullopt;
 }
 
-void TaskRun::answer(int64_t i, const tasks::Question& question, const tasks::Response& response, Json more) {
+void TaskRun::answer(int64_t i, const AskedQuestion& asked, const tasks::Response& response, Json more) {
   const tasks::Judgement judgement = task_.judge(i, response);
-  Json line = line_of(i, question, response);
+  Json line = line_of(i, asked, response);
   if (response.loss) {
     tally_.tokens += response.loss->tokens;
   } else {

@@ -5,12 +5,14 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
 #include "base/json.h"
 #include "eval/kept_tokens.h"
 #include "eval/samples_file.h"
+#include "eval/settings.h"
 #include "eval/shard.h"
 #include "tasks/task.h"
 
@@ -25,6 +27,16 @@ inline constexpr const char* kSchema = "lithe-eval/1";
 struct Part {
   std::optional<int64_t> limit;  ///< The first ones alone, which is no setting: a later call may ask more.
   Shard shard;
+};
+
+/// A question that is asked, and what tells it from others when a run is continued. Made before its pictures are taken
+/// out of it or decoded.
+struct AskedQuestion {
+  AskedQuestion() = default;
+  AskedQuestion(tasks::Question asked) : state(state_of(asked)), question(std::move(asked)) {}
+
+  std::string state;
+  tasks::Question question;
 };
 
 /// What a run has done.
@@ -48,7 +60,7 @@ class TaskRun {
   /// The next question that has no answer; absent: every one has been handed out.
   std::optional<int64_t> next();
   /// Judges a response and writes its line. `more`: further keys of the line. Throws Error.
-  void answer(int64_t i, const tasks::Question& question, const tasks::Response& response, Json more);
+  void answer(int64_t i, const AskedQuestion& asked, const tasks::Response& response, Json more);
   /// Writes the line of a question that has no answer. It is asked again by the next call.
   void fail(int64_t i, const std::string& id, const Error& error);
   const Tally& tally() const { return tally_; }

@@ -162,7 +162,7 @@ TEST(Eval, ShardsAreMergedToTheWhole) {
   ASSERT_EQ(ran.code, 0) << ran.err;
   EXPECT_EQ(samples_of(at), samples_of(whole));
   const Json merged = read_json_file(at / "result.json"), alone = read_json_file(whole / "result.json");
-  for (const char* key : {"scores", "questions", "answered", "finished", "plan"})
+  for (const char* key : {"scores", "questions", "answered", "finished", "settings", "plan"})
     EXPECT_EQ(merged.at(key), alone.at(key)) << key;
   EXPECT_EQ(lithe({"merge", second, first, "-o", at.string()}).code, 2);  // it is there
 }

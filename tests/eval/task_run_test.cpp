@@ -177,7 +177,7 @@ TEST(TaskRun, AnotherRunIsRefused) {
   EXPECT_NE(sentence(Threes(3, "p"), kSettings).find("other questions"), std::string::npos);
 }
 
-TEST(TaskRun, AnswersToAnotherTextOrTargetAreRefused) {
+TEST(TaskRun, AnswersToAnotherTextTargetOrPictureAreRefused) {
   const test::TemporaryFolder folder;
   Threes task(3);
   task.target = "1";
@@ -188,6 +188,9 @@ TEST(TaskRun, AnswersToAnotherTextOrTargetAreRefused) {
     score_all(scorer, task, run, {});
   }
   const auto sentence = [&] { return sentence_of([&] { TaskRun run(task, folder / "out", kSettings, {}); }); };
+  task.width = 5;
+  EXPECT_NE(sentence().find("holds an answer to question 0"), std::string::npos) << sentence();
+  task.width = 4;
   task.text = "what?";
   EXPECT_NE(sentence().find("has changed since"), std::string::npos) << sentence();
   task.text = "which?";
