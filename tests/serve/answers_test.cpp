@@ -23,12 +23,6 @@ void expect_same(const Json& reply, const session::Answer& expected) {
   EXPECT_EQ(choice.at("finish_reason"), expected.stop == session::StopReason::length ? "length" : "stop");
 }
 
-/// A usage without what depends on the requests before it.
-Json without_cached(Json usage) {
-  usage.at("prompt_tokens_details").erase("cached_tokens");
-  return usage;
-}
-
 TEST(Answers, EqualThoseOfLitheRun) {
   const std::vector<Shipped> questions = shipped_questions(8);
   const std::vector<session::Answer> expected = all_alone(questions);

@@ -16,6 +16,12 @@ const session::Session& demo() {
   return session;
 }
 
+Json without_cached(Json usage) {
+  for (const char* key : {"prompt_tokens_details", "input_tokens_details"})
+    if (usage.contains(key)) usage.at(key).erase("cached_tokens");
+  return usage;
+}
+
 namespace {
 
 ServerOptions on_free_port(ServerOptions options) {

@@ -20,6 +20,9 @@ inline constexpr const char* kChat = "/v1/chat/completions";
 /// The shipped p-MoD model, opened once.
 const session::Session& demo();
 
+/// The usage of a reply without what depends on the requests before it.
+Json without_cached(Json usage);
+
 /// A server over the demo model on a free port, which runs until the end of the test.
 class Running {
  public:
