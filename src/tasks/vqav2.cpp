@@ -42,20 +42,25 @@ class Annotations {
   /// What annotation_of() makes of that of question `i`; the official files have both in one order. Null if
   /// there is none. Throws Error{bad_file} that names the annotation.
   Json of(int64_t i, const std::string& id) const {
-    if (i < rows_->size() && id_at(i) == id) return at(i);
+    Json same = i < rows_->size() ? at(i, id) : Json();
+    if (!same.is_null()) return same;
     std::call_once(indexed_, [this] {
       for (int64_t row = 0; row < rows_->size(); ++row) places_[id_at(row)] = row;
     });
     const auto place = places_.find(id);
-    return place == places_.end() ? Json() : at(place->second);
+    return place == places_.end() ? Json() : at(place->second, id);
   }
 
  private:
   std::string id_at(int64_t row) const {
     return naming_record(rows_->name(row), [&] { return id_field(rows_->read(row), "question_id"); });
   }
-  Json at(int64_t row) const {
-    return naming_record(rows_->name(row), [&] { return annotation_of(rows_->read(row)); });
+  /// Null if it is of another question.
+  Json at(int64_t row, const std::string& id) const {
+    return naming_record(rows_->name(row), [&] {
+      const Json annotation = rows_->read(row);
+      return id_field(annotation, "question_id") == id ? annotation_of(annotation) : Json();
+    });
   }
 
   std::unique_ptr<data::Rows> rows_;
