@@ -32,7 +32,6 @@ struct PlanSearchOptions {
   uint64_t seed = 0;                        ///< Of the choice of records.
   std::filesystem::path out;
   std::function<void(const BudgetProgress&)> on_progress;
-  std::function<void(const std::string& sentence)> on_note;
   std::stop_token stop;  ///< Ends the search after the plan at hand.
 };
 
