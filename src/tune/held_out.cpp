@@ -30,12 +30,9 @@ class PartOfSet : public data::DataSet {
   std::vector<int64_t> records_;
 };
 
-/// `count` of the numbers below `size`, then the others; both ascending. The same on every machine.
+/// As drawn_first(), both parts ascending.
 std::vector<int64_t> some_first(int64_t size, int64_t count, std::mt19937_64& random) {
-  std::vector<int64_t> records(static_cast<size_t>(size));
-  std::iota(records.begin(), records.end(), 0);
-  for (size_t i = 0; i < static_cast<size_t>(count); ++i)
-    std::swap(records[i], records[i + random() % (records.size() - i)]);
+  std::vector<int64_t> records = drawn_first(size, count, random);
   std::sort(records.begin(), records.begin() + count);
   std::sort(records.begin() + count, records.end());
   return records;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
-#include <numeric>
 #include <random>
 #include <utility>
 
@@ -16,6 +15,7 @@
 #include "tune/answer_losses.h"
 #include "tune/measured_file.h"
 #include "tune/plan_search_files.h"
+#include "tune/record_order.h"
 
 namespace lithe::tune {
 namespace {
@@ -32,13 +32,10 @@ std::unique_ptr<data::DataSet> open_records(const std::string& path, const sessi
   return set;
 }
 
-/// `count` numbers below `size`, drawn without repetition. The same on every machine.
+/// `count` numbers below `size`, drawn without repetition.
 std::vector<int64_t> drawn(int64_t size, int64_t count, uint64_t seed) {
-  std::vector<int64_t> numbers(static_cast<std::size_t>(size));
-  std::iota(numbers.begin(), numbers.end(), 0);
   std::mt19937_64 random(seed);
-  for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i)
-    std::swap(numbers[i], numbers[i + random() % (numbers.size() - i)]);
+  std::vector<int64_t> numbers = drawn_first(size, count, random);
   numbers.resize(static_cast<std::size_t>(count));
   return numbers;
 }

@@ -86,6 +86,14 @@ int64_t length_of(const data::Record& record) {
 
 }  // namespace
 
+std::vector<int64_t> drawn_first(int64_t size, int64_t count, std::mt19937_64& random) {
+  std::vector<int64_t> numbers(static_cast<size_t>(size));
+  std::iota(numbers.begin(), numbers.end(), 0);
+  for (size_t i = 0; i < static_cast<size_t>(count); ++i)
+    std::swap(numbers[i], numbers[i + random() % (numbers.size() - i)]);
+  return numbers;
+}
+
 std::vector<RecordPlace> order_of_epoch(const std::vector<WeightedSet>& sets, bool shuffled, uint64_t seed,
                                         int64_t epoch) {
   std::vector<RecordPlace> order;

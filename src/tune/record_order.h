@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <random>
 #include <vector>
 
 #include "data/data_set.h"
@@ -21,6 +22,9 @@ struct RecordPlace {
   int64_t record = 0;
   bool operator==(const RecordPlace&) const = default;
 };
+
+/// The numbers below `size`, of which the first `count` are drawn at random. The same on every machine.
+std::vector<int64_t> drawn_first(int64_t size, int64_t count, std::mt19937_64& random);
 
 /// The records of one epoch in their order, which depends on the seed and the epoch alone.
 std::vector<RecordPlace> order_of_epoch(const std::vector<WeightedSet>& sets, bool shuffle, uint64_t seed,
