@@ -73,19 +73,26 @@ void check(const Recipe& recipe) {
           ": METER needs the key `head`: vqa, nlvr2, snli, itm, irtr or mlm");
 }
 
-/// Every answer of the sets, the most frequent first; of equals in the order of the alphabet. What is wrong with a
-/// record is said when its turn comes.
-std::vector<std::string> answers_in(const std::vector<WeightedSet>& sets) {
-  std::map<std::string, int64_t> counts;
+/// Calls `visit` with the answers of every record. What is wrong with a record is said when its turn comes.
+template <class Visit>
+void each_answers(const std::vector<WeightedSet>& sets, const Visit& visit) {
   for (const WeightedSet& set : sets) {
     for (int64_t i = 0; i < set.records->size(); ++i) {
       try {
-        for (const auto& [answer, score] : answers_of(set.records->read(i))) ++counts[answer];
+        visit(answers_of(set.records->read(i)));
       } catch (const Error&) {
         continue;
       }
     }
   }
+}
+
+/// Every answer of the sets, the most frequent first; of equals in the order of the alphabet.
+std::vector<std::string> answers_in(const std::vector<WeightedSet>& sets) {
+  std::map<std::string, int64_t> counts;
+  each_answers(sets, [&](const std::map<std::string, double>& answers) {
+    for (const auto& [answer, score] : answers) ++counts[answer];
+  });
   std::vector<std::string> answers;
   for (const auto& [answer, count] : counts) answers.push_back(answer);
   std::stable_sort(answers.begin(), answers.end(),
@@ -107,18 +114,11 @@ AnswerClasses classes_of(const models::Meter& meter) {
 /// Records that the head learns nothing right from.
 void count_unknown(const std::vector<WeightedSet>& sets, ReadyMeter& ready) {
   int64_t records = 0, unknown = 0;
-  for (const WeightedSet& set : sets) {
-    for (int64_t i = 0; i < set.records->size(); ++i) {
-      try {
-        const std::map<std::string, double> answers = answers_of(set.records->read(i));
-        ++records;
-        const auto is_known = [&](const auto& answer) { return ready.classes.contains(answer.first); };
-        if (std::none_of(answers.begin(), answers.end(), is_known)) ++unknown;
-      } catch (const Error&) {  // said when its turn comes
-        continue;
-      }
-    }
-  }
+  each_answers(sets, [&](const std::map<std::string, double>& answers) {
+    ++records;
+    const auto is_known = [&](const auto& answer) { return ready.classes.contains(answer.first); };
+    if (std::none_of(answers.begin(), answers.end(), is_known)) ++unknown;
+  });
   if (unknown == 0) return;
   require(unknown < records, Fault::bad_request, ready.meter->name, ": none of the ", records,
           " records of data has an answer that its head vqa knows; give the data of this head, or a model without one");
@@ -156,17 +156,14 @@ ReadyMeter ready_meter(const Recipe& recipe, const std::vector<WeightedSet>& set
   if (ready.task == MeterTask::vqa) ready.classes = classes_of(meter);
   if (ready.task == MeterTask::vqa && !needs_answers) count_unknown(sets, ready);
   ready.plan = meter.plan;
-  if (!recipe.eas) {
-    check_patterns(recipe, meter);
-    return ready;
-  }
-  if (!meter.streams.config.layer.rep)
+  if (recipe.eas && !meter.streams.config.layer.rep)
     models::add_meter_adapters(meter, {.rep_rank = recipe.eas->rep_dim,
                                        .pia_rank = recipe.eas->pia_dim,
                                        .groups = recipe.eas->groups,
                                        .scale = recipe.eas->scale,
                                        .seed = seed + 1});
   check_patterns(recipe, meter);
+  if (!recipe.eas) return ready;
   models::set_meter_dropout(meter, recipe.eas->dropout, seed + 2);
   meter.config.pads = recipe.pia_mean == PiaMean::published;
   const std::vector<int64_t>& off = skipped.empty() ? recipe.eas->skip_layers : skipped;
