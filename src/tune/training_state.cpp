@@ -45,6 +45,20 @@ std::optional<int64_t> step_of(const fs::path& folder) {
   return read.ec == std::errc() && read.ptr == name.data() + name.size() ? std::optional(number) : std::nullopt;
 }
 
+/// Every folder that is named as a checkpoint, in no order.
+std::vector<CheckpointFolder> numbered_folders(const fs::path& output) {
+  std::vector<CheckpointFolder> found;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(output, ignored))
+    if (const std::optional<int64_t> step = step_of(entry.path())) found.push_back({*step, entry.path()});
+  return found;
+}
+
+bool has_state(const CheckpointFolder& folder) {
+  std::error_code ignored;
+  return fs::exists(folder.path / kPoint, ignored);
+}
+
 }  // namespace
 
 void write_training_state(const std::optional<fs::path>& folder, const RunPoint& point, const AdamW& optimiser) {
@@ -108,24 +122,16 @@ RunPoint read_training_state(const fs::path& folder, AdamW& optimiser) {
 }
 
 std::vector<CheckpointFolder> checkpoints_in(const fs::path& output) {
-  std::vector<CheckpointFolder> found;
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(output, ignored)) {
-    const std::optional<int64_t> step = step_of(entry.path());
-    if (step && fs::exists(entry.path() / kPoint, ignored)) found.push_back({*step, entry.path()});
-  }
+  std::vector<CheckpointFolder> found = numbered_folders(output);
+  std::erase_if(found, [](const CheckpointFolder& folder) { return !has_state(folder); });
   std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.step < b.step; });
   return found;
 }
 
 void refuse_stateless_after(const fs::path& output, int64_t step) {
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(output, ignored)) {
-    const std::optional<int64_t> found = step_of(entry.path());
-    require(!found || *found <= step || fs::exists(entry.path() / kPoint, ignored), Fault::bad_file,
-            entry.path().string(), ": has no ", kPoint,
+  for (const CheckpointFolder& folder : numbered_folders(output))
+    require(folder.step <= step || has_state(folder), Fault::bad_file, folder.path.string(), ": has no ", kPoint,
             ", so the run cannot go on from it; remove the folder to go on ", "from step ", step);
-  }
 }
 
 void remove(const CheckpointFolder& checkpoint) {
