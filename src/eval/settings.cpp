@@ -48,7 +48,7 @@ uint64_t hash_of(std::span<const std::byte> bytes) {
   return hash;
 }
 
-/// Calls `visit` with the name and the facts of every file. Folders in it too: LaVIN has its parts there.
+/// Calls `visit` with every file, its name below `path` and its facts. Folders in it too: LaVIN has its parts there.
 template <class Visit>
 void each_file(const std::filesystem::path& path, const std::string& name, const Visit& visit) {
   std::error_code ignored;
@@ -58,7 +58,7 @@ void each_file(const std::filesystem::path& path, const std::string& name, const
     return;
   }
   struct stat about = {};
-  if (::stat(path.c_str(), &about) == 0 && S_ISREG(about.st_mode)) visit(name, about);
+  if (::stat(path.c_str(), &about) == 0 && S_ISREG(about.st_mode)) visit(path, name, about);
 }
 
 std::string digits_of(uint64_t hash) {
@@ -71,7 +71,7 @@ std::string digits_of(uint64_t hash) {
 
 std::string state_of(const std::filesystem::path& model) {
   std::string all;
-  each_file(model, "", [&](const std::string& name, const struct stat& about) {
+  each_file(model, "", [&](const std::filesystem::path&, const std::string& name, const struct stat& about) {
     all += concat(name, '\0', about.st_size, ' ', about.st_mtim.tv_sec, ' ', about.st_mtim.tv_nsec, '\n');
   });
   return digits_of(hash_of(all));
@@ -79,8 +79,7 @@ std::string state_of(const std::filesystem::path& model) {
 
 std::string content_of(const std::filesystem::path& model) {
   std::string all;
-  each_file(model, "", [&](const std::string& name, const struct stat& about) {
-    const std::filesystem::path file = name.empty() ? model : std::filesystem::path(model.string() + name);
+  each_file(model, "", [&](const std::filesystem::path& file, const std::string& name, const struct stat& about) {
     const uint64_t hash = about.st_size > 0 ? hash_of(io::map_file(file).span) : 0;
     all += concat(name, '\0', about.st_size, ' ', hash, '\n');
   });
