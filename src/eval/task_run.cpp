@@ -24,10 +24,13 @@ tasks::Response response_of(const Json& line) {
   return response;
 }
 
+bool is_by_head(const tasks::Response& response) {
+  return response.label || !response.scores.empty();
+}
+
 /// What a line shows of what was asked.
 std::string prompt_of(const tasks::Question& question, const tasks::Response& response) {
-  const bool by_head = response.label || !response.scores.empty();
-  return by_head ? question.text : question.turns.back().text;
+  return is_by_head(response) ? question.text : question.turns.back().text;
 }
 
 /// Whether a line answers question `i` as it is now. Lines of earlier versions have no "asked". A question that cannot
@@ -45,11 +48,10 @@ bool is_answer_to(const tasks::Task& task, int64_t i, const Json& line, const ta
 
 Json line_of(int64_t i, const AskedQuestion& asked, const tasks::Response& response) {
   const tasks::Question& question = asked.question;
-  const bool by_head = response.label || !response.scores.empty();
   Json line = {{"question", i}, {"id", question.id}, {"prompt", prompt_of(question, response)}};
   if (!response.scores.empty()) line["scores"] = response.scores;
   if (response.label) line["label"] = *response.label;
-  if ((!response.text.empty() || !by_head) && !response.loss) line["answer"] = response.text;
+  if ((!response.text.empty() || !is_by_head(response)) && !response.loss) line["answer"] = response.text;
   if (!question.target.empty()) line["target"] = question.target;
   line["asked"] = asked.state;
   if (!response.loss) return line;
