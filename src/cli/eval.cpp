@@ -207,8 +207,10 @@ class EvalCommand {
     how_ = session::RequestBuilder(*session_).options(with_defaults(options_.question, info_));
     settings["kv"] = options_.common.kv;
     settings["compute"] = options_.common.compute;
-    if (gold_) settings["metric"] = "nll";
-    if (gold_) return settings;
+    if (gold_) {
+      settings["metric"] = "nll";
+      return settings;
+    }
     settings["max_tokens"] = *how_.max_new_tokens;
     settings["stop"] = how_.stop;
     settings["sampling"] = sampling_json(*how_.sampling);
