@@ -26,6 +26,15 @@ std::vector<double> losses(const Recipe& recipe) {
   return losses;
 }
 
+/// The recipe of a run of six steps that is through, with checkpoints after the third and the sixth, to be resumed.
+Recipe finished_recipe(const test::TempFolder& folder) {
+  Recipe recipe = tiny_recipe(folder);
+  recipe.save_steps = 3;
+  run(recipe);
+  recipe.resume_from_checkpoint = "";
+  return recipe;
+}
+
 /// The published p-MoD model on its own files: the losses of the public code.
 TEST(Run, GivesThePublishedLosses) {
   const test::TempFolder folder;
@@ -160,11 +169,8 @@ TEST(Run, AFinishedRunStaysAsItIs) {
 
 TEST(Run, AModelThatAKillLeftOutIsWrittenFromTheCheckpoint) {
   const test::TempFolder folder;
-  Recipe recipe = tiny_recipe(folder);
-  recipe.save_steps = 3;
-  run(recipe);
+  const Recipe recipe = finished_recipe(folder);
   const fs::path output = recipe.output_dir;
-  recipe.resume_from_checkpoint = "";
   const auto is_whole = [&] { return holds_tuned(output, output / "checkpoint-6"); };
   EXPECT_TRUE(is_whole());
   fs::remove(output / "model.safetensors");
@@ -181,13 +187,10 @@ TEST(Run, AModelThatAKillLeftOutIsWrittenFromTheCheckpoint) {
 
 TEST(Run, TheModelOfAnEarlierStepIsReplacedByTheCheckpoints) {
   const test::TempFolder folder;
-  Recipe recipe = tiny_recipe(folder);
-  recipe.save_steps = 3;
-  run(recipe);
+  Recipe recipe = finished_recipe(folder);
   const fs::path output = recipe.output_dir;
   fs::copy(output / "checkpoint-3/model.safetensors", output / "model.safetensors",
            fs::copy_options::overwrite_existing);
-  recipe.resume_from_checkpoint = "";
   recipe.max_steps = 4;
   run(recipe);
   EXPECT_TRUE(holds_tuned(output, output / "checkpoint-6"));
@@ -195,11 +198,8 @@ TEST(Run, TheModelOfAnEarlierStepIsReplacedByTheCheckpoints) {
 
 TEST(Run, ACheckpointWithoutItsStateIsNamedBeforeAStep) {
   const test::TempFolder folder;
-  Recipe recipe = tiny_recipe(folder);
-  recipe.save_steps = 3;
-  run(recipe);
+  const Recipe recipe = finished_recipe(folder);
   fs::remove(fs::path(recipe.output_dir) / "checkpoint-6/training_state.json");
-  recipe.resume_from_checkpoint = "";
   int64_t steps = 0;
   const std::string said =
       lithe::test::sentence_of([&] { run(recipe, {.on_step = [&](const StepReport&) { ++steps; }}); });
