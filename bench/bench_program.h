@@ -13,11 +13,18 @@
 // What the programs of this folder have in common.
 namespace lithe::bench {
 
+/// "int8,int4"
+inline std::vector<std::string> names_of(const std::string& text) {
+  std::vector<std::string> names;
+  std::stringstream stream(text);
+  for (std::string name; std::getline(stream, name, ',');) names.push_back(name);
+  return names;
+}
+
 /// "128,512"
 inline std::vector<int64_t> numbers_of(const std::string& text) {
   std::vector<int64_t> numbers;
-  std::stringstream stream(text);
-  for (std::string number; std::getline(stream, number, ',');) numbers.push_back(std::stoll(number));
+  for (const std::string& name : names_of(text)) numbers.push_back(std::stoll(name));
   return numbers;
 }
 

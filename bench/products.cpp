@@ -17,7 +17,6 @@
 #include <functional>
 #include <map>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -53,12 +52,7 @@ Options options_of(int count, char** arguments) {
          require(value == "float32" || value == "int8", Fault::bad_request, "--compute takes float32 or int8.");
          options.compute = value == "int8" ? Compute::int8 : Compute::float32;
        }},
-      {"--weights",
-       [&](const std::string& value) {
-         options.weights.clear();
-         std::stringstream stream(value);
-         for (std::string name; std::getline(stream, name, ',');) options.weights.push_back(name);
-       }},
+      {"--weights", [&](const std::string& value) { options.weights = bench::names_of(value); }},
   };
   for (int i = 1; i < count; i += 2) {
     const auto flag = flags.find(arguments[i]);
