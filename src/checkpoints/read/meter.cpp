@@ -298,7 +298,9 @@ std::optional<std::vector<int64_t>> searched_sites(const io::Checkpoint& checkpo
   return order;
 }
 
-plan::Plan plan_of(const io::Checkpoint& checkpoint, const JsonView& settings, const Meter& meter) {
+/// Notes it if nothing names the attentions that METER-EAS skips: a search chose them, and the weights hold PIA and
+/// attention.
+plan::Plan plan_of(const io::Checkpoint& checkpoint, const JsonView& settings, Meter& meter) {
   const int64_t layers = meter.streams.config.layers;
   if (fs::exists(meter.folder / "plan.json") && fs::is_directory(meter.checkpoint))
     return plan::load_plan((meter.folder / "plan.json").string(), meter.facts);
@@ -307,17 +309,13 @@ plan::Plan plan_of(const io::Checkpoint& checkpoint, const JsonView& settings, c
     return plan::without_meter_sites(numbers_in(eas, "skip"), layers, flags_of(eas));
   }
   const auto searched = searched_sites(checkpoint, 4 * layers);
-  return searched ? plan::without_meter_sites(*searched, layers, plan::MeterFlags::published) : plan::Plan{};
-}
-
-/// Of METER-EAS whose skipped attentions nothing names: a search chose them, and the weights hold PIA and attention.
-void note_dense(const JsonView& settings, Meter& meter) {
-  const bool planned = fs::is_directory(meter.checkpoint) && fs::exists(meter.folder / "plan.json");
-  const bool named = settings.has("eas") && settings.object("eas").has("skip");
-  if (!meter.streams.config.layer.pia || planned || named || !meter.plan.layers.empty()) return;
-  meter.notes.push_back(concat(meter.checkpoint.string(),
-                               ": nothing says which attentions METER-EAS skips, so none is skipped; run `lithe "
-                               "convert`, and put a plan.json or \"eas\": {\"skip\": [..]} into the folder"));
+  plan::Plan plan;
+  if (searched) plan = plan::without_meter_sites(*searched, layers, plan::MeterFlags::published);
+  if (plan.layers.empty() && meter.streams.config.layer.pia)
+    meter.notes.push_back(concat(meter.checkpoint.string(),
+                                 ": nothing says which attentions METER-EAS skips, so none is skipped; run `lithe "
+                                 "convert`, and put a plan.json or \"eas\": {\"skip\": [..]} into the folder"));
+  return plan;
 }
 
 /// "id2label", as transformers has it: {"0": "yes", ..}.
@@ -408,7 +406,6 @@ std::unique_ptr<Meter> open_meter(const fs::path& path, const LoadOptions& optio
   plan::check(meter->facts);
   meter->plan = plan_of(checkpoint, settings, *meter);
   plan::validate(meter->plan, meter->facts);
-  note_dense(settings, *meter);
   if (fs::exists(meter->folder / "tokenizer.json")) meter->tokenizer = text::Tokenizer::open(meter->folder);
   return meter;
 }
