@@ -254,8 +254,11 @@ LavinFolder::LavinFolder(const fs::path& folder, Json own) : folder_(folder), ow
 }
 
 LavinFolder LavinFolder::open(const fs::path& folder) {
-  const fs::path file = folder / "config.json";
-  return {folder, is_there(file) ? read_json_file(file, kMaxConfigBytes) : Json::object()};
+  return open(folder, folder / "config.json");
+}
+
+LavinFolder LavinFolder::open(const fs::path& folder, const fs::path& config) {
+  return {folder, is_there(config) ? read_json_file(config, kMaxConfigBytes) : Json::object()};
 }
 
 Json LavinFolder::config() const {

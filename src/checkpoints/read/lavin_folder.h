@@ -33,8 +33,9 @@ class LavinFolder {
   /// `own`: the folder's config.json, or an empty object. Throws Error{bad_file} for a part that is missing or that
   /// could be several files.
   LavinFolder(const std::filesystem::path& folder, Json own);
-  /// With the folder's own config.json if there is one.
+  /// With the folder's own config.json, or the one that is given, if there is one.
   static LavinFolder open(const std::filesystem::path& folder);
+  static LavinFolder open(const std::filesystem::path& folder, const std::filesystem::path& config);
 
   bool whole() const { return !parts_; }
   const std::optional<LavinParts>& parts() const { return parts_; }

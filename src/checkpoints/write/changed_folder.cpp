@@ -49,9 +49,7 @@ void copy_files(const Model& model, const fs::path& folder, const std::set<std::
 
 Json pinned_config(const Model& model) {
   if (model.family == "lavin") {
-    const bool has_config = fs::exists(model.config_file);
-    const Json own = has_config ? read_json_file(model.config_file, 16 << 20) : Json::object();
-    Json config = LavinFolder(model.folder, own).config();
+    Json config = LavinFolder::open(model.folder, model.config_file).config();
     config["gates_read_prompt"] = gates_read_prompt(model);
     return config;
   }
