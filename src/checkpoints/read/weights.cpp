@@ -16,7 +16,6 @@
 #include "base/file.h"
 #include "base/printable.h"
 #include "checkpoints/read/quantised.h"
-
 #include "io/mapped_file.h"
 #include "ops/low_bit.h"
 
