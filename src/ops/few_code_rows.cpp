@@ -11,6 +11,7 @@
 #include "ops/few_rows_kernels.h"
 #include "ops/gemm_panels.h"
 #include "ops/line_vector.h"
+#include "ops/prefetch.h"
 
 namespace lithe::ops {
 namespace {

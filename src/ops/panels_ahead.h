@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "ops/prefetch.h"
+
 namespace lithe::ops {
 
 /// Rows of weights that are turned and multiplied together.
@@ -27,8 +29,7 @@ class PanelsAhead {
   }
 
  private:
-  static constexpr int64_t kPartBytes = 4096, kLineBytes = 64;
-  static constexpr int kFirstLevel = 3;
+  static constexpr int64_t kPartBytes = 4096;
 
   void next_row() {
     if (++row_ == kPanelRows) next_part();
@@ -52,10 +53,5 @@ class PanelsAhead {
   int64_t row_bytes_, part_ = 0, row_ = 0;
   const char *line_ = nullptr, *end_ = nullptr;
 };
-
-/// Fetches some bytes.
-inline void fetch_span(const char* first, int64_t bytes) {
-  for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(first + i, 0, 2);
-}
 
 }  // namespace lithe::ops

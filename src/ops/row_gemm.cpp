@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "ops/gemm_panels.h"
+#include "ops/prefetch.h"
 #include "ops/row_gemm_kernels.h"
 #include "ops/weight_kernels.h"
 
@@ -214,7 +215,7 @@ class Stripe {
   /// Cache lines to prefetch with every chunk, so that one call covers its bytes; a power of two, because rows are cut
   /// into such parts.
   static int64_t lines_a_chunk(int64_t bytes, int64_t chunks) {
-    constexpr int64_t kLineBytes = 64, kMost = 32;
+    constexpr int64_t kMost = 32;
     int64_t lines = 1;
     while (lines < kMost && lines * chunks * kLineBytes < bytes) lines *= 2;
     return lines;

@@ -8,6 +8,7 @@
 #endif
 
 #include "base/vector_set.h"
+#include "ops/prefetch.h"
 
 namespace lithe::ops {
 namespace {
@@ -21,7 +22,6 @@ class Prefetcher {
   explicit Prefetcher(const Ahead& ahead) : left_(ahead) {}
 
   inline __attribute__((always_inline)) void some_lines() {
-    constexpr int64_t kLineBytes = 64;
     if (left_.rows == 0) return;
     const int64_t end = offset_ + left_.lines * kLineBytes;
     for (; offset_ < end; offset_ += kLineBytes) _mm_prefetch(left_.row + offset_, _MM_HINT_T1);
