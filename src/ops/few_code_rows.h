@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "ops/code_gemm_kernels.h"
+#include "ops/row_codes.h"
 #include "ops/weight_view.h"
 
 namespace lithe::ops {
