@@ -79,15 +79,16 @@ Product fastest(int64_t rows, const WeightView& weight) {
   return turns && (product == Product::few_rows || product == Product::row_gemm) ? Product::few_float_rows : product;
 }
 
+bool takes(Product product, const WeightView& weight) {
+  if (product == Product::code_gemm || product == Product::few_code_rows) return taken_by_code_gemm(weight);
+  return product != Product::few_float_rows || weight.group == 0;
+}
+
 }  // namespace
 
 Product product_for(int64_t rows, const WeightView& weight) {
   const Product product = forced().load(std::memory_order_relaxed);
-  const bool of_codes = product == Product::code_gemm || product == Product::few_code_rows;
-  const bool can = of_codes                             ? taken_by_code_gemm(weight)
-                   : product == Product::few_float_rows ? weight.group == 0
-                                                        : true;
-  return product != Product::library && can ? product : fastest(rows, weight);
+  return product != Product::library && takes(product, weight) ? product : fastest(rows, weight);
 }
 
 bool learns_by_row_gemm(int64_t rows) {
