@@ -5,11 +5,10 @@
 #include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <limits>
 
 #include "base/error.h"
-#include "ops/code_gemm_kernels.h"
+#include "code_product_support.h"
 #include "random_codes.h"
 #include "vector_sets.h"
 
@@ -17,16 +16,7 @@ namespace lithe::ops {
 namespace {
 
 Tensor product(const Tensor& x, const LowBit& weight, RowCodes codes) {
-  Tensor y = at::empty({x.size(0), weight.outs()}, at::kFloat);
-  code_gemm(x.const_data_ptr<float>(), x.size(0), weight.view(), codes, y.mutable_data_ptr<float>());
-  return y;
-}
-
-/// Of rows of standard normal values: the largest deviation from the product in float64, in units of a sum's size.
-double deviation(const Tensor& y, const Tensor& x, const LowBit& weight) {
-  const Tensor wide = widened(weight).to(at::kDouble), exact = x.to(at::kDouble).matmul(wide.t());
-  const double size = std::sqrt(static_cast<double>(x.size(1))) * wide.pow(2).mean().sqrt().item<double>();
-  return (y - exact).abs().max().item<double>() / size;
+  return product(code_gemm, x, weight, codes);
 }
 
 struct Shape {
@@ -39,10 +29,6 @@ constexpr Shape kShapes[] = {{WeightKind::int8, 1, 1, 1, 1},         {WeightKind
                              {WeightKind::int4, 1, 1, 32, 32},       {WeightKind::int4, 32, 56, 1024, 64},
                              {WeightKind::int4, 126, 301, 2304, 64}, {WeightKind::int4, 65, 29, 1056, 32},
                              {WeightKind::int4, 16, 70, 1152, 128},  {WeightKind::int4, 50, 14, 1152, 384}};
-
-// A value of 16 bits is off by 1.5e-5 of its group's largest one at most, one of 8 bits by 4e-3. The largest one is
-// some three times a usual one, so is the largest of the random scales, and so is the largest deviation of many.
-constexpr double kMost16 = 6e-4, kMost8 = 0.15;
 
 TEST(CodeGemm, EqualsTheProductForEveryRemainder) {
   for_every_vector_set([] {

@@ -6,10 +6,10 @@
 #include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <limits>
 
 #include "base/error.h"
+#include "code_product_support.h"
 #include "ops/code_gemm.h"
 #include "ops/product.h"
 #include "random_codes.h"
@@ -17,21 +17,6 @@
 
 namespace lithe::ops {
 namespace {
-
-using CodeProduct = void (*)(const float* x, int64_t rows, const WeightView& weight, RowCodes codes, float* y);
-
-Tensor product(CodeProduct run, const Tensor& x, const LowBit& weight, RowCodes codes) {
-  Tensor y = at::empty({x.size(0), weight.outs()}, at::kFloat);
-  run(x.const_data_ptr<float>(), x.size(0), weight.view(), codes, y.mutable_data_ptr<float>());
-  return y;
-}
-
-/// The largest deviation from the product in float64, in units of a sum's size, for standard normal rows.
-double deviation(const Tensor& y, const Tensor& x, const LowBit& weight) {
-  const Tensor wide = widened(weight).to(at::kDouble), exact = x.to(at::kDouble).matmul(wide.t());
-  const double size = std::sqrt(static_cast<double>(x.size(1))) * wide.pow(2).mean().sqrt().item<double>();
-  return (y - exact).abs().max().item<double>() / size;
-}
 
 template <class Test>
 void for_every_set_that_has_it(const Test& test) {
@@ -65,9 +50,6 @@ void for_every_shape(const Test& test) {
     }
   }
 }
-
-// As in code_gemm_test.cpp.
-constexpr double kMost16 = 6e-4, kMost8 = 0.15;
 
 TEST(FewCodeRows, EqualTheProductForEveryCountOfRows) {
   for_every_set_that_has_it([] {
