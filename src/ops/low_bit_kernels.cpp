@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <utility>
 #include <vector>
 
 #if defined(__x86_64__)
@@ -10,6 +9,7 @@
 #endif
 
 #include "base/vector_set.h"
+#include "ops/dots.h"
 #include "ops/half_group_kernels.h"
 #include "ops/prefetch.h"
 #include "ops/sum_avx2.h"
@@ -262,33 +262,23 @@ LITHE_AVX2 void widen_avx2(const CodeRow& row, int64_t group, int64_t first, int
 
 using Dot = void (*)(const Task& task);
 
-/// What one instruction set has: kernels for 1, 2, .. `rows` rows of x, with one or several rows of weights.
-struct Dots {
-  int64_t rows = 0;
-  const Dot *one = nullptr, *some = nullptr;
-  const int64_t* outs = nullptr;  ///< How many rows of weights `some` takes.
+template <WeightKind kind>
+struct Avx512 {
+  static constexpr std::array<int64_t, 8> kOuts{4, 4, 4, 2, 2, 2, 1, 1};
+  template <int rows, int outs>
+  static constexpr Dot kDot = dot_avx512<kind, rows, outs>;
 };
 
-constexpr std::array<int64_t, 8> kOuts512{4, 4, 4, 2, 2, 2, 1, 1};
-constexpr std::array<int64_t, 4> kOuts2{4, 2, 1, 1};
-
-template <WeightKind kind, bool some, int... kRow>
-constexpr auto dots_avx512(std::integer_sequence<int, kRow...>) {
-  return std::array<Dot, sizeof...(kRow)>{dot_avx512<kind, kRow + 1, (some ? kOuts512[kRow] : 1)>...};
-}
-template <WeightKind kind, bool some, int... kRow>
-constexpr auto dots_avx2(std::integer_sequence<int, kRow...>) {
-  return std::array<Dot, sizeof...(kRow)>{dot_avx2<kind, kRow + 1, (some ? kOuts2[kRow] : 1)>...};
-}
+template <WeightKind kind>
+struct Avx2 {
+  static constexpr std::array<int64_t, 4> kOuts{4, 2, 1, 1};
+  template <int rows, int outs>
+  static constexpr Dot kDot = dot_avx2<kind, rows, outs>;
+};
 
 template <WeightKind kind>
-Dots dots_of(VectorSet set) {
-  using Eight = std::make_integer_sequence<int, kOuts512.size()>;
-  using Four = std::make_integer_sequence<int, kOuts2.size()>;
-  static constexpr auto kOne512 = dots_avx512<kind, false>(Eight()), kSome512 = dots_avx512<kind, true>(Eight());
-  static constexpr auto kOne2 = dots_avx2<kind, false>(Four()), kSome2 = dots_avx2<kind, true>(Four());
-  return set >= VectorSet::avx512 ? Dots{kOuts512.size(), kOne512.data(), kSome512.data(), kOuts512.data()}
-                                  : Dots{kOuts2.size(), kOne2.data(), kSome2.data(), kOuts2.data()};
+Dots<Dot> dots_of(VectorSet set) {
+  return set >= VectorSet::avx512 ? dots_in<Dot, Avx512<kind>>() : dots_in<Dot, Avx2<kind>>();
 }
 #endif
 
@@ -302,7 +292,7 @@ void dot_kind(const WeightView& weight, int64_t first, int64_t last, const float
   };
 #if defined(__x86_64__)
   if (vector_set() != VectorSet::plain) {
-    const Dots dots = dots_of<kind>(vector_set());
+    const Dots<Dot> dots = dots_of<kind>(vector_set());
     for (int64_t row = 0; row < rows; row += dots.rows) {
       const auto count = static_cast<size_t>(std::min(dots.rows, rows - row) - 1);
       const int64_t outs = dots.outs[count];

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <utility>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -11,6 +10,7 @@
 
 #include "base/vector_set.h"
 #include "ops/bfloat16.h"
+#include "ops/dots.h"
 #include "ops/low_bit_kernels.h"
 #include "ops/prefetch.h"
 #include "ops/sum_avx2.h"
@@ -160,42 +160,32 @@ LITHE_AVX512 void dot_avx512(const void* weights, const float* x, int64_t width,
 
 using Dot = void (*)(const void* weights, const float* x, int64_t width, float* out, int64_t stride);
 
-/// What one instruction set has: kernels for 1, 2, .. `rows` rows of x, with one or several rows of weights.
-struct Dots {
-  int64_t rows = 0;
-  const Dot *one = nullptr, *some = nullptr;
-  const int64_t* outs = nullptr;  ///< How many rows of weights `some` takes.
-};
-
 /// One row of x reads rows of weights one after another. More rows of x have to come from the outer caches, so that
 /// several rows of weights share them.
-constexpr std::array<int64_t, 8> kOuts512{1, 4, 4, 4, 2, 2, 2, 2};
-constexpr std::array<int64_t, 4> kOuts2{2, 2, 2, 2};  // twice the rows of x need more registers than AVX2 has
-
-template <WeightKind kind, bool some, int... kRow>
-constexpr auto dots_avx512(std::integer_sequence<int, kRow...>) {
-  return std::array<Dot, sizeof...(kRow)>{dot_avx512<kind, kRow + 1, (some ? kOuts512[kRow] : 1)>...};
-}
-template <WeightKind kind, bool some, int... kRow>
-constexpr auto dots_avx2(std::integer_sequence<int, kRow...>) {
-  return std::array<Dot, sizeof...(kRow)>{dot_avx2<kind, kRow + 1, (some ? kOuts2[kRow] : 1)>...};
-}
+template <WeightKind kind>
+struct Avx512 {
+  static constexpr std::array<int64_t, 8> kOuts{1, 4, 4, 4, 2, 2, 2, 2};
+  template <int rows, int outs>
+  static constexpr Dot kDot = dot_avx512<kind, rows, outs>;
+};
 
 template <WeightKind kind>
-Dots dots_of(VectorSet set) {
-  using Eight = std::make_integer_sequence<int, kOuts512.size()>;
-  using Four = std::make_integer_sequence<int, kOuts2.size()>;
-  static constexpr auto kOne512 = dots_avx512<kind, false>(Eight()), kSome512 = dots_avx512<kind, true>(Eight());
-  static constexpr auto kOne2 = dots_avx2<kind, false>(Four()), kSome2 = dots_avx2<kind, true>(Four());
-  return set >= VectorSet::avx512 ? Dots{kOuts512.size(), kOne512.data(), kSome512.data(), kOuts512.data()}
-                                  : Dots{kOuts2.size(), kOne2.data(), kSome2.data(), kOuts2.data()};
+struct Avx2 {
+  static constexpr std::array<int64_t, 4> kOuts{2, 2, 2, 2};  // twice the rows of x need more registers than AVX2 has
+  template <int rows, int outs>
+  static constexpr Dot kDot = dot_avx2<kind, rows, outs>;
+};
+
+template <WeightKind kind>
+Dots<Dot> dots_of(VectorSet set) {
+  return set >= VectorSet::avx512 ? dots_in<Dot, Avx512<kind>>() : dots_in<Dot, Avx2<kind>>();
 }
 
 /// Some weight rows at a time, all rows of x before the next ones, while the weights are in the caches.
 template <WeightKind kind>
 void dot_fast(const WeightView& weight, int64_t first, int64_t last, const float* x, int64_t rows, float* y,
-              const Dots& dots) {
-  static_assert(kMostDotRows <= kOuts512.size(), "all rows of x take as many weight rows at a time");
+              const Dots<Dot>& dots) {
+  static_assert(kMostDotRows <= Avx512<kind>::kOuts.size(), "all rows of x take as many weight rows at a time");
   const int64_t most = dots.outs[std::min(dots.rows, rows) - 1];
   for (int64_t out = first, outs = 0; out < last; out += outs) {
     outs = out + most <= last ? most : 1;
