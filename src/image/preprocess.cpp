@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "image/geometry.h"
+#include "image/view_sizes.h"
 
 namespace lithe::image {
 namespace {
@@ -30,10 +31,7 @@ Image resize_and_crop(const Image& picture, Size size, const PreprocessConfig& c
 
 /// What the image processor does by itself.
 Image plain_view(const Image& picture, const PreprocessConfig& config) {
-  Size size = picture.size();
-  if (config.do_resize)
-    size = config.shortest_edge ? shortest_edge_size(size, *config.shortest_edge) : config.exact_size;
-  return resize_and_crop(picture, size, config);
+  return resize_and_crop(picture, plain_size(picture.size(), config), config);
 }
 
 Image padded_view(const Image& picture, const PreprocessConfig& config) {
@@ -43,15 +41,6 @@ Image padded_view(const Image& picture, const PreprocessConfig& config) {
         static_cast<uint8_t>(std::clamp(config.mean[c] * 255, 0.0, 255.0));  // expand2square: int(mean * 255)
   }
   return plain_view(pad_to_square(picture, background), config);
-}
-
-Aspect aspect_among(const PreprocessConfig& config, int64_t pictures) {
-  return pictures > 1 ? config.aspect_among_several.value_or(config.aspect) : config.aspect;
-}
-
-/// Tiles of a canvas across and down.
-Size grid_of(Size canvas, const PreprocessConfig& config) {
-  return {canvas.width / config.crop.width, canvas.height / config.crop.height};
 }
 
 void anyres_views(const Image& picture, const PreprocessConfig& config, Views& views) {
@@ -64,9 +53,7 @@ void anyres_views(const Image& picture, const PreprocessConfig& config, Views& v
           config.crop.height, " pixels; at most ", kMaxTiles - 1, " are read");
   views.content = fit_rect(picture.size(), best);
   views.canvas = resize_and_pad(picture, best, resample);
-  Size whole = config.do_resize ? config.exact_size : config.crop;
-  if (config.shortest_edge) whole = {*config.shortest_edge, *config.shortest_edge};
-  views.tiles.push_back(plain_view(resize(picture, whole, resample), config));
+  views.tiles.push_back(plain_view(resize(picture, squashed_size(config), resample), config));
   for (const Image& tile : cut_tiles(views.canvas, config.crop)) views.tiles.push_back(plain_view(tile, config));
 }
 

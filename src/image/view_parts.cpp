@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "image/geometry.h"
+#include "image/view_sizes.h"
 
 namespace lithe::image {
 namespace {
@@ -11,12 +12,14 @@ Rect all_of(Size size) {
   return {0, 0, size.width, size.height};
 }
 
+/// What resize_and_crop of make_views shows of a picture that is resized to `size`.
+Part cropped_part(Size size, const PreprocessConfig& config) {
+  return part_shown(config.do_centre_crop ? centre_rect(size, config.crop) : all_of(size), all_of(size));
+}
+
 /// What plain_view of make_views shows of a picture of this size.
 Part plain_part(Size picture, const PreprocessConfig& config) {
-  Size size = picture;
-  if (config.do_resize)
-    size = config.shortest_edge ? shortest_edge_size(size, *config.shortest_edge) : config.exact_size;
-  return part_shown(config.do_centre_crop ? centre_rect(size, config.crop) : all_of(size), all_of(size));
+  return cropped_part(plain_size(picture, config), config);
 }
 
 /// The same of a picture that was padded to a square.
@@ -33,10 +36,8 @@ Part padded_part(Size picture, const PreprocessConfig& config) {
 
 ViewParts anyres_parts(Size picture, const PreprocessConfig& config) {
   const Size canvas = select_best_resolution(picture, config.pinpoints);
-  Size whole = config.do_resize ? config.exact_size : config.crop;
-  if (config.shortest_edge) whole = {*config.shortest_edge, *config.shortest_edge};
-  return {.whole = plain_part(whole, config),
-          .grid = {canvas.width / config.crop.width, canvas.height / config.crop.height},
+  return {.whole = plain_part(squashed_size(config), config),
+          .grid = grid_of(canvas, config),
           .content = fit_rect(picture, canvas),
           .canvas = canvas};
 }
@@ -50,12 +51,9 @@ Part part_shown(const Rect& shown, const Rect& content) {
 }
 
 ViewParts view_parts(Size picture, const PreprocessConfig& config, int64_t pictures) {
-  const Aspect aspect = pictures > 1 ? config.aspect_among_several.value_or(config.aspect) : config.aspect;
-  switch (aspect) {
-    case Aspect::squash: {
-      const Size size = config.exact_size;
-      return {.whole = part_shown(config.do_centre_crop ? centre_rect(size, config.crop) : all_of(size), all_of(size))};
-    }
+  switch (aspect_among(config, pictures)) {
+    case Aspect::squash:
+      return {.whole = cropped_part(config.exact_size, config)};
     case Aspect::pad:
       return {.whole = padded_part(picture, config)};
     case Aspect::anyres:
