@@ -7,12 +7,12 @@
 #include "text/engine.h"
 #include "text/message.h"
 #include "text/sentencepiece_check.h"
+#include "text/token_bytes.h"
 
 namespace lithe::text {
 namespace {
 
 constexpr std::size_t kMaxFileBytes = std::size_t{64} << 20;
-constexpr const char* kSpaceMark = "\xE2\x96\x81";  // U+2581, how sentencepiece writes a space
 // ModelProto.normalizer_spec.add_dummy_prefix = false; a message's later fields win.
 constexpr std::string_view kNoDummyPrefix("\x1A\x02\x18\x00", 4);
 

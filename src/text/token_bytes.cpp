@@ -5,13 +5,12 @@
 #include <string_view>
 
 #include "base/utf8.h"
+#include "text/characters.h"
 #include "text/engine.h"
 #include "text/message.h"
 
 namespace lithe::text {
 namespace {
-
-constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581, how sentencepiece writes a space
 
 /// GPT-2 writes bytes as characters: those that can be seen as themselves, the others from U+0100 on.
 bool is_itself(uint32_t byte) {
@@ -27,21 +26,14 @@ std::array<int, 0x144> byte_alphabet() {
   return bytes;
 }
 
-/// The character that starts at `at`. All of the alphabet have at most two bytes.
-uint32_t short_character(std::string_view text, std::size_t at, std::size_t bytes) {
-  const auto first = static_cast<unsigned char>(text[at]);
-  if (bytes == 1) return first;
-  if (bytes != 2) return UINT32_MAX;
-  return (first & 0x1FU) << 6 | (static_cast<unsigned char>(text[at + 1]) & 0x3FU);
-}
-
 /// A token that is not written in the alphabet stands for itself.
 std::string from_byte_alphabet(const std::string& token) {
   static const std::array<int, 0x144> alphabet = byte_alphabet();
   std::string text;
   for (std::size_t at = 0; at < token.size();) {
     const std::size_t bytes = character_bytes(token, at);
-    const uint32_t character = bytes == 0 ? UINT32_MAX : short_character(token, at, bytes);
+    if (bytes == 0) return token;
+    const char32_t character = code_point(std::string_view(token).substr(at, bytes));
     if (character >= alphabet.size() || alphabet[character] < 0) return token;
     text += static_cast<char>(alphabet[character]);
     at += bytes;

@@ -8,6 +8,8 @@ namespace lithe::text {
 
 struct Vocabulary;
 
+inline constexpr const char* kSpaceMark = "\xE2\x96\x81";  // U+2581, how sentencepiece writes a space
+
 /// The byte that a token of byte fallback stands for: 0xE6 for "<0xE6>".
 std::optional<unsigned char> fallback_byte(const std::string& token);
 
