@@ -1,31 +1,27 @@
 #include "serve/picture_fetcher.h"
 
 #include <algorithm>
-#include <cstring>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/printable.h"
+#include "io/bytes.h"
 #include "serve/refusal.h"
 #include "web/client.h"
 
 namespace lithe::serve {
 namespace {
 
-std::vector<std::byte> bytes_of(const std::string& text) {
-  std::vector<std::byte> bytes(text.size());
-  std::memcpy(bytes.data(), text.data(), text.size());
-  return bytes;
-}
-
 std::vector<std::byte> picture_at(const web::Question& question, const std::string& field) {
   try {
     const web::Reply reply = web::ask(question);
     require(reply.status == 200, Fault::bad_request, "The address ", in_quotes(question.url), " replies with status ",
             reply.status, "; correct it.");
-    return bytes_of(reply.body);
+    const std::span<const std::byte> bytes = io::as_bytes(reply.body);
+    return {bytes.begin(), bytes.end()};
   } catch (const Error& error) {
     if (error.fault() == Fault::no_memory) throw;
     throw Refusal(400, concat(field, ": ", error.what()), field);
