@@ -14,8 +14,8 @@ struct ChatJudge {
   std::string key;    ///< Empty: none is sent.
 };
 
-/// Asks it, with temperature 0. Throws Error{bad_request} if the address is none of plain HTTP; what it gives throws
-/// that if there is no answer, so that no score is made up.
+/// Asks it, with temperature 0. Throws Error{bad_request} if the address is not one of http or https; what it gives
+/// throws that if there is no answer, so that no score is made up.
 tasks::Judge judge_of(const ChatJudge& judge);
 
 /// The judge of a protocol by its name, as lmms-eval has it.
