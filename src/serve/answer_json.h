@@ -6,20 +6,15 @@
 
 #include "base/json.h"
 #include "serve/answer_queue.h"
-#include "serve/savings.h"
+#include "serve/reply_head.h"
 #include "session/batch.h"
 
 namespace lithe::serve {
 
-/// What the JSON of one reply repeats, and what else it holds.
-struct AnswerHead {
-  std::string id;  ///< "chatcmpl-..", "cmpl-.."
-  std::string model;
-  int64_t created = 0;  ///< Seconds since 1970.
+/// The head of a reply of /v1/chat/completions or /v1/completions.
+struct AnswerHead : ReplyHead {
   bool chat = true;
-  bool token_ids = false;                       ///< With the ids of the tokens.
-  const session::Session* log_probs = nullptr;  ///< With log probabilities of tokens, by their text; null: without.
-  Savings savings;
+  bool token_ids = false;  ///< With the ids of the tokens.
 };
 
 /// Rows of pictures that a decoder layer ran, on average over the layers, rounded.

@@ -11,7 +11,7 @@
 namespace lithe::serve {
 namespace {
 
-Json log_probs_of(const ResponseHead& head, std::span<const session::TokenRating> tokens) {
+Json log_probs_of(const ReplyHead& head, std::span<const session::TokenRating> tokens) {
   return head.log_probs ? rated_tokens(*head.log_probs, tokens) : Json::array();
 }
 
@@ -19,7 +19,7 @@ Json text_part(const std::string& text, Json log_probs) {
   return {{"type", "output_text"}, {"text", text}, {"annotations", Json::array()}, {"logprobs", std::move(log_probs)}};
 }
 
-Json message(const ResponseHead& head, const char* status, Json content) {
+Json message(const ReplyHead& head, const char* status, Json content) {
   return {{"id", "msg_" + head.id},
           {"type", "message"},
           {"status", status},
@@ -52,7 +52,7 @@ Json ResponsesForm::response(const char* status) const {
   json["incomplete_details"] = nullptr;
   json["model"] = head_.model;
   json["output"] = Json::array();
-  json.update(head_.fields);
+  json.update(fields_);
   json["usage"] = nullptr;
   return json;
 }
@@ -70,7 +70,7 @@ Json ResponsesForm::whole(const session::Outcome& outcome) const {
   return json;
 }
 
-std::string ResponsesForm::event(const char* type, Json fields) {
+std::string ResponsesForm::event(const std::string& type, Json fields) {
   Json json;
   json["type"] = type;
   json["sequence_number"] = events_++;
@@ -112,9 +112,7 @@ std::string ResponsesForm::end(const session::Outcome& outcome) {
   std::string events = event("response.output_text.done", std::move(text));  // each takes the next number
   events += event("response.content_part.done", std::move(part));
   events += event("response.output_item.done", {{"output_index", 0}, {"item", item}});
-  const bool cut = outcome.answer.stop == session::StopReason::length;
-  events += event(cut ? "response.incomplete" : "response.completed", {{"response", response}});
-  return events;
+  return events + event(concat("response.", status_of(outcome.answer)), {{"response", response}});
 }
 
 std::string ResponsesForm::failed(const Refusal& refusal) {

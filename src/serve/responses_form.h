@@ -2,27 +2,18 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "serve/reply_form.h"
-#include "serve/savings.h"
-#include "session/session.h"
+#include "serve/reply_head.h"
 
 namespace lithe::serve {
-
-/// What the reply to a call of /v1/responses repeats.
-struct ResponseHead {
-  std::string id;  ///< Without "resp_".
-  std::string model;
-  int64_t created = 0;                          ///< Seconds since 1970.
-  Json fields;                                  ///< Of the request.
-  const session::Session* log_probs = nullptr;  ///< With log probabilities of tokens, by their text; null: without.
-  Savings savings;
-};
 
 /// Replies of /v1/responses: one message of one text.
 class ResponsesForm : public ReplyForm {
  public:
-  explicit ResponsesForm(ResponseHead head) : head_(std::move(head)) {}
+  /// `fields`: of the request, which the reply repeats.
+  ResponsesForm(ReplyHead head, Json fields) : head_(std::move(head)), fields_(std::move(fields)) {}
 
   Json whole(const session::Outcome& outcome) const override;
   std::string begin() override;
@@ -32,11 +23,12 @@ class ResponsesForm : public ReplyForm {
 
  private:
   /// An event of this type, with the next number.
-  std::string event(const char* type, Json fields);
+  std::string event(const std::string& type, Json fields);
   Json response(const char* status) const;
   Json place() const;
 
-  const ResponseHead head_;
+  const ReplyHead head_;
+  const Json fields_;
   int64_t events_ = 0;
 };
 

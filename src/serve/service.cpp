@@ -193,23 +193,15 @@ void Service::fetch_pictures(Call& call) const {
 }
 
 std::unique_ptr<ReplyForm> Service::form_of(Call& call, const std::string& id) const {
-  const session::Session* const log_probs = call.options.best_tokens ? &session_ : nullptr;
-  const int64_t now = std::time(nullptr);
-  if (call.response)
-    return std::make_unique<ResponsesForm>(ResponseHead{.id = id,
-                                                        .model = model_name(),
-                                                        .created = now,
-                                                        .fields = std::move(*call.response),
-                                                        .log_probs = log_probs,
-                                                        .savings = savings_of(call)});
-  AnswerHead head{.id = (call.chat ? "chatcmpl-" : "cmpl-") + id,
-                  .model = model_name(),
-                  .created = now,
-                  .chat = call.chat,
-                  .token_ids = call.token_ids,
-                  .log_probs = log_probs,
-                  .savings = savings_of(call)};
-  return std::make_unique<CompletionsForm>(std::move(head), call.answers, call.usage_at_end);
+  ReplyHead head{.id = id,
+                 .model = model_name(),
+                 .created = std::time(nullptr),
+                 .log_probs = call.options.best_tokens ? &session_ : nullptr,
+                 .savings = savings_of(call)};
+  if (call.response) return std::make_unique<ResponsesForm>(std::move(head), std::move(*call.response));
+  head.id.insert(0, call.chat ? "chatcmpl-" : "cmpl-");
+  return std::make_unique<CompletionsForm>(AnswerHead{std::move(head), call.chat, call.token_ids}, call.answers,
+                                           call.usage_at_end);
 }
 
 Savings Service::savings_of(const Call& call) const {
