@@ -2,11 +2,11 @@
 
 #include <fmt/format.h>
 #include <algorithm>
-#include <cstdint>
 #include <iterator>
 #include <string>
 
 #include "base/error.h"
+#include "base/fnv.h"
 
 // Each file becomes a part of the program.
 #define LITHE_PAGE_FILE(name, file)                                                                                 \
@@ -47,11 +47,9 @@ std::string_view text_between(const char* begin, const char* end) {
   return {begin, static_cast<std::size_t>(end - begin)};
 }
 
-/// FNV-1a, to tell one text of a file from another.
+/// Tells one text of a file from another.
 std::string tag_of(std::string_view text) {
-  uint64_t hash = 0xcbf29ce484222325ULL;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
-  return fmt::format("\"{:016x}\"", hash);
+  return fmt::format("\"{:016x}\"", fnv1a(text));
 }
 
 }  // namespace

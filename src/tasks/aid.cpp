@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/fnv.h"
 #include "base/printable.h"
 #include "data/format.h"
 #include "data/pictures.h"
@@ -25,11 +26,9 @@ struct Scene {
   std::string picture, kind;
 };
 
-/// The same on every machine: FNV-1a, 64 bits, then mixed so that names that differ in their last digit do not follow
-/// each other.
+/// The same on every machine. The hash is mixed so that names that differ in their last digit do not follow each other.
 uint64_t place_in_draw(const std::string& name) {
-  uint64_t hash = 0xCBF29CE484222325U;
-  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3U;
+  uint64_t hash = fnv1a(name);
   hash ^= hash >> 32U;
   hash *= 0xD6E8FEB86659FD93U;
   return hash ^ hash >> 32U;
