@@ -77,6 +77,20 @@ pub fn panic_text(panic: &(dyn Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "unknown failure".into())
 }
 
+/// Drops what an extern function gave away; null is nothing.
+///
+/// # Safety
+/// `owned` is null or came from `Box::into_raw`, and is closed once.
+pub unsafe fn close<T>(owned: *mut T) {
+    if !owned.is_null() {
+        let boxed = Box::from_raw(owned);
+        guard(std::ptr::null_mut(), || {
+            drop(boxed);
+            Ok(())
+        });
+    }
+}
+
 /// Of a thread for work that recurses as deeply as what a file or a user gave; only what is used takes memory.
 const STACK_BYTES: usize = 64 << 20;
 
@@ -90,13 +104,19 @@ pub fn on_deep_stack<T: Send>(work: impl FnOnce() -> Result<T, Failure> + Send) 
 }
 
 /// # Safety
-/// `data` points to `size` readable bytes, or `size` is 0.
-pub unsafe fn bytes<'a>(data: *const u8, size: usize) -> &'a [u8] {
-    if size == 0 {
+/// `data` points to `count` readable values, or `count` is 0.
+pub unsafe fn values<'a, T>(data: *const T, count: usize) -> &'a [T] {
+    if count == 0 {
         &[]
     } else {
-        std::slice::from_raw_parts(data, size)
+        std::slice::from_raw_parts(data, count)
     }
+}
+
+/// # Safety
+/// As `values`.
+pub unsafe fn bytes<'a>(data: *const u8, size: usize) -> &'a [u8] {
+    values(data, size)
 }
 
 /// # Safety

@@ -1,6 +1,6 @@
 //! Answers that are JSON of a schema, through the `llguidance` crate: which tokens may come next.
 
-use crate::boundary::{bytes, guard, on_deep_stack, text, Bytes, Failure};
+use crate::boundary::{bytes, close, guard, on_deep_stack, text, values, Bytes, Failure};
 use llguidance::api::{ParserLimits, TopLevelGrammar};
 use llguidance::toktrie::{ApproximateTokEnv, InferenceCapabilities, TokEnv, TokRxInfo, TokTrie};
 use llguidance::{earley::SlicedBiasComputer, Matcher, ParserFactory};
@@ -89,8 +89,8 @@ pub unsafe extern "C" fn lithe_words_open(
     error: *mut Bytes,
 ) -> i32 {
     guard(error, || {
-        let sizes = if count == 0 { &[] } else { std::slice::from_raw_parts(sizes, count) };
-        let ends = if end_count == 0 { &[] } else { std::slice::from_raw_parts(ends, end_count) };
+        let sizes = values(sizes, count);
+        let ends = values(ends, end_count);
         let mut rest = bytes(data, size);
         let mut words = Vec::with_capacity(count);
         for size in sizes {
@@ -107,13 +107,7 @@ pub unsafe extern "C" fn lithe_words_open(
 /// `words` came from `lithe_words_open` and is closed once.
 #[no_mangle]
 pub unsafe extern "C" fn lithe_words_close(words: *mut Words) {
-    if !words.is_null() {
-        let boxed = Box::from_raw(words);
-        guard(std::ptr::null_mut(), || {
-            drop(boxed);
-            Ok(())
-        });
-    }
+    close(words);
 }
 
 /// `schema`: the text of a JSON schema.
@@ -156,13 +150,7 @@ pub unsafe extern "C" fn lithe_constraint_copy(
 /// `constraint` came from this file and is closed once.
 #[no_mangle]
 pub unsafe extern "C" fn lithe_constraint_close(constraint: *mut Matcher) {
-    if !constraint.is_null() {
-        let boxed = Box::from_raw(constraint);
-        guard(std::ptr::null_mut(), || {
-            drop(boxed);
-            Ok(())
-        });
-    }
+    close(constraint);
 }
 
 /// A bit for each token that may come next, from the lowest bit of the first word on.

@@ -1,6 +1,6 @@
 //! tokenizer.json, through the `tokenizers` crate.
 
-use crate::boundary::{bytes, guard, text, Bytes, Failure, Ids};
+use crate::boundary::{bytes, close, guard, text, values, Bytes, Failure, Ids};
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
@@ -87,13 +87,7 @@ pub unsafe extern "C" fn lithe_tokenizer_open(
 /// `tokenizer` came from `lithe_tokenizer_open` and is closed once.
 #[no_mangle]
 pub unsafe extern "C" fn lithe_tokenizer_close(tokenizer: *mut Tokenizer) {
-    if !tokenizer.is_null() {
-        let boxed = Box::from_raw(tokenizer);
-        guard(std::ptr::null_mut(), || {
-            drop(boxed);
-            Ok(())
-        });
-    }
+    close(tokenizer);
 }
 
 /// # Safety
@@ -126,7 +120,7 @@ pub unsafe extern "C" fn lithe_tokenizer_decode(
     error: *mut Bytes,
 ) -> i32 {
     guard(error, || {
-        let ids = if count == 0 { &[] } else { std::slice::from_raw_parts(ids, count) };
+        let ids = values(ids, count);
         out.write(Bytes::from_vec((*tokenizer).decode(ids, skip_special)?.into_bytes()));
         Ok(())
     })
