@@ -1,5 +1,3 @@
-#include <fstream>
-
 #include "serve/support.h"
 #include "temporary_folder.h"
 
@@ -189,8 +187,7 @@ TEST(Errors, APromptThatIsTooLongSaysSo) {
 }
 
 TEST(Errors, ADamagedPictureFailsItsRequestAlone) {
-  std::ifstream in(kModels / "images/506.png", std::ios::binary);
-  std::string bytes{std::istreambuf_iterator<char>(in), {}};
+  std::string bytes = contents(kModels / "images/506.png");
   bytes.resize(bytes.size() / 2);
   const Running running;
   const Reply reply = post(running.port(), kChat, chat_body("what?", {"data:image/png;base64," + base64_of(bytes)}));

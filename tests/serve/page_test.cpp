@@ -1,31 +1,25 @@
 // The files of the page over HTTP. tests/serve/browser looks at the page itself.
-#include <fstream>
-#include <iterator>
-
 #include "serve/page_files.h"
 #include "serve/support.h"
 
 namespace lithe::serve {
 namespace {
 
-std::string file_of(const std::string& name) {
-  std::ifstream in(LITHE_SOURCE_DIR "/src/serve/page/" + name, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
+const std::filesystem::path kFolder = LITHE_SOURCE_DIR "/src/serve/page";
 
 TEST(Page, IsTheFilesOfTheFolder) {
   const Running running;
   const Reply page = get(running.port(), "/");
   EXPECT_EQ(page.status, 200);
   EXPECT_EQ(page.header.at("content-type"), "text/html; charset=utf-8");
-  EXPECT_EQ(page.body, file_of("index.html"));
+  EXPECT_EQ(page.body, contents(kFolder / "index.html"));
   std::size_t files = 1;
-  for (const auto& entry : std::filesystem::directory_iterator(LITHE_SOURCE_DIR "/src/serve/page")) {
+  for (const auto& entry : std::filesystem::directory_iterator(kFolder)) {
     const std::string name = entry.path().filename();
     if (name == "index.html") continue;
     const Reply reply = get(running.port(), "/page/" + name);
     EXPECT_EQ(reply.status, 200) << name;
-    EXPECT_EQ(reply.body, file_of(name)) << name;
+    EXPECT_EQ(reply.body, contents(kFolder / name)) << name;
     ++files;
   }
   EXPECT_EQ(files, page_files().size());

@@ -1,8 +1,5 @@
 // Pictures that requests name by http: URLs. The server that has them is on this machine, so the fetcher of these tests
 // may reach this machine.
-#include <fstream>
-#include <iterator>
-
 #include "canned_server.h"
 #include "serve/picture_fetcher.h"
 #include "serve/support.h"
@@ -12,11 +9,6 @@ namespace {
 
 using test::CannedServer;
 using test::http_reply;
-
-std::string picture_bytes(const std::string& name) {
-  std::ifstream in(kModels / name, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
 
 ServerOptions fetching(FetchLimits limits = {}) {
   ServerOptions options;
@@ -29,7 +21,7 @@ std::string shipped_file(const std::string& request) {
   const std::string path = request.substr(4, request.find(' ', 4) - 4);
   if (path == "/away.png") return http_reply("", "302 Found", "Location: /images/901.png\r\n");
   if (path == "/text") return http_reply("this is not a picture");
-  const std::string bytes = picture_bytes(path.substr(1));
+  const std::string bytes = contents(kModels / path.substr(1));
   return bytes.empty() ? http_reply("no", "404 Not Found") : http_reply(bytes);
 }
 
@@ -80,7 +72,7 @@ TEST(RemotePictures, ArePublicOnes) {
 
 TEST(RemotePictures, TakeSoManyBytesTogether) {
   CannedServer files(shipped_file);
-  const std::size_t one = picture_bytes("images/901.png").size();
+  const std::size_t one = contents(kModels / "images/901.png").size();
   const Running running(fetching({.bytes = 2 * one + one / 2}));
   const std::vector<std::string> urls(3, files.url("/images/901.png"));
   EXPECT_EQ(post(running.port(), kChat, chat_body("what?", {urls[0], urls[1]})).status, 200);

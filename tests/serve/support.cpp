@@ -72,13 +72,17 @@ std::vector<Shipped> shipped_questions(std::size_t count) {
   return questions;
 }
 
+std::string contents(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
 std::string base64_of(const std::string& bytes) {
   return encode_base64(std::as_bytes(std::span(bytes)));
 }
 
 std::string data_url(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return "data:image/png;base64," + base64_of({std::istreambuf_iterator<char>(in), {}});
+  return "data:image/png;base64," + base64_of(contents(file));
 }
 
 Json chat_body(const std::string& text, const std::vector<std::string>& urls) {

@@ -51,6 +51,8 @@ struct Shipped {
 /// Questions about different pictures.
 std::vector<Shipped> shipped_questions(std::size_t count);
 
+/// The bytes of a file; empty if there is none.
+std::string contents(const std::filesystem::path& file);
 std::string base64_of(const std::string& bytes);
 std::string data_url(const std::filesystem::path& file);
 

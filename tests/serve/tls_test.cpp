@@ -26,6 +26,18 @@ ServerOptions encrypted() {
   return options;
 }
 
+/// A client that trusts any certificate.
+struct EncryptedClient {
+  explicit EncryptedClient(uint16_t port) {
+    stream.next_layer().connect({asio::ip::address_v4::loopback(), port});
+    stream.handshake(asio::ssl::stream_base::client);
+  }
+
+  asio::io_context io;
+  asio::ssl::context context{asio::ssl::context::tls_client};
+  asio::ssl::stream<asio::ip::tcp::socket> stream{io, context};
+};
+
 class Tls : public testing::Test {
  protected:
   Tls() { ::setenv("SSL_CERT_FILE", kCertificate.c_str(), 1); }
@@ -57,16 +69,12 @@ TEST_F(Tls, TakesABodyLongerThanARecord) {
 }
 
 TEST_F(Tls, RequestsOfOneRecordAreAllAnswered) {
-  asio::io_context io;
-  asio::ssl::context context(asio::ssl::context::tls_client);
-  asio::ssl::stream<asio::ip::tcp::socket> stream(io, context);
-  stream.next_layer().connect({asio::ip::address_v4::loopback(), running_.port()});
-  stream.handshake(asio::ssl::stream_base::client);
+  EncryptedClient client(running_.port());
   std::string requests, all;
   for (int i = 0; i < 40; ++i)
     requests += request_text("GET", "/health", {}, "X-Filler: " + std::string(1000, 'x') + "\r\n");
-  asio::write(stream, asio::buffer(requests + request_text("GET", "/ready", {}, "Connection: close\r\n")));
-  asio::read_until(stream, asio::dynamic_buffer(all), "{\"status\":\"ready\"}");
+  asio::write(client.stream, asio::buffer(requests + request_text("GET", "/ready", {}, "Connection: close\r\n")));
+  asio::read_until(client.stream, asio::dynamic_buffer(all), "{\"status\":\"ready\"}");
   std::size_t replies = 0;
   for (std::size_t at = 0; (at = all.find("{\"status\":\"ok\"}", at)) != all.npos; ++at) ++replies;
   EXPECT_EQ(replies, 40U);
@@ -74,14 +82,10 @@ TEST_F(Tls, RequestsOfOneRecordAreAllAnswered) {
 
 TEST_F(Tls, ClientsThatVanishFreeTheirPlace) {
   {
-    asio::io_context io;
-    asio::ssl::context context(asio::ssl::context::tls_client);
-    asio::ssl::stream<asio::ip::tcp::socket> stream(io, context);
-    stream.next_layer().connect({asio::ip::address_v4::loopback(), running_.port()});
-    stream.handshake(asio::ssl::stream_base::client);
-    asio::write(stream, asio::buffer(request_text("POST", kChat, long_body().dump())));
+    EncryptedClient client(running_.port());
+    asio::write(client.stream, asio::buffer(request_text("POST", kChat, long_body().dump())));
     std::string all;
-    asio::read_until(stream, asio::dynamic_buffer(all), "\"delta\":{\"content\"");
+    asio::read_until(client.stream, asio::dynamic_buffer(all), "\"delta\":{\"content\"");
   }
   EXPECT_EQ(web::ask({.url = url(kChat), .json = chat_body("is there a circle?").dump()}).status, 200);
   const auto abandoned = [&] {
