@@ -20,9 +20,8 @@ class Answer {
     this.element = document.createElement("article");
     this.element.className = "answer";
     this.element.setAttribute("aria-busy", "true");
-    this.heading = textOf("h3", "", names[kind]);
     this.words = textOf("p", "text", "");
-    this.element.append(this.heading, this.words);
+    this.element.append(textOf("h3", "", names[kind]), this.words);
     this.onShow = onShow;
   }
 

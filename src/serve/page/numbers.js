@@ -2,7 +2,7 @@
 
 const titles = { plan: "Plan", dense: "Dense" };
 
-export function bytesText(bytes) {
+function bytesText(bytes) {
   const units = ["B", "kB", "MB", "GB"];
   let unit = 0;
   while (bytes >= 1000 && unit < units.length - 1) {

@@ -1,6 +1,6 @@
 // What "kept_patches" of a reply says, and how it is drawn. docs/serve.md describes the fields.
 
-export const fates = { kept: 0, offered: 1, dropped: 2 };
+const fates = { kept: 0, offered: 1, dropped: 2 };
 
 function bitsOf(text) {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
@@ -54,7 +54,7 @@ export class PicturePatches {
 }
 
 /** The picture's token of a patch. */
-export function tokenAt(view, column, row) {
+function tokenAt(view, column, row) {
   if (!view.tile_tokens) return view.first_token + row * view.row_tokens + column;
   const across = view.columns / view.tile_columns;
   const tile = Math.floor(row / view.tile_rows) * across + Math.floor(column / view.tile_columns);

@@ -100,7 +100,7 @@ export class Pictures {
   }
 }
 
-export function countOf(pictures) {
+function countOf(pictures) {
   return pictures === 1 ? "1 picture" : `${pictures} pictures`;
 }
 
