@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <sstream>
 
-#include "base/error.h"
 #include "serve/answer_json.h"
 
 namespace lithe::serve {

@@ -1,5 +1,3 @@
-#include <future>
-
 #include "serve/support.h"
 
 namespace lithe::serve {

@@ -1,5 +1,4 @@
 // Several answers to a request, their seeds, log probabilities, changes of logits and formats.
-#include <cmath>
 #include <map>
 
 #include "base/mixed.h"

@@ -1,5 +1,4 @@
 #include "serve/support.h"
-#include "session/tokens.h"
 
 namespace lithe::serve {
 namespace {
