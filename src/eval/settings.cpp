@@ -11,19 +11,13 @@
 #include <span>
 
 #include "base/error.h"
+#include "base/fnv.h"
 #include "base/printable.h"
 #include "io/mapped_file.h"
 #include "io/new_folder.h"
 
 namespace lithe::eval {
 namespace {
-
-/// FNV-1a, 64 bits.
-uint64_t hash_of(const std::string& text) {
-  uint64_t hash = 0xCBF29CE484222325U;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3U;
-  return hash;
-}
 
 /// Of the file, or of what is held of it.
 int64_t bytes_of(const image::Source& picture) {
@@ -74,7 +68,7 @@ std::string state_of(const std::filesystem::path& model) {
   each_file(model, "", [&](const std::filesystem::path&, const std::string& name, const struct stat& about) {
     all += concat(name, '\0', about.st_size, ' ', about.st_mtim.tv_sec, ' ', about.st_mtim.tv_nsec, '\n');
   });
-  return digits_of(hash_of(all));
+  return digits_of(fnv1a(all));
 }
 
 std::string content_of(const std::filesystem::path& model) {
@@ -83,7 +77,7 @@ std::string content_of(const std::filesystem::path& model) {
     const uint64_t hash = about.st_size > 0 ? hash_of(io::map_file(file).span) : 0;
     all += concat(name, '\0', about.st_size, ' ', hash, '\n');
   });
-  return digits_of(hash_of(all));
+  return digits_of(fnv1a(all));
 }
 
 std::string state_of(const tasks::Question& question) {
@@ -93,7 +87,7 @@ std::string state_of(const tasks::Question& question) {
     const image::Size size = picture.header().stored;
     all += concat('\n', size.width, 'x', size.height, ' ', bytes_of(picture));
   }
-  return digits_of(hash_of(all));
+  return digits_of(fnv1a(all));
 }
 
 std::string differing_setting(const Json& a, const Json& b) {
