@@ -89,10 +89,7 @@ Tensor last_rows(const Tensor& x, const std::vector<int64_t>& offsets) {
 
 /// The negative log-likelihood of a token.
 double loss_of(std::span<const float> logits, int64_t id) {
-  const double most = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(logit - most);
-  return most + std::log(sum) - logits[static_cast<size_t>(id)];
+  return log_sum_exp(logits) - logits[static_cast<size_t>(id)];
 }
 
 /// Runs what the answers need next.  -> [answers, vocab] logits on the host

@@ -6,11 +6,15 @@
 
 namespace lithe::session {
 
-TokenRating rating_of(std::span<const float> logits, int64_t chosen, int64_t best) {
+double log_sum_exp(std::span<const float> logits) {
   const double highest = *std::max_element(logits.begin(), logits.end());
   double sum = 0;
   for (const float logit : logits) sum += std::exp(logit - highest);
-  const double log_sum = highest + std::log(sum);
+  return highest + std::log(sum);
+}
+
+TokenRating rating_of(std::span<const float> logits, int64_t chosen, int64_t best) {
+  const double log_sum = log_sum_exp(logits);
   const auto rated = [&](int64_t id) { return RatedToken{id, logits[static_cast<size_t>(id)] - log_sum}; };
   TokenRating rating{.chosen = rated(chosen), .best = {}};
   if (best == 0) return rating;
