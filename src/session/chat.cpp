@@ -10,6 +10,7 @@
 #include "session/answering.h"
 #include "session/device_wait.h"
 #include "session/errors.h"
+#include "session/picture_cache.h"
 #include "session/row_origin.h"
 #include "session/watch.h"
 
@@ -35,14 +36,6 @@ int64_t equal_tokens(const std::vector<int64_t>& a, const std::vector<int64_t>& 
     if (*id == text::kImageId) rows += static_cast<int64_t>(pictures[picture++].kinds.size()) - 1;
   }
   return rows;
-}
-
-/// The layers of a plan that are for the vision tower.
-std::vector<plan::LayerPlan> tower_layers(const plan::Plan& plan) {
-  std::vector<plan::LayerPlan> layers;
-  std::copy_if(plan.layers.begin(), plan.layers.end(), std::back_inserter(layers),
-               [](const plan::LayerPlan& layer) { return layer.stream == "vision_tower"; });
-  return layers;
 }
 
 /// Image marks that the model wrote do not stand for pictures. Taking one out may join the text around it to another,
@@ -90,7 +83,7 @@ class Chat::Impl {
     const plan::Plan& next = plan ? *plan : model_.plan;
     if (next == *plan_) return;
     held_.reset();
-    if (tower_layers(next) != tower_layers(*plan_)) encoded_.clear();
+    if (layers_before_decoder(next) != layers_before_decoder(*plan_)) encoded_.clear();
     plan_ = std::make_shared<const plan::Plan>(next);
   }
   const plan::Plan& plan() const { return *plan_; }

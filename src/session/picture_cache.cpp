@@ -9,6 +9,14 @@
 namespace lithe::session {
 namespace {
 
+int64_t bytes_of(const models::PackedRows& rows) {
+  int64_t bytes = static_cast<int64_t>(rows.rows.nbytes() + rows.kinds.size() + rows.scores.size() * sizeof(float));
+  for (const image::HeatView& view : rows.heat_views) bytes += static_cast<int64_t>(view.picture.rgb.size());
+  return bytes;
+}
+
+}  // namespace
+
 /// A rule of the decoder that reads what the tower saw may merge rows, and which ones depends on the rules around it.
 std::vector<plan::LayerPlan> layers_before_decoder(const plan::Plan& plan) {
   if (models::reads_pictures(&plan)) return plan.layers;
@@ -17,14 +25,6 @@ std::vector<plan::LayerPlan> layers_before_decoder(const plan::Plan& plan) {
                [](const plan::LayerPlan& layer) { return layer.stream == "vision_tower"; });
   return layers;
 }
-
-int64_t bytes_of(const models::PackedRows& rows) {
-  int64_t bytes = static_cast<int64_t>(rows.rows.nbytes() + rows.kinds.size() + rows.scores.size() * sizeof(float));
-  for (const image::HeatView& view : rows.heat_views) bytes += static_cast<int64_t>(view.picture.rgb.size());
-  return bytes;
-}
-
-}  // namespace
 
 PictureKey::PictureKey(const Digest& content, std::string salt, const plan::Plan& plan)
     : content_(content), salt_(std::move(salt)), layers_(layers_before_decoder(plan)) {}

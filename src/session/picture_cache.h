@@ -12,6 +12,9 @@
 
 namespace lithe::session {
 
+/// The layers of a plan that the rows of pictures depend on: they govern the tower, score rows or merge them.
+std::vector<plan::LayerPlan> layers_before_decoder(const plan::Plan& plan);
+
 /// What the rows of a picture depend on.
 struct PictureKey {
   /// `content`: PreparedPicture's. Requests of another salt share nothing.
@@ -21,7 +24,7 @@ struct PictureKey {
  private:
   Digest content_;
   std::string salt_;
-  std::vector<plan::LayerPlan> layers_;  // those that govern the tower, score rows or merge them
+  std::vector<plan::LayerPlan> layers_;
 };
 
 /// Rows of pictures that went through the vision tower, bounded in bytes: the least recently used are forgotten first.

@@ -258,17 +258,19 @@ TEST(Chat, ChangesItsPlanBetweenTurns) {
   EXPECT_EQ(chat.plan(), session.plan());
 }
 
-// Pictures of earlier turns are encoded again under a plan that skips another part of the tower.
-TEST(Chat, ChangesWhatTheTowerRunsBetweenTurns) {
+// Pictures of earlier turns are encoded again under a plan that skips another part of the tower, or that scores or
+// merges the rows of pictures.
+TEST(Chat, ChangesWhatBecomesOfPicturesBetweenTurns) {
   Session& session = model(kModels / "easyvqa-dense");
   const image::Image picture = image::read_image(kModels / "images/901.png", session.decode_options());
   const plan::Plan skipped = plan::parse_plan(
       parse_json(R"({"method": "eas", "stream": "vision_tower", "layers": [1]})", "test"), "test", session.facts());
   const AnswerOptions options{.max_new_tokens = 6, .ignore_eos = true};
+  const plan::Plan merged = plan::load_plan("visionzip", session.facts());
+  const std::optional<plan::Plan> own;
   Chat chat(session);
   std::vector<image::Source> pictures;
-  for (const std::optional<plan::Plan>& plan :
-       {std::optional<plan::Plan>(), std::optional(skipped), std::optional<plan::Plan>()}) {
+  for (const std::optional<plan::Plan>& plan : {own, std::optional(skipped), own, std::optional(merged), own}) {
     chat.use_plan(plan);
     pictures.push_back(picture);
     Request request{.messages = chat.messages(), .images = pictures, .plan = plan};
