@@ -40,13 +40,6 @@ int64_t budget_of(const models::Model& model, const ReadyRequest& ready, const A
   return given;
 }
 
-std::vector<std::string> stops(const models::Model& model, const AnswerOptions& options) {
-  std::vector<std::string> all = options.stop;
-  if (!options.ignore_eos)
-    all.insert(all.end(), model.prompting.stop_strings.begin(), model.prompting.stop_strings.end());
-  return all;
-}
-
 ReadyRequest make_ready(const models::Model& model, const Request& request, const AnswerOptions& options) {
   const c10::InferenceMode no_gradients;
   const Stopwatch clock;
@@ -57,16 +50,6 @@ ReadyRequest make_ready(const models::Model& model, const Request& request, cons
     ready.image_ms = clock.elapsed_ms();
     return ready;
   });
-}
-
-std::optional<text::Constraint> copy_of(const std::shared_ptr<const text::Constraint>& constraint) {
-  return constraint ? std::optional(constraint->copy()) : std::nullopt;
-}
-
-void check_best_tokens(const AnswerOptions& options) {
-  const int64_t best = options.best_tokens.value_or(0);
-  require(best >= 0 && best <= kMostBestTokens, Fault::bad_request, "the number of best tokens is ", best,
-          ", it must be from 0 to ", kMostBestTokens);
 }
 
 /// Bytes that begin a character.
@@ -132,15 +115,7 @@ Answering::Answering(const models::Model& model, ReadyRequest ready, AnswerOptio
       given_(std::move(ready.given)),
       runs_whole_(!given_.empty() && answers_run_whole(model)),
       recorder_(*prompt_),
-      generation_(ready.generation ? std::move(*ready.generation) : Generation(model, plan_)),
-      policy_(options_.sampling.value_or(SamplingPolicy{})),
-      drawing_(without_changes(policy_)),
-      constraint_(copy_of(options_.constraint)),
-      random_(policy_.seed),
-      stream_(*model.prompting.tokenizer),
-      filter_(stops(model, options_)) {
-  check(policy_);
-  check_best_tokens(options_);
+      generation_(ready.generation ? std::move(*ready.generation) : Generation(model, plan_)) {
   generation_.score_pictures(prompt_->picture_scores);
   answer_.timings.image_ms = ready.image_ms;
   answer_.timings.prompt_rows = prompt_->rows();
@@ -158,17 +133,29 @@ Answering::Answering(const Answering& first, AnswerOptions options)
       seen_(first.seen_.begin(), first.seen_.end() - static_cast<std::ptrdiff_t>(first.answer_.tokens.size())),
       runs_whole_(false),
       recorder_(first.recorder_),
-      generation_(first.prompt_end_->generation),
-      policy_(options_.sampling.value_or(SamplingPolicy{})),
-      drawing_(without_changes(policy_)),
-      constraint_(copy_of(options_.constraint)),
-      random_(policy_.seed),
-      stream_(*model_.prompting.tokenizer),
-      filter_(stops(model_, options_)) {
-  check(policy_);
-  check_best_tokens(options_);
+      generation_(first.prompt_end_->generation) {
   answer_.timings.prefill_ms = first.answer_.timings.prefill_ms;
   generation_.reserve(budget_);
+}
+
+SamplingPolicy Answering::checked_policy(const AnswerOptions& options) {
+  SamplingPolicy policy = options.sampling.value_or(SamplingPolicy{});
+  check(policy);
+  const int64_t best = options.best_tokens.value_or(0);
+  require(best >= 0 && best <= kMostBestTokens, Fault::bad_request, "the number of best tokens is ", best,
+          ", it must be from 0 to ", kMostBestTokens);
+  return policy;
+}
+
+std::optional<text::Constraint> Answering::copy_of(const std::shared_ptr<const text::Constraint>& constraint) {
+  return constraint ? std::optional(constraint->copy()) : std::nullopt;
+}
+
+std::vector<std::string> Answering::stops(const models::Model& model, const AnswerOptions& options) {
+  std::vector<std::string> all = options.stop;
+  if (!options.ignore_eos)
+    all.insert(all.end(), model.prompting.stop_strings.begin(), model.prompting.stop_strings.end());
+  return all;
 }
 
 std::unique_ptr<Answering> Answering::branch(AnswerOptions options) const {

@@ -113,6 +113,10 @@ class Answering {
 
   /// A branch.
   Answering(const Answering& first, AnswerOptions options);
+  /// How the options draw. Throws Error{bad_request} for options out of range.
+  static SamplingPolicy checked_policy(const AnswerOptions& options);
+  static std::optional<text::Constraint> copy_of(const std::shared_ptr<const text::Constraint>& constraint);
+  static std::vector<std::string> stops(const models::Model& model, const AnswerOptions& options);
   void after_prompt(std::span<const float> logits);
   void after_first_token();
   std::vector<int64_t> tokens_to_run() const;
@@ -143,13 +147,13 @@ class Answering {
   std::optional<Generation::Mark> mark_;  // before the current pass
   bool branches_ = false;
   std::optional<PromptEnd> prompt_end_;  // until the branches are made
-  SamplingPolicy policy_;
-  SamplingPolicy drawing_;  // policy_ for logits that are changed already
-  std::optional<text::Constraint> constraint_;
+  const SamplingPolicy policy_ = checked_policy(options_);
+  const SamplingPolicy drawing_ = without_changes(policy_);  // for logits that are changed already
+  std::optional<text::Constraint> constraint_ = copy_of(options_.constraint);
   int64_t characters_ = 0;  // of settled text
-  std::mt19937_64 random_;
-  text::TextStream stream_;
-  StopFilter filter_;
+  std::mt19937_64 random_{policy_.seed};
+  text::TextStream stream_{*model_.prompting.tokenizer};
+  StopFilter filter_{stops(model_, options_)};
   Stopwatch clock_;
   std::exception_ptr failure_;
   bool done_ = false;
