@@ -41,14 +41,16 @@ struct Member {
   int64_t cache_bytes = 0;          // worst case, without prompt_bytes
   int64_t rows = 0;                 // of the prompt
   int64_t held_rows = 0;            // of these, from another sequence
-  int64_t longest = 0;              // with the answer
-  int64_t more_rows = 0;            // of a given answer: those that enter one pass beyond the first
   std::vector<AnswerOptions> more;  // of further answers, until the prompt has run
   std::shared_ptr<Branches> branches;
   size_t branch = 0;
   std::shared_ptr<const int64_t> prompt_bytes;  // of keys and values that several answers share; null: one answer
 
   int64_t answers() const { return 1 + static_cast<int64_t>(more.size()); }
+  /// The rows of the prompt and the answer.
+  int64_t longest() const { return rows + answering->token_budget(); }
+  /// Of a given answer: those that enter one pass beyond the first.
+  int64_t more_rows() const { return answering->rows_after_prompt() - 1; }
 };
 
 Outcome cancelled(int64_t ticket) {
@@ -133,8 +135,8 @@ class BatchRun::Impl {
     const auto add = [&](const Member& member) {
       load.caches += member.cache_bytes;
       if (member.prompt_bytes && shared.insert(member.prompt_bytes.get()).second) load.caches += *member.prompt_bytes;
-      load.joining_rows += member.more_rows;
-      load.longest = std::max(load.longest, member.longest);
+      load.joining_rows += member.more_rows();
+      load.longest = std::max(load.longest, member.longest());
       load.sequences += member.answers();
     };
     for (const Member& member : running_) {
@@ -237,8 +239,6 @@ class BatchRun::Impl {
     const Answering& answering = *member.answering;
     member.origin = std::move(request.origin);
     member.rows = answering.prompt().rows();
-    member.longest = member.rows + answering.token_budget();
-    member.more_rows = answering.rows_after_prompt() - 1;
     member.cache_bytes = cache_bytes(model_, answering.plan(), answering.prompt(), answering.token_budget());
     int64_t caches = member.cache_bytes;
     if (!request.more.empty()) {
@@ -249,9 +249,9 @@ class BatchRun::Impl {
       caches += member.cache_bytes;
     }
     const Load load{.caches = caches,
-                    .joining_rows = member.rows + member.more_rows,
+                    .joining_rows = member.rows + member.more_rows(),
                     .sequences = member.answers(),
-                    .longest = member.longest};
+                    .longest = member.longest()};
     const int64_t alone = worst_case(model_, load);
     require(alone <= bytes_, Fault::no_memory, "the request needs ", alone, " bytes for ", member.rows,
             " prompt tokens and ", answering.token_budget(), " new tokens, but only ", bytes_,
@@ -369,7 +369,6 @@ class BatchRun::Impl {
                         .answering = first.answering->branch(std::move(options)),
                         .cache_bytes = each,
                         .rows = first.rows,
-                        .longest = first.longest,
                         .branches = first.branches,
                         .branch = first.branches->open,
                         .prompt_bytes = first.prompt_bytes});
