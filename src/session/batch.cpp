@@ -26,10 +26,11 @@ constexpr int64_t kMostTiles = 8;  // in a pass of the vision tower
 constexpr int64_t kMostAhead = 4;  // requests that wait while all places are taken, so that their pictures are ready
 constexpr int64_t kWorthWaiting = 64;  // rows that a request gets by joining one pass later
 
-/// The answers to one prompt, after it has run.
+/// The answers to one prompt: one, and the further ones after it has run.
 struct Branches {
-  size_t open = 0;  // answers that are not done
-  std::vector<Answer> answers;
+  int64_t prompt_bytes = 0;  // of keys and values that the answers share, or that the one answer has: the worst case
+  size_t open = 1;           // answers that are not done
+  std::vector<Answer> answers{1};
   std::exception_ptr failure;  // of the first that failed
   bool ended = false;          // one failed or was cancelled, so all end
 };
@@ -38,13 +39,12 @@ struct Member {
   int64_t ticket = 0;
   std::unique_ptr<Answering> answering;
   std::optional<RowOrigin> origin;
-  int64_t cache_bytes = 0;          // worst case, without prompt_bytes
+  int64_t cache_bytes = 0;          // worst case, without Branches::prompt_bytes
   int64_t rows = 0;                 // of the prompt
   int64_t held_rows = 0;            // of these, from another sequence
   std::vector<AnswerOptions> more;  // of further answers, until the prompt has run
-  std::shared_ptr<Branches> branches;
+  std::shared_ptr<Branches> branches = std::make_shared<Branches>();
   size_t branch = 0;
-  std::shared_ptr<const int64_t> prompt_bytes;  // of keys and values that several answers share; null: one answer
 
   int64_t answers() const { return 1 + static_cast<int64_t>(more.size()); }
   /// The rows of the prompt and the answer.
@@ -131,10 +131,10 @@ class BatchRun::Impl {
   /// What is in memory, with `joining_rows` rows of prompts in the next pass, and one more member.
   Load load(const Member* more, int64_t joining_rows) const {
     Load load{.joining_rows = joining_rows};
-    std::set<const int64_t*> shared;
+    std::set<const Branches*> prompts;
     const auto add = [&](const Member& member) {
       load.caches += member.cache_bytes;
-      if (member.prompt_bytes && shared.insert(member.prompt_bytes.get()).second) load.caches += *member.prompt_bytes;
+      if (prompts.insert(member.branches.get()).second) load.caches += member.branches->prompt_bytes;
       load.joining_rows += member.more_rows();
       load.longest = std::max(load.longest, member.longest());
       load.sequences += member.answers();
@@ -239,16 +239,13 @@ class BatchRun::Impl {
     const Answering& answering = *member.answering;
     member.origin = std::move(request.origin);
     member.rows = answering.prompt().rows();
-    member.cache_bytes = cache_bytes(model_, answering.plan(), answering.prompt(), answering.token_budget());
-    int64_t caches = member.cache_bytes;
+    member.branches->prompt_bytes = cache_bytes(model_, answering.plan(), answering.prompt(), answering.token_budget());
     if (!request.more.empty()) {
       member.answering->will_branch();
       member.more = std::move(request.more);
-      member.prompt_bytes = std::make_shared<const int64_t>(member.cache_bytes);
       member.cache_bytes = (member.answers() - 1) * branch_bytes(model_, answering.plan(), answering.token_budget());
-      caches += member.cache_bytes;
     }
-    const Load load{.caches = caches,
+    const Load load{.caches = member.branches->prompt_bytes + member.cache_bytes,
                     .joining_rows = member.rows + member.more_rows(),
                     .sequences = member.answers(),
                     .longest = member.longest()};
@@ -360,9 +357,7 @@ class BatchRun::Impl {
   static void branch(Member& first, std::vector<Member>& made) {
     std::vector<AnswerOptions> more = std::exchange(first.more, {});
     const int64_t each = std::exchange(first.cache_bytes, 0) / static_cast<int64_t>(more.size());
-    first.branches = std::make_shared<Branches>();
     first.branches->answers.resize(1 + more.size());
-    first.branches->open = 1;
     try {
       for (AnswerOptions& options : more) {
         made.push_back({.ticket = first.ticket,
@@ -370,8 +365,7 @@ class BatchRun::Impl {
                         .cache_bytes = each,
                         .rows = first.rows,
                         .branches = first.branches,
-                        .branch = first.branches->open,
-                        .prompt_bytes = first.prompt_bytes});
+                        .branch = first.branches->open});
         ++first.branches->open;
       }
     } catch (...) {
@@ -393,8 +387,8 @@ class BatchRun::Impl {
   void leave_cancelled() {
     for (const int64_t ticket : waiting_.remove_cancelled()) outcomes_.push_back(cancelled(ticket));
     const auto end = [](const Member& member) {
-      const bool others_ended = member.branches && member.branches->ended;
-      if ((others_ended || member.answering->ended()) && !member.answering->done()) member.answering->cancel();
+      if ((member.branches->ended || member.answering->ended()) && !member.answering->done())
+        member.answering->cancel();
     };
     std::for_each(ready_.begin(), ready_.end(), end);
     std::for_each(running_.begin(), running_.end(), end);
@@ -406,7 +400,7 @@ class BatchRun::Impl {
   void leave(Members& members) {
     std::vector<HeldRows> left;
     for (Member& member : members) {
-      if (member.answering->done()) member.branches ? end_branch(member, left) : end(member, left);
+      if (member.answering->done()) end(member, left);
     }
     std::erase_if(members, [](const Member& member) { return member.answering->done(); });
     if (left.empty()) return;
@@ -432,14 +426,8 @@ class BatchRun::Impl {
     return answer;
   }
 
-  void end(Member& member, std::vector<HeldRows>& left) {
-    const std::exception_ptr failure = member.answering->failure();
-    outcomes_.push_back(failure ? failed(member.ticket, failure)
-                                : Outcome{.ticket = member.ticket, .answer = take_answer(member, left)});
-  }
-
   /// The outcome comes with the last of the answers to a prompt.
-  void end_branch(Member& member, std::vector<HeldRows>& left) {
+  void end(Member& member, std::vector<HeldRows>& left) {
     Branches& all = *member.branches;
     Answer& answer = all.answers[member.branch];
     if (const std::exception_ptr failure = member.answering->failure()) {
