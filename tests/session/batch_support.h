@@ -23,16 +23,12 @@ inline Session& model(const std::string& name) {
   return found != open.end() ? found->second : open.emplace(name, Session::open(kModels / name)).first->second;
 }
 
-inline Request ask(Session& session, const std::vector<std::string>& pictures, const std::string& question,
+inline Request ask(const Session& session, const std::vector<std::string>& pictures, const std::string& question,
                    const std::string& plan = {}) {
   Request request;
-  text::Message message{.role = "user", .parts = {}};
-  for (const std::string& picture : pictures) {
+  for (const std::string& picture : pictures)
     request.images.push_back(image::read_image(kModels / "images" / picture, session.decode_options()));
-    message.parts.push_back({.kind = text::Part::Kind::image, .text = {}});
-  }
-  message.parts.push_back({.kind = text::Part::Kind::text, .text = question});
-  request.messages.push_back(std::move(message));
+  request.messages.push_back(text::user_message(question, pictures.size()));
   if (!plan.empty()) request.plan = plan::load_plan(plan, session.facts());
   return request;
 }

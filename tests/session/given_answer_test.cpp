@@ -4,15 +4,12 @@
 #include <ATen/ops/log_softmax.h>
 #include <gtest/gtest.h>
 
-#include <map>
 
 #include "base/error.h"
-#include "image/decode.h"
 #include "models/model.h"
-#include "plan/parse.h"
 #include "sentence_of.h"
 #include "session/answer.h"
-#include "session/batch.h"
+#include "session/batch_support.h"
 #include "session/generation.h"
 #include "session/prompt_rows.h"
 
@@ -22,19 +19,10 @@ namespace {
 
 using lithe::test::sentence_of;
 
-const std::filesystem::path kModels = LITHE_SOURCE_DIR "/models";
-
-Session& model(const std::string& name) {
-  static std::map<std::string, Session> open;
-  const auto found = open.find(name);
-  return found != open.end() ? found->second : open.emplace(name, Session::open(kModels / name)).first->second;
-}
-
 Request ask(const Session& session, const std::string& question, const std::string& answer, const std::string& plan,
             std::size_t pictures = 1) {
-  Request request{.messages = {text::user_message(question, pictures)}, .given_answer = answer};
-  request.images.assign(pictures, image::read_image(kModels / "images/901.png", session.decode_options()));
-  if (!plan.empty()) request.plan = plan::load_plan(plan, session.facts());
+  Request request = ask(session, std::vector<std::string>(pictures, "901.png"), question, plan);
+  request.given_answer = answer;
   return request;
 }
 

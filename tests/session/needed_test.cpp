@@ -4,11 +4,10 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "image/decode.h"
 #include "plan/parse.h"
 #include "plan/rows.h"
 #include "sentence_of.h"
-#include "session/batch.h"
+#include "session/batch_support.h"
 #include "session/session.h"
 
 namespace lithe::session {
@@ -17,17 +16,15 @@ namespace {
 using lithe::test::sentence_of;
 using List = std::vector<int64_t>;
 
-const std::filesystem::path kModels = LITHE_SOURCE_DIR "/models";
 constexpr int64_t kTokens = 64;
 
 const Session& demo() {
-  static const Session session = Session::open(kModels / "easyvqa-dense");
-  return session;
+  return model("easyvqa-dense");
 }
 
 Request ask(const std::vector<List>& needed, std::size_t pictures = 1) {
-  Request request{.messages = {text::user_message("is there a circle?", pictures)}, .needed = needed};
-  request.images.assign(pictures, image::read_image(kModels / "images/901.png", demo().decode_options()));
+  Request request = ask(demo(), std::vector<std::string>(pictures, "901.png"), "is there a circle?");
+  request.needed = needed;
   request.plan = plan::parse_plan(parse_json(R"({"name": "oracle", "layers": [{"layer": 3, "rules": [
       {"group": "vision", "keep_share": 0.25, "by": "given"}]}]})",
                                              "test"),
@@ -73,8 +70,12 @@ TEST(Needed, EachPictureHasItsOwn) {
         const List& tokens = kept.at(picture).layers.at(0).kept;
         return std::find(tokens.begin(), tokens.end(), token) != tokens.end();
       };
-      if (outcome.ticket == 2) EXPECT_TRUE(holds(0, 50));
-      if (outcome.ticket == 1) EXPECT_TRUE(holds(0, 7) && holds(1, 1) && holds(1, 2));
+      if (outcome.ticket == 2) {
+        EXPECT_TRUE(holds(0, 50));
+      }
+      if (outcome.ticket == 1) {
+        EXPECT_TRUE(holds(0, 7) && holds(1, 1) && holds(1, 2));
+      }
     }
   }
 }

@@ -5,28 +5,19 @@
 #include <stdexcept>
 
 #include "base/error.h"
-#include "image/decode.h"
 #include "models/model.h"
-#include "plan/parse.h"
-#include "session/batch.h"
 #include "session/batch_memory.h"
+#include "session/batch_support.h"
 
 namespace lithe::session {
 namespace {
 
-const std::filesystem::path kModels = LITHE_SOURCE_DIR "/models";
-
 const Session& demo() {
-  static const Session session = Session::open(kModels / "easyvqa-pmod");
-  return session;
+  return model("easyvqa-pmod");
 }
 
 Request ask(const std::string& question, const std::string& plan = {}) {
-  Request request;
-  request.messages.push_back(text::user_message(question, 1));
-  request.images.push_back(image::read_image(kModels / "images/901.png", demo().decode_options()));
-  if (!plan.empty()) request.plan = plan::load_plan(plan, demo().facts());
-  return request;
+  return ask(demo(), {"901.png"}, question, plan);
 }
 
 /// Answers that are long and differ.

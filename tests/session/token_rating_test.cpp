@@ -6,24 +6,18 @@
 #include <vector>
 
 #include "base/error.h"
-#include "image/decode.h"
+#include "session/batch_support.h"
 #include "session/tokens.h"
 
 namespace lithe::session {
 namespace {
 
-const std::filesystem::path kModels = LITHE_SOURCE_DIR "/models";
-
 const Session& demo() {
-  static const Session session = Session::open(kModels / "easyvqa-pmod");
-  return session;
+  return model("easyvqa-pmod");
 }
 
 Request question() {
-  Request request;
-  request.messages.push_back(text::user_message("what is the color of the rectangle?", 1));
-  request.images.push_back(image::read_image(kModels / "images/901.png", demo().decode_options()));
-  return request;
+  return ask(demo(), {"901.png"}, "what is the color of the rectangle?");
 }
 
 TEST(TokenRating, IsTheLogSoftmax) {
