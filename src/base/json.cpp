@@ -14,6 +14,14 @@ Json read_json_file(const std::filesystem::path& path, std::size_t max_bytes) {
   return parse_json(read_regular_file(path, max_bytes), path.string());
 }
 
+Json read_config_file(const std::filesystem::path& path) {
+  return read_json_file(path, std::size_t{16} << 20);
+}
+
+std::string json_text(const Json& json, int indent) {
+  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
 JsonView::JsonView(const Json& object, std::string source) : object_(&object), source_(std::move(source)) {
   require(object.is_object(), Fault::bad_file, source_, ": expected a JSON object, got ", object.type_name());
 }

@@ -18,6 +18,12 @@ Json parse_json(std::string_view text, const std::string& source);
 /// Reads a JSON file of at most `max_bytes`. Throws Error{bad_file}.
 Json read_json_file(const std::filesystem::path& path, std::size_t max_bytes = std::size_t{256} << 20);
 
+/// Reads the settings of a model, a file of at most 16 MiB. Throws Error{bad_file}.
+Json read_config_file(const std::filesystem::path& path);
+
+/// JSON as text, on one line or indented by `indent` spaces. Bytes that are not UTF-8 become U+FFFD.
+std::string json_text(const Json& json, int indent = -1);
+
 /// A JSON object with the name of its source, for errors that say where a value stands.
 class JsonView {
  public:

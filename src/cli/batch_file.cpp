@@ -94,7 +94,7 @@ bool is_id(const Json& value) {
 }
 
 std::string text_of_id(const Json& id) {
-  return id.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return json_text(id);
 }
 
 std::string id_of(const Json& line, const std::string& source) {

@@ -111,12 +111,12 @@ void BatchOutput::drop_torn_line(std::string_view text, int64_t begin) {
 }
 
 void BatchOutput::write_answer(const std::string& id, const Json& line) {
-  lines_.append(line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+  lines_.append(json_text(line) + "\n");
   forget_error(id);
 }
 
 void BatchOutput::write_error(const std::string& key, const Json& line) {
-  const std::string text = line.dump(-1, ' ', false, Json::error_handler_t::replace);
+  const std::string text = json_text(line);
   const auto old = errors_.find(key);
   if (old != errors_.end() && old->second.text == text) return;
   lines_.append(text + "\n");

@@ -54,7 +54,7 @@ void write_out(std::string_view text) {
 }
 
 void write_json(const Json& json) {
-  write_out(json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  write_out(json_text(json, 2) + "\n");
 }
 
 void write_err(std::string_view text) noexcept {

@@ -10,7 +10,7 @@ namespace {
 class TableRows final : public Rows {
  public:
   TableRows(io::Bytes file, const std::vector<std::string>& wanted) : file_(std::move(file)) {
-    const std::string columns = Json(wanted).dump(-1, ' ', false, Json::error_handler_t::replace);
+    const std::string columns = json_text(Json(wanted));
     LitheTable* table = nullptr;
     LitheBytes error{};
     const std::string_view bytes = io::as_text(file_.span);

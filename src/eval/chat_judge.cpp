@@ -38,7 +38,7 @@ tasks::Judge judge_of(const ChatJudge& judge) {
                           {"temperature", 0},
                           {"max_tokens", 256},
                           {"n", 1}};
-    const std::string json = request.dump(-1, ' ', false, Json::error_handler_t::replace);
+    const std::string json = json_text(request);
     const web::Reply reply = web::ask({.url = place, .json = json, .key = judge.key});
     require(reply.status == 200, Fault::bad_request, "The judge at ", in_quotes(judge.url), " refuses with status ",
             reply.status, "; check its address, the name of its model and its key: ", in_quotes(reply.body), ".");

@@ -20,7 +20,7 @@ bool is_line_of_run(const Json& line) {
 }  // namespace
 
 std::string text_of_line(const Json& line) {
-  return line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json_text(line) + "\n";
 }
 
 SamplesFile::SamplesFile(const std::filesystem::path& path) : path_(path), lines_(path) {

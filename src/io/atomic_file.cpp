@@ -29,7 +29,7 @@ void write_text_atomic(const std::filesystem::path& path, std::string_view text)
 }
 
 void write_json_atomic(const std::filesystem::path& path, const Json& json) {
-  write_text_atomic(path, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  write_text_atomic(path, json_text(json, 2) + "\n");
 }
 
 }  // namespace lithe::io

@@ -144,7 +144,7 @@ Json usage_chunk(const AnswerHead& head, const session::Outcome& outcome) {
 }
 
 std::string text_of(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return json_text(json);
 }
 
 }  // namespace lithe::serve

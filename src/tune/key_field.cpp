@@ -55,7 +55,7 @@ std::string what_was_meant(const std::string& name, const std::vector<std::strin
 
 std::string text_of(const Json& value) {
   if (value.is_string()) return value.get<std::string>();
-  if (!value.is_number_float()) return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  if (!value.is_number_float()) return json_text(value);
   const double number = value.get<double>();
   return number == std::trunc(number) && std::abs(number) < 1e9 ? std::to_string(static_cast<int64_t>(number))
                                                                 : value.dump();

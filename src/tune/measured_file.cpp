@@ -37,7 +37,7 @@ MeasuredFile::MeasuredFile(const std::filesystem::path& path, const Json& settin
   // A line that a kill cut off is measured again.
   lines_.read(kMostLineBytes, "what a search measured", take,
               [&](const io::AppendedLines::Line& line) { lines_.shorten(line.begin); });
-  if (!begun) lines_.append(Json{{"settings", settings}}.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+  if (!begun) lines_.append(json_text(Json{{"settings", settings}}) + "\n");
 }
 
 std::optional<double> MeasuredFile::find(const plan::Plan& plan) const {

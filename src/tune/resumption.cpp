@@ -39,7 +39,7 @@ std::string compare_settings(const Recipe& recipe, const std::string& before,
     if (!same && !may_change && told)
       told(concat("goes on with another ", key, " than before, so its losses may be other ones"));
   }
-  return settings.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return json_text(settings);
 }
 
 void require_alike(const Ranks& ranks, const Recipe& recipe, const RunPoint& point, int64_t records) {

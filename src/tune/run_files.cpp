@@ -27,7 +27,7 @@ RunFiles::RunFiles(const Recipe& recipe, int64_t last_step)
     : recipe_(recipe), folder_(recipe.output_dir), log_(folder_ / kLog, last_step) {
   if (!recipe.tensorboard) return;
   events_.emplace(folder_ / "runs", last_step + 1);
-  const std::string settings = settings_of(recipe).dump(2, ' ', false, Json::error_handler_t::replace);
+  const std::string settings = json_text(settings_of(recipe), 2);
   events_->text(last_step, "recipe", "```json\n" + settings + "\n```");
 }
 

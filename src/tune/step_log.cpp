@@ -51,7 +51,7 @@ std::string line_of(const StepRecord& record) {
   Json json = Json::object();
   for (std::size_t i = 0; i < std::size(values); ++i) json[kKeys[i]] = values[i];
   for (const auto& [key, value] : record.more.items()) json[key] = value;
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return json_text(json);
 }
 
 std::vector<StepRecord> read_step_log(const fs::path& path) {

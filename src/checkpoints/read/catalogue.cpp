@@ -142,7 +142,7 @@ std::unique_ptr<Model> open_model(const fs::path& folder, const LoadOptions& opt
   if (!own_config && LavinFolder::holds_parts(base)) return open_parts(base, chosen);
   if (!own_config) require_config(base);
   const fs::path config_file = (own_config ? chosen.lora : base) / "config.json";
-  Json json = read_json_file(config_file, 16 << 20);
+  Json json = read_config_file(config_file);
   if (own_config) complete_lora_config(json, chosen.lora, config_file.string());
   auto model = open_weights({base, JsonView(json, config_file.string()), chosen});
   model->config_file = config_file;

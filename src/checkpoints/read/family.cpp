@@ -116,7 +116,7 @@ std::vector<int64_t> read_eos_ids(const Model& model, const JsonView& config) {
   std::vector<int64_t> ids;
   const fs::path generation = model.folder / "generation_config.json";
   if (fs::exists(generation)) {
-    const Json json = read_json_file(generation, 16 << 20);
+    const Json json = read_config_file(generation);
     ids = ids_in(JsonView(json, generation.string()), "eos_token_id");
   }
   if (ids.empty()) ids = ids_in(config, "eos_token_id");

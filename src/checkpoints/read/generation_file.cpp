@@ -122,8 +122,7 @@ std::vector<std::string> find_not_obeyed(const JsonView& file, bool sampling) {
   std::vector<std::string> keys;
   for (const auto& [key, value] : file.json().items()) {
     if (is_understood(key) || is_neutral(key, value, sampling)) continue;
-    keys.push_back(printable(key) + " " +
-                   printable(value.dump(-1, ' ', false, Json::error_handler_t::replace), kMostValueBytes));
+    keys.push_back(printable(key) + " " + printable(json_text(value), kMostValueBytes));
   }
   return keys;
 }
@@ -230,7 +229,7 @@ std::vector<std::string> read_stop_strings(const JsonView& file) {
 GenerationDefaults read_generation(const fs::path& folder, const std::vector<int64_t>& eos_ids) {
   GenerationDefaults defaults;
   if (!fs::exists(folder / kFile)) return defaults;
-  const Json json = read_json_file(folder / kFile, 16 << 20);
+  const Json json = read_config_file(folder / kFile);
   const JsonView file(json, (folder / kFile).string());
   constexpr int64_t kTopKOfTransformers = 50;
   constexpr int64_t kMaxLengthUnset = 20;  // what transformers 4 wrote for a limit that nobody chose

@@ -365,7 +365,7 @@ bool is_meter(const fs::path& path) {
   std::error_code none;
   if (path.extension() == ".ckpt") return fs::is_regular_file(path, none);
   if (!fs::exists(path / "config.json", none)) return false;
-  const Json json = read_json_file(path / "config.json", 16 << 20);
+  const Json json = read_config_file(path / "config.json");
   return json.is_object() && json.value("model_type", Json()) == kMeterType;
 }
 
@@ -374,7 +374,7 @@ Json meter_settings(const fs::path& path, const Json& changes) {
   const bool folder = fs::is_directory(path);
   if (!folder && path.extension() != ".safetensors") settings = io::read_hyper_parameters(path);
   if (settings.contains("config") && settings["config"].is_object()) settings = Json(settings["config"]);
-  if (folder) settings.update(read_json_file(path / "config.json", 16 << 20));
+  if (folder) settings.update(read_config_file(path / "config.json"));
   settings.update(changes);
   return settings;
 }

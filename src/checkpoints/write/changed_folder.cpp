@@ -53,7 +53,7 @@ Json pinned_config(const Model& model) {
     config["gates_read_prompt"] = gates_read_prompt(model);
     return config;
   }
-  Json config = read_json_file(model.config_file, 16 << 20);
+  Json config = read_config_file(model.config_file);
   if (!model.prompting.conversation.empty()) config["conversation"] = model.prompting.conversation;
   if (!model.tower_folder.empty()) config["mm_vision_tower"] = io::name_of_folder(model.tower_folder);
   return config;

@@ -40,7 +40,7 @@ class Conversion {
   Conversion(const Model& model, const io::NewFolder& folder, const io::OnBytes& on_bytes)
       : model_(model),
         folder_(folder),
-        config_(read_json_file(model.folder / "config.json", 16 << 20)),
+        config_(read_config_file(model.folder / "config.json")),
         view_(config_, (model.folder / "config.json").string()),
         weights_(model, view_, on_bytes),
         notes_(model.notes) {}
@@ -201,7 +201,7 @@ Converted join_lavin(const Model& model, const io::NewFolder& folder) {
 void pin_conversation(const io::NewFolder& folder) {
   const fs::path file = folder.part() / "config.json";
   if (!fs::exists(file)) return;
-  Json config = read_json_file(file, 16 << 20);
+  Json config = read_config_file(file);
   if (!config.is_object() || config.contains("conversation")) return;
   const JsonView view(config, file.string());
   const std::string own = choose_conversation(folder.source(), folder.source(), view).name;

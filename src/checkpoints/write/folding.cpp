@@ -29,7 +29,7 @@ io::Checkpoint opened(const Model& model, const fs::path& folder) {
   if (folder != model.folder) return io::Checkpoint::open(folder);
   io::Checkpoint checkpoint = own_checkpoint(model);
   if (!model.loaded.lora) return checkpoint;
-  const Json config = read_json_file(model.config_file, 16 << 20);
+  const Json config = read_config_file(model.config_file);
   const bool ties = asks_for_tied_head(JsonView(config, model.config_file.string()));
   LoraFolder::open(model.loaded.lora->folder).put_whole(checkpoint, ties);
   return checkpoint;

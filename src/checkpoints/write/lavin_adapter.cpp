@@ -56,7 +56,7 @@ void require_finite(const std::string& name, const io::TensorView& tensor, const
 
 Json adapter_config(const Model& model, const LavinParts& parts, const std::string& file) {
   const auto whole = [](const fs::path& path) { return fs::absolute(path).lexically_normal().string(); };
-  Json config = fs::exists(model.config_file) ? read_json_file(model.config_file, 16 << 20) : Json::object();
+  Json config = fs::exists(model.config_file) ? read_config_file(model.config_file) : Json::object();
   config["model_type"] = "lavin";
   config["llama"] = whole(parts.llama);
   if (!parts.tokenizer.empty()) config["tokenizer"] = whole(parts.tokenizer);

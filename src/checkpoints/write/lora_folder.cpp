@@ -58,7 +58,7 @@ class LoraWriter {
   LoraWriter(const Model& model, const LoraShape& shape, const plan::Plan& plan)
       : model_(model), shape_(shape), plan_(plan), checkpoint_(io::Checkpoint::open(model.folder)) {
     plan::validate(plan, model.facts);
-    json_ = read_json_file(model.config_file, 16 << 20);
+    json_ = read_config_file(model.config_file);
     base_ = layout_of(model, JsonView(json_, model.config_file.string()), checkpoint_);
     peft_ = is_original() || is_lavin() ? base_ : modules_of_transformers();
     list_products();

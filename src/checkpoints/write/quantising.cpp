@@ -125,7 +125,7 @@ class Quantisation {
     const fs::path out = to_ / io::name_of_folder(model_.tower_folder);
     write_tower_folder(model_, listed.file, out);
     const fs::path config = out / "config.json";
-    if (!listed.coded.empty()) io::write_json_atomic(config, with_codes(read_json_file(config, 16 << 20), listed));
+    if (!listed.coded.empty()) io::write_json_atomic(config, with_codes(read_config_file(config), listed));
   }
 
   const Model& model_;

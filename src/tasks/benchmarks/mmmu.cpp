@@ -132,8 +132,7 @@ class Mmmu final : public HubTask {
       return {letter, letter == target ? 1.0 : 0.0};
     }
     const MmmuValues values = mmmu_values(answer);
-    return {to_json(values).dump(-1, ' ', false, Json::error_handler_t::replace),
-            mmmu_match(values, target) ? 1.0 : 0.0};
+    return {json_text(to_json(values)), mmmu_match(values, target) ? 1.0 : 0.0};
   }
 
   void add_domain(const Domain& domain, std::span<const Answered> marked, std::vector<Score>& scores) const {
