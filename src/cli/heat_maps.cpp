@@ -1,6 +1,5 @@
 #include "cli/heat_maps.h"
 
-#include <algorithm>
 #include <filesystem>
 
 #include "base/error.h"
@@ -24,10 +23,7 @@ bool drops_vision(const plan::Rule& rule) {
 }
 
 bool drops_vision(const plan::Plan& plan) {
-  return std::any_of(plan.layers.begin(), plan.layers.end(), [](const plan::LayerPlan& layer) {
-    return layer.stream == "decoder" && std::any_of(layer.rules.begin(), layer.rules.end(),
-                                                    [](const plan::Rule& rule) { return drops_vision(rule); });
-  });
+  return plan::any_rule(plan, [](const plan::Rule& rule) { return drops_vision(rule); });
 }
 
 const plan::Plan& plan_of(const session::Request& request, const session::Session& session) {

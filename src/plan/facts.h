@@ -99,6 +99,7 @@ enum class Reads {
   change,          ///< The input of the layer before.
   text,            ///< The text rows after the group's first row.
   picture,         ///< What the vision tower left of each picture: rows have scores, and may be merged.
+  given,           ///< Which vision tokens the question needs, as the request says.
 };
 
 /// A selector that the engine knows.

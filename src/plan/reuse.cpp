@@ -74,10 +74,7 @@ bool last_row_asks(const Plan& plan, int64_t layer, RowKind kind) {
 }  // namespace
 
 bool leaves_keys_uncached(const Plan& plan) {
-  return std::any_of(plan.layers.begin(), plan.layers.end(), [](const LayerPlan& layer) {
-    const auto leaves = [](const Rule& rule) { return leaves_keys_uncached(rule); };
-    return layer.stream == kStream && std::any_of(layer.rules.begin(), layer.rules.end(), leaves);
-  });
+  return any_rule(plan, [](const Rule& rule) { return leaves_keys_uncached(rule); });
 }
 
 int64_t reusable_rows(const Plan& plan, const ModelFacts& model, const Turns& turns) {

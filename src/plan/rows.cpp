@@ -41,6 +41,12 @@ int64_t kept_rows(const Rule& rule, int64_t rows_in_group) {
   return static_cast<int64_t>(product);
 }
 
+bool any_rule(const Plan& plan, bool (*holds)(const Rule&)) {
+  return std::any_of(plan.layers.begin(), plan.layers.end(), [holds](const LayerPlan& layer) {
+    return layer.stream == "decoder" && std::any_of(layer.rules.begin(), layer.rules.end(), holds);
+  });
+}
+
 bool keeps_all(const Rule& rule) {
   return rule.keep_share && *rule.keep_share == 1.0;
 }

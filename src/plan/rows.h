@@ -30,6 +30,9 @@ Switches ungoverned(RowKind kind);
 /// k = trunc(float32(n) * float32(share)), both and the product in float32 as in the published code; clamped to [0, n].
 int64_t kept_rows(const Rule& rule, int64_t rows_in_group);
 
+/// Whether `holds` is true of a rule of a decoder layer.
+bool any_rule(const Plan& plan, bool (*holds)(const Rule&));
+
 /// Whether the rule keeps every row that it governs, however many there are; whether it keeps no row.
 bool keeps_all(const Rule& rule);
 bool keeps_none(const Rule& rule);

@@ -20,7 +20,7 @@ const std::vector<SelectorFacts>& known_selectors() {
       {.name = "visionzip", .reads = Reads::picture, .class_token = true, .merges = true},
       {.name = "prumerge", .reads = Reads::picture, .class_token = true, .merges = true},
       {.name = "pooled", .reads = Reads::picture, .merges = true},
-      {"given", Scope::prompt},
+      {"given", Scope::prompt, Reads::given},
   };
   return kSelectors;
 }

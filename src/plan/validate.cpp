@@ -58,8 +58,6 @@ struct SiteCheck {
          "' chooses vision tokens, not the group '", to_string(rule.group), "'");
     switch (selector->reads) {
       case Reads::nothing:
-        need(rule.by != "given" || entry.stream == "decoder", "the selector 'given' is for the decoder");
-        break;
       case Reads::text:
         break;
       case Reads::router:
@@ -82,12 +80,19 @@ struct SiteCheck {
       case Reads::picture:
         picture(rule, *selector);
         break;
+      case Reads::given:
+        of_decoder(rule);
+        break;
     }
+  }
+
+  void of_decoder(const Rule& rule) const {
+    need(entry.stream == "decoder", "the selector '", rule.by, "' is for the decoder");
   }
 
   /// Rules that read what the vision tower left.
   void picture(const Rule& rule, const SelectorFacts& selector) const {
-    need(entry.stream == "decoder", "the selector '", rule.by, "' is for the decoder");
+    of_decoder(rule);
     need(model.tower && !model.tower->outputs, "the selector '", rule.by,
          "' needs a vision tower that gives its patches");
     need(!selector.class_token || model.tower->tokens > model.tower->patches, "the selector '", rule.by,
@@ -143,7 +148,7 @@ void check_site(const Plan& plan, const LayerPlan& entry, const ModelFacts& mode
 /// Whether a rule chooses by the score of each row of a picture.
 bool reads_score(const Rule& rule, const ModelFacts& model) {
   const SelectorFacts* selector = model.find_selector(rule.by);
-  return rule.by == "given" || (selector != nullptr && selector->reads == Reads::picture);
+  return selector != nullptr && (selector->reads == Reads::picture || selector->reads == Reads::given);
 }
 
 /// Rows of a picture have one score, so the rules that read it must mean the same.

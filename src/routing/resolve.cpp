@@ -155,6 +155,7 @@ class Resolver {
   void add_what_was_left(size_t sequence, plan::Reads reads, Candidates& candidates) const {
     const Recorded& recorded = start_.recorded[sequence];
     switch (reads) {
+      case plan::Reads::nothing:
       case plan::Reads::router:
       case plan::Reads::text:
         break;
@@ -172,8 +173,8 @@ class Resolver {
       case plan::Reads::change:
         candidates.before = some_of(start_.before, candidates.rows);
         break;
-      case plan::Reads::nothing:  // `given` has its scores from the request
       case plan::Reads::picture:
+      case plan::Reads::given:
         candidates.picture_scores = picture_scores(sequence, order_of(candidates.rows));
         break;
     }

@@ -1,19 +1,20 @@
 #include "session/needed.h"
 
-#include <algorithm>
 #include <iterator>
 #include <memory>
 #include <vector>
 
 #include "base/error.h"
+#include "plan/rows.h"
+#include "routing/selector.h"
 
 namespace lithe::session {
 namespace {
 
 bool asks(const plan::Plan& plan) {
-  return std::any_of(plan.layers.begin(), plan.layers.end(), [](const plan::LayerPlan& layer) {
-    const auto given = [](const plan::Rule& rule) { return rule.by == "given"; };
-    return layer.stream == "decoder" && std::any_of(layer.rules.begin(), layer.rules.end(), given);
+  return plan::any_rule(plan, [](const plan::Rule& rule) {
+    const routing::Selector* selector = routing::find_selector(rule.by);
+    return selector && selector->facts->reads == plan::Reads::given;
   });
 }
 

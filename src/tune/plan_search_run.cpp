@@ -84,8 +84,8 @@ void check_base(const plan::Plan& base, const plan::ModelFacts& facts) {
   for (const plan::LayerPlan& layer : base.layers) {
     for (const plan::Rule& rule : layer.rules) {
       const plan::SelectorFacts* selector = facts.find_selector(rule.by);
-      const bool alone =
-          selector && (selector->reads == plan::Reads::nothing || selector->reads == plan::Reads::router);
+      const bool alone = selector && (selector->reads == plan::Reads::nothing ||
+                                      selector->reads == plan::Reads::router || selector->reads == plan::Reads::given);
       require(layer.stream != "decoder" || (alone && rule.others_return), Fault::bad_request, "The plan ",
               in_quotes(base.name), " drops tokens for good in layer ", layer.layer,
               ", or chooses them by what other layers computed; a search under a budget begins with a plan such as ",
