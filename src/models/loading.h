@@ -12,7 +12,7 @@
 // How weights are loaded, and what is known of those that were.
 namespace lithe::models {
 
-/// How weights are held; the arithmetic is float32 in any case.
+/// How weights are held. In which numbers they are multiplied is another choice (ops::Compute).
 enum class WeightStorage { as_in_file, float32, bfloat16, float16, int8, int4 };
 
 struct LoadOptions {
