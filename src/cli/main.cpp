@@ -35,7 +35,7 @@ constexpr Command kCommands[] = {
     {"inspect", "Print a model's architecture and memory, and what a plan costs", declare_inspect},
     {"bench", "Measure image encode, prefill and decode, under a plan and dense", declare_bench},
     {"trace", "Write every intermediate result of one request to a file", declare_trace},
-    {"search", "Find the attentions that a task does not need (EAS)", declare_search},
+    {"search", "Find a plan within a budget, or attentions that a task does not need", declare_search},
     {"tune", "Tune a model by a recipe: p-MoD, EAS, LoRA, or all weights", declare_tune},
     {"fold", "Merge LoRA and a model's adapters into its weights", declare_fold},
     {"convert", "Write a model folder in another layout, with safetensors weights", declare_convert},

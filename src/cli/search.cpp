@@ -50,8 +50,8 @@ The model itself does not change, and the adapters are not kept: `lithe tune` wi
 layers that were found. A recipe can also search and tune in one run, and has a key for each of these numbers
 (`lithe help recipe`).
 
-Then DIR gets plan.json, scores.json (the ranking, and each draw with its loss), redundancy.svg (a chart) and log.jsonl (a line
-per step). Ctrl-C ends the search after the current step, with a checkpoint in DIR; the same command then continues it.
+With --skip, DIR gets plan.json, scores.json (the ranking, and each draw with its loss), redundancy.svg (a chart) and log.jsonl
+(a line per step). Ctrl-C ends the search after the current step, with a checkpoint in DIR; the same command then continues it.
 
 Several processes that torchrun, mpirun or srun starts search together (docs/many-machines.md).)";
 
