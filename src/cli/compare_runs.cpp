@@ -22,7 +22,7 @@ how likely a split so uneven is if both are equally good (McNemar's exact test).
 The scores are those of single questions. The two questions of an MME picture count one by one, and so do the orders in which
 MMBench asks a question.
 
-Runs with --metric nll are compared by the nll of a token. Less is better; each question counts by the tokens of its answer.)";
+Runs with --metric nll are compared by the nll per token. Less is better; each question counts by the tokens of its answer.)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe eval demo --task gqa --data tests/data/benchmarks/gqa -o eval/p-mod

@@ -52,7 +52,7 @@ Answers are greedy unless --temp is given. Several questions run at a time, and 
 run asks it again. The scores are over the questions that were answered.
 
 --metric nll generates nothing. It runs each right answer after its question, in one pass, and prints the mean negative
-log-likelihood of a token (nll) and exp of that (perplexity). This tells plans apart that have equal scores. If several answers
+log-likelihood per token (nll) and exp of that (perplexity). This tells plans apart that have equal scores. If several answers
 are right, the one counts that models are tuned to give: the most frequent one, or the first.
 
 Tasks (docs/tasks.md says where their data come from):

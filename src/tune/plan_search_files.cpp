@@ -51,7 +51,7 @@ const char* name_of(BudgetMetric metric) {
 LineChart budget_chart(const BudgetResult& result, BudgetMetric metric) {
   LineChart chart{.title = "What cheaper plans lose",
                   .x_label = concat(name_of(metric), ", % of dense"),
-                  .y_label = "nll of a token of the answers (lower: better)",
+                  .y_label = "nll per token of the answers (lower is better)",
                   .series = {series_of("searched", result.front)}};
   if (!result.all_even.empty()) chart.series.push_back(series_of("all layers alike", result.all_even));
   return chart;
