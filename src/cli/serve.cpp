@@ -47,7 +47,7 @@ struct ServeOptions {
   bool no_page = false, remote_pictures = false;
   int64_t port = 8080;
   double shutdown_seconds = 30;
-  BatchLimitFlags limits;
+  BatchLimitFlags limits{.limits = {.prefill_rows = 2048}};
   std::string prefix_cache, picture_cache;
   serve::ServerOptions server;
 };

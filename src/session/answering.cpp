@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "routing/index_tensor.h"
 #include "session/answer.h"
+#include "session/chunks.h"
 #include "session/counted_cost.h"
 #include "session/device_wait.h"
 #include "session/errors.h"
@@ -58,10 +59,11 @@ int64_t count_characters(const std::string& text) {
                        [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; });
 }
 
-/// The last row of every sequence.  x: [rows, hidden] -> [sequences, hidden]
-Tensor last_rows(const Tensor& x, const std::vector<int64_t>& offsets) {
+/// The last row of each sequence whose answer wants logits.  x: [rows, hidden] -> [sequences, hidden]
+Tensor last_rows(const Tensor& x, const std::vector<int64_t>& offsets, std::span<Answering* const> answers) {
   std::vector<int64_t> last;
-  for (size_t i = 0; i + 1 < offsets.size(); ++i) {
+  for (size_t i = 0; i < answers.size(); ++i) {
+    if (!answers[i]->wants_logits()) continue;
     require(offsets[i + 1] > offsets[i], Fault::bad_request,
             "the plan drops every token of the prompt, so nothing is left to answer from; use another plan");
     last.push_back(offsets[i + 1] - 1);
@@ -75,7 +77,7 @@ double loss_of(std::span<const float> logits, int64_t id) {
   return log_sum_exp(logits) - logits[static_cast<size_t>(id)];
 }
 
-/// Runs what the answers need next.  -> [answers, vocab] logits on the host
+/// Runs what the answers need next.  -> [answers that want logits, vocab] on the host
 Tensor forward(const models::Model& model, std::span<Answering* const> answers) {
   routing::Batch batch, alive;
   std::vector<Tensor> rows;
@@ -89,7 +91,9 @@ Tensor forward(const models::Model& model, std::span<Answering* const> answers) 
   rows.clear();
   const Tensor hidden = model.decoder.forward(std::move(batch), std::move(x), observe, &alive);
   for (size_t i = 0; i < answers.size(); ++i) answers[i]->take_rows(hidden, alive.offsets[i], alive.offsets[i + 1]);
-  return model.decoder.logits(last_rows(hidden, alive.offsets)).to(at::kCPU).contiguous();
+  const Tensor last = last_rows(hidden, alive.offsets, answers);
+  if (last.size(0) == 0) return last;
+  return model.decoder.logits(last).to(at::kCPU).contiguous();
 }
 
 }  // namespace
@@ -111,6 +115,7 @@ Answering::Answering(const models::Model& model, ReadyRequest ready, AnswerOptio
       plan_(std::move(ready.plan)),
       budget_(budget_of(model, ready, options_)),
       prompt_(std::move(ready.prompt)),
+      chunk_ends_{prompt_->rows()},
       seen_(prompt_->ids),
       given_(std::move(ready.given)),
       runs_whole_(!given_.empty() && answers_run_whole(model)),
@@ -176,16 +181,39 @@ void Answering::begin_after(Generation held, std::vector<LayerRun> runs) {
   answer_.timings.reused_rows = generation_.next_position();
 }
 
+int64_t Answering::cut_prompt(int64_t held, int64_t most) {
+  chunk_ends_.clear();
+  int64_t longest = 0;
+  for (int64_t end = held; end < prompt_->rows();) {
+    const int64_t begin = std::exchange(end, next_cut(model_, *plan_, prompt_->kinds, end, most));
+    chunk_ends_.push_back(end);
+    longest = std::max(longest, end - begin);
+  }
+  return longest;
+}
+
+int64_t Answering::longest_chunk() const {
+  if (prefilled()) return 0;
+  int64_t longest = 0, begin = generation_.next_position();
+  for (const int64_t end : chunk_ends_) {
+    longest = std::max(longest, end - begin);
+    begin = std::max(begin, end);
+  }
+  return longest;
+}
+
 Tensor Answering::enter(routing::Batch& batch) {
   mark_ = generation_.mark();
   losses_.clear();
   if (!prefilled()) {
-    clock_ = {};
+    const int64_t begin = generation_.next_position();
+    const int64_t end = *std::upper_bound(chunk_ends_.begin(), chunk_ends_.end(), begin);
+    if (begin == answer_.timings.reused_rows) clock_ = {};
     recorder_.restart();
-    const int64_t held = generation_.next_position();
-    generation_.enter_prompt(batch, std::span(prompt_->kinds).subspan(static_cast<size_t>(held)),
-                             prompt_->places_from(held));
-    return prompt_->embeddings.narrow(0, held, prompt_->rows() - held);
+    const std::span<const routing::RowKind> kinds(prompt_->kinds);
+    generation_.enter_prompt(batch, kinds.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)),
+                             ops::some_places(prompt_->places, begin, end));
+    return prompt_->embeddings.narrow(0, begin, end - begin);
   }
   const std::vector<int64_t> ids = tokens_to_run();
   generation_.enter_tokens(batch, std::ssize(ids));
@@ -284,6 +312,11 @@ void Answering::rate(int64_t id, std::span<const float> logits) {
   answer_.ratings.push_back(rating_of(logits, id, *options_.best_tokens));
   answer_.ratings.back().text_offset = characters_;
   if (options_.on_rating && !failure_) call([&] { options_.on_rating(answer_.ratings.back()); });
+}
+
+void Answering::accept_chunk() {
+  mark_.reset();
+  recorder_.begin_after(recorder_.runs());
 }
 
 void Answering::accept(std::span<const float> logits) {
@@ -389,13 +422,18 @@ bool run_pass(const models::Model& model, std::span<Answering* const> answers) {
     throw FailedPass{error_of(failure)};
   }
   const auto vocab = static_cast<size_t>(logits.size(1));
-  const float* rows = logits.const_data_ptr<float>();
-  for (size_t i = 0; i < answers.size(); ++i) {
-    try {
-      answers[i]->accept({rows + i * vocab, vocab});
-    } catch (...) {
-      answers[i]->fail(std::current_exception());
+  const float* row = logits.const_data_ptr<float>();
+  for (Answering* answer : answers) {
+    if (!answer->wants_logits()) {
+      answer->accept_chunk();
+      continue;
     }
+    try {
+      answer->accept({row, vocab});
+    } catch (...) {
+      answer->fail(std::current_exception());
+    }
+    row += vocab;
   }
   return true;
 }

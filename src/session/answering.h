@@ -77,9 +77,14 @@ class Answering {
 
   /// Begins with rows that another sequence holds, before the first pass. `runs`: what the layers did with these rows.
   void begin_after(Generation held, std::vector<LayerRun> runs);
+  /// Cuts the prompt after the first `held` rows into chunks of at most `most` rows, each of which enters a pass of its
+  /// own. A chunk is longer if the plan does not allow a cut inside it.  -> rows of the longest
+  int64_t cut_prompt(int64_t held, int64_t most);
+  /// Rows of the longest chunk that has not run; 0 after the prompt.
+  int64_t longest_chunk() const;
 
-  /// Appends what runs next to a batch: the prompt without the rows already held, one token, or the tokens of a given
-  /// answer.  -> [rows, hidden]
+  /// Appends what runs next to a batch: the next chunk of the prompt without the rows already held, one token, or the
+  /// tokens of a given answer.  -> [rows, hidden]
   Tensor enter(routing::Batch& batch);
   /// Takes what a layer did with its rows, which are sequence `sequence` of the batch.
   void record(const routing::LayerReport& report, size_t sequence);
@@ -87,6 +92,10 @@ class Answering {
   /// of a given answer are, but for the token after the last row, of which accept() gets the logits.  hidden: [rows,
   /// hidden]
   void take_rows(const Tensor& hidden, int64_t begin, int64_t end);
+  /// Of the pass that it has entered: false if more chunks of the prompt follow, so that no token is chosen.
+  bool wants_logits() const { return !prompt_ || generation_.next_position() == prompt_->rows(); }
+  /// Ends a pass that wants no logits.
+  void accept_chunk();
   /// Chooses the next token and emits its text, or scores the next one of a given answer.  logits: [vocab]
   void accept(std::span<const float> logits);
   /// Undoes the pass that it entered, if it did, because the pass failed.
@@ -138,6 +147,7 @@ class Answering {
   const int64_t budget_;
   Answer answer_;
   std::optional<PromptRows> prompt_;  // until it has run
+  std::vector<int64_t> chunk_ends_;   // of the prompt, ascending
   std::vector<int64_t> seen_;         // tokens of prompt and answer
   const std::vector<int64_t> given_;  // tokens of the answer, if it is not to be generated
   const bool runs_whole_;             // these enter one pass, after the prompt

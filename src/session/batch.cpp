@@ -22,7 +22,8 @@
 namespace lithe::session {
 namespace {
 
-constexpr int64_t kMostTiles = 8;  // in a pass of the vision tower
+constexpr int64_t kMostTiles = 8;         // in a pass of the vision tower
+constexpr int64_t kMostReadyRows = 4096;  // of prompts whose pictures go through the tower together
 constexpr int64_t kMostAhead = 4;  // requests that wait while all places are taken, so that their pictures are ready
 constexpr int64_t kWorthWaiting = 64;  // rows that a request gets by joining one pass later
 
@@ -128,8 +129,9 @@ class BatchRun::Impl {
   }
 
  private:
-  /// What is in memory, with `joining_rows` rows of prompts in the next pass, and one more member.
-  Load load(const Member* more, int64_t joining_rows) const {
+  /// What is in memory, with `joining_rows` rows of prompts in a pass, and one more member, of whose prompt
+  /// `more_chunk` of them are.
+  Load load(const Member* more, int64_t joining_rows, int64_t more_chunk = 0) const {
     Load load{.joining_rows = joining_rows};
     std::set<const Branches*> prompts;
     const auto add = [&](const Member& member) {
@@ -141,10 +143,10 @@ class BatchRun::Impl {
     };
     for (const Member& member : running_) {
       add(member);
-      if (!member.answering->prefilled()) load.ready_rows += member.held_rows;  // among the embeddings of its prompt
+      if (!member.answering->prefilled()) load.ready_rows += member.rows - member.answering->longest_chunk();
     }
     if (more) add(*more);
-    for (const Member& member : ready_) load.ready_rows += &member == more ? member.held_rows : member.rows;
+    for (const Member& member : ready_) load.ready_rows += member.rows - (&member == more ? more_chunk : 0);
     return load;
   }
 
@@ -163,7 +165,7 @@ class BatchRun::Impl {
     Cohort cohort = Cohort{}.with(model_, waiting_.at(0));
     while (cohort.count < most) {
       const Cohort more = cohort.with(model_, waiting_.at(cohort.count));
-      if (now.joining_rows + more.least_rows > limits_.prefill_rows) break;
+      if (now.joining_rows + more.least_rows > std::max(limits_.prefill_rows, kMostReadyRows)) break;
       if (bytes_to_prepare(now, more) > bytes_) break;
       if (more.alone_bytes + embedding_bytes(model_, more.most_rows) > bytes_) break;
       cohort = more;
@@ -245,10 +247,12 @@ class BatchRun::Impl {
       member.more = std::move(request.more);
       member.cache_bytes = (member.answers() - 1) * branch_bytes(model_, answering.plan(), answering.token_budget());
     }
+    const int64_t chunk = member.answering->cut_prompt(0, limits_.prefill_rows);
     const Load load{.caches = member.branches->prompt_bytes + member.cache_bytes,
-                    .joining_rows = member.rows + member.more_rows(),
+                    .joining_rows = chunk + member.more_rows(),
                     .sequences = member.answers(),
-                    .longest = member.longest()};
+                    .longest = member.longest(),
+                    .ready_rows = member.rows - chunk};
     const int64_t alone = worst_case(model_, load);
     require(alone <= bytes_, Fault::no_memory, "the request needs ", alone, " bytes for ", member.rows,
             " prompt tokens and ", answering.token_budget(), " new tokens, but only ", bytes_,
@@ -262,10 +266,10 @@ class BatchRun::Impl {
     return taken;
   }
 
-  /// Prompt rows of the next pass so far: those of a pass that was given up run again.
+  /// Prompt rows of the next pass so far, at most: chunks of long prompts, and what runs again as a pass was given up.
   int64_t joining_rows() const {
     int64_t rows = 0;
-    for (const Member& member : running_) rows += member.answering->prefilled() ? 0 : member.rows - member.held_rows;
+    for (const Member& member : running_) rows += member.answering->longest_chunk();
     return rows;
   }
 
@@ -277,9 +281,10 @@ class BatchRun::Impl {
       const Prefix prefix = find_prefix(next);
       next.held_rows = prefix.rows;
       if (gets_more_from_joining(next)) break;
-      const int64_t more = rows + next.rows - next.held_rows;
+      const int64_t chunk = next.answering->cut_prompt(next.held_rows, limits_.prefill_rows);
+      const int64_t more = rows + chunk;
       if (rows > 0 && more > limits_.prefill_rows) break;
-      if (worst_case(model_, load(&next, more)) > bytes_) break;
+      if (worst_case(model_, load(&next, more, chunk)) > bytes_) break;
       rows = more;
       if (prefix.rows > 0) next.answering->begin_after(prefix.take_generation(), prefix.take_runs());
       state_.caches.prefix_rows_asked += next.rows;

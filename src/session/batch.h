@@ -13,8 +13,10 @@ namespace lithe::session {
 
 /// How much runs at once.
 struct BatchLimits {
-  int64_t sequences = 16;       ///< Answers at a time, at most.
-  int64_t prefill_rows = 4096;  ///< Prompt rows that join a pass, at most; a longer prompt joins alone, never in parts.
+  int64_t sequences = 16;  ///< Answers at a time, at most.
+  /// Prompt rows in a pass, at most. A longer prompt runs in chunks, while other answers go on; a chunk is longer if
+  /// the plan does not allow the prompt to be cut inside it.
+  int64_t prefill_rows = 4096;
   /// Keys, values, activations and pictures being decoded at a time, at most; absent: half of what is free.
   std::optional<int64_t> bytes;
   /// Of `bytes`, what keys and values of requests that have ended may take, so that other requests with the same
@@ -52,13 +54,14 @@ struct BatchState {
   CacheState caches;
 };
 
-/// Many requests through one model: every pass holds the next row of each running answer and the whole prompts of those
-/// that join; an answer leaves when it is done. Prompts, pictures, plans and kept rows may differ; every answer equals
-/// the answer alone, up to the rounding of float32. A request joins when its worst case fits beside the others', in the
-/// order in which they came. Requests that join together share the passes of the vision tower. Threads of its own
-/// prepare the pictures of the next requests meanwhile, as far as that fits too. Pictures that are given as pixels are
-/// the caller's memory. With caches, requests share what is equal at their beginning; a request that could share the
-/// rows of one that joins just now waits for the next pass. One thread owns it, and the session while it lives.
+/// Many requests through one model: every pass holds the next row of each running answer and the prompts of those that
+/// join, or the next chunk of a long one; an answer leaves when it is done. Prompts, pictures, plans and kept rows may
+/// differ; every answer equals the answer alone, up to the rounding of float32. A request joins when its worst case
+/// fits beside the others', in the order in which they came. Requests that join together share the passes of the vision
+/// tower. Threads of its own prepare the pictures of the next requests meanwhile, as far as that fits too. Pictures
+/// that are given as pixels are the caller's memory. With caches, requests share what is equal at their beginning; a
+/// request that could share the rows of one that joins just now waits for the next pass. One thread owns it, and the
+/// session while it lives.
 class BatchRun {
  public:
   /// Throws Error{bad_request} for limits below 1.

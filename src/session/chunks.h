@@ -17,6 +17,11 @@ namespace lithe::session {
 /// p-MoD the vision rows stay together, with a PIA the whole prompt does. Dense plans allow every cut.
 bool may_cut(const models::Model& model, const plan::Plan& plan, std::span<const routing::RowKind> kinds, int64_t row);
 
+/// Where the next chunk of a prompt ends of which `held` rows have run: at the last row after which it may be cut and
+/// that leaves the chunk at most `most` rows; if it may not be cut there, at the first after it; else at its end.
+int64_t next_cut(const models::Model& model, const plan::Plan& plan, std::span<const routing::RowKind> kinds,
+                 int64_t held, int64_t most);
+
 /// A prompt and how it is cut into chunks.
 struct ChunkedPrompt {
   Tensor rows;                              ///< [rows, hidden]

@@ -28,7 +28,7 @@ class KeptRecorder {
   void begin_after(std::vector<LayerRun> runs);
   /// Takes what a layer did with the prompt, which is sequence `sequence` of its batch.
   void record(const routing::LayerReport& report, size_t sequence);
-  /// Forgets what was taken, as the prompt runs again.
+  /// Forgets what was taken since begin_after(), as these rows run again.
   void restart() { runs_.clear(); }
 
   /// The rows of every picture that each layer ran, for layers that left some rows out. Call it once.

@@ -78,10 +78,6 @@ int64_t PromptRows::vision_rows() const {
                        [](routing::RowKind kind) { return plan::belongs(kind, plan::Group::vision); });
 }
 
-routing::Places PromptRows::places_from(int64_t row) const {
-  return ops::some_places(places, row, rows());
-}
-
 PromptTooLong::PromptTooLong(int64_t rows, int64_t longest)
     : Error(Fault::bad_request,
             concat("the prompt has at least ", rows, " tokens with its pictures, and the model takes ", longest,

@@ -29,8 +29,6 @@ struct PromptRows {
 
   int64_t rows() const { return static_cast<int64_t>(kinds.size()); }
   int64_t vision_rows() const;
-  /// The rotary places of the rows from this one on.
-  routing::Places places_from(int64_t row) const;
 };
 
 /// A prompt that leaves no room for an answer.

@@ -23,8 +23,10 @@ void expect_equals_alone(Session& session, const std::vector<std::string>& plans
   const std::vector<BatchQuestion> questions = mixed_questions(session, plans);
   std::vector<Answer> alone;
   for (const BatchQuestion& question : questions) alone.push_back(session.answer(question.request, question.options));
-  const std::vector<BatchLimits> all_limits = {
-      {.sequences = 1}, {.sequences = 4, .prefill_rows = 300}, {.sequences = 16, .prefill_rows = 1}, {.sequences = 16}};
+  const std::vector<BatchLimits> all_limits = {{.sequences = 1},
+                                               {.sequences = 4, .prefill_rows = 300},
+                                               {.sequences = 16, .prefill_rows = 13},
+                                               {.sequences = 16}};
   for (const BatchLimits& limits : all_limits) {
     const auto outcomes = run_all(session, questions, limits);
     ASSERT_EQ(outcomes.size(), questions.size());
@@ -81,6 +83,39 @@ TEST(Batch, RequestsJoinAndLeaveAtAnyPass) {
   for (const auto& [ticket, answer] : answers) {
     const BatchQuestion& question = questions[static_cast<size_t>(ticket)];
     expect_same(answer, session.answer(question.request, question.options), concat("question ", ticket));
+  }
+}
+
+// A short answer goes on between the chunks of a long prompt; whoever cancels the long one ends no other.
+TEST(Batch, ALongPromptRunsInChunksWhileOtherAnswersGoOn) {
+  Session& session = model("easyvqa-dense");
+  const Request shorter = ask(session, {}, "is there a blue shape?");
+  const Request longer = ask(session, {"901.png", "506.png"}, "what is the color of the rectangle?");
+  const AnswerOptions options{.max_new_tokens = 40, .ignore_eos = true};
+  const Answer alone = session.answer(longer, options), other = session.answer(shorter, options);
+  const int64_t chunks = (alone.timings.prompt_rows + 24) / 25;
+  ASSERT_GT(chunks, 4);
+  for (const bool cancels : {false, true}) {
+    BatchRun batch(session, {.prefill_rows = 25});
+    batch.submit(0, shorter, options);
+    EXPECT_TRUE(batch.step().empty());
+    batch.submit(1, longer, options);
+    std::map<int64_t, Outcome> outcomes;
+    const auto step = [&] {
+      const int64_t before = batch.state().tokens;
+      for (Outcome& outcome : batch.step()) outcomes.emplace(outcome.ticket, std::move(outcome));
+      return batch.state().tokens - before;
+    };
+    for (int64_t chunk = 1; chunk < chunks; ++chunk) {
+      EXPECT_EQ(step(), 1) << "chunk " << chunk;
+      if (cancels && chunk == 2) batch.cancel(1);
+    }
+    while (!batch.idle()) step();
+    expect_same(outcomes.at(0).answer, other, "the short one");
+    if (cancels)
+      EXPECT_EQ(outcomes.at(1).answer.stop, StopReason::cancelled);
+    else
+      expect_same(outcomes.at(1).answer, alone, "the long one");
   }
 }
 

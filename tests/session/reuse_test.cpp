@@ -101,10 +101,15 @@ plan::Plan plan_with(plan::Group group, double share, const std::string& by) {
   return {.name = "one rule", .layers = {{.layer = 2, .rules = {rule}}}};
 }
 
-/// The rows before which a prompt may be cut: "ttvv|tt" if before row 4 only.
-std::string cuts(const models::Model& model, const plan::Plan& plan, const std::string& letters) {
+Kinds kinds_of(const std::string& letters) {
   Kinds rows;
   for (const char letter : letters) rows.push_back(letter == 'v' ? RowKind::vision : RowKind::text);
+  return rows;
+}
+
+/// The rows before which a prompt may be cut: "ttvv|tt" if before row 4 only.
+std::string cuts(const models::Model& model, const plan::Plan& plan, const std::string& letters) {
+  const Kinds rows = kinds_of(letters);
   std::string marked = letters.substr(0, 1);
   for (int64_t row = 1; row < static_cast<int64_t>(rows.size()); ++row) {
     if (may_cut(model, plan, rows, row)) marked += '|';
@@ -130,6 +135,36 @@ TEST(Chunks, ACutPartsNoScope) {
   EXPECT_EQ(cuts(bare, {}, "ttttttt"), "ttttttt");
 }
 
+TEST(Chunks, TheNextCutIsTheLastThatFitsOrElseTheFirstAfterIt) {
+  const models::AdapterShape shape{.rank = 4};
+  const models::Model bare = tiny_model(1, {}, {}),
+                      adapted = tiny_model(3, {}, {{2, {.attention = false, .pia = shape}}});
+  const plan::Plan routed = plan_with(plan::Group::vision, 0.5, "router");
+  const Kinds rows = kinds_of("ttvvvvvttt");
+  EXPECT_EQ(next_cut(bare, {}, rows, 0, 4), 4);
+  EXPECT_EQ(next_cut(bare, {}, rows, 4, 4), 8);
+  EXPECT_EQ(next_cut(bare, {}, rows, 8, 4), 10);
+  EXPECT_EQ(next_cut(bare, routed, rows, 0, 4), 2);
+  EXPECT_EQ(next_cut(bare, routed, rows, 2, 4), 7);
+  EXPECT_EQ(next_cut(bare, routed, rows, 7, 2), 9);
+  EXPECT_EQ(next_cut(bare, plan_with(plan::Group::vision, 0.5, "attention"), rows, 2, 4), 10);
+  EXPECT_EQ(next_cut(adapted, {}, rows, 0, 4), 10);
+}
+
+/// As next_cut() says, by trying every row.
+int64_t next_cut_by_trial(const models::Model& model, const plan::Plan& plan, const Kinds& kinds, int64_t held,
+                          int64_t most) {
+  const int64_t rows = std::ssize(kinds), furthest = held + most;
+  if (furthest >= rows) return rows;
+  for (int64_t row = furthest; row > held; --row) {
+    if (may_cut(model, plan, kinds, row)) return row;
+  }
+  for (int64_t row = furthest + 1; row < rows; ++row) {
+    if (may_cut(model, plan, kinds, row)) return row;
+  }
+  return rows;
+}
+
 TEST(Chunks, EqualOnePassUnderRandomPlans) {
   const c10::InferenceMode no_gradients;
   const models::Model tiny[] = {tiny_model(1, {}, {}), tiny_model(2, 5, {})};
@@ -151,6 +186,8 @@ TEST(Chunks, EqualOnePassUnderRandomPlans) {
     for (int64_t row = 1; row < rows.count(); ++row) {
       if (may_cut(model, plan, rows.kinds, row) && dice.below(3) == 0) chosen.push_back(row);
     }
+    for (int64_t most = 1; most < rows.count(); most += 2)
+      EXPECT_EQ(next_cut(model, plan, rows.kinds, 0, most), next_cut_by_trial(model, plan, rows.kinds, 0, most)) << i;
     cut += static_cast<int64_t>(chosen.size());
     const auto owned = std::make_shared<const plan::Plan>(plan);
     Generation whole(model, owned), parts(model, owned);
