@@ -10,60 +10,13 @@ piece of text. All answers are compared with those of a server without caches.
     bench/served_again.py wide --plan dense
 """
 import argparse
-import base64
 import concurrent.futures
-import http.client
-import json
-import signal
 import statistics
-import subprocess
-import time
 
-from lithe_program import ROOT
+from lithe_program import ROOT, Server, about
 
 QUESTIONS = ["what is the color of the shape in the image?", "is there a circle in the image?"]
 RULE = "Rule {} of round {}: answer in one word, and do not speak of what you can not see in the picture. "
-
-
-class Server:
-    def __init__(self, *arguments):
-        self.process = subprocess.Popen([str(ROOT / "build/lithe"), "serve", *arguments, "--port", "0"], text=True,
-                                        stdout=subprocess.PIPE)
-        self.port = int(self.process.stdout.readline().rsplit(":", 1)[1])
-
-    def ask(self, messages, plan, tokens):
-        """-> seconds to the first piece of text, token ids, cached tokens"""
-        body = {"messages": messages, "max_tokens": tokens, "temperature": 0, "ignore_eos": True, "stream": True,
-                "return_token_ids": True, "stream_options": {"include_usage": True}}
-        if plan:
-            body["plan"] = plan
-        connection = http.client.HTTPConnection("127.0.0.1", self.port)
-        start, first, ids, cached = time.perf_counter(), None, None, None
-        connection.request("POST", "/v1/chat/completions", json.dumps(body), {"Content-Type": "application/json"})
-        reply = connection.getresponse()
-        assert reply.status == 200, reply.read()
-        for line in reply:
-            if not line.startswith(b"data: {"):
-                continue
-            event = json.loads(line[6:])
-            assert "error" not in event, event
-            for choice in event["choices"]:
-                if first is None and "role" not in choice["delta"]:
-                    first = time.perf_counter() - start
-                ids = choice.get("token_ids", ids)
-            if event.get("usage"):
-                cached = event["usage"]["prompt_tokens_details"]["cached_tokens"]
-        connection.close()
-        return first, ids, cached
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait()
-
-
-def about(picture, question):
-    url = "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
-    return [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": question}]}]
 
 
 def over(system, user):
@@ -71,7 +24,7 @@ def over(system, user):
 
 
 def one_round(number, picture, ask, plain, report):
-    seen = [about(picture, question) for question in QUESTIONS]
+    seen = [about([picture], question) for question in QUESTIONS]
     users = [over("".join(RULE.format(i, number) for i in range(report["rules"])), user) for user in range(8)]
     first, second = ask(seen[0]), ask(seen[1])
     one, another = ask(users[0]), ask(users[1])
