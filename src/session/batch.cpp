@@ -385,7 +385,8 @@ class BatchRun::Impl {
     for (const Member& member : members) answers.push_back(member.answering.get());
     if (!run_pass(model_, answers)) return;
     ++state_.passes;
-    state_.tokens += static_cast<int64_t>(answers.size());
+    state_.tokens +=
+        std::count_if(answers.begin(), answers.end(), [](const Answering* one) { return one->prefilled(); });
   }
 
   /// Ends what was cancelled since the last step.
