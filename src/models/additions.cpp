@@ -40,9 +40,10 @@ void check_sizes(const Model& model, const NewAdapters& wanted) {
     require(rank > 0 && rank <= plan::kMaxWidth && rank % groups == 0, Fault::bad_request, model.name,
             ": an adapter is to have rank ", rank, ", expected a multiple of the ", groups, " groups");
   }
-  require(wanted.temperature > 0 && std::isfinite(wanted.temperature) && std::isfinite(wanted.scale),
-          Fault::bad_request, model.name, ": the temperature of adapters must be more than 0, and both it and the ",
-          "scale must be finite, got ", wanted.temperature, " and ", wanted.scale);
+  const auto positive = [](double value) { return value > 0 && std::isfinite(value); };
+  require(positive(wanted.temperature) && positive(wanted.scale), Fault::bad_request, model.name,
+          ": the temperature and the scale of adapters must be finite and more than 0, got ", wanted.temperature,
+          " and ", wanted.scale);
 }
 
 /// LaVIN's gates have a bias, and read the modality row; with EAS they read the prompt after it.

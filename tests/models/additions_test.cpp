@@ -6,6 +6,7 @@
 #include <ATen/ops/tensor.h>
 
 #include <cmath>
+#include <limits>
 #include <list>
 
 #include "base/json.h"
@@ -143,6 +144,24 @@ TEST(Additions, MakeAFolderThatOpensAsTheSameModel) {
   EXPECT_EQ(read->loaded.bytes, model->loaded.bytes);
   model->plan = read->plan;
   EXPECT_TRUE(close(logits_of(*read), logits_of(*model), 1e-5, 1e-5));
+}
+
+TEST(Additions, AScaleIsMoreThanZero) {
+  for (const double scale : {0.0, -1.0, std::numeric_limits<double>::infinity(), std::nan("")}) {
+    const auto model = open_model(kDense);
+    NewAdapters wanted = kSmall;
+    wanted.scale = scale;
+    EXPECT_THROW(add_adapters(*model, wanted), Error) << scale;
+  }
+  const TempFolder temp;
+  const fs::path folder = temp.path / "grown";
+  fs::copy(golden_folder("llava_eas") / "checkpoint", folder, fs::copy_options::recursive);
+  for (const auto& [scale, temperature] : {std::pair(0.0, 10.0), {-0.5, 10.0}, {1.0, 0.0}}) {
+    edit_json(folder / "config.json", [s = scale, t = temperature](Json& config) {
+      config["eas"] = {{"scale", s}, {"temperature", t}};
+    });
+    EXPECT_NE(refusal([&] { open_model(folder); }).find("more than 0"), std::string::npos);
+  }
 }
 
 TEST(Additions, RoutersThatWeighNothingBegin) {

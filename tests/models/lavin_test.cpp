@@ -1,7 +1,11 @@
 // LaVIN as it is published: how its parts are found, LLaMA in Meta's layout, in several files and in the layout of
 // transformers, OpenAI's CLIP, and what is missing or ambiguous.
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/equal.h>
 
+#include <functional>
+
+#include "base/error.h"
 #include "checkpoints/read/catalogue.h"
 #include "checkpoints/read/lavin_folder.h"
 #include "checkpoints/read/meta_llama.h"
@@ -131,6 +135,127 @@ TEST_F(Lavin, LlamaOfTransformersIsTheSameModel) {
   EXPECT_NE(why().find("LLaMA could be "), std::string::npos) << why();
   fs::remove_all(llama_);
   expect_same_weights(*whole, *open_model(folder_));
+}
+
+/// LLaMA as transformers saves it, in place of Meta's files. `names`: what a tensor is called; empty: left out.
+void write_hf_llama(const fs::path& meta_folder, const fs::path& folder, const Json& more,
+                    const std::function<std::string(const std::string&)>& names) {
+  std::map<std::string, io::TensorView> tensors, renamed;
+  const MetaLlama meta(meta_folder);
+  meta.put("model.", "", tensors);
+  for (const auto& [name, view] : tensors)
+    if (const std::string as = names(name); !as.empty()) renamed.emplace(as, view);
+  Json config = meta.config();
+  config.update(more);
+  fs::create_directories(folder);
+  io::write_safetensors(folder / "model.safetensors", {renamed.begin(), renamed.end()});
+  write_text(folder / "config.json", config.dump());
+}
+
+// Saved from LlamaModel, names have no "model." and the head is missing.
+TEST_F(Lavin, LlamaWithoutAHeadIsReadIfItIsTied) {
+  const fs::path other = folder_ / "llama/hf", meta = temp_.path / "meta";
+  fs::rename(llama_, meta);
+  const std::function<std::string(const std::string&)> bare = [](const std::string& name) {
+    return name.starts_with("model.") ? name.substr(std::string("model.").size()) : std::string();
+  };
+  const std::function<std::string(const std::string&)> headless = [](const std::string& name) {
+    return name.starts_with("lm_head") ? std::string() : name;
+  };
+  for (const auto& names : {bare, headless}) {
+    write_hf_llama(meta, other, Json::object(), names);
+    EXPECT_NE(why().find("LLaMA has no lm_head.weight"), std::string::npos) << why();
+    write_hf_llama(meta, other, {{"tie_word_embeddings", true}}, names);
+    const auto tied = open_model(folder_);
+    EXPECT_TRUE(tied->decoder.config.tied_embeddings);
+    EXPECT_TRUE(at::equal(tied->decoder.head.weight.widened(at::kFloat), tied->decoder.embeddings.widened(at::kFloat)));
+  }
+  const fs::path whole = temp_.path / "whole";
+  convert_folder(folder_, whole, TargetLayout::hf);
+  expect_same_weights(*open_model(folder_), *open_model(whole));
+}
+
+TEST_F(Lavin, LlamaWithoutThePrefixKeepsItsHead) {
+  const auto before = open_model(folder_);
+  const fs::path meta = temp_.path / "meta";
+  fs::rename(llama_, meta);
+  write_hf_llama(meta, folder_ / "llama/hf", Json::object(), [](const std::string& name) {
+    return name.starts_with("model.") ? name.substr(std::string("model.").size()) : name;
+  });
+  expect_same_weights(*before, *open_model(folder_));
+}
+
+// A head that repeats the embeddings may be in the file.
+TEST_F(Lavin, ATiedLlamaMayHoldACopyOfItsEmbeddings) {
+  const fs::path meta = temp_.path / "meta";
+  fs::rename(llama_, meta);
+  const io::SafetensorsFile file = io::open_safetensors(meta / "consolidated.00.safetensors");
+  auto tensors = file.tensors;
+  tensors["output.weight"] = tensors["tok_embeddings.weight"];
+  io::write_safetensors(temp_.path / "tied.safetensors", {tensors.begin(), tensors.end()});
+  fs::rename(temp_.path / "tied.safetensors", meta / "consolidated.00.safetensors");
+  write_hf_llama(meta, folder_ / "llama/hf", {{"tie_word_embeddings", true}}, [](const auto& name) { return name; });
+  EXPECT_EQ(why(), "");
+  EXPECT_TRUE(open_model(folder_)->decoder.config.tied_embeddings);
+}
+
+TEST_F(Lavin, TensorsThatFilesShareMustBeTheSame) {
+  const io::SafetensorsFile file = io::open_safetensors(llama_ / "consolidated.00.safetensors");
+  for (const char* changed : {"norm.weight", "layers.1.attention_norm.weight", "layers.0.ffn_norm.weight"}) {
+    for (int64_t part = 0; part < 2; ++part) {
+      std::vector<std::pair<std::string, io::TensorView>> tensors;
+      for (const auto& [name, view] : file.tensors) {
+        const bool columns = name.ends_with("wo.weight") || name.ends_with("w2.weight") || name.starts_with("tok_");
+        tensors.emplace_back(name, view.shape.size() == 2 ? part_of(view, columns ? 1 : 0, part) : view);
+        if (part == 0 || name != changed) continue;
+        const auto other = std::make_shared<Tensor>(tensor_over(view) + 1);
+        tensors.back().second = {view.dtype,
+                                 view.shape,
+                                 {static_cast<const std::byte*>(other->const_data_ptr()), view.bytes.size()},
+                                 other,
+                                 {}};
+      }
+      io::write_safetensors(temp_.path / ("consolidated.0" + std::to_string(part) + ".safetensors"), tensors);
+    }
+    const fs::path whole = temp_.path / "whole.safetensors";
+    if (!fs::exists(whole)) fs::rename(llama_ / "consolidated.00.safetensors", whole);
+    for (const char* name : {"consolidated.00.safetensors", "consolidated.01.safetensors"})
+      fs::rename(temp_.path / name, llama_ / name);
+    EXPECT_NE(why().find("consolidated.01.safetensors: tensor \"" + std::string(changed) + "\" differs from that of"),
+              std::string::npos)
+        << why();
+  }
+}
+
+TEST_F(Lavin, AGateWithoutItsBiasIsMissing) {
+  const io::Checkpoint whole =
+      io::Checkpoint::open(golden_folder("lavin_eas") / "checkpoint/adapter/checkpoint-19.safetensors");
+  for (const char* gate :
+       {"layers.2.adapter_attn", "layers.2.replaced_adapter", "backbone.visual.transformer.resblocks.3.adapter_attn"}) {
+    const fs::path eas = temp_.path / gate;
+    link_lavin("lavin_eas", eas);
+    fs::remove(eas / "adapter");
+    fs::create_directory(eas / "adapter");
+    std::vector<std::pair<std::string, io::TensorView>> tensors;
+    for (const std::string& name : whole.names())
+      if (name != concat("module.", gate, ".expert_weights.bias")) tensors.emplace_back(name, whole.at(name));
+    ASSERT_EQ(tensors.size() + 1, whole.names().size());
+    io::write_safetensors(eas / "adapter/checkpoint-19.safetensors", tensors);
+    const std::string said = refusal([&] { open_model(eas); });
+    EXPECT_NE(said.find("missing 1"), std::string::npos) << said;
+    EXPECT_NE(said.find("expert_weights.bias"), std::string::npos) << said;
+  }
+}
+
+TEST_F(Lavin, ScalesThatAreNotPositiveAreRefused) {
+  for (const char* scale : {"0", "-1", "1e300", "\"1\""}) {
+    write_text(folder_ / "config.json", std::string(R"({"model_type": "lavin", "eas": {"scale": )") + scale + "}}");
+    EXPECT_NE(why().find("'scale'"), std::string::npos) << why();
+  }
+  write_text(folder_ / "config.json", R"({"model_type": "lavin", "eas": {"scale": NaN}})");
+  EXPECT_NE(why(), "");
+  write_text(folder_ / "config.json", R"({"model_type": "lavin", "eas": {"scale": 0.1}})");
+  EXPECT_EQ(why(), "");
 }
 
 TEST_F(Lavin, TorchFilesAreTheSameModel) {

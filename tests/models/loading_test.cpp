@@ -3,10 +3,12 @@
 
 #include <ATen/ops/arange.h>
 
+#include <map>
 #include <sstream>
 
 #include "checkpoints/read/catalogue.h"
 #include "checkpoints/read/config.h"
+#include "io/torch_output.h"
 
 namespace lithe::models {
 namespace {
@@ -52,6 +54,37 @@ TEST(Loading, WeightsOutliveTheirLoader) {
   const Tensor logits = logits_of(golden, *model), expected = golden.floats("s0.logits_tail");
   EXPECT_TRUE(close(logits.narrow(0, logits.size(0) - 8, 8), expected));
   EXPECT_EQ(model->name, "checkpoint");
+}
+
+// A language model and the projector of LLaVA's first stage are published apart; docs/reproduce-eas.md joins them so.
+TEST(Loading, AProjectorMayBeAShardOfItsOwn) {
+  const Golden golden("liuhaotian_llava15");
+  TempFolder temp;
+  const fs::path folder = temp.path / "llava-7b-v1.3";
+  fs::copy(golden.folder / "checkpoint", folder, fs::copy_options::recursive);
+  fs::copy(golden.folder / "vision_tower", temp.path / "vision_tower", fs::copy_options::recursive);
+  const io::SafetensorsFile file = io::open_safetensors(golden.folder / "checkpoint/model.safetensors");
+  fs::remove(folder / "model.safetensors");
+  std::map<std::string, std::vector<std::pair<std::string, io::TensorView>>> shards;
+  Json index{{"weight_map", Json::object()}};
+  for (const auto& [name, view] : file.tensors) {
+    const bool projects = name.starts_with("model.mm_projector.");
+    const std::string shard = projects ? "mm_projector.bin" : "pytorch_model-00001-of-00001.bin";
+    shards[shard].emplace_back(name, view);
+    index["weight_map"][name] = shard;
+  }
+  ASSERT_EQ(shards.size(), 2U);
+  for (const auto& [shard, tensors] : shards) io::write_torch(folder / shard, tensors);
+  write_text(folder / "pytorch_model.bin.index.json", index.dump());
+  Json config = read_json_file(folder / "config.json");
+  config["conversation"] = "vicuna_v1";
+  write_text(folder / "config.json", config.dump());
+  const auto joined = open_model(folder), whole = open_model(golden.folder / "checkpoint");
+  EXPECT_TRUE(logits_of(golden, *joined).equal(logits_of(golden, *whole)));
+  EXPECT_TRUE(joined->vision->projector.layers[0]
+                  .weight.widened(at::kFloat)
+                  .equal(whole->vision->projector.layers[0].weight.widened(at::kFloat)));
+  EXPECT_EQ(joined->prompting.conversation, "vicuna_v1");
 }
 
 TEST(Loading, StorageTypes) {

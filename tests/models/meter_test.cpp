@@ -182,6 +182,12 @@ TEST(MeterReader, SaysWhatDoesNotFit) {
               open_meter(golden_file("meter_eas"), {}, settings({{"eas", {{"skip", {24}}}}}));
             }).find("attention 24 of METER does not exist"),
             std::string::npos);
+  for (const double scale : {0.0, -1.0, 1e9})
+    EXPECT_NE(message([&] {
+                open_meter(golden_file("meter_eas"), {}, settings({{"eas", {{"scale", scale}}}}));
+              }).find("'scale' is "),
+              std::string::npos)
+        << scale;
   EXPECT_NE(message([] { open_model(golden_folder("meter") / "checkpoint/meter.ckpt"); }).find("is a METER model"),
             std::string::npos);
 }

@@ -224,6 +224,14 @@ double number_in(const JsonView& config, const char* key, double fallback, doubl
   return value;
 }
 
+double adapter_scale(const JsonView& eas, double fallback) {
+  constexpr double kMost = 1000;
+  const double scale = eas.number("scale", fallback);
+  require(scale > 0 && scale <= kMost, Fault::bad_file, eas.source(), ": 'scale' is ", scale,
+          ", which adapters are multiplied by; it must be more than 0 and at most ", kMost);
+  return scale;
+}
+
 int64_t size_in(const JsonView& config, const char* key, int64_t fallback, int64_t most) {
   const int64_t value = config.integer(key, fallback);
   require(value >= 1 && value <= most, Fault::bad_file, config.source(), ": '", key, "' is ", value,

@@ -16,6 +16,10 @@ int64_t size_in(const JsonView& config, const char* key, int64_t fallback, int64
 /// A finite number from `low` to `high`. Throws Error{bad_file}.
 double number_in(const JsonView& config, const char* key, double fallback, double low, double high);
 
+/// "scale" of "eas", by which the result of an adapter is multiplied: more than 0 and at most 1000, as in recipes.
+/// Throws Error{bad_file}.
+double adapter_scale(const JsonView& eas, double fallback);
+
 /// The model folder that a config in `folder` names: by a path from there or from the folder above, or by a hub id,
 /// whose last part is looked for in both, and which is looked up in the hub's cache. Empty if it is nowhere.
 std::filesystem::path named_folder(const std::filesystem::path& folder, const std::filesystem::path& named);

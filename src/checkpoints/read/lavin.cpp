@@ -12,6 +12,7 @@
 #include "checkpoints/read/family.h"
 #include "checkpoints/read/lavin_folder.h"
 #include "checkpoints/read/layouts.h"
+#include "checkpoints/read/tied_head.h"
 #include "io/hub_cache.h"
 #include "models/parts/noise.h"
 #include "plan/facts.h"
@@ -118,7 +119,7 @@ class LavinReader {
       : source_(source),
         folder_(source.folder, source.config.json()),
         config_(folder_.config()),
-        loader_(source.options, false),
+        loader_(source.options, asks_for_tied_head(JsonView(config_, source.config.source()))),
         checkpoint_(loader_.adopt(folder_.checkpoint())),
         layout_(llava_hf_layout(&checkpoint_)),
         model_(std::make_unique<Model>()) {
@@ -150,7 +151,10 @@ class LavinReader {
     decoder.modality = true;
     decoder.repeats_place = config.boolean("repeats_place", true);
     if (!source_.plan_file().empty()) find_routers(checkpoint_, layout_, decoder);
-    decoder.eas = read_eas(config, decoder_part(loader_, checkpoint_, layout_, decoder.layers));
+    decoder.tied_embeddings = ties_head(config, checkpoint_, layout_) && !loader_.adapts_head();
+    EasPart part = decoder_part(loader_, checkpoint_, layout_, decoder.layers);
+    part.all_gates_have_bias = true;
+    decoder.eas = read_eas(config, part);
     of_prompt_ = config.boolean("gates_read_prompt", holds_any_pia(decoder.eas));
     read_gates(of_prompt_ ? GateRows::after_first : GateRows::first, decoder.eas);
     read_mean(config, decoder.eas);
@@ -162,7 +166,10 @@ class LavinReader {
     require(tower.class_token && tower.layers >= kClassTokensEvery, Fault::bad_file, config.source(),
             ": the vision tower must have a class token and at least ", kClassTokensEvery, " layers");
     tower.class_tokens_every = kClassTokensEvery;
-    tower.eas = read_eas(config, tower_part(tower_files(), tower.layers_run));
+    const TowerFiles files = tower_files();
+    EasPart part = tower_part(files, tower.layers_run);
+    part.all_gates_have_bias = true;
+    tower.eas = read_eas(config, part);
     read_gates(of_prompt_ ? GateRows::after_first : GateRows::each, tower.eas);
     Vision& vision = model_->vision.emplace();
     vision.tower = shaped_tower(tower);
@@ -180,6 +187,8 @@ class LavinReader {
     visit(decoder, [&](const WeightSlot& slot) {
       if (slot.name.role != Role::modality || trained()) loader_.take(checkpoint_, name_in(layout_, slot.name), slot);
     });
+    if (decoder.config.tied_embeddings)
+      loader_.ignore(checkpoint_, name_in(layout_, WeightName{.part = Part::decoder, .role = Role::head}));
     take_tower(loader_, tower_files(), model_->vision->tower);
     if (trained()) take_projector(loader_, checkpoint_, model_->vision->projector, layout_);
     loader_.refuse_others(checkpoint_);

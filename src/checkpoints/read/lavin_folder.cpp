@@ -12,6 +12,7 @@
 #include "checkpoints/read/layouts.h"
 #include "checkpoints/read/meta_llama.h"
 #include "checkpoints/read/openai_clip.h"
+#include "checkpoints/read/tied_head.h"
 
 namespace lithe::models {
 namespace {
@@ -193,13 +194,24 @@ void put_renamed(const io::Checkpoint& from, const std::string& old_prefix, cons
   }
 }
 
-/// LLaMA of transformers: "model.layers..", or without "model.".
+/// LLaMA of transformers: "model.layers..", or without "model." as LlamaModel is saved, which has no head. Throws
+/// Error{bad_file} if the head is missing and the embeddings do not serve as one.
 void put_llama(const fs::path& folder, const Layout& layout, std::map<std::string, TensorView>& out) {
   if (MetaLlama::holds(folder)) return MetaLlama(folder).put(layout.decoder, layout.head, out);
   const io::Checkpoint checkpoint = io::Checkpoint::open(folder);
-  put_renamed(checkpoint, checkpoint.contains("model.norm.weight") ? "model." : "", layout.decoder, out);
-  if (const TensorView* head = checkpoint.find("lm_head.weight"))
+  const std::vector<std::string> names = checkpoint.names();
+  const bool prefixed =
+      std::any_of(names.begin(), names.end(), [](const auto& name) { return name.starts_with("model."); });
+  put_renamed(checkpoint, prefixed ? "model." : "", layout.decoder, out);
+  if (!prefixed) out.erase(layout.decoder + "lm_head.weight");
+  if (const TensorView* head = checkpoint.find("lm_head.weight")) {
     out.insert_or_assign(layout.head + "lm_head.weight", *head);
+    return;
+  }
+  const Json config = read_json_file(folder / "config.json", kMaxConfigBytes);
+  require(asks_for_tied_head(JsonView(config, (folder / "config.json").string())), Fault::bad_file, folder.string(),
+          ": LLaMA has no lm_head.weight, as if it was saved from LlamaModel; save it from LlamaForCausalLM, or write ",
+          "\"tie_word_embeddings\": true into its config.json if its embeddings are its head");
 }
 
 void put_clip(const fs::path& path, const Layout& layout, std::map<std::string, TensorView>& out) {

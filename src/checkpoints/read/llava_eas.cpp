@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "base/error.h"
+#include "checkpoints/read/config.h"
 #include "plan/facts.h"
 
 namespace lithe::models {
@@ -15,10 +17,10 @@ AdapterShape published_shape(const JsonView& config) {
   AdapterShape shape;
   if (!config.has("eas")) return shape;
   const JsonView eas = config.object("eas");
-  shape.scale = eas.number("scale", shape.scale);
+  shape.scale = adapter_scale(eas, shape.scale);
   shape.temperature = eas.number("temperature", shape.temperature);
-  require(shape.temperature > 0, Fault::bad_file, eas.source(), ": 'temperature' is ", shape.temperature,
-          ", it must be more than 0");
+  require(shape.temperature > 0 && std::isfinite(shape.temperature), Fault::bad_file, eas.source(),
+          ": 'temperature' is ", shape.temperature, ", it must be more than 0 and finite");
   return shape;
 }
 
@@ -39,7 +41,8 @@ std::optional<AdapterShape> adapter_at(const EasPart& part, const WeightName& na
   shape.groups = shape.rank / up->shape[1];
   require(up->shape[0] % shape.groups == 0, Fault::bad_file, where, " has ", shape.groups,
           " groups, which do not divide ", up->shape[0], " rows of conv_B");
-  shape.router_bias = part.find(name.with(Role::adapter_gate).with(Kind::bias)) != nullptr;
+  shape.router_bias = name.adapter == Adapter::pia || part.all_gates_have_bias ||
+                      part.find(name.with(Role::adapter_gate).with(Kind::bias)) != nullptr;
   return shape;
 }
 

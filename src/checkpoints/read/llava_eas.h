@@ -22,6 +22,7 @@ struct EasPart {
   Part part;  ///< Decoder or tower.
   int64_t layers = 0;
   std::function<const io::TensorView*(const WeightName&)> find;  ///< Null if there is none.
+  bool all_gates_have_bias = false;  ///< As LaVIN's. LLaVA-EAS publishes gates of RepAdapters without one.
 
   std::string stream() const { return part == Part::decoder ? "decoder" : "vision_tower"; }
 };
@@ -31,7 +32,8 @@ EasPart decoder_part(const WeightLoader& loader, const io::Checkpoint& checkpoin
 /// What EAS made of the layers, as LLaVA-EAS checkpoints show it: "replaced_adapter" is a PIA in place of the
 /// attention, "adapter_attn" an adapter before one. A decoder layer that has both a PIA and the weights of its
 /// attention holds both. Ranks and groups are those of the tensors; the config may have "eas": {"scale": 1,
-/// "temperature": 10}. Layers named by "fixed_sites" have no attention, with or without a PIA. Throws Error{bad_file}.
+/// "temperature": 10}. The gate of a PIA always has a bias. Layers named by "fixed_sites" have no attention, with or
+/// without a PIA. Throws Error{bad_file}.
 EasLayers read_eas(const JsonView& config, const EasPart& part);
 
 /// The plan of a folder without plan.json: `plan`, or dense if there is none, without the attentions that the parts

@@ -132,6 +132,15 @@ TensorView joined(const std::vector<const TensorView*>& parts, Cut cut) {
   return cut == Cut::rows ? rows_joined(parts) : columns_joined(parts);
 }
 
+/// Throws Error{bad_file} unless each file has the same values.
+void check_same(const std::string& name, const std::vector<const TensorView*>& parts) {
+  const TensorView& first = *parts.front();
+  for (const TensorView* part : parts)
+    require(std::equal(part->bytes.begin(), part->bytes.end(), first.bytes.begin(), first.bytes.end()), Fault::bad_file,
+            part->file, ": tensor ", in_quotes(name), " differs from that of ", first.file,
+            ", and each file of one model has the same; fetch the files again");
+}
+
 /// Throws Error{bad_file} unless the files are consolidated.00, .01 and so on.
 void check_numbers(const std::vector<fs::path>& files) {
   for (size_t i = 0; i < files.size(); ++i) {
@@ -204,6 +213,7 @@ void MetaLlama::put(const std::string& prefix, const std::string& head, std::map
   const auto add = [&](const std::string& name, const Renamed& renamed, const std::string& as) {
     const std::vector<const TensorView*> parts = parts_of(name);
     check_parts(name, parts, renamed.cut);
+    if (renamed.cut == Cut::none) check_same(name, parts);
     TensorView whole = joined(parts, renamed.cut);
     const bool is_key = renamed.meta.starts_with("attention.wk");
     const int64_t heads = config.at(is_key ? "num_key_value_heads" : "num_attention_heads").get<int64_t>();

@@ -231,7 +231,7 @@ class MeterReader {
     require(shape.groups * columns == shape.rank && hidden % shape.groups == 0, Fault::bad_file,
             checkpoint_.path().string(), ": the adapter ", stem, "* has ", shape.rank, " rows in conv_C and ", columns,
             " columns in conv_B, which must divide them");
-    if (settings_.has("eas")) shape.scale = settings_.object("eas").number("scale", shape.scale);
+    if (settings_.has("eas")) shape.scale = adapter_scale(settings_.object("eas"), shape.scale);
     return shape;
   }
 

@@ -124,6 +124,8 @@ void add_meter_adapters(Meter& meter, const NewMeterAdapters& wanted) {
   for (const int64_t rank : {wanted.rep_rank, wanted.pia_rank})
     require(rank > 0 && rank <= plan::kMaxWidth && rank % wanted.groups == 0, Fault::bad_request, meter.name,
             ": an adapter is to have rank ", rank, ", expected a multiple of the ", wanted.groups, " groups");
+  require(wanted.scale > 0 && std::isfinite(wanted.scale), Fault::bad_request, meter.name,
+          ": the scale of adapters must be finite and more than 0, got ", wanted.scale);
   layer.rep = AdapterShape{.rank = wanted.rep_rank, .groups = wanted.groups, .scale = wanted.scale};
   layer.pia = AdapterShape{.rank = wanted.pia_rank, .groups = wanted.groups, .scale = wanted.scale};
   grow(meter.streams.text.blocks, layer);
