@@ -2,6 +2,7 @@
 #include "base/printable.h"
 #include "cli/command.h"
 #include "cli/command_line.h"
+#include "cli/pair_inspect.h"
 #include "cli/standard_output.h"
 #include "plan/parse.h"
 #include "session/session.h"
@@ -78,7 +79,7 @@ std::string bash_script(const CLI::App& program) {
   fill_in(tail, "@weights@", joined(session::weight_types()));
   fill_in(tail, "@kv@", joined(session::kv_types()));
   fill_in(tail, "@compute@", joined(session::compute_types()));
-  fill_in(tail, "@shapes@", joined(plan::shape_names()));
+  fill_in(tail, "@shapes@", joined(counted_shapes()));
   fill_in(tail, "@plans@", joined(plan::builtin_plan_names()));
   fill_in(tail, "@commands@", joined(commands_of(program)) + " " + joined(flags_of(program)));
   return kHead + ("  case ${COMP_WORDS[1]} in\n" + cases + "  esac\n" + tail);

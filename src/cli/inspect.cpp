@@ -1,10 +1,14 @@
 #include <fmt/format.h>
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "base/suggestion.h"
 #include "cli/answer_report.h"
 #include "cli/command.h"
 #include "cli/number.h"
@@ -57,11 +61,24 @@ struct Subject {
   std::optional<int64_t> weight_bytes;
 };
 
+/// Throws Error{bad_request} with the names that there are, METER's among them.
+void check_shape(const std::string& name) {
+  const std::vector<std::string> names = counted_shapes();
+  if (std::find(names.begin(), names.end(), name) != names.end()) return;
+  std::string known;
+  for (const std::string& shape : names) known += (known.empty() ? "" : ", ") + shape;
+  const std::string closest = closest_name(name, names);
+  fail(Fault::bad_request, "There is no shape ", in_quotes(name),
+       closest.empty() ? "" : "; did you mean " + closest + "?", closest.empty() ? "; there are " : " There are ",
+       known, ".");
+}
+
 Subject subject_of(const InspectOptions& options) {
   Subject subject;
   if (options.shape) {
     refuse_over_shape(options.common);
     apply(options.common);
+    check_shape(*options.shape);
     subject.facts = plan::shape_named(*options.shape);
     subject.plan = plan::load_plan(options.plan.value_or("p-mod"), subject.facts);
     return subject;
@@ -156,7 +173,7 @@ plan::CostOptions counting_of(const InspectOptions& options) {
 int run(const InspectOptions& options) {
   require(options.model.has_value() != options.shape.has_value(), Fault::bad_request,
           "inspect needs a MODEL or --shape NAME, and not both.");
-  if (options.shape == "meter" || (options.model && is_pair_model(*options.model))) {
+  if (options.shape == kMeterShape || (options.model && is_pair_model(*options.model))) {
     require(!options.times, Fault::bad_request, "--times is for models that generate, not for METER; leave it out.");
     return inspect_pairs(options.model, options.common, options.plan, options.prompt);
   }
@@ -191,10 +208,13 @@ Action declare_inspect(CLI::App& app) {
   app.footer(kFooter);
   app.add_option("MODEL", options->model,
                  "Model folder, GGUF file, name in the Hugging Face cache, demo, or demo-dense");
-  app.add_option("--shape", options->shape, "A published shape instead of a model")->type_name("NAME");
-  app.add_option(
-         "--plan", options->plan,
-         "Skip plan: the name of a built-in plan, or a JSON file (default: the model's own; with --shape, p-mod)")
+  std::string shapes;
+  for (const std::string& name : counted_shapes()) shapes += (shapes.empty() ? "" : ", ") + name;
+  app.add_option("--shape", options->shape, "A published shape instead of a model: " + shapes)->type_name("NAME");
+  app.add_option("--plan", options->plan,
+                 "Skip plan: the name of a built-in plan, or a JSON file (default: the model's own; with --shape, "
+                 "p-mod, and of "
+                 "meter that of EAS for VQAv2)")
       ->type_name("NAME|FILE");
   add_prompt_shape(app, options->prompt);
   add_count(app, options->kv_bytes_per_value,

@@ -6,6 +6,7 @@
 #include "base/printable.h"
 #include "cli/pair.h"
 #include "cli/standard_output.h"
+#include "plan/facts.h"
 #include "plan/meter_cost.h"
 #include "plan/meter_sites.h"
 #include "plan/parse.h"
@@ -47,6 +48,12 @@ std::string sites_text(const Subject& subject) {
 }
 
 }  // namespace
+
+std::vector<std::string> counted_shapes() {
+  std::vector<std::string> names = plan::shape_names();
+  names.emplace_back(kMeterShape);
+  return names;
+}
 
 int inspect_pairs(const std::optional<std::string>& model, const CommonOptions& options,
                   const std::optional<std::string>& plan, const PromptShapeOptions& prompt) {
