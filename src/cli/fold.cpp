@@ -26,7 +26,9 @@ constexpr const char* kDescription =
 LoRA is merged completely. The adapter that replaces an attention (PIA) has a gate and a token mean that depend on the
 prompt. This part can't be merged; it is stored as a small low-rank matrix. An adapter before an attention (RepAdapter) has
 a gate too, and stays as it is. With --freeze, the gate and the mean of the given prompt are used for all requests. Then every
-adapter of the decoder is merged, and answers to other prompts differ a little. Adapters of a vision tower are never merged.
+adapter of the decoder is merged, and answers to other prompts differ a little. Without --image, the prompt has a shipped
+picture. Gates of LaVIN tell whether a prompt has a picture: for prompts without one, give --no-image. Adapters of a vision tower
+are never merged.
 In a METER model, every RepAdapter is merged, as it has no gate there. The PIAs stay, and --freeze is refused.
 
 The merged model is then compared with the original on the prompt, and the largest difference of the logits is printed. If
@@ -37,6 +39,7 @@ constexpr const char* kFooter = R"(Examples:
   lithe fold ~/llava-1.5-7b-hf --lora ~/my-adapter -o llava-1.5-7b-folded
   lithe fold ~/llava-eas -o llava-eas-folded
   lithe fold ~/llava-eas --image photo.jpg --prompt "What is in the picture?" --freeze -o llava-eas-frozen
+  lithe fold ~/llava-eas --no-image --prompt "What is a lake?" --freeze -o llava-eas-frozen-text
 
 Exit codes: 0 done, 130 interrupted, 2 impossible request, 3 bad file, 1 anything else.)";
 
@@ -45,6 +48,7 @@ struct FoldFlags {
   session::Question question{.prompt = "What is in the picture?"};
   session::FoldOptions fold;
   std::string model, out;
+  bool no_image = false;
 };
 
 /// If no pictures are given: a shipped one, if the file is installed.
@@ -83,7 +87,7 @@ std::string to_text(const FoldFlags& flags, const session::FoldReport& report) {
 
 session::FoldReport fold(FoldFlags flags) {
   const session::Session session = open_session(flags.model, flags.common);
-  if (session.facts().tower) add_shipped_picture(flags.question);
+  if (session.facts().tower && !flags.no_image) add_shipped_picture(flags.question);
   const session::Request request = session::RequestBuilder(session).request(flags.question);
   Progress progress("folding");
   flags.fold.on_step = [&](const char* step) { progress.show(step); };
@@ -92,6 +96,7 @@ session::FoldReport fold(FoldFlags flags) {
 
 int fold_meter(FoldFlags flags) {
   require(!flags.fold.freeze, Fault::bad_request, "--freeze is for models that generate; leave it out for METER.");
+  require(!flags.no_image, Fault::bad_request, "METER reads a text and a picture; leave --no-image out.");
   add_shipped_picture(flags.question);
   return fold_pair_model(flags.model, flags.out, flags.common, flags.question);
 }
@@ -114,6 +119,7 @@ Action declare_fold(CLI::App& app) {
   app.add_option("-o,--output", flags->out, "The folder to write; it must not exist")->type_name("DIR")->required();
   app.add_flag("--freeze", flags->fold.freeze, "Use the gate and the mean of the prompt for all requests");
   add_images(app, flags->question, "A picture of the prompt (default: a shipped one)");
+  app.add_flag("--no-image", flags->no_image, "The prompt has no picture");
   app.add_option("--prompt", flags->question.prompt, "The prompt to compare on (default: What is in the picture?)")
       ->type_name("TEXT");
   app.add_flag("--raw-prompt", flags->question.raw, "Use the prompt as it is, without the chat template");
@@ -122,6 +128,8 @@ Action declare_fold(CLI::App& app) {
   app.get_option("--lora")->description("A PEFT folder with LoRA for the model, to merge into the weights");
   app.get_option("--mmproj")->group("");  // not in the help: GGUF models are refused
   return [flags] {
+    require(!flags->no_image || flags->question.pictures.empty(), Fault::bad_request,
+            "--no-image and --image exclude each other; leave one out.");
     if (is_pair_model(flags->model)) return fold_meter(*flags);
     session::FoldReport report;
     return write_folder(

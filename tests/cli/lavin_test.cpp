@@ -64,6 +64,26 @@ TEST(Lavin, AnswersAsPublished) {
   }
 }
 
+// Most questions of ScienceQA have no picture, and LaVIN's gates tell.
+TEST(Lavin, FoldsForPromptsWithoutAPicture) {
+  const test::TemporaryFolder temp;
+  const std::string model = (temp / "lavin_eas").string(), out = (temp / "folded").string();
+  test::link_lavin("lavin_eas", model);
+  const std::string prompt = read_json_file(kGolden / "lavin_eas/case.json").at("prompts").at(0);
+  const std::vector<std::string> call{"fold", model, "--freeze", "--no-image", "--prompt", prompt, "-o", out, "--json"};
+  const Ran folded = lithe(call);
+  ASSERT_EQ(folded.code, 0) << folded.err;
+  const Json report = parse_json(folded.out, "fold");
+  EXPECT_EQ(report.at("new_tokens_equal"), report.at("new_tokens"));
+  const Ran ran = lithe({"run", out, "-n", "12", "--json", prompt});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(parse_json(ran.out, "stdout").at("tokens"), published_tokens("lavin_eas", "gen_frozen0.tokens0"));
+  EXPECT_EQ(parse_json(ran.out, "stdout").at("prompt_tokens"), report.at("prompt_tokens"));
+  std::vector<std::string> both = call;
+  both.insert(both.end(), {"--image", LITHE_SOURCE_DIR "/models/images/901.png"});
+  EXPECT_NE(lithe(both).err.find("exclude each other"), std::string::npos);
+}
+
 TEST(Lavin, ABatchFileGivesWhatRunGives) {
   const test::TemporaryFolder temp;
   test::link_lavin("lavin", temp / "lavin");
