@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -10,8 +12,10 @@
 #include "cli/folder_writer.h"
 #include "cli/model_path.h"
 #include "cli/options.h"
+#include "cli/pair.h"
 #include "cli/progress.h"
 #include "cli/standard_output.h"
+#include "tasks/vqa_labels.h"
 
 namespace lithe::cli {
 namespace {
@@ -24,7 +28,11 @@ constexpr const char* kDescription =
 The weights of .bin, .pth and sharded files become one model.safetensors, which opens faster; their types are kept. The new
 folder gives the same answers. A layout may have no keys for p-MoD routers, EAS adapters or some rules. These are stored
 under Lithe's own names, and lithe prints a note, since other programs ignore them. docs/checkpoints.md lists the names. DIR
-must not exist. If anything fails, DIR is not written.)";
+must not exist. If anything fails, DIR is not written.
+
+A published METER only numbers the answers of its head vqa. --answers names them, as the data of VQAv2 tell them that the head
+was trained with: the folder with METER's Arrow files, the folder with the official annotations of train and val, or a JSON file
+that maps numbers to answers. The new folder then answers in words.)";
 
 constexpr const char* kFooter = R"(Examples:
   lithe convert ~/llava-v1.5-7b -o llava-1.5-7b-hf
@@ -39,7 +47,7 @@ Exit codes: 0 done, 130 interrupted, 2 impossible request, 3 bad file, 1 anythin
 
 struct ConvertFlags {
   CommonOptions common;
-  std::string source, out, to = "hf";
+  std::string source, out, answers, to = "hf";
 };
 
 TargetLayout layout_named(const std::string& name) {
@@ -62,6 +70,13 @@ models::Converted convert(const ConvertFlags& flags) {
   apply(flags.common);
   const TargetLayout layout = layout_named(flags.to);
   Progress progress("converting");
+  if (!flags.answers.empty()) {
+    require(is_pair_model(flags.source), Fault::bad_request, "--answers is for METER models; leave it out.");
+    const std::vector<std::string> names = tasks::vqa_labels(flags.answers).names;
+    require(!names.empty(), Fault::bad_file, in_quotes(flags.answers),
+            " holds neither METER's Arrow files, nor annotations of VQAv2 with answers that occur often enough.");
+    return models::convert_meter(model_folder(flags.source), flags.out, names);
+  }
   return models::convert_folder(model_folder(flags.source), flags.out, layout,
                                 [&](int64_t done, int64_t total) { progress.update_bytes(done, total); });
 }
@@ -91,6 +106,9 @@ Action declare_convert(CLI::App& app) {
   app.add_option("-o,--output", flags->out, "The folder to write; it must not exist")->type_name("DIR")->required();
   app.add_option("--to", flags->to, "hf (Hugging Face, default), original (LLaVA's own) or same (as SRC)")
       ->type_name("LAYOUT");
+  app.add_option("--answers", flags->answers,
+                 "METER: what tells the answers of its head vqa: a folder of VQAv2, an Arrow file, or a JSON file")
+      ->type_name("PATH");
   add_json(app, flags->common, "Print JSON: tensors, bytes, files, notes");
   add_common(app, flags->common);
   // Not in the help: they are taken only to say why they are refused.

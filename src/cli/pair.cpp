@@ -51,6 +51,15 @@ session::PairQuestion read_question(const session::Question& question) {
   return read;
 }
 
+void note_numbers(const session::HeadInfo& head, const std::string& model) {
+  if (head.numbered)
+    write_err(
+        fmt::format("note: the checkpoint has no names for the {} answers of its head {}, so they are numbers; "
+                    "`lithe convert {} --answers DATA -o DIR` writes a folder with the names that METER's Arrow "
+                    "files or a label map tell (docs/meter.md)\n",
+                    head.labels.size(), head.name, printable(model)));
+}
+
 Json best_of(const session::HeadInfo& head, const std::vector<float>& scores,
              const std::vector<std::string>& pictures) {
   const std::vector<std::string>& labels = head.pictures == 0 ? pictures : head.labels;
@@ -68,6 +77,7 @@ int run_pairs(const std::string& model, const CommonOptions& options, const sess
   check_pair_flags(question);
   const session::PairSession session = open_pairs(model, options);
   const session::HeadInfo& info = session.head(head);
+  note_numbers(info, model);
   std::optional<plan::Plan> plan;
   if (question.plan) plan = plan::load_plan(*question.plan, session.facts());
   const session::PairQuestion asked = read_question(question);

@@ -23,6 +23,9 @@ void check_pair_flags(const session::Question& question);
 /// The text and the pictures, of which notes are printed.
 session::PairQuestion read_question(const session::Question& question);
 
+/// Prints a note if the checkpoint has no names for the labels of a head.
+void note_numbers(const session::HeadInfo& head, const std::string& model);
+
 /// The labels and scores that are shown, the best first: {"label", "score"} each.
 Json best_of(const session::HeadInfo& head, const std::vector<float>& scores, const std::vector<std::string>& pictures);
 

@@ -36,6 +36,7 @@ class PairBatch {
         output_(options.shard.output()),
         lines_(options.input, output_, options.shard.shard()),
         progress_("batch") {
+    note_numbers(head_, options.model);
     if (options.question.plan) plan_ = plan_named(*options.question.plan);
   }
 

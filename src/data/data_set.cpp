@@ -22,7 +22,11 @@ class RecordSet final : public DataSet {
 
   int64_t size() const override { return rows_->size(); }
 
-  Record read(int64_t i) const override {
+  Record read(int64_t i) const override { return read(i, true); }
+  Record read_turns(int64_t i) const override { return read(i, false); }
+
+ private:
+  Record read(int64_t i, bool pictures) const {
     require(i >= 0 && i < size(), Fault::internal, "Record ", i, " of a data set of ", size(), " was asked for.");
     Record record{rows_->name(i)};
     try {
@@ -30,6 +34,7 @@ class RecordSet final : public DataSet {
       if (const auto id = Dialect::id_of(row)) record.name += concat(", id ", in_quotes(*id));
       Draft draft = dialect_.draft(row);
       record.turns = std::move(draft.turns);
+      if (!pictures) return record;
       for (const Json& picture : draft.pictures) record.images.push_back(pictures_.find(picture));
       record.needed = needed_in(row, record.images.size());
     } catch (const Error& error) {
@@ -38,7 +43,6 @@ class RecordSet final : public DataSet {
     return record;
   }
 
- private:
   std::unique_ptr<Rows> rows_;
   Dialect dialect_;
   Pictures pictures_;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "data/record.h"
 #include "image/decode.h"
@@ -35,8 +36,17 @@ class DataSet {
   /// Record `i` from 0; its pictures' headers are read, their pixels are not decoded. Safe to call from several
   /// threads. Throws Error{bad_file} that names the record.
   virtual Record read(int64_t i) const = 0;
+  /// The same without its pictures, whose files need not be opened then.
+  virtual Record read_turns(int64_t i) const {
+    Record record = read(i);
+    record.images.clear();
+    return record;
+  }
   /// What an answer in the place of the last turn of record `i` is worth, from 0 to 1. Absent: the set does not say.
   virtual std::optional<double> worth(int64_t, const std::string&) const { return std::nullopt; }
+  /// The answers that a head tells apart which learns this set, by class; empty: the set does not say, so that a head
+  /// tells apart whatever the records answer. The first call may read the whole set.
+  virtual std::vector<std::string> labels() const { return {}; }
 };
 
 }  // namespace lithe::data

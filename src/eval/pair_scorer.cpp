@@ -2,15 +2,21 @@
 
 #include <cstdint>
 
+#include "base/error.h"
+
 namespace lithe::eval {
 
 PairScorer::PairScorer(const session::PairSession& session, const std::string& head, const plan::Plan* plan)
     : session_(session), head_(session.head(head)), plan_(plan) {}
 
-std::vector<std::string> PairScorer::labels() const {
-  for (std::size_t i = 0; i < head_.labels.size(); ++i)
-    if (head_.labels[i] != std::to_string(i)) return head_.labels;
-  return {};
+std::vector<std::string> PairScorer::labels(const tasks::Task& task) const {
+  if (!head_.numbered) return head_.labels;
+  const tasks::HeadLabels told = task.head_labels();
+  const auto classes = static_cast<int64_t>(head_.labels.size());
+  require(!told.numbered || told.names.empty() || told.fit(classes), Fault::bad_request, "The data have labels up to ",
+          static_cast<int64_t>(told.names.size()) - 1, ", and the head ", head_.name, " tells ", classes,
+          " apart; give the data that it was trained with.");
+  return told.fit(classes) ? told.names : std::vector<std::string>();
 }
 
 std::vector<std::vector<float>> PairScorer::score(std::span<const tasks::Question> questions, const tasks::Task& task) {

@@ -16,8 +16,7 @@ class PairScorer final : public Scorer {
   /// Error{bad_request} if the model does not have this head.
   PairScorer(const session::PairSession& session, const std::string& head, const plan::Plan* plan);
 
-  /// Empty if the checkpoint only numbers its labels.
-  std::vector<std::string> labels() const override;
+  std::vector<std::string> labels(const tasks::Task& task) const override;
   std::vector<std::vector<float>> score(std::span<const tasks::Question> questions, const tasks::Task& task) override;
 
  private:

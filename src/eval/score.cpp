@@ -23,7 +23,7 @@ tasks::Response response_of(std::vector<float> scores, const tasks::Task& task, 
 class Scoring {
  public:
   Scoring(Scorer& scorer, const tasks::Task& task, TaskRun& run)
-      : scorer_(scorer), task_(task), run_(run), names_(scorer.labels()) {}
+      : scorer_(scorer), task_(task), run_(run), names_(scorer.labels(task)) {}
 
   /// Reads the next questions, at most so many; false at the end.
   bool read(int64_t most) {

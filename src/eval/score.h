@@ -16,8 +16,9 @@ namespace lithe::eval {
 class Scorer {
  public:
   virtual ~Scorer() = default;
-  /// The names of the head's labels; empty: they have none.
-  virtual std::vector<std::string> labels() const { return {}; }
+  /// The names of the head's labels, as the model has them, else as the task tells them; empty ones are not known.
+  /// Throws Error{bad_request} if the task has other labels than the head.
+  virtual std::vector<std::string> labels(const tasks::Task&) const { return {}; }
   /// For each question the scores of the head's labels; if the task is a ranking, one for each of its candidates.
   /// Throws Error if one of them cannot be scored.
   virtual std::vector<std::vector<float>> score(std::span<const tasks::Question> questions,

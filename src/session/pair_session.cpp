@@ -40,8 +40,8 @@ std::vector<std::string> numbered(int64_t count) {
 std::vector<HeadInfo> heads_of(const Meter& meter) {
   const models::Heads& heads = meter.heads;
   std::vector<HeadInfo> infos;
-  if (heads.vqa)
-    infos.push_back({"vqa", 1, meter.config.answers.empty() ? numbered(heads.config.vqa) : meter.config.answers});
+  const bool has_names = !meter.config.answers.empty();
+  if (heads.vqa) infos.push_back({"vqa", 1, has_names ? meter.config.answers : numbered(heads.config.vqa), !has_names});
   if (heads.nlvr2) infos.push_back({"nlvr2", 2, {"false", "true"}});
   if (heads.snli) infos.push_back({"snli", 1, {"contradiction", "neutral", "entailment"}});
   if (heads.itm) infos.push_back({"itm", 1, {"does not match", "matches"}});

@@ -33,6 +33,7 @@ struct HeadInfo {
   std::string name;                 ///< vqa, nlvr2, snli, itm or rank.
   int64_t pictures = 1;             ///< Of a question; 0: any number, and each gets a score (rank).
   std::vector<std::string> labels;  ///< By class; of rank one, which is no class.
+  bool numbered = false;            ///< The checkpoint has no names for its labels.
 };
 
 /// A loaded model that classifies or ranks pairs of a text and a picture (METER). One thread owns it.

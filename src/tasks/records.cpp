@@ -9,11 +9,14 @@ namespace {
 class TaskRecords final : public data::DataSet {
  public:
   TaskRecords(std::string name, std::unique_ptr<Task> task, bool for_head)
-      : name_(std::move(name)), task_(std::move(task)), for_head_(for_head) {}
+      : name_(std::move(name)), task_(std::move(task)), for_head_(for_head) {
+    if (for_head_) learnable_ = task_->learnable();
+  }
 
-  int64_t size() const override { return task_->size(); }
+  int64_t size() const override { return learnable_ ? static_cast<int64_t>(learnable_->size()) : task_->size(); }
 
-  data::Record read(int64_t i) const override {
+  data::Record read(int64_t place) const override {
+    const int64_t i = question_of(place);
     Question question = task_->question(i);
     data::Record record{concat(name_, ", question ", question.id)};
     if (for_head_) return bare(i, std::move(question), std::move(record));
@@ -24,11 +27,20 @@ class TaskRecords final : public data::DataSet {
     return record;
   }
 
-  std::optional<double> worth(int64_t i, const std::string& answer) const override {
-    return task_->judge(i, {.text = answer}).score;
+  std::optional<double> worth(int64_t place, const std::string& answer) const override {
+    return task_->judge(question_of(place), {.text = answer}).score;
+  }
+
+  std::vector<std::string> labels() const override {
+    const HeadLabels labels = for_head_ ? task_->head_labels() : HeadLabels();
+    return labels.complete() ? labels.names : std::vector<std::string>();
   }
 
  private:
+  int64_t question_of(int64_t place) const {
+    return learnable_ ? learnable_->at(static_cast<std::size_t>(place)) : place;
+  }
+
   data::Record bare(int64_t i, Question question, data::Record record) const {
     record.images = std::move(question.images);
     record.turns = {{"user", std::move(question.text)}};
@@ -47,6 +59,7 @@ class TaskRecords final : public data::DataSet {
   std::string name_;
   std::unique_ptr<Task> task_;
   bool for_head_;
+  std::optional<std::vector<int64_t>> learnable_;  ///< Questions; absent: all.
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <string_view>
+#include <utility>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -37,6 +38,21 @@ std::optional<fs::path> found_in(const fs::path& folder, const std::vector<std::
     if (!fits.empty()) return fits.front();
   }
   return std::nullopt;
+}
+
+std::string task_in(const fs::path& folder) {
+  static const std::vector<std::pair<std::string, std::vector<std::string>>> kSets{
+      {"scienceqa", {"pid_splits.json"}},
+      {"vqav2", {"v2_OpenEnded_mscoco_*_questions.json", "vqav2_*.arrow"}},
+      {"nlvr2", {"nlvr2_*.arrow"}},
+      {"snli_ve", {"snli_ve_*.jsonl", "snli_*.arrow"}},
+      {"flickr30k", {"dataset_flickr30k.json", "f30k_caption_karpathy_*.arrow"}},
+      {"slake", {"validate.json"}}};
+  std::error_code code;
+  if (!fs::is_directory(folder, code)) return {};
+  for (const auto& [task, files] : kSets)
+    if (found_in(folder, files)) return task;
+  return {};
 }
 
 std::vector<std::string> parts_of_split(const std::string& split) {

@@ -14,6 +14,10 @@ std::optional<std::filesystem::path> found_in(const std::filesystem::path& folde
 /// The files that a pattern fits, by name; none is fine.
 std::vector<std::filesystem::path> fitting(const std::filesystem::path& folder, const std::string& pattern);
 
+/// The task whose set a folder holds as it was downloaded, if its files have names that no other records would have;
+/// empty: none, or a set that looks like any other records.
+std::string task_in(const std::filesystem::path& folder);
+
 /// "dev+test" -> "dev", "test"
 std::vector<std::string> parts_of_split(const std::string& split);
 

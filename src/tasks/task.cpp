@@ -1,5 +1,6 @@
 #include "tasks/task.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -111,7 +112,16 @@ std::unique_ptr<Task> open_task(const std::string& name, TaskOptions options) {
           " needs no judge; leave --judge out.");
   if (options.split.empty()) options.split = info.split;
   if (!options.instruction) options.instruction = info.instruction;
-  return info.open(options);
+  std::unique_ptr<Task> task = info.open(options);
+  const std::string split = options.split.empty() ? "" : "The split " + in_quotes(options.split) + " of ";
+  require(task->size() > 0, Fault::bad_file, split.empty() ? "The task " : split, name, " in ",
+          in_quotes(options.data.string()),
+          " has no questions; put the whole set there, or choose another split (docs/tasks.md).");
+  return task;
+}
+
+bool HeadLabels::complete() const {
+  return !names.empty() && std::none_of(names.begin(), names.end(), [](const auto& name) { return name.empty(); });
 }
 
 void Question::ask(const std::string& prompt, const std::string& instruction) {

@@ -76,6 +76,20 @@ struct Score {
   std::optional<double> standard_error = {};  ///< Of a mean over two questions or more, in the unit of `value`.
 };
 
+/// The names of the classes of a METER head, as a set tells them.
+struct HeadLabels {
+  std::vector<std::string> names;  ///< By class; empty: the set does not tell it.
+  bool numbered = false;           ///< The set numbers its answers. False: they were counted, so all are known.
+
+  /// Whether a head of so many classes may have been trained with them.
+  bool fit(int64_t classes) const {
+    const auto count = static_cast<int64_t>(names.size());
+    return count > 0 && (numbered ? count <= classes : count == classes);
+  }
+  /// Whether every class has a name.
+  bool complete() const;
+};
+
 /// A benchmark, opened. All functions may be called from several threads.
 class Task {
  public:
@@ -97,6 +111,11 @@ class Task {
   virtual image::Source candidate(int64_t i) const;
   /// Of a ranking: the candidate that is right for question `i`.
   virtual int64_t pair_of(int64_t i) const;
+  /// The names of the classes that a METER head has which learns this set; no names if its classes need none, or the
+  /// set does not tell. The first call may read the whole set. Throws Error{bad_file}.
+  virtual HeadLabels head_labels() const { return {}; }
+  /// The questions that such a head learns from; absent: all. The first call may read the whole set.
+  virtual std::optional<std::vector<int64_t>> learnable() const { return std::nullopt; }
 };
 
 /// The mean of values from 0 to 1, in percent. There is at least one.

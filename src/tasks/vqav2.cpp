@@ -3,6 +3,7 @@
 #include <map>
 #include <mutex>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "base/error.h"
 #include "data/format.h"
@@ -11,6 +12,7 @@
 #include "tasks/set_files.h"
 #include "tasks/task.h"
 #include "tasks/vqa_accuracy.h"
+#include "tasks/vqa_labels.h"
 
 namespace lithe::tasks {
 namespace {
@@ -183,8 +185,8 @@ std::unique_ptr<Items> open_split(const TaskOptions& options, const std::string&
 
 class VqaV2 final : public Task {
  public:
-  VqaV2(std::unique_ptr<Items> items, std::string instruction)
-      : items_(std::move(items)), instruction_(std::move(instruction)) {}
+  VqaV2(std::unique_ptr<Items> items, const TaskOptions& options)
+      : items_(std::move(items)), instruction_(options.instruction.value_or("")), folder_(options.data) {}
 
   int64_t size() const override { return items_->size(); }
 
@@ -228,7 +230,36 @@ class VqaV2 final : public Task {
     return scores;
   }
 
+  HeadLabels head_labels() const override {
+    std::call_once(counted_, [this] { labels_ = vqa_labels(folder_); });
+    return labels_;
+  }
+
+  /// As METER leaves the others out of its Arrow files: those of which a label is among the answers.
+  std::optional<std::vector<int64_t>> learnable() const override {
+    const HeadLabels labels = head_labels();
+    if (labels.names.empty() || labels.numbered) return std::nullopt;
+    const std::unordered_set<std::string> known(labels.names.begin(), labels.names.end());
+    std::vector<int64_t> questions;
+    for (int64_t i = 0; i < size(); ++i)
+      if (may_teach(i, known)) questions.push_back(i);
+    return questions;
+  }
+
  private:
+  /// Also if the record is bad or has no answer, which is said when its turn comes.
+  bool may_teach(int64_t i, const std::unordered_set<std::string>& known) const {
+    try {
+      const Json more = items_->read(i).more;
+      if (!more.contains("references")) return true;
+      const Json& references = more.at("references");
+      return std::any_of(references.begin(), references.end(),
+                         [&](const Json& answer) { return known.contains(answer.get<std::string>()); });
+    } catch (const Error&) {
+      return true;
+    }
+  }
+
   static std::string target_of(const Json& more) {
     if (more.contains("best")) return more.at("best").get<std::string>();
     if (!more.contains("answers") || more.at("answers").empty()) return {};
@@ -255,7 +286,7 @@ class VqaV2 final : public Task {
   static Judgement judge_label(const Json& more, int64_t label) {
     Judgement judgement{.parsed = std::to_string(label)};
     require(!more.contains("references"), Fault::bad_request, "the head's labels are numbers, which the answers of ",
-            "people don't tell; put \"id2label\" into the model's config.json, or give METER's Arrow files");
+            "people don't tell; name them with `lithe convert --answers`, or give METER's Arrow files (docs/meter.md)");
     if (!more.contains("labels")) return judgement;
     for (std::size_t k = 0; k < more.at("labels").size(); ++k) {
       if (more.at("labels")[k] != label) continue;
@@ -266,6 +297,9 @@ class VqaV2 final : public Task {
 
   std::unique_ptr<Items> items_;
   std::string instruction_;
+  fs::path folder_;
+  mutable std::once_flag counted_;
+  mutable HeadLabels labels_;
 };
 
 }  // namespace
@@ -273,7 +307,7 @@ class VqaV2 final : public Task {
 std::unique_ptr<Task> open_vqav2(const TaskOptions& options) {
   std::vector<std::unique_ptr<Items>> parts;
   for (const std::string& split : parts_of_split(options.split)) parts.push_back(open_split(options, split));
-  return std::make_unique<VqaV2>(join(std::move(parts)), options.instruction.value_or(""));
+  return std::make_unique<VqaV2>(join(std::move(parts)), options);
 }
 
 }  // namespace lithe::tasks

@@ -1,6 +1,9 @@
 #include "tune/meter_ready.h"
 
 #include <algorithm>
+#include <map>
+#include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "base/printable.h"
@@ -73,26 +76,37 @@ void check(const Recipe& recipe) {
           ": METER needs the key `head`: vqa, nlvr2, snli, itm, irtr or mlm");
 }
 
-/// Calls `visit` with the answers of every record. What is wrong with a record is said when its turn comes.
-template <class Visit>
-void each_answers(const std::vector<WeightedSet>& sets, const Visit& visit) {
-  for (const WeightedSet& set : sets) {
-    for (int64_t i = 0; i < set.records->size(); ++i) {
-      try {
-        visit(answers_of(set.records->read(i)));
-      } catch (const Error&) {
-        continue;
-      }
-    }
+/// The answers of a record; absent if it is bad, which is said when its turn comes.
+std::optional<std::map<std::string, double>> answers_at(const data::DataSet& set, int64_t i) {
+  try {
+    return answers_of(set.read_turns(i));
+  } catch (const Error&) {
+    return std::nullopt;
   }
+}
+
+/// The classes that a data set says a head has; empty if none does. Throws Error{bad_request} if two differ.
+std::vector<std::string> labels_of(const std::vector<WeightedSet>& sets) {
+  std::vector<std::string> labels;
+  for (const WeightedSet& set : sets) {
+    std::vector<std::string> own = set.records->labels();
+    require(
+        own.empty() || labels.empty() || own == labels, Fault::bad_request,
+        "the sets of data number their answers differently, so that one head cannot learn them; give sets with the ",
+        "same answers");
+    if (labels.empty()) labels = std::move(own);
+  }
+  return labels;
 }
 
 /// Every answer of the sets, the most frequent first; of equals in the order of the alphabet.
 std::vector<std::string> answers_in(const std::vector<WeightedSet>& sets) {
   std::map<std::string, int64_t> counts;
-  each_answers(sets, [&](const std::map<std::string, double>& answers) {
-    for (const auto& [answer, score] : answers) ++counts[answer];
-  });
+  for (const WeightedSet& set : sets) {
+    for (int64_t i = 0; i < set.records->size(); ++i)
+      for (const auto& [answer, score] : answers_at(*set.records, i).value_or(std::map<std::string, double>()))
+        ++counts[answer];
+  }
   std::vector<std::string> answers;
   for (const auto& [answer, count] : counts) answers.push_back(answer);
   std::stable_sort(answers.begin(), answers.end(),
@@ -100,31 +114,41 @@ std::vector<std::string> answers_in(const std::vector<WeightedSet>& sets) {
   return answers;
 }
 
+/// A head that has no names for its classes gets those of the data, if they are as many.
+void name_classes(const std::vector<WeightedSet>& sets, ReadyMeter& ready) {
+  models::Meter& meter = *ready.meter;
+  if (!meter.config.answers.empty()) return;
+  std::vector<std::string> labels = labels_of(sets);
+  if (std::ssize(labels) != meter.heads.config.vqa) return;
+  meter.config.answers = std::move(labels);
+  ready.notes.push_back(concat("the ", meter.heads.config.vqa, " classes of the head vqa get the names that data has"));
+}
+
 AnswerClasses classes_of(const models::Meter& meter) {
-  require(
-      !meter.config.answers.empty(), Fault::bad_file, meter.name,
-      ": does not name the answers of its head vqa; run `lithe convert` on a .ckpt, and write \"id2label\": {\"0\": "
-      "\"net\", ..} into config.json, in the order of the labels that the head was trained with (docs/meter.md)");
+  require(!meter.config.answers.empty(), Fault::bad_file, meter.name,
+          ": does not name the answers of its head vqa, and ", "data has no names for its ", meter.heads.config.vqa,
+          " classes; give them with `lithe convert --answers` ", "(docs/meter.md)");
   AnswerClasses classes;
   for (size_t i = 0; i < meter.config.answers.size(); ++i)
     classes.emplace(meter.config.answers[i], static_cast<int64_t>(i));
   return classes;
 }
 
-/// Records that the head learns nothing right from.
-void count_unknown(const std::vector<WeightedSet>& sets, ReadyMeter& ready) {
-  int64_t records = 0, unknown = 0;
-  each_answers(sets, [&](const std::map<std::string, double>& answers) {
-    ++records;
-    const auto is_known = [&](const auto& answer) { return ready.classes.contains(answer.first); };
-    if (std::none_of(answers.begin(), answers.end(), is_known)) ++unknown;
-  });
-  if (unknown == 0) return;
-  require(unknown < records, Fault::bad_request, ready.meter->name, ": none of the ", records,
+/// Throws Error{bad_request} if the head knows no answer of any record. Reads records up to one that it knows.
+void require_known(const std::vector<WeightedSet>& sets, const ReadyMeter& ready) {
+  int64_t records = 0;
+  for (const WeightedSet& set : sets) {
+    for (int64_t i = 0; i < set.records->size(); ++i) {
+      const std::optional<std::map<std::string, double>> answers = answers_at(*set.records, i);
+      if (!answers) continue;
+      ++records;
+      if (std::any_of(answers->begin(), answers->end(),
+                      [&](const auto& answer) { return ready.classes.contains(answer.first); }))
+        return;
+    }
+  }
+  require(records == 0, Fault::bad_request, ready.meter->name, ": none of the ", records,
           " records of data has an answer that its head vqa knows; give the data of this head, or a model without one");
-  ready.notes.push_back(
-      concat(unknown, " of ", records,
-             " records have no answer that the head vqa knows; they teach that every label is wrong"));
 }
 
 /// Throws Error{bad_request} for a pattern of `train` that fits no weight, of the head and the adapters too.
@@ -151,10 +175,19 @@ ReadyMeter ready_meter(const Recipe& recipe, const std::vector<WeightedSet>& set
   ready.meter = models::open_meter(models::model_folder(recipe.model_name_or_path), {.learns = learns_here}, changes);
   models::Meter& meter = *ready.meter;
   const auto seed = static_cast<uint64_t>(recipe.seed);
-  const bool needs_answers = ready.task == MeterTask::vqa && !meter.heads.vqa;
-  models::add_meter_head(meter, ready.task, needs_answers ? answers_in(sets) : std::vector<std::string>{}, seed);
-  if (ready.task == MeterTask::vqa) ready.classes = classes_of(meter);
-  if (ready.task == MeterTask::vqa && !needs_answers) count_unknown(sets, ready);
+  if (ready.task == MeterTask::vqa && !meter.heads.vqa) {
+    std::vector<std::string> answers = labels_of(sets);
+    if (answers.empty()) answers = answers_in(sets);
+    ready.notes.push_back(concat("the new head vqa has ", answers.size(), " classes"));
+    models::add_meter_head(meter, ready.task, answers, seed);
+  } else {
+    models::add_meter_head(meter, ready.task, {}, seed);
+  }
+  if (ready.task == MeterTask::vqa) {
+    name_classes(sets, ready);
+    ready.classes = classes_of(meter);
+    require_known(sets, ready);
+  }
   ready.plan = meter.plan;
   if (recipe.eas && !meter.streams.config.layer.rep)
     models::add_meter_adapters(meter, {.rep_rank = recipe.eas->rep_dim,
@@ -172,10 +205,14 @@ ReadyMeter ready_meter(const Recipe& recipe, const std::vector<WeightedSet>& set
   return ready;
 }
 
-SampleMaker<MeterSample> sample_maker(const ReadyMeter& ready) {
+SampleMaker<MeterSample> sample_maker(const ReadyMeter& ready, std::shared_ptr<AnswerUse> use) {
   SampleMaker<MeterSample> maker{.make =
-                                     [&ready](const data::Record& record) {
-                                       return make_meter_sample(*ready.meter, record, ready.task, ready.classes);
+                                     [&ready, use = std::move(use)](const data::Record& record) {
+                                       MeterSample sample =
+                                           make_meter_sample(*ready.meter, record, ready.task, ready.classes);
+                                       if (use) ++use->samples;
+                                       if (use && sample.answers.empty()) ++use->unknown;
+                                       return sample;
                                      },
                                  .finish = {}};
   if (ready.task == MeterTask::mlm) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,15 +28,21 @@ struct ReadyMeter {
 bool trains_meter(const Recipe& recipe);
 
 /// Opens the recipe's METER, and adds its head and adapters. `skipped`: the attentions that EAS skips, if a search
-/// found them; else those of the recipe. If the checkpoint has no head for vqa, the answers of `sets` become its
-/// classes. What learns without `train`:
+/// found them; else those of the recipe. If the checkpoint has no head for vqa, its classes are those that `sets` say,
+/// else every answer of `sets`. A head without names for its classes gets those that `sets` say, if they are as many.
+/// What learns without `train`:
 ///   no method   everything
 ///   eas         adapters, the class token, token types, poolers, and the head, as published
 /// Throws Error, also for methods that METER does not take.
 ReadyMeter ready_meter(const Recipe& recipe, const std::vector<WeightedSet>& sets,
                        const std::vector<int64_t>& skipped = {});
 
-/// Samples for its head. What is ready must outlive the maker.
-SampleMaker<MeterSample> sample_maker(const ReadyMeter& ready);
+/// How many samples of vqa were made, and how many of them have no answer that the head knows.
+struct AnswerUse {
+  std::atomic<int64_t> samples = 0, unknown = 0;
+};
+
+/// Samples for its head, counted in `use` unless that is null. What is ready must outlive the maker.
+SampleMaker<MeterSample> sample_maker(const ReadyMeter& ready, std::shared_ptr<AnswerUse> use = nullptr);
 
 }  // namespace lithe::tune

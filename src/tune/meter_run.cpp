@@ -1,6 +1,7 @@
 #include "tune/meter_run.h"
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -62,10 +63,11 @@ RunResult tune_meter(const Recipe& recipe, const RunOptions& options, const Rank
     if (options.on_note && ranks.first()) options.on_note(note);
   MeterTrainer trainer(*ready.meter, ready.task, ready.plan, meter_trainer_options(recipe, ranks));
   const int64_t batch = recipe.per_device_train_batch_size;
+  const auto use = std::make_shared<AnswerUse>();
   TunedModel<MeterSample, MeterTrainer> tuned{
       .folder = ready.meter->checkpoint,
       .trainer = trainer,
-      .maker = sample_maker(ready),
+      .maker = sample_maker(ready, use),
       .estimate = [&] { return estimate_of(*ready.meter, trainer.optimiser()); },
       .evaluate =
           [&](const HeldOutSets& sets) {
@@ -75,7 +77,11 @@ RunResult tune_meter(const Recipe& recipe, const RunOptions& options, const Rank
           [&](const std::filesystem::path& folder) { models::write_tuned_meter(*ready.meter, ready.plan, folder); }};
   if (options.dry_run && searches(recipe))
     check_meter_search(recipe, *ready.meter, steps_of(recipe, ranks, records_per_epoch(setup.data)));
-  return tune_model(recipe, options, std::move(tuned), std::move(setup));
+  RunResult result = tune_model(recipe, options, std::move(tuned), std::move(setup));
+  if (ready.task == models::MeterTask::vqa && use->unknown > 0 && options.on_note && ranks.first())
+    options.on_note(concat(use->unknown.load(), " of ", use->samples.load(),
+                           " samples had no answer that the head vqa knows; they teach that every label is wrong"));
+  return result;
 }
 
 }  // namespace lithe::tune

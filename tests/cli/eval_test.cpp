@@ -69,6 +69,17 @@ TEST(Eval, AnswersAsRunDoes) {
   EXPECT_TRUE(result.at("finished"));
 }
 
+TEST(Eval, ASetWithoutQuestionsIsABadFile) {
+  const fs::path at = fresh("eval-empty");
+  fs::create_directories(at / "data/imgs");
+  std::ofstream(at / "data/test.json") << "[]";
+  const Ran ran =
+      lithe({"eval", "demo", "--task", "slake", "--data", (at / "data").string(), "-o", (at / "out").string()});
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_NE(ran.err.find("has no questions"), std::string::npos) << ran.err;
+  EXPECT_FALSE(fs::exists(at / "out"));
+}
+
 TEST(Eval, PrintsScienceQasTable) {
   const fs::path at = fresh("eval-science");
   const Ran ran = lithe(

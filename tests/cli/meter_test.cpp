@@ -106,6 +106,15 @@ TEST_F(MeterProgram, InspectCountsPartsUnderAPlan) {
   EXPECT_NE(model_table.out.find("RepAdapters"), std::string::npos);
 }
 
+TEST_F(MeterProgram, IsAmongTheShapes) {
+  const Ran wrong = lithe({"inspect", "--shape", "?"});
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_NE(wrong.err.find("there are lavin-7b, llava-1.5-13b, llava-1.5-7b, llava-next-7b, meter."), std::string::npos)
+      << wrong.err;
+  EXPECT_NE(lithe({"inspect", "--shape", "mete"}).err.find("did you mean meter?"), std::string::npos);
+  EXPECT_NE(lithe({"completion", "bash"}).out.find("llava-next-7b meter"), std::string::npos);
+}
+
 TEST_F(MeterProgram, AConvertedCheckpointAnswersTheSame) {
   const fs::path out = folder_ / "converted";
   const Ran converted = lithe({"convert", model(), "-o", out.string()});
@@ -167,7 +176,7 @@ TEST_F(MeterProgram, EvalRunsTheTasksThatAHeadIsFor) {
   const Ran numbers =
       lithe({"eval", model(), "--task", "vqav2", "--data", data + "vqav2", "-o", (folder_ / "v").string()});
   EXPECT_EQ(numbers.code, 3);
-  EXPECT_NE(contents(folder_ / "v/samples.jsonl").find("id2label"), std::string::npos);
+  EXPECT_NE(contents(folder_ / "v/samples.jsonl").find("--answers"), std::string::npos);
   const auto refused = [&](std::vector<std::string> more, const std::string& words) {
     more.insert(more.begin(), {"eval", model(), "-o", (folder_ / "refused").string()});
     const Ran ran = lithe(more);
@@ -176,6 +185,74 @@ TEST_F(MeterProgram, EvalRunsTheTasksThatAHeadIsFor) {
   };
   refused({"--task", "aid", "--data", data + "aid"}, "has no head for the task");
   refused({"--task", "nlvr2", "--split", "dev", "--data", data + "nlvr2", "--temp", "1"}, "sampling");
+}
+
+TEST_F(MeterProgram, DataNameTheAnswers) {
+  const fs::path map = folder_ / "vqa_dict.json", named = folder_ / "named";
+  Json answers = Json::object();
+  for (int i = 0; i < 31; ++i) answers[std::to_string(i)] = "answer " + std::to_string(i);
+  std::ofstream(map) << answers.dump();
+  const std::vector<std::string> question{"--image", kPictures + "901.png", "what is it?"};
+  const auto ask = [&](const std::string& from) {
+    std::vector<std::string> call{"run", from, "--json"};
+    call.insert(call.end(), question.begin(), question.end());
+    return lithe(call);
+  };
+  const Ran numbers = ask(model());
+  EXPECT_NE(numbers.err.find("has no names for the 31 answers of its head vqa"), std::string::npos) << numbers.err;
+  const Ran converted = lithe({"convert", model(), "--answers", map.string(), "-o", named.string()});
+  ASSERT_EQ(converted.code, 0) << converted.err;
+  const Ran words = ask(named.string());
+  EXPECT_EQ(words.err.find("has no names"), std::string::npos) << words.err;
+  EXPECT_EQ(parse_json(words.out, "run").at("labels").at(0).at("label"),
+            "answer " + parse_json(numbers.out, "run").at("labels").at(0).at("label").get<std::string>());
+
+  const auto refused = [&](const std::string& from, const std::string& text, int code, const std::string& why) {
+    std::ofstream(map) << text;
+    const Ran ran = lithe({"convert", from, "--answers", map.string(), "-o", (folder_ / "refused").string()});
+    EXPECT_EQ(ran.code, code) << ran.err;
+    EXPECT_NE(ran.err.find(why), std::string::npos) << ran.err;
+    EXPECT_FALSE(fs::exists(folder_ / "refused"));
+  };
+  refused(model(), R"(["yes", "no"])", 2, "tells 31 answers apart, and 2 names were given");
+  answers.erase("3");
+  refused(model(), answers.dump(), 2, "answer 3 of its head vqa has no name");
+  refused(model(), "{", 3, "vqa_dict.json");
+  refused("demo", R"(["yes"])", 2, "--answers is for METER models");
+  const Ran none =
+      lithe({"convert", model(), "--answers", LITHE_TEST_DATA "/tasks/vqav2", "-o", (folder_ / "refused").string()});
+  EXPECT_EQ(none.code, 3);
+  EXPECT_NE(none.err.find("holds neither METER's Arrow files"), std::string::npos) << none.err;
+}
+
+// As many answers are frequent in the annotations as the head tells apart.
+TEST_F(MeterProgram, EvalTakesNamesFromTheData) {
+  const fs::path out = folder_ / "eval", data = folder_ / "data";
+  fs::create_directories(data / "val2014");
+  fs::copy_file(LITHE_TEST_DATA "/tasks/vqav2/val2014/COCO_val2014_000000000042.jpg",
+                data / "val2014/COCO_val2014_000000000042.jpg");
+  Json questions = Json::array(), annotations = Json::array();
+  for (int id = 0; id < 31 * 9; ++id) {
+    const std::string answer = "word" + std::to_string(id % 31);
+    questions.push_back({{"question_id", id}, {"image_id", 42}, {"question", "what is it?"}});
+    annotations.push_back({{"question_id", id}, {"multiple_choice_answer", answer}, {"answers", {answer, answer}}});
+  }
+  std::ofstream(data / "v2_OpenEnded_mscoco_val2014_questions.json") << Json{{"questions", questions}};
+  std::ofstream(data / "v2_mscoco_val2014_annotations.json") << Json{{"annotations", annotations}};
+  const Ran ran = lithe(
+      {"eval", model(), "--task", "vqav2", "--data", data.string(), "--limit", "40", "-o", out.string(), "--json"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  std::ifstream lines(out / "samples.jsonl");
+  int64_t answered = 0, right = 0;
+  for (std::string line; std::getline(lines, line); ++answered) {
+    const Json one = parse_json(line, "line");
+    EXPECT_EQ(one.at("answer"), "word" + one.at("label").dump());
+    right += one.at("label").get<int64_t>() == answered % 31 ? 1 : 0;
+  }
+  EXPECT_EQ(answered, 40);
+  EXPECT_GT(right, 0) << "all questions are the same, and so is the answer";
+  EXPECT_NEAR(parse_json(ran.out, "eval").at("scores").at(0).at("value").get<double>(),
+              100.0 * static_cast<double>(right) / 40 / 3, 1e-3);  // one of three people besides
 }
 
 TEST_F(MeterProgram, OtherCommandsSayWhatItIs) {

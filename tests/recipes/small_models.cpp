@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/json.h"
-#include "checkpoints/write/meter_folder.h"
+#include "checkpoints/write/converting.h"
 #include "io/atomic_file.h"
 #include "io/safetensors.h"
 

@@ -10,7 +10,9 @@
 #include "base/json.h"
 #include "sentence_of.h"
 #include "tasks/records.h"
+#include "tasks/set_files.h"
 #include "tasks/task.h"
+#include "tasks/vqa_labels.h"
 #include "temporary_folder.h"
 
 namespace lithe::tasks {
@@ -147,6 +149,89 @@ TEST(VqaV2, SharesOfArrowFilesAreFrom0To1) {
     const std::string said = arrow_score(share);
     EXPECT_NE(said.find("a value of 'answer_scores' is not a number from 0 to 1"), std::string::npos) << said;
   }
+}
+
+TEST(VqaV2, ArrowFilesNumberTheAnswersOfAHead) {
+  const HeadLabels labels = open("vqav2", "vqav2_arrow")->head_labels();
+  EXPECT_TRUE(labels.numbered);
+  ASSERT_EQ(labels.names.size(), 9U);
+  EXPECT_EQ(labels.names[8], "3");
+  EXPECT_EQ(labels.names[0], "");  // nobody said it
+  EXPECT_FALSE(labels.complete());
+  EXPECT_TRUE(labels.fit(9) && labels.fit(3129));
+  EXPECT_FALSE(labels.fit(8));
+  const HeadLabels file = vqa_labels(kSets / "vqav2_arrow/vqav2_val.arrow");
+  EXPECT_EQ(file.names, labels.names);
+}
+
+/// An official folder: `count` questions of a split to which an answer is the most frequent one, by answer. The other
+/// people say "something else".
+void write_split(const std::filesystem::path& folder, const std::string& split,
+                 const std::vector<std::pair<std::string, int>>& answers) {
+  Json questions = Json::array(), annotations = Json::array();
+  const std::string year = split + "2014";
+  std::filesystem::create_directories(folder / year);
+  std::filesystem::copy_file(kSets / "vqav2/val2014/COCO_val2014_000000000042.jpg",
+                             folder / year / ("COCO_" + year + "_000000000042.jpg"));
+  int id = 0;
+  for (const auto& [answer, count] : answers) {
+    for (int i = 0; i < count; ++i, ++id) {
+      questions.push_back({{"question_id", id}, {"image_id", 42}, {"question", "Q?"}});
+      Json people = Json::array();
+      for (int person = 0; person < 10; ++person)
+        people.push_back({{"answer", person < 6 ? answer : "something else"}});
+      annotations.push_back(
+          {{"question_id", id}, {"image_id", 42}, {"multiple_choice_answer", answer}, {"answers", people}});
+    }
+  }
+  std::ofstream(folder / ("v2_OpenEnded_mscoco_" + year + "_questions.json")) << Json{{"questions", questions}};
+  std::ofstream(folder / ("v2_mscoco_" + year + "_annotations.json")) << Json{{"annotations", annotations}};
+}
+
+// As METER's public code: 9 questions of train and val together, after normalisation, in the order of their first one.
+TEST(VqaV2, FrequentAnswersOfTheOfficialFilesAreTheClasses) {
+  const test::TemporaryFolder folder;
+  write_split(folder.path(), "train", {{"rare", 8}, {"two", 4}, {"yes", 9}, {"a dog", 3}});
+  write_split(folder.path(), "val", {{"dog", 6}, {"2", 5}, {"rarer", 1}});
+  const auto task = open_task("vqav2", {.data = folder.path(), .split = "train"});
+  const HeadLabels labels = task->head_labels();
+  EXPECT_EQ(labels.names, (Rows{"2", "yes", "dog"}));
+  EXPECT_FALSE(labels.numbered);
+  EXPECT_TRUE(labels.complete() && labels.fit(3));
+  EXPECT_FALSE(labels.fit(4));
+  // A head learns from the questions that have such an answer, word for word as METER looks them up.
+  const auto train = records_of("vqav2", {.data = folder.path(), .split = "train", .family = "meter"});
+  EXPECT_EQ(train->size(), 9);
+  EXPECT_EQ(train->labels(), labels.names);
+  EXPECT_EQ(train->read(8).turns.back().text, R"({"something else":1.0,"yes":1.0})");
+  EXPECT_EQ(records_of("vqav2", {.data = folder.path(), .split = "val", .family = "meter"})->size(), 11);
+  // All are asked, and a model that answers in words learns from all.
+  EXPECT_EQ(task->size(), 24);
+  EXPECT_EQ(records_of("vqav2", {.data = folder.path(), .split = "train"})->size(), 24);
+}
+
+TEST(VqaV2, FewRecordsHaveNoFrequentAnswer) {
+  EXPECT_TRUE(open("vqav2", "vqav2")->head_labels().names.empty());
+  const auto set = records_of("vqav2", {.data = kSets / "vqav2", .family = "meter"});
+  EXPECT_EQ(set->size(), 3);
+  EXPECT_TRUE(set->labels().empty());
+}
+
+TEST(VqaV2, LabelMapsNameTheAnswers) {
+  const test::TemporaryFolder folder;
+  const auto read = [&](const std::string& text) {
+    std::ofstream(folder / "map.json") << text;
+    return vqa_labels(folder / "map.json").names;
+  };
+  const Rows expected{"net", "yes", "no"};
+  for (const char* text :
+       {R"(["net", "yes", "no"])", R"({"0": "net", "2": "no", "1": "yes"})", R"({"net": 0, "yes": 1, "no": 2})",
+        R"({"model_type": "vilt", "id2label": {"0": "net", "1": "yes", "2": "no"}})",
+        R"({"ans2label": {"net": 0, "yes": 1, "no": 2}, "label2ans": ["net", "yes", "no"]})"})
+    EXPECT_EQ(read(text), expected) << text;
+  for (const char* text : {"5", "[]", "[1]", R"({"net": "yes"})", R"({"net": -1})", R"({"a": 0, "b": 0})",
+                           R"({"net": 99999999999})", R"({"99999999": "net"})"})
+    EXPECT_NE(sentence_of([&] { read(text); }).find("map.json"), std::string::npos) << text;
 }
 
 TEST(VqaV2, FaultsOfTheAnnotationsNameTheirFile) {
@@ -304,6 +389,55 @@ TEST(Records, OfAHeadAreBareQuestions) {
   const auto nlvr2 = records_of("nlvr2", {.data = kSets / "nlvr2_arrow", .split = "dev", .family = "meter"});
   EXPECT_EQ(nlvr2->read(0).turns.back().text, "True");
   EXPECT_EQ(nlvr2->read(0).images.size(), 2U);
+}
+
+/// The sentence that refuses a set. `files`: names, with their texts.
+std::string refused(const std::string& task, const std::string& split,
+                    const std::vector<std::pair<std::string, std::string>>& files) {
+  const test::TemporaryFolder folder;
+  for (const auto& [name, text] : files) {
+    if (name.ends_with("/"))
+      std::filesystem::create_directories(folder / name);
+    else
+      std::ofstream(folder / name) << text;
+  }
+  return sentence_of([&] { open_task(task, {.data = folder.path(), .split = split}); });
+}
+
+TEST(Sets, WithoutAQuestionAreRefused) {
+  const std::string questions = R"({"questions": []})", annotations = R"({"annotations": []})";
+  for (const std::string& said :
+       {refused("slake", "test", {{"imgs/", ""}, {"test.json", "[]"}}),
+        refused("slake", "test", {{"imgs/", ""}, {"test.json", R"([{"q_lang": "zh"}])"}}),
+        refused("vqav2", "val",
+                {{"v2_OpenEnded_mscoco_val2014_questions.json", questions},
+                 {"v2_mscoco_val2014_annotations.json", annotations}}),
+        refused("scienceqa", "test", {{"problems.json", "{}"}, {"pid_splits.json", R"({"test": []})"}}),
+        refused("nlvr2", "dev", {{"dev.json", "[]"}}),
+        refused("snli_ve", "dev", {{"images/", ""}, {"snli_ve_dev.jsonl", "[]"}}),
+        refused("flickr30k", "test", {{"dataset_flickr30k.json", R"({"images": []})"}}),
+        refused("aid", "test50", {{"test50.json", "[]"}, {"train50.json", "[]"}})}) {
+    EXPECT_TRUE(said.find("has no questions") != std::string::npos ||
+                said.find("has no picture of the split") != std::string::npos ||
+                said.find("does not hold AID") != std::string::npos)
+        << said;
+  }
+  const test::TemporaryFolder folder;
+  std::ofstream(folder / "empty.json") << "[]";
+  const std::string said = sentence_of([&] { open_task("exact_match", {.data = folder / "empty.json"}); });
+  EXPECT_NE(said.find("The task exact_match in "), std::string::npos) << said;
+  EXPECT_THROW(records_of("slake", {.data = folder.path()}), Error);
+}
+
+TEST(Sets, AreToldByTheirFiles) {
+  for (const auto& [task, folders] : {std::pair("scienceqa", Rows{"scienceqa"}),
+                                      {"vqav2", {"vqav2", "vqav2_arrow"}},
+                                      {"nlvr2", {"nlvr2_arrow"}},
+                                      {"snli_ve", {"snli_ve", "snli_ve_arrow"}},
+                                      {"flickr30k", {"flickr30k", "flickr30k_arrow"}}})
+    for (const std::string& folder : folders) EXPECT_EQ(task_in(kSets / folder), task) << folder;
+  EXPECT_EQ(task_in(kSets / "aid"), "");
+  EXPECT_EQ(task_in(kSets / "scienceqa/problems.json"), "");
 }
 
 TEST(Sets, WhatIsMissingIsNamed) {

@@ -32,4 +32,11 @@ struct Converted {
 Converted convert_folder(const std::filesystem::path& from, const std::filesystem::path& to, TargetLayout layout,
                          const io::OnBytes& on_bytes = {});
 
+/// Writes a METER checkpoint (a .ckpt or a folder) as a folder: config.json, model.safetensors with every tensor under
+/// its published name, plan.json if attentions are skipped, tokenizer. It opens as the same model. `answers`: the names
+/// of the classes of its head vqa, in place of those that it has; empty: as they are. `to` must not exist; it appears
+/// whole or not at all. Throws Error, also Error{bad_request} if not every class gets a name.
+Converted convert_meter(const std::filesystem::path& from, const std::filesystem::path& to,
+                        const std::vector<std::string>& answers = {});
+
 }  // namespace lithe::models

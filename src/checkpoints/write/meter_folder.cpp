@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <utility>
@@ -40,6 +41,18 @@ Json config_json(const Meter& meter) {
   for (size_t i = 0; i < meter.config.answers.size(); ++i)
     json["id2label"][std::to_string(i)] = meter.config.answers[i];
   return json;
+}
+
+void name_answers(Meter& meter, const std::vector<std::string>& answers) {
+  require(meter.heads.vqa.has_value(), Fault::bad_request, meter.name,
+          ": has no head vqa, whose answers could have names");
+  require(std::ssize(answers) == meter.heads.config.vqa, Fault::bad_request, meter.name, ": its head vqa tells ",
+          meter.heads.config.vqa, " answers apart, and ", answers.size(),
+          " names were given; give those that it was trained with");
+  const auto nameless = std::find(answers.begin(), answers.end(), "");
+  require(nameless == answers.end(), Fault::bad_request, meter.name, ": answer ", nameless - answers.begin(),
+          " of its head vqa has no name; give all of METER's Arrow files, or a complete list");
+  meter.config.answers = answers;
 }
 
 using Made = std::map<std::string, MadeWeight>;
@@ -130,9 +143,10 @@ WrittenMeter write_meter(const Meter& meter, const plan::Plan& plan, MeterChange
   return {std::move(done), rounding};
 }
 
-Converted convert_meter(const fs::path& from, const fs::path& to) {
+Converted convert_meter(const fs::path& from, const fs::path& to, const std::vector<std::string>& answers) {
   io::NewFolder folder(from, to);
   const std::unique_ptr<Meter> meter = open_meter(folder.source());
+  if (!answers.empty()) name_answers(*meter, answers);
   Converted done = write_meter(*meter, meter->plan, {}, folder.part()).converted;
   folder.commit();
   return done;

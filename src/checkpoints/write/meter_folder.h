@@ -12,11 +12,6 @@
 
 namespace lithe::models {
 
-/// Writes a METER checkpoint (a .ckpt or a folder) as a folder: config.json, model.safetensors with every tensor under
-/// its published name, plan.json if attentions are skipped, tokenizer. It opens as the same model. `to` must not exist;
-/// it appears whole or not at all. Throws Error.
-Converted convert_meter(const std::filesystem::path& from, const std::filesystem::path& to);
-
 /// Tensors that a folder has in place of those of a checkpoint, or beside them, by their names there.
 struct MeterChanges {
   std::map<std::string, MadeWeight> made;
