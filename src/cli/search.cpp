@@ -59,6 +59,7 @@ constexpr const char* kFooter = R"(Examples:
   lithe search demo-dense --data train.json --budget 0.5 --samples 2 -o half
   lithe search demo-dense --data train.json --skip 2 --steps 4
   lithe search demo --data train.json --eval-data train.json --skip 3 --steps 4 -o found
+  lithe search demo-dense --task mme --data tests/data/benchmarks/mme --budget 0.5 --samples 2 -o half-mme
 
 Exit codes: 0 done, 130 interrupted, 2 impossible request, 3 bad file, 1 anything else.)";
 
@@ -67,8 +68,8 @@ tune::Recipe recipe_of(const SearchFlags& flags) {
   recipe.file = "lithe search";
   recipe.model_name_or_path = flags.model;
   recipe.output_dir = flags.out;
-  recipe.data = {{.path = flags.data}};
-  if (!flags.eval_data.empty()) recipe.eval_data = {{.path = flags.eval_data}};
+  recipe.data = {searched_data(flags)};
+  if (const tune::DataSet checking = checking_data(flags); !checking.path.empty()) recipe.eval_data = {checking};
   recipe.seed = static_cast<int64_t>(flags.common.seed);
   recipe.learning_rate = 1e-4;
   recipe.lr_scheduler_type = tune::LrSchedule::constant;
@@ -192,21 +193,47 @@ void declare_numbers(CLI::App& app, SearchFlags& flags) {
              .highest = 100'000});
 }
 
+void declare_data(CLI::App& app, SearchFlags& flags) {
+  app.add_option("--data", flags.data,
+                 "The records that plans are tried on, or that the adapters learn from: a file, a folder or a "
+                 "pattern, as in a recipe; with --task the folder of a benchmark")
+      ->type_name("FILE")
+      ->required();
+  app.add_option("--eval-data", flags.eval_data,
+                 "The records that check the plan, or on which draws are compared (default: a part of --data)")
+      ->type_name("FILE");
+  app.add_option("--task", flags.task, "The benchmark whose folder --data is, as for `lithe eval`")->type_name("NAME");
+  app.add_option("--split", flags.split, "With --task: which part of the benchmark (default: the task's)")
+      ->type_name("NAME");
+  app.add_option("--eval-split", flags.eval_split,
+                 "With --task: the part that checks the plan, or on which draws are compared (default: as --eval-data)")
+      ->type_name("NAME");
+}
+
 }  // namespace
+
+tune::DataSet searched_data(const SearchFlags& flags) {
+  require(!flags.task.empty() || (flags.split.empty() && flags.eval_split.empty()), Fault::bad_request,
+          "--split and --eval-split are parts of a benchmark; name it with --task.");
+  tune::DataSet set{.path = flags.data};
+  set.task = flags.task;
+  set.split = flags.split;
+  return set;
+}
+
+tune::DataSet checking_data(const SearchFlags& flags) {
+  tune::DataSet set = searched_data(flags);
+  set.path = !flags.eval_data.empty() || flags.eval_split.empty() ? flags.eval_data : flags.data;
+  if (!flags.eval_split.empty()) set.split = flags.eval_split;
+  return set;
+}
 
 Action declare_search(CLI::App& app) {
   const auto flags = std::make_shared<SearchFlags>();
   app.description(kDescription);
   app.footer(kFooter);
   app.add_option("MODEL", flags->model, "Model folder, hub name or demo model")->required();
-  app.add_option("--data", flags->data,
-                 "The records that plans are tried on, or that the adapters learn from: a file, a folder or a "
-                 "pattern, as in a recipe")
-      ->type_name("FILE")
-      ->required();
-  app.add_option("--eval-data", flags->eval_data,
-                 "The records that check the plan, or on which draws are compared (default: a part of --data)")
-      ->type_name("FILE");
+  declare_data(app, *flags);
   declare_numbers(app, *flags);
   app.add_option(
          "--plan", flags->plan,

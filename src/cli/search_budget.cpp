@@ -60,8 +60,8 @@ std::string to_text(const tune::PlanSearchReport& report, const tune::PlanSearch
 class BudgetCommand {
  public:
   explicit BudgetCommand(const SearchFlags& flags) : flags_(flags) {
-    options_ = {.data = flags.data,
-                .eval_data = flags.eval_data,
+    options_ = {.data = searched_data(flags),
+                .eval_data = checking_data(flags),
                 .plan = flags.plan,
                 .samples = flags.samples.value_or(tune::PlanSearchOptions{}.samples),
                 .budget = *flags.budget,

@@ -15,6 +15,7 @@
 #include "tune/answer_losses.h"
 #include "tune/measured_file.h"
 #include "tune/plan_search_files.h"
+#include "tune/recipe_data.h"
 #include "tune/record_order.h"
 
 namespace lithe::tune {
@@ -26,9 +27,9 @@ constexpr const char* kSelector = "uniform";  // of rules that the base plan doe
 constexpr int kHalvings = 24;                 // of the share that plans keep evenly
 constexpr double kSame = 1e-4;                // two measurements of one plan
 
-std::unique_ptr<data::DataSet> open_records(const std::string& path, const session::Session& session) {
-  auto set = data::DataSet::open({.path = path, .decode = session.decode_options()});
-  require(set->size() > 0, Fault::bad_file, in_quotes(path), " holds no record.");
+std::unique_ptr<data::DataSet> open_records(const DataSet& data, const session::Session& session) {
+  auto set = open_set(data, session.family(), session.decode_options());
+  require(set->size() > 0, Fault::bad_file, in_quotes(data.path), " holds no record.");
   return set;
 }
 
@@ -126,7 +127,7 @@ class Run {
   /// Those that are searched on; those that check the result come from --eval-data, or are others of the set.
   void choose_records() {
     set_ = open_records(options_.data, session_);
-    if (!options_.eval_data.empty()) {
+    if (!options_.eval_data.path.empty()) {
       check_set_ = open_records(options_.eval_data, session_);
       const int64_t count = std::min(options_.samples, set_->size());
       records_ = drawn(set_->size(), count, options_.seed);
@@ -141,12 +142,16 @@ class Run {
   }
 
   Json settings() const {
-    return {{"model", fs::absolute(session_.model().folder).lexically_normal().string()},
-            {"data", fs::absolute(options_.data).lexically_normal().string()},
-            {"records", set_->size()},
-            {"samples", records_.size()},
-            {"seed", options_.seed},
-            {"plan", plan::to_json(base_)}};
+    Json settings{{"model", fs::absolute(session_.model().folder).lexically_normal().string()},
+                  {"data", fs::absolute(options_.data.path).lexically_normal().string()},
+                  {"records", set_->size()},
+                  {"samples", records_.size()},
+                  {"seed", options_.seed},
+                  {"plan", plan::to_json(base_)}};
+    if (options_.data.task.empty()) return settings;
+    settings["task"] = options_.data.task;
+    settings["split"] = options_.data.split;
+    return settings;
   }
 
   /// The base plan is always measured: if it has another nll than before, the model or the data changed.

@@ -11,6 +11,7 @@
 #include "plan/predict.h"
 #include "session/session.h"
 #include "tune/plan_search.h"
+#include "tune/recipe.h"
 
 // A plan search over a data set, from start to end. The header sees no tensors.
 namespace lithe::tune {
@@ -23,9 +24,9 @@ enum class BudgetMetric { flops, time, kv };
 const char* name_of(BudgetMetric metric);
 
 struct PlanSearchOptions {
-  std::string data, eval_data;  ///< Files of records; without the second, a part of the first checks the result.
-  std::string plan;             ///< The base plan; empty: the model's own.
-  int64_t samples = 100;        ///< Records that plans are tried on, at most.
+  DataSet data, eval_data;  ///< If the second has no path, a part of the first checks the result.
+  std::string plan;         ///< The base plan; empty: the model's own.
+  int64_t samples = 100;    ///< Records that plans are tried on, at most.
   double budget = 0.5;
   BudgetMetric metric = BudgetMetric::flops;
   std::optional<plan::MachineSpeed> speed;  ///< For `time`.

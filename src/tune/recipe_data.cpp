@@ -1,6 +1,9 @@
 #include "tune/recipe_data.h"
 
+#include "base/error.h"
+#include "base/printable.h"
 #include "tasks/records.h"
+#include "tasks/set_files.h"
 
 namespace lithe::tune {
 
@@ -9,6 +12,9 @@ std::unique_ptr<data::DataSet> open_set(const DataSet& set, const std::string& f
   if (!set.task.empty())
     return tasks::records_of(
         set.task, {.data = set.path, .split = set.split, .prompt = set.prompt, .family = family, .decode = decode});
+  const std::string task = tasks::task_in(set.path);
+  require(task.empty(), Fault::bad_request, in_quotes(set.path), " is the folder of the benchmark ", task,
+          "; say so: `task: ", task, "` in a recipe, `--task ", task, "` for `lithe search`");
   return data::DataSet::open({.path = set.path,
                               .images = set.images,
                               .entry = set.dataset,

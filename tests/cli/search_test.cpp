@@ -60,6 +60,32 @@ TEST(SearchCommand, TheSameSeedFindsTheSame) {
   EXPECT_NE(scores("search-seed-3", "4"), first);
 }
 
+TEST(SearchCommand, TheFolderOfABenchmarkIsData) {
+  const std::string data = LITHE_TEST_DATA "/tasks/scienceqa";
+  const auto search_in = [&](const fs::path& out, std::vector<std::string> flags) {
+    flags.insert(flags.begin(), {"search", kModel, "--data", data, "-o", out.string()});
+    return lithe(flags);
+  };
+  const fs::path out = fresh("search-task");
+  const Ran ran =
+      search_in(out, {"--task", "scienceqa", "--split", "test", "--eval-split", "val", "--skip", "1", "--steps", "2"});
+  EXPECT_EQ(ran.code, 3);  // there is no such part
+  EXPECT_NE(ran.err.find("The split \"val\" of scienceqa"), std::string::npos) << ran.err;
+  const Ran skip = search_in(fresh("search-task"), {"--task", "scienceqa", "--split", "test", "--eval-split", "train",
+                                                    "--skip", "1", "--steps", "2"});
+  ASSERT_EQ(skip.code, 0) << skip.err;
+  EXPECT_TRUE(fs::exists(out / "plan.json"));
+  const Ran budget = search_in(fresh("search-task-budget"), {"--task", "scienceqa", "--budget", "0.9", "--json"});
+  ASSERT_EQ(budget.code, 0) << budget.err;
+  EXPECT_EQ(parse_json(budget.out, "search").at("samples"), 3);
+  for (const std::vector<std::string>& how : {std::vector<std::string>{"--skip", "1"}, {"--budget", "0.9"}}) {
+    const Ran plain = search_in(fresh("search-task-plain"), how);
+    EXPECT_EQ(plain.code, 2);
+    EXPECT_NE(plain.err.find("is the folder of the benchmark scienceqa"), std::string::npos) << plain.err;
+  }
+  EXPECT_NE(search_in(out, {"--split", "test", "--skip", "1"}).err.find("name it with --task"), std::string::npos);
+}
+
 TEST(SearchCommand, SearchesUnderTheRulesOfAPlan) {
   const fs::path out = fresh("search-plan");
   const Ran ran = search(out, {"--skip", "1", "--steps", "2", "--plan", "shortv"});

@@ -72,8 +72,8 @@ double served_nll(const std::string& file, const plan::Plan& plan) {
 struct Searched {
   Searched() {
     // Of other pictures than the check, as ten questions follow each other about one.
-    options.data = questions(folder, "searched.jsonl", 0, 20, 25);
-    options.eval_data = questions(folder, "held-out.jsonl", 500, 4, 120);
+    options.data.path = questions(folder, "searched.jsonl", 0, 20, 25);
+    options.eval_data.path = questions(folder, "held-out.jsonl", 500, 4, 120);
     options.samples = 120;
     options.budget = 0.5;
     options.out = folder / "out";
@@ -107,8 +107,8 @@ TEST(PlanSearchRun, FitsTheBudgetAndLosesNoMoreThanAPlanThatTreatsLayersAlike) {
 // Training's pass over an answer gives what serving gives.
 TEST(PlanSearchRun, MeasuresTheNllOfServing) {
   const Searched& one = searched();
-  EXPECT_NEAR(served_nll(one.options.eval_data, one.report.found.best->plan), *one.report.check_best, 1e-3);
-  EXPECT_NEAR(served_nll(one.options.eval_data, demo().plan()), *one.report.check_base, 1e-3);
+  EXPECT_NEAR(served_nll(one.options.eval_data.path, one.report.found.best->plan), *one.report.check_best, 1e-3);
+  EXPECT_NEAR(served_nll(one.options.eval_data.path, demo().plan()), *one.report.check_base, 1e-3);
 }
 
 TEST(PlanSearchRun, WritesPlansThatRun) {
