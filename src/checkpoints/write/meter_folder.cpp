@@ -48,7 +48,7 @@ void name_answers(Meter& meter, const std::vector<std::string>& answers) {
           ": has no head vqa, whose answers could have names");
   require(std::ssize(answers) == meter.heads.config.vqa, Fault::bad_request, meter.name, ": its head vqa tells ",
           meter.heads.config.vqa, " answers apart, and ", answers.size(),
-          " names were given; give those that it was trained with");
+          " names were given; give all the data that it was trained with");
   const auto nameless = std::find(answers.begin(), answers.end(), "");
   require(nameless == answers.end(), Fault::bad_request, meter.name, ": answer ", nameless - answers.begin(),
           " of its head vqa has no name; give all of METER's Arrow files, or a complete list");
