@@ -1,5 +1,7 @@
 #include "models/counting.h"
 
+#include "nn/lora.h"
+
 namespace lithe::models {
 namespace {
 
@@ -17,9 +19,12 @@ class Collector {
  public:
   using Rows = plan::LowRankFacts::Rows;
 
+  explicit Collector(const nn::Lora* over) : over_(over) {}
+
   void add(const plan::SiteName& site, Rows rows, const nn::Linear& linear) {
-    if (!linear.low_rank) return;
-    facts_.push_back({site, rows, linear.low_rank->count()});
+    if (linear.low_rank) facts_.push_back({site, rows, linear.low_rank->count()});
+    const nn::LowRank* const own = over_ ? over_->term_of(linear) : nullptr;
+    if (own) facts_.push_back({site, rows, own->count()});
   }
 
   void add(const std::string& stream, const std::vector<routing::Block>& blocks) {
@@ -44,6 +49,7 @@ class Collector {
     }
   }
 
+  const nn::Lora* over_;
   std::vector<plan::LowRankFacts> facts_;
 };
 
@@ -55,8 +61,8 @@ plan::ParameterCount count_parameters(const Model& model) {
   return count;
 }
 
-std::vector<plan::LowRankFacts> low_rank_facts(const Model& model) {
-  Collector collector;
+std::vector<plan::LowRankFacts> low_rank_facts(const Model& model, const nn::Lora* over) {
+  Collector collector(over);
   collector.add("decoder", model.decoder.blocks);
   if (model.vision) {
     collector.add("vision_tower", model.vision->tower.blocks);

@@ -11,7 +11,8 @@ namespace lithe::models {
 /// and LoRA count by themselves.
 plan::ParameterCount count_parameters(const Model& model);
 
-/// LoRA beside the products of a model that is loaded, for the cost of a plan.
-std::vector<plan::LowRankFacts> low_rank_facts(const Model& model);
+/// LoRA beside the products of a model that is loaded, for the cost of a plan. `over`: the rows are under it too; null:
+/// under none.
+std::vector<plan::LowRankFacts> low_rank_facts(const Model& model, const nn::Lora* over = nullptr);
 
 }  // namespace lithe::models

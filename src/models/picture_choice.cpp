@@ -40,7 +40,7 @@ MergedPicture merged_picture(const plan::Rule& rule, const PictureRows& picture,
 }
 
 /// Merges for one rule: scores what it keeps, and replaces what took in other rows.
-void merge(const plan::LayerPlan& layer, const plan::Rule& rule, const PictureRows& all, const Projector& projector,
+void merge(const plan::LayerPlan& layer, const plan::Rule& rule, const PictureRows& all, const Project& project,
            PackedRows& rows) {
   int64_t governed = 0;
   std::vector<int64_t> own;  // of `all`
@@ -68,7 +68,7 @@ void merge(const plan::LayerPlan& layer, const plan::Rule& rule, const PictureRo
   for (const int64_t i : kept.merged) replaced.push_back(picture.rows[static_cast<size_t>(i)]);
   for (const int64_t row : replaced) rows.scores[static_cast<size_t>(row)] += kMerged;
   rows.rows = at::index_copy(rows.rows, 0, routing::index_tensor(replaced, rows.rows),
-                             projector(kept.features).to(rows.rows.scalar_type()));
+                             project(kept.features).to(rows.rows.scalar_type()));
 }
 
 }  // namespace
@@ -86,8 +86,8 @@ bool reads_class_token(const plan::Plan* plan) {
   return reads;
 }
 
-void choose_in_picture(const plan::Plan& plan, const TilesSeen& seen, const Projector& projector,
-                       const PackAlike& packed, PackedRows& rows) {
+void choose_in_picture(const plan::Plan& plan, const TilesSeen& seen, const Project& project, const PackAlike& packed,
+                       PackedRows& rows) {
   const std::vector<double> attention = on_host(packed(seen.attention.unsqueeze(2), kAtNewline));
   rows.scores.assign(attention.begin(), attention.end());
   PictureRows all;
@@ -105,7 +105,7 @@ void choose_in_picture(const plan::Plan& plan, const TilesSeen& seen, const Proj
     if (!all.features.defined()) all.features = of_patches(seen.features);
     if (seen.keys.defined() && !all.keys.defined())
       all.keys = of_patches(seen.keys).unflatten(1, {seen.keys.size(2), seen.keys.size(3)});
-    merge(layer, rule, all, projector, rows);
+    merge(layer, rule, all, project, rows);
   });
 }
 

@@ -5,7 +5,6 @@
 #include <functional>
 
 #include "models/packing.h"
-#include "models/parts/projector.h"
 #include "plan/plan.h"
 
 /// How rows of a picture are chosen by what the vision tower saw: the step between tower and decoder. The decoder drops
@@ -23,12 +22,15 @@ struct TilesSeen {
 bool reads_pictures(const plan::Plan* plan);
 bool reads_class_token(const plan::Plan* plan);
 
+/// Features as rows: [rows, tower width] -> [rows, hidden]
+using Project = std::function<Tensor(const Tensor& features)>;
+
 /// Packs anything of the tiles as their rows were packed: [tiles, tokens, n] -> [rows, n], `newline` at newline rows.
 using PackAlike = std::function<Tensor(const Tensor& of_tiles, double newline)>;
 
 /// Scores the rows of a picture for the rules of a plan. A rule keeps the highest: rows that it keeps as they are,
 /// then merged ones, then the others by the attention of the class token, then newline rows. Merged rows are replaced.
-void choose_in_picture(const plan::Plan& plan, const TilesSeen& seen, const Projector& projector,
-                       const PackAlike& packed, PackedRows& rows);
+void choose_in_picture(const plan::Plan& plan, const TilesSeen& seen, const Project& project, const PackAlike& packed,
+                       PackedRows& rows);
 
 }  // namespace lithe::models

@@ -73,20 +73,27 @@ std::vector<ImageRows> Vision::encode(std::span<const TowerInput> pictures, cons
   std::vector<Tensor> pixels;
   std::vector<const plan::Plan*> plans;  // of the tiles
   std::vector<uint64_t> draws;           // of the tiles, if the pictures have some
+  std::vector<const nn::Lora*> loras;    // of the tiles
+  std::vector<nn::LoraRows> loras_of_tiles;
   bool asks = false;
   for (const TowerInput& picture : pictures) {
     pixels.push_back(tensor_of(picture.image));
     plans.insert(plans.end(), static_cast<size_t>(picture.image->pixels.tiles), picture.plan);
+    if (picture.lora) loras_of_tiles.push_back({picture.lora, std::ssize(loras), std::ssize(plans)});
+    loras.resize(plans.size(), picture.lora);
     asks = asks || reads_class_token(picture.plan);
     for (int64_t tile = 0; picture.draw && tile < picture.image->pixels.tiles; ++tile)
       draws.push_back(mixed(*picture.draw, static_cast<uint64_t>(tile)));
   }
   const Tensor together = pixels.size() == 1 ? pixels.front() : at::cat(pixels);  // [tiles of all, 3, height, width]
   std::vector<routing::Recorded> class_rows;
-  const VisionTower::Pass pass{.observer = observer, .draws = draws, .class_rows = asks ? &class_rows : nullptr};
+  const VisionTower::Pass pass{
+      .observer = observer, .draws = draws, .class_rows = asks ? &class_rows : nullptr, .loras = loras};
   const Tensor features = tower.features(together.to(tower.positions.device()), plans, pass);
   const int64_t tokens = features.size(1);
-  const Tensor projected = projector(features.flatten(0, 1)).unflatten(0, {features.size(0), tokens});
+  for (nn::LoraRows& rows : loras_of_tiles) rows = {rows.lora, rows.begin * tokens, rows.end * tokens};
+  const Tensor projected =
+      projector(features.flatten(0, 1), {{}, loras_of_tiles}).unflatten(0, {features.size(0), tokens});
   int64_t first = 0;
   for (size_t i = 0; i < pictures.size(); ++i) {
     const int64_t tiles = pixels[i].size(0);
@@ -98,7 +105,7 @@ std::vector<ImageRows> Vision::encode(std::span<const TowerInput> pictures, cons
       // Only what its own plan asks for, whatever the plans of the other pictures are.
       const bool own = reads_class_token(pictures[i].plan);
       const size_t from = own ? static_cast<size_t>(first) : 0, count = own ? static_cast<size_t>(tiles) : 0;
-      choose(*pictures[i].plan, std::span<const routing::Recorded>(class_rows).subspan(from, count), rows);
+      choose(pictures[i], std::span<const routing::Recorded>(class_rows).subspan(from, count), rows);
     }
     all.push_back(std::move(rows));
     first += tiles;
@@ -107,7 +114,7 @@ std::vector<ImageRows> Vision::encode(std::span<const TowerInput> pictures, cons
 }
 
 /// Scores the rows of a picture, and merges some. class_rows: [tiles], or empty if no rule asks the class token.
-void Vision::choose(const plan::Plan& plan, std::span<const routing::Recorded> class_rows, ImageRows& rows) const {
+void Vision::choose(const TowerInput& picture, std::span<const routing::Recorded> class_rows, ImageRows& rows) const {
   const int64_t tiles = rows.features.size(0), tokens = rows.features.size(1);
   TilesSeen seen{.attention = at::zeros({tiles, tokens}), .keys = Tensor(), .features = rows.features};
   if (!class_rows.empty()) seen = tiles_seen(tower.config, class_rows, rows.features);
@@ -115,7 +122,12 @@ void Vision::choose(const plan::Plan& plan, std::span<const routing::Recorded> c
     const Tensor line = at::full({of_tiles.size(2)}, at_newline, of_tiles.options());
     return pack(packing, tower.config, line, rows.views(), of_tiles).rows;
   };
-  choose_in_picture(plan, seen, projector, packed, rows);
+  const auto project = [&](const Tensor& x) {
+    std::vector<nn::LoraRows> loras;
+    if (picture.lora) loras.push_back({picture.lora, 0, x.size(0)});
+    return projector(x, {{}, loras});
+  };
+  choose_in_picture(*picture.plan, seen, project, packed, rows);
 }
 
 void visit(Vision& vision, const WeightVisitor& visitor) {

@@ -28,6 +28,7 @@ struct TowerInput {
   std::shared_ptr<const PreparedImage> image;
   const plan::Plan* plan = nullptr;  ///< Governs the tower for it; null: dense.
   std::optional<uint64_t> draw;      ///< In training, what dropout draws from; of all pictures of a pass or of none.
+  const nn::Lora* lora = nullptr;    ///< Over tower and projector for it; null: none.
 };
 
 /// One picture as rows of the prompt.
@@ -78,7 +79,7 @@ struct Vision {
   std::vector<ImageRows> encode(std::span<const TowerInput> pictures, const routing::Observer& observer = {}) const;
 
  private:
-  void choose(const plan::Plan& plan, std::span<const routing::Recorded> class_rows, ImageRows& rows) const;
+  void choose(const TowerInput& picture, std::span<const routing::Recorded> class_rows, ImageRows& rows) const;
 };
 
 /// Every weight of the parts, and the newline row.

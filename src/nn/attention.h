@@ -19,20 +19,19 @@ struct Attention {
   bool in_bfloat16 = false;  ///< In training, queries, keys and values are rounded to bfloat16.
 
   double scale() const;
-  // draws: of dropout, [rows] or empty
   /// x: [rows, hidden] -> [rows, heads, head_dim]
-  Tensor queries(const Tensor& x, RowDraws draws = {}) const {
-    return query(x, draws).view({x.size(0), heads, head_dim});
+  Tensor queries(const Tensor& x, const RowNotes& notes = {}) const {
+    return query(x, notes).view({x.size(0), heads, head_dim});
   }
-  Tensor keys(const Tensor& x, RowDraws draws = {}) const {
-    return key(x, draws).view({x.size(0), kv_heads, head_dim});
+  Tensor keys(const Tensor& x, const RowNotes& notes = {}) const {
+    return key(x, notes).view({x.size(0), kv_heads, head_dim});
   }
-  Tensor values(const Tensor& x, RowDraws draws = {}) const {
-    return value(x, draws).view({x.size(0), kv_heads, head_dim});
+  Tensor values(const Tensor& x, const RowNotes& notes = {}) const {
+    return value(x, notes).view({x.size(0), kv_heads, head_dim});
   }
   /// attended: [rows, heads, head_dim] -> [rows, hidden]
-  Tensor merge(const Tensor& attended, RowDraws draws = {}) const {
-    return output(attended.reshape({attended.size(0), heads * head_dim}), draws);
+  Tensor merge(const Tensor& attended, const RowNotes& notes = {}) const {
+    return output(attended.reshape({attended.size(0), heads * head_dim}), notes);
   }
 };
 

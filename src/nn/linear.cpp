@@ -2,6 +2,8 @@
 
 #include <ATen/TensorOperators.h>
 
+#include "nn/lora.h"
+
 namespace lithe::nn {
 
 Tensor LowRank::added_to(Tensor y, const Tensor& x, RowDraws draws) const {
@@ -10,6 +12,13 @@ Tensor LowRank::added_to(Tensor y, const Tensor& x, RowDraws draws) const {
                        : a.product(x, std::nullopt);  // [rows, rank]
   // The scale is applied to the thin rows. No gradient needs the old y.
   return y.add_(b.product(scale * u, std::nullopt));
+}
+
+void Linear::add_loras(Tensor& y, const Tensor& x, std::span<const LoraRows> loras) const {
+  for (const auto& [lora, begin, end] : loras) {
+    if (const LowRank* const term = lora->term_of(*this))
+      term->added_to(y.narrow(0, begin, end - begin), x.narrow(0, begin, end - begin), {});
+  }
 }
 
 }  // namespace lithe::nn

@@ -2,7 +2,9 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "nn/weight.h"
@@ -25,19 +27,41 @@ struct LowRank {
   Tensor added_to(Tensor y, const Tensor& x, RowDraws draws) const;
 };
 
+class Lora;
+
+/// Consecutive rows under one LoRA (nn/lora.h).
+struct LoraRows {
+  const Lora* lora;
+  int64_t begin, end;
+};
+
+/// What a product is told of the rows that it gets.
+struct RowNotes {
+  RowDraws draws;                   ///< [rows] of dropout, or empty
+  std::span<const LoraRows> loras;  ///< Ascending, without empty ones. Rows in none of them have no LoRA of their own.
+
+  RowNotes() = default;
+  RowNotes(RowDraws row_draws, std::span<const LoraRows> row_loras = {}) : draws(row_draws), loras(row_loras) {}
+};
+
 /// A linear map.
 struct Linear {
   Weight weight;                    ///< [out, in]
   std::optional<Tensor> bias;       ///< [out]
-  std::optional<LowRank> low_rank;  ///< LoRA that is not folded into the weight.
+  std::optional<LowRank> low_rank;  ///< LoRA of every row that is not folded into the weight.
 
-  /// x: [rows, in], draws: [rows] of dropout, or empty -> [rows, out]
-  Tensor operator()(const Tensor& x, RowDraws draws = {}) const {
+  /// x: [rows, in] -> [rows, out]
+  Tensor operator()(const Tensor& x, const RowNotes& notes = {}) const {
     Tensor y = weight.product(x, bias);
-    return low_rank ? low_rank->added_to(std::move(y), x, draws) : y;
+    if (low_rank) y = low_rank->added_to(std::move(y), x, notes.draws);
+    if (!notes.loras.empty()) add_loras(y, x, notes.loras);
+    return y;
   }
   int64_t in() const { return weight.in(); }
   int64_t out() const { return weight.out(); }
+
+ private:
+  void add_loras(Tensor& y, const Tensor& x, std::span<const LoraRows> loras) const;
 };
 
 }  // namespace lithe::nn

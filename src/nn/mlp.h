@@ -15,8 +15,8 @@ struct Mlp {
   ops::Activation activation = ops::Activation::silu;
   bool in_bfloat16 = false;  ///< In training, what is kept for the gradients is rounded to bfloat16.
 
-  /// x: [rows, hidden], draws: [rows] of dropout, or empty -> [rows, hidden]
-  Tensor operator()(const Tensor& x, RowDraws draws = {}) const;
+  /// x: [rows, hidden] -> [rows, hidden]
+  Tensor operator()(const Tensor& x, const RowNotes& notes = {}) const;
 };
 
 }  // namespace lithe::nn

@@ -34,9 +34,9 @@ Tensor multiplied(const nn::Attention& attention, const Tensor& x, const SiteCon
 Offered offer(const nn::Attention& attention, const Tensor& x, const SiteContext& context) {
   const Rows& rows = context.sets.key_value;
   const Tensor input = rows.of(x);
-  const std::vector<uint64_t> draws = context.draws_of(rows);
-  return {multiplied(attention, rotated(attention, attention.keys(input, draws), rows, context), context),
-          multiplied(attention, attention.values(input, draws), context), rows.of(context.positions)};
+  const HeldNotes notes = context.notes_of(rows);
+  return {multiplied(attention, rotated(attention, attention.keys(input, notes), rows, context), context),
+          multiplied(attention, attention.values(input, notes), context), rows.of(context.positions)};
 }
 
 /// Of one sequence's offered rows from `first` on, those that are cached: indices into these rows. Absent: all of them.
@@ -194,9 +194,9 @@ Tensor rotated(const nn::Attention& attention, const Tensor& x, const Rows& rows
 Tensor self_attention(const nn::Attention& attention, const Tensor& x, SiteContext& context) {
   const Rows& rows = context.sets.query;
   const Offered offered = offer(attention, x, context);
-  const std::vector<uint64_t> draws = context.draws_of(rows);
+  const HeldNotes notes = context.notes_of(rows);
   const Tensor queries =
-      multiplied(attention, rotated(attention, attention.queries(rows.of(x), draws), rows, context), context);
+      multiplied(attention, rotated(attention, attention.queries(rows.of(x), notes), rows, context), context);
   const std::vector<int64_t> positions = rows.of(context.positions);
   Views views(offered, context);
   for (size_t i = 0; i < context.batch.sequences.size(); ++i) {
@@ -210,7 +210,7 @@ Tensor self_attention(const nn::Attention& attention, const Tensor& x, SiteConte
   const Tensor attended =
       ops::attend_packed({queries, views.offsets(), positions}, views.views(),
                          {.scale = attention.scale(), .causal = attention.causal, .window = attention.window});
-  return attention.merge(attended.to(x.scalar_type()), draws);
+  return attention.merge(attended.to(x.scalar_type()), notes);
 }
 
 Tensor cross_attention(const nn::Attention& attention, const Tensor& x, SiteContext& context) {

@@ -4,6 +4,14 @@
 
 namespace lithe::routing {
 
+/// nn::RowNotes, with what they show.
+struct HeldNotes {
+  std::vector<uint64_t> draws;
+  std::vector<nn::LoraRows> loras;
+
+  operator nn::RowNotes() const { return {draws, loras}; }
+};
+
 /// What a site may look at besides its input.
 struct SiteContext {
   const Batch& batch;  ///< Rows of the layer's input.
@@ -17,6 +25,8 @@ struct SiteContext {
 
   /// Those of some active rows.
   std::vector<uint64_t> draws_of(const Rows& rows) const { return draws.empty() ? draws : rows.of(draws); }
+  /// What products are told of some active rows.
+  HeldNotes notes_of(const Rows& rows) const { return {draws_of(rows), lora_rows(batch.sequences, rows.offsets)}; }
 };
 
 /// How many of one sequence's rows in a set, which is relative to the active rows, are the prompt's. They come first.

@@ -4,6 +4,20 @@
 
 namespace lithe::routing {
 
+std::vector<nn::LoraRows> lora_rows(std::span<const Sequence> sequences, std::span<const int64_t> offsets) {
+  std::vector<nn::LoraRows> all;
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    const nn::LoraRows rows{sequences[i].lora, offsets[i], offsets[i + 1]};
+    if (!rows.lora || rows.begin == rows.end) continue;
+    if (!all.empty() && all.back().lora == rows.lora && all.back().end == rows.begin) {
+      all.back().end = rows.end;
+    } else {
+      all.push_back(rows);
+    }
+  }
+  return all;
+}
+
 void Batch::add(const Sequence& sequence, std::span<const RowKind> row_kinds, int64_t first, const Places& own) {
   const size_t count = row_kinds.size();
   if (offsets.empty()) offsets.push_back(0);

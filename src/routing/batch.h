@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "nn/layer_state.h"
+#include "nn/linear.h"
 #include "ops/rope.h"
 #include "plan/plan.h"
 #include "plan/rows.h"
@@ -37,10 +38,15 @@ struct Sequence {
   /// How much each row of a picture is worth keeping, by order, as the vision side says (models/picture_choice.h); null
   /// if no rule asks. Rows of text have 0.
   std::shared_ptr<const std::vector<float>> picture_scores;
+  const nn::Lora* lora = nullptr;  ///< Over its rows alone; null: none.
 
   static constexpr int64_t kEveryRow = std::numeric_limits<int64_t>::max();
   bool decodes() const { return prompt_end == 0; }
 };
+
+/// Which rows are under a LoRA, if the rows of sequence i are [offsets[i], offsets[i + 1]). Neighbours under the same
+/// one are joined.
+std::vector<nn::LoraRows> lora_rows(std::span<const Sequence> sequences, std::span<const int64_t> offsets);
 
 using ops::Places;
 

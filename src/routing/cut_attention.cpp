@@ -13,7 +13,8 @@ namespace {
 /// The parts of all sequences, numbered one after another, and the part of each active row.
 struct Parts {
   int64_t count = 0;
-  std::vector<int64_t> of_row;  // [active]
+  std::vector<int64_t> of_row;    // [active]
+  std::vector<int64_t> first{0};  // [sequences + 1] of each sequence; at last, the count
 };
 
 Parts parts_of(const SiteContext& context, size_t cut) {
@@ -27,6 +28,7 @@ Parts parts_of(const SiteContext& context, size_t cut) {
       parts.count += fresh;
       parts.of_row.push_back(entry->second);
     }
+    parts.first.push_back(parts.count);
   }
   return parts;
 }
@@ -48,6 +50,13 @@ Rows by_part(const Rows& set, const Parts& parts, const Tensor& x) {
   else
     sorted.list.clear();
   return sorted;
+}
+
+/// What products are told of rows that lie part by part.
+HeldNotes notes_of(const Rows& sorted, const Parts& parts, const SiteContext& context) {
+  std::vector<int64_t> offsets;  // of the sequences
+  for (const int64_t part : parts.first) offsets.push_back(sorted.offsets[static_cast<size_t>(part)]);
+  return {context.draws_of(sorted), lora_rows(context.batch.sequences, offsets)};
 }
 
 /// Puts what belongs to the rows of `sorted` in ascending order.
@@ -76,19 +85,19 @@ Tensor cut_attention(const nn::Attention& attention, const Tensor& x, const Site
   check(context, cut);
   const Parts parts = parts_of(context, cut);
   const Rows asking = by_part(context.sets.query, parts, x), offered = by_part(context.sets.key_value, parts, x);
-  const Tensor queries = rotated(attention, attention.queries(asking.of(x), context.draws_of(asking)), asking, context);
+  const HeldNotes asking_notes = notes_of(asking, parts, context), notes = notes_of(offered, parts, context);
+  const Tensor queries = rotated(attention, attention.queries(asking.of(x), asking_notes), asking, context);
   const Tensor input = offered.of(x);
-  const std::vector<uint64_t> draws = context.draws_of(offered);
   const std::vector<int64_t> key_order = offered.of(context.positions), query_order = asking.of(context.positions);
-  const ops::FreshRows fresh{rotated(attention, attention.keys(input, draws), offered, context),
-                             attention.values(input, draws), key_order};
+  const ops::FreshRows fresh{rotated(attention, attention.keys(input, notes), offered, context),
+                             attention.values(input, notes), key_order};
   std::vector<ops::KeyValueView> views;
   for (size_t part = 0; part + 1 < offered.offsets.size(); ++part)
     views.push_back({{}, fresh.some(offered.offsets[part], offered.offsets[part + 1] - offered.offsets[part])});
   const Tensor attended =
       ops::attend_packed({queries, asking.offsets, query_order}, views,
                          {.scale = attention.scale(), .causal = attention.causal, .window = attention.window});
-  return ascending(attention.merge(attended, context.draws_of(asking)), asking);
+  return ascending(attention.merge(attended, asking_notes), asking);
 }
 
 }  // namespace lithe::routing

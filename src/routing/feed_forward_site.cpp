@@ -54,13 +54,13 @@ class Reading {
 };
 
 /// w mlp(x). While w learns, it goes in before the last product, whose result need not be kept for w's gradient then.
-Tensor weighed(const nn::Mlp& mlp, const Tensor& x, const Tensor& weight, nn::RowDraws draws) {
+Tensor weighed(const nn::Mlp& mlp, const Tensor& x, const Tensor& weight, const nn::RowNotes& notes) {
   const bool learns = at::GradMode::is_enabled() && weight.requires_grad() && weight.scalar_type() == x.scalar_type();
   if (learns && mlp.gate && mlp.activation == ops::Activation::silu && !mlp.down.bias) {
-    const Tensor gate = (*mlp.gate)(x, draws), up = mlp.up(x, draws);
-    if (ops::has_node(gate, up)) return mlp.down(ops::swiglu_node(gate, up, weight, mlp.in_bfloat16), draws);
+    const Tensor gate = (*mlp.gate)(x, notes), up = mlp.up(x, notes);
+    if (ops::has_node(gate, up)) return mlp.down(ops::swiglu_node(gate, up, weight, mlp.in_bfloat16), notes);
   }
-  return mlp(x, draws) * weight.unsqueeze(1).to(x.scalar_type());
+  return mlp(x, notes) * weight.unsqueeze(1).to(x.scalar_type());
 }
 
 }  // namespace
@@ -77,7 +77,8 @@ std::optional<Tensor> feed_forward(const Site& site, const Tensor& x, const std:
   }
   if (site.adapter) input = apply_rep_adapter(*site.adapter, input, all, context, site.kind);
   const auto& mlp = std::get<nn::Mlp>(site.branch);
-  return weight ? weighed(mlp, input, *weight, all.draws) : mlp(input, all.draws);
+  const HeldNotes notes = context.notes_of(context.sets.feed_forward);
+  return weight ? weighed(mlp, input, *weight, notes) : mlp(input, notes);
 }
 
 }  // namespace lithe::routing

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "nn/adapters/fold.h"
+#include "nn/lora.h"
 #include "ops/tensor_support.h"
 
 namespace lithe::nn {
@@ -29,6 +30,23 @@ TEST(Linear, AddsItsLowRankTerm) {
   Linear without = drawn.linear();
   without.low_rank.reset();
   expect_close(without(drawn.x), drawn.x.matmul(drawn.weight.t()) + drawn.bias, 1e-12, "without");
+}
+
+TEST(Linear, AddsTheLoraOfSomeRows) {
+  const Drawn drawn(5), other(6);
+  const Linear linear{drawn.weight, drawn.bias}, without_term{drawn.weight, drawn.bias};
+  Lora first, second;
+  first.put(linear, LowRank{drawn.a, drawn.b, drawn.scale});
+  second.put(linear, LowRank{other.a, other.b, 0.25});
+  const std::vector<LoraRows> rows{{&first, 0, 2}, {&second, 3, 4}};
+  const Tensor y = linear(drawn.x, {{}, rows}), base = drawn.x.matmul(drawn.weight.t()) + drawn.bias;
+  expect_close(y.narrow(0, 0, 2), drawn.plain().narrow(0, 0, 2), 1e-12, "under the first");
+  expect_close(y.narrow(0, 2, 1), base.narrow(0, 2, 1), 0, "under none");
+  const Tensor x = drawn.x.narrow(0, 3, 1);
+  expect_close(y.narrow(0, 3, 1), base.narrow(0, 3, 1) + 0.25 * x.matmul(other.a.t()).matmul(other.b.t()), 1e-12,
+               "under the second");
+  expect_close(y.narrow(0, 4, 1), base.narrow(0, 4, 1), 0, "after them");
+  expect_close(without_term(drawn.x, {{}, rows}), base, 0, "a product that they do not change");
 }
 
 /// In place as it is, the addition leaves every gradient as written down.

@@ -107,8 +107,8 @@ Tensor Decoder::forward(routing::Batch batch, Tensor x, const routing::Observer&
   return x;
 }
 
-Tensor Decoder::logits(const Tensor& x) const {
-  return head(norm(x)).to(at::kFloat);
+Tensor Decoder::logits(const Tensor& x, const nn::RowNotes& notes) const {
+  return head(norm(x), notes).to(at::kFloat);
 }
 
 Decoder shaped_decoder(const DecoderConfig& config) {

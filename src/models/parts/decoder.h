@@ -64,7 +64,7 @@ struct Decoder {
                  routing::Batch* alive = nullptr) const;
 
   /// x: [rows, hidden], after the last block -> [rows, vocab] float32
-  Tensor logits(const Tensor& x) const;
+  Tensor logits(const Tensor& x, const nn::RowNotes& notes = {}) const;
 };
 
 /// A decoder of this shape whose tensors are still to be filled.

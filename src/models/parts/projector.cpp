@@ -4,9 +4,9 @@
 
 namespace lithe::models {
 
-at::Tensor Projector::operator()(const at::Tensor& x) const {
+at::Tensor Projector::operator()(const at::Tensor& x, const nn::RowNotes& notes) const {
   at::Tensor y = x;
-  for (size_t i = 0; i < layers.size(); ++i) y = layers[i](i == 0 ? y : ops::activate(activation, std::move(y)));
+  for (size_t i = 0; i < layers.size(); ++i) y = layers[i](i == 0 ? y : ops::activate(activation, std::move(y)), notes);
   return y;
 }
 

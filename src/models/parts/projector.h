@@ -17,7 +17,7 @@ struct Projector {
   ops::Activation activation = ops::Activation::gelu;
 
   /// x: [rows, tower width] -> [rows, hidden]
-  at::Tensor operator()(const at::Tensor& x) const;
+  at::Tensor operator()(const at::Tensor& x, const nn::RowNotes& notes = {}) const;
 };
 
 /// A projector of these widths whose tensors are still to be filled.

@@ -59,12 +59,13 @@ void visit_block(const WeightName& name, routing::Block& block, const VisionTowe
 }
 
 /// Every tile is a sequence; every row of it is a vision row that sees every other.
-routing::Batch batch_of_tiles(std::span<const plan::Plan* const> plans, std::span<const uint64_t> draws,
+routing::Batch batch_of_tiles(std::span<const plan::Plan* const> plans, const VisionTower::Pass& pass,
                               int64_t rows_per_tile) {
   routing::Batch batch;
   const std::vector<routing::RowKind> kinds(static_cast<size_t>(rows_per_tile), routing::RowKind::vision);
-  for (const plan::Plan* plan : plans) batch.add({.plan = plan}, kinds);
-  for (const uint64_t draw : draws)
+  for (size_t tile = 0; tile < plans.size(); ++tile)
+    batch.add({.plan = plans[tile], .lora = pass.loras.empty() ? nullptr : pass.loras[tile]}, kinds);
+  for (const uint64_t draw : pass.draws)
     for (int64_t row = 0; row < rows_per_tile; ++row) batch.draws.push_back(mixed(draw, static_cast<uint64_t>(row)));
   return batch;
 }
@@ -104,8 +105,7 @@ Tensor VisionTower::features(const Tensor& pixels, std::span<const plan::Plan* c
   const int64_t tiles = pixels.size(0), rows = config.rows();
   Tensor x = embed(pixels).view({tiles * rows, config.width});
   if (pre_norm) x = (*pre_norm)(x);
-  routing::Executor executor(batch_of_tiles(plans, pass.draws, rows), "vision_tower",
-                             static_cast<int64_t>(blocks.size()));
+  routing::Executor executor(batch_of_tiles(plans, pass, rows), "vision_tower", static_cast<int64_t>(blocks.size()));
   if (pass.observer) executor.observe(pass.observer);
   if (pass.class_rows && !blocks.empty()) executor.watch_first_row(static_cast<int64_t>(blocks.size()) - 1);
   executor.recompute(recomputes);

@@ -65,6 +65,7 @@ struct VisionTower {
     routing::Observer observer;
     std::span<const uint64_t> draws = {};                  ///< [tiles] in training, what dropout draws from, or empty
     std::vector<routing::Recorded>* class_rows = nullptr;  ///< [tiles] receives what the last block's class row asked
+    std::span<const nn::Lora* const> loras = {};           ///< [tiles] over each one, or null; empty: over none
   };
   /// The same with a plan for each tile.
   Tensor features(const Tensor& pixels, std::span<const plan::Plan* const> plans, const Pass& pass) const;
