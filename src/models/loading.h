@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "models/parts/weight_name.h"
@@ -42,8 +43,10 @@ struct LoraUse {
 
 /// What a loader filled a model's weights with.
 struct Loaded {
-  int64_t bytes = 0;                           ///< As held.
-  std::map<WeightName, WeightOrigin> origins;  ///< Empty for random models.
+  WeightStorage asked = WeightStorage::as_in_file;  ///< How they were to be held.
+  std::set<std::string> not_run;                    ///< Plain names of tensors that the model does not need.
+  int64_t bytes = 0;                                ///< As held.
+  std::map<WeightName, WeightOrigin> origins;       ///< Empty for random models.
   std::optional<LoraUse> lora;
 };
 

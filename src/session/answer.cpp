@@ -1,5 +1,6 @@
 #include "session/answer.h"
 
+#include "models/lora_over.h"
 #include "plan/validate.h"
 #include "session/answering.h"
 #include "session/watch.h"
@@ -8,7 +9,8 @@ namespace lithe::session {
 
 std::shared_ptr<const plan::Plan> plan_of(const models::Model& model, const Request& request) {
   if (request.plan) plan::validate(*request.plan, model.facts);
-  return std::make_shared<const plan::Plan>(request.plan ? *request.plan : model.plan);
+  const bool has_own = request.lora && request.lora->plan;
+  return std::make_shared<const plan::Plan>(request.plan ? *request.plan : has_own ? *request.lora->plan : model.plan);
 }
 
 Answer run_answer(const models::Model& model, const Request& request, const AnswerOptions& options) {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "models/lora_over.h"
 #include "routing/index_tensor.h"
 #include "session/answer.h"
 #include "session/chunks.h"
@@ -47,6 +48,7 @@ ReadyRequest make_ready(const models::Model& model, const Request& request, cons
   return naming_failures([&] {
     ReadyRequest ready{.plan = plan_of(model, request), .prompt = build_prompt(model, request, Watch(options))};
     ready.given = given_answer_ids(model, request, ready.prompt.ids);
+    ready.lora = request.lora;
     wait_for(ready.prompt.embeddings);
     ready.image_ms = clock.elapsed_ms();
     return ready;
@@ -93,7 +95,22 @@ Tensor forward(const models::Model& model, std::span<Answering* const> answers) 
   for (size_t i = 0; i < answers.size(); ++i) answers[i]->take_rows(hidden, alive.offsets[i], alive.offsets[i + 1]);
   const Tensor last = last_rows(hidden, alive.offsets, answers);
   if (last.size(0) == 0) return last;
-  return model.decoder.logits(last).to(at::kCPU).contiguous();
+  std::vector<int64_t> rows_before{0};  // of `last`, before those of each answer
+  for (const Answering* answer : answers) rows_before.push_back(rows_before.back() + (answer->wants_logits() ? 1 : 0));
+  const std::vector<nn::LoraRows> loras = routing::lora_rows(alive.sequences, rows_before);
+  return model.decoder.logits(last, {{}, loras}).to(at::kCPU).contiguous();
+}
+
+uint64_t lora_id(const Answering* answer) {
+  return answer->lora() ? answer->lora()->id : 0;
+}
+
+/// Those under the same LoRA one after another, so that its products are few and large.
+std::vector<Answering*> by_lora(std::span<Answering* const> answers) {
+  std::vector<Answering*> sorted(answers.begin(), answers.end());
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const Answering* a, const Answering* b) { return lora_id(a) < lora_id(b); });
+  return sorted;
 }
 
 }  // namespace
@@ -113,6 +130,7 @@ Answering::Answering(const models::Model& model, ReadyRequest ready, AnswerOptio
     : model_(model),
       options_(std::move(options)),
       plan_(std::move(ready.plan)),
+      lora_(std::move(ready.lora)),
       budget_(budget_of(model, ready, options_)),
       prompt_(std::move(ready.prompt)),
       chunk_ends_{prompt_->rows()},
@@ -133,6 +151,7 @@ Answering::Answering(const Answering& first, AnswerOptions options)
     : model_(first.model_),
       options_(std::move(options)),
       plan_(first.plan_),
+      lora_(first.lora_),
       budget_(budget_of(model_, first.answer_.timings.prompt_rows, options_)),
       answer_(first.prompt_end_->answer),
       seen_(first.seen_.begin(), first.seen_.end() - static_cast<std::ptrdiff_t>(first.answer_.tokens.size())),
@@ -203,6 +222,12 @@ int64_t Answering::longest_chunk() const {
 }
 
 Tensor Answering::enter(routing::Batch& batch) {
+  Tensor rows = enter_rows(batch);
+  if (lora_) batch.sequences.back().lora = &lora_->terms;
+  return rows;
+}
+
+Tensor Answering::enter_rows(routing::Batch& batch) {
   mark_ = generation_.mark();
   losses_.clear();
   if (!prefilled()) {
@@ -246,7 +271,7 @@ void Answering::after_prompt(std::span<const float> logits) {
   answer_.cache.bytes_after_prefill = generation_.bytes_held();
   answer_.kept = recorder_.take_maps();
   answer_.rows_run = recorder_.rows_run();
-  answer_.counted = counted_cost(model_.facts, *plan_, prompt_->kinds);
+  answer_.counted = counted_cost(lora_ ? lora_->facts : model_.facts, *plan_, prompt_->kinds);
   prompt_.reset();
   if (branches_) prompt_end_.emplace(PromptEnd{generation_, {logits.begin(), logits.end()}, answer_});
   generation_.reserve(budget_);
@@ -262,7 +287,9 @@ void Answering::take_rows(const Tensor& hidden, int64_t begin, int64_t end) {
   const int64_t step = std::max<int64_t>(1, kLogits / model_.decoder.config.vocab);
   for (int64_t first = begin; first < end - 1; first += step) {
     const int64_t count = std::min(step, end - 1 - first);
-    const Tensor logits = model_.decoder.logits(hidden.narrow(0, first, count)).to(at::kCPU).contiguous();
+    std::vector<nn::LoraRows> loras;
+    if (lora_) loras.push_back({&lora_->terms, 0, count});
+    const Tensor logits = model_.decoder.logits(hidden.narrow(0, first, count), {{}, loras}).to(at::kCPU).contiguous();
     const auto vocab = static_cast<size_t>(logits.size(1));
     for (int64_t row = 0; row < count; ++row)
       losses_.push_back(loss_of({logits.const_data_ptr<float>() + static_cast<size_t>(row) * vocab, vocab},
@@ -406,8 +433,9 @@ Answer Answering::take() {
   return std::move(answer_);
 }
 
-bool run_pass(const models::Model& model, std::span<Answering* const> answers) {
+bool run_pass(const models::Model& model, std::span<Answering* const> given) {
   const c10::InferenceMode no_gradients;
+  const std::vector<Answering*> answers = by_lora(given);
   Tensor logits;
   try {
     logits = forward(model, answers);

@@ -31,9 +31,10 @@ using at::Tensor;
 struct ReadyRequest {
   std::shared_ptr<const plan::Plan> plan;
   PromptRows prompt;
-  std::optional<Generation> generation;  ///< Holds the first rows of the prompt; absent: nothing is held.
-  double image_ms = 0;                   ///< What it took to get here.
-  std::vector<int64_t> given;            ///< Tokens of Request::given_answer; empty: the answer is generated.
+  std::optional<Generation> generation;          ///< Holds the first rows of the prompt; absent: nothing is held.
+  double image_ms = 0;                           ///< What it took to get here.
+  std::vector<int64_t> given;                    ///< Tokens of Request::given_answer; empty: the answer is generated.
+  std::shared_ptr<const models::LoraOver> lora;  ///< Over the request's rows; null: none.
 };
 
 /// How many tokens are asked for after a prompt of so many rows, by the options or else by the model's defaults. There
@@ -53,6 +54,7 @@ class Answering {
   Answering& operator=(const Answering&) = delete;
 
   const plan::Plan& plan() const { return *plan_; }
+  const models::LoraOver* lora() const { return lora_.get(); }
   bool prefilled() const { return !prompt_; }
   bool done() const { return done_; }
   /// Whether the caller has cancelled it, or one of its callbacks threw.
@@ -128,6 +130,7 @@ class Answering {
   static std::vector<std::string> stops(const models::Model& model, const AnswerOptions& options);
   void after_prompt(std::span<const float> logits);
   void after_first_token();
+  Tensor enter_rows(routing::Batch& batch);
   std::vector<int64_t> tokens_to_run() const;
   void score(std::span<const float> logits);
   int64_t choose(std::span<const float> logits);
@@ -144,6 +147,7 @@ class Answering {
   const models::Model& model_;
   const AnswerOptions options_;
   const std::shared_ptr<const plan::Plan> plan_;
+  const std::shared_ptr<const models::LoraOver> lora_;
   const int64_t budget_;
   Answer answer_;
   std::optional<PromptRows> prompt_;  // until it has run

@@ -136,7 +136,8 @@ class Chat::Impl {
       PromptLength length(model_, ids);
       forget_other_preparation();
       for (const models::ImageRows& known : encoded_) length.add(known);
-      encode_pictures(model_, pictures_, encoded_.size(), *plan_, watch, [&](models::ImageRows picture) {
+      const PicturesToEncode to_encode{.all = pictures_, .first = encoded_.size(), .plan = *plan_};
+      encode_pictures(model_, to_encode, watch, [&](models::ImageRows picture) {
         models::ImageRows kept;  // the rows of a prompt, and nothing else of the picture
         kept.rows = std::move(picture.rows);
         kept.kinds = std::move(picture.kinds);

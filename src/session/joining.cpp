@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "models/lora_over.h"
 #include "session/device_wait.h"
 #include "session/errors.h"
 #include "session/needed.h"
@@ -31,6 +32,7 @@ void add_pictures(TowerPasses& passes, PicturesInTower& pictures, WaitingRequest
 ReadyRequest ready_request(const models::Model& model, WaitingRequest& request, PicturesInTower& pictures) {
   ReadyRequest ready{.plan = std::move(request.plan), .prompt = merge(model, std::move(request.ids), pictures.rows)};
   ready.prompt.images = std::move(pictures.rows);
+  ready.lora = request.request.lora;
   ready.given = std::move(request.given);
   score_needed(request.request, *ready.plan, ready.prompt);
   return ready;
@@ -40,6 +42,7 @@ ReadyRequest ready_request(const models::Model& model, WaitingRequest& request, 
 std::optional<RowOrigin> origin_of(const ReadyRequest& ready, const PicturesInTower& pictures) {
   RowOrigin origin{.plan = ready.plan,
                    .salt = pictures.salt,
+                   .lora = ready.lora ? ready.lora->id : 0,
                    .ids = ready.prompt.ids,
                    .kinds = ready.prompt.kinds,
                    .prompt_rows = ready.prompt.rows()};
@@ -70,6 +73,7 @@ Joining make_ready(const models::Model& model, WaitingRequests& waiting, size_t 
     if (request.refused) continue;
     in_tower[place].emplace(PicturesInTower{.plan = request.plan.get(),
                                             .salt = request.request.cache_salt,
+                                            .lora = request.request.lora.get(),
                                             .watch = Watch(request.options),
                                             .length = *request.length,
                                             .pictures = static_cast<int64_t>(request.pictures()),

@@ -26,8 +26,8 @@ std::vector<plan::LayerPlan> layers_before_decoder(const plan::Plan& plan) {
   return layers;
 }
 
-PictureKey::PictureKey(const Digest& content, std::string salt, const plan::Plan& plan)
-    : content_(content), salt_(std::move(salt)), layers_(layers_before_decoder(plan)) {}
+PictureKey::PictureKey(const Digest& content, std::string salt, const plan::Plan& plan, uint64_t lora)
+    : content_(content), salt_(std::move(salt)), lora_(lora), layers_(layers_before_decoder(plan)) {}
 
 PictureCache::Rows PictureCache::find(const PictureKey& key) {
   const auto found =

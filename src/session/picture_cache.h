@@ -17,13 +17,15 @@ std::vector<plan::LayerPlan> layers_before_decoder(const plan::Plan& plan);
 
 /// What the rows of a picture depend on.
 struct PictureKey {
-  /// `content`: PreparedPicture's. Requests of another salt share nothing.
-  PictureKey(const Digest& content, std::string salt, const plan::Plan& plan);
+  /// `content`: PreparedPicture's. Requests of another salt share nothing. `lora`: models::LoraOver::id of one that
+  /// changes pictures, else 0.
+  PictureKey(const Digest& content, std::string salt, const plan::Plan& plan, uint64_t lora = 0);
   bool operator==(const PictureKey&) const = default;
 
  private:
   Digest content_;
   std::string salt_;
+  uint64_t lora_;
   std::vector<plan::LayerPlan> layers_;
 };
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "models/lora_over.h"
 #include "session/answer.h"
 #include "session/needed.h"
 #include "session/picture_workers.h"
@@ -160,18 +161,21 @@ PromptRows merge(const models::Model& model, std::vector<int64_t> ids, std::span
   return prompt;
 }
 
-void encode_pictures(const models::Model& model, std::span<const image::Source> pictures, size_t first,
-                     const plan::Plan& plan, const Watch& watch, const std::function<void(models::ImageRows)>& take) {
-  if (first == pictures.size()) return;
+void encode_pictures(const models::Model& model, const PicturesToEncode& pictures, const Watch& watch,
+                     const std::function<void(models::ImageRows)>& take) {
+  const auto& [all, first, plan, lora] = pictures;
+  if (first == all.size()) return;
   const models::Vision& vision = model.seeing();
-  const auto layers = static_cast<int64_t>(vision.tower.blocks.size()), count = static_cast<int64_t>(pictures.size());
+  const auto layers = static_cast<int64_t>(vision.tower.blocks.size()), count = static_cast<int64_t>(all.size());
   PictureWorkers workers(model, 1);
-  ComingPicture coming = workers.begin(pictures[first], count);
-  for (size_t i = first; i < pictures.size(); ++i) {
+  ComingPicture coming = workers.begin(all[first], count);
+  for (size_t i = first; i < all.size(); ++i) {
     watch.check();
-    models::PreparedImage picture = coming.take();
-    if (i + 1 < pictures.size()) coming = workers.begin(pictures[i + 1], count);
-    take(vision.encode(std::move(picture), &plan, watch.tower(layers, static_cast<int64_t>(i), count)));
+    const models::TowerInput picture{.image = std::make_shared<const models::PreparedImage>(coming.take()),
+                                     .plan = &plan,
+                                     .lora = lora ? lora->of_pictures() : nullptr};
+    if (i + 1 < all.size()) coming = workers.begin(all[i + 1], count);
+    take(std::move(vision.encode({&picture, 1}, watch.tower(layers, static_cast<int64_t>(i), count)).front()));
   }
 }
 
@@ -181,7 +185,8 @@ PromptRows build_prompt(const models::Model& model, const Request& request, cons
   std::vector<int64_t> ids = prompt_ids(model, request, request.images.size());
   PromptLength length(model, ids);
   std::vector<models::ImageRows> pictures;
-  encode_pictures(model, request.images, 0, *plan, watch, [&](models::ImageRows picture) {
+  const PicturesToEncode to_encode{.all = request.images, .plan = *plan, .lora = request.lora.get()};
+  encode_pictures(model, to_encode, watch, [&](models::ImageRows picture) {
     length.add(picture);
     pictures.push_back(std::move(picture));
   });

@@ -71,10 +71,18 @@ int64_t least_rows(const models::Model& model);
 /// pictures differ in number or the plan does not fit this model, PromptTooLong, and Cancelled as `watch` says.
 PromptRows build_prompt(const models::Model& model, const Request& request, const Watch& watch = {});
 
-/// Encodes the pictures of a prompt from number `first` on, one after another, under one plan, and hands each to
-/// `take`. A worker prepares the next while one is in the tower. Throws Error, and Cancelled as `watch` says.
-void encode_pictures(const models::Model& model, std::span<const image::Source> pictures, size_t first,
-                     const plan::Plan& plan, const Watch& watch, const std::function<void(models::ImageRows)>& take);
+/// Pictures of a prompt that are to be encoded.
+struct PicturesToEncode {
+  std::span<const image::Source> all;
+  size_t first = 0;  ///< Those before it are encoded already.
+  const plan::Plan& plan;
+  const models::LoraOver* lora = nullptr;  ///< Over them; null: none.
+};
+
+/// Encodes the pictures one after another, and hands each to `take`. A worker prepares the next while one is in the
+/// tower. Throws Error, and Cancelled as `watch` says.
+void encode_pictures(const models::Model& model, const PicturesToEncode& pictures, const Watch& watch,
+                     const std::function<void(models::ImageRows)>& take);
 
 /// The tokens of a request with this many pictures; its own are not looked at. Throws Error{bad_request} as above.
 std::vector<int64_t> prompt_ids(const models::Model& model, const Request& request, size_t pictures);

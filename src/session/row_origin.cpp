@@ -17,7 +17,7 @@ bool turned_by_length(const models::Model& model, const plan::Turns& turns) {
 }
 
 bool may_share(const RowOrigin& a, const RowOrigin& b) {
-  return a.salt == b.salt && (a.plan == b.plan || *a.plan == *b.plan);
+  return a.salt == b.salt && a.lora == b.lora && (a.plan == b.plan || *a.plan == *b.plan);
 }
 
 /// Leading rows of equal tokens and pictures, without a row before the first token.
@@ -45,7 +45,7 @@ void RowOrigin::add(int64_t id) {
 }
 
 RowOrigin RowOrigin::first(int64_t rows) const {
-  RowOrigin some{.plan = plan, .salt = salt};
+  RowOrigin some{.plan = plan, .salt = salt, .lora = lora};
   const auto before = std::find_if(kinds.begin(), kinds.end(), [](RowKind kind) { return kind != RowKind::modality; });
   int64_t end = before - kinds.begin();
   for (size_t i = 0, picture = 0; i < ids.size(); ++i) {

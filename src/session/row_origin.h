@@ -22,6 +22,7 @@ struct PictureOrigin {
 struct RowOrigin {
   std::shared_ptr<const plan::Plan> plan;
   std::string salt;                     ///< Sequences with another salt share nothing.
+  uint64_t lora = 0;                    ///< models::LoraOver::id, or 0; those under another LoRA share nothing either.
   std::vector<int64_t> ids;             ///< Tokens; kImageId at each picture.
   std::vector<PictureOrigin> pictures;  ///< In the order of their marks.
   std::vector<plan::RowKind> kinds;     ///< [rows]

@@ -20,8 +20,9 @@
 #include "text/message.h"
 
 namespace lithe::models {
+struct LoraOver;
 struct Model;
-}
+}  // namespace lithe::models
 namespace lithe::text {
 class Constraint;
 }
@@ -45,8 +46,10 @@ struct Request {
   std::string text;
   bool raw = false;
   std::vector<image::Source> images;  ///< In the order of their marks; decoded when the request runs.
-  std::optional<plan::Plan> plan;     ///< Absent: the model's own.
-  std::string cache_salt;             ///< Of a batch's caches: requests share only with those of the same salt.
+  std::optional<plan::Plan> plan;     ///< Absent: that of the LoRA, else the model's own.
+  /// A LoRA over this model that this request alone is under (session/loras.h); null: none.
+  std::shared_ptr<const models::LoraOver> lora;
+  std::string cache_salt;  ///< Of a batch's caches: requests share only with those of the same salt.
   /// Given: nothing is generated. Answer::losses says how likely the model makes this answer.
   std::optional<std::string> given_answer;
   /// Per picture, the vision tokens that the selector `given` keeps first, by their number in the picture from 0.

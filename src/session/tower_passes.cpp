@@ -3,15 +3,24 @@
 #include <algorithm>
 #include <utility>
 
+#include "models/lora_over.h"
 #include "session/errors.h"
 
 namespace lithe::session {
+namespace {
+
+bool changes_pictures(const PicturesInTower& request) {
+  return request.lora && request.lora->changes_pictures;
+}
+
+}  // namespace
 
 void TowerPasses::add(PicturesInTower& request, PreparedPicture picture) {
   const Taker taker{&request, request.added++};
   request.contents.push_back(picture.content);
   std::optional<PictureKey> key;
-  if (picture.content) key.emplace(*picture.content, request.salt, *request.plan);
+  if (picture.content)
+    key.emplace(*picture.content, request.salt, *request.plan, changes_pictures(request) ? request.lora->id : 0);
   if (key && take_known(taker, *key)) return;
   const int64_t tiles = picture.pixels.tiles;
   if (tiles_ + tiles > most_tiles_) run();
@@ -99,7 +108,11 @@ void TowerPasses::pass(const std::vector<Picture>& pictures) {
     if (!std::all_of(pictures.begin(), pictures.end(), wanted)) throw Cancelled();
   };
   std::vector<models::TowerInput> inputs;
-  for (const Picture& picture : pictures) inputs.push_back({picture.image, picture.takers.front().request->plan});
+  for (const Picture& picture : pictures) {
+    const PicturesInTower& request = *picture.takers.front().request;
+    inputs.push_back(
+        {.image = picture.image, .plan = request.plan, .lora = request.lora ? request.lora->of_pictures() : nullptr});
+  }
   std::vector<PictureCache::Rows> made;
   for (models::ImageRows& rows : vision.encode(inputs, observer)) {
     const bool held = pictures[made.size()].key && cache_.on();

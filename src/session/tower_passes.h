@@ -18,7 +18,8 @@ namespace lithe::session {
 /// The pictures of one request on their way to rows.
 struct PicturesInTower {
   const plan::Plan* plan = nullptr;
-  std::string salt;  ///< Request::cache_salt
+  std::string salt;                        ///< Request::cache_salt
+  const models::LoraOver* lora = nullptr;  ///< Request::lora
   Watch watch;
   PromptLength length;
   int64_t pictures = 0;                         ///< Of the request.

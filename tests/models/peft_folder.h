@@ -16,7 +16,7 @@ namespace lithe::test {
 /// A PEFT folder in the making: adapter_config.json and random factors.
 class PeftFolder {
  public:
-  explicit PeftFolder(int64_t rank = 4, double alpha = 6)
+  explicit PeftFolder(int64_t rank = 4, double alpha = 6, uint32_t seed = 7)
       : config({{"peft_type", "LORA"},
                 {"base_model_name_or_path", "base"},
                 {"r", rank},
@@ -25,7 +25,8 @@ class PeftFolder {
                 {"bias", "none"},
                 {"target_modules", "all-linear"},
                 {"modules_to_save", nullptr}}),
-        rank_(rank) {}
+        rank_(rank),
+        random_(seed) {}
 
   Json config;
   std::map<std::string, io::TensorView> tensors;
@@ -71,7 +72,7 @@ class PeftFolder {
 
  private:
   int64_t rank_;
-  std::mt19937 random_{7};
+  std::mt19937 random_;
 };
 
 }  // namespace lithe::test

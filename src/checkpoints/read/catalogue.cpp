@@ -94,15 +94,6 @@ std::unique_ptr<Model> open_weights(const Source& source) {
   }
 }
 
-void require_adapter(const fs::path& folder) {
-  if (is_lora_folder(folder)) return;
-  require(!fs::exists(folder / "config.json"), Fault::bad_file, folder.string(),
-          ": is a whole model and not a LoRA adapter; give it as the model, or give as LoRA a PEFT folder with "
-          "adapter_config.json and adapter_model.safetensors");
-  fail(Fault::bad_file, folder.string(),
-       ": is not a PEFT folder, which holds adapter_config.json and adapter_model.safetensors or .bin");
-}
-
 void require_config(const fs::path& folder) {
   require(fs::exists(folder / "config.json"), Fault::bad_file, folder.string(),
           ": has no config.json; give the folder that holds a model's config and weights");
@@ -126,7 +117,7 @@ std::unique_ptr<Model> open_model(const fs::path& folder, const LoadOptions& opt
   LoadOptions chosen = options;
   if (!options.lora.empty()) {
     chosen.lora = adapter_folder(options.lora.string());
-    require_adapter(chosen.lora);
+    require_lora_folder(chosen.lora);
     require(!is_lora_folder(base), Fault::bad_request, base.string(),
             ": is a PEFT folder itself; fold it, then put the other over the folded model");
   } else if (is_lora_folder(base)) {

@@ -99,6 +99,15 @@ bool is_lora_folder(const fs::path& folder) {
   return is_there(folder / kWeights[0]) || is_there(folder / kWeights[1]) || !is_there(folder / "config.json");
 }
 
+void require_lora_folder(const fs::path& folder) {
+  if (is_lora_folder(folder)) return;
+  require(!is_there(folder / "config.json"), Fault::bad_file, folder.string(),
+          ": is a whole model and not a LoRA adapter; give it as the model, or give as LoRA a PEFT folder with "
+          "adapter_config.json and adapter_model.safetensors");
+  fail(Fault::bad_file, folder.string(),
+       ": is not a PEFT folder, which holds adapter_config.json and adapter_model.safetensors or .bin");
+}
+
 fs::path base_of_lora(const fs::path& folder) {
   const LoraConfig config = read_config(folder);
   require(!config.base.empty(), Fault::bad_file, (folder / kConfig).string(),

@@ -60,6 +60,9 @@ std::string plain_name(const std::string& name);
 /// The folder holds an adapter and not a model.
 bool is_lora_folder(const std::filesystem::path& folder);
 
+/// Throws Error{bad_file} if it does not, which says what to give.
+void require_lora_folder(const std::filesystem::path& folder);
+
 /// The base model's folder that adapter_config.json names: as written, from the adapter's folder or from the one
 /// above; of a hub id the last part. Throws Error{bad_file} if none is there.
 std::filesystem::path base_of_lora(const std::filesystem::path& folder);

@@ -190,16 +190,21 @@ void WeightLoader::check_low_rank() const {
   require(misshapen_factors_.empty(), Fault::bad_file, lora_->path().string(),
           ": its factors do not fit the model: ", part("misshapen", misshapen_factors_), other);
   if (added_.size() == lora_->pairs().size()) return;
-  std::set<std::string> not_run;
-  for (const auto& checkpoint : checkpoints_) {
-    for (const std::string& name : checkpoint->names())
-      if (is_ignored(*checkpoint, name)) not_run.insert(plain_name(name));
-  }
+  const std::set<std::string> not_run = this->not_run();
   std::vector<std::string> unknown;
   for (const auto& [plain, pair] : lora_->pairs())
     if (!added_.contains(plain) && !not_run.contains(plain)) unknown.push_back(pair.module);
   require(unknown.empty(), Fault::bad_file, lora_->path().string(),
           ": adapts layers that the model does not have: ", part("modules", unknown), other);
+}
+
+std::set<std::string> WeightLoader::not_run() const {
+  std::set<std::string> names;
+  for (const auto& checkpoint : checkpoints_) {
+    for (const std::string& name : checkpoint->names())
+      if (is_ignored(*checkpoint, name)) names.insert(plain_name(name));
+  }
+  return names;
 }
 
 std::optional<LoraUse> WeightLoader::lora_use() const {
@@ -238,10 +243,15 @@ at::Tensor WeightLoader::learning(const at::Tensor& mapped, const Claim& claim) 
   return copy.set_requires_grad(true);
 }
 
+at::Tensor held_as(WeightStorage storage, const at::Tensor& numbers, bool matrix, const std::string& name) {
+  const at::Tensor held = numbers.to(held_type(storage, matrix, numbers.scalar_type()));
+  if (held.scalar_type() == at::kHalf && numbers.scalar_type() != at::kHalf) require_held(held, numbers, name);
+  return held;
+}
+
 /// In the type and on the device that the options ask for; the same memory if `numbers` are there already.
 at::Tensor WeightLoader::converted(const at::Tensor& numbers, const Claim& claim) const {
-  const at::Tensor held = numbers.to(held_type(options_.weights, claim.matrix, numbers.scalar_type()));
-  if (held.scalar_type() == at::kHalf && numbers.scalar_type() != at::kHalf) require_held(held, numbers, claim.name);
+  const at::Tensor held = held_as(options_.weights, numbers, claim.matrix, claim.name);
   return options_.device == "cpu" ? held : held.to(at::Device(options_.device));
 }
 
@@ -311,6 +321,8 @@ Loaded WeightLoader::load() {
     done += static_cast<int64_t>(claim.view->bytes.size());
     if (options_.progress) options_.progress(done, total);
   }
+  loaded.asked = options_.weights;
+  loaded.not_run = not_run();
   loaded.lora = lora_use();
   loaded.origins = std::move(origins_);
   for (Addition& addition : additions_) addition.linear->low_rank = std::move(addition.low_rank);

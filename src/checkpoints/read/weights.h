@@ -84,6 +84,7 @@ class WeightLoader {
   bool is_ignored(const io::Checkpoint& checkpoint, const std::string& name) const;
   void check() const;
   void check_low_rank() const;
+  std::set<std::string> not_run() const;  ///< Plain names of what is ignored.
   std::optional<LoraUse> lora_use() const;
   bool learns(const Claim& claim) const { return options_.learns && options_.learns(claim.slot); }
   at::Tensor held(const Claim& claim) const;
@@ -109,6 +110,10 @@ class WeightLoader {
   std::list<Addition> additions_;                   ///< A list: claims point into it.
   std::set<std::string> added_;                     ///< By the plain name of the weight.
 };
+
+/// Numbers of a file in the type in which `storage` holds them; the same memory if they have it. `name`: of the weight,
+/// for errors. Throws Error{bad_request} for numbers that the type cannot hold.
+at::Tensor held_as(WeightStorage storage, const at::Tensor& numbers, bool matrix, const std::string& name);
 
 /// The first prefix under which `name` is in the checkpoint; the first of all if it is nowhere, so that errors name
 /// that.
