@@ -91,6 +91,8 @@ class BatchRun::Impl {
     require(!answers.empty() && static_cast<int64_t>(answers.size()) <= limits_.sequences, Fault::bad_request,
             answers.size(), " answers to one prompt are asked for, but from 1 to ", limits_.sequences,
             " run at a time; ask for fewer, or allow more at a time.");
+    require(answers.size() == 1 || !request.given_answer, Fault::bad_request, answers.size(),
+            " answers to one prompt are asked for, and an answer is given; leave one of both out.");
     const std::stop_token cancel = tickets_.open(ticket, answers.front().cancel);
     for (AnswerOptions& options : answers) {
       options.cancel = cancel;

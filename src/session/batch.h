@@ -74,7 +74,8 @@ class BatchRun {
   void submit(int64_t ticket, Request request, AnswerOptions options = {});
   /// Several answers to one prompt, which runs once; they share its keys and values. Each is drawn by its own options,
   /// with max_new_tokens and `cancel` of the first. All end if one fails or is cancelled. Each takes a place of its
-  /// own. The outcome comes when all are done. Throws Error{bad_request} for more answers than run at a time, or none.
+  /// own. The outcome comes when all are done. Throws Error{bad_request} for more answers than run at a time, or none,
+  /// and for several if an answer is given.
   void submit_several(int64_t ticket, Request request, std::vector<AnswerOptions> answers);
   /// Ends the request of this ticket, if it waits or runs, and no other; the current step(), or the next, returns its
   /// outcome. Any thread may call it.

@@ -97,6 +97,26 @@ TEST(SeveralAnswers, EndAtTheirOwnTime) {
   EXPECT_LT(outcomes[0].answer.tokens.size(), outcomes[0].more[0].tokens.size());
 }
 
+TEST(SeveralAnswers, AreNotMadeWhereOneIsGiven) {
+  Request request = ask("is there a circle?");
+  request.given_answer = "No.";
+  BatchRun batch(demo());
+  try {
+    batch.submit_several(1, request, draws(2));
+    FAIL() << "nothing was thrown";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.fault(), Fault::bad_request);
+    EXPECT_NE(std::string(error.what()).find("2 answers to one prompt are asked for, and an answer is given"),
+              std::string::npos)
+        << error.what();
+  }
+  EXPECT_TRUE(batch.idle());
+  batch.submit_several(2, request, draws(1));
+  const std::vector<Outcome> outcomes = run(batch);
+  ASSERT_EQ(outcomes.size(), 1U);
+  EXPECT_FALSE(outcomes[0].answer.losses.empty());
+}
+
 TEST(SeveralAnswers, WaitUntilAllHaveAPlace) {
   const Request request = ask("is there a circle?");
   BatchRun batch(demo(), {.sequences = 4});
