@@ -121,7 +121,7 @@ std::shared_ptr<const text::Constraint> read_format(const Fields& body, const Ca
   try {
     return rules.formats.json(*schema);
   } catch (const Error& error) {
-    throw Refusal(400, error.what(), path);
+    blame_field(error, path);
   }
 }
 

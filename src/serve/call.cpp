@@ -67,7 +67,7 @@ std::optional<plan::Plan> read_plan(const Fields& body, const CallRules& rules) 
   try {
     return plan::parse_plan(*value, "plan", rules.session.facts());
   } catch (const Error& error) {
-    throw Refusal(400, error.what(), "plan");
+    blame_field(error, "plan");
   }
 }
 
@@ -93,8 +93,7 @@ std::vector<image::Source> read_pictures(const Conversation& chat, const CallRul
     try {
       pictures.push_back(picture_of_url(chat.urls[i], chat.fields[i], how));
     } catch (const Error& error) {
-      if (error.fault() == Fault::no_memory) throw;
-      throw Refusal(400, error.what(), chat.fields[i]);
+      blame_field(error, chat.fields[i]);
     }
   }
   return pictures;
@@ -117,7 +116,10 @@ void check_length(const Call& call, const CallRules& rules) {
     if (tokens <= longest + static_cast<int64_t>(texts.size())) continue;
     throw Refusal(
         400, concat("The text has more than ", longest, " tokens, which the model takes with the answer; shorten it."),
-        call.chat ? "messages" : "prompt", "context_length_exceeded");
+        call.response ? "input"
+        : call.chat   ? "messages"
+                      : "prompt",
+        "context_length_exceeded");
   }
 }
 

@@ -176,7 +176,7 @@ awaitable<bool> Connection::one_request() {
 /// Replies with what went wrong. False: nobody can be told, or a stream has begun, into which no second reply goes.
 awaitable<bool> Connection::refuse(Exchange& exchange, std::exception_ptr failure) {
   if (exchange.replied) co_return false;
-  const Refusal refusal = refusal_of(failure, true);
+  const Refusal refusal = refusal_of(failure, true, exchange.prompt);
   if (exchange.entry.method.empty()) exchange.entry.method = "-";  // its header could not be read
   exchange.entry.status = refusal.status();
   exchange.entry.error = refusal.what();
@@ -193,6 +193,7 @@ awaitable<bool> Connection::refuse(Exchange& exchange, std::exception_ptr failur
 awaitable<void> Connection::read_and_reply(Incoming& incoming, Exchange& exchange) {
   const Route& route = *co_await read_header(incoming, exchange);
   if (route.asks_engine() && !host_.service.engine().has_room()) throw no_room(host_.service.engine().stopping());
+  exchange.prompt = route.prompt_field();
   std::string body = co_await read_body(incoming, exchange, route);
   busy_ = true;
   if (route.asks_engine()) {

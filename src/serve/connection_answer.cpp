@@ -17,8 +17,8 @@ using boost::system::error_code;
 constexpr std::size_t kMostAhead = 16 << 10;  // bytes of later requests that are read while one is answered
 
 /// What the client gets in place of an answer, if the outcome has none.
-std::optional<Refusal> failure_of(const session::Outcome& outcome, bool pictures, bool stopping) {
-  if (outcome.error) return refusal_of(outcome.thrown, pictures);
+std::optional<Refusal> failure_of(const session::Outcome& outcome, const Exchange& exchange, bool stopping) {
+  if (outcome.error) return refusal_of(outcome.thrown, exchange.pictures, exchange.prompt);
   if (outcome.answer.stop != session::StopReason::cancelled) return std::nullopt;
   if (stopping) return no_room(true);
   return Refusal(503, "The answer was cut, because it was read too slowly; send the request again.", {}, "slow_reader");
@@ -93,7 +93,7 @@ awaitable<AnswerQueue::News> Connection::next_news(AnswerQueue& queue) {
 awaitable<void> Connection::whole_answer(Exchange& exchange, AnswerQueue& queue) {
   AnswerQueue::News news;
   while (!news.outcome) news = co_await next_news(queue);
-  const auto failure = failure_of(*news.outcome, exchange.pictures, host_.service.engine().stopping());
+  const auto failure = failure_of(*news.outcome, exchange, host_.service.engine().stopping());
   if (failure) throw *failure;
   exchange.entry.status = 200;
   note(*news.outcome, exchange.entry);
@@ -108,7 +108,7 @@ awaitable<void> Connection::stream_answer(Exchange& exchange, AnswerQueue& queue
     const AnswerQueue::News news = co_await next_news(queue);
     ended = news.outcome.has_value();
     std::optional<Refusal> failure;
-    if (ended) failure = failure_of(*news.outcome, exchange.pictures, host_.service.engine().stopping());
+    if (ended) failure = failure_of(*news.outcome, exchange, host_.service.engine().stopping());
     if (failure && !exchange.replied) throw *failure;
     std::string reply, events;
     if (!exchange.replied) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "base/clock.h"
 #include "serve/access_log.h"
@@ -18,6 +19,7 @@ struct Exchange {
   ByteBudget::Share share;          // of the memory for bodies
   ByteBudget::Share fetched;        // the same for remote pictures
   std::unique_ptr<ReplyForm> form;  // of answers
+  std::string prompt;               // the field of the body that holds it
   bool pictures = false;
   bool replied = false;  // at least the head of the reply
 };

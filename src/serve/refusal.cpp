@@ -33,6 +33,11 @@ Json Refusal::json() const {
   return {{"error", std::move(error)}};
 }
 
+void blame_field(const Error& error, const std::string& field) {
+  if (error.fault() == Fault::no_memory) throw error;
+  throw Refusal(400, error.what(), field);
+}
+
 void require_field(bool holds, const std::string& field, const std::string& sentence) {
   if (!holds) throw Refusal(400, sentence, field);
 }

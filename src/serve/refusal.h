@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "base/error.h"
 #include "base/json.h"
 
 namespace lithe::serve {
@@ -30,6 +31,9 @@ class Refusal : public std::runtime_error {
   int status_;
   std::string param_, code_, header_;
 };
+
+/// Throws Refusal of status 400 about this field; the error itself if memory was short, which no field is to blame for.
+[[noreturn]] void blame_field(const Error& error, const std::string& field);
 
 /// Throws Refusal of status 400 about this field unless `holds`.
 void require_field(bool holds, const std::string& field, const std::string& sentence);

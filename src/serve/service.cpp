@@ -215,14 +215,14 @@ std::string Service::next_id() {
   return fmt::format("{:016x}", mixed(kProcess, ++requests_));
 }
 
-Refusal refusal_of(const std::exception_ptr& thrown, bool of_caller) {
+Refusal refusal_of(const std::exception_ptr& thrown, bool of_caller, const std::string& prompt) {
   try {
     std::rethrow_exception(thrown);
   } catch (const Refusal& refusal) {
     return refusal;
   } catch (...) {
     const Error error = session::error_of(thrown);
-    if (session::says_too_long(thrown)) return {400, error.what(), "messages", "context_length_exceeded"};
+    if (session::says_too_long(thrown)) return {400, error.what(), prompt, "context_length_exceeded"};
     if (error.fault() == Fault::no_memory) return {503, error.what(), {}, "no_memory"};
     const bool bad = error.fault() == Fault::bad_request || (error.fault() == Fault::bad_file && of_caller);
     return {bad ? 400 : 500, error.what()};

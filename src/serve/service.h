@@ -43,6 +43,10 @@ struct Route {
   bool asks_engine() const { return kind == Kind::chat || kind == Kind::completion || kind == Kind::response; }
 };
 
+  /// The field of the body that holds the prompt.
+  const char* prompt_field() const {
+    return kind == Kind::completion ? "prompt" : kind == Kind::chat ? "messages" : "input";
+  }
 /// ServerOptions::image_root without links; empty if there is none. Throws Error{bad_request} if it is not a folder.
 std::filesystem::path folder_of_pictures(const ServerOptions& options);
 
@@ -98,7 +102,8 @@ class Service {
   uint64_t calls_ = 0;  // of the thread that talks to clients
 };
 
-/// What was thrown, as the client reads it. `of_caller`: files that are damaged came with the request.
-Refusal refusal_of(const std::exception_ptr& thrown, bool of_caller);
+/// What was thrown, as the client reads it. `of_caller`: files that are damaged came with the request. `prompt`: the
+/// field that holds the prompt.
+Refusal refusal_of(const std::exception_ptr& thrown, bool of_caller, const std::string& prompt);
 
 }  // namespace lithe::serve

@@ -176,6 +176,17 @@ TEST(Errors, APromptThatIsTooLongSaysSo) {
   const Reply reply = post(running.port(), kChat, chat_body(text));
   EXPECT_EQ(reply.status, 400) << reply.body;
   EXPECT_EQ(reply.code(), "context_length_exceeded");
+  // Found before the request waits, and when its turn comes.
+  for (const std::string& one : {text, text.substr(0, 15'000)}) {
+    const auto param = [&](const char* path, const Json& body) {
+      const Reply refused = post(running.port(), path, body);
+      EXPECT_EQ(refused.code(), "context_length_exceeded") << path;
+      return refused.json().at("error").at("param");
+    };
+    EXPECT_EQ(param(kChat, chat_body(one)), "messages");
+    EXPECT_EQ(param("/v1/completions", Json{{"prompt", one}}), "prompt");
+    EXPECT_EQ(param("/v1/responses", Json{{"input", one}}), "input");
+  }
   Json body = chat_body(text);
   body["stream"] = true;  // refused before the stream begins
   EXPECT_EQ(post(running.port(), kChat, body).status, 400);

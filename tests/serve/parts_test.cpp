@@ -121,5 +121,20 @@ TEST(Framing, ChunksCarryTheirLength) {
   EXPECT_EQ(event_of("{}"), "data: {}\n\n");
 }
 
+TEST(Refusal, BlamesAFieldForEverythingButTooLittleMemory) {
+  try {
+    blame_field(Error(Fault::bad_request, "no such plan"), "plan");
+  } catch (const Refusal& refusal) {
+    EXPECT_EQ(refusal.status(), 400);
+    EXPECT_EQ(refusal.json().at("error").at("param"), "plan");
+  }
+  EXPECT_THROW(blame_field(Error(Fault::bad_file, "damaged"), "plan"), Refusal);
+  try {
+    blame_field(Error(Fault::no_memory, "too little memory"), "plan");
+  } catch (const Error& error) {
+    EXPECT_EQ(error.fault(), Fault::no_memory);
+  }
+}
+
 }  // namespace
 }  // namespace lithe::serve
