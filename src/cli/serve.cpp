@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "base/printable.h"
@@ -28,6 +29,9 @@ opens the printed address gets a page to chat with the model, which also shows w
 Pictures come in the request, as data: URLs. The server reads no local file and no remote URL. With --image-root, file: URLs may
 name pictures in that folder. With --allow-remote-images, the server fetches pictures from the public internet.
 
+With --lora NAME=DIR, a request whose "model" is NAME gets the model with this LoRA; several may be served at a time. With
+--lora-root, requests may load LoRA from folders below it, and unload them.
+
 By default only programs on this machine reach the server. Before you use --host 0.0.0.0, set an API key with --api-key or the
 environment variable LITHE_API_KEY (other users of this machine can see flags). --tls-cert and --tls-key encrypt connections.
 
@@ -37,13 +41,14 @@ finish. A second signal ends them at once.)";
 constexpr const char* kFooter = R"(Examples:
   lithe serve demo
   lithe serve ~/llava-1.5-7b-hf --port 9000 --batch-size 8 --memory 12 --log json
+  lithe serve ~/llava-1.5-7b-hf --lora red=adapters/red --lora blue=adapters/blue
   lithe serve demo-dense --model-name picture-reader --image-root models/images --max-queue 16
 
 Exit codes: 0 ended by a signal, 2 impossible request (also: the port is taken), 3 bad file, 1 anything else.)";
 
 struct ServeOptions {
   CommonOptions common;
-  std::string model, model_name, image_root, log = "off";
+  std::string model, model_name, image_root, lora_root, log = "off";
   bool no_page = false, remote_pictures = false;
   int64_t port = 8080;
   double shutdown_seconds = 30;
@@ -74,6 +79,7 @@ int run(ServeOptions options) {
   server.port = static_cast<uint16_t>(options.port);
   server.shutdown = std::chrono::milliseconds(static_cast<int64_t>(1e3 * options.shutdown_seconds));
   server.image_root = options.image_root;
+  server.lora_root = options.lora_root;
   server.page = !options.no_page;
   if (options.remote_pictures) server.fetcher = std::make_shared<serve::PictureFetcher>();
   server.seed = options.common.seed;
@@ -140,6 +146,42 @@ void add_caches(CLI::App& app, ServeOptions& options) {
       ->type_name("GIB|off");
 }
 
+/// NAME=DIR: a LoRA that requests choose by name. DIR alone: over the model of all requests, as in other commands.
+void take_lora(const std::string& value, ServeOptions& options) {
+  const std::size_t sign = value.find('=');
+  if (sign != value.npos) {
+    const std::string folder = value.substr(sign + 1);
+    require(!folder.empty(), Fault::bad_request, "--lora ", in_quotes(value), " names no folder; write NAME=DIR.");
+    return options.server.loras.push_back({value.substr(0, sign), folder});
+  }
+  require(!value.empty(), Fault::bad_request, "--lora is empty; give NAME=DIR, or leave it out.");
+  require(options.common.lora.empty(), Fault::bad_request, "--lora ", in_quotes(value),
+          " is the second LoRA without a name; write NAME=DIR to serve several.");
+  options.common.lora = value;
+}
+
+void add_lora_flags(CLI::App& app, ServeOptions& options) {
+  const std::string group = "LoRA";
+  app.remove_option(app.get_option("--lora"));  // of a command for one question at a time
+  app.add_option_function<std::vector<std::string>>(
+         "--lora",
+         [&options](const std::vector<std::string>& values) {
+           for (const std::string& value : values) take_lora(value, options);
+         },
+         "A PEFT folder with LoRA that requests choose by name; give the flag once for each. Without NAME=: over the "
+         "model of all requests")
+      ->type_name("NAME=DIR")
+      ->allow_extra_args(false)
+      ->group(group);
+  app.add_option("--lora-root", options.lora_root,
+                 "Folder below which requests may load LoRA, and unload them (default: none)")
+      ->type_name("DIR")
+      ->group(group);
+  add_count(app, options.server.max_loras,
+            {.names = "--max-loras", .what = "LoRA that are loaded at a time, at most (default: 16)"})
+      ->group(group);
+}
+
 void add_model_flags(CLI::App& app, ServeOptions& options) {
   app.add_option("--model-name", options.model_name, "Name of the model in requests and replies (default: MODEL)")
       ->type_name("NAME");
@@ -166,6 +208,7 @@ Action declare_serve(CLI::App& app) {
   add_common(app, options->common);
   add_kv(app, options->common);
   add_compute(app, options->common);
+  add_lora_flags(app, *options);
   return [options] { return run(*options); };
 }
 

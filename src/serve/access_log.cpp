@@ -53,6 +53,7 @@ std::string log_line(const AccessEntry& entry) {
   json["path"] = printable(entry.path);
   json["status"] = entry.status;
   json["ms"] = rounded(entry.ms);
+  if (entry.lora) json["lora"] = printable(*entry.lora);
   if (entry.stream) json["stream"] = true;
   if (entry.client_left) json["client_left"] = true;
   if (entry.error) json["error"] = *entry.error;

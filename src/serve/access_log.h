@@ -13,6 +13,7 @@ struct AccessEntry {
   std::string trace_parent;  ///< The header traceparent, whatever it holds.
   int status = 0;
   double ms = 0;
+  std::optional<std::string> lora;  ///< The name of the LoRA that "model" chose.
   bool stream = false;
   bool client_left = false;
   std::optional<std::string> error;       ///< The sentence that the client got.

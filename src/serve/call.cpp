@@ -10,6 +10,7 @@
 #include "plan/parse.h"
 #include "serve/answer_fields.h"
 #include "serve/fields.h"
+#include "serve/loras.h"
 #include "serve/messages.h"
 #include "serve/picture_url.h"
 #include "serve/refusal.h"
@@ -145,9 +146,14 @@ void read_show(const Fields& body, Call& call) {
   call.kept_patches = !value->empty();
 }
 
-void check_model(const Fields& body, const std::vector<std::string>& names) {
+/// The model itself, or a LoRA over it.
+void read_model(const Fields& body, const CallRules& rules, Call& call) {
+  const std::vector<std::string>& names = rules.model_names;
   const std::optional<std::string> name = body.text("model");
   if (!name || std::find(names.begin(), names.end(), *name) != names.end()) return;
+  if (rules.loras) call.request.lora = rules.loras->find(*name);
+  call.lora = name;
+  if (call.request.lora) return;
   throw Refusal(404,
                 concat("The model ", in_quotes(*name), " is not served here; ask for ", in_quotes(names.front()), "."),
                 "model", "model_not_found");
@@ -155,9 +161,9 @@ void check_model(const Fields& body, const std::vector<std::string>& names) {
 
 /// What all kinds of calls have in common.
 Call read_common(const Fields& body, const CallRules& rules, Api api, uint64_t seed) {
-  check_model(body, rules.model_names);
-  refuse_unsupported(body);
   Call call;
+  read_model(body, rules, call);
+  refuse_unsupported(body);
   read_stream(body, call);
   read_show(body, call);
   call.options = read_options(body, rules, api, seed);

@@ -29,12 +29,15 @@ struct Call {
   std::vector<RemotePicture> remote;  ///< In ascending order.
   int64_t answers = 1;                ///< "n"
   bool chat = true;                   ///< False: a text completion.
+  std::optional<std::string> lora;    ///< Its name, if "model" chose one.
   std::optional<Json> response;       ///< Of /v1/responses: the fields that the reply repeats.
   bool stream = false;
   bool usage_at_end = false;  ///< "stream_options": {"include_usage": true}
   bool token_ids = false;     ///< "return_token_ids": true
   bool kept_patches = false;  ///< "show": ["kept_patches"]
 };
+
+class Loras;
 
 /// What a call is read against.
 struct CallRules {
@@ -44,6 +47,7 @@ struct CallRules {
   bool remote_pictures = false;          ///< http: and https: URLs may name pictures, which the caller fetches.
   int64_t most_answers = kMostAnswers;   ///< To one request.
   session::ResponseFormats& formats;
+  const Loras* loras = nullptr;  ///< That "model" may name; null: none.
 };
 
 /// Read a body. Unknown fields are ignored; known ones that this server can't obey are refused. `seed`: if the body has

@@ -20,6 +20,7 @@ constexpr std::uint32_t kMostHeader = 16 << 10;
 constexpr std::size_t kMostBuffer = 128 << 10;
 constexpr std::size_t kMostPiece = 4096;
 constexpr std::chrono::seconds kLinger{2};
+constexpr std::chrono::milliseconds kLook{20};  // between two looks at whether answers have ended
 
 Refusal refusal_of_http(const error_code& error) {
   if (error == http::error::header_limit || error == http::error::buffer_overflow)
@@ -192,8 +193,8 @@ awaitable<bool> Connection::refuse(Exchange& exchange, std::exception_ptr failur
 
 awaitable<void> Connection::read_and_reply(Incoming& incoming, Exchange& exchange) {
   const Route& route = *co_await read_header(incoming, exchange);
-  if (route.asks_engine() && !host_.service.engine().has_room()) throw no_room(host_.service.engine().stopping());
   exchange.prompt = route.prompt_field();
+  if (route.asks_engine() && !host_.service.engine().has_room()) throw no_room(host_.service.engine().stopping());
   std::string body = co_await read_body(incoming, exchange, route);
   busy_ = true;
   if (route.asks_engine()) {
@@ -201,7 +202,9 @@ awaitable<void> Connection::read_and_reply(Incoming& incoming, Exchange& exchang
     co_return;
   }
   Response response;
-  if (route.body_bytes > 0) {
+  if (route.changes_loras()) {
+    response = co_await change_loras(route, body);
+  } else if (route.body_bytes > 0) {
     const auto work = [this, &route, &body] { return host_.service.tokens(route, body); };
     response = co_await on(host_.readers, work);
   } else {
@@ -210,6 +213,17 @@ awaitable<void> Connection::read_and_reply(Incoming& incoming, Exchange& exchang
   }
   exchange.entry.status = response.status;
   co_await write(whole_reply(response, exchange.framing));
+}
+
+/// Unloading waits for the answers that are under the LoRA.
+awaitable<Response> Connection::change_loras(const Route& route, const std::string& body) {
+  const auto work = [this, &route, &body] { return host_.service.change_loras(route, body); };
+  const Service::LoraChange change = co_await on(host_.fetchers, work);
+  while (!change.left.expired()) {
+    wake_->expires_after(kLook);
+    co_await wake_->async_wait(kAwait);
+  }
+  co_return change.reply;
 }
 
 awaitable<const Route*> Connection::read_header(Incoming& incoming, Exchange& exchange) {

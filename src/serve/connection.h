@@ -76,6 +76,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   asio::awaitable<const Route*> read_header(Incoming& incoming, Exchange& exchange);
   asio::awaitable<std::string> read_body(Incoming& incoming, Exchange& exchange, const Route& route);
   asio::awaitable<Call> read_call(Exchange& exchange, const Route& route, std::string body);
+  asio::awaitable<Response> change_loras(const Route& route, const std::string& body);
   asio::awaitable<void> call_engine(Exchange& exchange, const Route& route, std::string body);
   asio::awaitable<void> whole_answer(Exchange& exchange, AnswerQueue& queue);
   asio::awaitable<void> stream_answer(Exchange& exchange, AnswerQueue& queue);

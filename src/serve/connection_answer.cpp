@@ -58,6 +58,7 @@ awaitable<void> Connection::call_engine(Exchange& exchange, const Route& route, 
   exchange.pictures = !call.request.images.empty();
   exchange.form = service.form_of(call, exchange.framing.id);
   exchange.entry.stream = call.stream;
+  exchange.entry.lora = call.lora;
   const auto queue =
       std::make_shared<AnswerQueue>([wake = wake_] { asio::post(wake->get_executor(), [wake] { wake->cancel(); }); });
   if (!service.engine().submit(std::move(call.request), options_of_answers(call), queue))

@@ -5,8 +5,16 @@
 #include <utility>
 
 #include "session/errors.h"
+#include "session/loras.h"
 
 namespace lithe::serve {
+namespace {
+
+std::string lora_name(const session::Request& request) {
+  return request.lora ? session::facts_of(*request.lora).name : "";
+}
+
+}  // namespace
 
 Engine::Engine(const session::Session& session, const session::BatchLimits& limits, int64_t max_queue, Metrics& metrics)
     : session_(session), limits_(limits), max_open_(limits.sequences + max_queue), metrics_(metrics) {
@@ -76,11 +84,13 @@ void Engine::take_jobs() {
 }
 
 /// Tells the request's queue what happens to answer number `answer`.
-void Engine::listen(session::AnswerOptions& options, std::size_t answer, const Job& job) {
+void Engine::listen(session::AnswerOptions& options, std::size_t answer, const Job& job, int64_t ticket) {
   options.cancel = job.queue->token();
   options.on_text = [queue = job.queue, answer](const std::string& piece) { return queue->push(answer, piece); };
   options.on_rating = [queue = job.queue, answer](const session::TokenRating& token) { queue->push(answer, token); };
-  options.on_progress = [this, answer, since = job.since](const session::Progress& progress) {
+  options.on_progress = [this, answer, since = job.since,
+                         ticket = job.request.lora ? ticket : 0](const session::Progress& progress) {
+    if (ticket > 0 && progress.stage != session::Progress::Stage::pictures) open_.at(ticket).running = true;
     const bool first = progress.stage == session::Progress::Stage::decode && progress.done == 1 && answer == 0;
     if (first) metrics_.first_token(since.elapsed_ms() / 1e3);
     cut_if_late();
@@ -88,9 +98,9 @@ void Engine::listen(session::AnswerOptions& options, std::size_t answer, const J
 }
 
 void Engine::begin(Job job) {
-  for (std::size_t answer = 0; answer < job.answers.size(); ++answer) listen(job.answers[answer], answer, job);
   const int64_t ticket = next_ticket_++;
-  open_.emplace(ticket, Open{.queue = job.queue, .since = job.since});
+  for (std::size_t answer = 0; answer < job.answers.size(); ++answer) listen(job.answers[answer], answer, job, ticket);
+  open_.emplace(ticket, Open{.queue = job.queue, .since = job.since, .lora = lora_name(job.request)});
   batch_->submit_several(ticket, std::move(job.request), std::move(job.answers));
 }
 
@@ -144,7 +154,17 @@ void Engine::tell_load() {
     load.kv_bytes = state.cache_bytes;
     load.reserved_share = static_cast<double>(state.bytes_admitted) / static_cast<double>(*limits_.bytes);
   }
+  name_loras(load);
   metrics_.set_load(load);
+}
+
+void Engine::name_loras(EngineLoad& load) const {
+  for (const auto& [ticket, open] : open_) {
+    if (!open.lora.empty()) (open.running ? load.running_loras : load.waiting_loras).insert(open.lora);
+  }
+  for (const Job& job : jobs_) {
+    if (job.request.lora) load.waiting_loras.insert(lora_name(job.request));
+  }
 }
 
 }  // namespace lithe::serve

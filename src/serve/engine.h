@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "base/clock.h"
@@ -50,18 +51,21 @@ class Engine {
   struct Open {
     std::shared_ptr<AnswerQueue> queue;
     Stopwatch since;
+    std::string lora;      // its name; empty: none
+    bool running = false;  // noted if there is a LoRA
   };
 
   bool room() const;  // with the lock
   bool wait();
   void take_jobs();
   void begin(Job job);
-  void listen(session::AnswerOptions& options, std::size_t answer, const Job& job);
+  void listen(session::AnswerOptions& options, std::size_t answer, const Job& job, int64_t ticket);
   void step();
   void finish(session::Outcome outcome);
   void fail_all(const Error& error);
   void cut_if_late();
   void tell_load();
+  void name_loras(EngineLoad& load) const;  // with the lock
 
   const session::Session& session_;
   const session::BatchLimits limits_;

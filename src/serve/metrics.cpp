@@ -1,8 +1,10 @@
 #include "serve/metrics.h"
 
 #include <algorithm>
+#include <ctime>
 #include <sstream>
 
+#include "base/error.h"
 #include "serve/answer_json.h"
 
 namespace lithe::serve {
@@ -22,6 +24,15 @@ std::string escaped(const std::string& value) {
     result += c == '\n' ? ' ' : c;
   }
   return result;
+}
+
+std::string listed(const std::set<std::string>& names) {
+  std::string list;
+  for (const std::string& name : names) {
+    if (!list.empty()) list += ',';
+    list += escaped(name);
+  }
+  return list;
 }
 
 class Page {
@@ -72,7 +83,8 @@ std::string Histogram::text(const std::string& name, const std::string& label) c
   return out.str();
 }
 
-Metrics::Metrics() : first_token_(kFirstTokenSeconds), whole_(kWholeSeconds) {}
+Metrics::Metrics(int64_t most_loras)
+    : most_loras_(most_loras), first_token_(kFirstTokenSeconds), whole_(kWholeSeconds) {}
 
 void Metrics::set_load(const EngineLoad& load) {
   const std::lock_guard lock(mutex_);
@@ -137,6 +149,12 @@ std::string Metrics::text(const std::string& model) const {
   page.add("lithe_vision_tokens_total", "counter", "Picture tokens among the prompt tokens.", image_tokens_);
   page.add("lithe_kept_vision_tokens_total", "counter",
            "Picture tokens that a decoder layer ran, on average over the layers.", kept_tokens_);
+  if (most_loras_ > 0) {
+    page.head("vllm:lora_requests_info", "gauge", "LoRA of requests, as labels; the value is the time.");
+    page.line("vllm:lora_requests_info", std::time(nullptr),
+              concat(",max_lora=\"", most_loras_, "\",running_lora_adapters=\"", listed(load_.running_loras),
+                     "\",waiting_lora_adapters=\"", listed(load_.waiting_loras), "\""));
+  }
   page.head("vllm:request_success_total", "counter", "Answers by the reason of their end.");
   page.line("vllm:request_success_total", stopped_, ",finished_reason=\"stop\"");
   page.line("vllm:request_success_total", cut_, ",finished_reason=\"length\"");

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -30,12 +31,14 @@ struct EngineLoad {
   int64_t kv_bytes = 0;       ///< Reserved for keys and values of what runs.
   double reserved_share = 0;  ///< Of the memory that requests may use.
   session::CacheState caches;
+  std::set<std::string> running_loras, waiting_loras;  ///< Names of those that requests are under.
 };
 
 /// What GET /metrics shows. Any thread may call it; nothing in it waits for the engine.
 class Metrics {
  public:
-  Metrics();
+  /// `most_loras`: that requests may choose from at a time; 0: nothing is said of LoRA.
+  explicit Metrics(int64_t most_loras = 0);
 
   void set_load(const EngineLoad& load);
   void first_token(double seconds);
@@ -48,6 +51,7 @@ class Metrics {
  private:
   void ended(const session::Answer& answer);  // with the lock
 
+  const int64_t most_loras_;
   mutable std::mutex mutex_;
   EngineLoad load_;
   Histogram first_token_, whole_;

@@ -14,6 +14,7 @@ constexpr std::pair<int, const char*> kReasons[] = {
     {304, "Not Modified"},
     {400, "Bad Request"},
     {401, "Unauthorized"},
+    {403, "Forbidden"},
     {404, "Not Found"},
     {405, "Method Not Allowed"},
     {408, "Request Timeout"},

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "serve/connection.h"
+#include "serve/loras.h"
 #include "serve/picture_fetcher.h"
 #include "serve/service.h"
 
@@ -52,6 +53,7 @@ tcp::acceptor listening(asio::io_context& io, const ServerOptions& options) {
 
 void check_place(const ServerOptions& options) {
   folder_of_pictures(options);
+  folder_of_loras(options);
   tls_context(options);
   asio::io_context io;
   listening(io, options);

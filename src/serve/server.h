@@ -16,6 +16,11 @@ namespace lithe::serve {
 
 class PictureFetcher;
 
+/// A LoRA that requests choose by name.
+struct NamedLora {
+  std::string name, folder;  ///< The folder as `--lora` takes it.
+};
+
 /// How long each phase of a request may take. A client that is slower is cut off.
 struct Patience {
   std::chrono::milliseconds idle{60'000};    ///< A connection without a request.
@@ -35,6 +40,9 @@ struct ServerOptions {
   std::chrono::milliseconds shutdown{30'000};  ///< After stop(), what runs has so long to finish.
   std::filesystem::path image_root;            ///< file: URLs may name pictures below it; empty: none.
   std::shared_ptr<PictureFetcher> fetcher;     ///< Fetches pictures of http: and https: URLs; null: they are refused.
+  std::vector<NamedLora> loras;                ///< Over the model, from the start on.
+  std::filesystem::path lora_root;             ///< Requests may load LoRA of folders below it; empty: none.
+  int64_t max_loras = 16;                      ///< At a time, at most.
   bool page = true;                            ///< GET / gives a page for people.
   uint64_t seed = 0;                           ///< Of requests without a seed, with their number.
   session::BatchLimits limits;                 ///< Without the caches' bytes, which are these two:
@@ -47,15 +55,16 @@ struct ServerOptions {
   std::function<void(const std::string& line)> log;
 };
 
-/// Throws Error{bad_request} if a server can't listen where the options say, if the folder of pictures is not one, or
-/// if the certificate can't be used. Called before a model is loaded, which may take minutes.
+/// Throws Error{bad_request} if a server can't listen where the options say, if the folder of pictures or of LoRA is
+/// not one, or if the certificate can't be used. Called before a model is loaded, which may take minutes.
 void check_place(const ServerOptions& options);
 
 /// An HTTP server with the API of OpenAI over one model. A thread of its own talks to clients, others read bodies, and
 /// the thread that calls run() owns the model.
 class Server {
  public:
-  /// Listens. The session must outlive it. Throws Error{bad_request} if it can't listen there.
+  /// Opens the LoRA of the options, and listens. The session must outlive it. Throws Error{bad_request} if it can't
+  /// listen there, and what session::open_lora throws.
   Server(const session::Session& session, ServerOptions options);
   ~Server();
 

@@ -29,6 +29,7 @@ namespace {
 
 constexpr uint64_t kMostCallBytes = uint64_t{64} << 20;  // pictures lie in it as base64
 constexpr uint64_t kMostTextBytes = uint64_t{8} << 20;
+constexpr uint64_t kMostLoraBytes = uint64_t{64} << 10;
 
 using Kind = Route::Kind;
 
@@ -43,6 +44,8 @@ constexpr Route kRoutes[] = {
     {Kind::input_tokens, "POST", "/v1/responses/input_tokens", kMostCallBytes, true},
     {Kind::tokenize, "POST", "/tokenize", kMostTextBytes, true},
     {Kind::detokenize, "POST", "/detokenize", kMostTextBytes, true},
+    {Kind::load_lora, "POST", "/v1/load_lora_adapter", kMostLoraBytes, true},
+    {Kind::unload_lora, "POST", "/v1/unload_lora_adapter", kMostLoraBytes, true},
 };
 
 ServerOptions completed(ServerOptions options, const session::Session& session) {
@@ -52,6 +55,7 @@ ServerOptions completed(ServerOptions options, const session::Session& session) 
   options.limits.prefix_cache_bytes = options.prefix_cache_bytes.value_or(bytes / 2);
   options.limits.picture_cache_bytes = options.picture_cache_bytes.value_or(bytes / 8);
   options.image_root = folder_of_pictures(options);
+  options.lora_root = folder_of_loras(options);
   return options;
 }
 
@@ -110,12 +114,15 @@ Service::Service(const session::Session& session, const ServerOptions& options)
     : options_(completed(options, session)),
       session_(session),
       formats_(session),
+      loras_(session, options_),
       rules_{.session = session,
              .model_names = options_.model_names,
              .image_root = options_.image_root,
              .remote_pictures = options_.fetcher != nullptr,
              .most_answers = std::min(kMostAnswers, options_.limits.sequences),
-             .formats = formats_},
+             .formats = formats_,
+             .loras = &loras_},
+      metrics_(loras_.on() ? loras_.most() : 0),
       engine_(session, options_.limits, options_.max_queue, metrics_),
       started_(std::time(nullptr)),
       kv_token_bytes_(
@@ -146,19 +153,41 @@ Response Service::page(const Route& route, std::string_view known) const {
       return json_response({{"status", "ready"}});
     case Kind::metrics:
       return {.type = "text/plain; version=0.0.4; charset=utf-8", .body = metrics_.text(model_name())};
-    case Kind::models: {
-      Json list = Json::array();
-      for (const std::string& name : rules_.model_names)
-        list.push_back({{"id", name},
-                        {"object", "model"},
-                        {"created", started_},
-                        {"owned_by", "lithe"},
-                        {"max_model_len", session::longest_sequence(session_)}});
-      return json_response({{"object", "list"}, {"data", std::move(list)}});
-    }
+    case Kind::models:
+      return json_response({{"object", "list"}, {"data", model_cards()}});
     default:
       return json_response({{"status", "ok"}});
   }
+}
+
+/// vLLM's: a LoRA has a "parent".
+Json Service::model_cards() const {
+  Json list = Json::array();
+  const auto add = [&](const std::string& name, int64_t created, const Json& parent) {
+    list.push_back({{"id", name},
+                    {"object", "model"},
+                    {"created", created},
+                    {"owned_by", "lithe"},
+                    {"parent", parent},
+                    {"max_model_len", session::longest_sequence(session_)}});
+  };
+  for (const std::string& name : rules_.model_names) add(name, started_, nullptr);
+  for (const Loras::Card& card : loras_.cards()) add(card.name, card.created, model_name());
+  return list;
+}
+
+Service::LoraChange Service::change_loras(const Route& route, const std::string& text) {
+  const Json body = read_body(text);
+  LoraChange change;
+  change.reply.type = "text/plain; charset=utf-8";
+  if (route.kind == Kind::load_lora) {
+    change.reply.body = concat("Success: LoRA adapter '", loras_.load(body), "' added successfully.");
+  } else {
+    change.left = loras_.unload(body);
+    change.reply.body =
+        concat("Success: LoRA adapter '", body.at("lora_name").get<std::string>(), "' removed successfully.");
+  }
+  return change;
 }
 
 Response Service::tokens(const Route& route, const std::string& text) const {
@@ -194,7 +223,7 @@ void Service::fetch_pictures(Call& call) const {
 
 std::unique_ptr<ReplyForm> Service::form_of(Call& call, const std::string& id) const {
   ReplyHead head{.id = id,
-                 .model = model_name(),
+                 .model = call.lora.value_or(model_name()),
                  .created = std::time(nullptr),
                  .log_probs = call.options.best_tokens ? &session_ : nullptr,
                  .savings = savings_of(call)};

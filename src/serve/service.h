@@ -11,6 +11,7 @@
 #include "base/mixed.h"
 #include "serve/call.h"
 #include "serve/engine.h"
+#include "serve/loras.h"
 #include "serve/metrics.h"
 #include "serve/reply_form.h"
 #include "serve/response.h"
@@ -32,7 +33,9 @@ struct Route {
     response,
     input_tokens,
     tokenize,
-    detokenize
+    detokenize,
+    load_lora,
+    unload_lora
   };
   Kind kind;
   const char* method;
@@ -40,13 +43,14 @@ struct Route {
   uint64_t body_bytes;  ///< At most.
   bool needs_key;
 
-  bool asks_engine() const { return kind == Kind::chat || kind == Kind::completion || kind == Kind::response; }
-};
-
   /// The field of the body that holds the prompt.
   const char* prompt_field() const {
     return kind == Kind::completion ? "prompt" : kind == Kind::chat ? "messages" : "input";
   }
+  bool asks_engine() const { return kind == Kind::chat || kind == Kind::completion || kind == Kind::response; }
+  bool changes_loras() const { return kind == Kind::load_lora || kind == Kind::unload_lora; }
+};
+
 /// ServerOptions::image_root without links; empty if there is none. Throws Error{bad_request} if it is not a folder.
 std::filesystem::path folder_of_pictures(const ServerOptions& options);
 
@@ -72,6 +76,13 @@ class Service {
   Response page(const Route& route, std::string_view known) const;
   /// Of /tokenize, /detokenize and /v1/responses/input_tokens. Throws Refusal and Error.
   Response tokens(const Route& route, const std::string& body) const;
+  /// Loads or unloads a LoRA, which takes a while.
+  struct LoraChange {
+    Response reply;
+    std::weak_ptr<const models::LoraOver> left;  ///< The reply is due when it is null: no answer is under it any more.
+  };
+  /// Throws Refusal and Error.
+  LoraChange change_loras(const Route& route, const std::string& body);
   /// Throws Refusal and Error.
   Call read_call(const Route& route, const std::string& body, uint64_t seed) const;
   /// Fetches the remote pictures of a call, which takes long. Throws Refusal and Error.
@@ -88,11 +99,13 @@ class Service {
   std::string next_id();
 
  private:
+  Json model_cards() const;
   Savings savings_of(const Call& call) const;
 
   const ServerOptions options_;
   const session::Session& session_;
   session::ResponseFormats formats_;
+  Loras loras_;
   CallRules rules_;
   Metrics metrics_;
   Engine engine_;

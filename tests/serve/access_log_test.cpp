@@ -35,5 +35,12 @@ TEST(AccessLog, LeavesOutWhatIsNoTrace) {
     EXPECT_FALSE(line_of(header).contains("trace_id")) << header;
 }
 
+TEST(AccessLog, NamesTheLora) {
+  AccessEntry entry;
+  EXPECT_FALSE(parse_json(log_line(entry), "the log").contains("lora"));
+  entry.lora = "red";
+  EXPECT_EQ(parse_json(log_line(entry), "the log").at("lora"), "red");
+}
+
 }  // namespace
 }  // namespace lithe::serve

@@ -48,6 +48,7 @@ function numberOf(id, name) {
 
 function bodyOf(kind) {
   return {
+    model: part("lora").value || undefined,
     messages: chat.messages(kind, part("system").value.trim()),
     plan: planOf(kind),
     max_tokens: numberOf("max-tokens", "“Most new tokens”"),
@@ -124,9 +125,16 @@ async function ask() {
   follow();
 }
 
+function offer(loras) {
+  const chosen = part("lora").value;
+  part("lora").replaceChildren(new Option("none", ""), ...loras.map((name) => new Option(name, name, false, name === chosen)));
+  part("lora-choice").hidden = loras.length === 0;
+}
+
 async function connect() {
   try {
-    const { name, longest } = await modelOf(part("key").value.trim());
+    const { name, longest, loras } = await modelOf(part("key").value.trim());
+    offer(loras);
     part("model").textContent = `${name}, up to ${longest} tokens`;
     part("error").textContent = "";
   } catch (failure) {

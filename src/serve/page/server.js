@@ -34,10 +34,11 @@ async function replyOf(path, key, options = {}) {
   return response;
 }
 
-/** The names of the served model, and how many tokens it takes. */
+/** The name of the served model, how many tokens it takes, and the names of the LoRA over it. */
 export async function modelOf(key) {
   const { data } = await (await replyOf("v1/models", key)).json();
-  return { name: data[0].id, longest: data[0].max_model_len };
+  const loras = data.filter((model) => model.parent).map((model) => model.id);
+  return { name: data[0].id, longest: data[0].max_model_len, loras };
 }
 
 /** The data of server-sent events, one after another. */

@@ -228,6 +228,25 @@ test("a key is asked for, and sent", async () => {
   await locked.stop();
 });
 
+test("a LoRA is offered if there is one, and asked for", async () => {
+  const { page } = await openPage(browser, server.url);
+  await page.evaluate(() => (document.getElementById("settings").open = true));
+  assert.equal(await page.getByLabel("LoRA").isVisible(), false);
+  const cards = [{ id: "demo", parent: null, max_model_len: 2048 }, { id: "red", parent: "demo", max_model_len: 2048 }];
+  await page.route("**/v1/models", (route) => route.fulfill({ json: { object: "list", data: cards } }));
+  await page.getByLabel("API key").fill("any");
+  await page.getByLabel("API key").press("Tab");
+  await page.getByLabel("LoRA").selectOption("red");
+  let asked = null;
+  await page.route("**/v1/chat/completions", (route) => {
+    asked = route.request().postDataJSON();
+    return route.abort();
+  });
+  await ask(page, question);
+  assert.equal(asked.model, "red");
+  await page.context().close();
+});
+
 test("the keyboard alone is enough", async () => {
   const { page } = await openPage(browser, server.url);
   page.on("filechooser", (chooser) => chooser.setFiles(pictureFile));
