@@ -218,7 +218,7 @@ TEST_F(Loras, OnlyFoldersBelowTheRootAreRead) {
   options.lora_root = root_.path();
   const Running running(options);
   const std::string sentence = "lora_path does not name a folder that lies below --lora-root with all its files.";
-  for (const std::string path :
+  for (const std::string& path :
        {(outside / "secret").string(), std::string("open/link"), std::string("mixed"), std::string("../"),
         "a/../../" + outside.path().filename().string() + "/secret", std::string("nowhere"), std::string("/etc"),
         std::string(), std::string("a/adapter_config.json"), std::string("a\0b", 3)}) {
