@@ -61,11 +61,11 @@ def load(server, plan, clients, args, pictures, first):
 
 
 def counted_bound(args, plan):
-    """How many times as fast the plan can be, by the operations of the decoder for prompt and answer."""
-    cost = lithe_json("inspect", args.model, "--json", "--images", str(args.pictures), "--new-tokens", str(args.tokens),
-                      *(["--plan", plan] if plan else []))["cost"]
-    parts = ("decoder_flops", "head_flops")
-    return sum(cost["dense"][part] for part in parts) / sum(cost["total"][part] for part in parts)
+    """How many times as fast the plan can be, by the operations of the decoder for the prompt."""
+    flags = ["inspect", args.model, "--json", *(["--plan", plan] if plan else [])]
+    tokens = args.pictures * lithe_json(*flags)["cost"]["prompt"]["vision_tokens"]
+    cost = lithe_json(*flags, "--vision-tokens", str(tokens))["cost"]
+    return cost["dense"]["decoder_flops"] / cost["total"]["decoder_flops"]
 
 
 def main():
@@ -98,7 +98,7 @@ def main():
             print(f"| | {args.plan or 'own'} | {' | '.join(skipping.cells())} | {gain:.2f} x |", flush=True)
     finally:
         server.stop()
-    print(f"counted bound: {counted_bound(args, args.plan):.2f} x; load now {os.getloadavg()[0]:.1f}")
+    print(f"counted bound of prompts: {counted_bound(args, args.plan):.2f} x; load now {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":
