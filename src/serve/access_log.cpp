@@ -66,7 +66,7 @@ std::string log_line(const AccessEntry& entry) {
     json["prefill_ms"] = rounded(answer->timings.prefill_ms);
     json["decode_ms"] = rounded(answer->timings.decode_ms);
   }
-  return text_of(json) + "\n";
+  return json_text(json) + "\n";
 }
 
 }  // namespace lithe::serve

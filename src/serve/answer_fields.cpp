@@ -102,7 +102,7 @@ std::optional<std::string> schema_of(const Fields& format, const char* place) {
   const Fields fields = *place ? Fields(format.needed(place), format.name(place)) : format;
   const Json& schema = fields.needed("schema");
   require_field(schema.is_object(), fields.name("schema"), concat(fields.name("schema"), " is not a JSON object."));
-  return text_of(schema);
+  return json_text(schema);
 }
 
 std::shared_ptr<const text::Constraint> read_format(const Fields& body, const CallRules& rules, Api api) {

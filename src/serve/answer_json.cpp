@@ -143,8 +143,4 @@ Json usage_chunk(const AnswerHead& head, const session::Outcome& outcome) {
   return json;
 }
 
-std::string text_of(const Json& json) {
-  return json_text(json);
-}
-
 }  // namespace lithe::serve

@@ -42,7 +42,4 @@ Json last_chunk(const AnswerHead& head, std::size_t index, const session::Answer
 /// After the last: no choices, and the usage.
 Json usage_chunk(const AnswerHead& head, const session::Outcome& outcome);
 
-/// JSON as text on one line; bytes that are not UTF-8 are replaced.
-std::string text_of(const Json& json);
-
 }  // namespace lithe::serve

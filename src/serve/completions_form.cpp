@@ -6,7 +6,7 @@ namespace lithe::serve {
 namespace {
 
 std::string event(const Json& json) {
-  return event_of(text_of(json));
+  return event_of(json_text(json));
 }
 
 }  // namespace

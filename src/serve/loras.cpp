@@ -124,17 +124,14 @@ std::string Loras::load(const Json& json) {
   const fs::path folder = folder_of(body.needed_text("lora_path"));
   const bool in_place = body.boolean("load_inplace").value_or(false);
   const std::lock_guard one_at_a_time(loading_);
-  const auto check_place = [&] {
+  {
+    const std::lock_guard lock(mutex_);
     const bool there = entries_.contains(name);
     require_field(
         in_place || !there, "lora_name",
         concat("lora_name ", in_quotes(name), " is loaded already; unload it first, or send \"load_inplace\": true."));
     require_field(there || std::ssize(entries_) < most_, "lora_name",
                   concat(most_, " LoRA are loaded, as many as may be; unload one, or raise --max-loras."));
-  };
-  {
-    const std::lock_guard lock(mutex_);
-    check_place();
   }
   session::Lora lora;
   try {

@@ -41,7 +41,7 @@ std::string head_of(int status, const std::string& type, const Framing& framing)
 }  // namespace
 
 Response json_response(const Json& json, int status) {
-  return {.status = status, .body = text_of(json) + "\n"};
+  return {.status = status, .body = json_text(json) + "\n"};
 }
 
 Response error_response(const Refusal& refusal) {

@@ -75,7 +75,7 @@ std::string ResponsesForm::event(const std::string& type, Json fields) {
   json["type"] = type;
   json["sequence_number"] = events_++;
   json.update(fields);
-  return concat("event: ", type, "\n", event_of(text_of(json)));
+  return concat("event: ", type, "\n", event_of(json_text(json)));
 }
 
 /// Where the text is in the output.

@@ -1,6 +1,5 @@
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -20,10 +19,7 @@ void feed(const std::string& text) {
 const std::vector<std::string> kPieces{"=", "==", "===", "-", "_", "+", "/", ",", ";base64,", "data:", "\n", "\xff"};
 
 TEST(Base64Fuzz, TextStandsForItsBytes) {
-  std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(LITHE_SOURCE_DIR "/tests/fuzz/corpus/base_base64"))
-    files.push_back(entry.path());
-  std::sort(files.begin(), files.end());
+  const std::vector<std::filesystem::path> files = lithe::test::corpus_files("base_base64");
   ASSERT_GE(files.size(), 5U);
   lithe::test::feed_mutations(files, 11, kMutationsPerFile, kPieces, feed);
 }

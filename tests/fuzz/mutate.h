@@ -34,6 +34,15 @@ inline void mutate(std::string& text, std::mt19937& random, const std::vector<st
   }
 }
 
+/// The files of a folder of tests/fuzz/corpus, in order.
+inline std::vector<std::filesystem::path> corpus_files(const std::string& folder) {
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(LITHE_SOURCE_DIR "/tests/fuzz/corpus/" + folder))
+    files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
 /// Feeds every file and mutations of it to a parser, which may throw nothing but errors, and those inside.
 template <class Feed>
 void feed_mutations(const std::vector<std::filesystem::path>& files, uint32_t seed, int per_file,

@@ -23,9 +23,8 @@ const std::vector<std::string> kPieces{
 TEST(LoraConfigFuzz, OnlyErrorsEscape) {
   std::vector<std::filesystem::path> files{LITHE_TEST_DATA "/lora/hf/adapter_config.json",
                                            LITHE_TEST_DATA "/lora/original/adapter_config.json"};
-  for (const auto& entry :
-       std::filesystem::directory_iterator(LITHE_SOURCE_DIR "/tests/fuzz/corpus/checkpoints_lora_config"))
-    files.push_back(entry.path());
+  const std::vector<std::filesystem::path> corpus = lithe::test::corpus_files("checkpoints_lora_config");
+  files.insert(files.end(), corpus.begin(), corpus.end());
   std::sort(files.begin(), files.end());
   ASSERT_GE(files.size(), 10u);
   std::mt19937 random(2026);

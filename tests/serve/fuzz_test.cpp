@@ -1,6 +1,5 @@
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -40,10 +39,7 @@ const std::vector<std::string> kPieces{"-1",
                                        "\xff"};
 
 TEST(CallFuzz, OnlyRefusalsEscape) {
-  std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(LITHE_SOURCE_DIR "/tests/fuzz/corpus/serve"))
-    files.push_back(entry.path());
-  std::sort(files.begin(), files.end());
+  const std::vector<std::filesystem::path> files = lithe::test::corpus_files("serve");
   ASSERT_GE(files.size(), 6U);
   lithe::test::feed_mutations(files, 15, kMutationsPerFile, kPieces, feed);
 }

@@ -1,6 +1,5 @@
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -21,11 +20,7 @@ const std::vector<std::string> kPieces{"-1", "4294967295", "null", "[]",     "{}
                                        "}}", "{%",         "%}",   " ns.s ", "|join", "\x1A\x02", "\xFF"};
 
 TEST(TextFuzz, OnlyErrorsEscape) {
-  std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(LITHE_SOURCE_DIR "/tests/fuzz/corpus/text")) {
-    files.push_back(entry.path());
-  }
-  std::sort(files.begin(), files.end());
+  const std::vector<std::filesystem::path> files = lithe::test::corpus_files("text");
   ASSERT_GE(files.size(), 30u);
   const char* many = std::getenv("LITHE_FUZZ_MUTATIONS");
   std::mt19937 random(2024);

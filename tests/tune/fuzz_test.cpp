@@ -1,6 +1,5 @@
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -24,10 +23,7 @@ const std::vector<std::string> kPieces{"-1",    "1e308",    "null", "[]",       
                                        "[",     "{",        "}",    "p_mod: {}\n",  "\xff", "%TAG"};
 
 TEST(RecipeFuzz, OnlyErrorsEscape) {
-  std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(LITHE_SOURCE_DIR "/tests/fuzz/corpus/tune"))
-    files.push_back(entry.path());
-  std::sort(files.begin(), files.end());
+  const std::vector<std::filesystem::path> files = lithe::test::corpus_files("tune");
   ASSERT_GE(files.size(), 6u);
   lithe::test::feed_mutations(files, 2026, kMutationsPerFile, kPieces, feed);
 }

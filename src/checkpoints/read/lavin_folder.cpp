@@ -20,8 +20,6 @@ namespace {
 namespace fs = std::filesystem;
 using io::TensorView;
 
-constexpr std::size_t kMaxConfigBytes = std::size_t{16} << 20;
-
 bool is_folder(const fs::path& path) {
   std::error_code code;
   return fs::is_directory(path, code);
@@ -57,7 +55,7 @@ std::vector<fs::path> folders_below(const fs::path& folder) {
 std::string model_type_in(const fs::path& folder) {
   if (!is_there(folder / "config.json")) return {};
   try {
-    const Json json = read_json_file(folder / "config.json", kMaxConfigBytes);
+    const Json json = read_config_file(folder / "config.json");
     return JsonView(json, folder.string()).text("model_type", "");
   } catch (const Error&) {
     return {};
@@ -208,7 +206,7 @@ void put_llama(const fs::path& folder, const Layout& layout, std::map<std::strin
     out.insert_or_assign(layout.head + "lm_head.weight", *head);
     return;
   }
-  const Json config = read_json_file(folder / "config.json", kMaxConfigBytes);
+  const Json config = read_config_file(folder / "config.json");
   require(asks_for_tied_head(JsonView(config, (folder / "config.json").string())), Fault::bad_file, folder.string(),
           ": LLaMA has no lm_head.weight, as if it was saved from LlamaModel; save it from LlamaForCausalLM, or write ",
           "\"tie_word_embeddings\": true into its config.json if its embeddings are its head");
@@ -242,7 +240,7 @@ std::string adapter_name(std::string name, const Layout& layout) {
 
 Json clip_config(const fs::path& path) {
   if (!is_folder(path)) return openai_clip_config(io::Checkpoint::open(path));
-  const Json config = read_json_file(path / "config.json", kMaxConfigBytes);
+  const Json config = read_config_file(path / "config.json");
   return config.contains("vision_config") ? config.at("vision_config") : config;
 }
 
@@ -270,7 +268,7 @@ LavinFolder LavinFolder::open(const fs::path& folder) {
 }
 
 LavinFolder LavinFolder::open(const fs::path& folder, const fs::path& config) {
-  return {folder, is_there(config) ? read_json_file(config, kMaxConfigBytes) : Json::object()};
+  return {folder, is_there(config) ? read_config_file(config) : Json::object()};
 }
 
 Json LavinFolder::config() const {
@@ -279,8 +277,7 @@ Json LavinFolder::config() const {
   for (const char* key : {"llama", "tokenizer", "clip", "adapter"}) config.erase(key);
   config["model_type"] = "lavin";
   const bool meta = MetaLlama::holds(parts_->llama);
-  config["text_config"] =
-      meta ? MetaLlama(parts_->llama).config() : read_json_file(parts_->llama / "config.json", kMaxConfigBytes);
+  config["text_config"] = meta ? MetaLlama(parts_->llama).config() : read_config_file(parts_->llama / "config.json");
   Json tower = clip_config(parts_->clip);
   require(tower.is_object(), Fault::bad_file, parts_->clip.string(), ": its config.json does not describe a tower");
   if (own_.contains("vision_config")) {

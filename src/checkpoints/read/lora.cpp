@@ -24,7 +24,6 @@ constexpr std::array kWeights{"adapter_model.safetensors", "adapter_model.bin"};
 constexpr const char* kWhole = "non_lora_trainables.bin";  // beside the factors, in LLaVA's own folders
 const std::string kEmbeddings = text_of({.part = Part::decoder, .role = Role::embeddings});
 const std::string kHead = text_of({.part = Part::decoder, .role = Role::head});
-constexpr std::size_t kMaxConfigBytes = std::size_t{16} << 20;
 
 bool take_front(std::string& name, std::string_view front) {
   if (!name.starts_with(front)) return false;
@@ -72,7 +71,7 @@ std::string projector_name(std::string name) {
 
 LoraConfig read_config(const fs::path& folder) {
   const fs::path file = folder / kConfig;
-  const Json json = read_json_file(file, kMaxConfigBytes);
+  const Json json = read_config_file(file);
   return LoraConfig::read(JsonView(json, file.string()));
 }
 
