@@ -99,7 +99,8 @@ class Soak:
         _, body = self.question(draw)
         connection, reply = self.server.send(json.dumps(body | {"stream": True, "max_tokens": 400}))
         reply.readline()
-        connection.sock.close() if connection.sock else reply.close()
+        reply.close()
+        connection.close()
 
     def half(self, draw):
         with socket.create_connection(("127.0.0.1", self.server.port)) as line:
