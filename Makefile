@@ -45,7 +45,7 @@ build-tests: setup
 	@ln -sfn release/bin/lithe build/lithe
 
 test: build-tests ## compile everything and run all tests
-	@ctest --preset release --parallel $(JOBS)
+	@ctest --preset release --parallel $$(($(JOBS) + 1)) # some tests wait more than they compute
 
 demo: ## compile the program alone, and show the shipped models on the shipped picture
 	@tools/demo_times.sh "$(VENV)" "$(JOBS)"

@@ -9,7 +9,6 @@ function(lithe_module folder)
   list(REMOVE_ITEM sources "${CMAKE_CURRENT_SOURCE_DIR}/main.cpp")  # a program's, not the library's
   if(NOT sources)
     set(sources "${CMAKE_BINARY_DIR}/empty.cpp")
-    file(WRITE "${sources}" "")
   endif()
   add_library(lithe_${name} STATIC ${sources})
   target_include_directories(lithe_${name} PUBLIC "${CMAKE_SOURCE_DIR}/src" "${CMAKE_SOURCE_DIR}/include")
@@ -18,12 +17,14 @@ function(lithe_module folder)
   if(ARG_ATEN)
     target_link_libraries(lithe_${name} PUBLIC lithe_torch)
   endif()
+  lithe_precompile(lithe_${name} library)
   lithe_warnings(lithe_${name})
 endfunction()
 
-# lithe_test(NAME [LIBS target...] [LABELS label...]): tests/NAME/*.cpp as one GoogleTest binary, test_NAME.
+# lithe_test(NAME [LIBS target...] [LABELS label...] [SHARDS n]): tests/NAME/*.cpp as one GoogleTest binary, test_NAME.
+# SHARDS: as so many tests that can run at the same time.
 function(lithe_test name)
-  cmake_parse_arguments(ARG "" "" "LIBS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "" "SHARDS" "LIBS;LABELS" ${ARGN})
   if(NOT ARG_LABELS)
     set(ARG_LABELS fast)
   endif()
@@ -34,10 +35,23 @@ function(lithe_test name)
   add_executable(test_${name} ${sources})
   target_link_libraries(test_${name} PRIVATE ${ARG_LIBS} lithe_test_support GTest::gtest GTest::gtest_main)
   target_include_directories(test_${name} PRIVATE "${CMAKE_SOURCE_DIR}/tests")
+  target_compile_options(test_${name} PRIVATE -O1)  # more would take longer to compile than it saves
+  lithe_precompile(test_${name} test)
   lithe_warnings(test_${name})
-  add_test(NAME ${name} COMMAND test_${name} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
-  # Several tests share the cores, so that threads that spin while they wait would slow each other down.
-  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 900 ENVIRONMENT OMP_WAIT_POLICY=passive)
+  if(NOT ARG_SHARDS)
+    set(ARG_SHARDS 1)
+  endif()
+  foreach(shard RANGE 1 ${ARG_SHARDS})
+    set(test ${name})
+    if(ARG_SHARDS GREATER 1)
+      string(APPEND test "_${shard}_of_${ARG_SHARDS}")
+    endif()
+    math(EXPR index "${shard} - 1")
+    add_test(NAME ${test} COMMAND test_${name} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
+    # Several tests share the cores, so that threads that spin while they wait would slow each other down.
+    set_tests_properties(${test} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 900
+      ENVIRONMENT "OMP_WAIT_POLICY=passive;GTEST_TOTAL_SHARDS=${ARG_SHARDS};GTEST_SHARD_INDEX=${index}")
+  endforeach()
 endfunction()
 
 # lithe_test_vector_sets(NAME TARGET): the test once more with each smaller vector set; the largest is what it runs with
