@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/file.h"
+#include "base/printable.h"
 #include "plan/parse.h"
 #include "tune/launch.h"
 #include "tune/meter_ready.h"
@@ -112,6 +114,8 @@ SearchResult search(const Recipe& recipe, const SearchOptions& search, const Run
           "the recipe has no eas.skip that is a number, so there is nothing to find");
   require(!finished_search(recipe, recipe.output_dir), Fault::bad_request, recipe.output_dir,
           ": holds what a search found; name another folder");
+  require(!is_there(std::filesystem::path(recipe.output_dir) / "measured.jsonl"), Fault::bad_request, "The folder ",
+          in_quotes(recipe.output_dir), " holds a search under a budget; give another --output.");
   const Ranks ranks = Ranks::meet(read_launch(), recipe.output_dir);
   try {
     return search_into(recipe.output_dir, recipe, search, options, ranks);

@@ -169,12 +169,15 @@ TEST(SearchBudgetCommand, WritesAPlanThatFits) {
   EXPECT_EQ(json, read_json_file(out / "search.json"));
 }
 
-TEST(SearchBudgetCommand, LeavesTheOtherSearchAlone) {
-  const fs::path out = fresh("search-both");
-  ASSERT_EQ(search(out, {"--skip", "1", "--steps", "4"}).code, 0);
-  const Ran ran = search(out, {"--budget", "0.6"});
-  EXPECT_EQ(ran.code, 2);
-  EXPECT_NE(ran.err.find("holds a search for redundant attentions"), std::string::npos) << ran.err;
+TEST(SearchBudgetCommand, TheTwoSearchesLeaveEachOtherAlone) {
+  const fs::path skip = fresh("search-skip"), budget = fresh("search-budget");
+  ASSERT_EQ(search(skip, {"--skip", "1", "--steps", "4"}).code, 0);
+  ASSERT_EQ(search_demo(budget, {"--budget", "0.6"}).code, 0);
+  const Ran first = search(skip, {"--budget", "0.6"}), second = search(budget, {"--skip", "1", "--steps", "4"});
+  EXPECT_EQ(first.code, 2);
+  EXPECT_NE(first.err.find("holds a search for redundant attentions"), std::string::npos) << first.err;
+  EXPECT_EQ(second.code, 2);
+  EXPECT_NE(second.err.find("holds a search under a budget"), std::string::npos) << second.err;
 }
 
 TEST(SearchCommand, ATerminalSeesATableAndCtrlCLeavesACheckpoint) {
