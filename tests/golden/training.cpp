@@ -3,6 +3,8 @@
 #include <ATen/ops/abs.h>
 #include <fmt/format.h>
 
+#include <set>
+
 #include "base/error.h"
 #include "checkpoints/read/catalogue.h"
 #include "checkpoints/read/layouts.h"
@@ -83,28 +85,34 @@ class TrainingRun {
     number(name + ".final_loss", trainer.loss(batch), {"losses_after_steps"});
   }
 
-  /// Every router begins from zeros, so in the first step all weights are equal. Which rows PyTorch keeps then depends
-  /// on its kernel: the first step is given those that it kept, and the later ones choose.
+  /// Every router begins from zeros, so at first all weights are equal. Which rows PyTorch keeps then depends on its
+  /// kernel. So layers are given the rows that it kept until their router differs from zero; the last one never does,
+  /// as no later layer reads the rows that it weighs.
   void zero_routers() {
     const Opened opened = open();
     models::Model& model = *opened.model;
     const std::vector<tune::Parameter> parameters = tune::learning_parameters(model);
+    std::vector<tune::Parameter> routers;
+    for (const tune::Parameter& parameter : parameters)
+      if (published_name(model, parameter.name).find(".router.") != std::string::npos) routers.push_back(parameter);
     {
       const at::NoGradGuard no_gradient;
-      for (const tune::Parameter& parameter : parameters)
-        if (is_router(model, parameter)) Tensor(parameter.values).zero_();
+      for (tune::Parameter& router : routers) router.values.zero_();
     }
     const std::vector<Tensor> before = copies(parameters);
     tune::Trainer trainer(model, model.plan, {.rates = {.learning_rate = 1e-3}, .max_grad_norm = 0});
     const std::vector<tune::Sample> batch = samples(model, 2048);
-    std::vector<double> losses{gradients_with_given_rows(model, batch)};
-    number("zero.loss", losses[0], {"loss"});
-    for (const tune::Parameter& parameter : parameters)
-      if (is_router(model, parameter))
-        floats("zero.grad." + published_name(model, parameter.name), parameter.values.grad(), {"grad"});
-    trainer.optimiser().step(1.0);
-    const tune::MicroBatch whole(batch);
-    while (losses.size() < 5) losses.push_back(trainer.step({&whole, 1}, 1.0).loss);
+    std::vector<double> losses;
+    for (int64_t step = 0; step < 5; ++step) {
+      trainer.optimiser().forget_gradients();
+      losses.push_back(gradients_with_given_rows(model, routers, batch));
+      if (step == 0) {
+        number("zero.loss", losses[0], {"loss"});
+        for (const tune::Parameter& router : routers)
+          floats("zero.grad." + published_name(model, router.name), router.values.grad(), {"grad"});
+      }
+      trainer.optimiser().step(1.0);
+    }
     doubles("zero.losses", losses, {"losses_after_steps"});
     checksums("zero", model, parameters, before);
   }
@@ -144,15 +152,16 @@ class TrainingRun {
     return values;
   }
 
-  static bool is_router(const models::Model& model, const tune::Parameter& parameter) {
-    return published_name(model, parameter.name).find(".router.") != std::string::npos;
-  }
-
-  /// The mean loss, and its gradients, if the layers keep the rows of `zero.layer*.kept_all`.
-  double gradients_with_given_rows(const models::Model& model, const std::vector<tune::Sample>& batch) {
+  /// The mean loss, and its gradients, if layers whose router is zero keep the rows of `zero.layer*.kept_all`.
+  double gradients_with_given_rows(const models::Model& model, const std::vector<tune::Parameter>& routers,
+                                   const std::vector<tune::Sample>& batch) {
+    std::set<int64_t> choosing;
+    for (const tune::Parameter& router : routers)
+      if (router.values.detach().abs().sum().item<double>() > 0) choosing.insert(router.name.layer);
     plan::Plan plan = model.plan;
     for (plan::LayerPlan& layer : plan.layers)
-      for (plan::Rule& rule : layer.rules) rule.by = "given";
+      for (plan::Rule& rule : layer.rules)
+        if (!choosing.contains(layer.layer)) rule.by = "given";
     tune::TrainingRows rows = tune::pack_samples(model, plan, batch, {});
     std::vector<std::shared_ptr<std::vector<float>>> kept;
     for (routing::Sequence& sequence : rows.batch.sequences) {
