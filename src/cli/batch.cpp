@@ -90,6 +90,7 @@ class BatchCommand {
       for (const session::Outcome& outcome : batch_.step()) write(outcome);
       show();
     }
+    progress_.wipe();
     return !more && batch_.idle() && !cut_short_;
   }
 

@@ -29,6 +29,23 @@ TEST(Terminal, AnAnswerShowsItsProgressAndCtrlCEndsIt) {
   EXPECT_EQ(run.exit_code(), 130);
 }
 
+TEST(Terminal, TheSummaryOfABatchHasALineOfItsOwn) {
+  const std::filesystem::path lines = scratch() / "three.jsonl", out = scratch() / "three-answers.jsonl";
+  std::filesystem::remove(out);
+  std::ofstream file(lines);
+  for (int id = 0; id < 3; ++id)
+    file << Json{{"id", id}, {"prompt", "is there a circle?"}, {"image", LITHE_SOURCE_DIR "/models/images/901.png"}}
+                .dump()
+         << "\n";
+  file.close();
+  Terminal batch({"batch", "demo", lines, "-o", out}, scratch() / "state", "xterm");
+  batch.until("batch: ");
+  const std::string seen = batch.until("3 answered, 0 failed");
+  const std::size_t line = seen.find_last_of("\nK", seen.size() - 21);  // a line's end, or what wipes it
+  EXPECT_EQ(seen.substr(line + 1), "3 answered, 0 failed") << seen;
+  EXPECT_EQ(batch.exit_code(), 0);
+}
+
 TEST(Terminal, CtrlCEndsABenchmark) {
   Terminal bench({"bench", kTiny, "--rounds", "1000000"}, scratch() / "state", "xterm");
   for (const char* const timed : {"vision tower", "dense", "dense again"})
