@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "checkpoints/read/catalogue.h"
 #include "golden/benchmarks.h"
 #include "golden/cases.h"
 
@@ -57,6 +58,16 @@ bool has_prompts(const Json& json) {
   return samples != json.end() && samples->is_array() && !samples->empty() && samples->front().contains("prompt_file");
 }
 
+/// Whether Lithe knows the family of the case's model, in every form of it.
+bool is_known_family(const fs::path& folder) {
+  const std::vector<std::string> known = models::model_types();
+  for (const CheckpointForm& form : forms_of(folder)) {
+    const std::string type = read_json_file(form.config).value("model_type", std::string());
+    if (!type.empty() && std::find(known.begin(), known.end(), type) == known.end()) return false;
+  }
+  return true;
+}
+
 using Run = Check (*)(const Case&);
 
 /// What runs a case that is neither prompts nor variants; null if nothing does.
@@ -80,6 +91,7 @@ Outcome run_folder(const std::string& name, const fs::path& folder, double times
   const bool variants = json.contains("variants") && json.at("variants").is_object();
   const Run run = find_run(json);
   if (!prompts && !variants && run == nullptr) return unsupported(name);
+  if (prompts && !is_known_family(folder)) return unsupported(name);
   const Case golden{folder, json, io::open_safetensors(folder / "expected.safetensors"), Tolerances(json, times)};
   if (variants) return report(name, run_variants(golden), "");
   if (!prompts) return report(name, run(golden), "");

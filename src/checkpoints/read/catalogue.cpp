@@ -30,7 +30,7 @@ std::unique_ptr<Model> open_llava(const Source& source) {
 
 std::string known_types() {
   std::string text;
-  for (const Family& family : families()) text += (text.empty() ? "" : ", ") + std::string(family.model_type);
+  for (const std::string& type : model_types()) text += (text.empty() ? "" : ", ") + type;
   return text;
 }
 
@@ -47,6 +47,12 @@ std::string known_types() {
 }
 
 }  // namespace
+
+std::vector<std::string> model_types() {
+  std::vector<std::string> types;
+  for (const Family& family : families()) types.emplace_back(family.model_type);
+  return types;
+}
 
 const std::vector<Family>& families() {
   static const std::vector<Family> kFamilies{
