@@ -57,7 +57,7 @@ endfunction()
 # lithe_test_vector_sets(NAME TARGET): the test once more with each smaller vector set; the largest is what it runs with
 # anyway.
 function(lithe_test_vector_sets name target)
-  foreach(set default avx2 avx512 avx512_bf16)
+  foreach(set default avx2 avx512 avx512_vnni avx512_bf16)
     add_test(NAME ${name}_${set} COMMAND with_vector_set ${set} $<TARGET_FILE:${target}> WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
     set_tests_properties(${name}_${set} PROPERTIES LABELS vectors TIMEOUT 1800 SKIP_RETURN_CODE 77 ENVIRONMENT OMP_WAIT_POLICY=passive)
   endforeach()
