@@ -22,7 +22,7 @@ namespace lithe {
 struct LoadOptions {
   std::string lora;              ///< A PEFT folder whose LoRA goes over the model; empty: none.
   std::string weights = "auto";  ///< How they are held: auto (as in the file), float32, bfloat16, float16, int8, int4.
-  std::string kv = "float32";    ///< How keys and values are cached: float32, bfloat16, int8.
+  std::string kv = "float32";    ///< How keys and values are cached: auto (float32), float32, bfloat16, int8.
   std::string device = "cpu";    ///< cpu, cuda or cuda:N.
   std::int64_t threads = 0;      ///< For the arithmetic of the whole process; 0: one per core.
   std::function<void(std::int64_t bytes_done, std::int64_t bytes_total)> progress;  ///< May be empty.

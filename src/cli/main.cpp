@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <algorithm>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -59,6 +60,28 @@ class Formatter : public CLI::Formatter {
   }
 };
 
+/// The words of the command line, last first, as CLI11 takes them. It would read the word after "--temp=" as its value,
+/// so the empty value becomes a word of its own.
+std::vector<std::string> words_of(CLI::App& app, int argc, char** argv) {
+  std::vector<std::string> words;
+  const std::vector<CLI::App*> named =
+      app.get_subcommands([&](const CLI::App* one) { return argc > 1 && one->get_name() == argv[1]; });
+  const CLI::App* const command = named.empty() ? nullptr : named.front();
+  bool flags = command != nullptr;
+  for (int i = 1; i < argc; ++i) {
+    std::string word = argv[i];
+    flags = flags && word != "--";
+    const bool empty = flags && word.starts_with("--") && word.ends_with('=');
+    const CLI::Option* const option = empty ? command->get_option_no_throw(word.substr(0, word.size() - 1)) : nullptr;
+    const bool splits = option != nullptr && option->get_expected_max() > 0;
+    if (splits) word.pop_back();
+    words.push_back(std::move(word));
+    if (splits) words.emplace_back();
+  }
+  std::reverse(words.begin(), words.end());
+  return words;
+}
+
 int dispatch(int argc, char** argv) {
   CLI::App app(kDescription, "lithe");
   const auto formatter = std::make_shared<Formatter>();
@@ -76,7 +99,7 @@ int dispatch(int argc, char** argv) {
   }
   app.require_subcommand(0, 1);  // after the first, `demo` is the name of a model
   try {
-    app.parse(argc, argv);
+    app.parse(words_of(app, argc, argv));
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() != 0) throw refusal_of(app, error);
     std::ostringstream text;  // of --help or --version

@@ -58,7 +58,7 @@ void add_common(CLI::App& app, CommonOptions& options) {
 }
 
 void add_kv(CLI::App& app, CommonOptions& options) {
-  app.add_option("--kv", options.kv, "How keys and values are cached: float32 (default), bfloat16 or int8")
+  app.add_option("--kv", options.kv, "How keys and values are cached: float32 (default, also auto), bfloat16 or int8")
       ->type_name("TYPE")
       ->group(kMachine);
 }

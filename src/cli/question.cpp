@@ -64,7 +64,8 @@ std::string read_text(const std::string& file) {
   in.read(text.data(), static_cast<std::streamsize>(text.size()));
   require(!in.bad(), Fault::bad_file, "The prompt ", in_quotes(file), " can't be read.");
   text.resize(static_cast<std::size_t>(in.gcount()));
-  require(text.size() <= kMaxPromptBytes, Fault::bad_file, "The prompt ", in_quotes(file), " is larger than 16 MiB.");
+  require(text.size() <= kMaxPromptBytes, Fault::bad_file, file == "-" ? "Stdin" : "The prompt " + in_quotes(file),
+          " holds more than 16 MiB; give a shorter prompt.");
   return text;
 }
 

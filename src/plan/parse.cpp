@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/suggestion.h"
 #include "plan/builtin.h"
 #include "plan/fields.h"
 #include "plan/methods.h"
@@ -179,6 +180,12 @@ std::string joined_names() {
   return names;
 }
 
+/// What to give in place of a name that no plan has.
+std::string instead_of(const std::string& name) {
+  const std::string meant = closest_name(name, builtin_plan_names());
+  return meant.empty() ? "the named plans are " + joined_names() : "did you mean " + meant + "?";
+}
+
 }  // namespace
 
 Plan parse_plan(const Json& json, const std::string& source, const ModelFacts& model) {
@@ -197,8 +204,10 @@ Plan load_plan(const std::string& plan, const ModelFacts& model) {
   const bool is_text = first != std::string::npos && (plan[first] == '{' || plan[first] == '[');
   if (is_text) return parse_plan(parse_json(plan, "the plan"), "the plan", model);
   std::error_code code;
-  require(std::filesystem::is_regular_file(plan, code), Fault::bad_request, "no plan or file is called '", plan,
-          "'; the named plans are ", joined_names());
+  require(std::filesystem::exists(plan, code), Fault::bad_request, "no plan or file is called '", plan, "'; ",
+          instead_of(plan));
+  require(std::filesystem::is_regular_file(plan, code), Fault::bad_request, "the plan '", plan,
+          "' is not a regular file; give a JSON file or the name of a plan");
   return parse_plan(read_json_file(plan, kMaxFileBytes), plan, model);
 }
 

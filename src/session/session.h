@@ -33,7 +33,7 @@ struct OpenOptions {
   std::filesystem::path lora;    ///< A PEFT folder whose LoRA goes over the model; empty: none
   std::filesystem::path mmproj;  ///< The mmproj of a GGUF text model; empty: one that lies beside it, if there is one
   std::string weights = "auto";  ///< auto, float32, bfloat16, float16, int8, int4: how weights are held
-  std::string kv = "float32";    ///< float32, bfloat16, int8: how keys and values are cached
+  std::string kv = "float32";    ///< auto (float32), float32, bfloat16, int8: how keys and values are cached
   std::string compute = "float32";  ///< float32, bfloat16, int8: how products of many rows are computed
   std::string device = "cpu";
   std::function<void(int64_t bytes_done, int64_t bytes_total)> progress;

@@ -16,6 +16,7 @@ constexpr std::pair<const char*, models::WeightStorage> kStorages[] = {
 };
 
 constexpr std::pair<const char*, ops::KeyValueKind> kCaches[] = {
+    {"auto", ops::KeyValueKind::float32},
     {"float32", ops::KeyValueKind::float32},
     {"bfloat16", ops::KeyValueKind::bfloat16},
     {"int8", ops::KeyValueKind::int8},

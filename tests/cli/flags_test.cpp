@@ -70,6 +70,7 @@ TEST(Flags, WrongNumbersAreNamedWithTheirRange) {
   run("--top-k", "100000000000000000000", "from 0 to 1000000000");
   run("--temp", "", "--temp is \"\"; give a number from 0 to 1000.");
   run("--temp", "nan", "--temp is \"nan\"");
+  expect_refusal({"run", "demo", "--temp=", "x"}, "--temp is \"\"; give a number from 0 to 1000.");
   run("-n", "1e3", "--max-tokens is \"1e3\"; give a whole number from 1 to");
   run("--threads", "1.5", "--threads is \"1.5\"; give a whole number from 1 to 1024.");
   run("--top-p", "0", "above 0 and at most 1");
@@ -99,6 +100,8 @@ TEST(Flags, MisspeltOnesGetASuggestionAndTheRightHelp) {
   expect_refusal({"run", "demo", "x", "--temp", "1", "--temp", "2"}, "--temp is given twice; give it once.");
   expect_refusal({"run", "demo", "x", "--json=3"}, "--json takes no value.");
   expect_refusal({"help", "rnu"}, "did you mean run?");
+  expect_refusal({"run", "demo", "--plan", "fastb", "x"}, "no plan or file is called 'fastb'; did you mean fastv?");
+  expect_refusal({"run", "demo", "--plan", "/dev/null", "x"}, "'/dev/null' is not a regular file; give a JSON file");
   expect_refusal({"plans", "fastb"}, "There is no plan \"fastb\"; did you mean fastv?");
 }
 

@@ -148,7 +148,7 @@ TEST(Load, ReadsAFileAndNamesWhatExists) {
   EXPECT_EQ(load_plan(path.string(), small_model(4)).layers.size(), 1u);
   std::filesystem::remove(path);
   EXPECT_REFUSED(load_plan("p-mud", small_model(4)), Fault::bad_request,
-                 "no plan or file is called 'p-mud'; the named plans are class-attention, conditional-dpp");
+                 "no plan or file is called 'p-mud'; did you mean p-mod?");
 }
 
 TEST(Parse, RefusesWhatIsNoPlan) {
