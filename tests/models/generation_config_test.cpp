@@ -31,7 +31,7 @@ TEST(GenerationConfig, SaysWhatIsNotObeyed) {
 TEST(GenerationConfig, IsSilentOnWhatChangesNothing) {
   const TempFolder folder;
   const GenerationDefaults defaults =
-      read(folder, R"({"_from_model_config": true, "transformers_version": "5.0", "num_beams": 1, "length_penalty": 1.0,
+      read(folder, R"({"_from_model_config": true, "transformers_version": "5.0", "num_beams": 1, "length_penalty": 2.0,
                   "early_stopping": false, "diversity_penalty": 0.0, "guidance_scale": null, "typical_p": 0.5,
                   "use_cache": true, "output_scores": true, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": [2],
                   "remove_invalid_values": false, "temperature": 0.7, "bad_words_ids": [[2]], "forced_eos_token_id": null})");

@@ -82,35 +82,43 @@ constexpr const char* kUnderstood[] = {"max_new_tokens",
 struct Neutral {
   const char* key;
   double value;
-  bool sampling = false;  ///< Without do_sample it changes nothing either.
+  enum class Acts { always, in_sampling, among_beams } acts = Acts::always;  ///< Elsewhere no value changes anything.
 };
+using Acts = Neutral::Acts;
 constexpr Neutral kNeutral[] = {{"num_beams", 1},
-                                {"num_beam_groups", 1},
+                                {"num_beam_groups", 1, Acts::among_beams},
                                 {"num_return_sequences", 1},
-                                {"diversity_penalty", 0},
-                                {"length_penalty", 1},
-                                {"early_stopping", 0},
+                                {"diversity_penalty", 0, Acts::among_beams},
+                                {"length_penalty", 1, Acts::among_beams},
+                                {"early_stopping", 0, Acts::among_beams},
                                 {"penalty_alpha", 0},
                                 {"encoder_repetition_penalty", 1},
                                 {"encoder_no_repeat_ngram_size", 0},
                                 {"guidance_scale", 1},
                                 {"token_healing", 0},
                                 {"remove_invalid_values", 0},
-                                {"typical_p", 1, true},
-                                {"epsilon_cutoff", 0, true},
-                                {"eta_cutoff", 0, true},
-                                {"top_h", std::numeric_limits<double>::quiet_NaN(), true}};
+                                {"typical_p", 1, Acts::in_sampling},
+                                {"epsilon_cutoff", 0, Acts::in_sampling},
+                                {"eta_cutoff", 0, Acts::in_sampling},
+                                {"top_h", std::numeric_limits<double>::quiet_NaN(), Acts::in_sampling}};
 
 bool is_understood(const std::string& key) {
   const auto same = [&](const char* known) { return key == known; };
   return key.starts_with('_') || std::any_of(std::begin(kUnderstood), std::end(kUnderstood), same);
 }
 
-bool is_neutral(const std::string& key, const Json& value, bool sampling) {
+/// How the file has transformers search for an answer.
+struct Mode {
+  bool sampling = false;
+  bool beams = false;
+};
+
+bool is_neutral(const std::string& key, const Json& value, const Mode& mode) {
   if (value.is_null() || (value.is_array() && value.empty())) return true;
   for (const Neutral& known : kNeutral) {
     if (key != known.key) continue;
-    if (known.sampling && !sampling) return true;
+    if (known.acts == Acts::in_sampling && !mode.sampling) return true;
+    if (known.acts == Acts::among_beams && !mode.beams) return true;
     if (value.is_boolean()) return value.get<bool>() == (known.value != 0);
     return value.is_number() && value.get<double>() == known.value;
   }
@@ -119,9 +127,11 @@ bool is_neutral(const std::string& key, const Json& value, bool sampling) {
 
 std::vector<std::string> find_not_obeyed(const JsonView& file, bool sampling) {
   constexpr std::size_t kMostValueBytes = 40;
+  const Json beams = file.json().value("num_beams", Json());
+  const Mode mode{.sampling = sampling, .beams = !beams.is_null() && beams != 1};
   std::vector<std::string> keys;
   for (const auto& [key, value] : file.json().items()) {
-    if (is_understood(key) || is_neutral(key, value, sampling)) continue;
+    if (is_understood(key) || is_neutral(key, value, mode)) continue;
     keys.push_back(printable(key) + " " + printable(json_text(value), kMostValueBytes));
   }
   return keys;
