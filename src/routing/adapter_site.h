@@ -15,7 +15,7 @@ struct SequenceRange {
 /// Every sequence, as the rows of this set lie; the set is relative to the active rows.
 SequenceRange range_of(const Rows& rows, const SiteContext& context);
 
-/// The same where every row is of the prompt.
+/// The same if every row is of the prompt.
 SequenceRange whole_range(std::vector<int64_t> offsets);
 
 // A gate and a token mean are taken over the rows of the prompt that are given, which are those that the layer runs.

@@ -38,7 +38,7 @@ std::string only_letter(const std::vector<std::string>& words, const char* befor
 }
 
 std::string named_letter(const std::string& answer) {
-  // Published evaluations leave this text where a model behind an interface gave no answer.
+  // Published evaluations leave this text if a model that was asked over the network gave no answer.
   if (answer.find("Failed to obtain answer via API") != answer.npos) return {};
   const std::vector<std::string> words = text::words_of(answer);
   const bool article = words.size() > 3 && std::find(words.begin(), words.end(), "A") != words.end();

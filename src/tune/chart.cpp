@@ -104,7 +104,7 @@ std::string legend(const LineChart& chart) {
   return out;
 }
 
-/// A curve; a gap where a value is not finite.
+/// A curve; a gap if a value is not finite.
 std::string curve(const LineChart& chart, std::size_t index, const Plot& plot) {
   const Series series = thinned(chart.series[index], kBuckets);
   std::string path;

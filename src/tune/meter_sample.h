@@ -39,8 +39,8 @@ using AnswerClasses = std::map<std::string, int64_t, std::less<>>;
 /// What an answer of vqa's records says: a JSON object of answers and scores, or one answer with the score 1.
 std::map<std::string, double> answers_of(const data::Record& record);
 
-/// The last user turn is the text, the assistant turn after it the answer: of vqa as answers_of() reads it, where
-/// answers without a class count for nothing; of nlvr2 "true" or "false"; of snli a label; of itm, irtr and mlm, whose
+/// The last user turn is the text, the assistant turn after it the answer: of vqa as answers_of() reads it (answers
+/// without a class count for nothing); of nlvr2 "true" or "false"; of snli a label; of itm, irtr and mlm, whose
 /// texts belong to their pictures, none is needed. Any thread may make samples. Throws Error{bad_file} that names the
 /// record.
 MeterSample make_meter_sample(const models::Meter& meter, const data::Record& record, models::MeterTask task,

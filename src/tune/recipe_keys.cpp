@@ -155,7 +155,7 @@ Field<Recipe> report_field() {
   return result;
 }
 
-/// Left out where another key says the same, so that the settings of a recipe are a recipe.
+/// Left out if another key says the same, so that the settings of a recipe are a recipe.
 Field<Recipe> unless(Field<Recipe> field, bool (*said)(const Recipe&)) {
   field.shown = [shown = field.shown, said](const Recipe& recipe) { return said(recipe) ? Json() : shown(recipe); };
   return field;

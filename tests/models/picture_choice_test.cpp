@@ -130,8 +130,9 @@ TEST(PictureChoice, LeavesNewlinesForLastInPicturesOfSeveralTiles) {
       newlines += newline;
       EXPECT_EQ(rows.scores[static_cast<size_t>(row)] == -1, newline) << by << ", row " << row;
       changed += !close(rows.rows[row], dense.rows[row], 1e-6, 1e-6);
-      if (rows.scores[static_cast<size_t>(row)] < 2)
+      if (rows.scores[static_cast<size_t>(row)] < 2) {
         EXPECT_TRUE(close(rows.rows[row], dense.rows[row], 0, 0)) << by << ": only merged rows change";
+      }
     }
     EXPECT_GT(newlines, 0);
     EXPECT_EQ(changed > 0, std::string(by) != "class_attention") << by;

@@ -23,7 +23,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// As published, where training on several GPUs put "module." in front.
+/// As published, if training on several GPUs put "module." before the names.
 std::string published_name(const WeightName& name) {
   const std::string text = text_of(name), kind = text.substr(text.rfind('.'));
   if (name.part == Part::projector) return concat("module.adapter_proj.conv_", name.layer == 0 ? "A" : "B", kind);

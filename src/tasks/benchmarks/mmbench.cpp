@@ -17,7 +17,7 @@ constexpr int64_t kTurn = 1'000'000;
 constexpr uint32_t kSeed = 2680;
 constexpr int kMostReplies = 3;
 
-/// A column that has "nan" where there is nothing.
+/// A column that has "nan" for nothing.
 std::string value_of(const Json& row, const char* key) {
   std::string text = text_or_empty(row, key);
   return text == "nan" ? std::string() : text;
