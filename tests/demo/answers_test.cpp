@@ -58,8 +58,8 @@ TEST(DemoAnswers, PMod) {
   expect_answers("easyvqa-pmod", "pmod");
 }
 
-// With a bfloat16 cache: the same tokens on at least 99.5 % of the lines. Every fifth line here, as all of them give
-// the same share (docs/performance.md).
+// With a bfloat16 cache: the same tokens on at least 99.5 % of the lines. Every fifth line here; for all of them, see
+// docs/performance.md.
 TEST(DemoAnswers, WithABfloat16Cache) {
   for (const auto& [folder, key] : {std::pair("easyvqa-dense", "dense"), std::pair("easyvqa-pmod", "pmod")}) {
     Session session = Session::open(kModels / folder, {.kv = "bfloat16"});
