@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "base/any_case.h"
+
 namespace lithe {
 namespace {
 
@@ -50,7 +52,9 @@ std::string encode_base64(std::span<const std::byte> bytes) {
 
 std::optional<std::string_view> base64_of_url(std::string_view url) {
   const std::size_t comma = url.find(',');
-  if (comma == url.npos || !url.starts_with("data:") || !url.substr(0, comma).ends_with(";base64")) return std::nullopt;
+  constexpr std::string_view kMark = ";base64";
+  if (comma == url.npos || comma < kMark.size() || !begins_in_any_case(url, "data:")) return std::nullopt;
+  if (!begins_in_any_case(url.substr(comma - kMark.size()), kMark)) return std::nullopt;
   return url.substr(comma + 1);
 }
 

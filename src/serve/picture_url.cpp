@@ -1,16 +1,17 @@
 #include "serve/picture_url.h"
 
-#include <charconv>
 #include <cstddef>
 #include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "base/any_case.h"
 #include "base/base64.h"
 #include "base/error.h"
 #include "base/printable.h"
 #include "io/new_folder.h"
+#include "serve/percents.h"
 #include "serve/refusal.h"
 
 namespace lithe::serve {
@@ -19,20 +20,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kMostShown = 60;  // bytes of a URL in an error
-
-/// The text with each %41 as the byte that it stands for; a "%" without two digits stays.
-std::string without_percents(std::string_view text) {
-  std::string result;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const std::string_view digits = text[i] == '%' ? text.substr(i + 1, 2) : "";
-    unsigned char byte = 0;
-    const char* const read = std::from_chars(digits.data(), digits.data() + digits.size(), byte, 16).ptr;
-    const bool escaped = digits.size() == 2 && read == digits.data() + digits.size();
-    result += escaped ? static_cast<char>(byte) : text[i];
-    if (escaped) i += 2;
-  }
-  return result;
-}
 
 image::Source of_data(std::string_view url, const std::string& field, const PictureRules& rules) {
   const std::optional<std::string_view> text = base64_of_url(url);
@@ -49,7 +36,8 @@ image::Source of_file(std::string_view url, const std::string& field, const Pict
                 concat(field,
                        " is a file: URL, and this server reads no local files; send a data: URL, or start the "
                        "server with --image-root DIR."));
-  require_field(url.starts_with("file:///"), field, concat(field, " is not a file: URL of the form \"file:///path\"."));
+  require_field(begins_in_any_case(url, "file:///"), field,
+                concat(field, " is not a file: URL of the form \"file:///path\"."));
   std::error_code failed;
   const fs::path path = fs::canonical(without_percents(url.substr(7)), failed);
   const bool good = !failed && io::holds(rules.root, path) && fs::is_regular_file(path, failed);
@@ -60,12 +48,12 @@ image::Source of_file(std::string_view url, const std::string& field, const Pict
 }  // namespace
 
 bool is_remote(const std::string& url) {
-  return url.starts_with("http://") || url.starts_with("https://");
+  return begins_in_any_case(url, "http://") || begins_in_any_case(url, "https://");
 }
 
 image::Source picture_of_url(const std::string& url, const std::string& field, const PictureRules& rules) {
-  if (url.starts_with("data:")) return of_data(url, field, rules);
-  if (url.starts_with("file:")) return of_file(url, field, rules);
+  if (begins_in_any_case(url, "data:")) return of_data(url, field, rules);
+  if (begins_in_any_case(url, "file:")) return of_file(url, field, rules);
   require_field(!is_remote(url), field,
                 concat(field,
                        " is a remote URL, and this server fetches no pictures; send a data: URL "

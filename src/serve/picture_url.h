@@ -13,7 +13,7 @@ struct PictureRules {
   image::DecodeOptions decode;
 };
 
-/// Whether a URL begins with http: or https:.
+/// Whether a URL is one of http: or https:.
 bool is_remote(const std::string& url);
 
 /// The picture of a data: URL with base64 (PNG, JPEG, WebP, GIF or BMP), or of a file: URL below the root. The bytes

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/any_case.h"
 #include "base/error.h"
 #include "base/printable.h"
 #include "web/curl.h"
@@ -156,7 +157,7 @@ std::string_view meaning_of(CURLcode code) {
 
 void check_url(const std::string& url) {
   const std::unique_ptr<CURLU, void (*)(CURLU*)> parsed(libcurl().url(), libcurl().url_cleanup);
-  const bool web = url.starts_with("http://") || url.starts_with("https://");
+  const bool web = begins_in_any_case(url, "http://") || begins_in_any_case(url, "https://");
   const bool good =
       web && url.size() <= kMostUrlBytes && libcurl().url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) == CURLUE_OK;
   require(good, Fault::bad_request, "The address ", in_quotes(url),

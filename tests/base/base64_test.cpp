@@ -29,5 +29,12 @@ TEST(Base64, ReadsWhatItWrites) {
   }
 }
 
+TEST(Base64, IsFoundInUrlsOfAnyCase) {
+  for (const char* url : {"data:image/png;base64,Zg==", "DATA:;Base64,Zg=="})
+    EXPECT_EQ(base64_of_url(url), "Zg==") << url;
+  for (const char* url : {"data:image/png,Zg==", "date:;base64,Zg==", "data:base64,Zg==", "data:;base64", ",", ""})
+    EXPECT_FALSE(base64_of_url(url).has_value()) << url;
+}
+
 }  // namespace
 }  // namespace lithe

@@ -197,6 +197,14 @@ TEST(Errors, APromptThatIsTooLongSaysSo) {
             "context_length_exceeded");
 }
 
+TEST(Pictures, HaveSchemesInAnyCase) {
+  const Running running;
+  const std::string data = base64_of(contents(kModels / "images/506.png"));
+  EXPECT_EQ(post(running.port(), kChat, chat_body("what?", {"DATA:image/png;Base64," + data})).status, 200);
+  EXPECT_NE(post(running.port(), kChat, chat_body("what?", {"HTTPS://example.org/a.png"})).message().find("fetches no"),
+            std::string::npos);
+}
+
 TEST(Errors, ADamagedPictureFailsItsRequestAlone) {
   std::string bytes = contents(kModels / "images/506.png");
   bytes.resize(bytes.size() / 2);
@@ -238,6 +246,7 @@ TEST(Files, OnlyBelowTheRoot) {
   };
   EXPECT_EQ(status("file://" + (root / "deep/a%20b.png").string()), 200);
   EXPECT_EQ(status("file://" + (root / "deep/../deep/a b.png").string()), 200);
+  EXPECT_EQ(status("FILE://" + (root / "deep/a%20b.png").string()), 200);
   EXPECT_EQ(status("file://" + (root / "link.png").string()), 400);
   EXPECT_EQ(status("file://" + (root / "../rootless.png").string()), 400);
   EXPECT_EQ(status("file://" + outside.string()), 400);

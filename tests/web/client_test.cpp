@@ -118,7 +118,8 @@ TEST(Client, RefusesOtherUrls) {
                           "http://a\nb/", "", "HTTP:/x"})
     EXPECT_FALSE(sentence_of([&] { check_url(url); }).empty()) << url;
   EXPECT_FALSE(sentence_of([] { check_url("http://h/" + std::string(9000, 'x')); }).empty());
-  for (const char* url : {"http://[::1]:8080/v1/x", "https://host/v1", "http://host"}) EXPECT_NO_THROW(check_url(url));
+  for (const char* url : {"http://[::1]:8080/v1/x", "https://host/v1", "http://host", "HTTP://host"})
+    EXPECT_NO_THROW(check_url(url));
   EXPECT_FALSE(sentence_of([] { ask({.url = "http://me:secret@127.0.0.1/"}); }).empty());
 }
 
