@@ -1,5 +1,6 @@
 #include "serve/metrics.h"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <ctime>
 #include <sstream>
@@ -79,7 +80,8 @@ std::string Histogram::text(const std::string& name, const std::string& label) c
     i < bounds_.size() ? out << bounds_[i] : out << "+Inf";
     out << "\"} " << count << '\n';
   }
-  out << name << "_sum{" << label << "} " << sum_ << '\n' << name << "_count{" << label << "} " << count << '\n';
+  out << name << "_sum{" << label << "} " << fmt::format("{}", sum_) << '\n'
+      << name << "_count{" << label << "} " << count << '\n';
   return out.str();
 }
 

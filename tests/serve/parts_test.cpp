@@ -99,6 +99,8 @@ TEST(Histogram, CountsUpToEachBound) {
   EXPECT_EQ(histogram.text("t", "m=\"x\""),
             "t_bucket{m=\"x\",le=\"1\"} 2\nt_bucket{m=\"x\",le=\"2.5\"} 3\nt_bucket{m=\"x\",le=\"+Inf\"} 4\n"
             "t_sum{m=\"x\"} 12.5\nt_count{m=\"x\"} 4\n");
+  histogram.observe(1234567.25);  // the sum keeps all its digits
+  EXPECT_NE(histogram.text("t", "m=\"x\"").find("t_sum{m=\"x\"} 1234579.75\n"), std::string::npos);
 }
 
 TEST(Metrics, EscapeTheNameOfTheModel) {
