@@ -69,4 +69,8 @@ std::string log_line(const AccessEntry& entry) {
   return json_text(json) + "\n";
 }
 
+std::string dropped_line(int64_t lines) {
+  return json_text({{"time", now_as_text()}, {"dropped_lines", lines}}) + "\n";
+}
+
 }  // namespace lithe::serve

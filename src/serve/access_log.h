@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -23,5 +24,8 @@ struct AccessEntry {
 
 /// One line of JSON, with its end.
 std::string log_line(const AccessEntry& entry);
+
+/// The same in place of so many lines that nobody read in time.
+std::string dropped_line(int64_t lines);
 
 }  // namespace lithe::serve

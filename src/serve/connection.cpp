@@ -168,8 +168,7 @@ awaitable<bool> Connection::one_request() {
   busy_ = false;
   exchange.entry.client_left = left;
   exchange.entry.ms = exchange.clock.elapsed_ms();
-  const auto& log = host_.service.options().log;
-  if (log && !exchange.entry.method.empty()) log(log_line(exchange.entry));
+  if (host_.log && !exchange.entry.method.empty()) host_.log->write(log_line(exchange.entry));
   if (left) throw ClientLeft();
   co_return exchange.framing.keep_alive && !unread_;
 }

@@ -21,6 +21,7 @@
 
 #include "serve/byte_budget.h"
 #include "serve/exchange.h"
+#include "serve/log_writer.h"
 #include "serve/service.h"
 #include "serve/stream.h"
 
@@ -44,6 +45,7 @@ struct Host {
   asio::thread_pool& readers;   ///< Threads that make requests of bodies.
   asio::thread_pool& fetchers;  ///< Threads that wait for remote pictures.
   ByteBudget bodies;
+  std::unique_ptr<LogWriter> log;     ///< Null: there is none.
   asio::ssl::context* tls = nullptr;  ///< Null: connections are not encrypted.
   std::set<Connection*> connections;
   bool closing = false;

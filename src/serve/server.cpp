@@ -23,8 +23,9 @@ namespace {
 
 using boost::system::error_code;
 
-constexpr int kReaders = 2, kFetchers = 8;    // threads
-constexpr std::chrono::seconds kFarewell{5};  // for replies that are being written when the engine has ended
+constexpr int kReaders = 2, kFetchers = 8;       // threads
+constexpr std::chrono::seconds kFarewell{5};     // for replies that are being written when the engine has ended
+constexpr std::chrono::seconds kLogFarewell{1};  // for lines of the log that wait then
 constexpr std::chrono::milliseconds kRetry{100};
 
 tcp::endpoint endpoint_of(const ServerOptions& options) {
@@ -73,6 +74,7 @@ class Server::Impl {
               .readers = readers_,
               .fetchers = fetchers_,
               .bodies = ByteBudget(options.body_bytes),
+              .log = options.log ? std::make_unique<LogWriter>(options.log) : nullptr,
               .tls = tls_.get()} {
     host_.on_last = [this] { farewell_.cancel(); };
   }
@@ -99,6 +101,7 @@ class Server::Impl {
     }
     asio::post(io_, [this] { close(); });
     talking.join();
+    if (host_.log) host_.log->end(kLogFarewell);
     if (failure) std::rethrow_exception(failure);
   }
 

@@ -51,7 +51,8 @@ struct ServerOptions {
   int64_t connections = 1000;                                      ///< At a time, at most.
   Patience patience;
   bool handle_signals = false;  ///< SIGINT and SIGTERM call stop(); a second one cuts what runs.
-  /// Takes the lines of the access log, from a thread of the server; empty: there is no log.
+  /// Takes the lines of the access log, from a thread of its own, which it may hold up; empty: there is no log. Lines
+  /// that it does not take in time are dropped.
   std::function<void(const std::string& line)> log;
 };
 
