@@ -32,8 +32,9 @@ name pictures in that folder. With --allow-remote-images, the server fetches pic
 With --lora NAME=DIR, a request whose "model" is NAME gets the model with this LoRA; several may be served at a time. With
 --lora-root, requests may load LoRA from folders below it, and unload them.
 
-By default only programs on this machine reach the server. Before you use --host 0.0.0.0, set an API key with --api-key or the
-environment variable LITHE_API_KEY (other users of this machine can see flags). --tls-cert and --tls-key encrypt connections.
+By default only programs on this machine reach the server. They call it by an address, by localhost, or by a name of
+--allowed-host, so that no page of another web site can use it. Before you use --host 0.0.0.0, set an API key with --api-key or
+the environment variable LITHE_API_KEY (other users of this machine can see flags). --tls-cert and --tls-key encrypt connections.
 
 Ctrl-C or SIGTERM ends the server: it takes no more requests, and those that it has taken have --shutdown-timeout seconds to
 finish. A second signal ends them at once.)";
@@ -58,8 +59,10 @@ struct ServeOptions {
 };
 
 void take_key(serve::ServerOptions& server) {
+  for (const std::string& key : server.api_keys)
+    require(!key.empty(), Fault::bad_request, "--api-key is empty; give a key, or leave it out.");
   const char* const key = std::getenv("LITHE_API_KEY");
-  if (server.api_key.empty() && key) server.api_key = key;
+  if (server.api_keys.empty() && key && *key) server.api_keys = {key};
 }
 
 constexpr DecimalFlag kCacheFlag{.names = "", .what = "", .highest = 1e6, .type_name = "GIB"};
@@ -111,9 +114,19 @@ void add_network(CLI::App& app, ServeOptions& options) {
       app, options.port,
       {.names = "--port", .what = "Port to listen at; 0: any, which is printed (default: 8080)", .highest = 65535})
       ->group(group);
-  app.add_option("--api-key", options.server.api_key,
-                 "Key that requests to /v1, /tokenize and /detokenize must carry (default: LITHE_API_KEY, else none)")
+  app.add_option(
+         "--api-key", options.server.api_keys,
+         "Key that requests to /v1, /tokenize and /detokenize must carry; give the flag once for each of several "
+         "(default: LITHE_API_KEY, else none)")
       ->type_name("KEY")
+      ->allow_extra_args(false)
+      ->group(group);
+  app.add_option(
+         "--allowed-host", options.server.allowed_hosts,
+         "Name by which clients may call the server besides localhost and addresses; give the flag once for each "
+         "(default: none if --host is an address of this machine alone, else any)")
+      ->type_name("NAME")
+      ->allow_extra_args(false)
       ->group(group);
   app.add_option("--tls-cert", options.server.tls_certificate,
                  "Certificate for HTTPS as PEM, with those of its issuers after it (default: HTTP without TLS)")

@@ -18,4 +18,10 @@ bool carries_key(std::string_view authorization, const std::string& key) {
   return difference == 0;
 }
 
+bool carries_one_of(std::string_view authorization, const std::vector<std::string>& keys) {
+  bool found = false;
+  for (const std::string& key : keys) found |= carries_key(authorization, key);
+  return found;
+}
+
 }  // namespace lithe::serve

@@ -2,12 +2,11 @@
 
 #include <array>
 #include <boost/asio/write.hpp>
-#include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
-#include <boost/beast/http/string_body.hpp>
 #include <utility>
 
 #include "base/error.h"
+#include "serve/http_request.h"
 
 namespace lithe::serve {
 namespace {
@@ -27,6 +26,8 @@ Refusal refusal_of_http(const error_code& error) {
     return {431, "The header of the request is longer than 16 KiB; shorten it.", {}, "header_too_large"};
   if (error == http::error::body_limit)
     return {413, "The body of the request is too long; send smaller pictures or less text.", {}, "body_too_large"};
+  if (error == http::error::need_buffer)
+    return {503, "There is too little memory for the body of the request; send it again later.", {}, "no_memory"};
   const bool gone = error == http::error::end_of_stream || error == http::error::partial_message ||
                     error.category() != http::make_error_code(http::error::end_of_stream).category();
   if (gone) throw ClientLeft();
@@ -37,18 +38,14 @@ Refusal too_slow(const char* what) {
   return {408, concat("The ", what, " of the request took too long; send it again, without pauses."), {}, "timeout"};
 }
 
-RequestHead head_of(const http::request_header<>& header) {
-  const auto text = [](auto view) { return std::string(view.data(), view.size()); };
-  return {.method = text(header.method_string()),
-          .target = text(header.target()),
-          .content_type = text(header[http::field::content_type]),
-          .authorization = text(header[http::field::authorization])};
+Refusal too_many_bodies() {
+  return {503, "Too many large requests are being read; send it again later.", {}, "queue_full"};
 }
 
 }  // namespace
 
 struct Connection::Incoming {
-  http::request_parser<http::string_body> parser;
+  RequestParser parser;
 };
 
 Connection::Connection(Host& host, tcp::socket accepted)
@@ -113,7 +110,7 @@ awaitable<void> Connection::run() {
     while (!host_.closing && co_await one_request()) {
     }
     co_await goodbye();
-    if (unread_) co_await linger();
+    if (unread_ || buffer_.size() > 0) co_await linger();
   } catch (const ClientLeft&) {
   }
 }
@@ -207,8 +204,7 @@ awaitable<void> Connection::read_and_reply(Incoming& incoming, Exchange& exchang
     const auto work = [this, &route, &body] { return host_.service.tokens(route, body); };
     response = co_await on(host_.readers, work);
   } else {
-    const auto known = incoming.parser.get()[http::field::if_none_match];
-    response = host_.service.page(route, {known.data(), known.size()});
+    response = host_.service.page(route, head_of(incoming.parser.get()));
   }
   exchange.entry.status = response.status;
   co_await write(whole_reply(response, exchange.framing));
@@ -236,9 +232,11 @@ awaitable<const Route*> Connection::read_header(Incoming& incoming, Exchange& ex
     exchange.entry.method = std::string(parser.get().method_string());
     exchange.entry.path = std::string(parser.get().target());
     exchange.entry.trace_parent = std::string(parser.get()["traceparent"]);
+    exchange.framing.head_only = parser.get().method() == http::verb::head;
   }
   if (!in_time) throw too_slow("header");
   if (error) throw refusal_of_http(error);
+  check_framing(parser.get());
   exchange.framing.keep_alive = parser.get().keep_alive();
   exchange.framing.chunked = parser.get().version() >= 11;
   co_return &host_.service.route(head_of(parser.get()));

@@ -54,7 +54,8 @@ Response error_response(const Refusal& refusal) {
 std::string whole_reply(const Response& response, const Framing& framing) {
   const std::string head = concat(head_of(response.status, response.type, framing), response.more);
   if (response.status == 304) return head + "\r\n";  // has no body, so no length either
-  return concat(head, "Content-Length: ", response.body.size(), "\r\n\r\n", response.body);
+  const std::string_view body = framing.head_only ? std::string_view() : response.body;
+  return concat(head, "Content-Length: ", response.body.size(), "\r\n\r\n", body);
 }
 
 std::string stream_head(const Framing& framing) {

@@ -24,9 +24,10 @@ struct Framing {
   std::string id;           ///< Of the request, for the header x-request-id.
   bool keep_alive = false;  ///< The connection takes another request after it.
   bool chunked = true;      ///< Of a stream: False for HTTP/1.0, where the end of the connection is the end.
+  bool head_only = false;   ///< The request was HEAD: the reply has no body, and the header of one with it.
 };
 
-/// Status line, header and body.
+/// Status line, header and, if there is one, body.
 std::string whole_reply(const Response& response, const Framing& framing);
 
 /// Status line and header of a stream of server-sent events.

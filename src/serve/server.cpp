@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "serve/connection.h"
+#include "serve/host_names.h"
 #include "serve/loras.h"
 #include "serve/picture_fetcher.h"
 #include "serve/service.h"
@@ -53,6 +54,7 @@ tcp::acceptor listening(asio::io_context& io, const ServerOptions& options) {
 }  // namespace
 
 void check_place(const ServerOptions& options) {
+  const HostNames names(options);
   folder_of_pictures(options);
   folder_of_loras(options);
   tls_context(options);

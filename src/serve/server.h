@@ -34,7 +34,8 @@ struct ServerOptions {
   std::string host = "127.0.0.1";              ///< An address, or "localhost".
   uint16_t port = 8080;                        ///< 0: any that is free.
   std::vector<std::string> model_names;        ///< Of the model, the one that replies name first; empty: the folder's.
-  std::string api_key;                         ///< Empty: none is needed.
+  std::vector<std::string> api_keys;           ///< A request carries one of them; empty: none is needed.
+  std::vector<std::string> allowed_hosts;      ///< What clients may call the server besides localhost and addresses.
   std::string tls_certificate, tls_key;        ///< PEM files; empty: connections are not encrypted.
   int64_t max_queue = 128;                     ///< Requests that wait for a place in the batch, at most.
   std::chrono::milliseconds shutdown{30'000};  ///< After stop(), what runs has so long to finish.
@@ -56,8 +57,9 @@ struct ServerOptions {
   std::function<void(const std::string& line)> log;
 };
 
-/// Throws Error{bad_request} if a server can't listen where the options say, if the folder of pictures or of LoRA is
-/// not one, or if the certificate can't be used. Called before a model is loaded, which may take minutes.
+/// Throws Error{bad_request} if a server can't listen where the options say, if an allowed host is not a name, if the
+/// folder of pictures or of LoRA is not one, or if the certificate can't be used. Called before a model is loaded,
+/// which may take minutes.
 void check_place(const ServerOptions& options);
 
 /// An HTTP server with the API of OpenAI over one model. A thread of its own talks to clients, others read bodies, and

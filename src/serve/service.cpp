@@ -18,6 +18,7 @@
 #include "serve/completions_form.h"
 #include "serve/fields.h"
 #include "serve/page_files.h"
+#include "serve/percents.h"
 #include "serve/picture_fetcher.h"
 #include "serve/responses_form.h"
 #include "session/errors.h"
@@ -38,6 +39,7 @@ constexpr Route kRoutes[] = {
     {Kind::ready, "GET", "/ready", 0, false},
     {Kind::metrics, "GET", "/metrics", 0, false},
     {Kind::models, "GET", "/v1/models", 0, true},
+    {Kind::model, "GET", "/v1/models/", 0, true},
     {Kind::chat, "POST", "/v1/chat/completions", kMostCallBytes, true},
     {Kind::completion, "POST", "/v1/completions", kMostTextBytes, true},
     {Kind::response, "POST", "/v1/responses", kMostCallBytes, true},
@@ -69,9 +71,15 @@ const std::vector<Route>& routes_of_page() {
   return routes;
 }
 
+std::string_view path_of(const RequestHead& head) {
+  return std::string_view(head.target).substr(0, head.target.find('?'));
+}
+
 const Route& route_of_path(const RequestHead& head, bool page) {
-  const std::string_view path = std::string_view(head.target).substr(0, head.target.find('?'));
-  const auto is_it = [&](const Route& route) { return path == route.path; };
+  const std::string_view path = path_of(head);
+  const auto is_it = [&](const Route& route) {
+    return path == route.path || (route.kind == Kind::model && path.starts_with(route.path));
+  };
   const auto* const found = std::find_if(std::begin(kRoutes), std::end(kRoutes), is_it);
   const auto of_page = std::find_if(routes_of_page().begin(), routes_of_page().end(), is_it);
   if (page && of_page != routes_of_page().end()) return *of_page;
@@ -112,6 +120,7 @@ uint64_t longest_body() {
 
 Service::Service(const session::Session& session, const ServerOptions& options)
     : options_(completed(options, session)),
+      names_(options_),
       session_(session),
       formats_(session),
       loras_(session, options_),
@@ -129,25 +138,36 @@ Service::Service(const session::Session& session, const ServerOptions& options)
           plan::cost({}, session.facts(), {.text_tokens = 1, .tiles = 0}, session.counting()).dense.kv_bytes) {}
 
 const Route& Service::route(const RequestHead& head) const {
+  if (head.host && !names_.hold(*head.host))
+    throw Refusal(403,
+                  concat("The header Host names ", in_quotes(*head.host),
+                         ", which is not a name of this server; ask localhost or an address, or start the server with "
+                         "--allowed-host NAME."),
+                  {}, "host_not_allowed");
   const Route& route = route_of_path(head, options_.page);
-  if (head.method != route.method)
+  const bool is_got = route.method == std::string_view("GET");
+  if (head.method != route.method && !(is_got && head.method == "HEAD"))
     throw Refusal(405, concat(route.path, " takes ", route.method, ", not ", printable(head.method), "."), {},
                   "method_not_allowed")
-        .with(concat("Allow: ", route.method, "\r\n"));
-  if (route.needs_key && !options_.api_key.empty() && !carries_key(head.authorization, options_.api_key))
+        .with(concat("Allow: ", route.method, is_got ? ", HEAD" : "", "\r\n"));
+  if (route.needs_key && !options_.api_keys.empty() && !carries_one_of(head.authorization, options_.api_keys))
     throw Refusal(401, "The API key is missing or wrong; send the header \"Authorization: Bearer KEY\".", {},
                   "invalid_api_key")
         .with("WWW-Authenticate: Bearer\r\n");
   if (route.body_bytes > 0 && !is_json(head.content_type))
     throw Refusal(415, "The body must be JSON; send the header \"Content-Type: application/json\".", {},
                   "unsupported_media_type");
+  if (route.body_bytes > 0 && !head.content_encoding.empty() && in_lower_case(head.content_encoding) != "identity")
+    throw Refusal(415, "The body must not be compressed; leave out the header Content-Encoding.", {},
+                  "unsupported_content_encoding")
+        .with("Accept-Encoding: identity\r\n");
   return route;
 }
 
-Response Service::page(const Route& route, std::string_view known) const {
+Response Service::page(const Route& route, const RequestHead& head) const {
   switch (route.kind) {
     case Kind::page:
-      return page_reply(route.path, known);
+      return page_reply(route.path, head.known);
     case Kind::ready:
       if (engine_.stopping()) return json_response({{"status", "stopping"}}, 503);
       return json_response({{"status", "ready"}});
@@ -155,6 +175,8 @@ Response Service::page(const Route& route, std::string_view known) const {
       return {.type = "text/plain; version=0.0.4; charset=utf-8", .body = metrics_.text(model_name())};
     case Kind::models:
       return json_response({{"object", "list"}, {"data", model_cards()}});
+    case Kind::model:
+      return json_response(model_card(head, route));
     default:
       return json_response({{"status", "ok"}});
   }
@@ -174,6 +196,16 @@ Json Service::model_cards() const {
   for (const std::string& name : rules_.model_names) add(name, started_, nullptr);
   for (const Loras::Card& card : loras_.cards()) add(card.name, card.created, model_name());
   return list;
+}
+
+/// Of the name after the route's path.
+Json Service::model_card(const RequestHead& head, const Route& route) const {
+  const std::string name = without_percents(path_of(head).substr(std::string_view(route.path).size()));
+  for (const Json& card : model_cards()) {
+    if (card.at("id") == name) return card;
+  }
+  throw Refusal(404, concat("There is no model ", in_quotes(name), " here; /v1/models lists the models."), "model",
+                "model_not_found");
 }
 
 Service::LoraChange Service::change_loras(const Route& route, const std::string& text) {

@@ -5,12 +5,13 @@
 #include <exception>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
-#include <string_view>
 
 #include "base/mixed.h"
 #include "serve/call.h"
 #include "serve/engine.h"
+#include "serve/host_names.h"
 #include "serve/loras.h"
 #include "serve/metrics.h"
 #include "serve/reply_form.h"
@@ -28,6 +29,7 @@ struct Route {
     ready,
     metrics,
     models,
+    model,
     chat,
     completion,
     response,
@@ -38,8 +40,8 @@ struct Route {
     unload_lora
   };
   Kind kind;
-  const char* method;
-  const char* path;
+  const char* method;   ///< GET: also HEAD.
+  const char* path;     ///< Of `model`: what stands before a name.
   uint64_t body_bytes;  ///< At most.
   bool needs_key;
 
@@ -60,9 +62,11 @@ uint64_t longest_body();
 /// What a request says before its body is read.
 struct RequestHead {
   std::string method;
-  std::string target;  ///< With a query, which is ignored.
-  std::string content_type;
+  std::string target;               ///< With a query, which is ignored.
+  std::optional<std::string> host;  ///< Of old clients: absent.
+  std::string content_type, content_encoding;
   std::string authorization;
+  std::string known;  ///< If-None-Match
 };
 
 /// What the server does, apart from HTTP: routes, the model, the engine and the metrics. Any thread may call it.
@@ -70,10 +74,11 @@ class Service {
  public:
   Service(const session::Session& session, const ServerOptions& options);
 
-  /// Throws Refusal for an unknown path, another method, a missing key, or a body that is not JSON.
+  /// Throws Refusal for a name of the server that is not its own, an unknown path, another method, a missing key, or a
+  /// body that is not JSON.
   const Route& route(const RequestHead& head) const;
-  /// A reply that needs no body and no engine. `known`: the header If-None-Match, which only files of the page obey.
-  Response page(const Route& route, std::string_view known) const;
+  /// A reply that needs no body and no engine. Throws Refusal for a model that there is not.
+  Response page(const Route& route, const RequestHead& head) const;
   /// Of /tokenize, /detokenize and /v1/responses/input_tokens. Throws Refusal and Error.
   Response tokens(const Route& route, const std::string& body) const;
   /// Loads or unloads a LoRA, which takes a while.
@@ -100,9 +105,11 @@ class Service {
 
  private:
   Json model_cards() const;
+  Json model_card(const RequestHead& head, const Route& route) const;
   Savings savings_of(const Call& call) const;
 
   const ServerOptions options_;
+  const HostNames names_;
   const session::Session& session_;
   session::ResponseFormats formats_;
   Loras loras_;

@@ -82,6 +82,8 @@ TEST(Flags, WrongNumbersAreNamedWithTheirRange) {
   expect_refusal({"serve", "demo", "--port", "65536"}, "--port is \"65536\"; give a whole number from 0 to 65535");
   expect_refusal({"serve", "demo", "--log", "all"}, "--log is \"all\"; give json or off");
   expect_refusal({"serve", "demo", "--host", "nowhere"}, "--host is \"nowhere\"; give an address");
+  expect_refusal({"serve", "demo", "--allowed-host", "x.org:80"}, "--allowed-host is \"x.org:80\"; give a name");
+  expect_refusal({"serve", "demo", "--api-key", ""}, "--api-key is empty; give a key, or leave it out");
   expect_refusal({"serve", "demo", "--tls-cert", "a.pem"}, "--tls-cert and --tls-key belong together");
 }
 

@@ -61,13 +61,14 @@ Stream stream_of(const std::string& body) {
   return stream;
 }
 
-Client::Client(uint16_t port) : file_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+Client::Client(uint16_t port, int window) : file_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
   sockaddr_in address = {};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   const timeval most{.tv_sec = kMostSeconds, .tv_usec = 0};
   ::setsockopt(file_, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof most);
+  if (window > 0) ::setsockopt(file_, SOL_SOCKET, SO_RCVBUF, &window, sizeof window);
   if (::connect(file_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
     throw std::runtime_error("no connection");
 }
@@ -90,6 +91,10 @@ bool Client::send(const std::string& bytes) {
   return true;
 }
 
+void Client::end_sending() {
+  ::shutdown(file_, SHUT_WR);
+}
+
 bool Client::read_more() {
   char part[65536];
   const ssize_t bytes = ::recv(file_, part, sizeof part, 0);
@@ -109,7 +114,7 @@ std::string Client::read_all() {
   return got_;
 }
 
-Reply Client::receive() {
+Reply Client::receive(bool head_only) {
   Reply reply;
   read_until("\r\n\r\n");
   const std::size_t end = got_.find("\r\n\r\n");
@@ -118,6 +123,7 @@ Reply Client::receive() {
   reply.header = header_of(got_.substr(0, end + 2));
   got_.erase(0, end + 4);
   if (reply.status == 100) return receive();
+  if (head_only) return reply;
   if (reply.header.contains("content-length")) {
     const std::size_t length = std::stoul(reply.header["content-length"]);
     while (got_.size() < length && read_more()) {
@@ -151,7 +157,7 @@ Reply Client::receive() {
 
 std::string request_text(const std::string& method, const std::string& path, const std::string& body,
                          const std::string& more_header) {
-  return concat(method, ' ', path, " HTTP/1.1\r\nHost: here\r\n", more_header,
+  return concat(method, ' ', path, " HTTP/1.1\r\nHost: localhost\r\n", more_header,
                 body.empty() ? std::string() : concat("Content-Length: ", body.size(), "\r\n"), "\r\n", body);
 }
 

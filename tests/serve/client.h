@@ -34,15 +34,18 @@ Stream stream_of(const std::string& body);
 /// A connection to a port of this machine. Reading gives up after two minutes.
 class Client {
  public:
-  explicit Client(uint16_t port);
+  /// `window`: how many bytes the system takes that are not read yet, about; 0: as it likes.
+  explicit Client(uint16_t port, int window = 0);
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
   /// False: the other side no longer reads.
   bool send(const std::string& bytes);
-  /// The next reply.
-  Reply receive();
+  /// Says that nothing more is sent.
+  void end_sending();
+  /// The next reply. `head_only`: that it has no body, whatever its header says.
+  Reply receive(bool head_only = false);
   /// Reads until `words` have come, or the end. -> all that came
   std::string read_until(const std::string& words);
   /// Reads to the end of the connection.

@@ -166,6 +166,12 @@ TEST(Errors, OfPathsMethodsAndTypes) {
   Client client(running.port());
   client.send(request_text("POST", kChat, "{}", "Content-Type: text/plain\r\n"));
   EXPECT_EQ(client.receive().status, 415);
+  Client compressed(running.port());
+  compressed.send(request_text("POST", kChat, "{}", "Content-Type: application/json\r\nContent-Encoding: gzip\r\n"));
+  const Reply encoding = compressed.receive();
+  EXPECT_EQ(encoding.status, 415);
+  EXPECT_EQ(encoding.code(), "unsupported_content_encoding");
+  EXPECT_EQ(encoding.header.at("accept-encoding"), "identity");
   EXPECT_EQ(get(running.port(), "/health?now=1").status, 200);
 }
 
@@ -216,15 +222,15 @@ TEST(Errors, ADamagedPictureFailsItsRequestAlone) {
 
 TEST(Errors, KeysAreNeededWhereTheyProtect) {
   ServerOptions options;
-  options.api_key = "s3cret";
+  options.api_keys = {"s3cret", "another"};
   const Running running(options);
   for (const char* path : {"/health", "/ready", "/metrics"}) EXPECT_EQ(get(running.port(), path).status, 200);
   EXPECT_EQ(get(running.port(), "/v1/models").status, 401);
   EXPECT_EQ(post(running.port(), kChat, chat_body("hi")).code(), "invalid_api_key");
   for (const auto& [key, status] :
-       {std::pair("Bearer s3cret", 200), std::pair("bearer s3cret", 200), std::pair("Bearer s3cre", 401),
-        std::pair("Bearer s3cret1", 401), std::pair("Bearer ", 401), std::pair("s3cret", 401),
-        std::pair("Basic s3cret", 401)}) {
+       {std::pair("Bearer s3cret", 200), std::pair("bearer s3cret", 200), std::pair("Bearer another", 200),
+        std::pair("Bearer s3cretanother", 401), std::pair("Bearer s3cre", 401), std::pair("Bearer s3cret1", 401),
+        std::pair("Bearer ", 401), std::pair("s3cret", 401), std::pair("Basic s3cret", 401)}) {
     Client client(running.port());
     client.send(request_text("GET", "/v1/models", {}, std::string("Authorization: ") + key + "\r\n"));
     EXPECT_EQ(client.receive().status, status) << key;

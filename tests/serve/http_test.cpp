@@ -21,6 +21,40 @@ TEST(Http, PagesNeedNoEngine) {
   EXPECT_EQ(get(running.port(), "/health").header.at("x-request-id").size(), 16U);
 }
 
+TEST(Http, HeadIsGetWithoutABody) {
+  const Running running;
+  Client client(running.port());
+  for (const char* path : {"/health", "/v1/models", "/", "/nowhere", kChat}) {
+    ASSERT_TRUE(client.send(request_text("HEAD", path, {}, {}) + request_text("GET", path, {}, {})));
+    const Reply head = client.receive(true), whole = client.receive();
+    EXPECT_EQ(head.status, whole.status) << path;
+    EXPECT_EQ(head.header.at("content-type"), whole.header.at("content-type")) << path;
+    if (whole.status == 200) {
+      EXPECT_EQ(head.header.at("content-length"), whole.header.at("content-length")) << path;
+    }
+    EXPECT_EQ(whole.header.at("content-length"), std::to_string(whole.body.size())) << path;
+  }
+  EXPECT_EQ(post(running.port(), "/health", Json::object()).header.at("allow"), "GET, HEAD");
+}
+
+TEST(Http, OneModelIsShownByItsName) {
+  ServerOptions options;
+  options.model_names = {"org/demo", "demo"};
+  const Running running(options);
+  for (const char* path : {"/v1/models/org/demo", "/v1/models/org%2Fdemo", "/v1/models/org%2fdemo?x=1"}) {
+    const Reply reply = get(running.port(), path);
+    EXPECT_EQ(reply.status, 200) << path;
+    EXPECT_EQ(reply.json().at("id"), "org/demo") << path;
+    EXPECT_EQ(reply.json().at("object"), "model") << path;
+  }
+  EXPECT_EQ(get(running.port(), "/v1/models/demo").json(), get(running.port(), "/v1/models").json().at("data").at(1));
+  for (const char* path : {"/v1/models/", "/v1/models/dem", "/v1/models/demo/", "/v1/models/%00"}) {
+    const Reply reply = get(running.port(), path);
+    EXPECT_EQ(reply.status, 404) << path;
+    EXPECT_EQ(reply.code(), "model_not_found") << path;
+  }
+}
+
 TEST(Http, MetricsCountWhatWasAnswered) {
   const Running running;
   const Json one = post(running.port(), kChat, chat_body(shipped_questions(1).front())).json();
@@ -188,46 +222,29 @@ TEST(Smuggling, AmbiguousLengthsAreRefused) {
   for (const std::string& lengths :
        {std::string("Content-Length: 4\r\nTransfer-Encoding: chunked\r\n"),
         std::string("Transfer-Encoding: chunked\r\nContent-Length: 4\r\n"),
+        std::string("Transfer-Encoding: xchunked\r\nContent-Length: 4\r\n"),
+        std::string("Content-Length: 4\r\nTransfer-Encoding: \x0b"
+                    "chunked\r\n"),
+        std::string("Transfer-Encoding: chunked, identity\r\nContent-Length: 4\r\n"),
+        std::string("Transfer-Encoding: identity\r\nContent-Length: 4\r\n"),
+        std::string("Transfer-Encoding: gzip, chunked\r\n"), std::string("Transfer-Encoding: identity\r\n"),
+        std::string("Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n"),
+        std::string("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n"), std::string("Transfer-Encoding:\r\n"),
+        std::string("Content-Length: 4\r\nContent-Length: 4\r\n"), std::string("Content-Length: 4, 4\r\n"),
+        std::string("Host: localhost\r\n"), std::string("Host: elsewhere.org\r\n"),
         std::string("Content-Length: 4\r\nContent-Length: 5\r\n"), std::string("Content-Length: -1\r\n"),
         std::string("Content-Length: 4x\r\n"), std::string("Content-Length : 4\r\n")}) {
     Client client(running.port());
-    client.send(request_text("POST", kChat, {}, json + lengths) + "0\r\n\r\nGET /health HTTP/1.1\r\n\r\n");
+    client.send(request_text("POST", kChat, {}, json + lengths) + "0\r\n\r\n" + request_text("GET", "/health", {}, {}));
     const Reply reply = client.receive();
     EXPECT_EQ(reply.status, 400) << lengths;
     EXPECT_EQ(client.receive().status, 0) << lengths;  // nothing of the rest is taken as a request
   }
 }
 
-/// Breaks a good request anywhere.
-std::string broken(std::string request, std::mt19937& random) {
-  for (uint32_t steps = 1 + random() % 5; steps > 0; --steps) {
-    const std::size_t at = random() % request.size();
-    switch (random() % 4) {
-      case 0:
-        request[at] = static_cast<char>(random());
-        break;
-      case 1:
-        request.erase(at, 1 + random() % 20);
-        break;
-      case 2:
-        request.insert(at, request.substr(random() % request.size(), random() % 40));
-        break;
-      default:
-        request.resize(at + 1);
-    }
-  }
-  return request;
-}
-
-TEST(Malformed, AThousandRequestsDoNoHarm) {
-  ServerOptions options;
-  options.patience = {.header = milliseconds(50), .body = milliseconds(50)};
-  const Running running(options);
-  Json body = chat_body("is there a circle?");
-  body.update({{"max_tokens", 1}, {"temperature", 0.5}, {"stop", {"a", "b"}}, {"stream", true}});
-  const std::string good = request_text("POST", kChat, body.dump());
-  std::mt19937 random(7);
-  for (int i = 0; i < 1000; ++i) {
+TEST(Smuggling, RequestsNameTheServerOnce) {
+  const Running running;
+  const auto status = [&](const std::string& request) {
     Client client(running.port());
     client.send(broken(good, random));
     if (i % 10 != 0) continue;  // most do not wait for a reply

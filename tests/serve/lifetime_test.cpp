@@ -57,7 +57,7 @@ TEST(Clients, ThatSendMoreWhileTheyWaitAreNotTakenForGone) {
   const Running running;
   Client client(running.port());
   client.send(request_text("POST", kChat, chat_body("is there a circle?").dump()));
-  client.send("GET /health HTTP/1.1\r\n");
+  client.send("GET /health HTTP/1.1\r\nHost: localhost\r\n");
   EXPECT_EQ(client.receive().status, 200);
   client.send("\r\n");
   EXPECT_EQ(client.receive().status, 200);

@@ -272,7 +272,7 @@ TEST_F(Loras, DamagedFoldersAndWrongFieldsAreRefusedAndNothingIsLost) {
 
 TEST_F(Loras, ChangesNeedTheKey) {
   ServerOptions options = this->options();
-  options.api_key = "secret";
+  options.api_keys = {"secret"};
   const Running running(options);
   EXPECT_EQ(post(running.port(), kLoad, naming("mine", "a")).status, 401);
   EXPECT_EQ(post(running.port(), kUnload, naming("red", "a")).status, 401);

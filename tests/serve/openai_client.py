@@ -129,6 +129,7 @@ def main():
     url = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8080/v1"
     client = openai.OpenAI(base_url=url, api_key="none", max_retries=0)
     model = client.models.list().data[0].id
+    assert client.models.retrieve(model).id == model
     text = check_chat(client, model)
     check_choices(client, model, text)
     check_formats(client, model)

@@ -57,7 +57,7 @@ TEST(Page, IsSentAgainOnlyIfItChanged) {
 
 TEST(Page, NeedsNoKeyAndCanBeTurnedOff) {
   ServerOptions options;
-  options.api_key = "s3cret";
+  options.api_keys = {"s3cret"};
   {
     const Running running(options);
     EXPECT_EQ(get(running.port(), "/").status, 200);

@@ -91,6 +91,9 @@ TEST(ApiKey, MustBeWhole) {
   EXPECT_TRUE(carries_key("BEARER abc", "abc"));
   for (const char* wrong : {"Bearer ab", "Bearer abcd", "Bearer abC", "Bearer  abc", "abc", "", "Bearer", "Basic abc"})
     EXPECT_FALSE(carries_key(wrong, "abc")) << wrong;
+  EXPECT_TRUE(carries_one_of("Bearer b", {"a", "b"}));
+  EXPECT_FALSE(carries_one_of("Bearer c", {"a", "b"}));
+  EXPECT_FALSE(carries_one_of("Bearer a", {}));
 }
 
 TEST(Histogram, CountsUpToEachBound) {
