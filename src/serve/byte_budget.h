@@ -1,49 +1,51 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
-#include <utility>
 
 namespace lithe::serve {
 
-/// How many bytes of bodies all requests together may hold. Used by one thread.
+/// How many bytes of bodies and fetched pictures all requests together may hold. Any thread may use it, and each share
+/// one thread at a time. It must outlive its shares.
 class ByteBudget {
  public:
   explicit ByteBudget(uint64_t bytes) : left_(bytes) {}
+  ByteBudget(const ByteBudget&) = delete;
+  ByteBudget& operator=(const ByteBudget&) = delete;
 
-  /// A part of the budget, which goes back when it is destroyed.
+  /// A part of the budget, which goes back when it is destroyed. It begins empty.
   class Share {
    public:
-    Share() = default;
-    Share(Share&& other) noexcept { swap(other); }
-    Share& operator=(Share&& other) noexcept {
-      swap(other);
-      return *this;
+    explicit Share(ByteBudget& budget) : budget_(budget) {}
+    Share(const Share&) = delete;
+    Share& operator=(const Share&) = delete;
+    ~Share() { budget_.left_ += bytes_; }
+
+    /// False: so many more bytes are not left, and the share is as before.
+    bool grow(uint64_t bytes) {
+      if (!budget_.take(bytes)) return false;
+      bytes_ += bytes;
+      return true;
     }
-    ~Share() {
-      if (budget_) budget_->left_ += bytes_;
-    }
-    explicit operator bool() const { return budget_ != nullptr; }
 
    private:
-    friend class ByteBudget;
-    Share(ByteBudget& budget, uint64_t bytes) : budget_(&budget), bytes_(bytes) {}
-    void swap(Share& other) noexcept {
-      std::swap(budget_, other.budget_);
-      std::swap(bytes_, other.bytes_);
-    }
-    ByteBudget* budget_ = nullptr;
+    ByteBudget& budget_;
     uint64_t bytes_ = 0;
   };
 
-  /// Empty if so many bytes are not left.
-  Share take(uint64_t bytes) {
-    if (bytes > left_) return {};
-    left_ -= bytes;
-    return {*this, bytes};
-  }
+  /// How many bytes no share holds.
+  uint64_t left() const { return left_; }
 
  private:
-  uint64_t left_;
+  bool take(uint64_t bytes) {
+    uint64_t left = left_;
+    while (bytes <= left) {
+      if (left_.compare_exchange_weak(left, left - bytes)) return true;
+    }
+    return false;
+  }
+
+  std::atomic<uint64_t> left_;
 };
 
 }  // namespace lithe::serve

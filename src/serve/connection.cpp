@@ -1,5 +1,9 @@
 #include "serve/connection.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 #include <array>
 #include <boost/asio/write.hpp>
 #include <boost/beast/http/read.hpp>
@@ -18,8 +22,10 @@ using boost::system::error_code;
 constexpr std::uint32_t kMostHeader = 16 << 10;
 constexpr std::size_t kMostBuffer = 128 << 10;
 constexpr std::size_t kMostPiece = 4096;
+constexpr int kMostUnsent = 128 << 10;  // bytes that the system holds for a slow reader, in place of megabytes
 constexpr std::chrono::seconds kLinger{2};
-constexpr std::chrono::milliseconds kLook{20};  // between two looks at whether answers have ended
+constexpr std::chrono::milliseconds kLook{20};    // between two looks at whether answers have ended
+constexpr std::chrono::milliseconds kAgain{100};  // between two tries to end what is late
 
 Refusal refusal_of_http(const error_code& error) {
   if (error == http::error::header_limit || error == http::error::buffer_overflow)
@@ -60,6 +66,7 @@ Connection::Connection(Host& host, tcp::socket accepted)
   const tcp::endpoint client = socket.remote_endpoint(ignored);
   client_ = client.address().to_string();
   socket.set_option(tcp::no_delay(true), ignored);
+  ::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kMostUnsent, sizeof kMostUnsent);
   socket.non_blocking(true, ignored);
   host_.connections.insert(this);
 }
@@ -75,6 +82,7 @@ awaitable<void> Connection::serve(std::shared_ptr<Connection> self) {
   } catch (const std::exception&) {
     // Memory ran out, or the system refused something: this client's connection ends.
   }
+  self->in_time();
 }
 
 void Connection::end_if_idle() {
@@ -88,12 +96,20 @@ void Connection::cut() {
 
 void Connection::within(std::chrono::milliseconds patience) {
   late_ = false;
+  ++turn_;
+  cancel_after(patience);
+}
+
+/// Again and again until the deadline ends: what has just got some bytes, and now waits for more, missed the first
+/// time.
+void Connection::cancel_after(std::chrono::milliseconds patience) {
   deadline_.expires_after(patience);
-  deadline_.async_wait([self = shared_from_this(), turn = ++turn_](const error_code& error) {
+  deadline_.async_wait([self = shared_from_this(), turn = turn_](const error_code& error) {
     if (error || turn != self->turn_) return;
     error_code ignored;
     self->late_ = true;
     self->stream_.socket().cancel(ignored);
+    self->cancel_after(kAgain);
   });
 }
 
@@ -147,7 +163,7 @@ awaitable<bool> Connection::wait_for_request() {
 awaitable<bool> Connection::one_request() {
   if (!co_await wait_for_request()) co_return false;
   Incoming incoming;
-  Exchange exchange;
+  Exchange exchange(host_.bodies);
   exchange.framing.id = host_.service.next_id();
   exchange.entry.id = exchange.framing.id;
   exchange.entry.client = client_;
@@ -242,27 +258,35 @@ awaitable<const Route*> Connection::read_header(Incoming& incoming, Exchange& ex
   co_return &host_.service.route(head_of(parser.get()));
 }
 
+/// The memory for all bodies counts what has come: a client that only announces a body takes none of it.
 awaitable<std::string> Connection::read_body(Incoming& incoming, Exchange& exchange, const Route& route) {
   auto& parser = incoming.parser;
-  const boost::optional<std::uint64_t> known = parser.content_length();
-  const std::uint64_t length = known ? *known : parser.chunked() ? route.body_bytes : 0;
+  const std::uint64_t length = parser.content_length().value_or(0);
   if (length > route.body_bytes || (parser.chunked() && route.body_bytes == 0))
     throw Refusal(413,
                   concat("The body of the request is longer than the ", route.body_bytes, " bytes that ", route.path,
                          " takes; send smaller pictures or less text."),
                   {}, "body_too_large");
-  exchange.share = host_.bodies.take(length);
-  if (!exchange.share)
-    throw Refusal(503, "Too many large requests are being read; send it again later.", {}, "queue_full");
+  if (length > host_.bodies.left()) throw too_many_bodies();
   if (parser.is_done()) co_return std::string();
   parser.body_limit(route.body_bytes);
+  parser.eager(true);
   if (boost::beast::iequals(parser.get()[http::field::expect], "100-continue"))
     co_await write("HTTP/1.1 100 Continue\r\n\r\n");
+  std::string& body = parser.get().body();
+  bool fits = true;
+  error_code error;
   within(patience_.body);
-  const auto [error, bytes] = co_await http::async_read(stream_, buffer_, parser, kAwait);
+  while (!error && fits && !late_ && !parser.is_done()) {
+    const std::size_t before = body.size();
+    const auto [failed, bytes] = co_await http::async_read_some(stream_, buffer_, parser, kAwait);
+    error = failed;
+    fits = exchange.held.grow(body.size() - before);
+  }
   if (!in_time()) throw too_slow("body");
+  if (!fits) throw too_many_bodies();
   if (error) throw refusal_of_http(error);
-  co_return std::move(parser.get().body());
+  co_return std::move(body);
 }
 
 awaitable<void> Connection::write(std::string bytes) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -80,6 +81,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   asio::awaitable<Call> read_call(Exchange& exchange, const Route& route, std::string body);
   asio::awaitable<Response> change_loras(const Route& route, const std::string& body);
   asio::awaitable<void> call_engine(Exchange& exchange, const Route& route, std::string body);
+  asio::awaitable<void> answer(Exchange& exchange, const Route& route, std::string body);
   asio::awaitable<void> whole_answer(Exchange& exchange, AnswerQueue& queue);
   asio::awaitable<void> stream_answer(Exchange& exchange, AnswerQueue& queue);
   static std::string events_of(Exchange& exchange, const AnswerQueue::News& news,
@@ -91,6 +93,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   static auto on(asio::thread_pool& threads, Work work) -> asio::awaitable<decltype(work())>;
 
   void within(std::chrono::milliseconds patience);
+  void cancel_after(std::chrono::milliseconds patience);
   bool in_time();
   void watch();
   void look(boost::system::error_code error);
@@ -107,7 +110,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::shared_ptr<asio::steady_timer> wake_;  // cancelled when there is news
   bool busy_ = false;                         // makes a reply
   bool unread_ = false;                       // the client may still be sending a body
-  bool watching_ = false, left_ = false;
+  bool watching_ = false;
+  std::atomic<bool> left_ = false;  // a thread that fetches pictures looks too
 };
 
 /// Does the work on another thread. Give it a function that has a name: GCC 12 destroys a closure twice that is made in

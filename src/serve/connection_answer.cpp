@@ -30,6 +30,12 @@ void note(const session::Outcome& outcome, AccessEntry& entry) {
   entry.new_tokens = new_tokens(outcome);
 }
 
+/// Tells the engine that nobody waits any more.
+struct Abandon {
+  AnswerQueue& queue;
+  ~Abandon() { queue.abandon(); }
+};
+
 }  // namespace
 
 Refusal no_room(bool stopping) {
@@ -45,16 +51,34 @@ awaitable<Call> Connection::read_call(Exchange& exchange, const Route& route, st
   };
   Call call = co_await on(host_.readers, read);
   if (call.remote.empty()) co_return call;
-  exchange.fetched = host_.bodies.take(service.options().fetcher->limits().bytes);
-  if (!exchange.fetched) throw Refusal(503, "Too many pictures are fetched; send it again later.", {}, "queue_full");
-  const auto fetch = [&service, &call] { service.fetch_pictures(call); };
-  co_await on(host_.fetchers, fetch);
+  const FetchWatch watch{.goes_on = [this] { return !left_; },
+                         .has_room = [&exchange](std::size_t bytes) { return exchange.held.grow(bytes); }};
+  const auto fetch = [&service, &call, &watch] { service.fetch_pictures(call, watch); };
+  try {
+    co_await on(host_.fetchers, fetch);
+  } catch (const Refusal&) {
+    if (left_) throw ClientLeft();  // so it was given up
+    throw;
+  }
   co_return call;
 }
 
 awaitable<void> Connection::call_engine(Exchange& exchange, const Route& route, std::string body) {
+  watch();
+  std::exception_ptr failure;
+  try {
+    co_await answer(exchange, route, std::move(body));
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  co_await stop_watching();
+  if (failure) std::rethrow_exception(failure);
+}
+
+awaitable<void> Connection::answer(Exchange& exchange, const Route& route, std::string body) {
   Service& service = host_.service;
   Call call = co_await read_call(exchange, route, std::move(body));
+  if (left_) throw ClientLeft();
   exchange.pictures = !call.request.images.empty();
   exchange.form = service.form_of(call, exchange.framing.id);
   exchange.entry.stream = call.stream;
@@ -63,20 +87,12 @@ awaitable<void> Connection::call_engine(Exchange& exchange, const Route& route, 
       std::make_shared<AnswerQueue>([wake = wake_] { asio::post(wake->get_executor(), [wake] { wake->cancel(); }); });
   if (!service.engine().submit(std::move(call.request), options_of_answers(call), queue))
     throw no_room(service.engine().stopping());
-  watch();
-  std::exception_ptr failure;
-  try {
-    if (exchange.entry.stream) {
-      co_await stream_answer(exchange, *queue);
-    } else {
-      co_await whole_answer(exchange, *queue);
-    }
-  } catch (...) {
-    failure = std::current_exception();
+  const Abandon at_the_end{*queue};
+  if (exchange.entry.stream) {
+    co_await stream_answer(exchange, *queue);
+  } else {
+    co_await whole_answer(exchange, *queue);
   }
-  queue->abandon();
-  co_await stop_watching();
-  if (failure) std::rethrow_exception(failure);
 }
 
 /// Text, the end, or nothing for as long as a stream may be silent. Throws ClientLeft.
@@ -104,7 +120,7 @@ awaitable<void> Connection::whole_answer(Exchange& exchange, AnswerQueue& queue)
 
 awaitable<void> Connection::stream_answer(Exchange& exchange, AnswerQueue& queue) {
   if (!exchange.framing.chunked) exchange.framing.keep_alive = false;
-  bool ended = false;
+  bool begun = false, ended = false;
   while (!ended) {
     const AnswerQueue::News news = co_await next_news(queue);
     ended = news.outcome.has_value();
@@ -114,9 +130,12 @@ awaitable<void> Connection::stream_answer(Exchange& exchange, AnswerQueue& queue
     std::string reply, events;
     if (!exchange.replied) {
       reply = stream_head(exchange.framing);
-      events = exchange.form->begin();
       exchange.replied = true;
       exchange.entry.status = 200;
+    }
+    if (!begun && !news.empty()) {  // a ping before it says nothing of the answer
+      events = exchange.form->begin();
+      begun = true;
     }
     events += events_of(exchange, news, failure);
     reply += framed(events, exchange.framing);

@@ -13,11 +13,12 @@ namespace lithe::serve {
 
 /// One request and its reply, as far as they have come.
 struct Exchange {
+  explicit Exchange(ByteBudget& bodies) : held(bodies) {}
+
   Framing framing;
   AccessEntry entry;
   Stopwatch clock;
-  ByteBudget::Share share;          // of the memory for bodies
-  ByteBudget::Share fetched;        // the same for remote pictures
+  ByteBudget::Share held;           // of the memory for bodies and remote pictures
   std::unique_ptr<ReplyForm> form;  // of answers
   std::string prompt;               // the field of the body that holds it
   bool pictures = false;

@@ -15,7 +15,8 @@
 namespace lithe::serve {
 namespace {
 
-std::vector<std::byte> picture_at(const web::Question& question, const std::string& field) {
+/// `full`: whether there was no room for it.
+std::vector<std::byte> picture_at(const web::Question& question, const std::string& field, const bool& full) {
   try {
     const web::Reply reply = web::ask(question);
     require(reply.status == 200, Fault::bad_request, "The address ", in_quotes(question.url), " replies with status ",
@@ -23,6 +24,7 @@ std::vector<std::byte> picture_at(const web::Question& question, const std::stri
     const std::span<const std::byte> bytes = io::as_bytes(reply.body);
     return {bytes.begin(), bytes.end()};
   } catch (const Error& error) {
+    if (full) throw Refusal(503, "Too many pictures are fetched; send it again later.", {}, "queue_full");
     if (error.fault() == Fault::no_memory) throw;
     throw Refusal(400, concat(field, ": ", error.what()), field);
   }
@@ -39,15 +41,20 @@ image::Source source_of(std::vector<std::byte> bytes, const std::string& field, 
 
 }  // namespace
 
-void PictureFetcher::fetch(Call& call, const image::DecodeOptions& decode) const {
+void PictureFetcher::fetch(Call& call, const image::DecodeOptions& decode, const FetchWatch& watch) const {
   const Stopwatch clock;
   web::Question question{.redirects = limits_.redirects, .most_bytes = limits_.bytes, .may_reach = may_reach_};
-  question.goes_on = [this] { return !stopped_; };
+  question.goes_on = [&] { return !stopped_ && (!watch.goes_on || watch.goes_on()); };
+  bool full = false;
+  question.has_room = [&](std::size_t bytes) {
+    full = watch.has_room && !watch.has_room(bytes);
+    return !full;
+  };
   for (const RemotePicture& remote : call.remote) {
     const auto left = limits_.patience - std::chrono::milliseconds(static_cast<int64_t>(clock.elapsed_ms()));
     question.patience = std::max(left, std::chrono::milliseconds(1));
     question.url = remote.url;
-    std::vector<std::byte> bytes = picture_at(question, remote.field);
+    std::vector<std::byte> bytes = picture_at(question, remote.field, full);
     question.most_bytes -= bytes.size();
     auto& images = call.request.images;
     images.insert(images.begin() + static_cast<std::ptrdiff_t>(remote.index),

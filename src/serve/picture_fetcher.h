@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <utility>
 
 #include "image/decode.h"
@@ -19,6 +20,12 @@ struct FetchLimits {
   int64_t redirects = 3;  ///< Of one picture.
 };
 
+/// What the caller of a fetch is asked meanwhile, from the thread that fetches.
+struct FetchWatch {
+  std::function<bool()> goes_on;                    ///< False: it is given up. Empty: always true.
+  std::function<bool(std::size_t bytes)> has_room;  ///< For so many more; false ends it. Empty: always true.
+};
+
 /// Fetches the pictures that requests name by http: and https: URLs.
 class PictureFetcher {
  public:
@@ -27,8 +34,9 @@ class PictureFetcher {
       : may_reach_(std::move(may_reach)), limits_(limits) {}
 
   /// Puts the pictures that `call` names into its request, at their places. Takes as long as the limits say, so it has
-  /// threads of its own. Throws Refusal about the picture's field, and Error for pictures that can't be read.
-  void fetch(Call& call, const image::DecodeOptions& decode) const;
+  /// threads of its own. Throws Refusal about the picture's field or of status 503 if there is no room, and Error for
+  /// pictures that can't be read.
+  void fetch(Call& call, const image::DecodeOptions& decode, const FetchWatch& watch = {}) const;
   /// Gives up what is being fetched. From any thread.
   void stop() { stopped_ = true; }
 

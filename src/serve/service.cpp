@@ -249,8 +249,8 @@ Call Service::read_call(const Route& route, const std::string& text, uint64_t se
   return route.kind == Kind::chat ? read_chat_call(body, rules_, seed) : read_completion_call(body, rules_, seed);
 }
 
-void Service::fetch_pictures(Call& call) const {
-  options_.fetcher->fetch(call, session_.decode_options());
+void Service::fetch_pictures(Call& call, const FetchWatch& watch) const {
+  options_.fetcher->fetch(call, session_.decode_options(), watch);
 }
 
 std::unique_ptr<ReplyForm> Service::form_of(Call& call, const std::string& id) const {

@@ -21,6 +21,8 @@
 
 namespace lithe::serve {
 
+struct FetchWatch;
+
 /// A path that the server knows.
 struct Route {
   enum class Kind {
@@ -91,7 +93,7 @@ class Service {
   /// Throws Refusal and Error.
   Call read_call(const Route& route, const std::string& body, uint64_t seed) const;
   /// Fetches the remote pictures of a call, which takes long. Throws Refusal and Error.
-  void fetch_pictures(Call& call) const;
+  void fetch_pictures(Call& call, const FetchWatch& watch) const;
   /// Of the next call, if it has none of its own: ServerOptions::seed and the number of the call decide.
   uint64_t next_seed() { return mixed(options_.seed, calls_++); }
   /// How the answers to a call are written. `id`: of the request.

@@ -43,6 +43,7 @@ std::size_t take(const char* bytes, std::size_t, std::size_t count, void* user) 
   auto& transfer = *static_cast<Transfer*>(user);
   transfer.too_long = transfer.reply.body.size() + count > transfer.question.most_bytes;
   if (transfer.too_long) return 0;
+  if (transfer.question.has_room && !transfer.question.has_room(count)) return 0;
   transfer.reply.body.append(bytes, count);
   return count;
 }

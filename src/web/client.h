@@ -22,6 +22,7 @@ struct Question {
   std::chrono::seconds silence{60};                ///< As long as no byte may come.
   AddressRule may_reach;                           ///< Empty: any address.
   std::function<bool()> goes_on;                   ///< Asked now and then; false ends it. Empty: always true.
+  std::function<bool(std::size_t)> has_room;       ///< The same for so many more bytes of the reply's body.
 };
 
 struct Reply {

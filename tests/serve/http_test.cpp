@@ -1,4 +1,5 @@
 #include <cstdio>
+#include <ios>
 #include <memory>
 #include <mutex>
 #include <random>
@@ -135,6 +136,20 @@ TEST(Http, SilentStreamsSendPings) {
   EXPECT_FALSE(stream.text().empty());
 }
 
+TEST(Http, APingSaysNothingOfTheAnswer) {
+  ServerOptions options;
+  options.patience.ping = milliseconds(1);
+  const Running running(options);
+  Json chat = chat_body(shipped_questions(1).front());
+  chat["stream"] = true;
+  Json response = {{"input", "is there a circle?"}, {"stream", true}};
+  for (const auto& [path, body] : {std::pair(kChat, chat), std::pair("/v1/responses", response)}) {
+    const std::string all = post(running.port(), path, body).body;
+    EXPECT_TRUE(all.starts_with(": ping\n\n")) << all.substr(0, 200);  // prefill takes longer than the ping
+    EXPECT_NE(all.find("data: {"), std::string::npos);
+  }
+}
+
 TEST(Limits, HeadersAndBodiesThatAreTooLong) {
   const Running running;
   Client header(running.port());
@@ -159,7 +174,25 @@ TEST(Limits, HeadersAndBodiesThatAreTooLong) {
   EXPECT_EQ(page.receive().status, 413);
 }
 
-TEST(Limits, AllBodiesTogether) {
+/// A request whose body is one chunk.
+std::string chunked_text(const std::string& path, const std::string& body) {
+  const std::string head =
+      request_text("POST", path, {}, "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n");
+  return concat(head, std::hex, body.size(), "\r\n", body, "\r\n0\r\n\r\n");
+}
+
+/// Asks again until a reply has this status; two minutes at most.
+bool is_replied(const Running& running, const std::string& request, int status) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(2);
+  while (std::chrono::steady_clock::now() < end) {
+    Client client(running.port());
+    client.send(request);
+    if (client.receive().status == status) return true;
+  }
+  return false;
+}
+
+TEST(Limits, AllBodiesTogetherCountWhatHasCome) {
   ServerOptions options;
   options.body_bytes = 1000;
   const Running running(options);

@@ -1,5 +1,10 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
+#include <thread>
+#include <vector>
+
 #include "serve/answer_json.h"
 #include "serve/answer_queue.h"
 #include "serve/api_key.h"
@@ -74,16 +79,36 @@ TEST(AnswerQueue, IsAbandonedForGood) {
 TEST(ByteBudget, GetsItsSharesBack) {
   ByteBudget budget(10);
   {
-    ByteBudget::Share first = budget.take(6);
-    EXPECT_TRUE(first);
-    EXPECT_FALSE(budget.take(5));
-    ByteBudget::Share second = budget.take(4), moved = std::move(first);
-    EXPECT_TRUE(second);
-    EXPECT_FALSE(first);
-    EXPECT_FALSE(budget.take(1));
-    EXPECT_TRUE(budget.take(0));
+    ByteBudget::Share first(budget), second(budget);
+    EXPECT_EQ(budget.left(), 10U);
+    EXPECT_TRUE(first.grow(4));
+    EXPECT_TRUE(first.grow(2));
+    EXPECT_FALSE(second.grow(5));
+    EXPECT_EQ(budget.left(), 4U);
+    EXPECT_TRUE(second.grow(4));
+    EXPECT_FALSE(first.grow(1));
+    EXPECT_TRUE(first.grow(0));
   }
-  EXPECT_TRUE(budget.take(10));
+  EXPECT_EQ(budget.left(), 10U);
+}
+
+TEST(ByteBudget, IsExactFromSeveralThreads) {
+  constexpr uint64_t kBytes = 1000;
+  ByteBudget budget(kBytes);
+  std::atomic<uint64_t> grown = 0, most = 0;
+  const auto work = [&] {
+    for (int i = 0; i < 2000; ++i) {
+      ByteBudget::Share share(budget);
+      for (uint64_t bytes = 1; share.grow(bytes); bytes *= 2) grown += bytes;
+      most = std::max<uint64_t>(most, budget.left());
+    }
+  };
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) threads.emplace_back(work);
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_GT(grown, 0U);
+  EXPECT_LE(most, kBytes);  // else it went below zero
+  EXPECT_EQ(budget.left(), kBytes);
 }
 
 TEST(ApiKey, MustBeWhole) {

@@ -1,5 +1,9 @@
 // Pictures that requests name by http: URLs. The server that has them is on this machine, so the fetcher of these tests
 // may reach this machine.
+#include <chrono>
+#include <future>
+#include <thread>
+
 #include "canned_server.h"
 #include "serve/picture_fetcher.h"
 #include "serve/support.h"
@@ -89,6 +93,53 @@ TEST(RemotePictures, AreGivenUpWhenTheServerEnds) {
   const Reply reply = post(running.port(), kChat, chat_body("what?", {files.url("/images/901.png")}));
   EXPECT_EQ(reply.status, 400);
   EXPECT_NE(reply.message().find("given up"), std::string::npos) << reply.body;
+}
+
+TEST(RemotePictures, AreGivenUpWhenTheClientLeaves) {
+  std::promise<void> release;
+  CannedServer silent([released = release.get_future().share()](const std::string&) {
+    released.wait();
+    return http_reply("late");
+  });
+  std::promise<Json> logged;
+  ServerOptions options = fetching();
+  options.log = [&logged](const std::string& line) { logged.set_value(parse_json(line, "a line")); };
+  const Running running(options);
+  Client client(running.port());
+  client.send(request_text("POST", kChat, chat_body("what?", {silent.url("/a.png")}).dump()));
+  while (silent.requests().empty()) std::this_thread::yield();
+  client.close();
+  auto line = logged.get_future();
+  const bool ended = line.wait_for(std::chrono::seconds(10)) == std::future_status::ready;  // the fetch may take 20
+  EXPECT_TRUE(ended);
+  if (ended) {
+    EXPECT_EQ(line.get().at("client_left"), true);
+  }
+  release.set_value();
+}
+
+TEST(RemotePictures, TakeTheRoomThatTheyFill) {
+  CannedServer files(shipped_file);
+  const Json body = chat_body("what?", {files.url("/images/901.png")});
+  const std::size_t needed = body.dump().size() + contents(kModels / "images/901.png").size();
+  for (const auto& [room, status] : {std::pair(needed, 200), std::pair(needed - 1, 503)}) {
+    ServerOptions options = fetching();
+    options.body_bytes = room;
+    const Running running(options);
+    const Reply reply = post(running.port(), kChat, body);
+    EXPECT_EQ(reply.status, status) << reply.body;
+    if (status == 503) {
+      EXPECT_EQ(reply.code(), "queue_full");
+    }
+  }
+}
+
+TEST(RemotePictures, HaveSchemesInAnyCase) {
+  CannedServer files(shipped_file);
+  const Running running(fetching());
+  const std::string url = "HTTP" + files.url("/images/901.png").substr(4);
+  const Reply reply = post(running.port(), kChat, chat_body("what?", {url}));
+  EXPECT_EQ(reply.status, 200) << reply.body;
 }
 
 TEST(RemotePictures, ShowTheirPatchesToo) {

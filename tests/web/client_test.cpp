@@ -113,6 +113,16 @@ TEST(Client, EndsWhenItIsTold) {
   EXPECT_NE(sentence.find("given up"), sentence.npos) << sentence;
 }
 
+TEST(Client, EndsWhenThereIsNoRoomForTheReply) {
+  CannedServer server(http_reply(std::string(100'000, 'x')));
+  std::size_t room = 100'000;
+  const auto has_room = [&room](std::size_t bytes) { return bytes <= room && (room -= bytes, true); };
+  EXPECT_EQ(ask({.url = server.url(), .has_room = has_room}).body.size(), 100'000U);
+  EXPECT_EQ(room, 0U);
+  room = 99'999;
+  EXPECT_FALSE(sentence_of([&] { ask({.url = server.url(), .has_room = has_room}); }).empty());
+}
+
 TEST(Client, RefusesOtherUrls) {
   for (const char* url : {"ftp://host/x", "file:///etc/passwd", "host", "http://", "http://:80/", "http://a b/",
                           "http://a\nb/", "", "HTTP:/x"})
