@@ -7,6 +7,7 @@
 #include <span>
 #include <utility>
 
+#include "ops/key_value_kind.h"
 #include "session/answering.h"
 #include "session/batch_memory.h"
 #include "session/cohort.h"
@@ -87,7 +88,8 @@ class BatchRun::Impl {
     require(bytes_ >= 1, Fault::bad_request, "the batch may use ", bytes_, " bytes, give it at least some mebibytes");
   }
 
-  void submit(int64_t ticket, Request request, std::vector<AnswerOptions> answers) {
+  void submit(int64_t ticket, Request request, std::vector<AnswerOptions> answers, Turn turn,
+              std::shared_ptr<const ReadPrompt> prompt) {
     require(!answers.empty() && static_cast<int64_t>(answers.size()) <= limits_.sequences, Fault::bad_request,
             answers.size(), " answers to one prompt are asked for, but from 1 to ", limits_.sequences,
             " run at a time; ask for fewer, or allow more at a time.");
@@ -101,7 +103,9 @@ class BatchRun::Impl {
     waiting_.push({.ticket = ticket,
                    .request = std::move(request),
                    .options = std::move(answers.front()),
-                   .more = {std::make_move_iterator(answers.begin() + 1), std::make_move_iterator(answers.end())}});
+                   .more = {std::make_move_iterator(answers.begin() + 1), std::make_move_iterator(answers.end())},
+                   .turn = std::move(turn),
+                   .prompt = std::move(prompt)});
   }
 
   void cancel(int64_t ticket) { tickets_.cancel(ticket); }
@@ -161,13 +165,15 @@ class BatchRun::Impl {
   }
 
   /// The first requests that wait, at least one, and only so many that each could still run if nothing else ran and the
-  /// prompts of the others waited beside it.
+  /// prompts of the others waited beside it. Without pictures, only those that may join the next pass: later ones gain
+  /// nothing by being ready, and can be overtaken meanwhile.
   Cohort next_cohort(const Load& now) {
     const size_t most = std::min(waiting_.size(), static_cast<size_t>(limits_.sequences) - running_.size());
     Cohort cohort = Cohort{}.with(model_, waiting_.at(0));
     while (cohort.count < most) {
       const Cohort more = cohort.with(model_, waiting_.at(cohort.count));
-      if (now.joining_rows + more.least_rows > std::max(limits_.prefill_rows, kMostReadyRows)) break;
+      const int64_t most_rows = more.pictures.tiles > 0 ? kMostReadyRows : 0;
+      if (now.joining_rows + more.least_rows > std::max(limits_.prefill_rows, most_rows)) break;
       if (bytes_to_prepare(now, more) > bytes_) break;
       if (more.alone_bytes + embedding_bytes(model_, more.most_rows) > bytes_) break;
       cohort = more;
@@ -466,16 +472,21 @@ class BatchRun::Impl {
   BatchState state_;
 };
 
+int64_t tokens_of_block() {
+  return ops::kBlockRows;
+}
+
 BatchRun::BatchRun(const Session& session, const BatchLimits& limits)
     : impl_(std::make_unique<Impl>(session.model(), limits)) {}
 BatchRun::BatchRun(BatchRun&&) noexcept = default;
 BatchRun::~BatchRun() = default;
 
 void BatchRun::submit(int64_t ticket, Request request, AnswerOptions options) {
-  impl_->submit(ticket, std::move(request), std::vector<AnswerOptions>{std::move(options)});
+  submit_several(ticket, std::move(request), std::vector<AnswerOptions>{std::move(options)});
 }
-void BatchRun::submit_several(int64_t ticket, Request request, std::vector<AnswerOptions> answers) {
-  impl_->submit(ticket, std::move(request), std::move(answers));
+void BatchRun::submit_several(int64_t ticket, Request request, std::vector<AnswerOptions> answers, Turn turn,
+                              std::shared_ptr<const ReadPrompt> prompt) {
+  impl_->submit(ticket, std::move(request), std::move(answers), std::move(turn), std::move(prompt));
 }
 void BatchRun::cancel(int64_t ticket) {
   impl_->cancel(ticket);

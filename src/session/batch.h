@@ -8,8 +8,11 @@
 
 #include "base/error.h"
 #include "session/session.h"
+#include "session/turn.h"
 
 namespace lithe::session {
+
+struct ReadPrompt;
 
 /// How much runs at once.
 struct BatchLimits {
@@ -44,6 +47,9 @@ struct CacheState {
   int64_t pictures_asked = 0, pictures_found = 0;
 };
 
+/// Tokens whose keys and values a layer allocates together.
+int64_t tokens_of_block();
+
 /// How far a batch is.
 struct BatchState {
   int64_t waiting = 0, running = 0;
@@ -57,11 +63,11 @@ struct BatchState {
 /// Many requests through one model: every pass holds the next row of each running answer and the prompts of those that
 /// join, or the next chunk of a long one; an answer leaves when it is done. Prompts, pictures, plans and kept rows may
 /// differ; every answer equals the answer alone, up to the rounding of float32. A request joins when its worst case
-/// fits beside the others', in the order in which they came. Requests that join together share the passes of the vision
-/// tower. Threads of its own prepare the pictures of the next requests meanwhile, as far as that fits too. Pictures
-/// that are given as pixels are the caller's memory. With caches, requests share what is equal at their beginning; a
-/// request that could share the rows of one that joins just now waits for the next pass. One thread owns it, and the
-/// session while it lives.
+/// fits beside the others', in the order of their turns; what runs goes on. Requests that join together share the
+/// passes of the vision tower, and none overtakes them then. Threads of its own prepare the pictures of the next
+/// requests meanwhile, as far as that fits too. Pictures that are given as pixels are the caller's memory. With caches,
+/// requests share what is equal at their beginning; a request that could share the rows of one that joins just now
+/// waits for the next pass. One thread owns it, and the session while it lives.
 class BatchRun {
  public:
   /// Throws Error{bad_request} for limits below 1.
@@ -75,8 +81,10 @@ class BatchRun {
   /// Several answers to one prompt, which runs once; they share its keys and values. Each is drawn by its own options,
   /// with max_new_tokens and `cancel` of the first. All end if one fails or is cancelled. Each takes a place of its
   /// own. The outcome comes when all are done. Throws Error{bad_request} for more answers than run at a time, or none,
-  /// and for several if an answer is given.
-  void submit_several(int64_t ticket, Request request, std::vector<AnswerOptions> answers);
+  /// and for several if an answer is given. `prompt`: what read_prompt() gave for this request; null: the prompt is
+  /// read when it is needed.
+  void submit_several(int64_t ticket, Request request, std::vector<AnswerOptions> answers, Turn turn = {},
+                      std::shared_ptr<const ReadPrompt> prompt = {});
   /// Ends the request of this ticket, if it waits or runs, and no other; the current step(), or the next, returns its
   /// outcome. Any thread may call it.
   void cancel(int64_t ticket);

@@ -13,10 +13,11 @@ Cohort Cohort::with(const models::Model& model, const WaitingRequest& next) cons
   ++more.count;
   if (next.refused) return more;
   more.pictures.add(model, next.request);
-  const auto marks = static_cast<int64_t>(next.pictures()), texts = static_cast<int64_t>(next.ids.size()) - marks;
+  const ReadPrompt& prompt = *next.prompt;
+  const auto marks = static_cast<int64_t>(next.pictures()), texts = std::ssize(prompt.ids) - marks;
   const int64_t least = texts + marks * session::least_rows(model);
   const int64_t most = std::min(longest_sequence(model), texts + more.pictures.rows - pictures.rows);
-  const int64_t given = std::ssize(next.given);
+  const int64_t given = std::ssize(prompt.given);
   const int64_t wanted = given > 0 ? given : wanted_tokens(model, least, next.options);
   const int64_t made = std::clamp<int64_t>(wanted, 0, room_after(model, least));
   const auto answers = static_cast<int64_t>(1 + next.more.size());

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <exception>
 #include <utility>
 
@@ -12,6 +13,16 @@ namespace lithe::session {
 Error error_of(const std::exception& failure);
 /// The same of anything that was thrown.
 Error error_of(const std::exception_ptr& failure);
+
+/// What one of a request's pictures is refused for.
+class PictureError : public Error {
+ public:
+  PictureError(const Error& error, std::size_t picture) : Error(error), picture_(picture) {}
+  std::size_t picture() const { return picture_; }  ///< From 0, among those of the request.
+
+ private:
+  std::size_t picture_;
+};
 
 /// Runs `work`; what it throws leaves as Error.
 template <class Work>

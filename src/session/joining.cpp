@@ -15,13 +15,23 @@
 namespace lithe::session {
 namespace {
 
+/// The next picture of the request at this place. Throws PictureError if it is refused.
+PreparedPicture take_picture(const PicturesInTower& pictures, WaitingRequests& waiting, size_t place,
+                             int64_t picture_bytes) {
+  try {
+    return waiting.take_picture(place, picture_bytes);
+  } catch (const Error& error) {
+    throw PictureError(error, static_cast<size_t>(pictures.added));
+  }
+}
+
 /// Sends the pictures of the request at this place through the tower, as far as they come.
 void add_pictures(TowerPasses& passes, PicturesInTower& pictures, WaitingRequests& waiting, size_t place,
                   int64_t picture_bytes) {
   try {
     while (!pictures.failure && pictures.added < pictures.pictures) {
       pictures.watch.check();
-      passes.add(pictures, waiting.take_picture(place, picture_bytes));
+      passes.add(pictures, take_picture(pictures, waiting, place, picture_bytes));
     }
   } catch (...) {
     pictures.failure = std::current_exception();
@@ -30,10 +40,10 @@ void add_pictures(TowerPasses& passes, PicturesInTower& pictures, WaitingRequest
 }
 
 ReadyRequest ready_request(const models::Model& model, WaitingRequest& request, PicturesInTower& pictures) {
-  ReadyRequest ready{.plan = std::move(request.plan), .prompt = merge(model, std::move(request.ids), pictures.rows)};
+  ReadyRequest ready{.plan = request.prompt->plan, .prompt = merge(model, request.prompt->ids, pictures.rows)};
   ready.prompt.images = std::move(pictures.rows);
   ready.lora = request.request.lora;
-  ready.given = std::move(request.given);
+  ready.given = request.prompt->given;
   score_needed(request.request, *ready.plan, ready.prompt);
   return ready;
 }
@@ -54,7 +64,7 @@ std::optional<RowOrigin> origin_of(const ReadyRequest& ready, const PicturesInTo
 }
 
 void make_ready(const models::Model& model, WaitingRequest& request, PicturesInTower& pictures, JoiningRequest& made) {
-  const bool may_share = request.given.empty() && request.request.needed.empty();
+  const bool may_share = request.prompt->given.empty() && request.request.needed.empty();
   made.ready = ready_request(model, request, pictures);
   if (may_share) made.origin = origin_of(*made.ready, pictures);
   wait_for(made.ready->prompt.embeddings);
@@ -71,11 +81,11 @@ Joining make_ready(const models::Model& model, WaitingRequests& waiting, size_t 
   for (size_t place = 0; place < count; ++place) {
     const WaitingRequest& request = waiting.at(place);
     if (request.refused) continue;
-    in_tower[place].emplace(PicturesInTower{.plan = request.plan.get(),
+    in_tower[place].emplace(PicturesInTower{.plan = request.prompt->plan.get(),
                                             .salt = request.request.cache_salt,
                                             .lora = request.request.lora.get(),
                                             .watch = Watch(request.options),
-                                            .length = *request.length,
+                                            .length = request.prompt->length,
                                             .pictures = static_cast<int64_t>(request.pictures()),
                                             .rows = std::vector<models::ImageRows>(request.pictures())});
     add_pictures(passes, *in_tower[place], waiting, place, limits.picture_bytes);

@@ -3,11 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "session/answer.h"
-#include "session/errors.h"
-#include "session/given_answer.h"
-#include "session/needed.h"
-
 namespace lithe::session {
 namespace {
 
@@ -20,19 +15,19 @@ WaitingRequests::WaitingRequests(const models::Model& model, bool identifies_pic
     : model_(model), workers_(model, kWorkers, identifies_pictures) {}
 
 void WaitingRequests::read(WaitingRequest& request) const {
-  if (request.plan || request.refused) return;
+  if (request.prompt || request.refused) return;
   try {
-    naming_failures([&] {
-      request.ids = prompt_ids(model_, request.request, request.pictures());
-      request.given = given_answer_ids(model_, request.request, request.ids);
-      request.length.emplace(model_, request.ids);
-      const auto plan = plan_of(model_, request.request);
-      require_needed(request.request, *plan);
-      request.plan = plan;
-    });
+    request.prompt = read_prompt(model_, request.request);
   } catch (...) {
     request.refused = std::current_exception();
   }
+}
+
+void WaitingRequests::push(WaitingRequest request) {
+  std::vector<const Turn*> turns;
+  for (const WaitingRequest& waiting : requests_) turns.push_back(&waiting.turn);
+  const auto place = static_cast<std::ptrdiff_t>(place_among(turns, request.turn));
+  requests_.insert(requests_.begin() + place, std::move(request));
 }
 
 const WaitingRequest& WaitingRequests::at(size_t place) {
@@ -64,6 +59,10 @@ int64_t WaitingRequests::picture_bytes() const {
   return bytes;
 }
 
+int64_t WaitingRequests::bytes_of_next(const WaitingRequest& request) const {
+  return workers_.bytes_of(request.request.images[request.begun], static_cast<int64_t>(request.pictures()));
+}
+
 void WaitingRequests::begin_next(WaitingRequest& request) {
   const auto count = static_cast<int64_t>(request.pictures());
   request.coming.push_back(workers_.begin(request.request.images[request.begun], count));
@@ -77,9 +76,7 @@ void WaitingRequests::prepare_ahead(int64_t most_bytes) {
     read(request);
     ahead += request.coming.size();
     while (!request.refused && request.begun < request.pictures()) {
-      const auto count = static_cast<int64_t>(request.pictures());
-      const int64_t more = workers_.bytes_of(request.request.images[request.begun], count);
-      if (ahead >= kMostPictures || picture_bytes() + more > most_bytes) return;
+      if (ahead >= kMostPictures || picture_bytes() + bytes_of_next(request) > most_bytes) return;
       begin_next(request);
       ++ahead;
     }
@@ -98,7 +95,10 @@ void WaitingRequests::give_up(int64_t most_bytes) {
 
 PreparedPicture WaitingRequests::take_picture(size_t place, int64_t most_bytes) {
   WaitingRequest& request = requests_[place];
-  if (request.coming.empty()) begin_next(request);
+  if (request.coming.empty()) {
+    give_up(most_bytes - bytes_of_next(request));  // of requests that began to wait before it but come after it
+    begin_next(request);
+  }
   prepare_ahead(most_bytes);
   ComingPicture next = std::move(request.coming.front());
   request.coming.pop_front();

@@ -5,13 +5,13 @@
 #include <deque>
 #include <exception>
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "models/model.h"
 #include "session/picture_workers.h"
-#include "session/prompt_rows.h"
+#include "session/prompt_parts.h"
 #include "session/session.h"
+#include "session/turn.h"
 
 namespace lithe::session {
 
@@ -21,12 +21,10 @@ struct WaitingRequest {
   Request request;
   AnswerOptions options;
   std::vector<AnswerOptions> more;  ///< Of further answers to the same prompt.
+  Turn turn;
 
-  std::shared_ptr<const plan::Plan> plan;
-  std::vector<int64_t> ids;
-  std::vector<int64_t> given;  ///< Tokens of Request::given_answer.
-  std::optional<PromptLength> length;
-  std::exception_ptr refused;  ///< In place of these four.
+  std::shared_ptr<const ReadPrompt> prompt;  ///< Null: not read yet.
+  std::exception_ptr refused;                ///< In place of the prompt.
 
   std::deque<ComingPicture> coming;  ///< Pictures that were begun and not taken.
   size_t begun = 0;                  ///< How many were begun.
@@ -34,14 +32,14 @@ struct WaitingRequest {
   size_t pictures() const { return request.images.size(); }
 };
 
-/// The requests that wait, in the order in which they came. Workers prepare the pictures of the first ahead of their
-/// turn. How many are ahead changes no answer: a picture that was given up is prepared again.
+/// The requests that wait, in the order of their turns (place_among). Workers prepare the pictures of the first ahead
+/// of their turn. How many are ahead changes no answer: a picture that was given up is prepared again.
 class WaitingRequests {
  public:
   /// `identifies_pictures`: as PictureWorkers takes it.
   WaitingRequests(const models::Model& model, bool identifies_pictures);
 
-  void push(WaitingRequest request) { requests_.push_back(std::move(request)); }
+  void push(WaitingRequest request);
   size_t size() const { return requests_.size(); }
   bool empty() const { return requests_.empty(); }
   /// The request at this place of the queue; what its prompt says is read first.
@@ -64,6 +62,7 @@ class WaitingRequests {
 
  private:
   void read(WaitingRequest& request) const;
+  int64_t bytes_of_next(const WaitingRequest& request) const;
   void begin_next(WaitingRequest& request);
 
   const models::Model& model_;
