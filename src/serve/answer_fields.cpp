@@ -125,17 +125,34 @@ std::shared_ptr<const text::Constraint> read_format(const Fields& body, const Ca
   }
 }
 
+/// A value of the policy. It is checked alone, so that the error names its field.
+template <class Value>
+std::optional<Value> checked(std::optional<Value> value, const char* key, Value session::SamplingPolicy::*member) {
+  if (!value) return value;
+  session::SamplingPolicy alone;
+  alone.*member = *value;
+  try {
+    session::check(alone);
+  } catch (const Error& error) {
+    blame_field(error, key);
+  }
+  return value;
+}
+
 session::SamplingWish read_sampling(const Fields& body, const CallRules& rules, uint64_t seed) {
+  using Policy = session::SamplingPolicy;
+  const auto number = [&](const char* key, double Policy::*member) { return checked(body.number(key), key, member); };
   session::SamplingWish wish;
-  wish.temperature = body.number("temperature");
-  wish.top_p = body.number("top_p");
-  wish.min_p = body.number("min_p");
-  wish.repetition_penalty = body.number("repetition_penalty");
-  wish.frequency_penalty = body.number("frequency_penalty").value_or(0);
-  wish.presence_penalty = body.number("presence_penalty").value_or(0);
+  wish.temperature = number("temperature", &Policy::temperature);
+  wish.top_p = number("top_p", &Policy::top_p);
+  wish.min_p = number("min_p", &Policy::min_p);
+  wish.repetition_penalty = number("repetition_penalty", &Policy::repetition_penalty);
+  wish.frequency_penalty = number("frequency_penalty", &Policy::frequency_penalty).value_or(0);
+  wish.presence_penalty = number("presence_penalty", &Policy::presence_penalty).value_or(0);
   wish.biases = read_biases(body, rules);
   wish.top_k = body.whole("top_k");
   if (wish.top_k == -1) wish.top_k = 0;  // vLLM's way to say "all"
+  wish.top_k = checked(wish.top_k, "top_k", &Policy::top_k);
   const std::optional<int64_t> given = body.whole("seed");
   wish.seed = given ? static_cast<uint64_t>(*given) : seed;
   return wish;

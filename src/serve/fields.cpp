@@ -1,6 +1,7 @@
 #include "serve/fields.h"
 
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "base/error.h"
@@ -9,7 +10,8 @@
 namespace lithe::serve {
 namespace {
 
-constexpr double kMostWhole = 9007199254740992.0;  // 2^53: a double holds every whole number up to it
+constexpr double kMostWhole = 9007199254740992.0;  // of decimal numbers: 2^53, up to which a double holds each one
+constexpr uint64_t kMostUnsigned = std::numeric_limits<int64_t>::max();
 
 }  // namespace
 
@@ -49,11 +51,14 @@ std::optional<double> Fields::number(const char* key) const {
 }
 
 std::optional<int64_t> Fields::whole(const char* key) const {
-  const std::optional<double> value = number(key);
-  if (!value) return std::nullopt;
-  require_field(std::floor(*value) == *value && std::abs(*value) <= kMostWhole, name(key),
-                concat(name(key), " is not a whole number that fits."));
-  return static_cast<int64_t>(*value);
+  const std::optional<double> rounded = number(key);
+  if (!rounded) return std::nullopt;
+  const Json& value = *find(key);
+  const bool decimal = !value.is_number_integer();
+  const bool is_whole = decimal ? std::floor(*rounded) == *rounded && std::abs(*rounded) <= kMostWhole
+                                : !value.is_number_unsigned() || value.get<uint64_t>() <= kMostUnsigned;
+  require_field(is_whole, name(key), concat(name(key), " is not a whole number that fits."));
+  return decimal ? static_cast<int64_t>(*rounded) : value.get<int64_t>();
 }
 
 std::string Fields::needed_text(const char* key) const {

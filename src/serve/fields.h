@@ -25,7 +25,7 @@ class Fields {
   std::optional<std::string> text(const char* key) const;
   std::optional<bool> boolean(const char* key) const;
   std::optional<double> number(const char* key) const;
-  /// Also a decimal number that is whole, such as 16.0.
+  /// Of 64 bits with a sign. Also a decimal number that is whole, such as 16.0.
   std::optional<int64_t> whole(const char* key) const;
   /// Throws Refusal also if it is absent.
   std::string needed_text(const char* key) const;
