@@ -1,7 +1,10 @@
 #include <fmt/format.h>
+#include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <memory>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -53,16 +56,29 @@ struct ServeOptions {
   bool no_page = false, remote_pictures = false;
   int64_t port = 8080;
   double shutdown_seconds = 30;
+  std::optional<double> request_seconds;
   BatchLimitFlags limits{.limits = {.prefill_rows = 2048}};
   std::string prefix_cache, picture_cache;
   serve::ServerOptions server;
 };
 
-void take_key(serve::ServerOptions& server) {
-  for (const std::string& key : server.api_keys)
-    require(!key.empty(), Fault::bad_request, "--api-key is empty; give a key, or leave it out.");
-  const char* const key = std::getenv("LITHE_API_KEY");
-  if (server.api_keys.empty() && key && *key) server.api_keys = {key};
+/// Several keys are separated by commas, which no key can hold: RFC 6750 says so.
+void take_keys(serve::ServerOptions& server) {
+  const char* const keys = std::getenv("LITHE_API_KEY");
+  if (!server.api_keys.empty() || !keys) return;
+  std::istringstream in(keys);
+  for (std::string key; std::getline(in, key, ',');) {
+    if (!key.empty()) server.api_keys.push_back(key);
+  }
+}
+
+void check_keys(const std::vector<std::string>& keys) {
+  const bool empty = std::any_of(keys.begin(), keys.end(), [](const std::string& key) { return key.empty(); });
+  require(!empty, Fault::bad_request, "--api-key is empty; give a key, or leave the flag out.");
+}
+
+std::chrono::milliseconds milliseconds_of(double seconds) {
+  return std::chrono::milliseconds(static_cast<int64_t>(1e3 * seconds));
 }
 
 constexpr DecimalFlag kCacheFlag{.names = "", .what = "", .highest = 1e6, .type_name = "GIB"};
@@ -78,9 +94,12 @@ int run(ServeOptions options) {
   require(options.log == "off" || options.log == "json", Fault::bad_request, "--log is ", in_quotes(options.log),
           "; give json or off.");
   serve::ServerOptions& server = options.server;
-  take_key(server);
+  check_keys(server.api_keys);
+  take_keys(server);
   server.port = static_cast<uint16_t>(options.port);
-  server.shutdown = std::chrono::milliseconds(static_cast<int64_t>(1e3 * options.shutdown_seconds));
+  server.shutdown = milliseconds_of(options.shutdown_seconds);
+  if (options.request_seconds)
+    server.request = std::max(std::chrono::milliseconds(1), milliseconds_of(*options.request_seconds));
   server.image_root = options.image_root;
   server.lora_root = options.lora_root;
   server.page = !options.no_page;
@@ -117,7 +136,7 @@ void add_network(CLI::App& app, ServeOptions& options) {
   app.add_option(
          "--api-key", options.server.api_keys,
          "Key that requests to /v1, /tokenize and /detokenize must carry; give the flag once for each of several "
-         "(default: LITHE_API_KEY, else none)")
+         "(default: LITHE_API_KEY, several with commas between them, else none)")
       ->type_name("KEY")
       ->allow_extra_args(false)
       ->group(group);
@@ -137,6 +156,13 @@ void add_network(CLI::App& app, ServeOptions& options) {
       ->group(group);
   add_count(app, options.server.max_queue,
             {.names = "--max-queue", .what = "Requests that may wait; more get status 503 (default: 128)"})
+      ->group(group);
+  add_decimal(app, options.request_seconds,
+              {.names = "--request-timeout",
+               .what = "Seconds after which a request is cut, waiting included (default: none)",
+               .highest = 1e6,
+               .above_lowest = true,
+               .type_name = "SECONDS"})
       ->group(group);
   add_decimal(app, options.shutdown_seconds,
               {.names = "--shutdown-timeout",

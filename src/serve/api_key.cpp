@@ -1,15 +1,11 @@
 #include "serve/api_key.h"
 
-#include <cstddef>
-
 #include "base/lower_case.h"
 
 namespace lithe::serve {
+namespace {
 
-bool carries_key(std::string_view authorization, const std::string& key) {
-  constexpr std::string_view kScheme = "bearer ";
-  if (in_lower_case(std::string(authorization.substr(0, kScheme.size()))) != kScheme) return false;
-  const std::string_view given = authorization.substr(kScheme.size());
+bool equal(std::string_view given, const std::string& key) {
   volatile unsigned char difference = given.size() == key.size() ? 0 : 1;
   for (std::size_t i = 0; i < given.size(); ++i) {
     const char expected = i < key.size() ? key[i] : '\0';
@@ -18,9 +14,15 @@ bool carries_key(std::string_view authorization, const std::string& key) {
   return difference == 0;
 }
 
-bool carries_one_of(std::string_view authorization, const std::vector<std::string>& keys) {
-  bool found = false;
-  for (const std::string& key : keys) found |= carries_key(authorization, key);
+}  // namespace
+
+std::optional<std::size_t> key_of(std::string_view authorization, const std::vector<std::string>& keys) {
+  constexpr std::string_view kScheme = "bearer ";
+  if (in_lower_case(std::string(authorization.substr(0, kScheme.size()))) != kScheme) return std::nullopt;
+  std::optional<std::size_t> found;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (equal(authorization.substr(kScheme.size()), keys[i])) found = i;
+  }
   return found;
 }
 

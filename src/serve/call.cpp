@@ -100,8 +100,7 @@ std::vector<image::Source> read_pictures(const Conversation& chat, const CallRul
   return pictures;
 }
 
-/// A text that is far too long is counted here, as the engine's thread has no time for it. Texts that may fit are
-/// counted there, with the template around them.
+/// A text that is far too long is refused before the template and the pictures around it are looked at.
 void check_length(const Call& call, const CallRules& rules) {
   constexpr int64_t kUsualBytes = 8;  // of a token, at most
   std::vector<const std::string*> texts{&call.request.text};
@@ -117,16 +116,14 @@ void check_length(const Call& call, const CallRules& rules) {
     if (tokens <= longest + static_cast<int64_t>(texts.size())) continue;
     throw Refusal(
         400, concat("The text has more than ", longest, " tokens, which the model takes with the answer; shorten it."),
-        call.response ? "input"
-        : call.chat   ? "messages"
-                      : "prompt",
-        "context_length_exceeded");
+        call.prompt_field(), "context_length_exceeded");
   }
 }
 
 void take_conversation(Conversation chat, const CallRules& rules, Call& call) {
   call.request.images = read_pictures(chat, rules, call.remote);
   call.request.messages = std::move(chat.messages);
+  call.picture_fields = std::move(chat.fields);
   check_length(call, rules);
 }
 
@@ -168,6 +165,7 @@ Call read_common(const Fields& body, const CallRules& rules, Api api, uint64_t s
   read_show(body, call);
   call.options = read_options(body, rules, api, seed);
   call.answers = read_count(body, rules, api);
+  call.priority = body.whole("priority").value_or(0);
   call.request.plan = read_plan(body, rules);
   call.request.cache_salt = read_salt(body);
   return call;

@@ -3,11 +3,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
+#include "session/read_prompt.h"
 #include "session/response_formats.h"
 #include "session/session.h"
 
@@ -26,15 +28,21 @@ inline constexpr int64_t kMostAnswers = 16;
 struct Call {
   session::Request request;
   session::AnswerOptions options;
-  std::vector<RemotePicture> remote;  ///< In ascending order.
-  int64_t answers = 1;                ///< "n"
-  bool chat = true;                   ///< False: a text completion.
-  std::optional<std::string> lora;    ///< Its name, if "model" chose one.
-  std::optional<Json> response;       ///< Of /v1/responses: the fields that the reply repeats.
+  std::shared_ptr<const session::ReadPrompt> prompt;  ///< Of the request; null until all pictures are there.
+  std::vector<RemotePicture> remote;                  ///< In ascending order.
+  std::vector<std::string> picture_fields;            ///< The field that holds each picture.
+  int64_t answers = 1;                                ///< "n"
+  int64_t priority = 0;                               ///< As Turn::priority.
+  bool chat = true;                                   ///< False: a text completion.
+  std::optional<std::string> lora;                    ///< Its name, if "model" chose one.
+  std::optional<Json> response;                       ///< Of /v1/responses: the fields that the reply repeats.
   bool stream = false;
   bool usage_at_end = false;  ///< "stream_options": {"include_usage": true}
   bool token_ids = false;     ///< "return_token_ids": true
   bool kept_patches = false;  ///< "show": ["kept_patches"]
+
+  /// The field of the body that holds the prompt.
+  const char* prompt_field() const { return response ? "input" : chat ? "messages" : "prompt"; }
 };
 
 class Loras;

@@ -255,7 +255,9 @@ awaitable<const Route*> Connection::read_header(Incoming& incoming, Exchange& ex
   check_framing(parser.get());
   exchange.framing.keep_alive = parser.get().keep_alive();
   exchange.framing.chunked = parser.get().version() >= 11;
-  co_return &host_.service.route(head_of(parser.get()));
+  const RequestHead head = head_of(parser.get());
+  exchange.caller = host_.service.caller_of(head, client_);
+  co_return &host_.service.route(head);
 }
 
 /// The memory for all bodies counts what has come: a client that only announces a body takes none of it.

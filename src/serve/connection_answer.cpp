@@ -85,8 +85,7 @@ awaitable<void> Connection::answer(Exchange& exchange, const Route& route, std::
   exchange.entry.lora = call.lora;
   const auto queue =
       std::make_shared<AnswerQueue>([wake = wake_] { asio::post(wake->get_executor(), [wake] { wake->cancel(); }); });
-  if (!service.engine().submit(std::move(call.request), options_of_answers(call), queue))
-    throw no_room(service.engine().stopping());
+  if (!service.submit(call, exchange.caller, queue)) throw no_room(service.engine().stopping());
   const Abandon at_the_end{*queue};
   if (exchange.entry.stream) {
     co_await stream_answer(exchange, *queue);

@@ -4,6 +4,8 @@
 #include <exception>
 #include <utility>
 
+#include "base/error.h"
+#include "serve/refusal.h"
 #include "session/errors.h"
 #include "session/loras.h"
 
@@ -14,15 +16,33 @@ std::string lora_name(const session::Request& request) {
   return request.lora ? session::facts_of(*request.lora).name : "";
 }
 
+/// In place of an answer.
+void refuse(session::Outcome& outcome, const Refusal& refusal) {
+  outcome.error.emplace(Fault::bad_request, refusal.what());
+  outcome.thrown = std::make_exception_ptr(refusal);
+}
+
+/// If a picture is refused, its field is to blame.
+void blame_picture(session::Outcome& outcome, const std::vector<std::string>& fields) {
+  try {
+    std::rethrow_exception(outcome.thrown);
+  } catch (const session::PictureError& error) {
+    const bool bad = error.fault() == Fault::bad_request || error.fault() == Fault::bad_file;
+    if (bad && error.picture() < fields.size()) refuse(outcome, Refusal(400, error.what(), fields[error.picture()]));
+  } catch (...) {
+  }
+}
+
 }  // namespace
 
-Engine::Engine(const session::Session& session, const session::BatchLimits& limits, int64_t max_queue, Metrics& metrics)
-    : session_(session), limits_(limits), max_open_(limits.sequences + max_queue), metrics_(metrics) {
-  batch_.emplace(session_, limits_);
+Engine::Engine(const session::Session& session, const session::BatchLimits& batch, const EngineLimits& limits,
+               Metrics& metrics)
+    : session_(session), batch_limits_(batch), limits_(limits), metrics_(metrics) {
+  batch_.emplace(session_, batch_limits_);
 }
 
 bool Engine::room() const {
-  return !deadline_ && open_count_ < max_open_;
+  return !deadline_ && open_count_ < batch_limits_.sequences + limits_.max_queue;
 }
 
 bool Engine::has_room() const {
@@ -35,13 +55,17 @@ bool Engine::stopping() const {
   return deadline_.has_value();
 }
 
-bool Engine::submit(session::Request request, std::vector<session::AnswerOptions> answers,
-                    std::shared_ptr<AnswerQueue> queue) {
+bool Engine::submit(Submission submission, std::shared_ptr<AnswerQueue> queue) {
   {
     const std::lock_guard lock(mutex_);
     if (!room()) return false;
     ++open_count_;
-    jobs_.push_back({.request = std::move(request), .answers = std::move(answers), .queue = std::move(queue)});
+    const bool timed = limits_.request.count() > 0;
+    jobs_.push_back({.submission = std::move(submission),
+                     .queue = std::move(queue),
+                     .since = {},
+                     .due = timed ? Clock::now() + limits_.request : Clock::time_point::max()});
+    show_load();
   }
   changed_.notify_one();
   return true;
@@ -60,8 +84,8 @@ void Engine::run() {
   while (wait()) {
     take_jobs();
     cut_if_late();
-    step();
     tell_load();
+    step();
   }
 }
 
@@ -72,71 +96,115 @@ bool Engine::wait() {
   return !jobs_.empty() || !open_.empty();
 }
 
+/// The batch gets all of them at once, since it decides whose turn is next.
 void Engine::take_jobs() {
-  while (batch_->wants_more()) {
+  while (true) {
     std::unique_lock lock(mutex_);
     if (jobs_.empty()) return;
     Job job = std::move(jobs_.front());
     jobs_.pop_front();
+    ++in_batch_.waiting;
     lock.unlock();
     begin(std::move(job));
   }
 }
 
 /// Tells the request's queue what happens to answer number `answer`.
-void Engine::listen(session::AnswerOptions& options, std::size_t answer, const Job& job, int64_t ticket) {
-  options.cancel = job.queue->token();
-  options.on_text = [queue = job.queue, answer](const std::string& piece) { return queue->push(answer, piece); };
-  options.on_rating = [queue = job.queue, answer](const session::TokenRating& token) { queue->push(answer, token); };
-  options.on_progress = [this, answer, since = job.since,
-                         ticket = job.request.lora ? ticket : 0](const session::Progress& progress) {
-    if (ticket > 0 && progress.stage != session::Progress::Stage::pictures) open_.at(ticket).running = true;
-    const bool first = progress.stage == session::Progress::Stage::decode && progress.done == 1 && answer == 0;
-    if (first) metrics_.first_token(since.elapsed_ms() / 1e3);
-    cut_if_late();
+void Engine::listen(session::AnswerOptions& options, std::size_t answer, int64_t ticket) {
+  const std::shared_ptr<AnswerQueue> queue = open_.at(ticket).queue;
+  options.cancel = queue->token();
+  options.on_text = [queue, answer](const std::string& piece) { return queue->push(answer, piece); };
+  options.on_rating = [queue, answer](const session::TokenRating& token) { queue->push(answer, token); };
+  options.on_progress = [this, answer, ticket, last = Stopwatch()](const session::Progress& progress) mutable {
+    if (progress.stage == session::Progress::Stage::decode) {
+      if (progress.done > 1) metrics_.next_token(last.elapsed_ms() / 1e3);
+      last = {};
+    }
+    hear(ticket, answer, progress);
   };
+}
+
+void Engine::hear(int64_t ticket, std::size_t answer, const session::Progress& progress) {
+  using Stage = session::Progress::Stage;
+  Open& open = open_.at(ticket);
+  if (progress.stage != Stage::pictures) open.running = true;
+  if (progress.stage == Stage::prefill && !std::exchange(told_, true)) tell_load();
+  if (progress.stage == Stage::decode && answer == 0 && !open.first_token_seconds) {
+    open.first_token_seconds = open.since.elapsed_ms() / 1e3;
+    metrics_.first_token(*open.first_token_seconds);
+  }
+  cut_if_late();
 }
 
 void Engine::begin(Job job) {
   const int64_t ticket = next_ticket_++;
-  for (std::size_t answer = 0; answer < job.answers.size(); ++answer) listen(job.answers[answer], answer, job, ticket);
-  open_.emplace(ticket, Open{.queue = job.queue, .since = job.since, .lora = lora_name(job.request)});
-  batch_->submit_several(ticket, std::move(job.request), std::move(job.answers));
+  Submission& submission = job.submission;
+  open_.emplace(ticket, Open{.queue = std::move(job.queue),
+                             .since = job.since,
+                             .due = job.due,
+                             .picture_fields = std::move(submission.picture_fields),
+                             .lora = lora_name(submission.request),
+                             .first_token_seconds = {}});
+  next_due_ = std::min(next_due_, job.due);
+  for (std::size_t i = 0; i < submission.answers.size(); ++i) listen(submission.answers[i], i, ticket);
+  batch_->submit_several(ticket, std::move(submission.request), std::move(submission.answers),
+                         std::move(submission.turn), std::move(submission.prompt));
 }
 
 /// A failure outside of single requests is all requests' failure, and not the server's end.
 void Engine::step() {
+  told_ = false;
   try {
-    for (session::Outcome& outcome : batch_->step()) finish(std::move(outcome));
+    finish(batch_->step());
   } catch (const std::exception& failure) {
     fail_all(session::error_of(failure));
   }
 }
 
-void Engine::finish(session::Outcome outcome) {
-  const auto open = open_.extract(outcome.ticket);
+/// Counts them before anyone hears of the end, so that whoever asks then sees it.
+void Engine::finish(std::vector<session::Outcome> outcomes) {
+  std::vector<std::shared_ptr<AnswerQueue>> queues;
+  for (session::Outcome& outcome : outcomes) queues.push_back(close(outcome));
+  tell_load();
+  for (std::size_t i = 0; i < outcomes.size(); ++i) queues[i]->end(std::move(outcomes[i]));
+}
+
+std::shared_ptr<AnswerQueue> Engine::close(session::Outcome& outcome) {
+  const auto node = open_.extract(outcome.ticket);
+  const Open& open = node.mapped();
   const bool cancelled = outcome.answer.stop == session::StopReason::cancelled;
   if (outcome.error) {
     metrics_.failed();
+    blame_picture(outcome, open.picture_fields);
+  } else if (cancelled && open.timed_out) {
+    metrics_.timed_out();
+    refuse(outcome, Refusal(503,
+                            concat("The answer was not done after ", static_cast<double>(limits_.request.count()) / 1e3,
+                                   " seconds, which is all that this server gives a request; send it again later, or "
+                                   "ask for fewer tokens."),
+                            {}, "request_timeout"));
   } else if (cancelled) {
     metrics_.abandoned();
   } else {
-    metrics_.answered(outcome, open.mapped().since.elapsed_ms() / 1e3);
+    const double whole = open.since.elapsed_ms() / 1e3;
+    if (!open.first_token_seconds) metrics_.first_token(whole);  // the only token ends the text
+    metrics_.answered(outcome, {.first_token = open.first_token_seconds.value_or(whole), .whole = whole});
   }
-  {
-    const std::lock_guard lock(mutex_);
-    --open_count_;
-  }
-  open.mapped().queue->end(std::move(outcome));
+  const std::lock_guard lock(mutex_);
+  --open_count_;
+  return open.queue;
 }
 
 void Engine::fail_all(const Error& error) {
-  batch_.emplace(session_, limits_);
-  while (!open_.empty())
-    finish({.ticket = open_.begin()->first, .answer = {}, .error = error, .thrown = std::make_exception_ptr(error)});
+  batch_.emplace(session_, batch_limits_);
+  std::vector<session::Outcome> outcomes;
+  for (const auto& [ticket, open] : open_)
+    outcomes.push_back({.ticket = ticket, .answer = {}, .error = error, .thrown = std::make_exception_ptr(error)});
+  finish(std::move(outcomes));
 }
 
 void Engine::cut_if_late() {
+  cut_timed_out();
   {
     const std::lock_guard lock(mutex_);
     if (!deadline_ || Clock::now() < *deadline_) return;
@@ -145,26 +213,42 @@ void Engine::cut_if_late() {
   for (const auto& [ticket, open] : open_) open.queue->abandon();
 }
 
-void Engine::tell_load() {
-  const session::BatchState state = batch_->state();
-  const std::lock_guard lock(mutex_);
-  EngineLoad load{
-      .running = state.running, .waiting = state.waiting + static_cast<int64_t>(jobs_.size()), .caches = state.caches};
-  if (state.running > 0) {
-    load.kv_bytes = state.cache_bytes;
-    load.reserved_share = static_cast<double>(state.bytes_admitted) / static_cast<double>(*limits_.bytes);
+void Engine::cut_timed_out() {
+  const Clock::time_point now = Clock::now();
+  if (now < next_due_) return;
+  next_due_ = Clock::time_point::max();
+  for (auto& [ticket, open] : open_) {
+    if (now < open.due) {
+      next_due_ = std::min(next_due_, open.due);
+    } else if (!open.timed_out) {
+      open.timed_out = true;
+      open.queue->abandon();
+    }
   }
-  name_loras(load);
-  metrics_.set_load(load);
 }
 
-void Engine::name_loras(EngineLoad& load) const {
+void Engine::tell_load() {
+  const session::BatchState state = batch_->state();
+  EngineLoad load{.running = state.running, .waiting = state.waiting, .caches = state.caches};
+  if (state.running > 0) {
+    load.kv_bytes = state.cache_bytes;
+    load.reserved_share = static_cast<double>(state.bytes_admitted) / static_cast<double>(*batch_limits_.bytes);
+  }
   for (const auto& [ticket, open] : open_) {
     if (!open.lora.empty()) (open.running ? load.running_loras : load.waiting_loras).insert(open.lora);
   }
+  const std::lock_guard lock(mutex_);
+  in_batch_ = std::move(load);
+  show_load();
+}
+
+void Engine::show_load() {
+  EngineLoad load = in_batch_;
+  load.waiting += static_cast<int64_t>(jobs_.size());
   for (const Job& job : jobs_) {
-    if (job.request.lora) load.waiting_loras.insert(lora_name(job.request));
+    if (job.submission.request.lora) load.waiting_loras.insert(lora_name(job.submission.request));
   }
+  metrics_.set_load(load);
 }
 
 }  // namespace lithe::serve

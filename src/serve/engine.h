@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -19,17 +20,31 @@
 
 namespace lithe::serve {
 
+/// A request for the engine.
+struct Submission {
+  session::Request request;
+  std::vector<session::AnswerOptions> answers;  ///< The options of each answer to it.
+  session::Turn turn;
+  std::shared_ptr<const session::ReadPrompt> prompt;  ///< Null: read when its turn comes.
+  std::vector<std::string> picture_fields;            ///< How errors call each picture.
+};
+
+/// What an engine takes on.
+struct EngineLimits {
+  int64_t max_queue = 0;                 ///< Requests that wait for a place in the batch, at most.
+  std::chrono::milliseconds request{0};  ///< From submit() to the end, at most; 0: any time.
+};
+
 /// The thread that owns the model: it takes requests from other threads into one batch and tells each request's queue
 /// what happens.
 class Engine {
  public:
-  /// The limits' bytes must be given. The session and the metrics must outlive it.
-  Engine(const session::Session& session, const session::BatchLimits& limits, int64_t max_queue, Metrics& metrics);
+  /// The bytes of the batch's limits must be given. The session and the metrics must outlive it.
+  Engine(const session::Session& session, const session::BatchLimits& batch, const EngineLimits& limits,
+         Metrics& metrics);
 
-  /// Hands over a request; `answers` are the options of each answer to it. False: as many requests wait as may, or the
-  /// engine stops. From any thread.
-  bool submit(session::Request request, std::vector<session::AnswerOptions> answers,
-              std::shared_ptr<AnswerQueue> queue);
+  /// Hands over a request. False: as many requests wait as may, or the engine stops. From any thread.
+  bool submit(Submission submission, std::shared_ptr<AnswerQueue> queue);
   /// Whether submit() would take a request now.
   bool has_room() const;
 
@@ -43,45 +58,54 @@ class Engine {
  private:
   using Clock = std::chrono::steady_clock;
   struct Job {
-    session::Request request;
-    std::vector<session::AnswerOptions> answers;
+    Submission submission;
     std::shared_ptr<AnswerQueue> queue;
     Stopwatch since;
+    Clock::time_point due;  // when it is cut
   };
   struct Open {
     std::shared_ptr<AnswerQueue> queue;
     Stopwatch since;
-    std::string lora;      // its name; empty: none
-    bool running = false;  // noted if there is a LoRA
+    Clock::time_point due;
+    std::vector<std::string> picture_fields;
+    std::string lora;  // its name; empty: none
+    bool running = false, timed_out = false;
+    std::optional<double> first_token_seconds;
   };
 
   bool room() const;  // with the lock
   bool wait();
   void take_jobs();
   void begin(Job job);
-  void listen(session::AnswerOptions& options, std::size_t answer, const Job& job, int64_t ticket);
+  void listen(session::AnswerOptions& options, std::size_t answer, int64_t ticket);
+  void hear(int64_t ticket, std::size_t answer, const session::Progress& progress);
   void step();
-  void finish(session::Outcome outcome);
+  void finish(std::vector<session::Outcome> outcomes);
+  std::shared_ptr<AnswerQueue> close(session::Outcome& outcome);
   void fail_all(const Error& error);
   void cut_if_late();
+  void cut_timed_out();
   void tell_load();
-  void name_loras(EngineLoad& load) const;  // with the lock
+  void show_load();  // with the lock
 
   const session::Session& session_;
-  const session::BatchLimits limits_;
-  const int64_t max_open_;
+  const session::BatchLimits batch_limits_;
+  const EngineLimits limits_;
   Metrics& metrics_;
 
-  mutable std::mutex mutex_;  // of what follows, up to deadline_
+  mutable std::mutex mutex_;  // of what follows, up to in_batch_
   std::condition_variable changed_;
   std::deque<Job> jobs_;
   int64_t open_count_ = 0;  // jobs that have no outcome
   std::optional<Clock::time_point> deadline_;
+  EngineLoad in_batch_;  // without the jobs
 
   // Of run()'s thread alone.
   std::optional<session::BatchRun> batch_;
   std::map<int64_t, Open> open_;
   int64_t next_ticket_ = 1;
+  Clock::time_point next_due_ = Clock::time_point::max();  // of open_, or earlier
+  bool told_ = false;                                      // the load, since requests joined the pass
 };
 
 }  // namespace lithe::serve

@@ -19,6 +19,7 @@ struct Exchange {
   AccessEntry entry;
   Stopwatch clock;
   ByteBudget::Share held;           // of the memory for bodies and remote pictures
+  std::string caller;               // Service::caller_of
   std::unique_ptr<ReplyForm> form;  // of answers
   std::string prompt;               // the field of the body that holds it
   bool pictures = false;

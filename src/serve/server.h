@@ -38,6 +38,7 @@ struct ServerOptions {
   std::vector<std::string> allowed_hosts;      ///< What clients may call the server besides localhost and addresses.
   std::string tls_certificate, tls_key;        ///< PEM files; empty: connections are not encrypted.
   int64_t max_queue = 128;                     ///< Requests that wait for a place in the batch, at most.
+  std::chrono::milliseconds request{0};        ///< From the end of a body to the end of its answer; 0: any time.
   std::chrono::milliseconds shutdown{30'000};  ///< After stop(), what runs has so long to finish.
   std::filesystem::path image_root;            ///< file: URLs may name pictures below it; empty: none.
   std::shared_ptr<PictureFetcher> fetcher;     ///< Fetches pictures of http: and https: URLs; null: they are refused.

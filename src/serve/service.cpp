@@ -93,6 +93,19 @@ bool is_json(const std::string& content_type) {
   return trimmed(in_lower_case(content_type.substr(0, content_type.find(';')))) == "application/json";
 }
 
+/// Runs what reads the prompt of a call. If the prompt can't be read, its field is to blame.
+template <class Work>
+auto blaming_prompt(const Call& call, const Work& work) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    if (session::says_too_long(std::current_exception())) throw;
+    if (error.fault() == Fault::bad_file) throw Error(Fault::internal, error.what());  // the model's, not the caller's
+    if (error.fault() == Fault::bad_request) blame_field(error, call.prompt_field());
+    throw;
+  }
+}
+
 std::vector<int64_t> read_ids(const Fields& body) {
   const Json& list = body.needed("tokens");
   const auto is_id = [](const Json& one) {
@@ -131,11 +144,18 @@ Service::Service(const session::Session& session, const ServerOptions& options)
              .most_answers = std::min(kMostAnswers, options_.limits.sequences),
              .formats = formats_,
              .loras = &loras_},
-      metrics_(loras_.on() ? loras_.most() : 0),
-      engine_(session, options_.limits, options_.max_queue, metrics_),
-      started_(std::time(nullptr)),
       kv_token_bytes_(
-          plan::cost({}, session.facts(), {.text_tokens = 1, .tiles = 0}, session.counting()).dense.kv_bytes) {}
+          plan::cost({}, session.facts(), {.text_tokens = 1, .tiles = 0}, session.counting()).dense.kv_bytes),
+      metrics_(metric_facts()),
+      engine_(session, options_.limits, {.max_queue = options_.max_queue, .request = options_.request}, metrics_),
+      started_(std::time(nullptr)) {}
+
+MetricFacts Service::metric_facts() const {
+  const int64_t tokens = session::tokens_of_block();
+  return {.most_loras = loras_.on() ? loras_.most() : 0,
+          .block_tokens = tokens,
+          .blocks = *options_.limits.bytes / std::max<int64_t>(1, tokens * kv_token_bytes_)};
+}
 
 const Route& Service::route(const RequestHead& head) const {
   if (head.host && !names_.hold(*head.host))
@@ -150,7 +170,8 @@ const Route& Service::route(const RequestHead& head) const {
     throw Refusal(405, concat(route.path, " takes ", route.method, ", not ", printable(head.method), "."), {},
                   "method_not_allowed")
         .with(concat("Allow: ", route.method, is_got ? ", HEAD" : "", "\r\n"));
-  if (route.needs_key && !options_.api_keys.empty() && !carries_one_of(head.authorization, options_.api_keys))
+  const std::vector<std::string>& keys = options_.api_keys;
+  if (route.needs_key && !keys.empty() && !key_of(head.authorization, keys))
     throw Refusal(401, "The API key is missing or wrong; send the header \"Authorization: Bearer KEY\".", {},
                   "invalid_api_key")
         .with("WWW-Authenticate: Bearer\r\n");
@@ -230,8 +251,8 @@ Response Service::tokens(const Route& route, const std::string& text) const {
     if (!call.remote.empty())
       throw Refusal(400, "The tokens of a remote picture can't be counted; send the picture as a data: URL.",
                     call.remote.front().field);
-    return json_response(
-        {{"object", "response.input_tokens"}, {"input_tokens", session::prompt_tokens(session_, call.request)}});
+    const int64_t tokens = blaming_prompt(call, [&] { return session::prompt_tokens(session_, call.request); });
+    return json_response({{"object", "response.input_tokens"}, {"input_tokens", tokens}});
   }
   if (route.kind == Kind::detokenize) {
     return json_response({{"prompt", session::text_of(session_, read_ids(body))}});
@@ -245,12 +266,41 @@ Response Service::tokens(const Route& route, const std::string& text) const {
 
 Call Service::read_call(const Route& route, const std::string& text, uint64_t seed) const {
   const Json body = read_body(text);
-  if (route.kind == Kind::response) return read_response_call(body, rules_, seed);
-  return route.kind == Kind::chat ? read_chat_call(body, rules_, seed) : read_completion_call(body, rules_, seed);
+  Call call = route.kind == Kind::response ? read_response_call(body, rules_, seed)
+              : route.kind == Kind::chat   ? read_chat_call(body, rules_, seed)
+                                           : read_completion_call(body, rules_, seed);
+  if (call.remote.empty()) read_prompt(call);
+  return call;
 }
 
 void Service::fetch_pictures(Call& call, const FetchWatch& watch) const {
   options_.fetcher->fetch(call, session_.decode_options(), watch);
+  read_prompt(call);
+}
+
+/// Here and not when the request's turn comes: the thread that owns the model has no time for it.
+void Service::read_prompt(Call& call) const {
+  try {
+    session::check_plan(session_, call.request);
+  } catch (const Error& error) {
+    blame_field(error, "plan");
+  }
+  call.prompt = blaming_prompt(call, [&] { return session::read_prompt(session_, call.request); });
+}
+
+std::string Service::caller_of(const RequestHead& head, const std::string& address) const {
+  if (options_.api_keys.size() < 2) return address;
+  const std::optional<std::size_t> key = key_of(head.authorization, options_.api_keys);
+  return key ? concat("key ", *key) : address;
+}
+
+bool Service::submit(Call& call, const std::string& caller, std::shared_ptr<AnswerQueue> queue) {
+  Submission submission{.answers = options_of_answers(call),
+                        .turn = {.priority = call.priority, .client = caller},
+                        .prompt = call.prompt,
+                        .picture_fields = call.picture_fields};
+  submission.request = std::move(call.request);
+  return engine_.submit(std::move(submission), std::move(queue));
 }
 
 std::unique_ptr<ReplyForm> Service::form_of(Call& call, const std::string& id) const {

@@ -98,6 +98,10 @@ class Service {
   uint64_t next_seed() { return mixed(options_.seed, calls_++); }
   /// How the answers to a call are written. `id`: of the request.
   std::unique_ptr<ReplyForm> form_of(Call& call, const std::string& id) const;
+  /// Whose request it is, for taking turns: that of an API key if there are several, else that of the client's address.
+  std::string caller_of(const RequestHead& head, const std::string& address) const;
+  /// Hands a call to the engine, without what its form needs. False: as Engine::submit.
+  bool submit(Call& call, const std::string& caller, std::shared_ptr<AnswerQueue> queue);
 
   Engine& engine() { return engine_; }
   const std::string& model_name() const { return rules_.model_names.front(); }
@@ -109,6 +113,8 @@ class Service {
   Json model_cards() const;
   Json model_card(const RequestHead& head, const Route& route) const;
   Savings savings_of(const Call& call) const;
+  void read_prompt(Call& call) const;
+  MetricFacts metric_facts() const;
 
   const ServerOptions options_;
   const HostNames names_;
@@ -116,10 +122,10 @@ class Service {
   session::ResponseFormats formats_;
   Loras loras_;
   CallRules rules_;
+  const int64_t kv_token_bytes_;  // as Savings has it
   Metrics metrics_;
   Engine engine_;
-  const int64_t started_;         // seconds since 1970
-  const int64_t kv_token_bytes_;  // as Savings has it
+  const int64_t started_;  // seconds since 1970
   std::atomic<uint64_t> requests_ = 0;
   uint64_t calls_ = 0;  // of the thread that talks to clients
 };

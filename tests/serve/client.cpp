@@ -61,7 +61,7 @@ Stream stream_of(const std::string& body) {
   return stream;
 }
 
-Client::Client(uint16_t port, int window) : file_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+Client::Client(uint16_t port, int window, const char* from) : file_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
   sockaddr_in address = {};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
@@ -69,6 +69,12 @@ Client::Client(uint16_t port, int window) : file_(::socket(AF_INET, SOCK_STREAM 
   const timeval most{.tv_sec = kMostSeconds, .tv_usec = 0};
   ::setsockopt(file_, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof most);
   if (window > 0) ::setsockopt(file_, SOL_SOCKET, SO_RCVBUF, &window, sizeof window);
+  if (from) {
+    sockaddr_in own = {};
+    own.sin_family = AF_INET;
+    ::inet_pton(AF_INET, from, &own.sin_addr);
+    if (::bind(file_, reinterpret_cast<const sockaddr*>(&own), sizeof own) != 0) throw std::runtime_error("no address");
+  }
   if (::connect(file_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
     throw std::runtime_error("no connection");
 }

@@ -34,8 +34,9 @@ Stream stream_of(const std::string& body);
 /// A connection to a port of this machine. Reading gives up after two minutes.
 class Client {
  public:
-  /// `window`: how many bytes the system takes that are not read yet, about; 0: as it likes.
-  explicit Client(uint16_t port, int window = 0);
+  /// `window`: how many bytes the system takes that are not read yet, about; 0: as it likes. `from`: an address of this
+  /// machine; null: any.
+  explicit Client(uint16_t port, int window = 0, const char* from = nullptr);
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;

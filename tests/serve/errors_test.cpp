@@ -1,3 +1,5 @@
+#include <limits>
+
 #include "serve/support.h"
 #include "temporary_folder.h"
 
@@ -64,12 +66,16 @@ const std::vector<BadCase>& bad_cases() {
       {{{"max_tokens", 1e300}}, "max_tokens", "whole"},
       {{{"max_completion_tokens", -3}}, "max_completion_tokens", "at least 1"},
       {{{"temperature", "hot"}}, "temperature", "not a number"},
-      {{{"temperature", -1}}, nullptr, "temperature"},
-      {{{"top_p", 0}}, nullptr, "top-p"},
-      {{{"top_k", -7}}, nullptr, "top-k"},
-      {{{"min_p", 2}}, nullptr, "min-p"},
-      {{{"repetition_penalty", 0}}, nullptr, "repetition"},
+      {{{"temperature", -1}}, "temperature", "temperature"},
+      {{{"top_p", 0}}, "top_p", "top-p"},
+      {{{"top_k", -7}}, "top_k", "top-k"},
+      {{{"min_p", 2}}, "min_p", "min-p"},
+      {{{"repetition_penalty", 0}}, "repetition_penalty", "repetition"},
       {{{"seed", "x"}}, "seed", "not a number"},
+      {{{"seed", uint64_t{1} << 63}}, "seed", "whole number that fits"},
+      {{{"priority", 0.5}}, "priority", "whole"},
+      {{{"messages", messages_of("<image> what is it?")}}, "messages", "1 image mark"},
+      {{{"plan", "no such plan"}}, "plan", "no such plan"},
       {{{"stream", "yes"}}, "stream", "neither true nor false"},
       {{{"stream_options", 1}}, "stream_options", "not a JSON object"},
       {{{"stop", 1}}, "stop", "neither a string"},
@@ -85,8 +91,8 @@ const std::vector<BadCase>& bad_cases() {
       {{{"functions", Json::array({1})}}, "functions", "no tools"},
       {{{"tool_choice", "required"}}, "tool_choice", "no tools"},
       {{{"response_format", {{"type", "xml"}}}}, "response_format.type", "json_schema"},
-      {{{"presence_penalty", 2.5}}, nullptr, "presence penalty"},
-      {{{"frequency_penalty", -3}}, nullptr, "frequency penalty"},
+      {{{"presence_penalty", 2.5}}, "presence_penalty", "presence penalty"},
+      {{{"frequency_penalty", -3}}, "frequency_penalty", "frequency penalty"},
       {{{"logit_bias", {{"5000000", 1}}}}, "logit_bias", "ids of tokens"},
       {{{"logit_bias", {{"five", 1}}}}, "logit_bias", "ids of tokens"},
       {{{"logit_bias", {{"5", 101}}}}, "logit_bias", "-100 to 100"},
@@ -114,9 +120,7 @@ TEST(Errors, NameTheFieldAndWhatToDo) {
     ASSERT_EQ(reply.status, bad.status);
     expect_error_shape(reply);
     EXPECT_NE(reply.message().find(bad.words), std::string::npos);
-    if (bad.param) {
-      EXPECT_EQ(reply.json().at("error").at("param"), bad.param);
-    }
+    EXPECT_EQ(reply.json().at("error").at("param"), bad.param);
     EXPECT_EQ(reply.json().at("error").at("type"), "invalid_request_error");
   }
   ASSERT_TRUE(client.send(request_text("POST", kChat, chat_body("hello").dump())));
@@ -138,6 +142,8 @@ TEST(Errors, FieldsThatAskForNothingAreIgnored) {
                {"something_new", {1, 2}},
                {"temperature", nullptr},
                {"top_k", -1},
+               {"seed", std::numeric_limits<int64_t>::max()},
+               {"priority", std::numeric_limits<int64_t>::min()},
                {"stop", nullptr}});
   const Reply reply = post(running.port(), kChat, body);
   EXPECT_EQ(reply.status, 200) << reply.body;
@@ -215,8 +221,10 @@ TEST(Errors, ADamagedPictureFailsItsRequestAlone) {
   std::string bytes = contents(kModels / "images/506.png");
   bytes.resize(bytes.size() / 2);
   const Running running;
-  const Reply reply = post(running.port(), kChat, chat_body("what?", {"data:image/png;base64," + base64_of(bytes)}));
+  const std::string good = data_url(kModels / "images/506.png"), bad = "data:image/png;base64," + base64_of(bytes);
+  const Reply reply = post(running.port(), kChat, chat_body("what?", {good, bad}));
   EXPECT_EQ(reply.status, 400) << reply.body;
+  EXPECT_EQ(reply.json().at("error").at("param"), "messages[0].content[1].image_url");
   EXPECT_EQ(post(running.port(), kChat, chat_body(shipped_questions(1).front())).status, 200);
 }
 

@@ -66,14 +66,89 @@ TEST(Http, MetricsCountWhatWasAnswered) {
   EXPECT_EQ(running.metric("lithe_kept_vision_tokens_total"), details.at("kept_tokens").get<double>());
   EXPECT_EQ(running.metric("vllm:time_to_first_token_seconds_count"), 1);
   EXPECT_EQ(running.metric("vllm:e2e_request_latency_seconds_count"), 1);
-  // The engine counts anew after the answer has gone out.
   for (const char* gone :
        {"vllm:num_requests_running", "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc", "lithe_kv_bytes"})
-    EXPECT_TRUE(running.reaches(gone, 0)) << gone;
+    EXPECT_EQ(running.metric(gone), 0) << gone;
   const std::string page = get(running.port(), "/metrics").body;
   EXPECT_NE(page.find("# TYPE vllm:time_to_first_token_seconds histogram"), std::string::npos);
   EXPECT_NE(page.find("vllm:e2e_request_latency_seconds_bucket{model_name=\"demo\",le=\"+Inf\"} 1"), std::string::npos);
   EXPECT_NE(page.find("vllm:request_success_total{model_name=\"demo\",finished_reason=\"stop\"} 1"), std::string::npos);
+}
+
+TEST(Http, MetricsCountTheOperationsThatAPlanSaves) {
+  const Running running;
+  const Json reply = post(running.port(), kChat, chat_body(shipped_questions(1).front())).json();
+  const double flops = running.metric("lithe_prompt_flops_total");
+  const double dense = running.metric("lithe_dense_prompt_flops_total");
+  EXPECT_GT(flops, 1e6);
+  EXPECT_NEAR(flops / dense, reply.at("lithe").at("counted_share").get<double>(), 1e-6);
+  EXPECT_LT(flops, dense);
+  Json body = chat_body(shipped_questions(1).front());
+  body["plan"] = "dense";
+  post(running.port(), kChat, body);
+  EXPECT_DOUBLE_EQ(running.metric("lithe_prompt_flops_total"), flops + dense);
+  EXPECT_DOUBLE_EQ(running.metric("lithe_dense_prompt_flops_total"), 2 * dense);
+}
+
+TEST(Http, MetricsHaveTheNamesThatRoutersAndDashboardsRead) {
+  const Running running;
+  Json body = chat_body(shipped_questions(1).front());
+  body.update({{"max_tokens", 6}, {"ignore_eos", true}});
+  const Json usage = post(running.port(), kChat, body).json().at("usage");
+  const auto sum = [&](const std::string& name) { return running.metric(name + "_sum"); };
+  const auto count = [&](const std::string& name) { return running.metric(name + "_count"); };
+  EXPECT_EQ(sum("vllm:request_prompt_tokens"), usage.at("prompt_tokens").get<double>());
+  EXPECT_EQ(sum("vllm:request_generation_tokens"), 6);
+  EXPECT_EQ(count("vllm:inter_token_latency_seconds"), 5);
+  EXPECT_EQ(sum("vllm:time_per_output_token_seconds"), sum("vllm:inter_token_latency_seconds"));
+  EXPECT_EQ(count("vllm:request_time_per_output_token_seconds"), 1);
+  EXPECT_NEAR(5 * sum("vllm:request_time_per_output_token_seconds"), sum("vllm:request_decode_time_seconds"), 1e-9);
+  const double parts = sum("vllm:request_queue_time_seconds") + sum("vllm:request_prefill_time_seconds");
+  EXPECT_NEAR(parts, sum("vllm:time_to_first_token_seconds"), 1e-9);
+  EXPECT_LE(parts + sum("vllm:request_decode_time_seconds"), sum("vllm:e2e_request_latency_seconds") + 1e-3);
+  for (const char* kind : {"queries", "hits"})
+    EXPECT_EQ(running.metric(concat("vllm:gpu_prefix_cache_", kind, "_total")),
+              running.metric(concat("vllm:prefix_cache_", kind, "_total")));
+  // 1 GiB, of which a block of the demo model takes 64 tokens, 12 layers, 2 x 64 numbers of 4 bytes.
+  EXPECT_NE(get(running.port(), "/metrics")
+                .body.find("vllm:cache_config_info{model_name=\"demo\",block_size=\"64\",num_gpu_blocks=\"1092\"}"),
+            std::string::npos);
+  EXPECT_EQ(running.metric("vllm:cache_config_info"), 1);
+}
+
+/// A dense prompt of more than 1,500 tokens, whose pass takes long.
+Json long_prompt(int64_t seed) {
+  std::mt19937_64 draw(static_cast<uint64_t>(seed));
+  const std::vector<std::string> words{"circle", "color", "red", "blue", "shape", "square", "what", "image"};
+  std::string text;
+  for (int i = 0; i < 1400; ++i) text += words[draw() % words.size()] + " ";
+  Json body = chat_body(text);
+  body.update({{"max_tokens", 1}, {"plan", "dense"}});
+  return body;
+}
+
+// Neither the load nor a refusal waits until a pass is over.
+TEST(Http, APassThatTakesLongHidesNothing) {
+  ServerOptions options;
+  options.limits.sequences = 1;
+  const Running running(options);
+  std::vector<std::unique_ptr<Client>> clients;
+  const auto send = [&](const Json& body) {
+    clients.push_back(std::make_unique<Client>(running.port()));
+    clients.back()->send(request_text("POST", kChat, body.dump()));
+  };
+  const auto answered = [&] { return running.metric("vllm:time_to_first_token_seconds_count"); };
+  send(long_prompt(1));
+  ASSERT_TRUE(running.reaches("vllm:num_requests_running", 1));
+  EXPECT_GT(running.metric("vllm:kv_cache_usage_perc"), 0);
+  send(long_prompt(2));
+  send(long_prompt(3));
+  ASSERT_TRUE(running.reaches("vllm:num_requests_waiting", 2));
+  EXPECT_EQ(post(running.port(), kChat, chat_body("<image> what is it?")).status, 400);
+  EXPECT_EQ(answered(), 0);  // still in the first pass
+  for (const auto& client : clients) EXPECT_EQ(client->receive().status, 200);
+  EXPECT_EQ(answered(), 3);
+  EXPECT_EQ(running.metric("vllm:num_requests_waiting"), 0);
 }
 
 TEST(Http, AConnectionTakesSeveralRequests) {

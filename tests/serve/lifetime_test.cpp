@@ -4,6 +4,7 @@
 
 #include <future>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "serve/support.h"
 
@@ -175,6 +176,32 @@ TEST(TheProgram, ServesUntilASignal) {
     EXPECT_EQ(reply.at("model"), "demo");
     EXPECT_EQ(program.end(signal), 0);
   }
+}
+
+TEST(TheProgram, EndsUnderLoadInTime) {
+  Program program({"serve", "demo", "--port", "0", "--batch-size", "4", "--shutdown-timeout", "0.3"});
+  const std::string line = program.line();
+  ASSERT_TRUE(line.starts_with("Serving demo at http://127.0.0.1:")) << line;
+  const auto port = static_cast<uint16_t>(std::stoi(line.substr(line.rfind(':') + 1)));
+  std::vector<std::unique_ptr<Client>> streams, others;
+  for (int i = 0; i < 12; ++i) {
+    auto& clients = i % 2 == 0 ? streams : others;
+    clients.push_back(std::make_unique<Client>(port));
+    clients.back()->send(request_text("POST", kChat, long_body(i % 2 == 0).dump()));
+  }
+  Client half(port);
+  half.send("POST /v1/chat/completions HTTP/1.1\r\nHost: here\r\nContent-Length: 100\r\n");
+  streams.front()->read_until("\"delta\":{\"content\"");
+  ::kill(program.id, SIGTERM);
+  while (get(port, "/ready").status == 200) std::this_thread::yield();
+  EXPECT_EQ(get(port, "/health").status, 200);
+  EXPECT_EQ(post(port, kChat, chat_body("hi")).code(), "shutting_down");
+  const Stopwatch clock;
+  EXPECT_EQ(program.end(0), 0);
+  EXPECT_LT(clock.elapsed_ms(), 10'000);
+  for (const auto& client : others) EXPECT_EQ(client->receive().code(), "shutting_down");
+  for (const auto& client : streams)
+    EXPECT_NE(client->read_all().find("\"code\":\"shutting_down\""), std::string::npos);
 }
 
 }  // namespace
