@@ -4,9 +4,11 @@
 Three clients ask questions with and without pictures, as streams and whole, under several plans, and misbehave: they leave in the
 middle of a stream, send half a body, or nonsense. Greedy answers are compared with the first answer to the same question. The
 memory, threads and open files of the server are read every second; in the last quarter they may not be above what they were in
-the second. The latency of one kind of request is printed for each quarter.
+the second. The latency of one kind of request is printed for each quarter. The quarters are of the time, or with --requests of the
+number of requests.
 
     bench/soak.py --seconds 300
+    bench/soak.py --requests 10000 --pause 0
     bench/soak.py --seconds 3600 --pause 0 --threads 2
 """
 import argparse
@@ -29,20 +31,28 @@ PATH = "/v1/chat/completions"
 
 
 class Soak:
-    def __init__(self, server, pause, seconds):
-        self.server, self.pause, self.end = server, pause, time.monotonic() + seconds
+    def __init__(self, server, pause, seconds, requests):
+        self.server, self.pause, self.seconds, self.requests = server, pause, seconds, requests
         self.begin = time.monotonic()
         self.pictures = sorted((ROOT / "models/images").glob("*.png"))
         self.first, self.faults, self.latencies, self.counts = {}, [], [], {}
         self.lock = threading.Lock()
 
+    def asked(self):
+        with self.lock:
+            return sum(self.counts.values())
+
+    def progress(self):
+        """-> how much of the time or of the requests is over, from 0 on; 1 is the end"""
+        return self.asked() / self.requests if self.requests else (time.monotonic() - self.begin) / self.seconds
+
     def quarter(self):
-        return min(3, int(4 * (time.monotonic() - self.begin) / (self.end - self.begin)))
+        return min(3, int(4 * self.progress()))
 
     def client(self, seed):
         draw = random.Random(seed)
         kinds = [self.whole] * 5 + [self.stream] * 5 + [self.several] * 2 + [self.leave] * 2 + [self.half, self.nonsense]
-        while time.monotonic() < self.end and not self.faults:
+        while self.progress() < 1 and not self.faults:
             kind = draw.choice(kinds)
             try:
                 kind(draw)
@@ -128,7 +138,8 @@ def report(soak, states):
     for q, (memory, threads, files) in enumerate(most):
         times = [seconds for quarter, seconds in soak.latencies if quarter == q]
         print(f"| {q + 1} | {memory / (1 << 20):.0f} MiB | {threads} | {files} | {1e3 * statistics.median(times):.1f} ms |")
-    print("requests:", ", ".join(f"{count} {kind}" for kind, count in sorted(soak.counts.items())))
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(soak.counts.items()))
+    print(f"{soak.asked()} requests in {time.monotonic() - soak.begin:.0f} s: {kinds}")
     for i, (name, room) in enumerate((("memory", GROWTH_BYTES), ("threads", 0), ("open files", 8))):
         if most[3][i] > most[1][i] + room:
             wrong.append(f"{name} grew from {most[1][i]} in the second quarter to {most[3][i]} in the last")
@@ -140,18 +151,19 @@ def main():
     parser.add_argument("--lithe", default=ROOT / "build/lithe")
     parser.add_argument("--model", default="demo")
     parser.add_argument("--seconds", type=float, default=300)
+    parser.add_argument("--requests", type=int, help="ask so many, in place of --seconds")
     parser.add_argument("--pause", type=float, default=0.1, help="mean seconds between two requests of a client")
     parser.add_argument("--threads", default="1")
     args = parser.parse_args()
     server = Server(args.model, "--threads", args.threads, "--prefix-cache", "0.02", "--picture-cache", "0.001", lithe=args.lithe)
-    soak = Soak(server, args.pause, args.seconds)
+    soak = Soak(server, args.pause, args.seconds, args.requests)
     clients = [threading.Thread(target=soak.client, args=(seed,)) for seed in range(3)]
     states = []
     try:
         for client in clients:
             client.start()
         while any(client.is_alive() for client in clients):
-            if time.monotonic() < soak.end:
+            if soak.progress() < 1:
                 states.append((soak.quarter(), state_of(server.process.pid)))
             time.sleep(1)
     finally:
