@@ -82,7 +82,7 @@ TEST(Turns, FollowTheKeysIfThereAreSeveral) {
 TEST(TimeOut, CutsWhatRunsAndWhatWaits) {
   ServerOptions options;
   options.limits.sequences = 1;
-  options.request = milliseconds(1200);
+  options.request = milliseconds(800);
   const Running running(options);
   Client stream(running.port()), whole(running.port());
   stream.send(request_text("POST", kChat, long_body().dump()));
@@ -91,7 +91,7 @@ TEST(TimeOut, CutsWhatRunsAndWhatWaits) {
   const Reply late = whole.receive();
   EXPECT_EQ(late.status, 503);
   EXPECT_EQ(late.code(), "request_timeout");
-  EXPECT_NE(late.message().find("1.2 seconds"), std::string::npos) << late.message();
+  EXPECT_NE(late.message().find("0.8 seconds"), std::string::npos) << late.message();
   const std::string text = stream.receive().body;
   EXPECT_NE(text.find("\"code\":\"request_timeout\""), std::string::npos);
   EXPECT_EQ(running.metric("lithe_requests_timed_out_total"), 2);
