@@ -74,7 +74,7 @@ void take_keys(serve::ServerOptions& server) {
 
 void check_keys(const std::vector<std::string>& keys) {
   const bool empty = std::any_of(keys.begin(), keys.end(), [](const std::string& key) { return key.empty(); });
-  require(!empty, Fault::bad_request, "--api-key is empty; give a key, or leave the flag out.");
+  require(!empty, Fault::bad_request, "--api-key is empty; give a key, or leave it out.");
 }
 
 std::chrono::milliseconds milliseconds_of(double seconds) {

@@ -84,6 +84,7 @@ TEST(Flags, WrongNumbersAreNamedWithTheirRange) {
   expect_refusal({"serve", "demo", "--host", "nowhere"}, "--host is \"nowhere\"; give an address");
   expect_refusal({"serve", "demo", "--allowed-host", "x.org:80"}, "--allowed-host is \"x.org:80\"; give a name");
   expect_refusal({"serve", "demo", "--api-key", ""}, "--api-key is empty; give a key, or leave it out");
+  expect_refusal({"serve", "demo", "--request-timeout", "0"}, "--request-timeout is \"0\"; give a number above 0");
   expect_refusal({"serve", "demo", "--tls-cert", "a.pem"}, "--tls-cert and --tls-key belong together");
 }
 

@@ -2,6 +2,7 @@
 #include <ios>
 #include <memory>
 #include <mutex>
+#include <random>
 
 #include "base/error.h"
 #include "serve/support.h"
