@@ -49,6 +49,25 @@ TEST(Bfloat16Linear, GradientsAreThoseOfTheProductUpToRounding) {
   }
 }
 
+/// Finite differences would show the steps of bfloat16, not the gradient. By definition it is the product of the
+/// rounded slopes with the rounded other factor: computed in float64 here, so only its own rounding may differ.
+TEST(Bfloat16Linear, GradientsAreThoseOfTheDefinitionInFloat64) {
+  constexpr double kOneRounding = 0x1p-8;
+  Dice dice(5);
+  const Tensor x = leaf(dice.normal({32, 64}).to(at::kFloat)), weight = leaf(dice.normal({48, 64}).to(at::kFloat)),
+               bias = leaf(dice.normal({48}).to(at::kFloat)), cotangent = dice.normal({32, 48}).to(at::kFloat);
+  (bfloat16_linear(x, weight, bias) * cotangent).sum().backward();
+  const auto exact = [](const Tensor& t) { return rounded(t.detach()).to(at::kDouble); };
+  const Tensor slopes = exact(cotangent);
+  const auto expect_one_rounding = [](const Tensor& actual, const Tensor& expected, const char* what) {
+    const Tensor excess = (actual.to(at::kDouble) - expected).abs() - kOneRounding * expected.abs();
+    EXPECT_LT(excess.max().item<double>(), 1e-4) << what;  // what sums of float32 may add
+  };
+  expect_one_rounding(x.grad(), slopes.matmul(exact(weight)), "rows");
+  expect_one_rounding(weight.grad(), slopes.t().matmul(exact(x)), "weight");
+  expect_close(bias.grad(), cotangent.to(at::kDouble).sum(0), 1e-5, "bias");
+}
+
 TEST(Bfloat16Linear, FewRowsAreMultipliedAsStored) {
   Dice dice(3);
   const Tensor x = dice.normal({2, 64}).to(at::kFloat), weight = dice.normal({16, 64}).to(at::kFloat);

@@ -154,6 +154,34 @@ TEST(LowBit, GivesTheGradientsOfTheProduct) {
   test::expect_close(alone.grad(), x.grad(), 0, "without a bias");
 }
 
+/// It computes in float32 only. As it is linear in rows and bias, differences over a step of 1 have the error of
+/// float32 alone; the gradients are those of the definition in float64 too.
+TEST(LowBit, HasTheGradientOfFiniteDifferencesAndOfTheDefinition) {
+  for (const WeightKind kind : {WeightKind::int8, WeightKind::int4}) {
+    const LowBit weight = random_codes(kind, 11, 96, 32, true);
+    const Tensor exact = by_definition(weight), slopes = at::randn({4, 11}, at::kDouble);
+    std::vector<Tensor> in{test::leaf(at::randn({4, 96}, at::kFloat)), test::leaf(at::randn({11}, at::kFloat))};
+    const auto value = [&](const std::vector<Tensor>& at_) {
+      return (low_bit_linear(at_[0], weight, at_[1]).to(at::kDouble) * slopes).sum();
+    };
+    value(in).backward();
+    const Tensor expected[] = {slopes.matmul(exact), slopes.sum(0)};
+    const at::NoGradGuard no_gradient;
+    for (size_t which = 0; which < in.size(); ++which) {
+      const double most = expected[which].abs().max().item<double>();
+      test::expect_close(in[which].grad(), expected[which], 2e-6 * most, concat("input ", which));
+      const Tensor direction = at::randn(in[which].sizes(), at::kFloat);
+      std::vector<Tensor> above = in, below = in;
+      above[which] = in[which] + direction;
+      below[which] = in[which] - direction;
+      const double slope = (in[which].grad() * direction).sum(at::kDouble).item<double>();
+      EXPECT_NEAR(slope, (value(above).item<double>() - value(below).item<double>()) / 2,
+                  1e-5 * in[which].grad().norm().item<double>() * direction.norm().item<double>())
+          << bits_of(kind) << " bits, input " << which;
+    }
+  }
+}
+
 TEST(Quantised, RoundsToTheNearestCode) {
   const Tensor weight = at::randn({7, 192}, at::kFloat);
   const LowBit eight = quantised(weight, WeightKind::int8, 192);

@@ -6,9 +6,13 @@
 #include <ATen/ops/tensor.h>
 #include <c10/util/ThreadLocalDebugInfo.h>
 
+#include <array>
+
 #include "allocation_meter.h"
 #include "base/error.h"
 #include "ops/finite_differences.h"
+#include "ops/frozen_linear.h"
+#include "ops/learning_linear.h"
 #include "ops/norm.h"
 #include "ops/norm_node.h"
 #include "ops/rope.h"
@@ -147,6 +151,51 @@ TEST(SwigluNode, RoundsWhatItKeepsIfAsked) {
   for (size_t i = 0; i < exact.size(); ++i)
     expect_close(rounded[i].grad(), exact[i].grad(), 0x1p-6 * exact[i].grad().abs().max().item<double>(),
                  concat("gradient ", i));
+}
+
+TEST(FrozenLinear, HasTheGradientOfFiniteDifferences) {
+  Dice dice(11);
+  const Tensor cotangent = dice.normal({5, 4});
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    const Tensor weight = dice.normal({4, 7}).to(type);
+    expect_finite_differences(
+        [&](const std::vector<Tensor>& in) { return (frozen_linear(in[0], weight, in[1]) * cotangent).sum(); },
+        {leaf(dice.normal({5, 7})), leaf(dice.normal({4}))}, c10::toString(type));
+  }
+}
+
+/// It computes in float32 only. As it is linear in each of its inputs, differences over a step of 1 have the error of
+/// float32 alone; the gradients are those of the definition in float64 too.
+TEST(LearningLinear, HasTheGradientOfFiniteDifferencesAndOfTheDefinition) {
+  Dice dice(12);
+  for (const auto& [rows, out, in] : {std::array<int64_t, 3>{5, 4, 7}, {40, 33, 70}, {64, 300, 128}}) {
+    const std::string what = concat(rows, " rows, ", out, " x ", in);
+    const Tensor cotangent = dice.normal({rows, out});
+    const std::vector<Tensor> wide{dice.normal({rows, in}), dice.normal({out, in}), dice.normal({out})};
+    std::vector<Tensor> ours, exact;
+    for (const Tensor& one : wide) {
+      ours.push_back(leaf(one.to(at::kFloat)));
+      exact.push_back(leaf(ours.back().to(at::kDouble)));
+    }
+    const auto value = [&](const std::vector<Tensor>& in_place) {
+      return (learning_linear(in_place[0], in_place[1], in_place[2]).to(at::kDouble) * cotangent).sum();
+    };
+    value(ours).backward();
+    ((exact[0].matmul(exact[1].t()) + exact[2]) * cotangent).sum().backward();
+    const at::NoGradGuard no_gradient;
+    for (size_t which = 0; which < ours.size(); ++which) {
+      const double most = exact[which].grad().abs().max().item<double>();
+      expect_close(ours[which].grad(), exact[which].grad(), 2e-6 * most, concat(what, ": input ", which));
+      const Tensor direction = dice.normal(wide[which].sizes()).to(at::kFloat);
+      std::vector<Tensor> above = ours, below = ours;
+      above[which] = ours[which] + direction;
+      below[which] = ours[which] - direction;
+      const double slope = (ours[which].grad() * direction).sum(at::kDouble).item<double>();
+      EXPECT_NEAR(slope, (value(above).item<double>() - value(below).item<double>()) / 2,
+                  1e-5 * ours[which].grad().norm().item<double>() * direction.norm().item<double>())
+          << what << ": input " << which;
+    }
+  }
 }
 
 TEST(RotateNode, HasTheGradientOfFiniteDifferences) {
