@@ -11,6 +11,7 @@ namespace {
 
 constexpr uint16_t kUsualPort = 29500;  ///< As in PyTorch.
 constexpr int64_t kMostRanks = 65536;
+constexpr int64_t kLongestMeeting = 86400;
 
 int64_t number(const Environment& environment, const char* name, int64_t low, int64_t high) {
   const char* const text = environment(name);
@@ -39,6 +40,8 @@ Launch read_launch(const Environment& environment) {
     launch.rank = number(environment, names->rank, 0, launch.size - 1);
   }
   if (launch.size == 1) return launch;
+  if (environment(kMeetingSeconds) != nullptr)
+    launch.patience = std::chrono::seconds(number(environment, kMeetingSeconds, 1, kLongestMeeting));
   launch.address = text_of(environment, "MASTER_ADDR");
   if (launch.address.empty()) return launch;
   launch.port = environment("MASTER_PORT") == nullptr

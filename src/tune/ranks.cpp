@@ -62,8 +62,8 @@ const auto kSum = [](Gloo& gloo, std::vector<at::Tensor>& values) {
 
 class Ranks::Group {
  public:
-  Group(const Launch& launch, const std::filesystem::path& folder)
-      : rank(launch.rank), size(launch.size), store_(meet(launch, folder)) {
+  Group(const Launch& launch, const std::filesystem::path& folder, const Told& told)
+      : rank(launch.rank), size(launch.size), store_(meet(launch, folder, told)) {
     heart_.emplace(store_, rank, size);
     const auto options = Gloo::Options::create(kConnect);
     options->devices.push_back(device());
@@ -113,9 +113,9 @@ class Ranks::Group {
     at::Tensor tensor;
   };
 
-  static Store meet(const Launch& launch, const std::filesystem::path& folder) {
+  static Store meet(const Launch& launch, const std::filesystem::path& folder, const Told& told) {
     quiet_c10d();
-    return meet_ranks(launch, folder);
+    return meet_ranks(launch, folder, told);
   }
 
   [[noreturn]] void broken() const { fail(Fault::internal, heart_->why_broken()); }
@@ -137,9 +137,9 @@ class Ranks::Group {
   std::vector<Begun> begun_;
 };
 
-Ranks Ranks::meet(const Launch& launch, const std::filesystem::path& folder) {
+Ranks Ranks::meet(const Launch& launch, const std::filesystem::path& folder, const Told& told) {
   Ranks ranks;
-  if (launch.size > 1) ranks.group_ = std::make_shared<Group>(launch, folder);
+  if (launch.size > 1) ranks.group_ = std::make_shared<Group>(launch, folder, told);
   return ranks;
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -24,8 +25,10 @@ struct Numbers {
 class Ranks {
  public:
   Ranks() = default;  ///< Alone.
-  /// Meets the others at the address of `launch`, or if it has none, in `folder`, which all of them must see.
-  static Ranks meet(const Launch& launch, const std::filesystem::path& folder);
+  /// Meets the others at the address of `launch`, or if it has none, in `folder`, which all of them must see. `told`
+  /// hears whom it waits for. Throws Error{internal} if they have not come within the patience of `launch`.
+  static Ranks meet(const Launch& launch, const std::filesystem::path& folder,
+                    const std::function<void(const std::string&)>& told = {});
 
   int64_t rank() const;
   int64_t size() const;

@@ -72,7 +72,7 @@ RunResult run(const Recipe& recipe, const RunOptions& options) {
   const auto tune = meter ? tune_meter : tune_decoder;
   const Launch launch = read_launch();
   if (options.dry_run) return launch.rank == 0 ? tune(recipe, options, {}, {}) : RunResult{};
-  const Ranks ranks = Ranks::meet(launch, recipe.output_dir);
+  const Ranks ranks = Ranks::meet(launch, recipe.output_dir, options.on_note);
   try {
     std::optional<SearchResult> found = searched(recipe, options, ranks);
     if (found && found->stopped) return {.stopped = true, .searching = true};

@@ -116,7 +116,7 @@ SearchResult search(const Recipe& recipe, const SearchOptions& search, const Run
           ": holds what a search found; name another folder");
   require(!is_there(std::filesystem::path(recipe.output_dir) / "measured.jsonl"), Fault::bad_request, "The folder ",
           in_quotes(recipe.output_dir), " holds a search under a budget; give another --output.");
-  const Ranks ranks = Ranks::meet(read_launch(), recipe.output_dir);
+  const Ranks ranks = Ranks::meet(read_launch(), recipe.output_dir, options.on_note);
   try {
     return search_into(recipe.output_dir, recipe, search, options, ranks);
   } catch (const std::exception& error) {

@@ -169,6 +169,26 @@ TEST_F(RanksTest, AKilledProcessEndsTheOthersWithASentence) {
     EXPECT_NE(said(file).find("rank 1 ended"), std::string::npos) << said(file);
 }
 
+/// A rank that never comes: the others say soon for whom they wait, and end soon.
+TEST_F(RanksTest, ARankThatNeverComesIsNamedByTheOthers) {
+  write({"run", 2, 1, 10});
+  const auto ranks = [&](const std::string& there) {
+    std::string line = "export WORLD_SIZE=3 LITHE_MEETING_SECONDS=6; ";
+    for (const char rank : there) {
+      const std::string r(1, rank);
+      line += "(RANK=" + r + " timeout 30 lithe tune run.yaml >out." + r + " 2>err." + r + "; echo $?) & ";
+    }
+    return shell(line + "wait", folder_);
+  };
+  EXPECT_EQ(ranks("02").out, "1\n1\n");
+  EXPECT_NE(said("err.0").find("note: waiting for rank 1 to start"), std::string::npos) << said("err.0");
+  EXPECT_NE(said("err.0").find("of 3 ranks, rank 1 did not come within 6 s"), std::string::npos) << said("err.0");
+  EXPECT_NE(said("err.2").find("rank 1"), std::string::npos) << said("err.2");
+  EXPECT_EQ(ranks("2").out, "1\n");
+  EXPECT_NE(said("err.2").find("waiting for rank 0"), std::string::npos) << said("err.2");
+  EXPECT_NE(said("err.2").find("rank 2 did not find rank 0"), std::string::npos) << said("err.2");
+}
+
 /// The first one holds what the others meet at.
 TEST_F(RanksTest, TheFirstProcessCanBeKilledToo) {
   const Ran ran = start(2, {"run", 2, 1, 1000000}, some_steps("run") + " kill -9 $p0;");

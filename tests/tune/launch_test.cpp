@@ -32,6 +32,15 @@ TEST(Launch, AProcessThatNobodyStartedIsAlone) {
   EXPECT_TRUE(launch.address.empty());
 }
 
+TEST(Launch, WaitsForTheOthersForAMinuteUnlessTold) {
+  EXPECT_EQ(launch_in({{"RANK", "0"}, {"WORLD_SIZE", "2"}}).patience, std::chrono::seconds(60));
+  EXPECT_EQ(launch_in({{"RANK", "0"}, {"WORLD_SIZE", "2"}, {"LITHE_MEETING_SECONDS", "600"}}).patience,
+            std::chrono::seconds(600));
+  EXPECT_NE(
+      refusal_of({{"RANK", "0"}, {"WORLD_SIZE", "2"}, {"LITHE_MEETING_SECONDS", "soon"}}).find("LITHE_MEETING_SECONDS"),
+      std::string::npos);
+}
+
 TEST(Launch, ReadsEveryLauncher) {
   const std::pair<const char*, const char*> launchers[] = {{"RANK", "WORLD_SIZE"},
                                                            {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
