@@ -166,7 +166,8 @@ MeterStep MeterTrainer::step(std::span<const MeterBatch> batches, double factor)
     const int64_t labels = labels_in(batch);
     const Tensor loss = mean_loss(batch, true) * static_cast<double>(labels);
     const auto value = loss.item<double>();
-    require_finite_loss(value, batch, optimiser_);
+    require_finite_loss(
+        value, batch, [this](MeterBatch some) { return this->loss(some, true); }, optimiser_);
     result.loss += value;
     result.rows += rows_of(task_, batch, meter_);
     result.labels += labels;

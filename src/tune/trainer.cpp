@@ -33,7 +33,8 @@ StepResult Trainer::step(std::span<const MicroBatch> batches, double factor) {
     const TrainingRows rows = pack_samples(model_, plan_, samples, options_.pack);
     const Tensor loss = summed_loss(model_.decoder, rows, result.kept.observer());
     const auto value = loss.item<double>();
-    require_finite_loss(value, samples, optimiser_);
+    require_finite_loss(
+        value, samples, [this](MicroBatch some) { return this->loss(some, true); }, optimiser_);
     result.loss += value;
     result.rows += rows.rows();
     result.labels += rows.learnt();

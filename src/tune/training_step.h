@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>
@@ -31,31 +32,49 @@ int64_t labels_in(const Samples& samples) {
   return labels;
 }
 
+inline constexpr size_t kNamed = 4;  ///< Samples that a sentence names.
+
+/// "a, b, c, d and 124 more"
+std::string some_names(const std::vector<std::string>& names);
+
 template <class Sample>
-std::string names_of(std::span<const Sample> samples) {
-  std::string names;
-  for (const Sample& sample : samples) names += (names.empty() ? "" : ", ") + sample.name;
+std::vector<std::string> names_of(std::span<const Sample> samples) {
+  std::vector<std::string> names;
+  for (const Sample& sample : samples) names.push_back(sample.name);
   return names;
 }
 
-/// Throws Error{bad_request} with the samples' names; the gradients so far are gone then.
-template <class Sample>
-void require_finite_loss(double loss, std::span<const Sample> samples, AdamW& optimiser) {
+/// The samples whose own loss is not finite. All of them if none is so alone, or if each of the first few is, as after
+/// weights got too large. `loss_of`: of some samples.
+template <class Sample, class Loss>
+std::vector<std::string> names_to_look_at(std::span<const Sample> samples, const Loss& loss_of) {
+  std::vector<std::string> names;
+  size_t i = 0;
+  for (; i < samples.size() && (i < kNamed || names.size() < i); ++i)
+    if (!std::isfinite(loss_of(samples.subspan(i, 1)))) names.push_back(samples[i].name);
+  return names.empty() || i < samples.size() ? names_of(samples) : names;
+}
+
+/// Throws Error{bad_request} with the names of samples to look at; the gradients so far are gone then. `loss_of`: the
+/// loss of some samples, without training on them.
+template <class Sample, class Loss>
+void require_finite_loss(double loss, std::span<const Sample> samples, const Loss& loss_of, AdamW& optimiser) {
   if (std::isfinite(loss)) return;
   optimiser.forget_gradients();
-  fail(Fault::bad_request, "the loss is not finite at ", names_of(samples),
+  fail(Fault::bad_request, "the loss is not finite at ", some_names(names_to_look_at(samples, loss_of)),
        "; lower learning_rate, or look at these samples");
 }
 
-/// Throws Error{bad_request} with the names of the step's samples; no weight has changed then.
+/// Throws Error{bad_request} with names of the step's samples; no weight has changed then.
 template <class Sample>
 void require_finite_gradient(double norm, std::span<const std::span<const Sample>> batches, AdamW& optimiser) {
   if (std::isfinite(norm)) return;
   optimiser.forget_gradients();
-  std::string names;
+  std::vector<std::string> names;
   for (const std::span<const Sample>& samples : batches)
-    if (!samples.empty()) names += (names.empty() ? "" : ", ") + names_of(samples);
-  fail(Fault::bad_request, "the gradient is not finite at ", names, "; lower learning_rate, or look at these samples");
+    for (std::string& name : names_of(samples)) names.push_back(std::move(name));
+  fail(Fault::bad_request, "the gradient is not finite at ", some_names(names),
+       "; lower learning_rate, or look at these samples");
 }
 
 /// Adds up over ranks what a step did; its loss is a sum so far.
