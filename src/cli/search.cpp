@@ -52,6 +52,7 @@ layers that were found. A recipe can also search and tune in one run, and has a 
 
 With --skip, DIR gets plan.json, scores.json (the ranking, and each draw with its loss), redundancy.svg (a chart) and log.jsonl
 (a line per step). Ctrl-C ends the search after the current step, with a checkpoint in DIR; the same command then continues it.
+After a kill, it continues from the last checkpoint: there is one every 100 steps, and every minute.
 
 Several processes that torchrun, mpirun or srun starts search together (docs/many-machines.md).)";
 

@@ -79,7 +79,7 @@ class SearchPhase {
       forget_found(setup_.folder);  // of another search
       log_.emplace(setup_.folder / "log.jsonl", point_.step);
     }
-    begun_ = Clock::now();
+    begun_ = saved_at_ = Clock::now();
     bool stops = false;
     search_->run(
         {.train = [this](const plan::Plan& plan) { return train(plan); },
@@ -222,15 +222,18 @@ class SearchPhase {
                           .seconds = seconds(),
                           .ranking = search_->ranked()});
     seen_comparisons_ = progress.comparisons;
-    if (recipe_.save_steps > 0 && point_.step % recipe_.save_steps == 0) save();
+    if (recipe_.save_steps > 0 && (point_.step % recipe_.save_steps == 0 || is_long_ago())) save();
   }
 
   double seconds() const { return position_.seconds + since(begun_); }
+  /// Whether the last checkpoint is, by the clock of the first rank.
+  bool is_long_ago() const { return ranks_.any(ranks_.first() && since(saved_at_) >= setup_.save_seconds); }
   bool is_out_of_time() const { return setup_.seconds && seconds() >= *setup_.seconds; }
 
   /// Replaces the checkpoint before it: no other is needed to go on.
   void save() {
     last_saved_ = point_.step;
+    saved_at_ = Clock::now();
     if (!ranks_.first()) return write_training_state(std::nullopt, point_, trainer_->optimiser());
     const fs::path place = setup_.folder / concat("checkpoint-", point_.step);
     io::NewFolder folder(model_.folder, place);
@@ -283,7 +286,7 @@ class SearchPhase {
   RateShape shape_;
   StepRecord record_;
   std::optional<StepLog> log_;  // of the first rank
-  Clock::time_point begun_;
+  Clock::time_point begun_, saved_at_;
   int64_t seen_comparisons_ = 0, last_saved_ = -1;
 };
 

@@ -24,6 +24,7 @@ struct SearchSetup {
   std::vector<WeightedSet> data, eval_data;
   int64_t steps = 0;              ///< Of the tuning: the search takes as many if its recipe says no number.
   std::optional<double> seconds;  ///< The time it may take.
+  double save_seconds = 60;       ///< Between two checkpoints at most.
   std::filesystem::path folder;   ///< Where it leaves what it found, and checkpoints until then.
   std::optional<std::filesystem::path> resumed;  ///< The checkpoint that it goes on from.
 };

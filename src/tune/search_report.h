@@ -43,6 +43,7 @@ struct SearchResult {
 struct SearchOptions {
   std::string plan;               ///< What draws are taken from: a built-in plan or a file; empty: the recipe's plan.
   std::optional<double> seconds;  ///< The time it may take. It plans as many steps as fit into it.
+  double save_seconds = 60;       ///< It saves at least so often, if its recipe says that it saves.
 };
 
 }  // namespace lithe::tune

@@ -78,8 +78,11 @@ SearchResult search_decoder(const Recipe& recipe, const std::string& plan, const
 
 SearchResult search_into(const fs::path& folder, const Recipe& recipe, const SearchOptions& search,
                          const RunOptions& options, const Ranks& ranks) {
-  SearchSetup setup{
-      .ranks = ranks, .seconds = search.seconds, .folder = folder, .resumed = search_checkpoint(recipe, folder)};
+  SearchSetup setup{.ranks = ranks,
+                    .seconds = search.seconds,
+                    .save_seconds = search.save_seconds,
+                    .folder = folder,
+                    .resumed = search_checkpoint(recipe, folder)};
   if (!trains_meter(recipe)) return search_decoder(recipe, search.plan, options, std::move(setup));
   require(search.plan.empty(), Fault::bad_request, "the search over METER takes no plan; leave it out");
   return search_meter(recipe, options, std::move(setup));

@@ -153,6 +153,23 @@ TEST(SearchPhase, DrawsAreComparedOnOtherSamplesThanTheyLearnFrom) {
   EXPECT_GT(std::abs(other[0] - other[1]), 2e-4 * other[0]);
 }
 
+TEST(SearchPhase, SavesAfterSomeTimeToo) {
+  const test::TempFolder folder;
+  Recipe recipe = searching_recipe(folder);
+  recipe.save_steps = 100;  // more than there are
+  const fs::path out = recipe.output_dir;
+  std::vector<int64_t> saved;
+  RunOptions options;
+  options.on_checkpoint = [&](const fs::path&) { saved.push_back(checkpoints_in(out).back().step); };
+  search(recipe, {.save_seconds = 0}, options);
+  EXPECT_EQ(saved, (std::vector<int64_t>{1, 2, 3, 4, 5, 6}));
+
+  recipe.output_dir = (folder / "hurried").string();
+  saved.clear();
+  search(recipe, {}, options);  // done within a minute
+  EXPECT_TRUE(saved.empty());
+}
+
 TEST(SearchPhase, GoesOnToTheSameScores) {
   const test::TempFolder folder;
   Recipe recipe = searching_recipe(folder);
