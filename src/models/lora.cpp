@@ -38,7 +38,7 @@ bool is_target(const std::string& module, const WeightName& name, const LoraShap
 
 void check(const Model& model, const LoraShape& shape) {
   require(model.facts.low_rank.empty(), Fault::bad_request, model.name,
-          ": has LoRA already, and LoRA goes over no other; fold it first");
+          ": has LoRA already, and LoRA goes over no other; merge it into the model with `lithe fold` first");
   require(shape.rank > 0 && shape.rank <= plan::kMaxWidth && std::isfinite(shape.alpha), Fault::bad_request, model.name,
           ": LoRA is to have rank ", shape.rank, " and alpha ", shape.alpha,
           "; the rank must be more than 0, and alpha a number");

@@ -56,7 +56,7 @@ std::string spelt(const WeightName& name) {
 /// Of what would only be found out when the tuned model is written.
 void check_lora(const Recipe& recipe, const models::Model& model) {
   require(recipe.lora || (model.facts.low_rank.empty() && !model.loaded.lora), Fault::bad_request, model.name,
-          ": has LoRA, which only a recipe with `lora` could train; fold it first");
+          ": has LoRA already, which can't be tuned further; merge it into the model with `lithe fold` first");
   visit(model, [&](const models::HeldWeight& held) {
     require(!held.linear || !held.linear->low_rank || !held.linear->weight.learning(), Fault::bad_request, model.name,
             ": ", spelt(held.name), " learns by `train`, and so does the LoRA on it; leave one of both out");

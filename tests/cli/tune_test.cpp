@@ -60,6 +60,20 @@ TEST(Tune, LoraWritesAFolderThatRunTakes) {
   EXPECT_EQ(answer.code, 0) << answer.err;
 }
 
+TEST(Tune, ALoraIsNotTunedFurther) {
+  const fs::path recipe = write_recipe("tune-lora-again", "lora: {r: 4}\n", 1), folder = recipe.parent_path();
+  ASSERT_EQ(lithe({"tune", recipe.string()}).code, 0);
+  for (const char* const more : {"", "lora: {r: 4}\n"}) {
+    std::ofstream(folder / "again.yaml") << "model_name_or_path: out\noutput_dir: again\ndata: " << LITHE_TEST_DATA
+                                         << "/golden/pmod_train/inputs/data.json\ntemplate: vicuna_v1\n"
+                                         << more;
+    const Ran ran = shell("lithe tune again.yaml", folder);
+    EXPECT_EQ(ran.code, 2) << more << ran.err;
+    EXPECT_NE(ran.err.find("has LoRA already"), std::string::npos) << more << ran.err;
+    EXPECT_NE(ran.err.find("`lithe fold` first"), std::string::npos) << more << ran.err;
+  }
+}
+
 TEST(Tune, AdaptersTakeTheAttentionsPlaceAndFold) {
   const fs::path recipe = write_recipe("tune-eas", "eas:\n  skip: [1]\n  rep_dim: 4\n  pia_dim: 4\n");
   const Ran ran = lithe({"tune", recipe.string()});
