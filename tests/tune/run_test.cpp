@@ -1,6 +1,8 @@
 // Whole runs over tiny models: what they leave, that they resume to the same losses, and that models learn.
 #include "tune/run.h"
 
+#include <functional>
+
 #include "base/error.h"
 #include "base/json.h"
 #include "io/safetensors.h"
@@ -228,11 +230,30 @@ TEST(Run, KeepsTheBestCheckpoint) {
   EXPECT_TRUE(found) << "step " << best->first;
 }
 
-/// A score must rise: the model learns three answers by heart.
+/// A score must rise: with each method the model learns three answers by heart, of which it knew none.
 TEST(Run, LearnsAnswersByHeart) {
   const test::TempFolder folder;
-  Recipe recipe = tiny_recipe(folder);
-  EXPECT_EQ(score_by_heart(recipe), 1.0);
+  const auto expect_learns = [&](const char* method, const std::function<void(Recipe&)>& choose) {
+    Recipe recipe = tiny_recipe(folder);
+    recipe.output_dir = (folder / method).string();
+    choose(recipe);
+    const test::Scores scores = score_by_heart(recipe);
+    EXPECT_EQ(scores.before, 0.0) << method;
+    EXPECT_EQ(scores.after, 1.0) << method;
+  };
+  const auto add_eas = [](Recipe& recipe) {
+    recipe.eas.emplace();
+    recipe.eas->skip_layers = {1};
+    recipe.eas->rep_dim = recipe.eas->pia_dim = 16;
+  };
+  expect_learns("full", [](Recipe&) {});
+  expect_learns("p-mod", [](Recipe& recipe) { recipe.p_mod.emplace(); });
+  expect_learns("lora", [](Recipe& recipe) { recipe.lora.emplace(); });
+  expect_learns("eas", add_eas);
+  expect_learns("p-mod and eas", [&](Recipe& recipe) {
+    add_eas(recipe);
+    recipe.p_mod.emplace();
+  });
 }
 
 TEST(Run, ALossThatIsNotFiniteNamesItsSamples) {
