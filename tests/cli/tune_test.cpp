@@ -119,23 +119,27 @@ TEST(Tune, RefusesInOneSentence) {
   EXPECT_NE(ran.err.find("leave out --mmproj"), std::string::npos) << ran.err;
 }
 
-/// Kills a run at random moments, again and again, until it is through.
+/// Kills a run with p-MoD at 20 random moments: some milliseconds after its start, or after a growing number of steps.
 TEST(Tune, AKillAtAnyMomentLosesNothingButSteps) {
-  const fs::path whole = write_recipe("tune-whole", "save_steps: 1\nsave_total_limit: 3\n", 50);
+  constexpr int kKills = 20, kSteps = 120, kLast = 80;  // steps in all, and before the last kill
+  const std::string lines = "p_mod: {}\nsave_steps: 1\nsave_total_limit: 3\n";
+  const fs::path whole = write_recipe("tune-whole", lines, kSteps);
   ASSERT_EQ(lithe({"tune", whole.string()}).code, 0);
-  const fs::path killed =
-      write_recipe("tune-killed", "save_steps: 1\nsave_total_limit: 3\nresume_from_checkpoint: true\n", 50);
+  const fs::path killed = write_recipe("tune-killed", lines + "resume_from_checkpoint: true\n", kSteps);
   std::mt19937 random(5);
   int kills = 0;
-  for (int attempt = 0; attempt < 60; ++attempt) {
-    const double seconds = kills < 20 ? 0.2 + 0.01 * static_cast<double>(random() % 30) : 60;
-    const Ran ran =
-        shell("timeout -s KILL " + std::to_string(seconds) + " lithe tune recipe.yaml", killed.parent_path());
-    if (ran.code == 0) break;
-    ++kills;
-    ASSERT_TRUE(ran.code == 137 || ran.code == -9) << ran.code << ran.err;
+  for (int i = 0; i < kKills; ++i) {
+    const int steps = i * kLast / kKills, more = static_cast<int>(random() % 60);  // ms
+    const Ran ran = shell("lithe tune recipe.yaml & p=$!; until [ $(cat out/log.jsonl 2>/dev/null | wc -l) -ge " +
+                              std::to_string(steps) + " ] || ! kill -0 $p 2>/dev/null; do sleep 0.01; done; sleep 0.0" +
+                              (more < 10 ? "0" : "") + std::to_string(more) + "; kill -9 $p; wait $p",
+                          killed.parent_path());
+    ASSERT_TRUE(ran.code == 137 || ran.code == 0) << ran.code << ran.err;
+    kills += ran.code == 137 ? 1 : 0;
   }
-  EXPECT_GE(kills, 3);
+  EXPECT_EQ(kills, kKills);
+  EXPECT_LT(losses(killed).size(), static_cast<size_t>(kSteps));
+  ASSERT_EQ(lithe({"tune", killed.string()}).code, 0);
   EXPECT_EQ(losses(killed), losses(whole));
   EXPECT_EQ(contents(killed.parent_path() / "out/model.safetensors"),
             contents(whole.parent_path() / "out/model.safetensors"));
