@@ -9,7 +9,8 @@ required.parquet        1100 questions and answers without nulls, in many pages,
                         header of a page begins with
 talks.arrow             a stream, as the datasets library writes; talks_file.arrow, talks_zstd.arrow: files
 dictionary.arrow        a file whose answers are a dictionary
-lz4.arrow               packed by a method that is not read
+lz4.arrow, lz4.parquet, brotli.parquet
+                        packed by methods that are not read
 
 Record i has the picture i + 1 pixels wide; record 2's lies in a file, record 3 has none, record 4's has no path.
 
@@ -92,6 +93,8 @@ def main():
     write_ipc("talks_zstd.arrow", table, compression="zstd")
     write_ipc("dictionary.arrow", plain)
     write_ipc("lz4.arrow", table, compression="lz4")
+    for codec in ["lz4", "brotli"]:
+        pq.write_table(table, ROOT / f"{codec}.parquet", compression=codec)
 
 
 if __name__ == "__main__":

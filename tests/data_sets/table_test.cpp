@@ -91,8 +91,16 @@ TEST(Tables, SayWhichColumnsTheyHave) {
 }
 
 TEST(Tables, PackedInAnotherWaySaySo) {
-  const auto set = DataSet::open({.path = kFixtures / "lz4.arrow"});
-  EXPECT_NE(sentence_of([&] { set->read(0); }).find("lz4"), std::string::npos);
+  const auto arrow = DataSet::open({.path = kFixtures / "lz4.arrow"});
+  const auto expect = [](const std::string& sentence, const char* method) {
+    const std::string wanted = concat("it is compressed with ", method, ", which is not read; write it with zstd");
+    EXPECT_NE(sentence.find(wanted), std::string::npos) << sentence;
+  };
+  expect(sentence_of([&] { arrow->read(0); }), "lz4");
+  for (const char* const method : {"lz4", "brotli"}) {
+    const fs::path file = kFixtures / concat(method, ".parquet");
+    expect(sentence_of([&] { DataSet::open({.path = file}); }), method);
+  }
 }
 
 }  // namespace

@@ -6,7 +6,9 @@ use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
 use arrow_ipc::convert::fb_to_schema;
 use arrow_ipc::reader::FileDecoder;
-use arrow_ipc::{root_as_footer, root_as_message, Block, BodyCompression, Message, MessageHeader, MetadataVersion};
+use arrow_ipc::{
+    root_as_footer, root_as_message, Block, BodyCompression, CompressionType, Message, MessageHeader, MetadataVersion,
+};
 use arrow_schema::{DataType, Fields, Schema};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -66,6 +68,9 @@ fn check_buffers<'a>(
     compression: Option<BodyCompression<'a>>,
     buffers: impl Iterator<Item = &'a arrow_ipc::Buffer>,
 ) -> Result<(), Failure> {
+    if compression.is_some_and(|packing| packing.codec() != CompressionType::ZSTD) {
+        return Err(super::packed_by("lz4"));
+    }
     for buffer in buffers {
         let offset = usize::try_from(buffer.offset()).map_err(|_| DAMAGED)?;
         let size = usize::try_from(buffer.length()).map_err(|_| DAMAGED)?;

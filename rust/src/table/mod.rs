@@ -26,6 +26,11 @@ trait Blocks: Send + Sync {
     fn decode(&self, block: usize, first: u64) -> Result<RecordBatch, Failure>;
 }
 
+/// Of a file that is packed by a method that is not read.
+fn packed_by(method: &str) -> Failure {
+    Failure::from(format!("it is compressed with {method}, which is not read; write it with zstd or uncompressed"))
+}
+
 struct Kept {
     first: u64,
     batch: Arc<RecordBatch>,

@@ -2,12 +2,13 @@
 //! unpacked.
 
 use super::thrift::{check_footer, check_page};
-use super::{places, Blocks};
+use super::{packed_by, places, Blocks};
 use crate::boundary::Failure;
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::ProjectionMask;
+use parquet::basic::Compression;
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::reader::{ChunkReader, Length};
 use std::io::Read;
@@ -61,6 +62,15 @@ impl ChunkReader for Guarded {
     }
 }
 
+fn check_codec(codec: Compression) -> Result<(), Failure> {
+    match codec {
+        Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::GZIP(_) | Compression::ZSTD(_) => Ok(()),
+        Compression::LZ4 | Compression::LZ4_RAW => Err(packed_by("lz4")),
+        Compression::BROTLI(_) => Err(packed_by("brotli")),
+        Compression::LZO => Err(packed_by("lzo")),
+    }
+}
+
 struct Group {
     first: u64,
     block_rows: u64,
@@ -88,6 +98,9 @@ impl ParquetFile {
         for group in metadata.metadata().row_groups() {
             let held = u64::try_from(group.num_rows()).map_err(|_| "a row group claims a negative number of rows")?;
             let chosen = (0..group.num_columns()).filter(|&column| mask.leaf_included(column));
+            for column in chosen.clone() {
+                check_codec(group.column(column).compression())?;
+            }
             let bytes = chosen.map(|column| group.column(column).uncompressed_size().max(0) as u64);
             let row_bytes = bytes.fold(0, u64::saturating_add) / held.max(1);
             let block_rows = (BLOCK_BYTES / row_bytes.max(1)).clamp(1, MAX_BLOCK_ROWS);
