@@ -136,7 +136,6 @@ TEST_F(LavinTuning, EasKeepsWhatItsPlanRuns) {
   }
 }
 
-// A token of the answer moves no logit before it, so what is trained is what serves.
 TEST_F(LavinTuning, ASearchFindsLayersAndTunesWithoutThem) {
   recipe_.eas->skip_count = 2;
   recipe_.eas->search.bandit = EasSearchRecipe::Bandit::softmax;
