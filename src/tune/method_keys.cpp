@@ -120,7 +120,8 @@ Keys<PModRecipe> p_mod_keys() {
       {"share", number_field(&PModRecipe::share, kShare, "0.5"),
        "The share of interleave, deep_all and deep_all_include_last."},
       {"divisor", whole_field(&PModRecipe::divisor, {.low = 1, .high = kMaxLayers}, "the layers less one"),
-       "What the number of a layer is divided by; the published code takes 31 for any depth."},
+       "What the number of a layer is divided by. The published code takes 31 for any depth, so it runs the tuned "
+       "model as p-MoD only if this is 31."},
       {"norm", norm_field(), "How a router's result becomes a token's weight."},
       {"group",
        choice_field<PModRecipe, Text>(&PModRecipe::group,
