@@ -278,7 +278,8 @@ Keys<Recipe> output_keys() {
        "leave a short run without a point."},
       {"eval_steps", whole_field(&Recipe::eval_steps, {}),
        "Steps between two evaluations; 0 evaluates only at the end. In TrainingArguments the default is logging_steps, "
-       "but an evaluation can take longer than the steps between two of them."},
+       "but an evaluation can take longer than the steps between two of them. It gives the loss, and with "
+       "`metric_for_best_model: exact_match` also the score: the share of right answers."},
       {"save_steps", whole_field(&Recipe::save_steps, {}), "Steps between two checkpoints; 0 saves only the result."},
       {"save_total_limit", whole_field(&Recipe::save_total_limit, {.low = 1}, "all"),
        "How many checkpoints stay; the best one always stays."},
