@@ -57,6 +57,7 @@ Json to_json(const tune::RunEstimate& estimate) {
   Json json{{"parts", parts},
             {"samples", estimate.samples},
             {"bad_samples", estimate.bad_samples},
+            {"bad_held_out", estimate.bad_held_out},
             {"longest_sample_tokens", estimate.longest_sample},
             {"mean_sample_tokens", estimate.mean_sample},
             {"steps", estimate.steps},
@@ -65,6 +66,7 @@ Json to_json(const tune::RunEstimate& estimate) {
             {"optimiser_bytes", estimate.optimiser_bytes},
             {"activation_bytes", estimate.activation_bytes}};
   if (estimate.seconds_per_step > 0) json["step_ms"] = 1e3 * estimate.seconds_per_step;
+  if (estimate.peak_bytes > 0) json["peak_bytes"] = estimate.peak_bytes;
   return json;
 }
 
@@ -84,6 +86,10 @@ std::string to_text(const tune::RunEstimate& estimate) {
   text += fmt::format(
       "memory       {} for weights, {} for gradients and optimiser, {} for activations of the longest samples\n",
       bytes_text(estimate.weight_bytes), bytes_text(estimate.optimiser_bytes), bytes_text(estimate.activation_bytes));
+  if (estimate.bad_held_out > 0) text += fmt::format("eval_data    {} can't be used\n", estimate.bad_held_out);
+  if (estimate.peak_bytes > 0)
+    text += fmt::format("peak         {} held by the whole program in the step that was tried\n",
+                        bytes_text(estimate.peak_bytes));
   if (estimate.search_steps > 0) text += fmt::format("search       {} steps before\n", estimate.search_steps);
   text += fmt::format("steps        {}", estimate.steps);
   if (estimate.seconds_per_step > 0)
@@ -110,10 +116,12 @@ class TuneCommand {
     const tune::RunResult result = tune::run(recipe, options());
     progress_.wipe();
     if (rank_ > 0) return result.stopped ? kExitInterrupted : 0;
-    if (flags_.dry_run)
-      print_estimate();
-    else
+    if (!flags_.dry_run) {
       print_result(result);
+    } else {
+      print_estimate();
+      require(estimate_->refusal.empty(), Fault::bad_file, estimate_->refusal);
+    }
     return result.stopped ? kExitInterrupted : 0;
   }
 

@@ -74,6 +74,20 @@ SplitSets hold_out(std::vector<WeightedSet> sets, int64_t wanted, uint64_t seed)
   return split;
 }
 
+std::vector<std::unique_ptr<data::DataSet>> without(std::vector<std::unique_ptr<data::DataSet>> sets,
+                                                    const std::vector<RecordPlace>& left_out) {
+  for (size_t set = 0; set < sets.size(); ++set) {
+    const auto is_left_out = [&](int64_t record) {
+      return std::find(left_out.begin(), left_out.end(), RecordPlace{set, record}) != left_out.end();
+    };
+    std::vector<int64_t> records(static_cast<size_t>(sets[set]->size()));
+    std::iota(records.begin(), records.end(), int64_t{0});
+    if (std::erase_if(records, is_left_out) > 0)
+      sets[set] = std::make_unique<PartOfSet>(std::move(sets[set]), std::move(records));
+  }
+  return sets;
+}
+
 std::vector<WeightedSet> compared_sets(const Recipe& recipe, std::vector<WeightedSet>& data,
                                        std::vector<WeightedSet> eval_data) {
   const EasSearchRecipe& search = recipe.eas->search;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "tune/recipe.h"
@@ -24,5 +25,9 @@ inline constexpr uint64_t kHeldOutSeed = 0x68656c64;
 /// if it compares on the batches that it trains on. Throws as hold_out() does.
 std::vector<WeightedSet> compared_sets(const Recipe& recipe, std::vector<WeightedSet>& data,
                                        std::vector<WeightedSet> eval_data);
+
+/// The sets without these records.
+std::vector<std::unique_ptr<data::DataSet>> without(std::vector<std::unique_ptr<data::DataSet>> sets,
+                                                    const std::vector<RecordPlace>& left_out);
 
 }  // namespace lithe::tune

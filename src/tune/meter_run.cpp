@@ -68,6 +68,7 @@ RunResult tune_meter(const Recipe& recipe, const RunOptions& options, const Rank
       .folder = ready.meter->checkpoint,
       .trainer = trainer,
       .maker = sample_maker(ready, use),
+      .held_out_maker = sample_maker(ready),
       .estimate = [&] { return estimate_of(*ready.meter, trainer.optimiser()); },
       .evaluate =
           [&](const HeldOutSets& sets) {

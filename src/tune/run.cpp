@@ -54,6 +54,7 @@ RunResult tune_decoder(const Recipe& recipe, const RunOptions& options, const Ra
       .folder = model.folder,
       .trainer = trainer,
       .maker = sample_maker(model, sample),
+      .held_out_maker = sample_maker(model, sample),
       .estimate = [&] { return estimate_of(model, trainer.optimiser()); },
       .evaluate = [&](const HeldOutSets& sets) { return evaluate(model, ready.plan, sets, evaluation); },
       .write = [&](const std::filesystem::path& folder) { write_tuned_model(model, ready.plan, recipe, folder); }};

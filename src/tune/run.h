@@ -47,12 +47,15 @@ struct RunEstimate {
   };
   std::vector<Part> parts;
   int64_t samples = 0, bad_samples = 0;         ///< Of one epoch; only a dry run looks at all of them.
+  int64_t bad_held_out = 0;                     ///< Records of eval_data that can't be used.
+  std::string refusal;                          ///< Why the run would end for its bad samples; empty: it would not.
   int64_t longest_sample = 0, mean_sample = 0;  ///< Rows.
   int64_t steps = 0;
   int64_t search_steps = 0;      ///< Of the search for redundant attentions before them.
   int64_t weight_bytes = 0;      ///< Of the model, as held.
   int64_t optimiser_bytes = 0;   ///< Gradients and AdamW's state.
   int64_t activation_bytes = 0;  ///< What the tried step held at most besides; 0: none was.
+  int64_t peak_bytes = 0;        ///< Of memory that the whole process held during that step; 0: not known.
   double seconds_per_step = 0;   ///< Of a step that was tried; 0: none was.
 };
 

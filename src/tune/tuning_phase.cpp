@@ -3,13 +3,17 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <exception>
 #include <limits>
 #include <string>
 #include <utility>
 
 #include "base/error.h"
+#include "base/resident_peak.h"
 #include "io/new_folder.h"
 #include "ops/allocation_meter.h"
+#include "tune/held_out.h"
+#include "tune/held_out_samples.h"
 #include "tune/meter_sample.h"
 #include "tune/meter_trainer.h"
 #include "tune/output.h"
@@ -83,16 +87,20 @@ class TuningPhase {
     estimate.steps = steps_;
     if (searches(recipe_)) estimate.search_steps = recipe_.eas->search.steps.value_or(steps_);
     std::vector<Sample> longest;  // a batch of the longest samples, so that memory is what it may come to
+    const int64_t takes = steps_ * global_batch(recipe_, ranks_), epochs = takes / stream_->per_epoch();
+    int64_t bad_of_last_epoch = 0;  // if that is the first one too, its order is known
     for (int64_t i = 0; i < stream_->per_epoch() && !options_.stop.stop_requested(); ++i) {
       std::optional<Sample> sample = stream_->take();
+      if (!sample && epochs == 0 && i < takes) ++bad_of_last_epoch;
       if (!sample) continue;
       ++estimate.samples;
       estimate.mean_sample += sample->rows;
       keep_longest(std::move(*sample), longest);
     }
     require(!longest.empty(), Fault::bad_file, "no sample of the data can be used");
-    check_held_out();
     estimate.bad_samples = stream_->skipped();
+    estimate.bad_held_out = leave_out_bad(std::numeric_limits<int64_t>::max());
+    estimate.refusal = refusal(epochs * estimate.bad_samples + bad_of_last_epoch, estimate.bad_held_out);
     estimate.mean_sample /= std::max<int64_t>(estimate.samples, 1);
     for (const Sample& sample : longest) estimate.longest_sample = std::max(estimate.longest_sample, sample.rows);
     try_step(longest, estimate);
@@ -103,6 +111,7 @@ class TuningPhase {
   RunResult train() {
     if (point_.step >= steps_) return finished_before();
     refuse_stateless_after(recipe_.output_dir, point_.step);
+    if (ranks_.first()) leave_out_bad(recipe_.skip_bad_samples);
     if (options_.on_begin) begin();
     require_alike(ranks_, recipe_, point_, stream_->per_epoch());
     optimiser().share_parameters();
@@ -118,8 +127,10 @@ class TuningPhase {
       StepRecord record = one_step();
       result_.last_loss = record.loss;
       const bool scored = due(recipe_.save_steps) && !recipe_.metric_for_best_model.empty();
-      if (due(recipe_.eval_steps) || scored || point_.step == steps_) evaluate_now(record);
+      const bool evaluates = due(recipe_.eval_steps) || scored || point_.step == steps_;
+      const std::exception_ptr failure = evaluates ? evaluate_now(record) : nullptr;
       if (files) files->step(record);
+      if (evaluates && !held_out_.empty() && ranks_.any(failure != nullptr)) save_and_fail(failure);
       if (due(recipe_.save_steps)) save();
     }
     result_.steps = point_.step;
@@ -158,13 +169,27 @@ class TuningPhase {
     return result_;
   }
 
-  /// Throws Error for the first held-out record that cannot be evaluated.
-  void check_held_out() const {
-    for (const auto& set : held_out_) {
-      for (int64_t i = 0; i < set->size(); ++i) {
-        model_.maker(set->read(i));
-      }
-    }
+  /// Looks at every held-out record before the first step, and leaves out those that can't be used; tells how many.
+  /// Throws the error of one if more than `most` are bad, and if none is good.
+  int64_t leave_out_bad(int64_t most) {
+    if (held_out_.empty()) return 0;
+    const std::vector<RecordPlace> bad = bad_records<Sample>(held_out_, model_.held_out_maker, most, options_.on_note);
+    held_out_ = without(std::move(held_out_), bad);
+    const bool any = std::any_of(held_out_.begin(), held_out_.end(), [](const auto& set) { return set->size() > 0; });
+    require(any || bad.empty(), Fault::bad_file, "no record of eval_data can be used");
+    return std::ssize(bad);
+  }
+
+  /// Why the run would end; empty: it would not.
+  std::string refusal(int64_t bad, int64_t bad_held_out) const {
+    const char* const advice = "; mend them, or let the recipe say how many skip_bad_samples may leave out";
+    const auto sentence = [&](int64_t count, const char* what) {
+      return concat("the run would end: it would leave out ", count, what, ", and skip_bad_samples is ",
+                    recipe_.skip_bad_samples, advice);
+    };
+    if (bad > recipe_.skip_bad_samples) return sentence(bad, bad == 1 ? " sample" : " samples");
+    if (bad_held_out <= recipe_.skip_bad_samples) return "";
+    return sentence(bad_held_out, bad_held_out == 1 ? " record of eval_data" : " records of eval_data");
   }
 
   void try_step(const std::vector<Sample>& samples, RunEstimate& estimate) {
@@ -172,7 +197,9 @@ class TuningPhase {
     const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, meter);
     const auto begin = std::chrono::steady_clock::now();
     const std::span<const Sample> batch(samples);
+    forget_resident_peak();
     model_.trainer.step({&batch, 1}, 0);
+    estimate.peak_bytes = resident_peak_bytes();
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
     estimate.seconds_per_step = took.count() * static_cast<double>(recipe_.gradient_accumulation_steps);
     estimate.activation_bytes = std::max<int64_t>(meter->peak() - meter->now(), 0);  // gradients stay
@@ -224,15 +251,35 @@ class TuningPhase {
     return {report.step, report.loss, report.grad_norm, report.lr, report.rows, report.seconds, more_of(step)};
   }
 
-  void evaluate_now(StepRecord& record) {
-    if (held_out_.empty() || !ranks_.first()) return;
-    last_evaluated_ = point_.step;
+  /// What went wrong; null: nothing.
+  std::exception_ptr evaluate_now(StepRecord& record) {
+    if (held_out_.empty() || !ranks_.first()) return nullptr;
+    try {
+      evaluate_into(record);
+      return nullptr;
+    } catch (...) {
+      return std::current_exception();
+    }
+  }
+
+  void evaluate_into(StepRecord& record) {
     Evaluation evaluation = model_.evaluate(held_out_);
+    last_evaluated_ = point_.step;
     evaluation.step = point_.step;
     record.more["eval_loss"] = evaluation.loss;
     if (evaluation.exact_match) record.more["eval_score"] = *evaluation.exact_match;
     if (options_.on_evaluation) options_.on_evaluation(evaluation);
     result_.last_evaluation = std::move(evaluation);
+  }
+
+  /// An evaluation that fails costs nothing of what was learnt. `failure`: of this rank; the others wait for the
+  /// sentence of the one that has it.
+  [[noreturn]] void save_and_fail(const std::exception_ptr& failure) {
+    save();
+    note(concat("the evaluation after step ", point_.step, " failed; checkpoint-", point_.step,
+                " holds the run, which goes on from there with `resume_from_checkpoint: true`"));
+    if (failure) std::rethrow_exception(failure);
+    while (true) ranks_.wait();
   }
 
   void save() {
@@ -292,7 +339,7 @@ class TuningPhase {
   const TunedModel<Sample, Trainer> model_;
   const Ranks ranks_;
   const std::optional<SearchResult> searched_;
-  const HeldOutSets held_out_;
+  HeldOutSets held_out_;
   std::optional<fs::path> resumed_;  ///< The checkpoint that the run goes on from.
   RunPoint point_;
   std::optional<RecordStream<Sample>> stream_;

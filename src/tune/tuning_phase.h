@@ -32,7 +32,8 @@ template <class Sample, class Trainer>
 struct TunedModel {
   std::filesystem::path folder;  ///< Or file.
   Trainer& trainer;
-  SampleMaker<Sample> maker;
+  SampleMaker<Sample> maker;              ///< Of what is learnt.
+  SampleMaker<Sample> held_out_maker;     ///< Of what is evaluated on.
   std::function<RunEstimate()> estimate;  ///< Its parts and their memory.
   std::function<Evaluation(const HeldOutSets& sets)> evaluate;
   std::function<void(const std::filesystem::path& folder)> write;  ///< What was tuned, into a folder that is empty.

@@ -223,6 +223,15 @@ TEST_F(RanksTest, ABadRecordOfOneIsToldByAll) {
   for (size_t i = 0; i < 2; ++i) EXPECT_NEAR(steps("lenient")[i].loss, steps("one")[i].loss, 1e-5);
 }
 
+TEST_F(RanksTest, AnEvaluationThatFailsIsToldByAllAndLosesNoStep) {
+  fs::copy(fs::path(kGolden) / "pmod_train/inputs", folder_ / "inputs", fs::copy_options::recursive);
+  const Recipe recipe{"run", 2, 1, 1000000, "eval_data: inputs/data.json\neval_steps: 1\n"};
+  const Ran ran = start(2, recipe, some_steps("run") + " find inputs -type f ! -name data.json -delete;");
+  EXPECT_EQ(ran.out, "3\n1\n") << said("err.0") << said("err.1");
+  EXPECT_NE(said("err.1").find("rank 0 ended: "), std::string::npos) << said("err.1");
+  EXPECT_TRUE(fs::exists(folder_ / "run" / ("checkpoint-" + std::to_string(steps("run").back().step))));
+}
+
 TEST_F(RanksTest, ProcessesThatStartUnlikeAreRefused) {
   write({"other", 2, 1, 2, "", "run"});
   write({"run", 1, 1, 2});

@@ -119,6 +119,21 @@ TEST(Tune, RefusesInOneSentence) {
   EXPECT_NE(ran.err.find("leave out --mmproj"), std::string::npos) << ran.err;
 }
 
+TEST(Tune, ADryRunEndsWithAnErrorIfTheRunWould) {
+  const fs::path recipe = write_recipe("tune-dry-bad", "eval_data: held_out.json\n");
+  std::ofstream(recipe.parent_path() / "held_out.json")
+      << R"([{"conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]},
+             {"conversations": [{"from": "human", "value": "Q"}]}])";
+  const Ran ran = shell("lithe tune recipe.yaml --dry-run", recipe.parent_path());
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_NE(ran.out.find("eval_data    1 can't be used"), std::string::npos) << ran.out;
+  EXPECT_NE(ran.out.find("\npeak "), std::string::npos) << ran.out;
+  EXPECT_NE(ran.err.find("it would leave out 1 record of eval_data, and skip_bad_samples is 0"), std::string::npos)
+      << ran.err;
+  std::ofstream(recipe, std::ios::app) << "skip_bad_samples: 1\n";
+  EXPECT_EQ(shell("lithe tune recipe.yaml --dry-run", recipe.parent_path()).code, 0);
+}
+
 /// Kills a run with p-MoD at 20 random moments: some milliseconds after its start, or after a growing number of steps.
 TEST(Tune, AKillAtAnyMomentLosesNothingButSteps) {
   constexpr int kKills = 20, kSteps = 120, kLast = 80;  // steps in all, and before the last kill

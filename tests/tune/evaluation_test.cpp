@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "tune/held_out.h"
 #include "tune/held_out_samples.h"
 #include "tune/support.h"
 
@@ -60,6 +61,31 @@ TEST(HeldOutSamples, ABadRecordIsToldInItsTurn) {
       sets, {.make = [](const data::Record& record) { return record.name; }, .finish = {}}, 4);
   for (int64_t i = 0; i < 6; ++i) EXPECT_EQ(samples.next()->sample, std::to_string(i));
   EXPECT_THROW(samples.next(), Error);
+}
+
+TEST(HeldOutSamples, BadRecordsAreFoundAndLeftOut) {
+  const SampleMaker<std::string> maker{.make =
+                                           [](const data::Record& record) {
+                                             require(record.name != "1" && record.name != "7", Fault::bad_request,
+                                                     record.name, ": is too long");
+                                             return record.name;
+                                           },
+                                       .finish = {}};
+  Sets sets = numbers(6);
+  std::string told;
+  const auto tell = [&](const std::string& sentence) { told += sentence + "\n"; };
+  EXPECT_THROW(bad_records<std::string>(sets, maker, 2, tell), Error);
+  told.clear();
+  const std::vector<RecordPlace> bad = bad_records<std::string>(sets, maker, 3, tell);
+  EXPECT_EQ(bad, (std::vector<RecordPlace>{{0, 1}, {2, 1}, {2, 2}}));
+  EXPECT_EQ(told,
+            "left out of eval_data: 1: is too long\nleft out of eval_data: number 6 is bad\n"
+            "left out of eval_data: 7: is too long\n");
+  sets = without(std::move(sets), bad);
+  std::string good;
+  for (const auto& set : sets)
+    for (int64_t i = 0; i < set->size(); ++i) good += set->read(i).name;
+  EXPECT_EQ(good, "02345");
 }
 
 TEST(Evaluation, RefusesSetsWithoutARecord) {

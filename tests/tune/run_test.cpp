@@ -256,6 +256,98 @@ TEST(Run, LearnsAnswersByHeart) {
   });
 }
 
+/// Training data and two held-out records, of which the second one is bad.
+Recipe recipe_with_bad_held_out(const test::TempFolder& folder) {
+  Recipe recipe = tiny_recipe(folder);
+  std::ofstream(folder / "held_out.json") << R"([
+    {"id": "a", "conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]},
+    {"id": "b", "conversations": [{"from": "human", "value": "Q"}]}])";
+  recipe.eval_data = {{.path = (folder / "held_out.json").string()}};
+  return recipe;
+}
+
+TEST(Run, ABadHeldOutRecordEndsItBeforeTheFirstStep) {
+  const test::TempFolder folder;
+  const Recipe recipe = recipe_with_bad_held_out(folder);
+  int64_t steps = 0;
+  const std::string said =
+      lithe::test::sentence_of([&] { run(recipe, {.on_step = [&](const StepReport&) { ++steps; }}); });
+  EXPECT_NE(said.find("held_out.json, record 2"), std::string::npos) << said;
+  EXPECT_EQ(steps, 0);
+}
+
+TEST(Run, SkipBadSamplesCountsHeldOutRecordsToo) {
+  const test::TempFolder folder;
+  Recipe recipe = recipe_with_bad_held_out(folder);
+  recipe.skip_bad_samples = 1;
+  recipe.eval_steps = 2;
+  std::vector<std::string> notes;
+  int64_t evaluations = 0;
+  run(recipe, {.on_note = [&](const std::string& note) { notes.push_back(note); },
+               .on_evaluation = [&](const Evaluation&) { ++evaluations; }});
+  EXPECT_EQ(evaluations, 3);
+  ASSERT_EQ(notes.size(), 1u);
+  EXPECT_EQ(notes[0].find("left out of eval_data: "), 0u) << notes[0];
+  EXPECT_NE(notes[0].find("held_out.json, record 2"), std::string::npos) << notes[0];
+}
+
+TEST(Run, AnEvaluationThatFailsLosesNoStep) {
+  const test::TempFolder folder;
+  fs::copy(test::golden("pmod_train") / "inputs", folder / "inputs", fs::copy_options::recursive);
+  Recipe recipe = tiny_recipe(folder);
+  run(recipe);
+  const std::vector<double> whole = losses(recipe);
+
+  recipe.output_dir = (folder / "again").string();
+  recipe.eval_data = {{.path = (folder / "inputs/data.json").string()}};
+  recipe.eval_steps = 4;
+  const auto lose_the_data = [&](const StepReport& report) {
+    if (report.step != 4) return;
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder / "inputs"))
+      if (entry.path().extension() != ".json") fs::remove_all(entry.path());
+  };
+  std::vector<std::string> notes;
+  const std::string said = lithe::test::sentence_of([&] {
+    run(recipe, {.on_note = [&](const std::string& note) { notes.push_back(note); }, .on_step = lose_the_data});
+  });
+  EXPECT_NE(said.find("data.json"), std::string::npos) << said;
+  ASSERT_EQ(notes.size(), 1u);
+  EXPECT_NE(notes[0].find("checkpoint-4 holds the run"), std::string::npos) << notes[0];
+
+  recipe.resume_from_checkpoint = "";
+  recipe.eval_data.clear();
+  EXPECT_EQ(run(recipe).steps, 6);
+  EXPECT_EQ(losses(recipe), whole);
+}
+
+RunEstimate tried(const Recipe& recipe) {
+  RunEstimate told;
+  run(recipe, {.on_begin = [&](const RunEstimate& estimate) { told = estimate; }, .dry_run = true});
+  return told;
+}
+
+TEST(Run, ADryRunSaysIfTheRunWouldEndForItsBadSamples) {
+  const test::TempFolder folder;
+  Recipe recipe = recipe_with_bad_held_out(folder);
+  RunEstimate estimate = tried(recipe);
+  EXPECT_EQ(estimate.bad_held_out, 1);
+  EXPECT_NE(estimate.refusal.find("1 record of eval_data"), std::string::npos) << estimate.refusal;
+  recipe.skip_bad_samples = 1;
+  EXPECT_EQ(tried(recipe).refusal, "");
+
+  recipe.data = recipe.eval_data;  // two epochs meet the bad one twice
+  recipe.eval_data.clear();
+  recipe.per_device_train_batch_size = 2;
+  recipe.max_steps = 2;
+  estimate = tried(recipe);
+  EXPECT_EQ(estimate.bad_samples, 1);
+  EXPECT_NE(estimate.refusal.find("2 samples"), std::string::npos) << estimate.refusal;
+  EXPECT_THROW(run(recipe), Error);
+  recipe.max_steps = 1;
+  EXPECT_EQ(tried(recipe).refusal, "");
+  EXPECT_GT(estimate.peak_bytes, estimate.activation_bytes);
+}
+
 TEST(Run, ALossThatIsNotFiniteNamesItsSamples) {
   const test::TempFolder folder;
   Recipe recipe = tiny_recipe(folder);
