@@ -1,6 +1,8 @@
 #include "tune/method_keys.h"
 
 #include <algorithm>
+#include <optional>
+#include <string>
 
 #include "base/error.h"
 #include "plan/schedule.h"
@@ -21,6 +23,27 @@ Field<PModRecipe> norm_field() {
     plan::parse_weight_norm(block.norm, line_in(place.reading->source, place.line) + place.key);
   };
   return result;
+}
+
+/// A number of a schedule. Settings say it too if it is not given, of the schedules that take it.
+Field<PModRecipe> schedule_field(std::optional<double> PModRecipe::*member, const NumberRange& range, double fallback,
+                                 bool (*takes)(const std::string& schedule)) {
+  Field<PModRecipe> result = number_field(member, range, concat(fallback));
+  result.shown = [member, fallback, takes](const PModRecipe& block) {
+    const std::optional<double>& given = block.*member;
+    return given ? Json(*given) : takes(block.schedule) ? Json(fallback) : Json();
+  };
+  return result;
+}
+
+bool shifts(const std::string& schedule) {
+  return schedule.starts_with("shifted");
+}
+bool says_no_bounds(const std::string& schedule) {
+  return schedule == "shiftedcos" || schedule == "shiftedlinear";
+}
+bool shares(const std::string& schedule) {
+  return !shifts(schedule);
 }
 
 Keys<EasSearchRecipe> search_keys() {
@@ -112,12 +135,14 @@ Keys<PModRecipe> p_mod_keys() {
                   "shiftedcos, shiftedlinear, interleave, deep_all, deep_all_include_last, or a "
                   "published name as shiftedcos_decay_0.85_0.15"),
        "How the share of tokens that a layer keeps falls with depth (docs/plans.md)."},
-      {"shift", number_field(&PModRecipe::shift, {.low = -1, .high = 2}, "0.5"),
+      {"shift", schedule_field(&PModRecipe::shift, {.low = -1, .high = 2}, plan::Schedule{}.factor, shifts),
        "What a shifted schedule adds to its curve; R in the paper."},
-      {"untouched_above", number_field(&PModRecipe::untouched_above, kShare, "0.85"),
+      {"untouched_above",
+       schedule_field(&PModRecipe::untouched_above, kShare, plan::Schedule{}.untouched_above, says_no_bounds),
        "Layers whose share would be larger keep every token."},
-      {"floor", number_field(&PModRecipe::floor, kShare, "0.15"), "The smallest share."},
-      {"share", number_field(&PModRecipe::share, kShare, "0.5"),
+      {"floor", schedule_field(&PModRecipe::floor, kShare, plan::Schedule{}.floor, says_no_bounds),
+       "The smallest share."},
+      {"share", schedule_field(&PModRecipe::share, kShare, plan::Schedule{}.factor, shares),
        "The share of interleave, deep_all and deep_all_include_last."},
       {"divisor", whole_field(&PModRecipe::divisor, {.low = 1, .high = kMaxLayers}, "the layers less one"),
        "What the number of a layer is divided by. The published code takes 31 for any depth, so it runs the tuned "

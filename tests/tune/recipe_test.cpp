@@ -196,6 +196,7 @@ TEST(Recipe, RefusesHostileYaml) {
 TEST(Recipe, SettingsAreARecipeThatReadsTheSame) {
   for (const char* more :
        {"", "max_steps: 7\nwarmup_steps: 2", "p_mod: {}\nlora: {r: 3}\ntrain: [a, \"!b\"]",
+        "p_mod: {schedule: interleave}", "p_mod: {schedule: shiftedcos_decay_0.85_0.15}",
         "eas: {skip: 2, search: {steps: 9}}\nresume_from_checkpoint: true", "eas: {skip: [3, 1]}\nreport_to: none",
         "eval_data: [{path: b, columns: {images: pics}}]\nmetric_for_best_model: loss\neval_steps: 5\nlearning_rate: "
         "0.1"}) {
@@ -203,6 +204,14 @@ TEST(Recipe, SettingsAreARecipeThatReadsTheSame) {
     EXPECT_EQ(settings_of(parse_recipe(settings.dump(2), "again")), settings) << more;
   }
   EXPECT_EQ(settings_of(parse("max_steps: 7"))["max_steps"], 7);
+  const Json p_mod = settings_of(parse("p_mod: {floor: 0.25}"))["p_mod"],
+             halves = settings_of(parse("p_mod: {schedule: interleave}"))["p_mod"];
+  EXPECT_EQ(p_mod["shift"], 0.5);
+  EXPECT_EQ(p_mod["untouched_above"], 0.85);
+  EXPECT_EQ(p_mod["floor"], 0.25);
+  EXPECT_FALSE(p_mod.contains("share"));
+  EXPECT_EQ(halves["share"], 0.5);
+  EXPECT_FALSE(halves.contains("shift") || halves.contains("floor"));
   EXPECT_FALSE(settings_of(parse("max_steps: 7")).contains("num_train_epochs"));
 }
 
