@@ -191,9 +191,9 @@ Keys<Recipe> data_set_keys() {
        "Compute the tokens of a picture once for all questions about it in a batch. These questions then follow "
        "each other; the gradients of a batch are the same."},
       {"skip_bad_samples", whole_field(&Recipe::skip_bad_samples, {}),
-       "How many samples of data may be left out because they can't be used, and how many records of eval_data. If "
-       "there "
-       "are more, the run ends. A sample counts again in each epoch. eval_data is checked before the first step."},
+       "How many samples of data may be left out because they can't be used. Records of eval_data are counted "
+       "separately, with the same limit. If there are more, the run ends. A sample counts again in each epoch. "
+       "eval_data is checked before the first step."},
   };
 }
 
