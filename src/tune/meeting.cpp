@@ -25,6 +25,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kTry{2000}, kPause{100};
 constexpr int64_t kMostPlaceBytes = 4096;
+constexpr const char* kThisMachine = "127.0.0.1";  // not every system knows the name localhost
 
 struct Place {
   std::string host;
@@ -33,7 +34,7 @@ struct Place {
 
 std::string host_name() {
   std::array<char, 256> name{};
-  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "localhost";
+  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : kThisMachine;
 }
 
 fs::path place_file(const fs::path& folder) {
@@ -67,7 +68,7 @@ std::optional<Place> read_place(const fs::path& folder) {
     const Json json = read_json_file(file, kMostPlaceBytes);
     const JsonView view(json, file.string());
     Place place{view.text("host"), static_cast<uint16_t>(view.integer("port"))};
-    if (place.host == host_name()) place.host = "localhost";
+    if (place.host == host_name()) place.host = kThisMachine;
     return place;
   } catch (const Error&) {
     return std::nullopt;
@@ -110,7 +111,7 @@ std::string rank_0() {
 Store meet_in(const fs::path& folder, const Launch& launch, Patience& patience) {
   io::make_folder(folder);
   if (launch.rank == 0) {
-    const auto store = listen("localhost", 0, launch.patience);
+    const auto store = listen(kThisMachine, 0, launch.patience);
     io::write_json_atomic(place_file(folder), {{"host", host_name()}, {"port", store->getPort()}});
     return store;
   }

@@ -55,9 +55,9 @@ class RanksTest : public ::testing::Test {
     return shell(line + (meanwhile.empty() ? "" : "kill $watch"), folder_);
   }
 
-  /// Shell that waits until the run has done some steps.
+  /// Shell that waits until the run has done some steps, for a minute at most.
   static std::string some_steps(const std::string& output) {
-    return "until test -d " + output + "/checkpoint-4; do sleep 0.1; done;";
+    return "for try in $(seq 600); do test -d " + output + "/checkpoint-4 && break; sleep 0.1; done;";
   }
 
   std::vector<tune::StepRecord> steps(const std::string& output) const {
