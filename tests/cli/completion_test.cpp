@@ -36,7 +36,7 @@ TEST(Completion, ANameWithASpaceIsOneName) {
 TEST(Completion, OffersTheValuesOfFlags) {
   EXPECT_EQ(offered("lithe run demo --plan shor"), "shortv\n");
   EXPECT_EQ(offered("lithe run demo --weights ''"), "auto\nfloat32\nbfloat16\nfloat16\nint8\nint4\n");
-  EXPECT_EQ(offered("lithe run demo --kv ''"), "float32\nbfloat16\nint8\n");
+  EXPECT_EQ(offered("lithe run demo --kv ''"), "auto\nfloat32\nbfloat16\nint8\n");
   EXPECT_EQ(offered("lithe run demo --compute ''"), "float32\nbfloat16\nint8\n");
   EXPECT_EQ(offered("lithe convert demo --to ''"), "hf\noriginal\nsame\n");
   EXPECT_EQ(offered("lithe inspect --shape llava-n"), "llava-next-7b\n");

@@ -24,23 +24,6 @@ fs::path fresh(const std::string& name) {
   return folder;
 }
 
-/// Such a folder outside of scratch(), which a writer that ends by itself takes along.
-class OwnFolder {
- public:
-  OwnFolder() {
-    std::string name = (fs::temp_directory_path() / "lithe-writer-XXXXXX").string();
-    path_ = mkdtemp(name.data());
-    fs::create_directories(path_ / "source");
-  }
-  ~OwnFolder() { fs::remove_all(path_); }
-  OwnFolder(const OwnFolder&) = delete;
-  OwnFolder& operator=(const OwnFolder&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
-
 std::size_t entries(const fs::path& folder) {
   return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
 }
@@ -132,8 +115,7 @@ TEST(FolderWriter, TheExitCodeIsTheCommands) {
 
 // Of two programs that write one folder, the second must not call the other's folder its own.
 TEST(FolderWriter, AFolderThatAnotherProgramPutThereIsNotOurs) {
-  const OwnFolder own;
-  const fs::path& folder = own.path();
+  const fs::path folder = fresh("another");
   const auto make = [&] {
     io::NewFolder made(folder / "source", folder / "out");
     fs::create_directories(folder / "out/of-another");
@@ -149,8 +131,7 @@ TEST(FolderWriter, AFolderThatAnotherProgramPutThereIsNotOurs) {
 }
 
 TEST(FolderWriter, AReportThatIsLostLeavesTheFolder) {
-  const OwnFolder own;
-  const fs::path& folder = own.path();
+  const fs::path folder = fresh("lost");
   const auto make = [&] { io::NewFolder(folder / "source", folder / "out").commit(); };
   testing::internal::CaptureStderr();
   EXPECT_EQ(write_folder(folder / "out", make, [] { fail(Fault::bad_file, "no room"); }), kExitBadFile);

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
@@ -13,15 +14,17 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// The folder, gone when the process ends.
+/// The folder, gone when the process ends that made it; one that was forked leaves it.
 struct Scratch {
   fs::path path;
+  pid_t owner = getpid();
   Scratch() {
     std::string name = (fs::temp_directory_path() / "lithe-cli-XXXXXX").string();
     if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no scratch folder");
     path = name;
   }
   ~Scratch() {
+    if (getpid() != owner) return;
     std::error_code ignored;
     fs::remove_all(path, ignored);
   }

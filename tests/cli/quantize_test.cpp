@@ -49,7 +49,7 @@ TEST(Quantize, EveryCommandTakesTheFolder) {
   EXPECT_EQ(run.out, "Blue.\n") << run.err;
   const Ran inspect = lithe({"inspect", folder, "--json"});
   EXPECT_EQ(parse_json(inspect.out, "inspect").at("weight_type"), "int4") << inspect.err;
-  const Ran fold = lithe({"fold", folder, "--weights", "float32", "-o", (scratch() / "folded").string()});
+  const Ran fold = lithe({"fold", folder, "--weights", "float32", "-o", (scratch() / "folded-codes").string()});
   EXPECT_EQ(fold.code, 2);
   EXPECT_NE(fold.err.find("its weights are stored as codes"), std::string::npos) << fold.err;
   const Ran again = lithe({"quantize", folder, "--weights", "int8", "-o", (scratch() / "again").string()});
