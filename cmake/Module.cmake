@@ -55,10 +55,14 @@ function(lithe_test name)
   endforeach()
 endfunction()
 
-# lithe_test_vector_sets(NAME TARGET): the test once more with each smaller vector set; the largest is what it runs with
-# anyway.
+# lithe_test_vector_sets(NAME TARGET [SETS set...]): the test once more with each smaller vector set, or with SETS alone;
+# the largest is what it runs with anyway.
 function(lithe_test_vector_sets name target)
-  foreach(set default avx2 avx512 avx512_vnni avx512_bf16)
+  cmake_parse_arguments(ARG "" "" "SETS" ${ARGN})
+  if(NOT ARG_SETS)
+    set(ARG_SETS default avx2 avx512 avx512_vnni avx512_bf16)
+  endif()
+  foreach(set ${ARG_SETS})
     add_test(NAME ${name}_${set} COMMAND with_vector_set ${set} $<TARGET_FILE:${target}> WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
     set_tests_properties(${name}_${set} PROPERTIES LABELS vectors TIMEOUT 1800 SKIP_RETURN_CODE 77 ENVIRONMENT OMP_WAIT_POLICY=passive)
   endforeach()
