@@ -30,13 +30,13 @@ Schedule read_schedule(const JsonView& view, int64_t layers) {
                               ? whole(view.json()["divisor"], view.source() + ": 'divisor'", 1, kMaxLayers)
                               : std::max<int64_t>(layers - 1, 1);
   const std::string name = short_text(view, "schedule", "shiftedcos");
-  const bool shifts = name.starts_with("shifted");
+  const bool shifts = is_shifted(name);
   const auto refuse = [&](const char* key) {
     require(!view.has(key), Fault::bad_file, view.source(), ": the schedule '", name, "' does not take '", key, "'");
   };
   refuse(shifts ? "share" : "shift");
   const double factor = view.number(shifts ? "shift" : "share", 0.5);
-  if (name == "shiftedcos" || name == "shiftedlinear") {
+  if (leaves_bounds_open(name)) {
     return {.decay = name == "shiftedcos" ? Decay::shifted_cos : Decay::shifted_linear,
             .factor = factor,
             .untouched_above = view.number("untouched_above", 0.85),

@@ -72,6 +72,14 @@ void check_indices(const JsonView& config, const Plan& plan) {
 
 }  // namespace
 
+bool is_shifted(const std::string& name) {
+  return name.starts_with("shifted");
+}
+
+bool leaves_bounds_open(const std::string& name) {
+  return name == "shiftedcos" || name == "shiftedlinear";
+}
+
 Schedule parse_schedule(const std::string& name, double factor, int64_t divisor, const std::string& source) {
   Schedule schedule{.factor = factor, .divisor = std::max<int64_t>(divisor, 1)};
   if (name == "interleave" || name == "deep_all" || name == "deep_all_include_last") {

@@ -24,6 +24,11 @@ struct Schedule {
   int64_t divisor = 31;  ///< 31 for public configs whatever their depth, L - 1 for shorthands; at least 1.
 };
 
+/// Whether a schedule's name is of a shifted one, which takes a shift; the others take a share.
+bool is_shifted(const std::string& name);
+/// Whether it is a shifted one whose name leaves `untouched_above` and `floor` to others.
+bool leaves_bounds_open(const std::string& name);
+
 /// Reads a published name: `shiftedcos_decay_MAX_MIN`, `shiftedlinear_decay_MAX_MIN` (both numbers with a decimal
 /// point), `interleave`, `deep_all`, `deep_all_include_last`. Throws Error{bad_file} for others; `source` names the
 /// text in errors.

@@ -1,6 +1,6 @@
 #include "serve/api_key.h"
 
-#include "base/lower_case.h"
+#include "base/any_case.h"
 
 namespace lithe::serve {
 namespace {
@@ -18,7 +18,7 @@ bool equal(std::string_view given, const std::string& key) {
 
 std::optional<std::size_t> key_of(std::string_view authorization, const std::vector<std::string>& keys) {
   constexpr std::string_view kScheme = "bearer ";
-  if (in_lower_case(std::string(authorization.substr(0, kScheme.size()))) != kScheme) return std::nullopt;
+  if (!begins_in_any_case(authorization, kScheme)) return std::nullopt;
   std::optional<std::size_t> found;
   for (std::size_t i = 0; i < keys.size(); ++i) {
     if (equal(authorization.substr(kScheme.size()), keys[i])) found = i;

@@ -13,6 +13,7 @@
 #include "io/new_folder.h"
 #include "serve/percents.h"
 #include "serve/refusal.h"
+#include "web/client.h"
 
 namespace lithe::serve {
 namespace {
@@ -48,7 +49,7 @@ image::Source of_file(std::string_view url, const std::string& field, const Pict
 }  // namespace
 
 bool is_remote(const std::string& url) {
-  return begins_in_any_case(url, "http://") || begins_in_any_case(url, "https://");
+  return web::is_web_url(url);
 }
 
 image::Source picture_of_url(const std::string& url, const std::string& field, const PictureRules& rules) {

@@ -24,9 +24,8 @@ namespace {
 
 using boost::system::error_code;
 
-constexpr int kReaders = 2, kFetchers = 8;       // threads
-constexpr std::chrono::seconds kFarewell{5};     // for replies that are being written when the engine has ended
-constexpr std::chrono::seconds kLogFarewell{1};  // for lines of the log that wait then
+constexpr int kReaders = 2, kFetchers = 8;    // threads
+constexpr std::chrono::seconds kFarewell{5};  // for replies that are being written when the engine has ended
 constexpr std::chrono::milliseconds kRetry{100};
 
 tcp::endpoint endpoint_of(const ServerOptions& options) {
@@ -103,7 +102,7 @@ class Server::Impl {
     }
     asio::post(io_, [this] { close(); });
     talking.join();
-    if (host_.log) host_.log->end(kLogFarewell);
+    host_.log.reset();  // waits for its lines
     if (failure) std::rethrow_exception(failure);
   }
 

@@ -36,14 +36,8 @@ Field<PModRecipe> schedule_field(std::optional<double> PModRecipe::*member, cons
   return result;
 }
 
-bool shifts(const std::string& schedule) {
-  return schedule.starts_with("shifted");
-}
-bool says_no_bounds(const std::string& schedule) {
-  return schedule == "shiftedcos" || schedule == "shiftedlinear";
-}
 bool shares(const std::string& schedule) {
-  return !shifts(schedule);
+  return !plan::is_shifted(schedule);
 }
 
 Keys<EasSearchRecipe> search_keys() {
@@ -135,12 +129,12 @@ Keys<PModRecipe> p_mod_keys() {
                   "shiftedcos, shiftedlinear, interleave, deep_all, deep_all_include_last, or a "
                   "published name as shiftedcos_decay_0.85_0.15"),
        "How the share of tokens that a layer keeps falls with depth (docs/plans.md)."},
-      {"shift", schedule_field(&PModRecipe::shift, {.low = -1, .high = 2}, plan::Schedule{}.factor, shifts),
+      {"shift", schedule_field(&PModRecipe::shift, {.low = -1, .high = 2}, plan::Schedule{}.factor, plan::is_shifted),
        "What a shifted schedule adds to its curve; R in the paper."},
       {"untouched_above",
-       schedule_field(&PModRecipe::untouched_above, kShare, plan::Schedule{}.untouched_above, says_no_bounds),
+       schedule_field(&PModRecipe::untouched_above, kShare, plan::Schedule{}.untouched_above, plan::leaves_bounds_open),
        "Layers whose share would be larger keep every token."},
-      {"floor", schedule_field(&PModRecipe::floor, kShare, plan::Schedule{}.floor, says_no_bounds),
+      {"floor", schedule_field(&PModRecipe::floor, kShare, plan::Schedule{}.floor, plan::leaves_bounds_open),
        "The smallest share."},
       {"share", schedule_field(&PModRecipe::share, kShare, plan::Schedule{}.factor, shares),
        "The share of interleave, deep_all and deep_all_include_last."},

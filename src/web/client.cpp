@@ -156,11 +156,14 @@ std::string_view meaning_of(CURLcode code) {
 
 }  // namespace
 
+bool is_web_url(std::string_view text) {
+  return begins_in_any_case(text, "http://") || begins_in_any_case(text, "https://");
+}
+
 void check_url(const std::string& url) {
   const std::unique_ptr<CURLU, void (*)(CURLU*)> parsed(libcurl().url(), libcurl().url_cleanup);
-  const bool web = begins_in_any_case(url, "http://") || begins_in_any_case(url, "https://");
-  const bool good =
-      web && url.size() <= kMostUrlBytes && libcurl().url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) == CURLUE_OK;
+  const bool good = is_web_url(url) && url.size() <= kMostUrlBytes &&
+                    libcurl().url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) == CURLUE_OK;
   require(good, Fault::bad_request, "The address ", in_quotes(url),
           " is not one of http or https; write it as http://HOST:PORT/PATH.");
 }

@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "web/address.h"
 
@@ -29,6 +30,9 @@ struct Reply {
   int64_t status = 0;
   std::string body;
 };
+
+/// Whether a text begins as a URL of http or https does.
+bool is_web_url(std::string_view text);
 
 /// Throws Error{bad_request} if a URL is not a sound one of http or https, or is longer than 8 KiB.
 void check_url(const std::string& url);

@@ -33,4 +33,20 @@ inline void expect_finite_differences(const std::function<Tensor(const std::vect
   }
 }
 
+/// The same in float32, of a function that is linear in the input number `which`, along one direction. A step of 1 then
+/// has the error of float32 alone. inputs: leaves that have their gradients; direction: as that input.
+inline void expect_slope(const std::function<Tensor(const std::vector<Tensor>&)>& function,
+                         const std::vector<Tensor>& inputs, size_t which, const Tensor& direction,
+                         const std::string& what) {
+  constexpr double kAllowed = 1e-5;  // of the norms
+  const Tensor& gradient = inputs[which].grad();
+  std::vector<Tensor> above = inputs, below = inputs;
+  above[which] = inputs[which] + direction;
+  below[which] = inputs[which] - direction;
+  const double slope = (gradient * direction).sum(at::kDouble).item<double>();
+  EXPECT_NEAR(slope, (function(above).item<double>() - function(below).item<double>()) / 2,
+              kAllowed * gradient.norm().item<double>() * direction.norm().item<double>())
+      << what;
+}
+
 }  // namespace lithe::test

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "ops/few_code_rows.h"
+#include "ops/finite_differences.h"
 #include "ops/product.h"
 #include "ops/row_gemm.h"
 #include "ops/weight_kernels.h"
@@ -171,13 +172,7 @@ TEST(LowBit, HasTheGradientOfFiniteDifferencesAndOfTheDefinition) {
       const double most = expected[which].abs().max().item<double>();
       test::expect_close(in[which].grad(), expected[which], 2e-6 * most, concat("input ", which));
       const Tensor direction = at::randn(in[which].sizes(), at::kFloat);
-      std::vector<Tensor> above = in, below = in;
-      above[which] = in[which] + direction;
-      below[which] = in[which] - direction;
-      const double slope = (in[which].grad() * direction).sum(at::kDouble).item<double>();
-      EXPECT_NEAR(slope, (value(above).item<double>() - value(below).item<double>()) / 2,
-                  1e-5 * in[which].grad().norm().item<double>() * direction.norm().item<double>())
-          << bits_of(kind) << " bits, input " << which;
+      test::expect_slope(value, in, which, direction, concat(bits_of(kind), " bits, input ", which));
     }
   }
 }

@@ -25,6 +25,7 @@ namespace {
 using test::Dice;
 using test::expect_close;
 using test::expect_finite_differences;
+using test::expect_slope;
 using test::leaf;
 
 Tensor plain_norm(const Tensor& x, const Tensor& gain) {
@@ -189,13 +190,7 @@ TEST(LearningLinear, HasTheGradientOfFiniteDifferencesAndOfTheDefinition) {
       const double most = exact[which].grad().abs().max().item<double>();
       expect_close(ours[which].grad(), exact[which].grad(), 2e-6 * most, concat(what, ": input ", which));
       const Tensor direction = dice.normal(wide[which].sizes()).to(at::kFloat);
-      std::vector<Tensor> above = ours, below = ours;
-      above[which] = ours[which] + direction;
-      below[which] = ours[which] - direction;
-      const double slope = (ours[which].grad() * direction).sum(at::kDouble).item<double>();
-      EXPECT_NEAR(slope, (value(above).item<double>() - value(below).item<double>()) / 2,
-                  1e-5 * ours[which].grad().norm().item<double>() * direction.norm().item<double>())
-          << what << ": input " << which;
+      expect_slope(value, ours, which, direction, concat(what, ": input ", which));
     }
   }
 }
