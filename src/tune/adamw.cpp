@@ -45,10 +45,6 @@ void AdamW::share_out() {
   }
 }
 
-void AdamW::sum_gradients() {
-  tune::sum_gradients(ranks_, groups_);
-}
-
 void AdamW::scale_gradients(double factor) {
   const at::NoGradGuard no_gradient;
   for_each_gradient([&](Tensor& gradient) { gradient.mul_(factor); });

@@ -27,8 +27,6 @@ class AdamW {
   const std::vector<ParameterGroup>& groups() const { return groups_; }
   void for_each_parameter(const std::function<void(const Parameter&)>& visitor) const;
 
-  /// Every rank gets the sum of all gradients.
-  void sum_gradients();
   void scale_gradients(double factor);
   /// The global L2 norm of the gradients; scales them down if it is above `longest` (0: never), as PyTorch's
   /// clip_grad_norm_ does.

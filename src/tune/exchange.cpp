@@ -3,11 +3,18 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/zeros_like.h>
+#include <torch/csrc/autograd/function_hook.h>
+#include <torch/csrc/autograd/variable.h>
+
+#include <algorithm>
+
+#include "base/error.h"
 
 namespace lithe::tune {
 namespace {
 
 constexpr int64_t kTravelsAlone = 1 << 18;  ///< Numbers from which a message of its own costs nothing.
+constexpr int64_t kTravelsEarly = 1 << 14;  ///< The same for messages that the backward pass hides.
 
 /// Tensors on their way: large ones where they lie, small ones together in one message.
 class Parcel {
@@ -45,39 +52,106 @@ class Parcel {
   Tensor packed_;
 };
 
-/// The gradients that a rank has; zeros for those that only another rank has.
-std::vector<Tensor> gradients_of_any(const Ranks& ranks, const std::vector<ParameterGroup>& groups) {
-  std::vector<double> there;
-  for (const ParameterGroup& group : groups)
-    for (const Parameter& parameter : group.parameters) there.push_back(parameter.values.grad().defined() ? 1 : 0);
-  ranks.sum(there);
-  std::vector<Tensor> gradients;
-  auto any = there.begin();
-  for (const ParameterGroup& group : groups) {
-    for (const Parameter& parameter : group.parameters) {
-      if (*any++ == 0) continue;
-      Tensor values = parameter.values;
-      if (!values.grad().defined()) values.mutable_grad() = at::zeros_like(values);
-      gradients.push_back(values.grad());
-    }
-  }
-  return gradients;
-}
-
 }  // namespace
 
 Numbers numbers_of(const Tensor& values) {
   return {{values.mutable_data_ptr<float>(), static_cast<size_t>(values.numel())}, std::make_shared<Tensor>(values)};
 }
 
-void sum_gradients(const Ranks& ranks, const std::vector<ParameterGroup>& groups) {
+/// The gradients of a step. Every rank begins the sums in the same order: that of `early_`.
+class GradientSums::Step : public std::enable_shared_from_this<Step> {
+ public:
+  Step(const Ranks& ranks, const std::vector<ParameterGroup>& groups) : ranks_(ranks) {
+    for (const ParameterGroup& group : groups)
+      for (const Parameter& parameter : group.parameters) {
+        const bool large = parameter.values.numel() >= kTravelsEarly && parameter.values.is_contiguous();
+        (large ? early_ : small_).push_back(parameter.values);
+      }
+    std::reverse(early_.begin(), early_.end());  // a backward pass reaches the last layers first
+  }
+
+  /// The hooks do not own the step, which owns the parameters that own the hooks.
+  void watch() {
+    for (size_t i = 0; i < early_.size(); ++i)
+      torch::autograd::impl::set_post_acc_grad_hooks(early_[i], std::make_unique<Hook>(weak_from_this(), i));
+  }
+
+  void new_step() {
+    complete_.assign(early_.size(), false);
+    begun_ = 0;
+    last_pass_ = false;
+  }
+
+  void last_pass() { last_pass_ = true; }
+
+  void finish() {
+    const at::NoGradGuard no_gradient;
+    std::vector<double> there;
+    for (const std::vector<Tensor>* some : {&early_, &small_})
+      for (const Tensor& values : *some) there.push_back(values.grad().defined() ? 1 : 0);
+    while (begun_ < early_.size()) begin_next();
+    ranks_.sum(there);  // after the sums that have begun
+    auto any = there.begin();
+    for (Tensor& values : early_)
+      if (*any++ == 0) values.mutable_grad().reset();
+    Parcel parcel([&](const Numbers& numbers) { ranks_.begin_sum(numbers); });
+    for (Tensor& values : small_)
+      if (*any++ != 0) parcel.add(gradient_of(values));
+    parcel.send();
+    ranks_.finish();
+    parcel.unpack();
+  }
+
+ private:
+  struct Hook : torch::autograd::PostAccumulateGradHook {
+    Hook(std::weak_ptr<Step> step, size_t place) : step(std::move(step)), place(place) {}
+    void operator()(const Tensor& /*values*/) override {
+      if (const std::shared_ptr<Step> watching = step.lock()) watching->completed(place);
+    }
+    std::weak_ptr<Step> step;
+    size_t place;
+  };
+
+  /// Zeros for a gradient that only another rank has.
+  static Tensor gradient_of(Tensor& values) {
+    Tensor& gradient = values.mutable_grad();
+    gradient = gradient.defined() ? gradient.contiguous() : at::zeros_like(values);
+    return gradient;
+  }
+
+  void completed(size_t place) {
+    if (!last_pass_) return;
+    require(place >= begun_, Fault::internal, "a gradient has changed after it was sent to the other processes");
+    complete_[place] = true;
+    const at::NoGradGuard no_gradient;
+    while (begun_ < early_.size() && complete_[begun_]) begin_next();
+  }
+
+  void begin_next() { ranks_.begin_sum(numbers_of(gradient_of(early_[begun_++]))); }
+
+  const Ranks ranks_;
+  std::vector<Tensor> early_, small_;  // parameters
+  std::vector<bool> complete_;         // of early_
+  size_t begun_ = 0;                   // sums of early_
+  bool last_pass_ = false;
+};
+
+GradientSums::GradientSums(const Ranks& ranks, const std::vector<ParameterGroup>& groups) {
   if (ranks.alone()) return;
-  const at::NoGradGuard no_gradient;
-  Parcel parcel([&](const Numbers& numbers) { ranks.begin_sum(numbers); });
-  for (const Tensor& gradient : gradients_of_any(ranks, groups)) parcel.add(gradient);
-  parcel.send();
-  ranks.finish();
-  parcel.unpack();
+  step_ = std::make_shared<Step>(ranks, groups);
+  step_->watch();
+}
+
+void GradientSums::new_step() {
+  if (step_) step_->new_step();
+}
+
+void GradientSums::last_pass() {
+  if (step_) step_->last_pass();
+}
+
+void GradientSums::finish() {
+  if (step_) step_->finish();
 }
 
 void share_values(const Ranks& ranks, const std::vector<Shared>& values) {

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "tune/parameters.h"
@@ -14,8 +15,24 @@ namespace lithe::tune {
 /// The memory of a dense float32 tensor.
 Numbers numbers_of(const Tensor& values);
 
-/// Gives every rank the sum of the gradients of all. A parameter that has a gradient on one rank has it on all then.
-void sum_gradients(const Ranks& ranks, const std::vector<ParameterGroup>& groups);
+/// Sums of gradients that begin while the last backward pass of a step goes on, as in PyTorch's
+/// DistributedDataParallel: the gradient of a large parameter is on its way to the other ranks as soon as it is
+/// complete.
+class GradientSums {
+ public:
+  GradientSums(const Ranks& ranks, const std::vector<ParameterGroup>& groups);
+
+  /// Forgets what an earlier step has begun.
+  void new_step();
+  /// The next backward pass is the last one of this rank's step, so it completes the gradients.
+  void last_pass();
+  /// Gives every rank the sum of the gradients of all. A parameter that has a gradient on one rank has it on all then.
+  void finish();
+
+ private:
+  class Step;
+  std::shared_ptr<Step> step_;  // none: alone
+};
 
 /// Gives every rank the values that `owner` of them has.
 struct Shared {

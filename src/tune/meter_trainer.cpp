@@ -112,7 +112,8 @@ MeterTrainer::MeterTrainer(Meter& meter, MeterTask task, plan::Plan plan, const 
       plan_(std::move(plan)),
       poolers_(meter.streams.for_poolers(plan_)),
       options_(options),
-      optimiser_(optimiser_for(meter, options)) {}
+      optimiser_(optimiser_for(meter, options)),
+      sums_(options.ranks, optimiser_.groups()) {}
 
 void MeterTrainer::set_plan(plan::Plan plan) {
   plan_ = std::move(plan);
@@ -161,8 +162,9 @@ Tensor MeterTrainer::mean_loss(MeterBatch samples, bool dropout) const {
 MeterStep MeterTrainer::step(std::span<const MeterBatch> batches, double factor) {
   MeterStep result;
   optimiser_.forget_gradients();
-  for (const MeterBatch& batch : batches) {
-    if (batch.empty()) continue;
+  sums_.new_step();
+  const std::vector<MeterBatch> filled = filled_ones(batches);
+  for (const MeterBatch& batch : filled) {
     const int64_t labels = labels_in(batch);
     const Tensor loss = mean_loss(batch, true) * static_cast<double>(labels);
     const auto value = loss.item<double>();
@@ -171,10 +173,11 @@ MeterStep MeterTrainer::step(std::span<const MeterBatch> batches, double factor)
     result.loss += value;
     result.rows += rows_of(task_, batch, meter_);
     result.labels += labels;
+    if (&batch == &filled.back()) sums_.last_pass();
     if (loss.requires_grad()) loss.backward();
   }
+  sums_.finish();
   sum_over(options_.ranks, result);
-  optimiser_.sum_gradients();
   const double mean = 1.0 / static_cast<double>(std::max<int64_t>(result.labels, 1));
   optimiser_.scale_gradients(mean);
   result.loss *= mean;

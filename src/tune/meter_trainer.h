@@ -8,6 +8,7 @@
 #include "models/meter/meter.h"
 #include "plan/plan.h"
 #include "tune/adamw.h"
+#include "tune/exchange.h"
 #include "tune/meter_sample.h"
 #include "tune/ranks.h"
 
@@ -66,6 +67,7 @@ class MeterTrainer {
   plan::Plan plan_, poolers_;  // the second as Streams::for_poolers makes it of the first
   Options options_;
   AdamW optimiser_;
+  GradientSums sums_;
 };
 
 }  // namespace lithe::tune

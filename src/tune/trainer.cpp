@@ -20,7 +20,11 @@ bool tower_learns(const AdamW& optimiser) {
 }  // namespace
 
 Trainer::Trainer(models::Model& model, plan::Plan plan, const TrainerOptions& options)
-    : model_(model), plan_(std::move(plan)), options_(options), optimiser_(optimiser_for(model, options)) {
+    : model_(model),
+      plan_(std::move(plan)),
+      options_(options),
+      optimiser_(optimiser_for(model, options)),
+      sums_(options.ranks, optimiser_.groups()) {
   model.decoder.recomputes = options.gradient_checkpointing;
   if (model.vision) model.vision->tower.recomputes = options.gradient_checkpointing && tower_learns(optimiser_);
 }
@@ -28,8 +32,9 @@ Trainer::Trainer(models::Model& model, plan::Plan plan, const TrainerOptions& op
 StepResult Trainer::step(std::span<const MicroBatch> batches, double factor) {
   StepResult result;
   optimiser_.forget_gradients();
-  for (const MicroBatch& samples : batches) {
-    if (samples.empty()) continue;
+  sums_.new_step();
+  const std::vector<MicroBatch> filled = filled_ones(batches);
+  for (const MicroBatch& samples : filled) {
     const TrainingRows rows = pack_samples(model_, plan_, samples, options_.pack);
     const Tensor loss = summed_loss(model_.decoder, rows, result.kept.observer());
     const auto value = loss.item<double>();
@@ -38,11 +43,12 @@ StepResult Trainer::step(std::span<const MicroBatch> batches, double factor) {
     result.loss += value;
     result.rows += rows.rows();
     result.labels += rows.learnt();
+    if (&samples == &filled.back()) sums_.last_pass();
     if (loss.requires_grad()) loss.backward();
   }
+  sums_.finish();
   sum_over(options_.ranks, result);
   if (!options_.ranks.alone()) result.kept.sum_over(options_.ranks, model_.decoder.config.layers);
-  optimiser_.sum_gradients();
   const double mean = 1.0 / static_cast<double>(std::max<int64_t>(result.labels, 1));
   optimiser_.scale_gradients(mean);
   result.loss *= mean;

@@ -7,6 +7,7 @@
 #include "models/model.h"
 #include "plan/plan.h"
 #include "tune/adamw.h"
+#include "tune/exchange.h"
 #include "tune/kept_rows.h"
 #include "tune/loss.h"
 #include "tune/ranks.h"
@@ -60,6 +61,7 @@ class Trainer {
   plan::Plan plan_;
   TrainerOptions options_;
   AdamW optimiser_;
+  GradientSums sums_;
 };
 
 }  // namespace lithe::tune

@@ -32,6 +32,15 @@ int64_t labels_in(const Samples& samples) {
   return labels;
 }
 
+/// The batches that hold samples: others have only records that were left out.
+template <class Batch>
+std::vector<Batch> filled_ones(std::span<const Batch> batches) {
+  std::vector<Batch> filled;
+  for (const Batch& batch : batches)
+    if (!batch.empty()) filled.push_back(batch);
+  return filled;
+}
+
 inline constexpr size_t kNamed = 4;  ///< Samples that a sentence names.
 
 /// "a, b, c, d and 124 more"

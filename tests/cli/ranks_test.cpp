@@ -105,6 +105,20 @@ TEST_F(RanksTest, TwoAndThreeProcessesEqualOne) {
   expect_equal("one", "three");
 }
 
+/// Weights so large that their gradients travel while the backward pass goes on, and blocks that run again in it.
+TEST_F(RanksTest, AllWeightsOfALargerModelLearnAsInOneProcess) {
+  const std::string more = "train: [\"*\"]\ngradient_checkpointing: true\n";
+  const std::string model = std::string(LITHE_SOURCE_DIR "/models/easyvqa-dense");
+  const auto recipe = [&](const std::string& name, int64_t batch, int64_t accumulation) {
+    return Recipe{.name = name, .batch = batch, .accumulation = accumulation, .more = more, .model = model};
+  };
+  EXPECT_EQ(start(1, recipe("one", 2, 3)).out, "0\n") << said("err.0");
+  EXPECT_EQ(start(2, recipe("two", 1, 3)).out, "0\n0\n") << said("err.0");
+  EXPECT_EQ(start(3, recipe("three", 1, 2)).out, "0\n0\n0\n") << said("err.0");
+  expect_equal("one", "two");
+  expect_equal("one", "three");
+}
+
 TEST_F(RanksTest, AnotherNumberOfProcessesGoesOnToTheSameLosses) {
   EXPECT_EQ(start(1, {"whole", 6}).out, "0\n") << said("err.0");
   EXPECT_EQ(start(3, {"first", 2, 1, 4, "", "parts"}).out, "0\n0\n0\n") << said("err.0");
