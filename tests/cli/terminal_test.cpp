@@ -30,19 +30,19 @@ TEST(Terminal, AnAnswerShowsItsProgressAndCtrlCEndsIt) {
 }
 
 TEST(Terminal, TheSummaryOfABatchHasALineOfItsOwn) {
-  const std::filesystem::path lines = scratch() / "three.jsonl", out = scratch() / "three-answers.jsonl";
+  const std::filesystem::path lines = scratch() / "many.jsonl", out = scratch() / "many-answers.jsonl";
   std::filesystem::remove(out);
   std::ofstream file(lines);
-  for (int id = 0; id < 3; ++id)
+  for (int id = 0; id < 100; ++id)  // longer than a tenth of a second, which progress waits
     file << Json{{"id", id}, {"prompt", "is there a circle?"}, {"image", LITHE_SOURCE_DIR "/models/images/901.png"}}
                 .dump()
          << "\n";
   file.close();
   Terminal batch({"batch", "demo", lines, "-o", out}, scratch() / "state", "xterm");
   batch.until("batch: ");
-  const std::string seen = batch.until("3 answered, 0 failed");
-  const std::size_t line = seen.find_last_of("\nK", seen.size() - 21);  // a line's end, or what wipes it
-  EXPECT_EQ(seen.substr(line + 1), "3 answered, 0 failed") << seen;
+  const std::string seen = batch.until("100 answered, 0 failed");
+  const std::size_t line = seen.find_last_of("\nK", seen.size() - 23);  // a line's end, or what wipes it
+  EXPECT_EQ(seen.substr(line + 1), "100 answered, 0 failed") << seen;
   EXPECT_EQ(batch.exit_code(), 0);
 }
 
