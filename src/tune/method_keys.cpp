@@ -171,11 +171,12 @@ Keys<EasRecipe> eas_keys() {
        "Width of the adapters in place of skipped attentions.",
        {"replaced_dim"}},
       {"groups", whole_field(&EasRecipe::groups, {.low = 1, .high = 1024}),
-       "Number of blocks in an adapter's second matrix; it must divide rep_dim, pia_dim and the model's width."},
+       "Number of diagonal blocks in an adapter's second matrix; it must divide rep_dim, pia_dim and the model's "
+       "width."},
       {"scale", number_field(&EasRecipe::scale, {.low = 0, .high = 1000, .above_low = true}),
        "What the result of an adapter is multiplied by."},
       {"temperature", number_field(&EasRecipe::temperature, {.low = 0, .high = 1e4, .above_low = true}),
-       "The gate is softmax(router / temperature)."},
+       "The gate of an adapter is softmax(z / temperature), where z is the output of the gate's own linear layer."},
       {"dropout", number_field(&EasRecipe::dropout, {.low = 0, .high = 1, .below_high = true}),
        "The share of an adapter's hidden values that is left out at random in training. The published recipes take "
        "0.1."},
