@@ -93,6 +93,7 @@ function(lithe_script_test name)
 endfunction()
 
 function(lithe_warnings target)
+  # Files of one unit are included, so GCC takes their unnamed namespaces for a header's.
   target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wno-missing-field-initializers>
-    $<$<BOOL:${LITHE_WERROR}>:-Werror>)
+    $<$<BOOL:${LITHE_UNITY}>:-Wno-subobject-linkage> $<$<BOOL:${LITHE_WERROR}>:-Werror>)
 endfunction()

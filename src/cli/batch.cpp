@@ -34,7 +34,7 @@
 namespace lithe::cli {
 namespace {
 
-constexpr const char* kDescription =
+constexpr const char* kBatchDescription =
     R"(Answers the requests of a JSONL file, several at a time.
 
 Each line of IN is a request: {"id", "image" or "images", "prompt"}. It may also hold "plan" and "max_tokens", which replace
@@ -58,7 +58,7 @@ Each answer is the one that `lithe run` gives, up to the rounding of float32. --
 decoded pictures. A request starts when its worst case (the longest possible answer) fits into the memory that the running
 requests leave.)";
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kBatchFooter = R"(Examples:
   lithe batch demo questions.jsonl -o answers.jsonl
   lithe batch ~/llava-1.5-7b-hf questions.jsonl -o answers-7b.jsonl --batch-size 8 --memory 12 -n 64
   lithe batch demo questions.jsonl -o dense.jsonl --plan dense --json
@@ -278,8 +278,8 @@ int run(BatchOptions options) {
 
 Action declare_batch(CLI::App& app) {
   const auto options = std::make_shared<BatchOptions>();
-  app.description(kDescription);
-  app.footer(kFooter);
+  app.description(kBatchDescription);
+  app.footer(kBatchFooter);
   app.add_option("MODEL", options->model,
                  "Model folder, GGUF file, name in the Hugging Face cache, demo, or demo-dense")
       ->required();

@@ -24,7 +24,7 @@
 namespace lithe::cli {
 namespace {
 
-constexpr const char* kDescription =
+constexpr const char* kBenchDescription =
     R"(Measures the time of image encode, prefill and decode, under the plan and dense.
 
 The tests are called pp (prefill) or tg (decode), followed by the number of tokens. Each round runs dense, the plan, and
@@ -43,7 +43,7 @@ difference is the cost of the engine itself.
 rules of N evenly spaced layers of the full model.
 The shapes are llava-1.5-7b, llava-1.5-13b and llava-next-7b.)";
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kBenchFooter = R"(Examples:
   lithe bench demo --rounds 3
   lithe bench --shape llava-1.5-7b --layers 2 --vision-tokens 576
   lithe bench --shape llava-next-7b --layers 2 --vision-tokens 2880 -o json
@@ -200,8 +200,8 @@ void add_rounds(CLI::App& app, BenchOptions& options) {
 
 Action declare_bench(CLI::App& app) {
   const auto options = std::make_shared<BenchOptions>();
-  app.description(kDescription);
-  app.footer(kFooter);
+  app.description(kBenchDescription);
+  app.footer(kBenchFooter);
   app.add_option("MODEL", options->model,
                  "Model folder, GGUF file, name in the Hugging Face cache, demo, or demo-dense");
   app.add_option("--shape", options->shape, "A published shape with random weights")->type_name("NAME");

@@ -11,7 +11,7 @@
 namespace lithe::cli {
 namespace {
 
-constexpr const char* kDescription =
+constexpr const char* kCompareRunsDescription =
     R"(Compares two runs of `lithe eval` question by question.
 
 The runs are over the same questions, so their difference is known far better than from two separate scores. The table has
@@ -24,7 +24,7 @@ MMBench asks a question.
 
 Runs with --metric nll are compared by the nll per token. Less is better; each question counts by the tokens of its answer.)";
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kCompareRunsFooter = R"(Examples:
   lithe eval demo --task gqa --data tests/data/benchmarks/gqa -o eval/p-mod
   lithe eval demo --task gqa --data tests/data/benchmarks/gqa -o eval/dense --plan dense
   lithe compare eval/dense eval/p-mod
@@ -75,8 +75,8 @@ int run(const CompareRunsOptions& options) {
 
 Action declare_compare(CLI::App& app) {
   const auto options = std::make_shared<CompareRunsOptions>();
-  app.description(kDescription);
-  app.footer(kFooter);
+  app.description(kCompareRunsDescription);
+  app.footer(kCompareRunsFooter);
   app.add_option("A", options->first, "The folder of a run")->required();
   app.add_option("B", options->second, "The folder of the other run")->required();
   add_whole<uint64_t>(app, options->common.seed,

@@ -10,12 +10,12 @@
 namespace lithe::cli {
 namespace {
 
-constexpr const char* kDescription =
+constexpr const char* kCompletionDescription =
     R"(Prints a script that lets bash complete lithe's commands, flags and plans with the Tab key.
 
 `make install` puts the script where bash looks for it.)";
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kCompletionFooter = R"(Examples:
   lithe completion bash
   lithe completion bash > lithe-completion.bash)";
 
@@ -96,8 +96,8 @@ int complete(const CLI::App& program, const std::string& shell) {
 
 Action declare_completion(CLI::App& app) {
   const auto shell = std::make_shared<std::string>();
-  app.description(kDescription);
-  app.footer(kFooter);
+  app.description(kCompletionDescription);
+  app.footer(kCompletionFooter);
   app.add_option("SHELL", *shell, "bash")->required();
   return [&app, shell] { return complete(*app.get_parent(), *shell); };
 }

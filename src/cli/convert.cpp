@@ -22,7 +22,7 @@ namespace {
 
 using models::TargetLayout;
 
-constexpr const char* kDescription =
+constexpr const char* kConvertDescription =
     R"(Writes a copy of a model folder in the Hugging Face layout, in LLaVA's original layout, or in the layout that it has.
 
 The weights of .bin, .pth and sharded files become one model.safetensors, which opens faster; their types are kept. The new
@@ -34,7 +34,7 @@ A published METER only numbers the answers of its head vqa. --answers names them
 was trained with: the folder with METER's Arrow files, the folder with the official annotations of train and val, or a JSON file
 that maps numbers to answers. The new folder then answers in words.)";
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kConvertFooter = R"(Examples:
   lithe convert ~/llava-v1.5-7b -o llava-1.5-7b-hf
   lithe convert ~/llava-1.5-7b-hf --to original -o llava-v1.5-7b
   lithe convert demo --to same -o demo-again
@@ -100,8 +100,8 @@ void report(const ConvertFlags& flags, const models::Converted& done) {
 
 Action declare_convert(CLI::App& app) {
   const auto flags = std::make_shared<ConvertFlags>();
-  app.description(kDescription);
-  app.footer(kFooter);
+  app.description(kConvertDescription);
+  app.footer(kConvertFooter);
   app.add_option("SRC", flags->source, "Model folder, name in the Hugging Face cache, demo, or demo-dense")->required();
   app.add_option("-o,--output", flags->out, "The folder to write; it must not exist")->type_name("DIR")->required();
   app.add_option("--to", flags->to, "hf (Hugging Face, default), original (LLaVA's own) or same (as SRC)")

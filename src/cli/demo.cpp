@@ -22,14 +22,14 @@
 namespace lithe::cli {
 namespace {
 
-constexpr const char* kDescription =
+constexpr const char* kDemoDescription =
     R"(Shows what skipping does. Two small shipped models, one dense and one with p-MoD layers, answer questions about a picture.
 
 lithe prints the answers and times of both models, the vision tokens that each layer keeps, and the size of the KV caches. It
 writes a heat map of the kept patches. Such a small model saves little time. So lithe then makes the same comparison at the
 width of LLaVA-1.5-7B, with two layers of random weights. Ctrl-C ends this comparison; the answers are printed before it.)";
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kDemoFooter = R"(Examples:
   lithe demo
   lithe demo --no-wide --heat-map kept.png
   lithe demo --image models/images/506.png --no-wide
@@ -198,8 +198,8 @@ int run(const DemoOptions& options) {
 
 Action declare_demo(CLI::App& app) {
   const auto options = std::make_shared<DemoOptions>();
-  app.description(kDescription);
-  app.footer(kFooter);
+  app.description(kDemoDescription);
+  app.footer(kDemoFooter);
   app.add_option("--image", options->image, "A picture of your own")->type_name("FILE");
   app.add_option("--heat-map", options->heat_map, "The file of the heat map (default: lithe-demo.png)")
       ->type_name("FILE");

@@ -37,7 +37,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kDescription =
+constexpr const char* kEvalDescription =
     R"(Asks a model the questions of a benchmark and prints its scores.
 
 The folder of the output gets samples.jsonl, a line for each question as soon as it is answered, and result.json with the
@@ -58,7 +58,7 @@ are right, the one counts that models are tuned to give: the most frequent one, 
 Tasks (docs/tasks.md says where their data come from):
 )";
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kEvalFooter = R"(Examples:
   lithe eval demo --task scienceqa --data tests/data/tasks/scienceqa
   lithe eval ~/llava-1.5-7b-hf --task vqav2 --data tests/data/tasks/vqav2 --limit 2 --batch-size 2
   lithe eval demo --task exact_match --data train.json -o eval/colours --plan dense --json
@@ -81,7 +81,7 @@ struct EvalOptions {
 };
 
 std::string description() {
-  std::string text = kDescription;
+  std::string text = kEvalDescription;
   for (const tasks::TaskInfo& task : tasks::all_tasks()) text += fmt::format("  {:<15}{}\n", task.name, task.what);
   text.pop_back();
   return text;
@@ -317,7 +317,7 @@ void declare_task(CLI::App& app, EvalOptions& options) {
 Action declare_eval(CLI::App& app) {
   const auto options = std::make_shared<EvalOptions>();
   app.description(description());
-  app.footer(kFooter);
+  app.footer(kEvalFooter);
   app.add_option("MODEL", options->model,
                  "Model folder, GGUF file, name in the Hugging Face cache, demo, or demo-dense")
       ->required();

@@ -19,7 +19,7 @@
 namespace lithe::cli {
 namespace {
 
-constexpr const char* kDescription =
+constexpr const char* kFoldDescription =
     R"(Merges LoRA and a model's adapters into its weights, and writes a new model folder in the same layout. Give the LoRA with
 --lora, or give a PEFT folder as MODEL; its base model is then read too.
 
@@ -34,7 +34,7 @@ In a METER model, every RepAdapter is merged, as it has no gate there. The PIAs 
 The merged model is then compared with the original on the prompt, and the largest difference of the logits is printed. If
 weights are stored in 16 bits, merging rounds them once; the largest change of a weight is then printed too.)";
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kFoldFooter = R"(Examples:
   lithe fold ~/llava-v1.5-7b-lora -o llava-v1.5-7b-folded
   lithe fold ~/llava-1.5-7b-hf --lora ~/my-adapter -o llava-1.5-7b-folded
   lithe fold ~/llava-eas -o llava-eas-folded
@@ -112,8 +112,8 @@ void tell(const FoldFlags& flags, const session::FoldReport& report) {
 
 Action declare_fold(CLI::App& app) {
   const auto flags = std::make_shared<FoldFlags>();
-  app.description(kDescription);
-  app.footer(kFooter);
+  app.description(kFoldDescription);
+  app.footer(kFoldFooter);
   app.add_option("MODEL", flags->model, "Model folder with adapters, or a PEFT folder, or with --lora any model folder")
       ->required();
   app.add_option("-o,--output", flags->out, "The folder to write; it must not exist")->type_name("DIR")->required();

@@ -9,10 +9,10 @@
 namespace lithe::cli {
 namespace {
 
-constexpr const char* kDescription =
+constexpr const char* kHelpDescription =
     "Prints the list of commands, the description, flags and examples of one, or the keys of a recipe.";
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kHelpFooter = R"(Examples:
   lithe help
   lithe help run
   lithe help recipe)";
@@ -32,8 +32,8 @@ int help(CLI::App& program, const std::optional<std::string>& command) {
 
 Action declare_help(CLI::App& app) {
   const auto command = std::make_shared<std::optional<std::string>>();
-  app.description(kDescription);
-  app.footer(kFooter);
+  app.description(kHelpDescription);
+  app.footer(kHelpFooter);
   app.add_option("COMMAND", *command,
                  "The command, or recipe for the keys of a recipe; without it, the list of all commands");
   return [&app, command] { return help(*app.get_parent(), *command); };

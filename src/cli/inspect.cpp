@@ -25,7 +25,7 @@
 namespace lithe::cli {
 namespace {
 
-constexpr const char* kDescription =
+constexpr const char* kInspectDescription =
     R"(Prints a model's architecture, parameters and memory, and what a plan computes.
 
 The plan is printed as a table of layers: attention on or off, vision tokens kept, operations and KV bytes. Below the table,
@@ -35,7 +35,7 @@ shapes are llava-1.5-7b, llava-1.5-13b, llava-next-7b, lavin-7b, which has the a
 For METER, the parts are printed with their parameters and operations, under the plan and without EAS. --shape meter takes
 the plan of EAS for VQAv2 unless --plan names another.)";
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kInspectFooter = R"(Examples:
   lithe inspect demo
   lithe inspect --shape llava-next-7b --plan p-mod --vision-tokens 2880 --text-tokens 40
   lithe inspect --shape llava-1.5-7b --plan fastv --json
@@ -204,8 +204,8 @@ int run(const InspectOptions& options) {
 
 Action declare_inspect(CLI::App& app) {
   const auto options = std::make_shared<InspectOptions>();
-  app.description(kDescription);
-  app.footer(kFooter);
+  app.description(kInspectDescription);
+  app.footer(kInspectFooter);
   app.add_option("MODEL", options->model,
                  "Model folder, GGUF file, name in the Hugging Face cache, demo, or demo-dense");
   std::string shapes;

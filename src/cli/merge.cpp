@@ -21,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kDescription =
+constexpr const char* kMergeDescription =
     R"(Joins the shards of a run of `lithe eval` or `lithe batch`.
 
 For `lithe eval`, give the folders shard-I-of-N. The output is a folder, as if one process had asked all questions: it is
@@ -31,7 +31,7 @@ OUT.shard-I-of-N.jsonl. The output is one file.
 Missing and unfinished shards, two with the same number, and shards with different settings are refused. The data are looked
 for where the shards found them, unless --data is given.)";
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kMergeFooter = R"(Examples:
   lithe eval demo --task mme --data tests/data/benchmarks/mme -o eval/mme --shard 0/2
   lithe eval demo --task mme --data tests/data/benchmarks/mme -o eval/mme --shard 1/2
   lithe merge eval/mme/shard-*-of-2 -o eval/mme
@@ -107,8 +107,8 @@ int run(const MergeOptions& options) {
 
 Action declare_merge(CLI::App& app) {
   const auto options = std::make_shared<MergeOptions>();
-  app.description(kDescription);
-  app.footer(kFooter);
+  app.description(kMergeDescription);
+  app.footer(kMergeFooter);
   app.add_option("SHARD", options->shards, "All shards of the run: folders of eval, or files of batch")->required();
   app.add_option("-o,--output", options->output, "The folder or file to write")->type_name("PATH")->required();
   app.add_option("--data", options->data, "The benchmark's data, if they are elsewhere than on the shards' machines")

@@ -18,7 +18,7 @@
 namespace lithe::cli {
 namespace {
 
-constexpr const char* kDescription =
+constexpr const char* kPlansDescription =
     R"(Lists the built-in plans: what each skips, which weights it needs, and what it costs.
 
 "training" says whether the weights must have been trained with the method. "answers" says whether the answers are those of
@@ -26,7 +26,7 @@ the dense model (exact) or may differ (lossy). "operations" and "KV cache" are s
 the shape for which they are counted. With NAME, lithe prints one plan and the cost of every layer. In the other commands,
 --plan NAME uses a plan.)";
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kPlansFooter = R"(Examples:
   lithe plans
   lithe plans fastv
   lithe plans shortv --shape llava-next-7b --vision-tokens 2880 --json
@@ -169,8 +169,8 @@ int run(const PlansOptions& options) {
 
 Action declare_plans(CLI::App& app) {
   const auto options = std::make_shared<PlansOptions>();
-  app.description(kDescription);
-  app.footer(kFooter);
+  app.description(kPlansDescription);
+  app.footer(kPlansFooter);
   app.add_option("NAME", options->name, "One plan: a built-in name, or a JSON file; without it, the list");
   app.add_option("--shape", options->shape, "The shape that costs are counted for (default: llava-1.5-7b)")
       ->type_name("NAME");

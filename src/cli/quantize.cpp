@@ -17,7 +17,7 @@
 namespace lithe::cli {
 namespace {
 
-constexpr const char* kDescription =
+constexpr const char* kQuantizeDescription =
     R"(Writes a copy of a model folder with its weights rounded to bfloat16, or to codes of 8 or 4 bits. Every command opens the
 new folder. It gives the answers that the old one gives with the same --weights, to the bit, and it opens faster, since
 nothing is rounded any more.
@@ -26,7 +26,7 @@ The weights of linear layers and embeddings are rounded. With int4, embeddings a
 adapters stay as they are. Codes are stored in the layout of compressed-tensors, which docs/checkpoints.md describes. DIR must
 not exist. If anything fails, DIR is not written.)";
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kQuantizeFooter = R"(Examples:
   lithe quantize demo --weights int8 -o demo-int8
   lithe quantize ~/llava-1.5-7b-hf --weights int4 -o llava-1.5-7b-int4
   lithe quantize ~/llava-1.5-7b-hf --weights int4 --keep-embeddings -o llava-1.5-7b-int4-vllm
@@ -88,8 +88,8 @@ void report(const QuantizeFlags& flags, const models::Quantised& done) {
 
 Action declare_quantize(CLI::App& app) {
   const auto flags = std::make_shared<QuantizeFlags>();
-  app.description(kDescription);
-  app.footer(kFooter);
+  app.description(kQuantizeDescription);
+  app.footer(kQuantizeFooter);
   app.add_option("MODEL", flags->source, "Model folder, name in the Hugging Face cache, demo, or demo-dense")
       ->required();
   app.add_option("-o,--output", flags->out, "The folder to write; it must not exist")->type_name("DIR")->required();

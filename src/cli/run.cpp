@@ -21,7 +21,7 @@
 namespace lithe::cli {
 namespace {
 
-constexpr const char* kDescription =
+constexpr const char* kRunDescription =
     R"(Answers a question about pictures, or chats about them.
 
 The answer is written to stdout as it is generated. MODEL is a model folder, a GGUF file, a name in the local Hugging Face
@@ -38,7 +38,7 @@ their scores: probabilities, or with --head rank how well the text fits each pic
 
 Ctrl-C ends the answer after the current layer or token (exit code 130). A chat continues with the next turn.)";
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kRunFooter = R"(Examples:
   lithe run demo --image models/images/901.png "what is the color of the rectangle?"
   echo "what shape is in the image?" | lithe run demo --image models/images/901.png
   lithe run demo --image models/images/901.png   # a chat, with the picture in its first message
@@ -151,8 +151,8 @@ int run(RunOptions options) {
 
 Action declare_run(CLI::App& app) {
   const auto options = std::make_shared<RunOptions>();
-  app.description(kDescription);
-  app.footer(kFooter);
+  app.description(kRunDescription);
+  app.footer(kRunFooter);
   app.add_option("MODEL", options->model,
                  "Model folder, GGUF file, name in the Hugging Face cache, demo, or demo-dense")
       ->required();

@@ -27,7 +27,7 @@ constexpr int64_t kSteps = 300;          // if neither --steps nor --budget is g
 constexpr int64_t kManySteps = 1 << 20;  // with --budget, which then decides
 constexpr int64_t kEverySteps = 10, kFewestComparisons = 5;
 
-constexpr const char* kDescription =
+constexpr const char* kSearchDescription =
     R"(Finds a plan that skips what a task does not need. There are two searches.
 
 --budget SHARE: the plan that loses least and costs at most this share of the dense model. Nothing is trained. A layer may skip
@@ -56,7 +56,7 @@ After a kill, it continues from the last checkpoint: there is one every 100 step
 
 Several processes that torchrun, mpirun or srun starts search together (docs/many-machines.md).)";
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kSearchFooter = R"(Examples:
   lithe search demo-dense --data train.json --budget 0.5 --samples 2 -o half
   lithe search demo-dense --data train.json --skip 2 --steps 4
   lithe search demo --data train.json --eval-data train.json --skip 3 --steps 4 -o found
@@ -231,8 +231,8 @@ tune::DataSet checking_data(const SearchFlags& flags) {
 
 Action declare_search(CLI::App& app) {
   const auto flags = std::make_shared<SearchFlags>();
-  app.description(kDescription);
-  app.footer(kFooter);
+  app.description(kSearchDescription);
+  app.footer(kSearchFooter);
   app.add_option("MODEL", flags->model, "Model folder, hub name or demo model")->required();
   declare_data(app, *flags);
   declare_numbers(app, *flags);

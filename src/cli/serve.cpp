@@ -21,7 +21,7 @@
 namespace lithe::cli {
 namespace {
 
-constexpr const char* kDescription =
+constexpr const char* kServeDescription =
     R"(Serves a model over HTTP with the API of OpenAI: chat with pictures, streams, text completions.
 
 The paths are /v1/chat/completions, /v1/completions, /v1/responses, /v1/models, /tokenize, /detokenize, /health, /ready and
@@ -42,7 +42,7 @@ the environment variable LITHE_API_KEY (other users of this machine can see flag
 Ctrl-C or SIGTERM ends the server: it takes no more requests, and those that it has taken have --shutdown-timeout seconds to
 finish. A second signal ends them at once.)";
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kServeFooter = R"(Examples:
   lithe serve demo
   lithe serve ~/llava-1.5-7b-hf --port 9000 --batch-size 8 --memory 12 --log json
   lithe serve ~/llava-1.5-7b-hf --lora red=adapters/red --lora blue=adapters/blue
@@ -235,8 +235,8 @@ void add_model_flags(CLI::App& app, ServeOptions& options) {
 
 Action declare_serve(CLI::App& app) {
   const auto options = std::make_shared<ServeOptions>();
-  app.description(kDescription);
-  app.footer(kFooter);
+  app.description(kServeDescription);
+  app.footer(kServeFooter);
   app.add_option("MODEL", options->model,
                  "Model folder, GGUF file, name in the Hugging Face cache, demo, or demo-dense")
       ->required();

@@ -16,7 +16,7 @@
 namespace lithe::cli {
 namespace {
 
-constexpr const char* kDescription =
+constexpr const char* kTraceDescription =
     R"(Writes every intermediate result of one request to a safetensors file.
 
 Decoding is greedy. The tensors are float32 and int64; n is the number of tokens of the prompt with its pictures:
@@ -28,7 +28,7 @@ Decoding is greedy. The tensors are float32 and int64; n is the number of tokens
   kv_lengths.prefill and kv_lengths.end [layers], the cached tokens of each layer
 If anything fails, no file is written.)";
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kTraceFooter = R"(Examples:
   lithe trace demo --image models/images/901.png --prompt "what is the color of the rectangle?" -o trace.safetensors
   lithe trace demo --image models/images/901.png --prompt "<image> USER:" --raw-prompt --max-tokens 4 --ignore-eos -o trace.safetensors
   lithe trace demo --image models/images/901.png --prompt "is there a circle?" --plan dense --weights float32 -o dense.safetensors
@@ -67,8 +67,8 @@ int run(TraceFlags flags) {
 
 Action declare_trace(CLI::App& app) {
   const auto flags = std::make_shared<TraceFlags>();
-  app.description(kDescription);
-  app.footer(kFooter);
+  app.description(kTraceDescription);
+  app.footer(kTraceFooter);
   app.add_option("MODEL", flags->model, "Model folder, GGUF file, name in the Hugging Face cache, demo, or demo-dense")
       ->required();
   add_question(app, flags->question);

@@ -21,7 +21,7 @@
 namespace lithe::cli {
 namespace {
 
-constexpr const char* kDescription =
+constexpr const char* kTuneDescription =
     R"(Tunes a model by a recipe: a YAML file that names the model, the data, what learns and how. p-MoD, EAS and LoRA can be
 combined. `lithe help recipe` lists the keys of a recipe; docs/recipes.md has examples.
 
@@ -32,7 +32,7 @@ as stdout gets a line every logging_steps steps. Ctrl-C ends the run after the c
 
 Several processes that torchrun, mpirun or srun starts tune one model together (docs/many-machines.md).)";
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kTuneFooter = R"(Examples:
   lithe tune recipe.yaml --dry-run
   lithe tune recipe.yaml
 
@@ -220,8 +220,8 @@ constexpr std::pair<const char*, const char*> kNotHere[] = {
 
 Action declare_tune(CLI::App& app) {
   const auto flags = std::make_shared<TuneFlags>();
-  app.description(kDescription);
-  app.footer(kFooter);
+  app.description(kTuneDescription);
+  app.footer(kTuneFooter);
   app.add_option("RECIPE", flags->recipe, "The recipe, a YAML file")->required();
   app.add_flag("--dry-run", flags->dry_run,
                "Check every file and sample, try one step, and print parameters, memory and time; write nothing");

@@ -12,7 +12,7 @@ namespace lithe::image {
 namespace {
 
 /// A code of LZW stands for fewer pixels than there are codes, and takes 3 bits or more.
-constexpr int64_t kPixelsPerByte = 4096;
+constexpr int64_t kGifPixelsPerByte = 4096;
 
 struct Cursor {
   const uint8_t* next;
@@ -114,7 +114,7 @@ Size canvas_size(const Encoded& file, const GifFileType* gif) {
   // PIL widens the canvas for frames that reach beyond it.
   const Size size{std::max(gif->SWidth, frame.Left + frame.Width), std::max(gif->SHeight, frame.Top + frame.Height)};
   file.check_size(size.width, size.height);
-  if (int64_t{frame.Width} * frame.Height / kPixelsPerByte > static_cast<int64_t>(file.size())) {
+  if (int64_t{frame.Width} * frame.Height / kGifPixelsPerByte > static_cast<int64_t>(file.size())) {
     file.refuse("the GIF file is truncated: ", file.size(), " bytes for ", frame.Width, " x ", frame.Height, " pixels");
   }
   return size;

@@ -10,9 +10,9 @@
 namespace lithe::image {
 namespace {
 
-constexpr int kMaxScans = 500;           // A progressive file needs about ten; thousands of empty ones stall a decoder.
-constexpr int64_t kPixelsPerByte = 512;  // A Huffman-coded block of 64 pixels takes at least one bit.
-constexpr int64_t kMostScaled = 12;      // Times max_pixels: a gigapixel, past which decoding takes minutes.
+constexpr int kMaxScans = 500;  // A progressive file needs about ten; thousands of empty ones stall a decoder.
+constexpr int64_t kJpegPixelsPerByte = 512;  // A Huffman-coded block of 64 pixels takes at least one bit.
+constexpr int64_t kMostScaled = 12;          // Times max_pixels: a gigapixel, past which decoding takes minutes.
 
 /// A decoder whose errors jump back to the latest `landing`. Functions that set one hold no object with a destructor.
 struct Jpeg {
@@ -170,7 +170,8 @@ Measured open_jpeg(Jpeg& jpeg, const Encoded& file) {
   if (channels != 1 && channels != 3 && channels != 4) {
     file.refuse("a JPEG file with ", channels, " colour channels; 1, 3 and 4 are read");
   }
-  const bool too_short = !jpeg.info.arith_code && width * height / kPixelsPerByte > static_cast<int64_t>(file.size());
+  const bool too_short =
+      !jpeg.info.arith_code && width * height / kJpegPixelsPerByte > static_cast<int64_t>(file.size());
   if (too_short)
     file.refuse("the JPEG file is truncated: ", file.size(), " bytes for ", width, " x ", height, " pixels");
   int64_t scale = 1;

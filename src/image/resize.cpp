@@ -10,8 +10,8 @@
 namespace lithe::image {
 namespace {
 
-constexpr int kPrecisionBits = 32 - 8 - 2;      // As in PIL: 8 bits of value, 2 of headroom for negative lobes.
-constexpr int64_t kMaxSide = int64_t{1} << 20;  // Bounds the table of coefficients, some 6 a source pixel.
+constexpr int kPrecisionBits = 32 - 8 - 2;             // As in PIL: 8 bits of value, 2 of headroom for negative lobes.
+constexpr int64_t kMaxResizedSide = int64_t{1} << 20;  // Bounds the table of coefficients, some 6 a source pixel.
 constexpr int64_t kMaxResultPixels = int64_t{1} << 28;
 
 struct Filter {
@@ -208,8 +208,9 @@ bool vertical_first(Size from, Size to) {
 Image resize(const Image& picture, Size size, Resample resample, std::optional<Rect> wanted) {
   require(picture.width > 0 && picture.height > 0, Fault::bad_request, "an empty picture can't be resized");
   const Rect part = wanted.value_or(Rect{0, 0, size.width, size.height});
-  require(std::max(picture.width, picture.height) <= kMaxSide, Fault::bad_request, "a picture of ", picture.width,
-          " x ", picture.height, " pixels is too long to be resized; at most ", kMaxSide, " pixels a side");
+  require(std::max(picture.width, picture.height) <= kMaxResizedSide, Fault::bad_request, "a picture of ",
+          picture.width, " x ", picture.height, " pixels is too long to be resized; at most ", kMaxResizedSide,
+          " pixels a side");
   constexpr int64_t kMaxResultSide = int64_t{1} << 31;
   require(size.width > 0 && size.height > 0 && size.width < kMaxResultSide && size.height < kMaxResultSide,
           Fault::bad_request, "a picture of ", picture.width, " x ", picture.height, " pixels can't be resized to ",

@@ -16,7 +16,7 @@ namespace {
 constexpr std::string_view kMagic = "GGUF";
 constexpr const char* kArchitecture = "general.architecture";
 constexpr uint64_t kMostKeys = 1 << 16, kMostTensors = 1 << 18;
-constexpr uint64_t kLongestKey = 65535, kLongestName = 4096;
+constexpr uint64_t kLongestKey = 65535, kLongestTensorName = 4096;
 constexpr uint32_t kMostDimensions = 4;
 constexpr int64_t kMostAlignment = 1 << 20;
 
@@ -88,7 +88,7 @@ class GgufParser {
     };
     std::vector<Place> places;
     for (uint64_t i = 0; i < tensors_; ++i) {
-      const std::string name(text("the name of a tensor", kLongestName));
+      const std::string name(text("the name of a tensor", kLongestTensorName));
       where_ = concat("the tensor ", in_quotes(name));
       GgufTensor tensor;
       const int64_t size = read_shape(tensor);

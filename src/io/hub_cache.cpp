@@ -18,7 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kFolderPrefix = "models--";
-constexpr std::size_t kLongestName = 96, kLongestRevision = 255;
+constexpr std::size_t kLongestPart = 96, kLongestRevision = 255;
 constexpr std::size_t kMaxReferenceBytes = 4096;
 
 bool is_file(const fs::path& path) {
@@ -28,7 +28,7 @@ bool is_file(const fs::path& path) {
 
 bool is_part(const std::string& part) {
   const auto allowed = [](unsigned char c) { return std::isalnum(c) || c == '-' || c == '_' || c == '.'; };
-  return !part.empty() && part.size() <= kLongestName && std::all_of(part.begin(), part.end(), allowed) &&
+  return !part.empty() && part.size() <= kLongestPart && std::all_of(part.begin(), part.end(), allowed) &&
          part.find("..") == part.npos && part.find("--") == part.npos && part.front() != '-' && part.front() != '.' &&
          part.back() != '-' && part.back() != '.';
 }

@@ -7,7 +7,7 @@
 namespace lithe::io {
 namespace {
 
-constexpr std::size_t kMaxDimensions = 64;
+constexpr std::size_t kMaxStrides = 64;
 
 bool is_row_major(const Layout& layout) {
   int64_t expected = 1;
@@ -66,7 +66,7 @@ void gather_bytes(const Bytes& storage, Dtype dtype, const Layout& layout, std::
 
 TensorView cut_tensor(const Bytes& storage, Dtype dtype, const Layout& layout, CopyBudget& budget,
                       const std::string& where) {
-  const bool plain = layout.shape.size() == layout.strides.size() && layout.shape.size() <= kMaxDimensions &&
+  const bool plain = layout.shape.size() == layout.strides.size() && layout.shape.size() <= kMaxStrides &&
                      layout.offset >= 0 &&
                      std::ranges::all_of(layout.strides, [](int64_t stride) { return stride >= 0; });
   const int64_t size = plain ? bytes_of(dtype, layout.shape).value_or(-1) : -1;

@@ -17,7 +17,7 @@ namespace {
 
 constexpr size_t kStretchBlocks = kStretchRows / kBlockRows;
 /// Least multiplications per thread.
-constexpr int64_t kGrain = 1 << 16;
+constexpr int64_t kLeastPairs = 1 << 16;
 
 /// A block, and which of the sequence's keys it holds.
 struct PlacedBlock {
@@ -96,7 +96,7 @@ class Run {
 
   void run() {
     const int64_t grain =
-        std::max<int64_t>(1, kGrain * static_cast<int64_t>(pieces_.size()) / std::max<int64_t>(cost_, 1));
+        std::max<int64_t>(1, kLeastPairs * static_cast<int64_t>(pieces_.size()) / std::max<int64_t>(cost_, 1));
     at::parallel_for(0, static_cast<int64_t>(pieces_.size()), grain, [&](int64_t begin, int64_t end) {
       Scratch scratch(largest_tile_ * group_, width_);
       for (int64_t i = begin; i < end; ++i) attend(pieces_[static_cast<size_t>(i)], scratch);

@@ -17,20 +17,20 @@ namespace lithe::ops {
 namespace {
 
 /// Bytes of each row of a panel that are turned together: the panel then takes 4 KB of the first-level cache.
-constexpr int64_t kBytesAtOnce = 128;
+constexpr int64_t kCodeBytesAtOnce = 128;
 /// Values of x that a thread rounds at least.
-constexpr int64_t kLeastValues = 16384;
+constexpr int64_t kLeastCodes = 16384;
 
 /// Rows of x that the registers hold, as codes in the order of a panel's parts.
-class CodedRows {
+class FewCodedRows {
  public:
-  CodedRows(const float* x, int64_t rows, const WeightView& weight, const CodeCut& cut)
+  FewCodedRows(const float* x, int64_t rows, const WeightView& weight, const CodeCut& cut)
       : rows_(rows),
         words_(static_cast<size_t>(cut.groups() * cut.words() * rows)),
         starts_(static_cast<size_t>(cut.groups() * rows)),
         scales_(starts_.size()),
         sums_(weight.offsets ? starts_.size() : 0) {
-    const int64_t grain = std::max<int64_t>(kLeastValues / (cut.group * rows), 1);
+    const int64_t grain = std::max<int64_t>(kLeastCodes / (cut.group * rows), 1);
     at::parallel_for(0, cut.groups(), grain, [&](int64_t begin, int64_t end) {
       for (int64_t g = begin; g < end; ++g)
         for (int64_t r = 0; r < rows; ++r) put(x + r * cut.width + g * cut.group, g, r, weight.kind, cut);
@@ -112,10 +112,10 @@ class PanelFactors {
 };
 
 /// Panel after panel of the weights, from row `first_out` on, times all rows of x.
-class Panels {
+class CodePanels {
  public:
-  Panels(const std::vector<CodedRows>& x, int64_t rows, const WeightView& weight, const CodeCut& cut, int64_t first_out,
-         float* y)
+  CodePanels(const std::vector<FewCodedRows>& x, int64_t rows, const WeightView& weight, const CodeCut& cut,
+             int64_t first_out, float* y)
       : x_(x),
         weight_(weight),
         cut_(cut),
@@ -141,7 +141,7 @@ class Panels {
   /// Of a group of a panel.
   int64_t words() const { return weight_.bytes(cut_.group) / static_cast<int64_t>(sizeof(int32_t)); }
 
-  int64_t groups_at_once() const { return cut_.groups_in(kBytesAtOnce * 8 / bits_of(weight_.kind)); }
+  int64_t groups_at_once() const { return cut_.groups_in(kCodeBytesAtOnce * 8 / bits_of(weight_.kind)); }
 
   void run_groups(int64_t out, int64_t outs, int64_t g, int64_t groups) {
     const int64_t first = g * cut_.group, end = std::min(first + groups * cut_.group, cut_.width);
@@ -155,7 +155,7 @@ class Panels {
     columns.offsets = offsets_.group(g);
     columns.ahead = &ahead_;
     float* y = sums_.data();
-    for (const CodedRows& some : x_) {
+    for (const FewCodedRows& some : x_) {
       some.show(g, cut_, columns);
       kernel_.add_codes(columns, y);
       columns.ahead = nullptr;
@@ -163,7 +163,7 @@ class Panels {
     }
   }
 
-  const std::vector<CodedRows>& x_;
+  const std::vector<FewCodedRows>& x_;
   const WeightView& weight_;
   const CodeCut& cut_;
   float* y_;
@@ -183,12 +183,12 @@ bool has_few_code_rows() {
 void few_code_rows(const float* x, int64_t rows, const WeightView& weight, RowCodes codes, float* y) {
   if (rows == 0) return;
   const CodeCut cut(weight, vector_set() >= VectorSet::avx512_vnni ? codes : RowCodes::int16);
-  std::vector<CodedRows> coded;
+  std::vector<FewCodedRows> coded;
   const int64_t most = rows_at_once(rows, 1, few_rows_kernel()->most_code_rows);
   for (int64_t first = 0; first < rows; first += most)
     coded.emplace_back(x + first * weight.width, std::min(most, rows - first), weight, cut);
   for_stripes(weight.outs, kPanelRows, [&](int64_t begin, int64_t end) {
-    Panels panels(coded, rows, weight, cut, begin, y);
+    CodePanels panels(coded, rows, weight, cut, begin, y);
     for (int64_t out = begin; out < end; out += kPanelRows) panels.run(out, std::min(kPanelRows, end - out));
   });
 }

@@ -38,9 +38,9 @@ class TurnedRows {
 };
 
 /// Panel after panel of the weights, from row `first_out` on, times all rows of x.
-class Panels {
+class FloatPanels {
  public:
-  Panels(const std::vector<TurnedRows>& x, int64_t rows, const WeightView& weight, int64_t first_out, float* y)
+  FloatPanels(const std::vector<TurnedRows>& x, int64_t rows, const WeightView& weight, int64_t first_out, float* y)
       : x_(x),
         weight_(weight),
         y_(y),
@@ -96,7 +96,7 @@ void few_float_rows(const float* x, int64_t rows, const WeightView& weight, floa
   for (int64_t first = 0; first < rows; first += most)
     parts.emplace_back(x + first * weight.width, std::min(most, rows - first), weight.width);
   for_stripes(weight.outs, kPanelRows, [&](int64_t begin, int64_t end) {
-    Panels panels(parts, rows, weight, begin, y);
+    FloatPanels panels(parts, rows, weight, begin, y);
     for (int64_t out = begin; out < end; out += kPanelRows) panels.run(out, std::min(kPanelRows, end - out));
   });
 }

@@ -16,7 +16,7 @@ std::string pair_of(const std::string& identifier) {
   return identifier.substr(0, identifier.rfind('-'));
 }
 
-Item item_of(const Json& row) {
+Item nlvr2_item(const Json& row) {
   Item item{.id = text_field(row, "identifier"), .text = text_field(row, "sentence")};
   if (row.contains("label")) item.more = label_named(kLabels, text_field(row, "label"));
   return item;
@@ -31,7 +31,7 @@ std::vector<Json> pictures_of(const Json& row) {
   return {folder + "/" + pair + "-img0.png", folder + "/" + pair + "-img1.png"};
 }
 
-Item item_of_list(const Json& row, std::size_t place, const std::string& key) {
+Item nlvr2_item_of_list(const Json& row, std::size_t place, const std::string& key) {
   const Json& answer = list_field(row, "answers", place);
   const Json& question = list_field(row, "questions", place);
   require(question.is_string() && answer.is_string(), Fault::bad_file, "its questions or answers are not texts");
@@ -40,7 +40,7 @@ Item item_of_list(const Json& row, std::size_t place, const std::string& key) {
   return item;
 }
 
-std::unique_ptr<Items> open_split(const TaskOptions& options, const std::string& split) {
+std::unique_ptr<Items> open_nlvr2_split(const TaskOptions& options, const std::string& split) {
   const std::vector<std::string> names{"nlvr2_" + split + ".arrow", "data/" + split + ".json",
                                        "nlvr2/data/" + split + ".json", split + ".json"};
   const std::optional<fs::path> file = found_in(options.data, names);
@@ -50,11 +50,11 @@ std::unique_ptr<Items> open_split(const TaskOptions& options, const std::string&
                             .columns = {"questions", "answers", "identifier"},
                             .pictures = {"image_0", "image_1"},
                             .decode = options.decode,
-                            .item = item_of_list});
+                            .item = nlvr2_item_of_list});
   return items_of(RowSet{.rows = data::open_rows(*file, {}),
                          .pictures = nullptr,
                          .place = data::Pictures(options.data, options.decode),
-                         .item = item_of,
+                         .item = nlvr2_item,
                          .picture_fields = pictures_of});
 }
 
@@ -62,7 +62,7 @@ std::unique_ptr<Items> open_split(const TaskOptions& options, const std::string&
 
 std::unique_ptr<Task> open_nlvr2(const TaskOptions& options) {
   std::vector<std::unique_ptr<Items>> parts;
-  for (const std::string& split : parts_of_split(options.split)) parts.push_back(open_split(options, split));
+  for (const std::string& split : parts_of_split(options.split)) parts.push_back(open_nlvr2_split(options, split));
   return label_task({kLabels, options.instruction.value_or(""), join(std::move(parts))});
 }
 

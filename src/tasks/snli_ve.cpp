@@ -12,14 +12,14 @@ namespace fs = std::filesystem;
 
 const std::vector<std::string> kLabels{"contradiction", "neutral", "entailment"};
 
-Item item_of(const Json& row) {
+Item snli_ve_item(const Json& row) {
   Item item{.id = id_field(row, "pairID"), .text = text::stripped(text_field(row, "sentence2"))};
   item.more = label_named(kLabels, text_field(row, "gold_label"));
   return item;
 }
 
 /// Each value is [premise, hypothesis]; the premise is the picture's caption, which is not asked about.
-Item item_of_list(const Json& row, std::size_t place, const std::string& key) {
+Item snli_ve_item_of_list(const Json& row, std::size_t place, const std::string& key) {
   const Json& pair = list_field(row, "sentences", place);
   const Json& label = list_field(row, "labels", place);
   require(pair.is_array() && pair.size() == 2 && pair[1].is_string(), Fault::bad_file,
@@ -37,7 +37,7 @@ std::string folder_of_pictures(const fs::path& folder) {
   refuse_set("the pictures of Flickr30k, which SNLI-VE needs", folder, names);
 }
 
-std::unique_ptr<Items> open_split(const TaskOptions& options, const std::string& split) {
+std::unique_ptr<Items> open_snli_ve_split(const TaskOptions& options, const std::string& split) {
   const std::vector<std::string> names{"snli_" + split + ".arrow", "snli_ve_" + split + ".jsonl"};
   const std::optional<fs::path> file = found_in(options.data, names);
   if (!file) refuse_set("SNLI-VE", options.data, names);
@@ -47,12 +47,12 @@ std::unique_ptr<Items> open_split(const TaskOptions& options, const std::string&
                             .pictures = {"image"},
                             .decode = options.decode,
                             .item = [split](const Json& row, std::size_t place, const std::string& key) {
-                              return item_of_list(row, place, split + "-" + key);
+                              return snli_ve_item_of_list(row, place, split + "-" + key);
                             }});
   return items_of(RowSet{.rows = data::open_rows(*file, {}),
                          .pictures = nullptr,
                          .place = data::Pictures(options.data, options.decode),
-                         .item = item_of,
+                         .item = snli_ve_item,
                          .picture_fields = [folder = folder_of_pictures(options.data)](const Json& row) {
                            return std::vector<Json>{folder + id_field(row, "Flickr30K_ID") + ".jpg"};
                          }});
@@ -62,7 +62,7 @@ std::unique_ptr<Items> open_split(const TaskOptions& options, const std::string&
 
 std::unique_ptr<Task> open_snli_ve(const TaskOptions& options) {
   std::vector<std::unique_ptr<Items>> parts;
-  for (const std::string& split : parts_of_split(options.split)) parts.push_back(open_split(options, split));
+  for (const std::string& split : parts_of_split(options.split)) parts.push_back(open_snli_ve_split(options, split));
   return label_task({kLabels, options.instruction.value_or(""), join(std::move(parts))});
 }
 

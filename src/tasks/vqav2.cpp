@@ -70,7 +70,7 @@ class Annotations {
   mutable std::unordered_map<std::string, int64_t> places_;
 };
 
-Item item_of(const Json& row) {
+Item vqav2_item(const Json& row) {
   return {.id = id_field(row, "question_id"), .text = text_field(row, "question"), .more = Json::object()};
 }
 
@@ -91,7 +91,7 @@ void check_labels(const Json& more) {
 }
 
 /// METER's Arrow files hold the answers that are labels of its head, and how right each is.
-Item item_of_list(const Json& row, std::size_t place) {
+Item vqav2_item_of_list(const Json& row, std::size_t place) {
   Item item{.id = list_field(row, "question_id", place).dump(), .more = Json::object()};
   const Json& question = list_field(row, "questions", place);
   require(question.is_string(), Fault::bad_file, "a question is not a text");
@@ -129,7 +129,7 @@ class OfficialItems final : public Items {
   int64_t size() const override { return questions_->size(); }
 
   Item read(int64_t i) const override {
-    Item item = naming_record(questions_->name(i), [&] { return item_of(questions_->read(i)); });
+    Item item = naming_record(questions_->name(i), [&] { return vqav2_item(questions_->read(i)); });
     if (!annotations_) return item;
     item.more = annotations_->of(i, item.id);
     require(!item.more.is_null(), Fault::bad_file, questions_->name(i), ": has no annotation with its question_id");
@@ -155,7 +155,7 @@ std::unique_ptr<Items> open_tables(const TaskOptions& options, const std::vector
                          .place = data::Pictures(options.data, options.decode),
                          .item =
                              [](const Json& row) {
-                               Item item = item_of(row);
+                               Item item = vqav2_item(row);
                                const auto answers = row.find("answers");
                                if (answers != row.end() && !answers->is_null()) item.more = annotation_of(row);
                                return item;
@@ -163,7 +163,7 @@ std::unique_ptr<Items> open_tables(const TaskOptions& options, const std::vector
                          .picture_fields = [](const Json& row) { return std::vector<Json>{field(row, "image")}; }});
 }
 
-std::unique_ptr<Items> open_split(const TaskOptions& options, const std::string& split) {
+std::unique_ptr<Items> open_vqav2_split(const TaskOptions& options, const std::string& split) {
   const std::string official = "v2_OpenEnded_mscoco_" + year_of(split) + "_questions.json";
   const std::string arrow = "vqav2_" + split + ".arrow";
   const std::string hub = (split == "val" ? "validation" : split == "test-dev" ? "testdev" : split) + "-*.parquet";
@@ -173,7 +173,7 @@ std::unique_ptr<Items> open_split(const TaskOptions& options, const std::string&
         .columns = {"questions", "question_id", "answers", "answer_labels", "answer_scores"},
         .pictures = {"image"},
         .decode = options.decode,
-        .item = [](const Json& row, std::size_t place, const std::string&) { return item_of_list(row, place); }});
+        .item = [](const Json& row, std::size_t place, const std::string&) { return vqav2_item_of_list(row, place); }});
   if (const auto file = found_in(options.data, {official}))
     return std::make_unique<OfficialItems>(options, split, *file);
   for (const std::string& pattern : {"data/" + hub, hub}) {
@@ -306,7 +306,7 @@ class VqaV2 final : public Task {
 
 std::unique_ptr<Task> open_vqav2(const TaskOptions& options) {
   std::vector<std::unique_ptr<Items>> parts;
-  for (const std::string& split : parts_of_split(options.split)) parts.push_back(open_split(options, split));
+  for (const std::string& split : parts_of_split(options.split)) parts.push_back(open_vqav2_split(options, split));
   return std::make_unique<VqaV2>(join(std::move(parts)), options);
 }
 

@@ -82,7 +82,8 @@ std::string vocabulary(const TokenList& list) {
     const std::string& token = list.tokens[id];
     require(seen.insert(token).second, Fault::bad_file, list.source, ": its tokenizer has the token ", in_quotes(token),
             " twice");
-    text += (text.size() > 1 ? "," : "") + Json(token).dump() + ":" + std::to_string(id);
+    if (text.size() > 1) text += ",";
+    text += Json(token).dump() + ":" + std::to_string(id);
   }
   return text + "}";
 }

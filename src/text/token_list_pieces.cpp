@@ -9,7 +9,7 @@ namespace lithe::text {
 namespace {
 
 /// Protocol buffers, as far as such a model needs them.
-class Message {
+class ProtoMessage {
  public:
   void number(uint32_t field, uint64_t value) {
     varint(uint64_t{field} << 3);
@@ -49,12 +49,12 @@ constexpr uint64_t kBpe = 2;
 std::string sentencepiece_model_of(const TokenList& list) {
   require(list.scores.size() == list.tokens.size(), Fault::bad_file, list.source, ": its tokenizer has ",
           list.tokens.size(), " tokens, and scores for ", list.scores.size());
-  Message model, trainer, normalizer;
+  ProtoMessage model, trainer, normalizer;
   bool falls_back = false;
   for (std::size_t id = 0; id < list.tokens.size(); ++id) {
     require(std::isfinite(list.scores[id]), Fault::bad_file, list.source, ": the score of token ", id,
             " of its tokenizer is not finite");
-    Message piece;
+    ProtoMessage piece;
     piece.bytes(kPiece, list.tokens[id]);
     piece.real(kScore, list.scores[id]);
     piece.number(kType, static_cast<uint64_t>(list.kind(id)));

@@ -15,13 +15,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::string kPicture = LITHE_SOURCE_DIR "/models/images/901.png";
 const std::string kOther = LITHE_SOURCE_DIR "/models/images/506.png";
 const std::string kHead =
     "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, detailed, "
     "and polite answers to the user's questions. ";
 
-std::string fresh(const std::string& prompt, const std::vector<std::string>& pictures, const std::string& plan = {}) {
+std::string fresh_answer(const std::string& prompt, const std::vector<std::string>& pictures,
+                         const std::string& plan = {}) {
   std::vector<std::string> arguments{"run", "demo", "--raw-prompt"};
   for (const std::string& picture : pictures) arguments.insert(arguments.end(), {"--image", picture});
   if (!plan.empty()) arguments.insert(arguments.end(), {"--plan", plan});
@@ -37,15 +37,15 @@ TEST(Chat, ABlockIsOneMessage) {
   chat.type("/the color of\r");
   chat.prompt(". ");
   const std::string answer = chat.enter("the rectangle? \"\"\"");
-  EXPECT_EQ(answer, fresh("USER: <image>\nwhat is\n/the color of\nthe rectangle? ASSISTANT:", {kPicture}));
+  EXPECT_EQ(answer, fresh_answer("USER: <image>\nwhat is\n/the color of\nthe rectangle? ASSISTANT:", {kPicture}));
   chat.type("\"\"\" given up\r");
   chat.prompt(". ");
   chat.type(kCtrlC);
   chat.prompt();
   EXPECT_EQ(chat.enter("\"\"\"/reset\"\"\""),
-            fresh("USER: <image>\nwhat is\n/the color of\nthe rectangle? ASSISTANT: " + trimmed(answer) +
-                      "</s>USER: /reset ASSISTANT:",
-                  {kPicture}));
+            fresh_answer("USER: <image>\nwhat is\n/the color of\nthe rectangle? ASSISTANT: " + trimmed(answer) +
+                             "</s>USER: /reset ASSISTANT:",
+                         {kPicture}));
   chat.type("/quit\r");
   EXPECT_EQ(chat.exit_code(), 0);
 }
@@ -58,21 +58,21 @@ TEST(Chat, EveryTurnIsTheFreshAnswer) {
   const std::string color = "USER: <image>\nwhat is the color of the rectangle? ASSISTANT:";
   const std::string first = chat.enter("what is the color of the rectangle?");
   EXPECT_EQ(first, "Blue.\n");
-  EXPECT_EQ(first, fresh(color, {kPicture}));
+  EXPECT_EQ(first, fresh_answer(color, {kPicture}));
 
   const std::string shape = color + " Blue.</s>USER: what shape is in the image? ASSISTANT:";
   const std::string second = chat.enter("what shape is in the image?");
-  EXPECT_EQ(second, fresh(shape, {kPicture}));
+  EXPECT_EQ(second, fresh_answer(shape, {kPicture}));
 
   chat.enter("/image '" + kOther + "'");
   EXPECT_EQ(chat.enter("/plan dense"), "plan dense\n");
   EXPECT_EQ(chat.enter("/plan"), "plan dense\n");
   const std::string circle =
       shape + " " + second.substr(0, second.size() - 1) + "</s>USER: <image>\nis there a circle? ASSISTANT:";
-  EXPECT_EQ(chat.enter("is there a circle?"), fresh(circle, {kPicture, kOther}, "dense"));
+  EXPECT_EQ(chat.enter("is there a circle?"), fresh_answer(circle, {kPicture, kOther}, "dense"));
 
   EXPECT_EQ(chat.enter("/reset"), "");
-  EXPECT_EQ(chat.enter("is there a circle?"), fresh("USER: is there a circle? ASSISTANT:", {}, "dense"));
+  EXPECT_EQ(chat.enter("is there a circle?"), fresh_answer("USER: is there a circle? ASSISTANT:", {}, "dense"));
   chat.type(kCtrlD);
   EXPECT_EQ(chat.exit_code(), 0);
 }

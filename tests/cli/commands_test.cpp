@@ -12,8 +12,6 @@
 namespace lithe::cli {
 namespace {
 
-const std::string kPicture = LITHE_SOURCE_DIR "/models/images/901.png";
-
 TEST(Trace, WritesEveryIntermediate) {
   const auto file = scratch() / "trace.safetensors";
   const Ran ran = lithe({"trace", "demo", "--image", kPicture, "--prompt", "is there a circle?", "--max-tokens", "5",

@@ -22,11 +22,6 @@ std::vector<Json> samples_of(const fs::path& folder) {
   return lines;
 }
 
-fs::path fresh(const std::string& name) {
-  fs::remove_all(scratch() / name);
-  return scratch() / name;
-}
-
 /// Questions about shipped pictures, which the demo model answers.
 fs::path questions_in(const fs::path& folder, int64_t count) {
   fs::create_directories(folder);

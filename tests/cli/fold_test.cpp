@@ -20,14 +20,8 @@ const double kRounding =
 
 namespace fs = std::filesystem;
 
-const std::string kModel = LITHE_TEST_DATA "/golden/llava_eas/checkpoint";
-const std::string kPicture = LITHE_TEST_DATA "/golden/llava_eas/inputs/image0.png";
-
-/// A folder that does not exist yet.
-fs::path fresh(const std::string& name) {
-  fs::remove_all(scratch() / name);
-  return scratch() / name;
-}
+const std::string kEasModel = LITHE_TEST_DATA "/golden/llava_eas/checkpoint";
+const std::string kLake = LITHE_TEST_DATA "/golden/llava_eas/inputs/image0.png";
 
 std::vector<int64_t> integers(const io::SafetensorsFile& file, const std::string& name) {
   const auto values = file.tensors.at(name).values<int64_t>();
@@ -46,7 +40,7 @@ io::SafetensorsFile traced(const std::string& model, const std::string& picture,
 
 TEST(Fold, EveryPromptGivesTheSame) {
   const fs::path out = fresh("folded");
-  const Ran ran = lithe({"fold", kModel, "-o", out.string(), "--image", kPicture, "--json"});
+  const Ran ran = lithe({"fold", kEasModel, "-o", out.string(), "--image", kLake, "--json"});
   ASSERT_EQ(ran.code, 0) << ran.err;
   const Json report = parse_json(ran.out, "fold");
   EXPECT_EQ(report.at("folded").at("gains"), 3);
@@ -54,8 +48,8 @@ TEST(Fold, EveryPromptGivesTheSame) {
   EXPECT_EQ(report.at("new_tokens_equal"), report.at("new_tokens"));
   EXPECT_EQ(read_json_file(out / "config.json").at("fixed_sites").size(), 3U);
   EXPECT_FALSE(io::Checkpoint::open(out).contains("model.layers.2.post_attention_layernorm.weight"));
-  for (const std::string& picture : {std::string(), kPicture}) {
-    const auto whole = traced(kModel, picture, "Is this a lake?"),
+  for (const std::string& picture : {std::string(), kLake}) {
+    const auto whole = traced(kEasModel, picture, "Is this a lake?"),
                folded = traced(out.string(), picture, "Is this a lake?");
     EXPECT_LT(test::deviation(whole, folded, "logits"), kRounding);
     EXPECT_LT(test::deviation(whole, folded, "step_logits"), kRounding);
@@ -69,7 +63,7 @@ TEST(Fold, EveryPromptGivesTheSame) {
 TEST(Fold, AFrozenFoldLeavesNoAdapter) {
   const fs::path out = fresh("frozen");
   const Ran ran = lithe(
-      {"fold", kModel, "--freeze", "--image", kPicture, "--prompt", "Is this a lake?", "-o", out.string(), "--json"});
+      {"fold", kEasModel, "--freeze", "--image", kLake, "--prompt", "Is this a lake?", "-o", out.string(), "--json"});
   ASSERT_EQ(ran.code, 0) << ran.err;
   const Json report = parse_json(ran.out, "fold");
   EXPECT_EQ(report.at("folded").at("adapters"), 6);
@@ -77,8 +71,8 @@ TEST(Fold, AFrozenFoldLeavesNoAdapter) {
   EXPECT_LT(report.at("largest_deviation").get<double>(), kRounding * report.at("largest_logit").get<double>());
   for (const std::string& name : io::Checkpoint::open(out).names())
     EXPECT_EQ(name.find("adapter"), std::string::npos) << name;
-  const auto whole = traced(kModel, kPicture, "Is this a lake?"),
-             folded = traced(out.string(), kPicture, "Is this a lake?");
+  const auto whole = traced(kEasModel, kLake, "Is this a lake?"),
+             folded = traced(out.string(), kLake, "Is this a lake?");
   EXPECT_LT(test::deviation(whole, folded, "step_logits"), kRounding);
   EXPECT_EQ(integers(whole, "tokens"), integers(folded, "tokens"));
 }
@@ -86,7 +80,7 @@ TEST(Fold, AFrozenFoldLeavesNoAdapter) {
 TEST(Fold, RefusesWhatCannotBeFolded) {
   const fs::path there = fresh("there");
   fs::create_directories(there / "something");
-  const Ran taken = lithe({"fold", kModel, "--image", kPicture, "-o", there.string()});
+  const Ran taken = lithe({"fold", kEasModel, "--image", kLake, "-o", there.string()});
   EXPECT_EQ(taken.code, 2);
   EXPECT_NE(taken.err.find("is there already"), std::string::npos) << taken.err;
   const fs::path out = fresh("nothing");
@@ -97,13 +91,13 @@ TEST(Fold, RefusesWhatCannotBeFolded) {
 }
 
 TEST(Fold, APlanMustLeaveFixedSitesOff) {
-  const Ran ran = lithe({"run", kModel, "--plan", "dense", "-n", "1", "hello"});
+  const Ran ran = lithe({"run", kEasModel, "--plan", "dense", "-n", "1", "hello"});
   EXPECT_EQ(ran.code, 2);
   EXPECT_NE(ran.err.find("decoder layer 2"), std::string::npos) << ran.err;
 }
 
 TEST(Fold, InspectPrintsWhatAdaptersCost) {
-  const Ran ran = lithe({"inspect", kModel});
+  const Ran ran = lithe({"inspect", kEasModel});
   ASSERT_EQ(ran.code, 0) << ran.err;
   EXPECT_NE(ran.out.find("of their feed-forward networks (not in the total)"), std::string::npos) << ran.out;
 }
@@ -147,11 +141,11 @@ TEST(Fold, APeftFolderIsAModel) {
   fs::create_directories(folder);
   fs::copy(LITHE_TEST_DATA "/lora/hf", folder / "adapter");
   fs::copy(LITHE_TEST_DATA "/golden/hf_llava15/checkpoint", folder / "base");
-  const Ran ran = lithe({"fold", (folder / "adapter").string(), "--image", kPicture, "-o", (folder / "out").string()});
+  const Ran ran = lithe({"fold", (folder / "adapter").string(), "--image", kLake, "-o", (folder / "out").string()});
   ASSERT_EQ(ran.code, 0) << ran.err;
   EXPECT_NE(ran.out.find("LoRA of"), std::string::npos) << ran.out;
   EXPECT_NE(ran.out.find("16 new tokens; 16 of the new tokens are equal"), std::string::npos) << ran.out;
-  const Ran half = lithe({"fold", (folder / "adapter").string(), "--image", kPicture, "--weights", "bfloat16", "-o",
+  const Ran half = lithe({"fold", (folder / "adapter").string(), "--image", kLake, "--weights", "bfloat16", "-o",
                           (folder / "half").string()});
   ASSERT_EQ(half.code, 0) << half.err;
   EXPECT_NE(half.out.find("rounding   to 16 bits"), std::string::npos) << half.out;
@@ -160,10 +154,10 @@ TEST(Fold, APeftFolderIsAModel) {
 TEST(Fold, RefusesLoraThatDoesNotFit) {
   const std::string adapter = demo_adapter().string();
   EXPECT_EQ(lithe({"inspect", "--shape", "llava-1.5-7b", "--lora", adapter}).code, 2);
-  const Ran other = lithe({"run", kModel, "--lora", adapter, "hello"});
+  const Ran other = lithe({"run", kEasModel, "--lora", adapter, "hello"});
   EXPECT_EQ(other.code, 3);
   EXPECT_NE(other.err.find("misshapen"), std::string::npos) << other.err;
-  const Ran none = lithe({"run", "demo", "--lora", kModel, "hello"});
+  const Ran none = lithe({"run", "demo", "--lora", kEasModel, "hello"});
   EXPECT_EQ(none.code, 3);
   EXPECT_NE(none.err.find("is a whole model and not a LoRA adapter"), std::string::npos) << none.err;
 }

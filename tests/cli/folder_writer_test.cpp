@@ -18,7 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 
 /// A folder to write in, a source, and nothing else.
-fs::path fresh(const std::string& name) {
+fs::path with_source(const std::string& name) {
   const fs::path folder = scratch() / name;
   fs::create_directories(folder / "source");
   return folder;
@@ -40,19 +40,19 @@ int interrupted(const fs::path& folder, void (*kill)()) {
 }
 
 TEST(FolderWriter, CtrlCLeavesNothing) {
-  const fs::path folder = fresh("interrupted");
+  const fs::path folder = with_source("interrupted");
   EXPECT_EQ(interrupted(folder, [] { raise(SIGINT); }), kExitInterrupted);
   EXPECT_EQ(entries(folder), 1U);
 }
 
 TEST(FolderWriter, AKillOfTheProgramReachesTheWriter) {
-  const fs::path folder = fresh("killed");
+  const fs::path folder = with_source("killed");
   EXPECT_EQ(interrupted(folder, [] { kill(getppid(), SIGINT); }), kExitInterrupted);
   EXPECT_EQ(entries(folder), 1U);
 }
 
 TEST(FolderWriter, AWriterThatTheSystemKillsLeavesNothing) {
-  const fs::path folder = fresh("out-of-memory");
+  const fs::path folder = with_source("out-of-memory");
   try {
     interrupted(folder, [] { raise(SIGKILL); });
     ADD_FAILURE() << "nothing was thrown";
@@ -78,7 +78,7 @@ int ended_after_commit(const fs::path& folder, int signal) {
 // What the program says must be true: the folder exists.
 TEST(FolderWriter, AWriterThatEndsAfterTheFolderIsInPlace) {
   for (const int signal : {SIGINT, SIGKILL}) {
-    const fs::path folder = fresh("late-" + std::to_string(signal));
+    const fs::path folder = with_source("late-" + std::to_string(signal));
     testing::internal::CaptureStderr();
     EXPECT_EQ(ended_after_commit(folder, signal), signal == SIGINT ? kExitInterrupted : 1);
     EXPECT_NE(testing::internal::GetCapturedStderr().find("is whole and in place"), std::string::npos);
@@ -88,7 +88,7 @@ TEST(FolderWriter, AWriterThatEndsAfterTheFolderIsInPlace) {
 }
 
 TEST(FolderWriter, NamesThatCannotBeFolders) {
-  const fs::path folder = fresh("names");
+  const fs::path folder = with_source("names");
   fs::create_symlink("nowhere", folder / "dangling");
   std::ofstream(folder / "file") << "text";
   for (const std::string command : {"convert", "fold --raw-prompt", "quantize --weights int8"}) {
@@ -105,7 +105,7 @@ TEST(FolderWriter, NamesThatCannotBeFolders) {
 }
 
 TEST(FolderWriter, TheExitCodeIsTheCommands) {
-  const fs::path folder = fresh("done");
+  const fs::path folder = with_source("done");
   const auto nothing = [] {};
   EXPECT_EQ(write_folder(folder / "out", nothing, nothing), 0);
   EXPECT_EQ(write_folder(
@@ -115,7 +115,7 @@ TEST(FolderWriter, TheExitCodeIsTheCommands) {
 
 // Of two programs that write one folder, the second must not call the other's folder its own.
 TEST(FolderWriter, AFolderThatAnotherProgramPutThereIsNotOurs) {
-  const fs::path folder = fresh("another");
+  const fs::path folder = with_source("another");
   const auto make = [&] {
     io::NewFolder made(folder / "source", folder / "out");
     fs::create_directories(folder / "out/of-another");
@@ -131,7 +131,7 @@ TEST(FolderWriter, AFolderThatAnotherProgramPutThereIsNotOurs) {
 }
 
 TEST(FolderWriter, AReportThatIsLostLeavesTheFolder) {
-  const fs::path folder = fresh("lost");
+  const fs::path folder = with_source("lost");
   const auto make = [&] { io::NewFolder(folder / "source", folder / "out").commit(); };
   testing::internal::CaptureStderr();
   EXPECT_EQ(write_folder(folder / "out", make, [] { fail(Fault::bad_file, "no room"); }), kExitBadFile);
@@ -141,7 +141,7 @@ TEST(FolderWriter, AReportThatIsLostLeavesTheFolder) {
 
 // A file that grows too large fails in the middle of being written.
 TEST(FolderWriter, ConvertAndFoldLeaveNoPart) {
-  const fs::path folder = fresh("commands");
+  const fs::path folder = with_source("commands");
   for (const std::string command : {"convert demo", "fold '" LITHE_TEST_DATA "/golden/llava_eas/checkpoint'"}) {
     const Ran ran = shell("ulimit -c 0; ulimit -f 40; lithe " + command + " -o out", folder);
     EXPECT_EQ(ran.code, 3) << ran.err;
@@ -151,7 +151,7 @@ TEST(FolderWriter, ConvertAndFoldLeaveNoPart) {
 }
 
 TEST(Convert, TakesTheCommonFlags) {
-  const fs::path folder = fresh("convert");
+  const fs::path folder = with_source("convert");
   const Ran ran =
       shell("lithe convert demo --to same -o out --threads 1 --device cpu --seed 3 --weights auto --json", folder);
   ASSERT_EQ(ran.code, 0) << ran.err;

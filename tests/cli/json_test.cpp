@@ -13,7 +13,6 @@
 namespace lithe::cli {
 namespace {
 
-const std::string kPicture = LITHE_SOURCE_DIR "/models/images/901.png";
 const std::string kGolden = LITHE_TEST_DATA "/golden";
 
 using Keys = std::set<std::string>;

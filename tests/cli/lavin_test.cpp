@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const fs::path kGolden = LITHE_TEST_DATA "/golden";
+const fs::path kCases = LITHE_TEST_DATA "/golden";
 
 Json inspected(const char* plan) {
   const Ran ran = lithe({"inspect", "--shape", "lavin-7b", "--plan", plan, "--json"});
@@ -39,17 +39,17 @@ TEST(Lavin, TheShapeHasAsManyTrainedParametersAsThePapersSay) {
 
 /// The tokens of the case after its prompt.
 Json published_tokens(const std::string& name, const std::string& group) {
-  const io::SafetensorsFile file = io::open_safetensors(kGolden / name / "expected.safetensors");
+  const io::SafetensorsFile file = io::open_safetensors(kCases / name / "expected.safetensors");
   const auto all = file.tensors.at(group).values<int64_t>();
   return Json(std::vector<int64_t>(all.end() - 12, all.end()));
 }
 
 TEST(Lavin, AnswersAsPublished) {
   const test::TemporaryFolder temp;
-  const std::string picture = kGolden / "lavin/inputs/scienceqa/images/test/6/image.png";
+  const std::string picture = kCases / "lavin/inputs/scienceqa/images/test/6/image.png";
   for (const std::string name : {"lavin", "lavin_eas"}) {
     test::link_lavin(name, temp / name);
-    const Json prompts = read_json_file(kGolden / name / "case.json").at("prompts");
+    const Json prompts = read_json_file(kCases / name / "case.json").at("prompts");
     const std::string kind = name == "lavin" ? "gen_single" : "gen_frozen";
     const Json asked[] = {prompts.at(0), prompts.at(1)};
     for (size_t i = 0; i < 2; ++i) {
@@ -69,7 +69,7 @@ TEST(Lavin, FoldsForPromptsWithoutAPicture) {
   const test::TemporaryFolder temp;
   const std::string model = (temp / "lavin_eas").string(), out = (temp / "folded").string();
   test::link_lavin("lavin_eas", model);
-  const std::string prompt = read_json_file(kGolden / "lavin_eas/case.json").at("prompts").at(0);
+  const std::string prompt = read_json_file(kCases / "lavin_eas/case.json").at("prompts").at(0);
   const std::vector<std::string> call{"fold", model, "--freeze", "--no-image", "--prompt", prompt, "-o", out, "--json"};
   const Ran folded = lithe(call);
   ASSERT_EQ(folded.code, 0) << folded.err;
@@ -87,12 +87,12 @@ TEST(Lavin, FoldsForPromptsWithoutAPicture) {
 TEST(Lavin, ABatchFileGivesWhatRunGives) {
   const test::TemporaryFolder temp;
   test::link_lavin("lavin", temp / "lavin");
-  const Json prompts = read_json_file(kGolden / "lavin/case.json").at("prompts");
+  const Json prompts = read_json_file(kCases / "lavin/case.json").at("prompts");
   std::ofstream in(temp / "in.jsonl");
   for (size_t i = 0; i < prompts.size(); ++i) {
     Json line{{"id", i}, {"prompt", prompts.at(i)}, {"max_tokens", 12}};
     if (i > 0)
-      line["image"] = (kGolden / "lavin/inputs/scienceqa/images/test" / std::to_string(5 + i) / "image.png").string();
+      line["image"] = (kCases / "lavin/inputs/scienceqa/images/test" / std::to_string(5 + i) / "image.png").string();
     in << line.dump() << '\n';
   }
   in.close();

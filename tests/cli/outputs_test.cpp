@@ -10,11 +10,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::string kPicture = LITHE_SOURCE_DIR "/models/images/901.png";
 const std::string kTrace = "lithe trace demo --prompt x --max-tokens 0 -o ";
 const std::string kMap = "lithe run demo -n 1 'what shape is in the image?' ";
 
-fs::path fresh(const std::string& name) {
+fs::path created(const std::string& name) {
   const fs::path folder = scratch() / name;
   fs::create_directories(folder);
   return folder;
@@ -25,7 +24,7 @@ std::size_t lines(const std::string& text) {
 }
 
 TEST(Outputs, DevicesPipesAndLinksStayWhatTheyAre) {
-  const fs::path folder = fresh("outputs");
+  const fs::path folder = created("outputs");
   std::ofstream(folder / "target") << "old";
   fs::create_symlink("target", folder / "link");
   EXPECT_EQ(shell(kTrace + "link", folder).code, 0);
@@ -42,7 +41,7 @@ TEST(Outputs, DevicesPipesAndLinksStayWhatTheyAre) {
 }
 
 TEST(Outputs, InputsAreNotOverwritten) {
-  const fs::path folder = fresh("inputs");
+  const fs::path folder = created("inputs");
   for (const char* name : {"a.png", "a-2.png"}) fs::copy_file(kPicture, folder / name);
   fs::create_hard_link(folder / "a.png", folder / "hard");
   fs::copy(LITHE_SOURCE_DIR "/models/easyvqa-pmod", folder / "model", fs::copy_options::recursive);
@@ -69,7 +68,7 @@ TEST(Outputs, InputsAreNotOverwritten) {
 
 // The second picture's map is "name-2.png", which nobody named.
 TEST(Outputs, TheMapOfASecondPictureObeysTheSameRules) {
-  const fs::path folder = fresh("second");
+  const fs::path folder = created("second");
   fs::copy_file(kPicture, folder / "map-2.png");
   const Ran ran = shell(kMap + "--image map-2.png --image map-2.png --heat-map map.png", folder);
   EXPECT_EQ(ran.code, 2) << ran.err;
@@ -78,7 +77,7 @@ TEST(Outputs, TheMapOfASecondPictureObeysTheSameRules) {
 }
 
 TEST(Outputs, NamesThatCannotBeFiles) {
-  const fs::path folder = fresh("names");
+  const fs::path folder = created("names");
   const std::string picture = "--image '" + kPicture + "' --heat-map ";
   for (const std::string& name : {std::string("''"), std::string(300, 'x'), std::string("."), std::string("no/")}) {
     for (const std::string& command : {kTrace, kMap + picture, std::string("lithe demo --no-wide --heat-map ")}) {
@@ -92,7 +91,7 @@ TEST(Outputs, NamesThatCannotBeFiles) {
 }
 
 TEST(Outputs, MissingFoldersAreCreated) {
-  const fs::path folder = fresh("missing");
+  const fs::path folder = created("missing");
   std::ofstream(folder / "in.jsonl") << R"({"id": 1, "prompt": "x", "max_tokens": 1})";
   const std::string picture = "--image '" + kPicture + "' --heat-map ";
   for (const std::string& command :
@@ -106,7 +105,7 @@ TEST(Outputs, MissingFoldersAreCreated) {
 
 // Other programs take it for stdout; here it would be a file that nobody asked for.
 TEST(Outputs, ADashIsRefused) {
-  const fs::path folder = fresh("dash");
+  const fs::path folder = created("dash");
   std::ofstream(folder / "in.jsonl") << R"({"id": 1, "prompt": "x"})";
   for (const std::string& command :
        {kTrace + "-", std::string("lithe batch demo in.jsonl -o -"), std::string("lithe demo --no-wide --heat-map -"),
@@ -121,7 +120,7 @@ TEST(Outputs, ADashIsRefused) {
 
 // The pipe is opened after the model, so the file is cut short between its mapping and its use.
 TEST(Outputs, AWeightFileThatShrinksDuringARunIsNamed) {
-  const fs::path folder = fresh("shrinks");
+  const fs::path folder = created("shrinks");
   fs::copy(LITHE_TEST_DATA "/golden/hf_llava15/checkpoint", folder / "model", fs::copy_options::recursive);
   const Ran ran = shell(
       "mkfifo in; lithe batch model in -o out & lithe=$!; exec 3>in; truncate -s 4096 model/model.safetensors; "
@@ -133,7 +132,7 @@ TEST(Outputs, AWeightFileThatShrinksDuringARunIsNamed) {
 }
 
 TEST(Batch, InputsWithoutAnEndEnd) {
-  const fs::path folder = fresh("endless");
+  const fs::path folder = created("endless");
   const Ran device = shell("lithe batch demo /dev/zero -o out", folder);
   EXPECT_EQ(device.code, 3) << device.err;
   EXPECT_NE(device.err.find("/dev/zero: is a device"), std::string::npos) << device.err;

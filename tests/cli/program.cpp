@@ -56,6 +56,11 @@ const fs::path& scratch() {
   return folder.path;
 }
 
+fs::path fresh(const std::string& name) {
+  fs::remove_all(scratch() / name);
+  return scratch() / name;
+}
+
 std::string contents(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), {}};

@@ -21,6 +21,12 @@ Ran shell(const std::string& line, const std::filesystem::path& folder);
 /// A folder of this process for files that tests write.
 const std::filesystem::path& scratch();
 
+/// A folder in there that does not exist yet.
+std::filesystem::path fresh(const std::string& name);
+
+/// A picture that the shipped models know.
+inline const std::string kPicture = LITHE_SOURCE_DIR "/models/images/901.png";
+
 std::string contents(const std::filesystem::path& file);
 
 }  // namespace lithe::cli

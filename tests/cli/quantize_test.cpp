@@ -12,8 +12,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::string kPicture = LITHE_SOURCE_DIR "/models/images/901.png";
-
 /// The demo model as `weights`, quantised once.
 fs::path quantised(const std::string& weights) {
   const fs::path folder = scratch() / ("demo-" + weights);

@@ -15,7 +15,6 @@
 namespace lithe::cli {
 namespace {
 
-const std::string kPicture = LITHE_SOURCE_DIR "/models/images/901.png";
 const std::string kQuestion = "what is the color of the rectangle?";
 
 // Every error is one sentence after the program's name.

@@ -23,11 +23,6 @@ Ran search(const fs::path& out, std::vector<std::string> flags) {
   return lithe(flags);
 }
 
-fs::path fresh(const std::string& name) {
-  fs::remove_all(scratch() / name);
-  return scratch() / name;
-}
-
 TEST(SearchCommand, PrintsTheRankingAsItFormsAndWritesWhatItFound) {
   const fs::path out = fresh("search-found");
   const Ran ran = search(out, {"--skip", "1", "--steps", "4"});

@@ -46,7 +46,7 @@ class Terminal {
   Terminal(const Terminal&) = delete;
   Terminal& operator=(const Terminal&) = delete;
 
-  void type(const std::string& keys) { ASSERT_EQ(write(terminal_, keys.data(), keys.size()), ssize_t(keys.size())); }
+  void type(const std::string& keys) { ASSERT_EQ(::write(terminal_, keys.data(), keys.size()), ssize_t(keys.size())); }
 
   /// Everything that came up to and with `text`, since the last call.
   std::string until(const std::string& text) {

@@ -19,9 +19,6 @@ namespace {
 
 using tasks::Protocol;
 
-/// Double rounding alone.
-constexpr double kMost = 1e-9;
-
 /// Of a case: what differs today stands under KEY_today.
 const Json& expected(const Json& json, const std::string& key, Protocol protocol) {
   return protocol == Protocol::today && json.contains(key + "_today") ? json.at(key + "_today") : json.at(key);
@@ -165,11 +162,11 @@ class BenchmarkRun {
                          value.is_number()   ? value.get<double>()
                          : value.get<bool>() ? 1
                                              : 0,
-                         judgement.score, kMost);
+                         judgement.score, kDoubleRounding);
     for (const char* parsed : {"answer", "pred", "prediction"})
       if (value.contains(parsed) && (key == "submission" || parsed != std::string("answer")))
         check_.texts(name, value.at(parsed), judgement.parsed);
-    if (value.contains("score")) check_.near(name, value.at("score"), judgement.score, kMost);
+    if (value.contains("score")) check_.near(name, value.at("score"), judgement.score, kDoubleRounding);
   }
 
   /// A letter, or the numbers and texts of an open answer.
@@ -209,7 +206,7 @@ class BenchmarkRun {
       if (score.name != row) continue;
       if (value.is_object()) return check_.texts(name + " fails", "yes", score.missing.empty() ? "no" : "yes");
       if (!score.missing.empty()) return check_.fault(name + " is missing: " + score.missing);
-      return check_.near(name, factor * value.get<double>(), score.value, 100 * kMost);
+      return check_.near(name, factor * value.get<double>(), score.value, 100 * kDoubleRounding);
     }
     check_.fault(name + " has no row");
   }

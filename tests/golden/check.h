@@ -16,6 +16,9 @@ struct Tolerance {
   double relative = 0;
 };
 
+/// What the rounding of float64 may change.
+inline constexpr double kDoubleRounding = 1e-9;
+
 /// The "tolerances" of a case.json: texts like "abs 2e-4 + rel 1e-4 (why)" or "atol 5e-5 rtol 1e-4" under keys like
 /// "hidden/logits/router".
 class Tolerances {

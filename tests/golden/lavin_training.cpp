@@ -17,7 +17,7 @@ using at::Tensor;
 using models::WeightName;
 
 /// What the published code trains: "every parameter whose name contains 'adapter'".
-bool learns(const WeightName& name) {
+bool lavin_learns(const WeightName& name) {
   return name.adapter != models::Adapter::none || name.part == models::Part::projector ||
          name.role == models::Role::modality;
 }
@@ -39,7 +39,7 @@ class LavinTraining {
         inputs_(golden.folder / "inputs/inputs.safetensors"),
         folder_(lavin_base(golden.folder), golden.folder / "checkpoint/adapter", golden.json.at("config"),
                 LavinFolderOfCase::Form::safetensors),
-        model_(models::open_model(folder_.path(), {.learns = learns})) {}
+        model_(models::open_model(folder_.path(), {.learns = lavin_learns})) {}
 
   void all_samples() {
     std::vector<int64_t> samples;

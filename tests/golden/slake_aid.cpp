@@ -8,9 +8,6 @@
 namespace lithe::golden {
 namespace {
 
-/// Double rounding alone.
-constexpr double kMost = 1e-9;
-
 /// The answer that a conversation of the data ends with.
 std::string reference_of(const Json& item) {
   return item.at("conversations").at(1).at("value");
@@ -31,7 +28,7 @@ void check_slake(const Json& json, Check& check) {
   std::map<std::string, double> scores;
   for (const tasks::Score& score : table.scores()) scores[score.name] = score.value;
   for (const auto& [name, value] : json.at("metrics_percent").items())
-    check.near(name, value, scores.at(names.at(name)), kMost);
+    check.near(name, value, scores.at(names.at(name)), kDoubleRounding);
 }
 
 void check_items(const Json& json, Check& check) {
@@ -42,11 +39,11 @@ void check_items(const Json& json, Check& check) {
     const std::string id = item.at("id");
     const auto& [reference, answer] = texts.at(id);
     const tasks::WordOverlap overlap = tasks::word_overlap(answer, reference);
-    check.near("exact " + id, item.at("exact"), overlap.exact, kMost);
-    check.near("f1 " + id, item.at("f1").at(0), overlap.f1, kMost);
-    check.near("precision " + id, item.at("f1").at(1), overlap.precision, kMost);
-    check.near("recall " + id, item.at("f1").at(2), overlap.recall, kMost);
-    check.near("hit " + id, item.at("hit"), tasks::slake_hit({reference, false}, answer) ? 1 : 0, kMost);
+    check.near("exact " + id, item.at("exact"), overlap.exact, kDoubleRounding);
+    check.near("f1 " + id, item.at("f1").at(0), overlap.f1, kDoubleRounding);
+    check.near("precision " + id, item.at("f1").at(1), overlap.precision, kDoubleRounding);
+    check.near("recall " + id, item.at("f1").at(2), overlap.recall, kDoubleRounding);
+    check.near("hit " + id, item.at("hit"), tasks::slake_hit({reference, false}, answer) ? 1 : 0, kDoubleRounding);
   }
 }
 
@@ -57,7 +54,7 @@ void check_aid(const Json& json, Check& check) {
     const std::string given = tasks::normalized_answer(json.at("predictions").at(i).at("text").get<std::string>());
     right += given == tasks::normalized_answer(reference_of(json.at("ground_truth").at(i))) ? 1 : 0;
   }
-  check.near("AID", json.at("accuracy_percent"), 100 * right / count, kMost);
+  check.near("AID", json.at("accuracy_percent"), 100 * right / count, kDoubleRounding);
 }
 
 }  // namespace

@@ -7,7 +7,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const fs::path kCorpus = fs::path(LITHE_SOURCE_DIR) / "tests/fuzz/corpus/io_gguf";
+const fs::path kGgufCorpus = fs::path(LITHE_SOURCE_DIR) / "tests/fuzz/corpus/io_gguf";
 
 GgufFile parsed(const std::string& text) {
   const auto copy = std::make_shared<const std::string>(text);
@@ -45,7 +45,7 @@ void expect_parse_refused(const std::string& file, const std::string& part) {
 }
 
 TEST(Gguf, ReadsEveryKindOfValue) {
-  const GgufFile file = GgufFile::open(kCorpus / "kinds");
+  const GgufFile file = GgufFile::open(kGgufCorpus / "kinds");
   EXPECT_EQ(file.text("general.architecture"), "llama");
   for (const char* const kind : {"uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"}) {
     EXPECT_EQ(file.integer(std::string("whole.") + kind), 7) << kind;
@@ -63,7 +63,7 @@ TEST(Gguf, ReadsEveryKindOfValue) {
 }
 
 TEST(Gguf, ShapesAreRowMajorAndBytesHaveJustTheirSize) {
-  const GgufFile file = GgufFile::open(kCorpus / "kinds");
+  const GgufFile file = GgufFile::open(kGgufCorpus / "kinds");
   const GgufTensor& plain = *file.find("f32");
   EXPECT_EQ(plain.shape, (std::vector<int64_t>{2, 3}));
   EXPECT_EQ(plain.bytes.span.size(), 24u);
@@ -71,13 +71,13 @@ TEST(Gguf, ShapesAreRowMajorAndBytesHaveJustTheirSize) {
   EXPECT_EQ(file.find("q8_0")->type, GgufType::q8_0);
   EXPECT_EQ(file.find("q8_0")->bytes.span.size(), 68u);
   EXPECT_EQ(file.find("other"), nullptr);
-  const GgufFile aligned = GgufFile::open(kCorpus / "aligned");
+  const GgufFile aligned = GgufFile::open(kGgufCorpus / "aligned");
   EXPECT_EQ(aligned.integer("general.alignment"), 64);
   EXPECT_EQ(little_endian<uint16_t>(aligned.find("b")->bytes.span, 0), 0x3c00);  // 1 as float16
 }
 
 TEST(Gguf, TellsTheArchitectureWithoutTheRest) {
-  EXPECT_EQ(gguf_architecture(kCorpus / "aligned"), "clip");
+  EXPECT_EQ(gguf_architecture(kGgufCorpus / "aligned"), "clip");
   TemporaryFolder folder;
   const std::string key = text("general.architecture") + number<uint32_t>(8) + text("llama");
   write_file(folder.path() / "cut.gguf", head(7, 9) + key + "and then nothing that makes sense");
@@ -89,7 +89,7 @@ TEST(Gguf, TellsTheArchitectureWithoutTheRest) {
 }
 
 TEST(Gguf, AValueOfAnotherKindIsRefused) {
-  const GgufFile file = GgufFile::open(kCorpus / "kinds");
+  const GgufFile file = GgufFile::open(kGgufCorpus / "kinds");
   expect_refused([&] { file.integer("text"); }, "\"text\" of its metadata is not a whole number");
   expect_refused([&] { file.text("flag"); }, "\"flag\" of its metadata is not a text");
   expect_refused([&] { file.texts("list.wholes"); }, "is not a list of texts");

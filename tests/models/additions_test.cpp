@@ -3,7 +3,6 @@
 
 #include <ATen/ops/abs.h>
 #include <ATen/ops/linspace.h>
-#include <ATen/ops/tensor.h>
 
 #include <cmath>
 #include <limits>
@@ -11,33 +10,22 @@
 
 #include "base/json.h"
 #include "checkpoints/read/catalogue.h"
-#include "plan/parse.h"
-#include "support.h"
+#include "models/training.h"
 
 namespace lithe::models {
 namespace {
 
-const fs::path kDense = golden_folder("hf_llava15") / "checkpoint";
 const NewAdapters kSmall{.rep_rank = 4, .pia_rank = 6, .seed = 3};
 
-Tensor logits_of(const Model& model) {
-  const std::vector<routing::RowKind> kinds(6, routing::RowKind::text);
-  return prefill(model, model.decoder.embed(at::tensor({5, 17, 3, 9, 200, 41}, at::kLong)), kinds).logits;
-}
-
-plan::Plan parsed(const Model& model, const char* json) {
-  return plan::parse_plan(parse_json(json, "test"), "test", model.facts);
-}
-
 TEST(Additions, AttentionsAnswerAsBeforeAndPiasStandInForThem) {
-  const auto dense = open_model(kDense), model = open_model(kDense);
+  const auto dense = open_model(kHf), model = open_model(kHf);
   add_adapters(*model, kSmall);
   EXPECT_TRUE(model->facts.fixed.empty());
   EXPECT_EQ(model->facts.adapters.size(), 2 * model->decoder.blocks.size());
   EXPECT_EQ(model->plan, dense->plan);
-  EXPECT_TRUE(close(logits_of(*model), logits_of(*dense), 1e-5, 1e-5));
+  EXPECT_TRUE(close(logits_of_text(*model), logits_of_text(*dense), 1e-5, 1e-5));
   model->plan = parsed(*model, R"({"method": "eas", "layers": [0, 2]})");
-  EXPECT_FALSE(close(logits_of(*model), logits_of(*dense)));
+  EXPECT_FALSE(close(logits_of_text(*model), logits_of_text(*dense)));
 }
 
 /// A weight of an adapter, as an optimiser takes it.
@@ -51,7 +39,7 @@ bool is_up(const WeightName& name) {
 }
 
 TEST(Additions, BeginAsPublished) {
-  const auto model = open_model(kDense);
+  const auto model = open_model(kHf);
   add_adapters(*model, kSmall);
   int64_t seen = 0;
   visit(model->decoder, [&](const WeightSlot& slot) {
@@ -76,7 +64,7 @@ TEST(Additions, BeginAsPublished) {
 
 TEST(Additions, OfOneSeedAreEqual) {
   const auto own_of = [](uint64_t seed, int64_t layer) {
-    const auto model = open_model(kDense);
+    const auto model = open_model(kHf);
     NewAdapters wanted = kSmall;
     wanted.seed = seed;
     add_adapters(*model, wanted);
@@ -89,12 +77,12 @@ TEST(Additions, OfOneSeedAreEqual) {
 }
 
 TEST(Additions, LearnUnderThePlanThatRunsThem) {
-  const auto model = open_model(kDense);
+  const auto model = open_model(kHf);
   add_adapters(*model, {.reps = {{1, 2}}, .pias = {{1, 2}}, .rep_rank = 4, .pia_rank = 6});
   EXPECT_TRUE(eas_of(model->decoder.config.eas, 1).holds_both());
   EXPECT_FALSE(eas_of(model->decoder.config.eas, 0).pia);
   model->plan = parsed(*model, R"({"method": "eas", "layers": [2]})");
-  logits_of(*model).square().mean().backward();
+  logits_of_text(*model).square().mean().backward();
   visit(model->decoder, [&](const WeightSlot& slot) {
     const WeightName& name = slot.name;
     if (name.adapter == Adapter::none) return;
@@ -128,8 +116,8 @@ void save(Model& model, const fs::path& folder) {
 TEST(Additions, MakeAFolderThatOpensAsTheSameModel) {
   const TempFolder temp;
   const fs::path folder = temp.path / "grown";
-  fs::copy(kDense, folder, fs::copy_options::recursive);
-  const auto model = open_model(kDense);
+  fs::copy(kHf, folder, fs::copy_options::recursive);
+  const auto model = open_model(kHf);
   NewAdapters wanted = kSmall;
   wanted.scale = 0.5;
   wanted.temperature = 3;
@@ -143,12 +131,12 @@ TEST(Additions, MakeAFolderThatOpensAsTheSameModel) {
   EXPECT_EQ(read->facts.parameters->total(), model->facts.parameters->total());
   EXPECT_EQ(read->loaded.bytes, model->loaded.bytes);
   model->plan = read->plan;
-  EXPECT_TRUE(close(logits_of(*read), logits_of(*model), 1e-5, 1e-5));
+  EXPECT_TRUE(close(logits_of_text(*read), logits_of_text(*model), 1e-5, 1e-5));
 }
 
 TEST(Additions, AScaleIsMoreThanZero) {
   for (const double scale : {0.0, -1.0, std::numeric_limits<double>::infinity(), std::nan("")}) {
-    const auto model = open_model(kDense);
+    const auto model = open_model(kHf);
     NewAdapters wanted = kSmall;
     wanted.scale = scale;
     EXPECT_THROW(add_adapters(*model, wanted), Error) << scale;
@@ -165,12 +153,12 @@ TEST(Additions, AScaleIsMoreThanZero) {
 }
 
 TEST(Additions, RoutersThatWeighNothingBegin) {
-  const auto dense = open_model(kDense), model = open_model(kDense);
+  const auto dense = open_model(kHf), model = open_model(kHf);
   add_routers(*model, {{1, 2}});
   EXPECT_EQ(model->facts.routers, (std::vector<plan::SiteName>{{"decoder", 1}, {"decoder", 2}}));
   add_routers(*model, std::vector<int64_t>{0});
   EXPECT_EQ(model->decoder.config.routers, (std::vector<int64_t>{0, 1, 2}));
-  EXPECT_TRUE(close(logits_of(*model), logits_of(*dense), 0, 0));
+  EXPECT_TRUE(close(logits_of_text(*model), logits_of_text(*dense), 0, 0));
   for (const int64_t layer : {0, 1, 2}) {
     const nn::Router& router = *model->decoder.blocks[static_cast<size_t>(layer)].router;
     EXPECT_EQ(router.weight.extremes(), (std::pair{0.0, 0.0}));
@@ -178,14 +166,14 @@ TEST(Additions, RoutersThatWeighNothingBegin) {
   }
   model->plan = parsed(*model, R"({"layers": [{"layer": 1, "rules": [
       {"group": "text", "keep_share": 0.5, "by": "router", "gate": "tanh_norm"}]}]})");
-  logits_of(*model).square().mean().backward();
+  logits_of_text(*model).square().mean().backward();
   const auto gradient = [&](size_t layer) { return model->decoder.blocks[layer].router->weight.learning()->grad(); };
   EXPECT_GT(gradient(1).abs().max().item<double>(), 0);
   EXPECT_FALSE(gradient(2).defined());
 }
 
 TEST(Additions, WhatDoesNotFitIsRefused) {
-  const auto model = open_model(kDense);
+  const auto model = open_model(kHf);
   const auto refused = [&](const NewAdapters& wanted, const std::string& part) {
     const std::string said = refusal([&] { add_adapters(*model, wanted); });
     EXPECT_NE(said.find(part), std::string::npos) << said;
@@ -213,7 +201,7 @@ TEST(Additions, WhatDoesNotFitIsRefused) {
 
 /// As a list of skipped layers is trained: a PIA there, RepAdapters elsewhere and in the tower.
 TEST(Additions, MayDifferByLayer) {
-  const auto dense = open_model(kDense), model = open_model(kDense);
+  const auto dense = open_model(kHf), model = open_model(kHf);
   add_adapters(*model,
                {.reps = {{0, 2}}, .pias = std::vector<int64_t>{1}, .tower = true, .rep_rank = 4, .pia_rank = 6});
   EXPECT_TRUE(model->decoder.blocks[0].sites[0].adapter && model->decoder.blocks[2].sites[0].adapter);

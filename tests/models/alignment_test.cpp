@@ -11,11 +11,6 @@
 namespace lithe::models {
 namespace {
 
-std::string contents(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 /// Rewrites a safetensors file with so many spaces after its header that the tensors begin `bytes` after a multiple of
 /// 64.
 void shift_tensors(const fs::path& path, uint64_t bytes) {

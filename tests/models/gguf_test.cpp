@@ -23,11 +23,6 @@ namespace {
 const fs::path kGguf = fs::path(LITHE_TEST_DATA) / "gguf";
 const fs::path kLlava = kGguf / "llava15/llava15-F16.gguf";
 
-std::string contents(const fs::path& path) {
-  constexpr size_t kMostBytes = size_t{16} << 20;
-  return read_regular_file(path, kMostBytes);
-}
-
 /// The numbers that a tensor stands for, as the engine holds it.
 Tensor widened(const io::GgufTensor& tensor) {
   if (has_codes(tensor.type)) return ops::widened(codes_of(tensor));

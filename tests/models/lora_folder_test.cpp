@@ -17,10 +17,6 @@
 namespace lithe::models {
 namespace {
 
-const fs::path kHf = golden_folder("hf_llava15") / "checkpoint",
-               kOriginal = golden_folder("liuhaotian_llava15") / "checkpoint",
-               kPmod = golden_folder("pmod_llava15") / "checkpoint";
-
 std::set<std::string> adapted(const Model& model) {
   std::set<std::string> names;
   visit(model, [&](const HeldWeight& held) {

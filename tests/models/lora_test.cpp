@@ -8,8 +8,8 @@
 #include "checkpoints/read/catalogue.h"
 #include "checkpoints/write/folding.h"
 #include "models/peft_folder.h"
+#include "models/training.h"
 #include "ops/tensor_support.h"
-#include "support.h"
 
 namespace lithe::models {
 namespace {
@@ -20,25 +20,6 @@ const fs::path kPeft = fs::path(LITHE_TEST_DATA) / "lora";
 double deviation(const Tensor& actual, const Tensor& expected) {
   EXPECT_EQ(actual.sizes(), expected.sizes());
   return ((actual - expected).abs().max() / expected.abs().max()).item<double>();
-}
-
-std::vector<routing::RowKind> kinds_of(int64_t rows) {
-  std::vector<routing::RowKind> kinds(static_cast<size_t>(rows), routing::RowKind::text);
-  for (size_t i = 2; i < kinds.size() / 2; ++i) kinds[i] = routing::RowKind::vision;
-  return kinds;
-}
-
-/// What decoder, tower and projector make of rows and pixels that are the same for every model.
-struct Outputs {
-  Tensor logits, projected;
-};
-Outputs outputs_of(const Model& model) {
-  test::Dice dice(11);
-  const int64_t rows = 24, side = model.vision->tower.config.image.width;
-  const Tensor x = dice.normal({rows, model.decoder.config.hidden}).to(at::kFloat);
-  const Tensor pixels = dice.normal({1, 3, side, side}).to(at::kFloat);
-  return {prefill(model, x, kinds_of(rows)).logits,
-          model.vision->projector(model.vision->tower.features(pixels).flatten(0, 1))};
 }
 
 /// A layout's names: the prefix of "layers.0...", and the names of its projector, tower and head.

@@ -20,8 +20,6 @@
 namespace lithe::models {
 namespace {
 
-const fs::path kHf = golden_folder("hf_llava15") / "checkpoint";
-
 /// What holds a weight and the numbers in it.
 struct Held {
   std::string storage;

@@ -1,14 +1,12 @@
 // Folders whose layers hold an attention and the PIA that can stand in for it.
-#include <ATen/ops/tensor.h>
-
 #include <algorithm>
 
 #include "checkpoints/read/catalogue.h"
 #include "models/both_folder.h"
+#include "models/training.h"
 #include "plan/cost.h"
 #include "plan/parse.h"
 #include "plan/validate.h"
-#include "support.h"
 
 namespace lithe::models {
 namespace {
@@ -105,23 +103,17 @@ TEST_F(BothFolder, AnAttentionThatTheConfigDeclaresFixedIsNotExpected) {
   expect_refusal("unexpected 11: model.layers.3.adapter_attn.");
 }
 
-/// What a model gives for a text.
-Tensor logits_of(const Model& model) {
-  const std::vector<routing::RowKind> kinds(6, routing::RowKind::text);
-  return prefill(model, model.decoder.embed(at::tensor({5, 17, 3, 9, 200, 41}, at::kLong)), kinds).logits;
-}
-
 TEST_F(BothFolder, OutliveAConversion) {
   write_text(folder() / "plan.json", R"({"method": "eas", "layers": [1, 4]})");
   const fs::path hf = temp_.path / "hf", back = temp_.path / "back";
   convert_folder(folder(), hf, TargetLayout::hf);
   convert_folder(hf, back, TargetLayout::original);
-  const Tensor expected = logits_of(*open_model(folder()));
+  const Tensor expected = logits_of_text(*open_model(folder()));
   for (const fs::path& converted : {hf, back}) {
     const auto model = open_model(converted);
     EXPECT_EQ(model->plan.layers, open_model(folder())->plan.layers);
     EXPECT_EQ(model->facts.adapters.size(), 12u);
-    EXPECT_TRUE(close(logits_of(*model), expected, 0, 0)) << converted;
+    EXPECT_TRUE(close(logits_of_text(*model), expected, 0, 0)) << converted;
   }
   const io::SafetensorsFile a = io::open_safetensors(folder() / "model.safetensors"),
                             b = io::open_safetensors(back / "model.safetensors");
@@ -166,9 +158,9 @@ TEST_F(BothFolder, LoraOfAnAttentionRunsWithIt) {
   peft.write(temp_.path / "adapter");
   auto plain = open_model(folder()), adapted = open_model(folder(), {.lora = temp_.path / "adapter"});
   EXPECT_EQ(adapted->loaded.lora->products, 4);
-  EXPECT_TRUE(close(logits_of(*adapted), logits_of(*plain), 0, 0)) << "all attentions are off";
+  EXPECT_TRUE(close(logits_of_text(*adapted), logits_of_text(*plain), 0, 0)) << "all attentions are off";
   plain->plan = adapted->plan = plan_with(*plain, {0, 1});
-  EXPECT_FALSE(close(logits_of(*adapted), logits_of(*plain)));
+  EXPECT_FALSE(close(logits_of_text(*adapted), logits_of_text(*plain)));
 }
 
 }  // namespace

@@ -26,6 +26,11 @@ inline fs::path golden_folder(const std::string& name) {
   return fs::path(LITHE_TEST_DATA) / "golden" / name;
 }
 
+inline std::string contents(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
 /// expected.safetensors of a golden case.
 class Golden {
  public:

@@ -2,15 +2,21 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/tensor.h>
 
 #include <variant>
 #include <vector>
 
 #include "models/support.h"
 #include "ops/tensor_support.h"
+#include "plan/parse.h"
 
 // Models whose weights changed in memory, as after training.
 namespace lithe::models {
+
+inline const fs::path kHf = golden_folder("hf_llava15") / "checkpoint",
+                      kOriginal = golden_folder("liuhaotian_llava15") / "checkpoint",
+                      kPmod = golden_folder("pmod_llava15") / "checkpoint";
 
 /// What decoder, tower and projector make of rows and pixels that are the same for every model.
 struct Outputs {
@@ -29,6 +35,15 @@ inline Outputs outputs_of(const Model& model) {
   const Tensor pixels = dice.normal({1, 3, side, side}).to(at::kFloat);
   const Tensor features = model.vision->tower.features(pixels, &model.plan).flatten(0, 1);
   return {prefill(model, x, kinds).logits, model.vision->projector(features)};
+}
+
+inline Tensor logits_of_text(const Model& model) {
+  const std::vector<routing::RowKind> kinds(6, routing::RowKind::text);
+  return prefill(model, model.decoder.embed(at::tensor({5, 17, 3, 9, 200, 41}, at::kLong)), kinds).logits;
+}
+
+inline plan::Plan parsed(const Model& model, const std::string& json) {
+  return plan::parse_plan(parse_json(json, "test"), "test", model.facts);
 }
 
 /// Moves everything that learns, as steps of training would.

@@ -17,16 +17,8 @@
 namespace lithe::models {
 namespace {
 
-const fs::path kHf = golden_folder("hf_llava15") / "checkpoint",
-               kOriginal = golden_folder("liuhaotian_llava15") / "checkpoint",
-               kPmod = golden_folder("pmod_llava15") / "checkpoint";
-
 bool all_learn(const WeightName&) {
   return true;
-}
-
-plan::Plan parsed(const Model& model, const std::string& json) {
-  return plan::parse_plan(parse_json(json, "test"), "test", model.facts);
 }
 
 std::string differences(const fs::path& a, const fs::path& b) {

@@ -13,6 +13,7 @@
 #include "ops/attend.h"
 #include "ops/matmul.h"
 #include "ops/norm.h"
+#include "ops/product_support.h"
 #include "ops/rope.h"
 #include "ops/tensor_support.h"
 
@@ -59,8 +60,6 @@ class Alignment : public ::testing::Test {
   const at::NoGradGuard no_gradients_;
   Dice dice_{31};
 };
-
-constexpr at::ScalarType kStored[] = {at::kFloat, at::kBFloat16, at::kHalf};
 
 TEST_F(Alignment, OfSmallWeightsChangesNoProduct) {
   for (const at::ScalarType type : kStored) {

@@ -143,10 +143,10 @@ void check_one(const Heads& heads, const Positions& at, const Positions& positio
   }
 }
 
-const std::vector<Heads> kShapes{{4, 4, 8}, {4, 2, 8}, {6, 1, 10}, {1, 1, 2}, {2, 2, 80}, {14, 2, 64}, {2, 1, 100}};
+const std::vector<Heads> kHeads{{4, 4, 8}, {4, 2, 8}, {6, 1, 10}, {1, 1, 2}, {2, 2, 80}, {14, 2, 64}, {2, 1, 100}};
 
 TEST(AttendPacked, EqualsTheDefinition) {
-  for (const Heads& heads : kShapes) {
+  for (const Heads& heads : kHeads) {
     const std::string what = concat(heads.heads, "/", heads.kv_heads, " heads of ", heads.width, ": ");
     check_one(heads, range(0, 9), range(0, 9), {.scale = 0.3}, what + "causal");
     check_one(heads, range(5, 9), range(0, 9), {.scale = 0.3}, what + "a chunk over a past");
@@ -230,7 +230,7 @@ TEST(AttendPacked, KeepsLargeScoresApart) {
 TEST(AttendPacked, ReadsBfloat16AsItIsStored) {
   Dice dice(14);
   for (const auto& [rows, length] : {std::pair{1, 1100}, {1, 7}, {5, 300}, {70, 300}, {200, 300}}) {
-    for (const Heads& heads : kShapes) {
+    for (const Heads& heads : kHeads) {
       Keys keys = random_keys(dice, heads, range(0, length));
       const Tensor queries = dice.normal({rows, heads.heads, heads.width}).to(at::kFloat);
       const Positions at = range(length - rows, length);
@@ -259,7 +259,7 @@ Keys rounded_to_codes(const Keys& keys) {
 
 TEST(AttendPacked, RoundsToCodesOfInt8) {
   Dice dice(18);
-  for (const Heads& heads : kShapes) {
+  for (const Heads& heads : kHeads) {
     const Keys keys = random_keys(dice, heads, range(0, 100)), rounded = rounded_to_codes(keys);
     for (const auto& [exact, coded] : {std::pair{keys.keys, rounded.keys}, {keys.values, rounded.values}}) {
       const Tensor largest = exact.abs().amax(2, true);
@@ -272,7 +272,7 @@ TEST(AttendPacked, RoundsToCodesOfInt8) {
 TEST(AttendPacked, ReadsInt8AsItIsStored) {
   Dice dice(19);
   for (const auto& [rows, length] : {std::pair{1, 1100}, {1, 7}, {5, 300}, {70, 300}, {200, 300}}) {
-    for (const Heads& heads : kShapes) {
+    for (const Heads& heads : kHeads) {
       Keys keys = random_keys(dice, heads, range(0, length));
       const Tensor queries = dice.normal({rows, heads.heads, heads.width}).to(at::kFloat);
       const Positions at = range(length - rows, length);
@@ -406,7 +406,7 @@ TEST(AttendPacked, GivesTheSameBitsInAnyCompanyAndByAnyNumberOfThreads) {
 TEST(AttendPacked, PassesGradients) {
   const std::vector<std::pair<Positions, Positions>> cases{
       {range(0, 6), range(0, 6)}, {range(2, 6), range(0, 6)}, {{0, 1, 5}, {1, 4, 5}}};
-  for (const Heads& heads : kShapes) {
+  for (const Heads& heads : kHeads) {
     for (const auto& [at, keys] : cases) {
       Dice dice(5);
       const int64_t rows = static_cast<int64_t>(at.size());
@@ -434,7 +434,7 @@ TEST(AttendPacked, RefusesViewsThatDoNotFitTheSequences) {
 
 TEST(AttentionOfRow, IsTheMeanSoftmaxOverHeads) {
   Dice dice(7);
-  for (const Heads& heads : kShapes) {
+  for (const Heads& heads : kHeads) {
     const Tensor query = dice.normal({heads.heads, heads.width}).to(at::kFloat),
                  keys = dice.normal({11, heads.kv_heads, heads.width}).to(at::kFloat);
     Tensor expected = at::zeros({11}, at::kDouble);

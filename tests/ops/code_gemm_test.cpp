@@ -19,20 +19,21 @@ Tensor product(const Tensor& x, const LowBit& weight, RowCodes codes) {
   return product(code_gemm, x, weight, codes);
 }
 
-struct Shape {
+struct ProductShape {
   WeightKind kind;
   int64_t rows, outs, width, group;
 };
-constexpr Shape kShapes[] = {{WeightKind::int8, 1, 1, 1, 1},         {WeightKind::int8, 7, 13, 33, 33},
-                             {WeightKind::int8, 33, 57, 1025, 1025}, {WeightKind::int8, 40, 120, 4096, 4096},
-                             {WeightKind::int8, 17, 15, 192, 32},    {WeightKind::int8, 5, 9, 1024, 512},
-                             {WeightKind::int4, 1, 1, 32, 32},       {WeightKind::int4, 32, 56, 1024, 64},
-                             {WeightKind::int4, 126, 301, 2304, 64}, {WeightKind::int4, 65, 29, 1056, 32},
-                             {WeightKind::int4, 16, 70, 1152, 128},  {WeightKind::int4, 50, 14, 1152, 384}};
+constexpr ProductShape kProductShapes[] = {
+    {WeightKind::int8, 1, 1, 1, 1},         {WeightKind::int8, 7, 13, 33, 33},
+    {WeightKind::int8, 33, 57, 1025, 1025}, {WeightKind::int8, 40, 120, 4096, 4096},
+    {WeightKind::int8, 17, 15, 192, 32},    {WeightKind::int8, 5, 9, 1024, 512},
+    {WeightKind::int4, 1, 1, 32, 32},       {WeightKind::int4, 32, 56, 1024, 64},
+    {WeightKind::int4, 126, 301, 2304, 64}, {WeightKind::int4, 65, 29, 1056, 32},
+    {WeightKind::int4, 16, 70, 1152, 128},  {WeightKind::int4, 50, 14, 1152, 384}};
 
 TEST(CodeGemm, EqualsTheProductForEveryRemainder) {
   for_every_vector_set([] {
-    for (const Shape& shape : kShapes) {
+    for (const ProductShape& shape : kProductShapes) {
       for (const bool offsets : {false, true}) {
         const LowBit weight = random_codes(shape.kind, shape.outs, shape.width, shape.group, offsets);
         ASSERT_TRUE(taken_by_code_gemm(weight.view()));

@@ -18,21 +18,14 @@
 namespace lithe::ops {
 namespace {
 
-template <class Test>
-void for_every_set_that_has_it(const Test& test) {
-  for_every_vector_set([&] {
-    if (has_few_code_rows()) test();
-  });
-}
-
-struct Shape {
+struct PanelShape {
   WeightKind kind;
   int64_t outs, width, group;
 };
 
 // One panel of 32 rows of weights, parts of it and more; groups that end inside a run of 64 bytes, that are shorter
 // and longer than the cut, and rows that end inside a group, a run or a block.
-constexpr Shape kShapes[] = {
+constexpr PanelShape kPanelShapes[] = {
     {WeightKind::int8, 1, 1, 1},       {WeightKind::int8, 31, 33, 33},     {WeightKind::int8, 32, 64, 64},
     {WeightKind::int8, 33, 127, 127},  {WeightKind::int8, 70, 1025, 1025}, {WeightKind::int8, 40, 192, 32},
     {WeightKind::int8, 9, 1024, 512},  {WeightKind::int8, 65, 300, 96},    {WeightKind::int4, 1, 32, 32},
@@ -41,8 +34,8 @@ constexpr Shape kShapes[] = {
     {WeightKind::int4, 32, 512, 256}};
 
 template <class Test>
-void for_every_shape(const Test& test) {
-  for (const Shape& shape : kShapes) {
+void for_every_panel_shape(const Test& test) {
+  for (const PanelShape& shape : kPanelShapes) {
     for (const bool offsets : {false, true}) {
       SCOPED_TRACE(concat(bits_of(shape.kind), " bits, ", shape.width, " -> ", shape.outs, " in groups of ",
                           shape.group, offsets ? ", with offsets" : ""));
@@ -52,8 +45,8 @@ void for_every_shape(const Test& test) {
 }
 
 TEST(FewCodeRows, EqualTheProductForEveryCountOfRows) {
-  for_every_set_that_has_it([] {
-    for_every_shape([](const LowBit& weight) {
+  for_every_vector_set(has_few_code_rows, [] {
+    for_every_panel_shape([](const LowBit& weight) {
       const Tensor all = at::randn({20, weight.width}, at::kFloat);
       for (int64_t rows = 1; rows <= 20; ++rows) {
         const Tensor x = all.narrow(0, 0, rows);
@@ -66,9 +59,9 @@ TEST(FewCodeRows, EqualTheProductForEveryCountOfRows) {
 
 /// Sums over a group are exact, and groups are added in the same order.
 TEST(FewCodeRows, HaveTheBitsOfManyRows) {
-  for_every_set_that_has_it([] {
+  for_every_vector_set(has_few_code_rows, [] {
     if (!has_code_gemm()) return;
-    for_every_shape([](const LowBit& weight) {
+    for_every_panel_shape([](const LowBit& weight) {
       const Tensor x = at::randn({40, weight.width}, at::kFloat);
       for (const RowCodes codes : {RowCodes::int16, RowCodes::int8}) {
         const Tensor many = product(code_gemm, x, weight, codes);
@@ -83,7 +76,7 @@ TEST(FewCodeRows, HaveTheBitsOfManyRows) {
 
 /// A row's result depends neither on the rows beside it nor on where the codes lie.
 TEST(FewCodeRows, GiveEachRowTheSameBitsInEveryBatchAndAtEveryAddress) {
-  for_every_set_that_has_it([] {
+  for_every_vector_set(has_few_code_rows, [] {
     for (const WeightKind kind : {WeightKind::int8, WeightKind::int4}) {
       LowBit weight = random_codes(kind, 50, 288, 96, true);
       const Tensor x = at::randn({17, 288}, at::kFloat), codes = weight.codes;
@@ -103,7 +96,7 @@ TEST(FewCodeRows, GiveEachRowTheSameBitsInEveryBatchAndAtEveryAddress) {
 
 /// The largest codes of both factors: sums of a group do not overflow.
 TEST(FewCodeRows, HoldTheLargestSums) {
-  for_every_set_that_has_it([] {
+  for_every_vector_set(has_few_code_rows, [] {
     for (const WeightKind kind : {WeightKind::int8, WeightKind::int4}) {
       LowBit weight = random_codes(kind, 3, 512, 256, false);
       weight.scales.abs_();  // groups of unlike signs cancel, and the bound is relative
@@ -123,7 +116,7 @@ TEST(FewCodeRows, HoldTheLargestSums) {
 }
 
 TEST(FewCodeRows, MakeARowNaNThatIsNotFinite) {
-  for_every_set_that_has_it([] {
+  for_every_vector_set(has_few_code_rows, [] {
     const LowBit weight = random_codes(WeightKind::int4, 30, 128, 64, true);
     for (const float bad : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
       for (const int64_t column : {0, 70, 127}) {
@@ -138,7 +131,7 @@ TEST(FewCodeRows, MakeARowNaNThatIsNotFinite) {
 }
 
 TEST(FewCodeRows, TakeZerosAndTheSmallestNumbers) {
-  for_every_set_that_has_it([] {
+  for_every_vector_set(has_few_code_rows, [] {
     const LowBit weight = random_codes(WeightKind::int8, 4, 70, 70, false);
     for (const float value : {0.0f, 1e-44f, 1e-38f}) {
       const Tensor x = at::empty({2, 70}, at::kFloat).fill_(value);
@@ -149,7 +142,7 @@ TEST(FewCodeRows, TakeZerosAndTheSmallestNumbers) {
 
 /// What is written beside the result: nothing.
 TEST(FewCodeRows, WriteTheirOwnResultsAlone) {
-  for_every_set_that_has_it([] {
+  for_every_vector_set(has_few_code_rows, [] {
     const LowBit weight = random_codes(WeightKind::int8, 37, 50, 50, false);
     const Tensor x = at::randn({3, 50}, at::kFloat), room = at::empty({3 * 37 + 2}, at::kFloat).fill_(-99.0f);
     few_code_rows(x.const_data_ptr<float>(), 3, weight.view(), RowCodes::int16, room.mutable_data_ptr<float>() + 1);

@@ -2,7 +2,6 @@
 #include "ops/few_float_rows.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/core/grad_mode.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
@@ -17,32 +16,22 @@ namespace {
 
 using at::Tensor;
 
-template <class Test>
-void for_every_set_that_has_it(const Test& test) {
-  const at::NoGradGuard no_gradients;
-  for_every_vector_set([&] {
-    if (has_few_float_rows()) test();
-  });
-}
-
-constexpr at::ScalarType kTypes[] = {at::kFloat, at::kBFloat16, at::kHalf};
-
 // Panels of 32 rows of weights and parts of them; columns that end inside a run of 64 bytes or a part of 128.
 TEST(FewFloatRows, EqualTheProductForEveryCountOfRows) {
-  for_every_set_that_has_it([] {
+  for_every_vector_set(has_few_float_rows, [] {
     for (int64_t rows = 1; rows <= 30; ++rows) {
-      expect_equals_product(few_float_rows, {std::begin(kTypes), std::end(kTypes)},
+      expect_equals_product(few_float_rows, {std::begin(kStored), std::end(kStored)},
                             {{rows, 1, 1}, {rows, 31, 15}, {rows, 32, 128}, {rows, 33, 129}, {rows, 70, 301}},
                             kFloatDeviation);
     }
-    expect_equals_product(few_float_rows, {std::begin(kTypes), std::end(kTypes)}, {{16, 100, 4100}}, kFloatDeviation);
+    expect_equals_product(few_float_rows, {std::begin(kStored), std::end(kStored)}, {{16, 100, 4100}}, kFloatDeviation);
   });
 }
 
 /// A row's result depends neither on the rows beside it nor on where the weights lie.
 TEST(FewFloatRows, GiveEachRowTheSameBitsInEveryBatchAndAtEveryAddress) {
-  for_every_set_that_has_it([] {
-    for (const at::ScalarType type : kTypes) {
+  for_every_vector_set(has_few_float_rows, [] {
+    for (const at::ScalarType type : kStored) {
       const Tensor x = at::randn({17, 203}, at::kFloat), weight = at::randn({45, 203}, at::kFloat).to(type);
       const Tensor together = product(few_float_rows, x, weight);
       for (int64_t row = 0; row < 17; ++row)
@@ -58,7 +47,7 @@ TEST(FewFloatRows, GiveEachRowTheSameBitsInEveryBatchAndAtEveryAddress) {
 
 /// Infinite and subnormal weights of 16 bits too: x picks one at a time.
 TEST(FewFloatRows, WidenEveryPatternExactly) {
-  for_every_set_that_has_it([] {
+  for_every_vector_set(has_few_float_rows, [] {
     for (const at::ScalarType type : {at::kBFloat16, at::kHalf}) {
       Tensor weight = at::full({4096, 16}, 0, at::kShort);
       auto* const bits = reinterpret_cast<uint16_t*>(weight.mutable_data_ptr());
@@ -76,7 +65,7 @@ TEST(FewFloatRows, WidenEveryPatternExactly) {
 }
 
 TEST(FewFloatRows, KeepARowThatIsNotFiniteToItself) {
-  for_every_set_that_has_it([] {
+  for_every_vector_set(has_few_float_rows, [] {
     Tensor x = at::randn({6, 40}, at::kFloat);
     x[3][39] = std::numeric_limits<float>::quiet_NaN();
     const Tensor finite = product(few_float_rows, x, at::randn({50, 40}, at::kFloat)).isfinite();

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "ops/product.h"
+#include "ops/product_support.h"
 #include "ops/row_gemm.h"
 #include "ops/tensor_support.h"
 #include "vector_sets.h"
@@ -14,8 +15,6 @@ namespace {
 using test::Dice;
 using test::expect_close;
 using test::leaf;
-
-constexpr at::ScalarType kStored[] = {at::kFloat, at::kBFloat16, at::kHalf};
 
 /// In float64, from the weights as they are stored.
 Tensor plain(const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias) {

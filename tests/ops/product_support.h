@@ -15,6 +15,9 @@
 
 namespace lithe::ops {
 
+/// What weights are stored as.
+inline constexpr at::ScalarType kStored[] = {at::kFloat, at::kBFloat16, at::kHalf};
+
 /// Of standard normal factors: the largest deviation from the product in float64, in units of the size of a sum.
 inline double deviation(const at::Tensor& y, const at::Tensor& x, const at::Tensor& weight) {
   const at::Tensor exact = at::linear(x.to(at::kDouble), weight.to(at::kDouble));

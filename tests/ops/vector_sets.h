@@ -19,4 +19,12 @@ void for_every_vector_set(const Test& test) {
   use_vector_set(largest);
 }
 
+/// Of these, with those that have a kernel.
+template <class Test>
+void for_every_vector_set(bool (*has_kernel)(), const Test& test) {
+  for_every_vector_set([&] {
+    if (has_kernel()) test();
+  });
+}
+
 }  // namespace lithe::ops

@@ -32,14 +32,13 @@ using cli::lithe;
 using cli::Ran;
 using cli::scratch;
 
-constexpr int64_t kSteps = 2;
 constexpr int64_t kMeterLayers = 6;
 
-const fs::path kRecipes = LITHE_SOURCE_DIR "/recipes/eas";
+const fs::path kEasRecipes = LITHE_SOURCE_DIR "/recipes/eas";
 
 /// The recipe as a file with the paths and sizes of this test.
 fs::path small_recipe(const std::string& name) {
-  std::string recipe = cli::contents(kRecipes / (name + ".yaml"));
+  std::string recipe = cli::contents(kEasRecipes / (name + ".yaml"));
   const std::string here = scratch().string();
   replace(recipe, "^model_name_or_path: ~/", "model_name_or_path: " + here + "/models/", 1);
   replace(recipe, "^output_dir: tuned/", "output_dir: " + here + "/tuned/", 1);
@@ -144,7 +143,7 @@ TEST_P(EasRecipe, RunsToItsEndAndIsScored) {
   const fs::path file = small_recipe(GetParam());
   const Ran ran = lithe({"tune", file.string()});
   ASSERT_EQ(ran.code, 0) << ran.err;
-  const tune::Recipe recipe = tune::read_recipe(kRecipes / (GetParam() + ".yaml"));
+  const tune::Recipe recipe = tune::read_recipe(kEasRecipes / (GetParam() + ".yaml"));
   const fs::path tuned = scratch() / recipe.output_dir;
   expect_finite_log(tuned / "log.jsonl", kSteps);
   expect_skips(recipe, tuned);
@@ -182,11 +181,11 @@ TEST(EasPage, ItsCommandsMakeALine) {
 
 TEST(EasPage, NamesRecipesThatAreThere) {
   const std::map<std::string, std::string> scores = documented_scores();
-  EXPECT_EQ(scores.size(), recipes_in(kRecipes).size());
-  for (const auto& [name, score] : scores) EXPECT_TRUE(fs::exists(kRecipes / (name + ".yaml"))) << name;
+  EXPECT_EQ(scores.size(), recipes_in(kEasRecipes).size());
+  for (const auto& [name, score] : scores) EXPECT_TRUE(fs::exists(kEasRecipes / (name + ".yaml"))) << name;
 }
 
-INSTANTIATE_TEST_SUITE_P(Shipped, EasRecipe, ::testing::ValuesIn(recipes_in(kRecipes)), test_name);
+INSTANTIATE_TEST_SUITE_P(Shipped, EasRecipe, ::testing::ValuesIn(recipes_in(kEasRecipes)), test_name);
 
 }  // namespace
 }  // namespace lithe::test

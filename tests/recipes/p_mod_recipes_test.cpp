@@ -35,10 +35,9 @@ namespace fs = std::filesystem;
 using cli::Ran;
 using cli::scratch;
 
-constexpr int64_t kSteps = 2;
 constexpr int64_t kBenchmarks = 14;
 
-const fs::path kRecipes = LITHE_SOURCE_DIR "/recipes/p-mod";
+const fs::path kPModRecipes = LITHE_SOURCE_DIR "/recipes/p-mod";
 const fs::path kPage = LITHE_SOURCE_DIR "/docs/reproduce-p-mod.md";
 
 /// What p-MoD's authors tuned with: scripts/train/finetune_eval_7b_pmod_llava_1_5.sh and _next.sh of MCG-NJU/p-MoD, for
@@ -111,8 +110,8 @@ class Place {
     fs::create_directories(folder_ / "recipes/p-mod");
     fs::create_directory_symlink(LITHE_SOURCE_DIR "/tools", folder_ / "tools");
     make_llava_pictures(folder_ / "data/llava-1.5");
-    for (const std::string& recipe : recipes_in(kRecipes)) {
-      std::string text = cli::contents(kRecipes / (recipe + ".yaml"));
+    for (const std::string& recipe : recipes_in(kPModRecipes)) {
+      std::string text = cli::contents(kPModRecipes / (recipe + ".yaml"));
       shorten(text, kSteps);
       std::ofstream(folder_ / "recipes/p-mod" / (recipe + ".yaml")) << text;
     }
@@ -178,7 +177,7 @@ std::vector<float> newline_in(const fs::path& file) {
 class PModRecipe : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(PModRecipe, HasThePublishedSettings) {
-  const tune::Recipe recipe = tune::read_recipe(kRecipes / (GetParam() + ".yaml"));
+  const tune::Recipe recipe = tune::read_recipe(kPModRecipes / (GetParam() + ".yaml"));
   const Published published = published_for(GetParam());
   EXPECT_EQ(recipe.learning_rate, published.learning_rate);
   EXPECT_FALSE(recipe.mm_projector_lr || recipe.mm_vision_tower_lr) << "one rate for all that learns";
@@ -199,9 +198,9 @@ TEST_P(PModRecipe, HasThePublishedSettings) {
 }
 
 TEST_P(PModRecipe, DiffersFromItsTwinInPModAlone) {
-  Json own = tune::settings_of(tune::read_recipe(kRecipes / (GetParam() + ".yaml")));
+  Json own = tune::settings_of(tune::read_recipe(kPModRecipes / (GetParam() + ".yaml")));
   const std::string pair = is_dense(GetParam()) ? GetParam().substr(0, GetParam().rfind('-')) : GetParam() + "-dense";
-  Json other = tune::settings_of(tune::read_recipe(kRecipes / (pair + ".yaml")));
+  Json other = tune::settings_of(tune::read_recipe(kPModRecipes / (pair + ".yaml")));
   for (Json* settings : {&own, &other}) {
     settings->erase("p_mod");
     settings->erase("output_dir");
@@ -323,12 +322,12 @@ TEST(PModPage, CountsWhatLitheCounts) {
 
 TEST(PModPage, NamesEveryRecipe) {
   const std::string page = cli::contents(kPage);
-  const std::vector<std::string> recipes = recipes_in(kRecipes);
+  const std::vector<std::string> recipes = recipes_in(kPModRecipes);
   EXPECT_EQ(recipes.size(), 4U);
   for (const std::string& recipe : recipes) EXPECT_NE(page.find("`" + recipe + "`"), page.npos) << recipe;
 }
 
-INSTANTIATE_TEST_SUITE_P(Shipped, PModRecipe, ::testing::ValuesIn(recipes_in(kRecipes)), test_name);
+INSTANTIATE_TEST_SUITE_P(Shipped, PModRecipe, ::testing::ValuesIn(recipes_in(kPModRecipes)), test_name);
 
 }  // namespace
 }  // namespace lithe::test

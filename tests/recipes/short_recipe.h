@@ -17,6 +17,9 @@ std::vector<std::string> recipes_in(const std::filesystem::path& folder);
 /// Every match of `pattern` becomes `text`; there must be `count` of them, or as many as there are if it is negative.
 void replace(std::string& recipe, const std::string& pattern, const std::string& text, int count = -1);
 
+/// Steps of a short recipe.
+inline constexpr int64_t kSteps = 2;
+
 /// Batches of two samples, two of them in a step, and `steps` steps in the place of epochs.
 void shorten(std::string& recipe, int64_t steps);
 

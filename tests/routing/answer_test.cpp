@@ -11,20 +11,19 @@ namespace {
 
 using test::expect_close;
 
-const TinyShape kShape{.layers = 4};
 constexpr int64_t kAnswer = 3;
 
 /// EAS over p-MoD: gated PIAs in the place of two attentions, gated adapters before the others, half of the vision rows
 /// routed in two layers.
 struct Eas {
-  explicit Eas(uint64_t seed) : dice(seed), blocks(random_blocks(dice, kShape)) {
+  explicit Eas(uint64_t seed) : dice(seed), blocks(random_blocks(dice, kFourLayers)) {
     for (const size_t layer : {0, 2}) {
       replace_attention(dice, blocks[layer], true);
       plan.layers.push_back({.layer = static_cast<int64_t>(layer), .self_attention = false});
     }
     for (const size_t layer : {1, 3}) {
-      blocks[layer].sites[0].adapter = random_rep_adapter(dice, kShape.hidden, 4, true);
-      blocks[layer].sites[1].adapter = random_rep_adapter(dice, kShape.hidden, 4, true);
+      blocks[layer].sites[0].adapter = random_rep_adapter(dice, kFourLayers.hidden, 4, true);
+      blocks[layer].sites[1].adapter = random_rep_adapter(dice, kFourLayers.hidden, 4, true);
     }
     plan::Rule routed = rule(0.5, "router", kNothing);
     routed.gate = kTanhNorm;
@@ -33,7 +32,7 @@ struct Eas {
   }
 
   Prompt sample(const std::vector<RowKind>& kinds) {
-    Prompt prompt = random_prompt(dice, kShape, kinds, true);
+    Prompt prompt = random_prompt(dice, kFourLayers, kinds, true);
     prompt.plan = plan;
     prompt.prompt_rows -= kAnswer;
     return prompt;
@@ -49,9 +48,9 @@ TEST(Answers, TrainAsTheyAreServed) {
   Eas eas(61);
   const std::vector<Prompt> samples{eas.sample(kinds_of(2, 7, 6)), eas.sample(kinds_of(3, 0, 5)),
                                     eas.sample(kinds_of(1, 4, 4))};
-  const Outcome trained = run_all(eas.blocks, kShape, samples);
+  const Outcome trained = run_all(eas.blocks, kFourLayers, samples);
   for (size_t i = 0; i < samples.size(); ++i) {
-    const Served served = serve(eas.blocks, kShape, samples[i]);
+    const Served served = serve(eas.blocks, kFourLayers, samples[i]);
     const Tensor rows = trained.hidden.narrow(0, trained.batch.offsets[i], samples[i].rows());
     expect_close(rows, at::cat({served.prompt_hidden, served.decoded_hidden}), 1e-12, concat("sample ", i));
   }
@@ -59,10 +58,10 @@ TEST(Answers, TrainAsTheyAreServed) {
 
 /// How far the rows before row `changed` move if that row is another.
 double leak(const std::vector<Block>& blocks, Prompt sample, int64_t changed) {
-  const Tensor before = run_all(blocks, kShape, {sample}).hidden;
+  const Tensor before = run_all(blocks, kFourLayers, {sample}).hidden;
   sample.x = sample.x.clone();
   sample.x[changed].add_(1.0);
-  return test::largest_difference(run_all(blocks, kShape, {sample}).hidden.narrow(0, 0, changed),
+  return test::largest_difference(run_all(blocks, kFourLayers, {sample}).hidden.narrow(0, 0, changed),
                                   before.narrow(0, 0, changed));
 }
 
@@ -84,9 +83,9 @@ TEST(Answers, AreChosenByNoRule) {
   all.group = plan::Group::all;
   eas.plan.layers.push_back({.layer = 3, .rules = {all}});
   const Prompt sample = eas.sample(kinds_of(2, 7, 6));
-  const Served served = serve(eas.blocks, kShape, sample);
-  expect_close(run_all(eas.blocks, kShape, {sample}).hidden, at::cat({served.prompt_hidden, served.decoded_hidden}),
-               1e-12, "served");
+  const Served served = serve(eas.blocks, kFourLayers, sample);
+  expect_close(run_all(eas.blocks, kFourLayers, {sample}).hidden,
+               at::cat({served.prompt_hidden, served.decoded_hidden}), 1e-12, "served");
   for (int64_t row = sample.prompt_rows; row < sample.rows(); ++row) EXPECT_EQ(leak(eas.blocks, sample, row), 0);
 }
 
@@ -96,8 +95,8 @@ TEST(Answers, ReadTheMeanOfNoRowsIfTheLayerKeepsNoneOfThePrompt) {
   none.group = plan::Group::all;
   eas.plan = plan_of({{.layer = 0, .self_attention = false, .rules = {none}}, {.layer = 1, .rules = {none}}});
   const std::vector<Prompt> samples{eas.sample(kinds_of(2, 4, 5)), eas.sample(kinds_of(1, 0, 4))};
-  expect_equals_twin(eas.blocks, kShape, samples, "no row of the prompt");
-  for (const Prompt& sample : samples) expect_served_equals_twin(eas.blocks, kShape, sample, "served");
+  expect_equals_twin(eas.blocks, kFourLayers, samples, "no row of the prompt");
+  for (const Prompt& sample : samples) expect_served_equals_twin(eas.blocks, kFourLayers, sample, "served");
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "plan/rows.h"
-#include "routing/tiny_model.h"
+#include "routing/twin.h"
 
 // Layers that cut their rows into other sequences than their neighbours: a tower with window attention.
 namespace lithe::routing {
@@ -15,7 +15,7 @@ namespace {
 
 using test::expect_close;
 
-const TinyShape kShape{.layers = 4, .hidden = 16, .heads = 2, .kv_heads = 2, .head_dim = 8, .inner = 24};
+const TinyShape kTower{.layers = 4, .hidden = 16, .heads = 2, .kv_heads = 2, .head_dim = 8, .inner = 24};
 const ops::RopeConfig kRope{.head_dim = 8, .sections = {2, 2}, .layout = ops::RopeConfig::Layout::own_ladder};
 
 /// Two pictures of 5 x 4 and 3 x 6 cells. Each is cut into windows of 2 x 2 cells, which lie scattered among its rows,
@@ -40,13 +40,13 @@ Pictures pictures(Dice& dice, const plan::Plan* plan) {
     result.batch.add({.plan = plan}, std::vector(static_cast<size_t>(height * width), RowKind::vision), 0, places);
   }
   result.batch.angles = ops::rope_angles(kRope, result.batch.places);
-  result.x = dice.normal({result.batch.rows(), kShape.hidden});
+  result.x = dice.normal({result.batch.rows(), kTower.hidden});
   return result;
 }
 
 /// Window attention, attention over everything, rows of cells, everything.
 std::vector<Block> tower(Dice& dice) {
-  std::vector<Block> blocks = random_blocks(dice, kShape);
+  std::vector<Block> blocks = random_blocks(dice, kTower);
   for (Block& block : blocks) std::get<nn::Attention>(block.sites[0].branch).causal = false;
   blocks[0].sites[0].cut = 0;
   blocks[2].sites[0].cut = 1;
@@ -58,10 +58,6 @@ Tensor run(const std::vector<Block>& blocks, Batch batch, Tensor x) {
   for (size_t layer = 0; layer < blocks.size(); ++layer)
     x = executor.run(blocks[layer], static_cast<int64_t>(layer), x);
   return x;
-}
-
-Tensor plain_norm(const nn::Norm& norm, const Tensor& x) {
-  return x / (x.square().mean(-1, true) + norm.eps).sqrt() * norm.gain;
 }
 
 /// The angle of each pair by its definition: pairs 0, 1 turn by the row, 2, 3 by the column.

@@ -21,7 +21,7 @@ using test::expect_close;
 using test::leaf;
 using Positions = std::vector<int64_t>;
 
-const TinyShape kShape{.layers = 2, .hidden = 16, .heads = 4, .kv_heads = 4, .head_dim = 4, .inner = 24};
+const TinyShape kMeter{.layers = 2, .hidden = 16, .heads = 4, .kv_heads = 4, .head_dim = 4, .inner = 24};
 
 Positions range(int64_t begin, int64_t end) {
   Positions positions(static_cast<size_t>(end - begin));
@@ -30,7 +30,7 @@ Positions range(int64_t begin, int64_t end) {
 }
 
 nn::Attention meter_attention(Dice& dice) {
-  nn::Attention attention = random_attention(dice, kShape);
+  nn::Attention attention = random_attention(dice, kMeter);
   for (nn::Linear* linear : {&attention.query, &attention.key, &attention.value, &attention.output})
     linear->bias = dice.normal({16}, 0.2);
   attention.causal = false;
@@ -65,11 +65,6 @@ void stand_in(Dice& dice, Site& site) {
 struct MeterSide {
   Tensor x, real;
 };
-
-Tensor plain_linear(const nn::Linear& linear, const Tensor& x) {
-  const Tensor y = x.matmul(linear.weight.widened(at::kDouble).t());
-  return linear.bias ? y + *linear.bias : y;
-}
 
 Tensor plain_layer_norm(const nn::Norm& norm, const Tensor& x) {
   const Tensor centred = x - x.mean(-1, true);

@@ -14,8 +14,6 @@ namespace {
 
 using test::expect_close;
 
-const TinyShape kShape{.layers = 4};
-
 void visit_products(std::vector<Block>& blocks, const std::function<void(nn::Linear&)>& visit) {
   for (Block& block : blocks) {
     auto& attention = std::get<nn::Attention>(block.sites[0].branch);
@@ -27,8 +25,8 @@ void visit_products(std::vector<Block>& blocks, const std::function<void(nn::Lin
 }
 
 /// A LoRA over every product of shared blocks but each third, and the blocks of a model under it alone.
-struct Case {
-  Case(Dice& dice, std::vector<Block>& shared) : alone(shared) {
+struct LoraCase {
+  LoraCase(Dice& dice, std::vector<Block>& shared) : alone(shared) {
     std::deque<const nn::Linear*> products;
     visit_products(shared, [&](nn::Linear& product) { products.push_back(&product); });
     size_t number = 0;
@@ -55,9 +53,9 @@ Ran run(const std::vector<Block>& blocks, const std::vector<Prompt>& prompts,
   std::vector<std::vector<nn::LayerState>> no_states;
   std::vector<Tensor> rows;
   for (const Prompt& prompt : prompts) rows.push_back(prompt.x);
-  Batch batch = batch_of(prompts, kShape, 0, std::numeric_limits<int64_t>::max(), no_states, true);
+  Batch batch = batch_of(prompts, kFourLayers, 0, std::numeric_limits<int64_t>::max(), no_states, true);
   for (size_t i = 0; i < loras.size(); ++i) batch.sequences[i].lora = loras[i];
-  Executor executor(std::move(batch), "decoder", kShape.layers);
+  Executor executor(std::move(batch), "decoder", kFourLayers.layers);
   Tensor x = at::cat(rows);
   for (size_t layer = 0; layer < blocks.size(); ++layer)
     x = executor.run(blocks[layer], static_cast<int64_t>(layer), x);
@@ -67,8 +65,8 @@ Ran run(const std::vector<Block>& blocks, const std::vector<Prompt>& prompts,
 TEST(Loras, EverySequenceIsUnderItsOwnUnderEveryPlan) {
   const at::NoGradGuard no_gradient;
   Dice dice(17);
-  std::vector<Block> shared = random_blocks(dice, kShape);
-  const Case red(dice, shared), blue(dice, shared);
+  std::vector<Block> shared = random_blocks(dice, kFourLayers);
+  const LoraCase red(dice, shared), blue(dice, shared);
   const std::vector<plan::Plan> plans{
       {},
       plan_of({{.layer = 1, .rules = {rule(0.5, "attention", kNothing, false)}}}),
@@ -81,7 +79,7 @@ TEST(Loras, EverySequenceIsUnderItsOwnUnderEveryPlan) {
   std::vector<Prompt> prompts;
   std::vector<const nn::Lora*> loras;
   for (size_t i = 0; i < order.size(); ++i) {
-    prompts.push_back(random_prompt(dice, kShape, kinds_of(2, 9 + static_cast<int64_t>(i), 3)));
+    prompts.push_back(random_prompt(dice, kFourLayers, kinds_of(2, 9 + static_cast<int64_t>(i), 3)));
     prompts.back().plan = plans[i % plans.size()];
     loras.push_back(order[i].first);
   }

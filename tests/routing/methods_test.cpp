@@ -6,13 +6,10 @@
 namespace lithe::routing {
 namespace {
 
-using plan::Group;
 using plan::LayerPlan;
 using plan::Plan;
 using plan::Rule;
 using plan::Switches;
-
-const TinyShape kShape{.layers = 4};
 
 Rule gated(double share, plan::Gate gate = kTanhNorm) {
   Rule r = rule(share, "router", kNothing);
@@ -28,27 +25,27 @@ Plan p_mod() {
 /// One rule in every layer from `first`.
 Plan everywhere(const Rule& r, int64_t first = 0) {
   std::vector<LayerPlan> layers;
-  for (int64_t layer = first; layer < kShape.layers; ++layer) layers.push_back({.layer = layer, .rules = {r}});
+  for (int64_t layer = first; layer < kFourLayers.layers; ++layer) layers.push_back({.layer = layer, .rules = {r}});
   return plan_of(layers);
 }
 
 /// A prompt with tiles, one of text only, one of another length, with gaps in the positions, all under `plan`.
-std::vector<Prompt> prompts(Dice& dice, const Plan& plan) {
-  std::vector<Prompt> result{random_prompt(dice, kShape, kinds_of(2, 9, 4, 5)),
-                             random_prompt(dice, kShape, kinds_of(3, 0, 2)),
-                             random_prompt(dice, kShape, kinds_of(0, 6, 3), true)};
+std::vector<Prompt> three_prompts(Dice& dice, const Plan& plan) {
+  std::vector<Prompt> result{random_prompt(dice, kFourLayers, kinds_of(2, 9, 4, 5)),
+                             random_prompt(dice, kFourLayers, kinds_of(3, 0, 2)),
+                             random_prompt(dice, kFourLayers, kinds_of(0, 6, 3), true)};
   for (Prompt& prompt : result) prompt.plan = plan;
   return result;
 }
 
 void check(const Plan& plan, const std::string& what) {
   Dice dice(21);
-  const std::vector<Block> blocks = random_blocks(dice, kShape);
-  std::vector<Prompt> all = prompts(dice, plan);
-  expect_equals_twin(blocks, kShape, all, what);
+  const std::vector<Block> blocks = random_blocks(dice, kFourLayers);
+  std::vector<Prompt> all = three_prompts(dice, plan);
+  expect_equals_twin(blocks, kFourLayers, all, what);
   for (Prompt& prompt : all) {
     prompt.prompt_rows -= 2;  // the last two rows, both text, come one by one
-    expect_served_equals_twin(blocks, kShape, prompt, what);
+    expect_served_equals_twin(blocks, kFourLayers, prompt, what);
   }
 }
 
@@ -68,12 +65,13 @@ TEST(Methods, OtherWeightNorms) {
 
 TEST(Methods, MixtureOfDepthsOfHighResolutionRowsAndOfAllRows) {
   Rule tiles = gated(0.4), all = gated(0.6);
-  tiles.group = Group::vision_high_res;
-  all.group = Group::all;
+  tiles.group = plan::Group::vision_high_res;
+  all.group = plan::Group::all;
   check(everywhere(tiles, 2), "tiles");
   // Text is routed too, so what is decoded would have to be prompt: no decode here.
   Dice dice(22);
-  expect_equals_twin(random_blocks(dice, kShape), kShape, prompts(dice, everywhere(all, 1)), "all rows");
+  expect_equals_twin(random_blocks(dice, kFourLayers), kFourLayers, three_prompts(dice, everywhere(all, 1)),
+                     "all rows");
 }
 
 TEST(Methods, RouterWithoutGateAndGateOverAnotherSelector) {
@@ -147,9 +145,9 @@ TEST(Methods, AttentionOff) {
 
 TEST(Methods, RulesCombine) {
   Rule text = rule(0.5, "uniform", {true, true, true, false});
-  text.group = Group::text;
+  text.group = plan::Group::text;
   Rule tiles = rule(0.0, "uniform", kNothing, false);
-  tiles.group = Group::vision_high_res;
+  tiles.group = plan::Group::vision_high_res;
   Plan plan = p_mod();
   plan.layers[0].rules.insert(plan.layers[0].rules.begin(),
                               tiles);  // the first rule takes the tiles, the router what is left
@@ -158,15 +156,15 @@ TEST(Methods, RulesCombine) {
   check(plan, "combined");
   plan.layers[0].rules.push_back(text);
   Dice dice(23);
-  expect_equals_twin(random_blocks(dice, kShape), kShape, prompts(dice, plan), "text too");
+  expect_equals_twin(random_blocks(dice, kFourLayers), kFourLayers, three_prompts(dice, plan), "text too");
 }
 
 TEST(Methods, AWindowGoesByOriginalPosition) {
-  TinyShape narrow = kShape;
+  TinyShape narrow = kFourLayers;
   narrow.window = 4;
   Dice dice(24);
   const std::vector<Block> blocks = random_blocks(dice, narrow);
-  std::vector<Prompt> all = prompts(dice, p_mod());
+  std::vector<Prompt> all = three_prompts(dice, p_mod());
   expect_equals_twin(blocks, narrow, all, "window");
   for (Prompt& prompt : all) {
     prompt.prompt_rows -= 2;
@@ -179,8 +177,8 @@ TEST(Methods, AWindowGoesByOriginalPosition) {
 TEST(Methods, ThePadRowsOfPublishedBatches) {
   // Pad rows run as published code runs them, and no row sees them.
   Dice dice(25);
-  const std::vector<Block> blocks = random_blocks(dice, kShape);
-  Prompt padded = random_prompt(dice, kShape, kinds_of(2, 5, 3));
+  const std::vector<Block> blocks = random_blocks(dice, kFourLayers);
+  Prompt padded = random_prompt(dice, kFourLayers, kinds_of(2, 5, 3));
   for (const size_t row : {size_t{0}, size_t{9}}) padded.kinds[row] = RowKind::padding;
   Prompt bare = padded;
   bare.x = padded.x.narrow(0, 1, 8);
@@ -189,40 +187,40 @@ TEST(Methods, ThePadRowsOfPublishedBatches) {
   bare.prompt_rows = 8;
   for (const Plan& plan : {Plan{}, everywhere(rule(0.4, "uniform", kNothing), 1)}) {
     padded.plan = bare.plan = plan;
-    expect_equals_twin(blocks, kShape, {padded}, "padded");
+    expect_equals_twin(blocks, kFourLayers, {padded}, "padded");
     const at::NoGradGuard no_gradient;
-    const Tensor with = run_all(blocks, kShape, {padded}).hidden.narrow(0, 1, 8);
-    test::expect_close(with, run_all(blocks, kShape, {bare}).hidden, 1e-9, "real rows do not notice");
+    const Tensor with = run_all(blocks, kFourLayers, {padded}).hidden.narrow(0, 1, 8);
+    test::expect_close(with, run_all(blocks, kFourLayers, {bare}).hidden, 1e-9, "real rows do not notice");
   }
 }
 
 TEST(Methods, ARuleMayShowPadding) {
   Rule seen = rule(1.0, "uniform", kNothing), half = rule(0.5, "uniform", {true, false, false, true});
-  seen.group = half.group = Group::padding;
+  seen.group = half.group = plan::Group::padding;
   Dice dice(28);
-  const std::vector<Block> blocks = random_blocks(dice, kShape);
-  Prompt padded = random_prompt(dice, kShape, kinds_of(2, 5, 3)), all_text = padded;
+  const std::vector<Block> blocks = random_blocks(dice, kFourLayers);
+  Prompt padded = random_prompt(dice, kFourLayers, kinds_of(2, 5, 3)), all_text = padded;
   for (const size_t row : {size_t{0}, size_t{1}, size_t{2}}) padded.kinds[row] = RowKind::padding;
   padded.plan = everywhere(seen);
-  expect_equals_twin(blocks, kShape, {padded}, "seen");
+  expect_equals_twin(blocks, kFourLayers, {padded}, "seen");
   padded.plan = everywhere(half, 2);
-  expect_equals_twin(blocks, kShape, {padded}, "half of it seen");
+  expect_equals_twin(blocks, kFourLayers, {padded}, "half of it seen");
 
   padded.plan = everywhere(seen);
   const at::NoGradGuard no_gradient;
-  test::expect_close(run_all(blocks, kShape, {padded}).hidden, run_all(blocks, kShape, {all_text}).hidden, 1e-9,
-                     "padding that is kept is like any row");
+  test::expect_close(run_all(blocks, kFourLayers, {padded}).hidden, run_all(blocks, kFourLayers, {all_text}).hidden,
+                     1e-9, "padding that is kept is like any row");
 }
 
 TEST(Methods, SequencesUnderSeveralPlansAtOnce) {
   Dice dice(26);
-  std::vector<Prompt> all = prompts(dice, p_mod());
-  all.push_back(random_prompt(dice, kShape, kinds_of(1, 7, 2)));
+  std::vector<Prompt> all = three_prompts(dice, p_mod());
+  all.push_back(random_prompt(dice, kFourLayers, kinds_of(1, 7, 2)));
   all[0].plan = plan_of(
       {{.layer = 1, .self_attention = false}, {.layer = 2, .rules = {rule(0.5, "attention", kNothing, false)}}});
   all[2].plan = everywhere(rule(0.3, "similarity", {false, true, true, false}));
   all[3].plan = {};
-  expect_equals_twin(random_blocks(dice, kShape), kShape, all, "several plans");
+  expect_equals_twin(random_blocks(dice, kFourLayers), kFourLayers, all, "several plans");
 }
 
 TEST(Methods, KeptRowsAreCountedInFloat32) {

@@ -16,6 +16,7 @@ struct TinyShape {
   int64_t layers = 3, hidden = 16, heads = 4, kv_heads = 2, head_dim = 4, inner = 24;
   std::optional<int64_t> window;
 };
+inline const TinyShape kFourLayers{.layers = 4};
 
 /// Rows that go in; `prompt_rows` of them are the prompt, the rest are decoded one by one, or the answer in training.
 struct Prompt {

@@ -20,13 +20,6 @@
 #include "routing/selector.h"
 
 namespace lithe::routing {
-namespace {
-
-using test::expect_close;
-using test::leaf;
-
-constexpr double kAllowed = 1e-9;
-
 Tensor plain_norm(const nn::Norm& norm, const Tensor& x) {
   return x / (x.square().mean(-1, true) + norm.eps).sqrt() * norm.gain;
 }
@@ -36,17 +29,23 @@ Tensor plain_linear(const nn::Linear& linear, const Tensor& x) {
   return linear.bias ? y + *linear.bias : y;
 }
 
-Tensor plain_mlp(const nn::Mlp& mlp, const Tensor& x) {
-  const Tensor gate = plain_linear(*mlp.gate, x);
-  return plain_linear(mlp.down, gate * at::sigmoid(gate) * plain_linear(mlp.up, x));
-}
-
-/// The block-diagonal matrix of two groups, written out.  [hidden, rank]
 Tensor written_out(const Tensor& weight) {
   const int64_t half = weight.size(0) / 2, rank = weight.size(1);
   const Tensor nothing = at::zeros({half, rank}, weight.options().requires_grad(false));
   return at::cat(
       {at::cat({weight.narrow(0, 0, half), nothing}, 1), at::cat({nothing, weight.narrow(0, half, half)}, 1)}, 0);
+}
+
+namespace {
+
+using test::expect_close;
+using test::leaf;
+
+constexpr double kAllowed = 1e-9;
+
+Tensor plain_mlp(const nn::Mlp& mlp, const Tensor& x) {
+  const Tensor gate = plain_linear(*mlp.gate, x);
+  return plain_linear(mlp.down, gate * at::sigmoid(gate) * plain_linear(mlp.up, x));
 }
 
 Tensor flags(const std::vector<bool>& values) {

@@ -15,6 +15,13 @@ struct TwinOutcome {
 };
 TwinOutcome twin(const std::vector<Block>& blocks, const TinyShape& shape, const Prompt& prompt);
 
+/// Modules by their definitions, in float64.
+Tensor plain_norm(const nn::Norm& norm, const Tensor& x);
+Tensor plain_linear(const nn::Linear& linear, const Tensor& x);
+
+/// The block-diagonal matrix of two groups, written out.  [hidden, rank]
+Tensor written_out(const Tensor& weight);
+
 /// Values, positions, gradients of x and of every weight: the executor over all prompts in one batch against the twin
 /// one by one.
 void expect_equals_twin(std::vector<Block> blocks, const TinyShape& shape, std::vector<Prompt> prompts,

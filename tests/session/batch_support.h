@@ -16,11 +16,21 @@
 namespace lithe::session {
 
 inline const std::filesystem::path kModels = LITHE_SOURCE_DIR "/models";
+inline const std::filesystem::path kPicture = kModels / "images/901.png";
+inline constexpr int64_t kTokensOfPicture = 64;  // in the models of kModels
 
 inline Session& model(const std::string& name) {
   static std::map<std::string, Session> open;
   const auto found = open.find(name);
   return found != open.end() ? found->second : open.emplace(name, Session::open(kModels / name)).first->second;
+}
+
+inline Session& demo() {
+  return model("easyvqa-pmod");
+}
+
+inline Session& dense() {
+  return model("easyvqa-dense");
 }
 
 inline Request ask(const Session& session, const std::vector<std::string>& pictures, const std::string& question,
@@ -30,6 +40,13 @@ inline Request ask(const Session& session, const std::vector<std::string>& pictu
     request.images.push_back(image::read_image(kModels / "images" / picture, session.decode_options()));
   request.messages.push_back(text::user_message(question, pictures.size()));
   if (!plan.empty()) request.plan = plan::load_plan(plan, session.facts());
+  return request;
+}
+
+/// Asks the demo model about copies of one picture, which are not decoded yet.
+inline Request ask(const std::string& question, size_t pictures = 1) {
+  Request request{.messages = {text::user_message(question, pictures)}};
+  request.images.assign(pictures, image::Source::of_file(kPicture, demo().decode_options()));
   return request;
 }
 
@@ -57,6 +74,18 @@ inline std::vector<BatchQuestion> mixed_questions(Session& session, const std::v
     questions.push_back(std::move(question));
   }
   return questions;
+}
+
+/// Runs until nothing is left. order: gets the tickets as they end.
+inline std::map<int64_t, Outcome> finish(BatchRun& batch, std::vector<int64_t>* order = nullptr) {
+  std::map<int64_t, Outcome> outcomes;
+  while (!batch.idle()) {
+    for (Outcome& outcome : batch.step()) {
+      if (order) order->push_back(outcome.ticket);
+      EXPECT_TRUE(outcomes.emplace(outcome.ticket, std::move(outcome)).second);
+    }
+  }
+  return outcomes;
 }
 
 inline std::map<int64_t, Outcome> run_all(Session& session, const std::vector<BatchQuestion>& questions,

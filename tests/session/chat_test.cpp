@@ -11,30 +11,30 @@
 #include "image/decode.h"
 #include "models/model.h"
 #include "plan/parse.h"
+#include "session/batch_support.h"
 #include "session/prompt_rows.h"
 
 namespace lithe::session {
 namespace {
 
-const std::filesystem::path kModels = LITHE_SOURCE_DIR "/models";
 const std::filesystem::path kGolden = LITHE_TEST_DATA "/golden";
 
-Session& model(const std::filesystem::path& folder) {
+Session& in_float32(const std::filesystem::path& folder) {
   static std::map<std::string, Session> open;
   const auto found = open.find(folder.string());
   if (found != open.end()) return found->second;
   return open.emplace(folder.string(), Session::open(folder, {.weights = "float32"})).first->second;
 }
 
-struct Turn {
+struct ChatTurn {
   std::vector<std::string> pictures;
   std::string question;
 };
 
-const std::vector<Turn> kTurns = {{{"901.png"}, "what is the color of the rectangle?"},
-                                  {{}, "is there a blue shape?"},
-                                  {{"506.png", "100.png"}, "what shape is in the image?"},
-                                  {{}, "does the image not contain a circle?"}};
+const std::vector<ChatTurn> kTurns = {{{"901.png"}, "what is the color of the rectangle?"},
+                                      {{}, "is there a blue shape?"},
+                                      {{"506.png", "100.png"}, "what shape is in the image?"},
+                                      {{}, "does the image not contain a circle?"}};
 
 /// A chat beside a fresh run of the same conversation, turn by turn.
 class Twin {
@@ -46,7 +46,7 @@ class Twin {
     chat_.use_plan(plan_);
   }
 
-  Request request(const Turn& turn) {
+  Request request(const ChatTurn& turn) {
     Request request{.messages = chat_.messages(), .images = pictures_, .plan = plan_};
     request.messages.push_back(text::user_message(turn.question, turn.pictures.size()));
     for (const image::Source& picture : pictures_of(turn)) request.images.push_back(picture);
@@ -54,7 +54,7 @@ class Twin {
   }
 
   /// Asks both, and expects one answer. Returns the rows that the chat took from the turn before.
-  int64_t ask(const Turn& turn, const AnswerOptions& options, const std::string& where) {
+  int64_t ask(const ChatTurn& turn, const AnswerOptions& options, const std::string& where) {
     const Answer fresh = session_.answer(request(turn), options);
     const std::vector<image::Source> more = pictures_of(turn);
     last_ = chat_.ask(turn.question, more, options);
@@ -78,7 +78,7 @@ class Twin {
   int64_t rows_run() const { return last_.timings.prompt_rows + static_cast<int64_t>(last_.tokens.size()) - 1; }
 
  private:
-  std::vector<image::Source> pictures_of(const Turn& turn) const {
+  std::vector<image::Source> pictures_of(const ChatTurn& turn) const {
     std::vector<image::Source> pictures;
     for (const std::string& picture : turn.pictures) {
       const std::filesystem::path file = picture.front() == '/' ? picture : (kModels / "images" / picture).string();
@@ -103,7 +103,7 @@ struct Expectation {
 };
 
 void expect_reach(const std::string& folder, const Expectation& expected) {
-  Session& session = model(kModels / folder);
+  Session& session = in_float32(kModels / folder);
   Twin twin(session, expected.plan);
   int64_t first_picture = 0, prompt = 0, run = 0;
   for (size_t i = 0; i < kTurns.size(); ++i) {
@@ -136,7 +136,7 @@ constexpr const char* kSkipped = R"({"format": "lithe-plan/1", "name": "eas", "m
 
 TEST(Chat, ASecondPictureMayChangeTheRowsOfTheFirst) {
   // LLaVA-OneVision tiles a picture only if it is alone in its conversation.
-  Session& session = model(kGolden / "llava_onevision/checkpoint");
+  Session& session = in_float32(kGolden / "llava_onevision/checkpoint");
   Twin twin(session, "");
   EXPECT_EQ(twin.ask(kTurns[0], {.max_new_tokens = 6, .ignore_eos = true}, "one picture"), 0);
   const int64_t alone = twin.last().timings.prompt_rows;
@@ -173,7 +173,7 @@ TEST(Chat, OtherLayoutsToo) {
   const std::vector<std::pair<std::string, bool>> folders = {
       {"hf_llava15", true}, {"hf_llavanext", true}, {"pmod_llavanext", true}, {"llava_eas", false}};
   for (const auto& [folder, reuses] : folders) {
-    Session& session = model(kGolden / folder / "checkpoint");
+    Session& session = in_float32(kGolden / folder / "checkpoint");
     Twin twin(session, {});
     const AnswerOptions options{.max_new_tokens = 6, .ignore_eos = true};
     twin.ask({{"901.png"}, "What is it?"}, options, folder + ", turn 0");
@@ -195,7 +195,7 @@ TEST(Chat, DynamicRopeRunsAGrowingConversationAnew) {
   config["text_config"]["rope_scaling"] = {{"type", "dynamic"}, {"factor", 8.0}};
   std::filesystem::remove(folder / "config.json");
   std::ofstream(folder / "config.json") << config;
-  Session& session = model(folder);
+  Session& session = in_float32(folder);
   Twin twin(session, {});
   const AnswerOptions options{.max_new_tokens = 6, .ignore_eos = true};
   for (int turn = 0; turn < 5; ++turn) {
@@ -211,7 +211,7 @@ TEST(Chat, DynamicRopeRunsAGrowingConversationAnew) {
 
 // The tokens after an EOS that was ignored do not come back as they were written.
 TEST(Chat, GoesBackToWhereAnAnswerReadsDifferently) {
-  Twin twin(model(kModels / "easyvqa-pmod"), "dense");
+  Twin twin(in_float32(kModels / "easyvqa-pmod"), "dense");
   for (size_t i = 0; i < kTurns.size(); ++i) {
     const int64_t before = i == 0 ? 0 : twin.rows_run();
     const int64_t reused = twin.ask(kTurns[i], {.max_new_tokens = 12, .ignore_eos = true}, concat("turn ", i));
@@ -220,7 +220,7 @@ TEST(Chat, GoesBackToWhereAnAnswerReadsDifferently) {
 }
 
 TEST(Chat, DrawsAsAFreshRunDoes) {
-  Twin twin(model(kModels / "easyvqa-pmod"), {});
+  Twin twin(in_float32(kModels / "easyvqa-pmod"), {});
   for (size_t i = 0; i < kTurns.size(); ++i) {
     const SamplingPolicy policy{.temperature = 1.2, .top_k = 20, .repetition_penalty = 1.3, .seed = i};
     twin.ask(kTurns[i], {.max_new_tokens = 10, .sampling = policy}, concat("turn ", i));
@@ -228,7 +228,7 @@ TEST(Chat, DrawsAsAFreshRunDoes) {
 }
 
 TEST(Chat, AnAnswerThatWasEndedStaysAsFarAsItCame) {
-  Twin twin(model(kModels / "easyvqa-dense"), {});
+  Twin twin(in_float32(kModels / "easyvqa-dense"), {});
   twin.ask(kTurns[0], {}, "turn 0");
   const Answer ended = twin.chat().ask("is there a circle?", {}, {.on_text = [](const std::string&) { return false; }});
   EXPECT_EQ(ended.stop, StopReason::cancelled);
@@ -237,9 +237,9 @@ TEST(Chat, AnAnswerThatWasEndedStaysAsFarAsItCame) {
 }
 
 TEST(Chat, ChangesItsPlanBetweenTurns) {
-  Session& session = model(kModels / "easyvqa-pmod");
+  Session& session = in_float32(kModels / "easyvqa-pmod");
   Chat chat(session);
-  const image::Image picture = image::read_image(kModels / "images/901.png", session.decode_options());
+  const image::Image picture = image::read_image(kPicture, session.decode_options());
   chat.ask(kTurns[0].question, {picture});
   chat.use_plan(plan::load_plan("dense", session.facts()));
   EXPECT_EQ(chat.plan().name, "dense");
@@ -261,8 +261,8 @@ TEST(Chat, ChangesItsPlanBetweenTurns) {
 // Pictures of earlier turns are encoded again under a plan that skips another part of the tower, or that scores or
 // merges the rows of pictures.
 TEST(Chat, ChangesWhatBecomesOfPicturesBetweenTurns) {
-  Session& session = model(kModels / "easyvqa-dense");
-  const image::Image picture = image::read_image(kModels / "images/901.png", session.decode_options());
+  Session& session = in_float32(kModels / "easyvqa-dense");
+  const image::Image picture = image::read_image(kPicture, session.decode_options());
   const plan::Plan skipped = plan::parse_plan(
       parse_json(R"({"method": "eas", "stream": "vision_tower", "layers": [1]})", "test"), "test", session.facts());
   const AnswerOptions options{.max_new_tokens = 6, .ignore_eos = true};
@@ -284,7 +284,7 @@ TEST(Chat, ChangesWhatBecomesOfPicturesBetweenTurns) {
 }
 
 TEST(Chat, AfterAResetItBeginsAnew) {
-  Session& session = model(kModels / "easyvqa-dense");
+  Session& session = in_float32(kModels / "easyvqa-dense");
   Chat chat(session, "Answer in one word.");
   ASSERT_EQ(chat.messages().size(), 1U);
   const Answer first = chat.ask("is there a circle?", {});
@@ -299,11 +299,10 @@ TEST(Chat, AfterAResetItBeginsAnew) {
 }
 
 TEST(Chat, AWrongMessageLeavesItAsItWas) {
-  Twin twin(model(kModels / "easyvqa-pmod"), {});
+  Twin twin(in_float32(kModels / "easyvqa-pmod"), {});
   twin.ask(kTurns[0], {}, "turn 0");
   const size_t messages = twin.chat().messages().size();
-  const image::Image picture =
-      image::read_image(kModels / "images/901.png", model(kModels / "easyvqa-pmod").decode_options());
+  const image::Image picture = image::read_image(kPicture, in_float32(kModels / "easyvqa-pmod").decode_options());
   EXPECT_THROW(twin.chat().ask("one <image> two <image>", {picture}), Error);
   EXPECT_THROW(twin.chat().ask("what?", {}, {.max_new_tokens = 0}), Error);
   std::string endless;
@@ -314,7 +313,7 @@ TEST(Chat, AWrongMessageLeavesItAsItWas) {
 }
 
 TEST(Chat, ManyTurnsUntilThereIsNoRoom) {
-  Session& session = model(kModels / "easyvqa-dense");
+  Session& session = in_float32(kModels / "easyvqa-dense");
   Chat chat(session);
   std::string question;
   for (int i = 0; i < 8; ++i) question += "is there a blue shape? ";

@@ -5,43 +5,19 @@
 
 #include <cmath>
 #include <limits>
-#include <map>
 #include <stdexcept>
 
 #include "checkpoints/read/catalogue.h"
 #include "image/decode.h"
 #include "models/model.h"
 #include "session/answering.h"
-#include "session/batch.h"
+#include "session/batch_support.h"
 #include "session/chat.h"
 #include "session/trace.h"
 
 /// How answers end other than by themselves: cancelled, by a callback that throws, by numbers that are not finite.
 namespace lithe::session {
 namespace {
-
-const std::filesystem::path kModels = LITHE_SOURCE_DIR "/models";
-const std::filesystem::path kPicture = kModels / "images/901.png";
-
-Session& demo() {
-  static Session session = Session::open(kModels / "easyvqa-pmod");
-  return session;
-}
-
-Request ask(const std::string& question, size_t pictures = 1) {
-  Request request;
-  request.images.assign(pictures, image::Source::of_file(kPicture, demo().decode_options()));
-  request.messages.push_back(text::user_message(question, pictures));
-  return request;
-}
-
-std::map<int64_t, Outcome> finish(BatchRun& batch) {
-  std::map<int64_t, Outcome> outcomes;
-  while (!batch.idle()) {
-    for (Outcome& outcome : batch.step()) outcomes.emplace(outcome.ticket, std::move(outcome));
-  }
-  return outcomes;
-}
 
 /// Cancels an answer when it has come this far, and remembers the last that it said.
 struct Canceller {

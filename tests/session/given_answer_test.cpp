@@ -4,7 +4,6 @@
 #include <ATen/ops/log_softmax.h>
 #include <gtest/gtest.h>
 
-
 #include "base/error.h"
 #include "models/model.h"
 #include "sentence_of.h"
@@ -19,8 +18,8 @@ namespace {
 
 using lithe::test::sentence_of;
 
-Request ask(const Session& session, const std::string& question, const std::string& answer, const std::string& plan,
-            std::size_t pictures = 1) {
+Request ask_given(const Session& session, const std::string& question, const std::string& answer,
+                  const std::string& plan, std::size_t pictures = 1) {
   Request request = ask(session, std::vector<std::string>(pictures, "901.png"), question, plan);
   request.given_answer = answer;
   return request;
@@ -57,7 +56,7 @@ TEST(GivenAnswer, IsAsLikelyInOnePassAsTokenByToken) {
     for (const std::string plan : {"", "fastv", "kv-compression", "shortv"}) {
       if (name.find("eas/") != name.npos && !plan.empty()) continue;  // attentions that are gone
       for (const std::string& text : kAnswers) {
-        const Request request = ask(session, "what is the color of the rectangle?", text, plan);
+        const Request request = ask_given(session, "what is the color of the rectangle?", text, plan);
         const Answer answer = session.answer(request);
         EXPECT_TRUE(answer.text.empty());
         EXPECT_EQ(answer.tokens, given_answer_ids(session.model(), request, prompt_ids(session.model(), request, 1)));
@@ -69,7 +68,7 @@ TEST(GivenAnswer, IsAsLikelyInOnePassAsTokenByToken) {
 
 TEST(GivenAnswer, EndsWithTheTokenThatEndsAnswers) {
   const Session& session = model("easyvqa-dense");
-  const Request request = ask(session, "what is the color of the rectangle?", " Blue.\n", "");
+  const Request request = ask_given(session, "what is the color of the rectangle?", " Blue.\n", "");
   EXPECT_EQ(given_answer_ids(session.model(), request, prompt_ids(session.model(), request, 1)),
             (std::vector<int64_t>{446, 457, 2}))
       << "as the model was trained; white space at the ends does not count";
@@ -78,7 +77,7 @@ TEST(GivenAnswer, EndsWithTheTokenThatEndsAnswers) {
 // The model's own greedy answer is made of the most likely tokens.
 TEST(GivenAnswer, OfTheModelItselfIsLikely) {
   const Session& session = model("easyvqa-dense");
-  Request request = ask(session, "what is the color of the rectangle?", "", "");
+  Request request = ask_given(session, "what is the color of the rectangle?", "", "");
   request.given_answer.reset();
   const Answer made = session.answer(request);
   request.given_answer = made.text;
@@ -91,7 +90,7 @@ TEST(GivenAnswer, InABatchEqualsThatAlone) {
   const Session& session = model("easyvqa-pmod");
   std::vector<Request> requests;
   for (const std::string plan : {"", "uniform", "fastv"})
-    for (const std::string& text : kAnswers) requests.push_back(ask(session, "is there a circle?", text, plan));
+    for (const std::string& text : kAnswers) requests.push_back(ask_given(session, "is there a circle?", text, plan));
   requests.push_back(requests.front());
   requests.back().given_answer.reset();  // one that is generated among them
   for (const BatchLimits& limits : {BatchLimits{.sequences = 3}, BatchLimits{.sequences = 16, .prefill_rows = 200}}) {
@@ -117,7 +116,7 @@ TEST(GivenAnswer, InABatchEqualsThatAlone) {
 TEST(GivenAnswer, IsRefusedIfItCannotBeScored) {
   const Session& session = model("easyvqa-dense");
   const auto refusal = [&](const std::string& text) {
-    return sentence_of([&] { session.answer(ask(session, "is there a circle?", text, "")); });
+    return sentence_of([&] { session.answer(ask_given(session, "is there a circle?", text, "")); });
   };
   EXPECT_NE(refusal(" \n").find("the answer is empty"), std::string::npos);
   EXPECT_NE(refusal("an <image> too").find("holds an image mark"), std::string::npos);

@@ -6,29 +6,21 @@
 #include "image/decode.h"
 #include "plan/parse.h"
 #include "plan/rows.h"
-#include "session/session.h"
+#include "session/batch_support.h"
 
 namespace lithe::session {
 namespace {
 
-const std::filesystem::path kModels = LITHE_SOURCE_DIR "/models";
-constexpr int64_t kTokens = 64;
-
-const Session& demo() {
-  static const Session session = Session::open(kModels / "easyvqa-dense");
-  return session;
-}
-
 std::vector<KeptMap> kept_under(const char* plan, std::size_t pictures = 1) {
   Request request{.messages = {text::user_message("is there a circle?", pictures)}};
-  request.images.assign(pictures, image::read_image(kModels / "images/901.png", demo().decode_options()));
-  request.plan = plan::parse_plan(parse_json(plan, "test"), "test", demo().facts());
-  return demo().answer(request, {.max_new_tokens = 1}).kept;
+  request.images.assign(pictures, image::read_image(kPicture, dense().decode_options()));
+  request.plan = plan::parse_plan(parse_json(plan, "test"), "test", dense().facts());
+  return dense().answer(request, {.max_new_tokens = 1}).kept;
 }
 
 std::vector<int64_t> all_but(const std::vector<int64_t>& some) {
   std::vector<int64_t> rest;
-  for (int64_t token = 0; token < kTokens; ++token) {
+  for (int64_t token = 0; token < kTokensOfPicture; ++token) {
     if (std::find(some.begin(), some.end(), token) == some.end()) rest.push_back(token);
   }
   return rest;
@@ -42,11 +34,11 @@ TEST(Kept, TellsDroppedTokensFromThoseThatOnlyOfferKeysAndValues) {
   ASSERT_EQ(kept[0].layers.size(), 2u) << "only layers that left some out";
   const image::LayerKept &first = kept[0].layers[0], &second = kept[0].layers[1];
   EXPECT_EQ(first.layer, 2);
-  EXPECT_EQ(first.total, kTokens);
-  EXPECT_EQ(first.kept, plan::spread_rows(kTokens, 32));
+  EXPECT_EQ(first.total, kTokensOfPicture);
+  EXPECT_EQ(first.kept, plan::spread_rows(kTokensOfPicture, 32));
   EXPECT_EQ(first.offered, all_but(first.kept));
   EXPECT_EQ(second.layer, 5);
-  EXPECT_EQ(second.kept, plan::spread_rows(kTokens, 16));
+  EXPECT_EQ(second.kept, plan::spread_rows(kTokensOfPicture, 16));
   EXPECT_TRUE(second.offered.empty());
 }
 
@@ -68,7 +60,7 @@ TEST(Kept, EveryPictureHasItsOwnTokens) {
   ASSERT_EQ(kept.size(), 2u);
   std::size_t run = 0;
   for (const KeptMap& map : kept) {
-    EXPECT_EQ(map.layers.at(0).total, kTokens);
+    EXPECT_EQ(map.layers.at(0).total, kTokensOfPicture);
     EXPECT_EQ(map.layers[0].offered, all_but(map.layers[0].kept));
     run += map.layers[0].kept.size();
   }

@@ -13,8 +13,8 @@
 #include "image/decode.h"
 #include "models/model.h"
 #include "plan/parse.h"
-#include "session/batch.h"
 #include "session/batch_memory.h"
+#include "session/batch_support.h"
 #include "session/picture_workers.h"
 #include "session/tower_passes.h"
 
@@ -23,46 +23,28 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const fs::path kModels = LITHE_SOURCE_DIR "/models";
 const std::vector<const char*> kPictures = {"901.png", "506.png", "100.png", "112.png", "125.png"};
 
-const Session& demo() {
-  static const Session session = Session::open(kModels / "easyvqa-pmod");
-  return session;
-}
-
 /// Several tiles for each picture.
-const Session& anyres() {
-  static const Session session = Session::open(LITHE_TEST_DATA "/golden/hf_llavanext/checkpoint");
-  return session;
+Session& anyres() {
+  return model("../tests/data/golden/hf_llavanext/checkpoint");
 }
 
 image::Source picture(const char* name) {
   return image::Source::of_file(kModels / "images" / name, demo().decode_options());
 }
 
-Request ask(const std::string& question, const std::vector<const char*>& names) {
+Request ask_about(const std::string& question, const std::vector<const char*>& names) {
   Request request{.messages = {text::user_message(question, names.size())}};
   for (const char* name : names) request.images.push_back(picture(name));
   return request;
-}
-
-std::map<int64_t, Outcome> finish(BatchRun& batch, std::vector<int64_t>* order = nullptr) {
-  std::map<int64_t, Outcome> outcomes;
-  while (!batch.idle()) {
-    for (Outcome& outcome : batch.step()) {
-      if (order) order->push_back(outcome.ticket);
-      EXPECT_TRUE(outcomes.emplace(outcome.ticket, std::move(outcome)).second);
-    }
-  }
-  return outcomes;
 }
 
 /// A picture whose header is whole and whose data ends early: it fails when it is decoded.
 class CutPicture {
  public:
   CutPicture() : file_(fs::temp_directory_path() / concat("lithe_cut_", ::getpid(), ".png")) {
-    std::vector<std::byte> bytes = image::read_image_bytes(kModels / "images/901.png");
+    std::vector<std::byte> bytes = image::read_image_bytes(kPicture);
     bytes.resize(bytes.size() / 2);
     std::ofstream(file_, std::ios::binary)
         .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
@@ -238,10 +220,10 @@ TEST(TowerPasses, AnEqualPictureRunsOnceForAllWhoWantIt) {
 
 TEST(Pictures, APictureThatFailsEndsItsOwnRequestOnly) {
   const CutPicture cut;
-  Request bad = ask("is there a circle?", {"506.png", "901.png"});
+  Request bad = ask_about("is there a circle?", {"506.png", "901.png"});
   bad.images[1] = cut.source();
   const AnswerOptions options{.max_new_tokens = 4, .ignore_eos = true};
-  const Request good = ask("is there a circle?", {"901.png"});
+  const Request good = ask_about("is there a circle?", {"901.png"});
   BatchRun batch(demo());
   for (const int64_t ticket : {0, 1, 2}) batch.submit(ticket, ticket == 1 ? bad : good, options);
   std::vector<int64_t> order;
@@ -256,7 +238,7 @@ TEST(Pictures, APictureThatFailsEndsItsOwnRequestOnly) {
 // What is refused is told in the order in which it came, whether the prompt or a picture is at fault.
 TEST(Pictures, RefusalsKeepTheirOrder) {
   const CutPicture cut;
-  Request no_picture = ask("is there a circle?", {"901.png"}), bad = no_picture;
+  Request no_picture = ask_about("is there a circle?", {"901.png"}), bad = no_picture;
   no_picture.images.clear();
   bad.images[0] = cut.source();
   BatchRun batch(demo());
@@ -270,7 +252,7 @@ TEST(Pictures, RefusalsKeepTheirOrder) {
 TEST(Pictures, AnswersDoNotDependOnHowMuchIsPreparedAhead) {
   std::vector<Request> requests;
   for (size_t i = 0; i < 12; ++i) {
-    requests.push_back(ask("what shape is in the image?", {kPictures[i % 5], kPictures[(i + 1) % 5]}));
+    requests.push_back(ask_about("what shape is in the image?", {kPictures[i % 5], kPictures[(i + 1) % 5]}));
     // A large picture, as a file: it takes far more memory while it is decoded than as tiles.
     if (i % 4 == 1) requests.back().images[0] = image::Source(image::Image(1200, 900, 200, 30, 40));
   }
@@ -316,7 +298,7 @@ TEST(Pictures, TheSquareOfAThinPictureIsCounted) {
 }
 
 TEST(Pictures, ATicketIsCancelledFromAnotherThreadAtTheLayerAtHand) {
-  const Request request = ask("is there a circle?", {"901.png"});
+  const Request request = ask_about("is there a circle?", {"901.png"});
   const AnswerOptions plain{.max_new_tokens = 6, .ignore_eos = true};
   const Answer alone = demo().answer(request, plain);
   for (const auto stage : {Progress::Stage::pictures, Progress::Stage::prefill, Progress::Stage::decode}) {
@@ -339,7 +321,7 @@ TEST(Pictures, ATicketIsCancelledFromAnotherThreadAtTheLayerAtHand) {
 }
 
 TEST(Pictures, AnyThreadMayCancelAnyTicketAtAnyTime) {
-  const Request request = ask("is there a circle?", {"901.png"});
+  const Request request = ask_about("is there a circle?", {"901.png"});
   const AnswerOptions options{.max_new_tokens = 5, .ignore_eos = true};
   const Answer alone = demo().answer(request, options);
   BatchRun batch(demo(), {.sequences = 4});

@@ -16,6 +16,7 @@
 #include "plan/parse.h"
 #include "session/answering.h"
 #include "session/batch_memory.h"
+#include "session/batch_support.h"
 #include "session/errors.h"
 #include "session/memory.h"
 #include "session/prompt_rows.h"
@@ -26,26 +27,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const fs::path kModels = LITHE_SOURCE_DIR "/models";
-
-const Session& demo() {
-  static const Session session = Session::open(kModels / "easyvqa-pmod");
-  return session;
-}
-
 image::Image picture() {
-  return image::read_image(kModels / "images/901.png", demo().decode_options());
-}
-
-Request ask(const std::string& question, size_t pictures) {
-  Request request{.messages = {text::user_message(question, pictures)}};
-  request.images.assign(pictures, picture());
-  return request;
+  return image::read_image(kPicture, demo().decode_options());
 }
 
 TEST(Prompt, PicturesAreEncodedUnderTheRequestsPlan) {
   const c10::InferenceMode no_gradients;
-  Request request = ask("is there a circle?", 1);
+  Request request = ask("is there a circle?");
   const PromptRows own = build_prompt(demo().model(), request);
   request.plan = plan::parse_plan(parse_json(R"({"method": "eas", "stream": "vision_tower", "layers": [1]})", "test"),
                                   "test", demo().facts());

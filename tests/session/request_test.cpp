@@ -3,22 +3,14 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <functional>
 
 #include "base/error.h"
 #include "image/decode.h"
+#include "session/batch_support.h"
 
 namespace lithe::session {
 namespace {
-
-const std::filesystem::path kModels = LITHE_SOURCE_DIR "/models";
-const std::filesystem::path kPicture = kModels / "images/901.png";
-
-const Session& demo() {
-  static const Session session = Session::open(kModels / "easyvqa-pmod");
-  return session;
-}
 
 Question about(image::Given picture) {
   Question question{.prompt = "what is the color of the rectangle?"};

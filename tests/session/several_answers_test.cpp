@@ -12,14 +12,6 @@
 namespace lithe::session {
 namespace {
 
-const Session& demo() {
-  return model("easyvqa-pmod");
-}
-
-Request ask(const std::string& question, const std::string& plan = {}) {
-  return ask(demo(), {"901.png"}, question, plan);
-}
-
 /// Answers that are long and differ.
 std::vector<AnswerOptions> draws(size_t count) {
   std::vector<AnswerOptions> answers(count);
@@ -57,7 +49,7 @@ void expect_each_alone(const Request& request, const std::vector<AnswerOptions>&
 TEST(SeveralAnswers, EqualThoseAlone) {
   for (const std::string plan : {"", "dense", "fastv"}) {
     SCOPED_TRACE(plan);
-    const Request request = ask("what is the color of the rectangle?", plan);
+    const Request request = ask(demo(), {"901.png"}, "what is the color of the rectangle?", plan);
     BatchRun batch(demo());
     batch.submit_several(7, request, draws(5));
     const std::vector<Outcome> outcomes = run(batch);
@@ -136,7 +128,7 @@ TEST(SeveralAnswers, WaitUntilAllHaveAPlace) {
 }
 
 TEST(SeveralAnswers, ReserveThePromptOnce) {
-  const Request request = ask("is there a circle?", "dense");
+  const Request request = ask(demo(), {"901.png"}, "is there a circle?", "dense");
   const auto admitted = [&](size_t count) {
     BatchRun batch(demo());
     batch.submit_several(1, request, draws(count));

@@ -12,12 +12,8 @@
 namespace lithe::session {
 namespace {
 
-const Session& demo() {
-  return model("easyvqa-pmod");
-}
-
 Request question() {
-  return ask(demo(), {"901.png"}, "what is the color of the rectangle?");
+  return ask("what is the color of the rectangle?");
 }
 
 TEST(TokenRating, IsTheLogSoftmax) {

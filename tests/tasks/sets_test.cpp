@@ -18,10 +18,10 @@
 namespace lithe::tasks {
 namespace {
 
-const std::filesystem::path kSets = LITHE_TEST_DATA "/tasks";
+const std::filesystem::path kFolders = LITHE_TEST_DATA "/tasks";
 
-std::unique_ptr<Task> open(const std::string& name, const std::string& folder, TaskOptions options = {}) {
-  options.data = kSets / folder;
+std::unique_ptr<Task> open_in(const std::string& name, const std::string& folder, TaskOptions options = {}) {
+  options.data = kFolders / folder;
   return open_task(name, options);
 }
 
@@ -57,7 +57,7 @@ using test::sentence_of;
 using Rows = std::vector<std::string>;
 
 TEST(ScienceQa, ReadsTheOfficialFolder) {
-  const auto task = open("scienceqa", "scienceqa");
+  const auto task = open_in("scienceqa", "scienceqa");
   ASSERT_EQ(task->size(), 3);
   const Question first = task->question(0);
   EXPECT_EQ(first.id, "1");
@@ -68,28 +68,28 @@ TEST(ScienceQa, ReadsTheOfficialFolder) {
   EXPECT_EQ(table_of(*task, {"The answer is B.", "B. no", "I do not know"}),
             (Rows{"NAT 100 1", "SOC 0 1", "LAN 0 1", "TXT 0 1", "IMG 100 1", "NO 0 1", "G1-6 100 1", "G7-12 0 2",
                   "AVG 33.3333 3"}));
-  EXPECT_EQ(widths(open("scienceqa", "scienceqa", {.split = "train"})->question(0)), "14");
+  EXPECT_EQ(widths(open_in("scienceqa", "scienceqa", {.split = "train"})->question(0)), "14");
 }
 
 TEST(ScienceQa, AsksLavinAsItWasTuned) {
-  const auto task = open("scienceqa", "scienceqa", {.prompt = "CQM-A+caption", .family = "lavin"});
+  const auto task = open_in("scienceqa", "scienceqa", {.prompt = "CQM-A+caption", .family = "lavin"});
   EXPECT_EQ(prompt_of(task->question(0)),
             "<image>\nContext: A red thing.\nQuestion: Question 1?\nOptions: (A) red (B) blue (C) green\nResponse:");
   EXPECT_EQ(task->judge(0, {.text = "I think (B) is right"}).score, 1);
 }
 
 TEST(ScienceQa, ReadsTheHubsTables) {
-  const auto task = open("scienceqa", "scienceqa_hub"), official = open("scienceqa", "scienceqa");
+  const auto task = open_in("scienceqa", "scienceqa_hub"), official = open_in("scienceqa", "scienceqa");
   ASSERT_EQ(task->size(), 3);
   for (int64_t i = 0; i < 3; ++i) {
     EXPECT_EQ(prompt_of(task->question(i)), prompt_of(official->question(i)));
     EXPECT_EQ(widths(task->question(i)), widths(official->question(i)));
   }
-  EXPECT_THROW(open("scienceqa", "scienceqa_hub", {.prompt = "QCM-A+caption"}), Error);
+  EXPECT_THROW(open_in("scienceqa", "scienceqa_hub", {.prompt = "QCM-A+caption"}), Error);
 }
 
 TEST(VqaV2, ReadsTheOfficialFiles) {
-  const auto task = open("vqav2", "vqav2");
+  const auto task = open_in("vqav2", "vqav2");
   ASSERT_EQ(task->size(), 3);
   const Question last = task->question(2);
   EXPECT_EQ(last.id, "42002");
@@ -102,21 +102,21 @@ TEST(VqaV2, ReadsTheOfficialFiles) {
 }
 
 TEST(VqaV2, ATestSplitHasNoScores) {
-  const auto task = open("vqav2", "vqav2", {.split = "test-dev"});
+  const auto task = open_in("vqav2", "vqav2", {.split = "test-dev"});
   EXPECT_EQ(widths(task->question(0)), "9");
   EXPECT_EQ(task->question(0).target, "");
   EXPECT_TRUE(table_of(*task, {"yes"}).empty());
 }
 
 TEST(VqaV2, ReadsTheHubsTables) {
-  const auto task = open("vqav2", "vqav2_hub");
+  const auto task = open_in("vqav2", "vqav2_hub");
   ASSERT_EQ(task->size(), 3);
   EXPECT_EQ(widths(task->question(1)), "42");
   EXPECT_EQ(task->judge(0, {.text = "red"}).score, 1);
 }
 
 TEST(VqaV2, ReadsMetersArrowFiles) {
-  const auto task = open("vqav2", "vqav2_arrow");
+  const auto task = open_in("vqav2", "vqav2_arrow");
   ASSERT_EQ(task->size(), 3);
   const Question last = task->question(2);
   EXPECT_EQ(last.id, "42002");
@@ -132,7 +132,7 @@ TEST(VqaV2, ReadsMetersArrowFiles) {
 /// A copy of METER's Arrow file in which every number of the scores that is 0.6 is another one.
 std::string arrow_score(double share) {
   const test::TemporaryFolder folder;
-  std::ifstream in(kSets / "vqav2_arrow/vqav2_val.arrow", std::ios::binary);
+  std::ifstream in(kFolders / "vqav2_arrow/vqav2_val.arrow", std::ios::binary);
   std::string bytes{std::istreambuf_iterator<char>(in), {}};
   const auto text = [](double x) { return std::string(reinterpret_cast<const char*>(&x), sizeof x); };
   size_t found = 0;
@@ -152,7 +152,7 @@ TEST(VqaV2, SharesOfArrowFilesAreFrom0To1) {
 }
 
 TEST(VqaV2, ArrowFilesNumberTheAnswersOfAHead) {
-  const HeadLabels labels = open("vqav2", "vqav2_arrow")->head_labels();
+  const HeadLabels labels = open_in("vqav2", "vqav2_arrow")->head_labels();
   EXPECT_TRUE(labels.numbered);
   ASSERT_EQ(labels.names.size(), 9U);
   EXPECT_EQ(labels.names[8], "3");
@@ -160,7 +160,7 @@ TEST(VqaV2, ArrowFilesNumberTheAnswersOfAHead) {
   EXPECT_FALSE(labels.complete());
   EXPECT_TRUE(labels.fit(9) && labels.fit(3129));
   EXPECT_FALSE(labels.fit(8));
-  const HeadLabels file = vqa_labels(kSets / "vqav2_arrow/vqav2_val.arrow");
+  const HeadLabels file = vqa_labels(kFolders / "vqav2_arrow/vqav2_val.arrow");
   EXPECT_EQ(file.names, labels.names);
 }
 
@@ -171,7 +171,7 @@ void write_split(const std::filesystem::path& folder, const std::string& split,
   Json questions = Json::array(), annotations = Json::array();
   const std::string year = split + "2014";
   std::filesystem::create_directories(folder / year);
-  std::filesystem::copy_file(kSets / "vqav2/val2014/COCO_val2014_000000000042.jpg",
+  std::filesystem::copy_file(kFolders / "vqav2/val2014/COCO_val2014_000000000042.jpg",
                              folder / year / ("COCO_" + year + "_000000000042.jpg"));
   int id = 0;
   for (const auto& [answer, count] : answers) {
@@ -211,8 +211,8 @@ TEST(VqaV2, FrequentAnswersOfTheOfficialFilesAreTheClasses) {
 }
 
 TEST(VqaV2, FewRecordsHaveNoFrequentAnswer) {
-  EXPECT_TRUE(open("vqav2", "vqav2")->head_labels().names.empty());
-  const auto set = records_of("vqav2", {.data = kSets / "vqav2", .family = "meter"});
+  EXPECT_TRUE(open_in("vqav2", "vqav2")->head_labels().names.empty());
+  const auto set = records_of("vqav2", {.data = kFolders / "vqav2", .family = "meter"});
   EXPECT_EQ(set->size(), 3);
   EXPECT_TRUE(set->labels().empty());
 }
@@ -236,7 +236,7 @@ TEST(VqaV2, LabelMapsNameTheAnswers) {
 
 TEST(VqaV2, FaultsOfTheAnnotationsNameTheirFile) {
   const test::TemporaryFolder folder;
-  std::filesystem::copy(kSets / "vqav2", folder.path(),
+  std::filesystem::copy(kFolders / "vqav2", folder.path(),
                         std::filesystem::copy_options::recursive | std::filesystem::copy_options::overwrite_existing);
   const std::filesystem::path file = folder / "v2_mscoco_val2014_annotations.json";
   Json annotations = read_json_file(file);
@@ -251,13 +251,13 @@ TEST(VqaV2, FaultsOfTheAnnotationsNameTheirFile) {
 }
 
 TEST(Nlvr2, ReadsBothForms) {
-  const auto task = open("nlvr2", "nlvr2", {.split = "dev"});
+  const auto task = open_in("nlvr2", "nlvr2", {.split = "dev"});
   ASSERT_EQ(task->size(), 2);
   EXPECT_EQ(widths(task->question(1)), "20, 21");
   EXPECT_EQ(prompt_of(task->question(0)),
             "<image> <image>\nThere are 1 dogs.\nIs this sentence about the two pictures true? Answer True or False.");
   EXPECT_EQ(table_of(*task, {"true.", "Trueish"}), (Rows{"accuracy 50 2"}));
-  const auto arrow = open("nlvr2", "nlvr2_arrow", {.split = "dev"});
+  const auto arrow = open_in("nlvr2", "nlvr2_arrow", {.split = "dev"});
   ASSERT_EQ(arrow->size(), 3);
   EXPECT_EQ(arrow->question(1).text, "No dog is black.");
   EXPECT_EQ(widths(arrow->question(2)), "20, 21");
@@ -266,13 +266,13 @@ TEST(Nlvr2, ReadsBothForms) {
 }
 
 TEST(SnliVe, ReadsBothForms) {
-  const auto task = open("snli_ve", "snli_ve");
+  const auto task = open_in("snli_ve", "snli_ve");
   ASSERT_EQ(task->size(), 3);
   EXPECT_EQ(task->question(1).text, "A man sits.");
   EXPECT_EQ(widths(task->question(1)), "2");
   EXPECT_EQ(task->question(1).target, "contradiction");
   EXPECT_EQ(table_of(*task, {"Entailment", "contradiction", "no"}), (Rows{"accuracy 66.6667 3"}));
-  const auto arrow = open("snli_ve", "snli_ve_arrow", {.split = "dev+test"});
+  const auto arrow = open_in("snli_ve", "snli_ve_arrow", {.split = "dev+test"});
   ASSERT_EQ(arrow->size(), 5);
   EXPECT_EQ(arrow->id(2), "test-0-0");
   EXPECT_EQ(arrow->question(2).target, "entailment");
@@ -280,7 +280,7 @@ TEST(SnliVe, ReadsBothForms) {
 }
 
 TEST(Flickr30k, ReadsBothFormsAndRanks) {
-  const auto task = open("flickr30k", "flickr30k");
+  const auto task = open_in("flickr30k", "flickr30k");
   ASSERT_EQ(task->size(), 4);
   ASSERT_EQ(task->candidates(), 2);
   EXPECT_EQ(task->id(3), "3.jpg#1");
@@ -299,13 +299,13 @@ TEST(Flickr30k, ReadsBothFormsAndRanks) {
   EXPECT_DOUBLE_EQ(table[3].value, 100);
   EXPECT_EQ(table[3].questions, 2);
   EXPECT_THROW(task->judge(0, {.scores = {1.0F}}), Error);
-  const auto arrow = open("flickr30k", "flickr30k_arrow");
+  const auto arrow = open_in("flickr30k", "flickr30k_arrow");
   EXPECT_EQ(arrow->size(), 3);
   EXPECT_EQ(arrow->candidate(1).decode()->width, 3);
 }
 
 TEST(Slake, AsksTheEnglishQuestions) {
-  const auto task = open("slake", "slake");
+  const auto task = open_in("slake", "slake");
   ASSERT_EQ(task->size(), 3);
   EXPECT_EQ(task->id(2), "11003");
   EXPECT_EQ(prompt_of(task->question(0)),
@@ -318,7 +318,7 @@ TEST(Slake, AsksTheEnglishQuestions) {
 }
 
 TEST(Aid, ReadsTheAuthorsLists) {
-  const auto train = open("aid", "aid_lists", {.split = "train50"}), test = open("aid", "aid_lists");
+  const auto train = open_in("aid", "aid_lists", {.split = "train50"}), test = open_in("aid", "aid_lists");
   ASSERT_EQ(train->size(), 3);
   ASSERT_EQ(test->size(), 3);
   EXPECT_EQ(train->id(0), "Airport/airport_3.jpg");  // in the order of the list
@@ -329,7 +329,7 @@ TEST(Aid, ReadsTheAuthorsLists) {
   EXPECT_EQ(last.target, "bareland");
   EXPECT_EQ(prompt_of(last), "<image>\nWhat is the label for this image?\nAnswer the question using a single word.");
   EXPECT_EQ(table_of(*test, {"Airport.", "beach", "Bareland"}), (Rows{"accuracy 66.6667 3"}));
-  EXPECT_EQ(open("aid", "aid_lists", {.split = "test20"})->size(), 4);
+  EXPECT_EQ(open_in("aid", "aid_lists", {.split = "test20"})->size(), 4);
 }
 
 TEST(Aid, AListThatCannotBeReadIsRefused) {
@@ -337,8 +337,8 @@ TEST(Aid, AListThatCannotBeReadIsRefused) {
   const auto said = [&](const std::string& split) {
     return sentence_of([&] { open_task("aid", {.data = folder.path(), .split = split}); });
   };
-  std::filesystem::copy(kSets / "aid_lists/Airport", folder / "Airport");
-  std::filesystem::copy(kSets / "aid_lists/train20.json", folder / "train20.json");
+  std::filesystem::copy(kFolders / "aid_lists/Airport", folder / "Airport");
+  std::filesystem::copy(kFolders / "aid_lists/train20.json", folder / "train20.json");
   EXPECT_NE(said("test20").find("has train20.json, but not test20.json"), std::string::npos) << said("test20");
   EXPECT_EQ(open_task("aid", {.data = folder.path(), .split = "test50"})->size(), 2);  // drawn: no list of it is there
   std::ofstream(folder / "test20.json")
@@ -351,7 +351,7 @@ TEST(Aid, AListThatCannotBeReadIsRefused) {
 }
 
 TEST(Aid, DrawsTheSameSplitEverywhere) {
-  const auto train = open("aid", "aid", {.split = "train50"}), test = open("aid", "aid");
+  const auto train = open_in("aid", "aid", {.split = "train50"}), test = open_in("aid", "aid");
   EXPECT_EQ(train->size(), 5);
   EXPECT_EQ(test->size(), 5);
   std::vector<std::string> ids;
@@ -361,32 +361,32 @@ TEST(Aid, DrawsTheSameSplitEverywhere) {
   for (int64_t i = 0; i < 5; ++i) EXPECT_EQ(std::count(ids.begin(), ids.end(), test->id(i)), 0);
   EXPECT_EQ(test->question(4).target, "bareland");
   EXPECT_EQ(test->judge(4, {.text = "Bareland."}).score, 1);
-  EXPECT_EQ(open("aid", "aid", {.split = "train20"})->size(), 2);
-  EXPECT_THROW(open("aid", "aid", {.split = "train30"}), Error);
+  EXPECT_EQ(open_in("aid", "aid", {.split = "train20"})->size(), 2);
+  EXPECT_THROW(open_in("aid", "aid", {.split = "train30"}), Error);
 }
 
 TEST(Records, AreTheQuestionsWithTheirAnswers) {
-  const auto set = records_of("scienceqa", {.data = kSets / "scienceqa", .split = "train", .prompt = "QCM-A"});
+  const auto set = records_of("scienceqa", {.data = kFolders / "scienceqa", .split = "train", .prompt = "QCM-A"});
   ASSERT_EQ(set->size(), 1);
   const data::Record record = set->read(0);
   ASSERT_EQ(record.turns.size(), 2U);
   EXPECT_EQ(record.turns[1].role, "assistant");
   EXPECT_EQ(record.turns[1].text, "The answer is A.");
   EXPECT_EQ(record.images.size(), 1U);
-  EXPECT_THROW(records_of("flickr30k", {.data = kSets / "flickr30k"}), Error);
-  EXPECT_THROW(records_of("vqav2", {.data = kSets / "vqav2", .split = "test-dev"})->read(0), Error);
+  EXPECT_THROW(records_of("flickr30k", {.data = kFolders / "flickr30k"}), Error);
+  EXPECT_THROW(records_of("vqav2", {.data = kFolders / "vqav2", .split = "test-dev"})->read(0), Error);
 }
 
 TEST(Records, OfAHeadAreBareQuestions) {
-  const auto vqa = records_of("vqav2", {.data = kSets / "vqav2", .family = "meter"});
+  const auto vqa = records_of("vqav2", {.data = kFolders / "vqav2", .family = "meter"});
   const data::Record record = vqa->read(0);
   EXPECT_EQ(record.turns.front().text, "What color is the bus?");
   EXPECT_EQ(record.turns.back().text, R"({"dark red":0.9,"red":1.0})");
-  const auto flickr = records_of("flickr30k", {.data = kSets / "flickr30k", .family = "meter"});
+  const auto flickr = records_of("flickr30k", {.data = kFolders / "flickr30k", .family = "meter"});
   ASSERT_EQ(flickr->size(), 4);
   EXPECT_EQ(flickr->read(2).turns.size(), 1U);
   EXPECT_EQ(flickr->read(2).images.at(0).decode()->width, 3);
-  const auto nlvr2 = records_of("nlvr2", {.data = kSets / "nlvr2_arrow", .split = "dev", .family = "meter"});
+  const auto nlvr2 = records_of("nlvr2", {.data = kFolders / "nlvr2_arrow", .split = "dev", .family = "meter"});
   EXPECT_EQ(nlvr2->read(0).turns.back().text, "True");
   EXPECT_EQ(nlvr2->read(0).images.size(), 2U);
 }
@@ -435,17 +435,17 @@ TEST(Sets, AreToldByTheirFiles) {
                                       {"nlvr2", {"nlvr2_arrow"}},
                                       {"snli_ve", {"snli_ve", "snli_ve_arrow"}},
                                       {"flickr30k", {"flickr30k", "flickr30k_arrow"}}})
-    for (const std::string& folder : folders) EXPECT_EQ(task_in(kSets / folder), task) << folder;
-  EXPECT_EQ(task_in(kSets / "aid"), "");
-  EXPECT_EQ(task_in(kSets / "scienceqa/problems.json"), "");
+    for (const std::string& folder : folders) EXPECT_EQ(task_in(kFolders / folder), task) << folder;
+  EXPECT_EQ(task_in(kFolders / "aid"), "");
+  EXPECT_EQ(task_in(kFolders / "scienceqa/problems.json"), "");
 }
 
 TEST(Sets, WhatIsMissingIsNamed) {
-  EXPECT_NE(sentence_of([] { open("slake", "aid"); }).find("imgs.zip"), std::string::npos);
-  EXPECT_NE(sentence_of([] { open("vqav2", "aid"); }).find("v2_OpenEnded_mscoco_val2014_questions.json"),
+  EXPECT_NE(sentence_of([] { open_in("slake", "aid"); }).find("imgs.zip"), std::string::npos);
+  EXPECT_NE(sentence_of([] { open_in("vqav2", "aid"); }).find("v2_OpenEnded_mscoco_val2014_questions.json"),
             std::string::npos);
-  EXPECT_NE(sentence_of([] { open("nlvr2", "nowhere"); }).find("is not there"), std::string::npos);
-  EXPECT_NE(sentence_of([] { open("scienceqa", "scienceqa", {.split = "minitest"}); }).find("no split \"minitest\""),
+  EXPECT_NE(sentence_of([] { open_in("nlvr2", "nowhere"); }).find("is not there"), std::string::npos);
+  EXPECT_NE(sentence_of([] { open_in("scienceqa", "scienceqa", {.split = "minitest"}); }).find("no split \"minitest\""),
             std::string::npos);
 }
 

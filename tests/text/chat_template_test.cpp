@@ -14,7 +14,7 @@
 namespace lithe::text {
 namespace {
 
-std::vector<Message> messages_of(const Json& list) {
+std::vector<Message> messages_in_parts(const Json& list) {
   std::vector<Message> messages;
   for (const Json& item : list) {
     Message message{item.at("role").get<std::string>(), {}};
@@ -63,7 +63,7 @@ TEST(ChatTemplate, GoldenPrompts) {
   const auto chat = ChatTemplate::open(golden("hf_llava15/checkpoint"));
   ASSERT_TRUE(chat);
   for (const Json& entry : conversations().at("hf_chat_template").at("conversations")) {
-    std::vector<Message> messages = messages_of(entry.at("messages"));
+    std::vector<Message> messages = messages_in_parts(entry.at("messages"));
     EXPECT_EQ(chat->render(messages, {.add_generation_prompt = false}), entry.at("prompt_full").get<std::string>());
     messages.pop_back();
     EXPECT_EQ(chat->render(messages, {}), entry.at("prompt_open").get<std::string>());
@@ -76,7 +76,7 @@ TEST(ChatTemplate, GoldenCases) {
     ASSERT_TRUE(chat);
     const Json json = read_json_file(golden(name) / "case.json");
     for (const Json& sample : json.at("samples")) {
-      EXPECT_EQ(chat->render(messages_of(sample.at("messages")), {}), sample.at("prompt").get<std::string>());
+      EXPECT_EQ(chat->render(messages_in_parts(sample.at("messages")), {}), sample.at("prompt").get<std::string>());
     }
   }
 }

@@ -7,15 +7,6 @@
 namespace lithe::text {
 namespace {
 
-std::vector<Message> messages_of(const Json& list) {
-  std::vector<Message> messages;
-  for (const Json& item : list) {
-    messages.push_back(
-        text_message(item.at("from") == "human" ? "user" : "assistant", item.at("value").get<std::string>()));
-  }
-  return messages;
-}
-
 TEST(Conversation, GoldenPrompts) {
   int compared = 0;
   int refused = 0;

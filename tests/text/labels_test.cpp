@@ -8,15 +8,6 @@
 namespace lithe::text {
 namespace {
 
-std::vector<Message> messages_of(const Json& list) {
-  std::vector<Message> messages;
-  for (const Json& item : list) {
-    messages.push_back(
-        text_message(item.at("from") == "human" ? "user" : "assistant", item.at("value").get<std::string>()));
-  }
-  return messages;
-}
-
 void expect_labels(const std::string& name, const Json& entry, const Json& expected, const Tokenizer& tokenizer) {
   std::vector<Message> messages = messages_of(entry.at("messages"));
   const bool image = entry.at("image").get<bool>();

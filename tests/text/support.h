@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "text/message.h"
 
 namespace lithe::text {
 
@@ -20,6 +21,16 @@ inline std::filesystem::path golden(const std::string& name) {
 inline const Json& conversations() {
   static const Json kJson = read_json_file(golden("conversations.json"));
   return kJson;
+}
+
+/// [{"from": "human" or "gpt", "value": ..}, ..]
+inline std::vector<Message> messages_of(const Json& list) {
+  std::vector<Message> messages;
+  for (const Json& item : list) {
+    messages.push_back(
+        text_message(item.at("from") == "human" ? "user" : "assistant", item.at("value").get<std::string>()));
+  }
+  return messages;
 }
 
 /// A folder that is removed when the test ends.

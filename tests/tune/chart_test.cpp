@@ -66,7 +66,7 @@ TEST(Chart, LinesGoWhereTheValuesAre) {
                                            .x_label = "step",
                                            .y_label = "loss",
                                            .series = {{.name = "a", .x = {0, 5, 10}, .y = {0, 1, 0.5}}}});
-  EXPECT_EQ(test::fault_of_markup(svg), "");
+  EXPECT_EQ(lithe::test::fault_of_markup(svg), "");
   EXPECT_NE(svg.find("d=\"M72 268L420 62L768 165\""), std::string::npos) << svg;
   EXPECT_NE(svg.find(">step<"), std::string::npos);
   EXPECT_NE(svg.find(">loss<"), std::string::npos);
@@ -76,15 +76,15 @@ TEST(Chart, ValuesThatAreNotFiniteAreGaps) {
   const std::string svg = svg_of(LineChart{.series = {{.x = {0, 1, 2, 3}, .y = {0, kNan, 1, 1}}}});
   EXPECT_NE(svg.find("M72 268M"), std::string::npos);
   EXPECT_EQ(svg.find("nan"), std::string::npos);
-  EXPECT_EQ(test::fault_of_markup(svg_of(LineChart{.title = "nothing"})), "");
-  EXPECT_EQ(test::fault_of_markup(svg_of(BarChart{.bars = {{.value = kNan}}})), "");
+  EXPECT_EQ(lithe::test::fault_of_markup(svg_of(LineChart{.title = "nothing"})), "");
+  EXPECT_EQ(lithe::test::fault_of_markup(svg_of(BarChart{.bars = {{.value = kNan}}})), "");
 }
 
 TEST(Chart, AFileHasItsOwnStyle) {
   const std::string file = svg_file(svg_of(BarChart{.bars = {{.value = 1}, {.value = 2}}}));
   EXPECT_TRUE(file.starts_with("<?xml"));
   EXPECT_NE(file.find("prefers-color-scheme:dark"), std::string::npos);
-  EXPECT_EQ(test::fault_of_markup(file.substr(file.find('\n') + 1)), "");
+  EXPECT_EQ(lithe::test::fault_of_markup(file.substr(file.find('\n') + 1)), "");
 }
 
 TEST(Chart, TextIsEscaped) {
@@ -95,7 +95,7 @@ TEST(Chart, TextIsEscaped) {
             "b");
   const std::string svg = svg_of(LineChart{.title = "</svg><script>", .series = {{.name = "<b>", .x = {1}, .y = {1}}}});
   EXPECT_EQ(svg.find("<script"), std::string::npos);
-  EXPECT_EQ(test::fault_of_markup(svg), "");
+  EXPECT_EQ(lithe::test::fault_of_markup(svg), "");
 }
 
 }  // namespace

@@ -35,21 +35,18 @@ Recipe dropping_recipe(const test::TempFolder& folder) {
   return recipe;
 }
 
-std::vector<double> losses(const Recipe& recipe) {
+std::vector<double> losses_after_run(const Recipe& recipe) {
   run(recipe);
-  std::vector<double> losses;
-  for (const StepRecord& record : read_step_log(fs::path(recipe.output_dir) / "log.jsonl"))
-    losses.push_back(record.loss);
-  return losses;
+  return test::losses(recipe);
 }
 
-struct Opened {
+struct DropoutCase {
   test::TempFolder folder;
   Recipe recipe = dropping_recipe(folder);
   ReadyModel ready = ready_model(recipe);
   std::vector<Sample> samples;
 
-  Opened() {
+  DropoutCase() {
     // So that what the terms add is not 0.
     for (const Parameter& parameter : learning_parameters(*ready.model)) {
       const at::NoGradGuard no_gradient;
@@ -78,7 +75,7 @@ struct Opened {
 };
 
 TEST(TuneDropout, LeavesOutTheSameHoweverSamplesArePacked) {
-  const Opened opened;
+  const DropoutCase opened;
   const at::NoGradGuard no_gradient;
   const std::span<const Sample> all(opened.samples);
   const double together = opened.loss(all).item<double>();
@@ -93,7 +90,7 @@ TEST(TuneDropout, LeavesOutTheSameHoweverSamplesArePacked) {
 }
 
 TEST(TuneDropout, ABlockThatRunsAgainLeavesOutTheSame) {
-  Opened opened;
+  DropoutCase opened;
   const Tensor loss = opened.loss(opened.samples);
   loss.backward();
   const Tensor kept = opened.gradients();
@@ -107,7 +104,7 @@ TEST(TuneDropout, ABlockThatRunsAgainLeavesOutTheSame) {
 
 /// Half a step either way along the gradient moves the loss by as much, with what is left out held fixed.
 TEST(TuneDropout, TheGradientIsTheSlope) {
-  const Opened opened;
+  const DropoutCase opened;
   opened.loss(opened.samples).backward();
   const std::vector<Parameter> parameters = learning_parameters(*opened.ready.model);
   std::vector<Tensor> directions;
@@ -128,7 +125,7 @@ TEST(TuneDropout, TheGradientIsTheSlope) {
 }
 
 TEST(TuneDropout, IsOffWhereNothingIsLearnt) {
-  Opened opened;
+  DropoutCase opened;
   const double without = opened.loss(opened.samples, false).item<double>();
   int64_t labels = 0;
   for (const Sample& sample : opened.samples) labels += sample.learnt();
@@ -147,20 +144,20 @@ TEST(TuneDropout, ARunGoesOnToTheSameLosses) {
   Recipe recipe = dropping_recipe(folder);
   recipe.learning_rate = 1e-2;
   recipe.per_device_train_batch_size = 2;
-  const std::vector<double> whole = losses(recipe);
+  const std::vector<double> whole = losses_after_run(recipe);
   recipe.output_dir = (folder / "again").string();
-  EXPECT_EQ(losses(recipe), whole);  // the same seed, the same run
+  EXPECT_EQ(losses_after_run(recipe), whole);  // the same seed, the same run
 
   recipe.output_dir = (folder / "stopped").string();
   recipe.save_steps = 2;
   run_until(recipe, 3);
   recipe.resume_from_checkpoint = "";
-  EXPECT_EQ(losses(recipe), whole);
+  EXPECT_EQ(losses_after_run(recipe), whole);
 
   recipe.resume_from_checkpoint.reset();
   recipe.output_dir = (folder / "without").string();
   recipe.lora->lora_dropout = recipe.eas->dropout = 0;
-  EXPECT_NE(losses(recipe), whole);
+  EXPECT_NE(losses_after_run(recipe), whole);
 }
 
 TEST(TuneDropout, ALoraFolderSaysItsDropout) {

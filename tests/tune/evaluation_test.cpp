@@ -12,20 +12,7 @@
 namespace lithe::tune {
 namespace {
 
-/// Records that are numbers. One of them may be bad.
-class Numbers : public data::DataSet {
- public:
-  Numbers(int64_t first, int64_t count, int64_t bad = -1) : first_(first), count_(count), bad_(bad) {}
-  int64_t size() const override { return count_; }
-  data::Record read(int64_t i) const override {
-    require(first_ + i != bad_, Fault::bad_file, "number ", bad_, " is bad");
-    return {.name = std::to_string(first_ + i)};
-  }
-
- private:
-  int64_t first_, count_, bad_;
-};
-
+using test::Numbers;
 using Sets = std::vector<std::unique_ptr<data::DataSet>>;
 
 Sets numbers(int64_t bad = -1) {

@@ -41,12 +41,12 @@ constexpr const char* kCompression =
     {"group": "vision", "keep_share": 0.5, "by": "uniform", "others_return": true,
      "others": {"query": true, "key_value": true, "cache": false, "feed_forward": true}}]}]})";
 
-struct Opened {
+struct PackingCase {
   test::TempFolder folder;
   std::unique_ptr<models::Model> model;
   std::vector<Sample> samples;
 
-  Opened() {
+  PackingCase() {
     model =
         models::open_model(test::copy_of_pmod(folder),
                            {.learns = [](const models::WeightName& name) { return name.part != models::Part::tower; }});
@@ -71,7 +71,7 @@ struct Opened {
 };
 
 TEST(Packing, SharedPicturesGiveTheSameLossAndGradients) {
-  Opened opened;
+  PackingCase opened;
   std::vector<plan::Plan> plans{opened.model->plan};
   for (const char* const name : {"dense", "shortv", "vision-attention-skip", "uniform", "divprune", "k-norm", "vtw",
                                  "class-attention", "visionzip", "prumerge-plus", "pooled-picture"})
@@ -91,7 +91,7 @@ TEST(Packing, SharedPicturesGiveTheSameLossAndGradients) {
 /// The first token of a caption is predicted by the last row of the picture, and an answer before the last picture is
 /// learnt by each sample.
 TEST(Packing, WhatIsLearntOfABeginningIsLearntByEachSample) {
-  Opened opened;
+  PackingCase opened;
   const auto samples_of = [&](const Json& records, const char* conversation) {
     const fs::path file = opened.folder / "learnt.json";
     std::ofstream(file) << records;
@@ -123,7 +123,7 @@ TEST(Packing, WhatIsLearntOfABeginningIsLearntByEachSample) {
 }
 
 TEST(Packing, SharedPicturesRunOnce) {
-  Opened opened;
+  PackingCase opened;
   const TrainingRows apart = pack_samples(*opened.model, opened.model->plan, opened.samples, {}),
                      shared = pack_samples(*opened.model, opened.model->plan, opened.samples, {.share_images = true});
   EXPECT_EQ(shared.batch.sequences.size(), 8u);  // two beginnings and six questions
@@ -133,7 +133,7 @@ TEST(Packing, SharedPicturesRunOnce) {
 }
 
 TEST(Packing, SharingIsRefusedWhereItWouldChangeWhatIsComputed) {
-  Opened opened;
+  PackingCase opened;
   const auto plan = [&](const char* json) { return plan::parse_plan(Json::parse(json), "test", opened.model->facts); };
   EXPECT_NO_THROW(require_shareable(*opened.model, opened.model->plan));
   EXPECT_THROW(require_shareable(*opened.model, plan(R"({"format": "lithe-plan/1", "layers": [{"layer": 1, "rules": [
@@ -145,7 +145,7 @@ TEST(Packing, SharingIsRefusedWhereItWouldChangeWhatIsComputed) {
 }
 
 TEST(Packing, AnAnswerBeginsWhereItIsLearnt) {
-  Opened opened;
+  PackingCase opened;
   const TrainingRows rows = pack_samples(*opened.model, opened.model->plan, opened.samples, {});
   for (size_t i = 0; i < rows.batch.sequences.size(); ++i) {
     const int64_t end = rows.batch.sequences[i].prompt_end, first = rows.batch.offsets[i];

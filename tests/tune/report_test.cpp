@@ -48,7 +48,7 @@ Report report_of(int64_t steps, int64_t layers) {
 
 TEST(Report, HoldsTheWholeRun) {
   const std::string html = html_of(report_of(2000, 24));
-  EXPECT_EQ(test::fault_of_markup(html), "");
+  EXPECT_EQ(lithe::test::fault_of_markup(html), "");
   for (const char* part : {">Loss<", ">Learning rate<", ">Router weights<", ">Kept vision tokens<", ">Held-out score<",
                            ">Redundancy of attentions<", "Sample answers", "p_mod.schedule", "data[1].path", "27 min",
                            "answer (wrong)", "layer 29"})
@@ -80,11 +80,11 @@ TEST(Report, EscapesWhatFilesAndModelsSay) {
   report.steps[0].more["router_weights"] = Json{{evil, 1.0}, {"99999999999999999999", 1.0}};
   const std::string html = html_of(report);
   EXPECT_EQ(html.find("<script"), std::string::npos);
-  EXPECT_EQ(test::fault_of_markup(html), "");
+  EXPECT_EQ(lithe::test::fault_of_markup(html), "");
 }
 
 TEST(Report, AnEmptyRunIsAPage) {
-  EXPECT_EQ(test::fault_of_markup(html_of(Report{.title = "x"})), "");
+  EXPECT_EQ(lithe::test::fault_of_markup(html_of(Report{.title = "x"})), "");
 }
 
 }  // namespace

@@ -17,16 +17,10 @@ namespace lithe::tune {
 namespace {
 
 namespace fs = std::filesystem;
+using test::losses;
 using test::run_until;
 using test::score_by_heart;
 using test::tiny_recipe;
-
-std::vector<double> losses(const Recipe& recipe) {
-  std::vector<double> losses;
-  for (const StepRecord& record : read_step_log(fs::path(recipe.output_dir) / "log.jsonl"))
-    losses.push_back(record.loss);
-  return losses;
-}
 
 /// The recipe of a run of six steps that is through, with checkpoints after the third and the sixth, to be resumed.
 Recipe finished_recipe(const test::TempFolder& folder) {

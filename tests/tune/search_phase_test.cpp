@@ -23,6 +23,7 @@ namespace lithe::tune {
 namespace {
 
 namespace fs = std::filesystem;
+using test::Numbers;
 using test::run_until;
 using test::tiny_recipe;
 
@@ -337,17 +338,6 @@ TEST(SearchPhase, SaysWhatMakesNoSearch) {
   EXPECT_NE(fault([](Recipe& r) { r.eas->skip_count = 99; }).find("skip 99 of"), std::string::npos);
   EXPECT_NE(fault([](Recipe& r) { r.eas.reset(); }).find("eas.skip"), std::string::npos);
 }
-
-/// Records that are numbers.
-class Numbers : public data::DataSet {
- public:
-  Numbers(int64_t first, int64_t count) : first_(first), count_(count) {}
-  int64_t size() const override { return count_; }
-  data::Record read(int64_t i) const override { return {.name = std::to_string(first_ + i)}; }
-
- private:
-  int64_t first_, count_;
-};
 
 std::vector<std::string> names_in(const std::vector<WeightedSet>& sets) {
   std::vector<std::string> names;

@@ -10,7 +10,7 @@
 namespace lithe::tune {
 namespace {
 
-constexpr int64_t kLayers = 6;
+constexpr int64_t kDecoderLayers = 6;
 
 /// A plan with a rule in layers 1 and 3, and the attention of layer 4 off.
 plan::Plan base_plan() {
@@ -22,7 +22,7 @@ plan::Plan base_plan() {
 
 SearchTask task_of(int64_t skipped) {
   SearchTask task{.base = base_plan(), .skipped = skipped, .warm_up = 4, .steps = 600, .seed = 7};
-  task.candidates = self_attentions(task.base, "decoder", kLayers);
+  task.candidates = self_attentions(task.base, "decoder", kDecoderLayers);
   return task;
 }
 
@@ -65,7 +65,8 @@ TEST(Search, ADrawIsThePlanWithoutItsAttentions) {
   std::vector<int64_t> layers;
   for (const plan::LayerPlan& entry : plan.layers) layers.push_back(entry.layer);
   EXPECT_EQ(layers, (std::vector<int64_t>{1, 2, 3, 4, 5}));  // ascending
-  for (int64_t layer = 0; layer < kLayers; ++layer) EXPECT_EQ(runs(plan, layer), layer == 0 || layer == 3) << layer;
+  for (int64_t layer = 0; layer < kDecoderLayers; ++layer)
+    EXPECT_EQ(runs(plan, layer), layer == 0 || layer == 3) << layer;
   EXPECT_EQ(plan.find("decoder", 1)->rules, task.base.find("decoder", 1)->rules);
 
   std::vector<Candidate> cross(1);  // not braced: g++ 12 takes the temporary for uninitialized
@@ -88,7 +89,7 @@ TEST(Search, FindsWhatIsRedundantAndKeepsTheRulesOfThePlan) {
   });
   EXPECT_EQ(pretender.trained, 600);
   const plan::Plan plan = search.plan();
-  for (int64_t layer = 0; layer < kLayers; ++layer)
+  for (int64_t layer = 0; layer < kDecoderLayers; ++layer)
     EXPECT_EQ(runs(plan, layer), layer != 0 && layer != 4 && layer != 5) << layer;
   EXPECT_EQ(plan.find("decoder", 3)->rules, base_plan().find("decoder", 3)->rules);
   for (const plan::Plan& seen : pretender.seen) EXPECT_FALSE(runs(seen, 4));

@@ -8,11 +8,15 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <vector>
 
+#include "base/error.h"
 #include "checkpoints/read/catalogue.h"
+#include "data/data_set.h"
 #include "temporary_folder.h"
 #include "tune/recipe.h"
 #include "tune/run.h"
+#include "tune/step_log.h"
 
 namespace lithe::tune::test {
 
@@ -58,6 +62,28 @@ inline void run_until(const Recipe& recipe, int64_t step) {
   };
   EXPECT_TRUE(run(recipe, options).stopped);
 }
+
+/// Of each step that the run of this recipe logged.
+inline std::vector<double> losses(const Recipe& recipe) {
+  std::vector<double> losses;
+  for (const StepRecord& record : read_step_log(fs::path(recipe.output_dir) / "log.jsonl"))
+    losses.push_back(record.loss);
+  return losses;
+}
+
+/// Records that are numbers. One of them may be bad.
+class Numbers : public data::DataSet {
+ public:
+  Numbers(int64_t first, int64_t count, int64_t bad = -1) : first_(first), count_(count), bad_(bad) {}
+  int64_t size() const override { return count_; }
+  data::Record read(int64_t i) const override {
+    require(first_ + i != bad_, Fault::bad_file, "number ", bad_, " is bad");
+    return {.name = std::to_string(first_ + i)};
+  }
+
+ private:
+  int64_t first_, count_, bad_;
+};
 
 /// Of three answers, the share that a tiny model gives.
 struct Scores {

@@ -15,7 +15,7 @@ namespace {
 using io::Dtype;
 using io::TensorView;
 
-constexpr const char* kAdvice =
+constexpr const char* kAwqAdvice =
     "; give a model of AWQ's version gemm with 4 bits and zero points, or the original checkpoint";
 constexpr int64_t kInWord = 8;
 /// Where in a word output 0, 1, .. 7 is.
@@ -26,10 +26,10 @@ int64_t read_group(const JsonView& settings) {
   const std::string version = in_lower_case(settings.text("version", "gemm"));
   const int64_t bits = settings.integer("bits", 4);
   require(version == "gemm", Fault::bad_file, settings.source(), ": the version ", in_quotes(version),
-          " is not supported", kAdvice);
-  require(bits == 4, Fault::bad_file, settings.source(), ": codes of ", bits, " bits are not supported", kAdvice);
+          " is not supported", kAwqAdvice);
+  require(bits == 4, Fault::bad_file, settings.source(), ": codes of ", bits, " bits are not supported", kAwqAdvice);
   require(settings.boolean("zero_point", true), Fault::bad_file, settings.source(),
-          ": weights without zero points are not supported", kAdvice);
+          ": weights without zero points are not supported", kAwqAdvice);
   return group_size_in(settings, 128);
 }
 

@@ -19,26 +19,27 @@ using io::Dtype;
 using io::TensorView;
 
 constexpr std::array kFormats{"pack-quantized", "int-quantized", "naive-quantized", "mixed-precision"};
-constexpr const char* kAdvice =
+constexpr const char* kCompressedAdvice =
     "; give a model of which only weights are quantised, to int4 or int8, or the original checkpoint";
 
 void require_format(const JsonView& keys) {
   const std::string format = keys.text("format", kFormats.front());
   require(std::find(kFormats.begin(), kFormats.end(), format) != kFormats.end(), Fault::bad_file, keys.source(),
-          ": the format ", in_quotes(format), " is not supported", kAdvice);
+          ": the format ", in_quotes(format), " is not supported", kCompressedAdvice);
 }
 
 void require_whole_numbers(const JsonView& weights) {
   const std::string type = weights.text("type", "int");
   const int64_t bits = weights.integer("num_bits", 8);
   require(type == "int" && (bits == 4 || bits == 8), Fault::bad_file, weights.source(), ": weights of type ",
-          in_quotes(type), " with ", bits, " bits are not supported", kAdvice);
+          in_quotes(type), " with ", bits, " bits are not supported", kCompressedAdvice);
 }
 
 /// A line of config_groups: how some modules are quantised.
 void require_weights_only(const JsonView& group) {
   for (const char* key : {"input_activations", "output_activations"})
-    require(!group.has(key), Fault::bad_file, group.source(), ": activations are quantised too (", key, ")", kAdvice);
+    require(!group.has(key), Fault::bad_file, group.source(), ": activations are quantised too (", key, ")",
+            kCompressedAdvice);
   require_format(group);
   if (group.has("weights")) require_whole_numbers(group.object("weights"));
 }
@@ -47,19 +48,19 @@ void check_settings(const JsonView& settings) {
   require_format(settings);
   for (const char* key : {"kv_cache_scheme", "transform_config"}) {
     const bool used = settings.has(key) && !settings.json()[key].empty();
-    require(!used, Fault::bad_file, settings.source(), ": '", key, "' is not supported", kAdvice);
+    require(!used, Fault::bad_file, settings.source(), ": '", key, "' is not supported", kCompressedAdvice);
   }
   if (settings.has("sparsity_config")) {
     const std::string format = settings.object("sparsity_config").text("format", "dense");
     require(format == "dense", Fault::bad_file, settings.source(), ": weights stored sparsely (", in_quotes(format),
-            ") are not supported", kAdvice);
+            ") are not supported", kCompressedAdvice);
   }
   if (!settings.has("config_groups")) return;
   for (const auto& [name, group] : settings.object("config_groups").json().items()) {
     const std::string source = concat(settings.source(), ": config_groups: ", printable(name));
     // A list names the targets of a preset; the weights of these two are all that is quantised.
     if (group.is_array())
-      require(name == "W4A16" || name == "W8A16", Fault::bad_file, source, " is not supported", kAdvice);
+      require(name == "W4A16" || name == "W8A16", Fault::bad_file, source, " is not supported", kCompressedAdvice);
     else
       require_weights_only(JsonView(group, source));
   }

@@ -15,7 +15,7 @@ namespace {
 using io::Dtype;
 using io::TensorView;
 
-constexpr const char* kAdvice =
+constexpr const char* kGptqAdvice =
     "; give a model in the format gptq or gptq_v2 with 4 or 8 bits, or the original checkpoint";
 
 struct Settings {
@@ -28,10 +28,10 @@ Settings read_settings(const JsonView& settings) {
   const std::string format = settings.text("checkpoint_format", "gptq");
   const bool marlin = settings.boolean("is_marlin_format", false);
   require((format == "gptq" || format == "gptq_v2") && !marlin, Fault::bad_file, settings.source(), ": the format ",
-          marlin ? "\"marlin\"" : in_quotes(format), " is not supported", kAdvice);
+          marlin ? "\"marlin\"" : in_quotes(format), " is not supported", kGptqAdvice);
   const int64_t bits = settings.integer("bits");
   require(bits == 4 || bits == 8, Fault::bad_file, settings.source(), ": codes of ", bits, " bits are not supported",
-          kAdvice);
+          kGptqAdvice);
   return {bits, group_size_in(settings, -1), format == "gptq" ? 1 : 0};
 }
 

@@ -7,7 +7,7 @@ namespace lithe::models {
 namespace {
 
 /// CLIP ViT-L/14 at 336 pixels.
-HfDefaults defaults() {
+HfDefaults hf_defaults() {
   return {.tower = {{"model_type", "clip_vision_model"},
                     {"hidden_size", 1024},
                     {"intermediate_size", 4096},
@@ -40,7 +40,7 @@ void drop_added_rows(const JsonView& conventions, Decoder& decoder) {
 
 std::unique_ptr<Model> open_llava_hf(const Source& source) {
   const bool next = source.config.text("model_type") == "llava_next";
-  HfFolder folder(source, next ? "llava_next" : "llava", defaults());
+  HfFolder folder(source, next ? "llava_next" : "llava", hf_defaults());
   Vision& vision = folder.vision();
   vision.preprocess = read_processor(source.folder);
   if (next) pack_like_next(vision);

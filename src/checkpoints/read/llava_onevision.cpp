@@ -10,7 +10,7 @@ namespace lithe::models {
 namespace {
 
 /// LlavaOnevisionConfig.
-HfDefaults defaults() {
+HfDefaults onevision_defaults() {
   return {.decoder = "qwen2",
           .tower = {{"model_type", "siglip_vision_model"},
                     {"hidden_size", 1024},
@@ -36,7 +36,7 @@ Json processor_defaults() {
 }  // namespace
 
 std::unique_ptr<Model> open_llava_onevision(const Source& source) {
-  HfFolder folder(source, "llava_onevision", defaults());
+  HfFolder folder(source, "llava_onevision", onevision_defaults());
   Vision& vision = folder.vision();
   vision.preprocess = read_processor(source.folder, processor_defaults());
   vision.preprocess.aspect_among_several = image::Aspect::pad;

@@ -8,7 +8,6 @@ namespace lithe::models {
 namespace {
 
 using text::Conversation;
-using text::Layout;
 
 /// A text as a literal of Jinja; JSON's escapes are among Jinja's.
 std::string quoted(const std::string& text) {
@@ -106,21 +105,21 @@ std::string plain_template(const Conversation& c) {
 std::optional<std::string> template_of_conversation(const std::string& name) {
   const Conversation& conversation = text::conversation_named(name);
   // LaVIN's prompts begin with the pictures of all messages.
-  if (conversation.tagged || conversation.layout == Layout::lavin) return std::nullopt;
+  if (conversation.tagged || conversation.layout == text::Layout::lavin) return std::nullopt;
   switch (conversation.layout) {
-    case Layout::turns:
+    case text::Layout::turns:
       return turns_template(conversation);
-    case Layout::chatml:
+    case text::Layout::chatml:
       return chatml_template(conversation);
-    case Layout::llama_2:
+    case text::Layout::llama_2:
       return llama_2_template(conversation);
-    case Layout::llama_3:
+    case text::Layout::llama_3:
       return llama_3_template(conversation);
-    case Layout::gemma:
+    case text::Layout::gemma:
       return gemma_template(conversation);
-    case Layout::plain:
+    case text::Layout::plain:
       return plain_template(conversation);
-    case Layout::lavin:
+    case text::Layout::lavin:
       break;
   }
   return std::nullopt;

@@ -22,8 +22,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr WeightFile::Refusals kRefusals{", in the model or in what is folded into it",
-                                         "; fold with --weights bfloat16 or float32"};
+constexpr WeightFile::Refusals kFoldingRefusals{", in the model or in what is folded into it",
+                                                "; fold with --weights bfloat16 or float32"};
 
 io::Checkpoint opened(const Model& model, const fs::path& folder) {
   if (folder != model.folder) return io::Checkpoint::open(folder);
@@ -37,7 +37,7 @@ io::Checkpoint opened(const Model& model, const fs::path& folder) {
 
 /// One checkpoint of a folded model.
 WeightFile folded_file(const Model& model, const FoldedWeights& weights, const io::Checkpoint& checkpoint) {
-  WeightFile file(kRefusals);
+  WeightFile file(kFoldingRefusals);
   const ChangedWeights changes{weights.made(), [&](const WeightName& name) { return weights.drops(name); },
                                [&](const std::string& in_file, const WeightName* weight) -> std::optional<std::string> {
                                  return weight ? model.loaded.origins.at(*weight).name : in_file;

@@ -26,7 +26,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr WeightFile::Refusals kRefusals{"; lower the learning rate", ""};
+constexpr WeightFile::Refusals kLoraRefusals{"; lower the learning rate", ""};
 constexpr const char* kPrefix = "base_model.model.";  // of PEFT
 
 /// The modules of transformers 5, as PEFT sees them.
@@ -69,7 +69,7 @@ class LoraWriter {
     io::make_folder(folder);
     io::write_json_atomic(folder / "adapter_config.json", adapter_config());
     write_config_and_plan(folder);
-    WeightFile file(kRefusals);
+    WeightFile file(kLoraRefusals);
     for (const auto& [name, linear] : products_) {
       add_factor(file, name.with(Kind::factor_a), linear->low_rank->a, linear->in());
       add_factor(file, name.with(Kind::factor_b), linear->low_rank->b, linear->out());

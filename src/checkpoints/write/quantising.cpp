@@ -24,7 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr WeightFile::Refusals kRefusals{"; fetch or export the model again", "; use int8"};
+constexpr WeightFile::Refusals kQuantisingRefusals{"; fetch or export the model again", "; use int8"};
 
 /// A model's folder on its way to another one with rounded weights.
 class Quantisation {
@@ -57,7 +57,7 @@ class Quantisation {
   };
   /// One checkpoint, and which of its weights have codes.
   struct Listed {
-    WeightFile file{kRefusals};
+    WeightFile file{kQuantisingRefusals};
     std::vector<CodedWeight> coded;
     std::vector<std::string> plain;  ///< Modules of matrices without codes.
   };

@@ -28,8 +28,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr WeightFile::Refusals kRefusals{"; lower the learning rate",
-                                         "; tune a base model whose weights are bfloat16 or float32"};
+constexpr WeightFile::Refusals kTunedRefusals{"; lower the learning rate",
+                                              "; tune a base model whose weights are bfloat16 or float32"};
 
 /// A model's folder after tuning.
 class TunedFolder {
@@ -114,7 +114,7 @@ class TunedFolder {
       weight.type = tensor_over(checkpoint.at(origin.in_file)).scalar_type();
       made.emplace(name, std::move(weight));
     }
-    WeightFile file(kRefusals);
+    WeightFile file(kTunedRefusals);
     const ChangedWeights changes{
         std::move(made), [this](const WeightName& name) { return drops(name); },
         [this](const std::string& in_file, const WeightName* weight) -> std::optional<std::string> {

@@ -23,7 +23,7 @@ std::string value_of(const Json& row, const char* key) {
   return text == "nan" ? std::string() : text;
 }
 
-MmbenchOptions options_of(const Json& row) {
+MmbenchOptions mmbench_options(const Json& row) {
   MmbenchOptions options;
   for (const char letter : std::string_view("ABCD")) {
     const auto option = row.find(std::string(1, letter));
@@ -46,7 +46,7 @@ class LastResort {
   LastResort(const Judge& judge, bool guesses) : judge_(judge), guesses_(guesses), random_(kSeed) {}
 
   std::string letter(const Turn& turn) {
-    const MmbenchOptions options = options_of(*turn.row);
+    const MmbenchOptions options = mmbench_options(*turn.row);
     if (judge_) {
       const std::string prompt = mmbench_judge_prompt(text_field(*turn.row, "question"), options, turn.answer);
       for (int i = 0; i < kMostReplies; ++i) {
@@ -123,7 +123,7 @@ class MmBench final : public HubTask {
   }
 
   std::string letter_of(const Json& row, const std::string& answer) const {
-    const MmbenchOptions options = options_of(row);
+    const MmbenchOptions options = mmbench_options(row);
     std::string letter = mmbench_letter(answer, options);
     if (!letter.empty() || !today() || judge_) return letter;
     std::string letters;

@@ -41,7 +41,7 @@ bool is_open(const Json& row) {
   return text_field(row, "question_type") != "multiple-choice";
 }
 
-std::vector<std::string> options_of(const Json& row) {
+std::vector<std::string> mmmu_options(const Json& row) {
   return is_open(row) ? std::vector<std::string>() : python_list(text_field(row, "options"));
 }
 
@@ -99,7 +99,7 @@ class Mmmu final : public HubTask {
     for (Answered& one : marked) {
       if (!one.judgement.parsed.empty()) continue;
       const Json& asked = row(one.question);
-      const auto count = static_cast<uint32_t>(options_of(asked).size());
+      const auto count = static_cast<uint32_t>(mmmu_options(asked).size());
       one.judgement.parsed = option_letter(random.below(count));
       one.judgement.score = one.judgement.parsed == text_field(asked, "answer") ? 1.0 : 0.0;
     }
@@ -113,7 +113,7 @@ class Mmmu final : public HubTask {
   AskedRow asked(const Json& row) const override {
     subject_of(row);
     const bool open = is_open(row);
-    const std::string lines = open ? std::string() : option_lines(options_of(row));
+    const std::string lines = open ? std::string() : option_lines(mmmu_options(row));
     const std::string instruction = open && this->instruction() == kOptions ? kOpen : this->instruction();
     std::string prompt =
         concat(text_field(row, "question"), open ? "" : "\n", lines, instruction.empty() ? "" : "\n\n", instruction);
@@ -128,7 +128,7 @@ class Mmmu final : public HubTask {
   Judgement judged(const Json& row, const std::string& answer, const std::string&) const override {
     const std::string target = text_field(row, "answer");
     if (!is_open(row)) {
-      const std::string letter = mmmu_letter(answer, options_of(row));
+      const std::string letter = mmmu_letter(answer, mmmu_options(row));
       return {letter, letter == target ? 1.0 : 0.0};
     }
     const MmmuValues values = mmmu_values(answer);

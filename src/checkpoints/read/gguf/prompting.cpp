@@ -13,16 +13,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string key(const char* name) {
+std::string tokenizer_key(const char* name) {
   return std::string("tokenizer.ggml.") + name;
 }
 
 std::optional<int64_t> id_of(const io::GgufFile& file, const char* name) {
-  return file.has(key(name)) ? std::optional(file.integer(key(name))) : std::nullopt;
+  return file.has(tokenizer_key(name)) ? std::optional(file.integer(tokenizer_key(name))) : std::nullopt;
 }
 
 std::optional<bool> flag_of(const io::GgufFile& file, const char* name) {
-  return file.has(key(name)) ? std::optional(file.boolean(key(name), false)) : std::nullopt;
+  return file.has(tokenizer_key(name)) ? std::optional(file.boolean(tokenizer_key(name), false)) : std::nullopt;
 }
 
 text::TokenKind kind_of(int64_t number) {
@@ -30,25 +30,26 @@ text::TokenKind kind_of(int64_t number) {
 }
 
 text::TokenList token_list(const io::GgufFile& file) {
-  text::TokenList list{.source = file.file(), .model = file.text(key("model")), .pre = file.text(key("pre"), "")};
+  text::TokenList list{
+      .source = file.file(), .model = file.text(tokenizer_key("model")), .pre = file.text(tokenizer_key("pre"), "")};
   if (not_supported(list)) return list;  // the rest need not make sense
-  list.tokens = file.texts(key("tokens"));
-  for (const double score : file.numbers(key("scores"))) list.scores.push_back(static_cast<float>(score));
-  for (const int64_t number : file.integers(key("token_type"))) list.kinds.push_back(kind_of(number));
-  list.merges = file.texts(key("merges"));
+  list.tokens = file.texts(tokenizer_key("tokens"));
+  for (const double score : file.numbers(tokenizer_key("scores"))) list.scores.push_back(static_cast<float>(score));
+  for (const int64_t number : file.integers(tokenizer_key("token_type"))) list.kinds.push_back(kind_of(number));
+  list.merges = file.texts(tokenizer_key("merges"));
   list.bos = id_of(file, "bos_token_id");
   list.eos = id_of(file, "eos_token_id");
   list.unk = id_of(file, "unknown_token_id");
   list.pad = id_of(file, "padding_token_id");
   list.add_bos = flag_of(file, "add_bos_token");
   list.add_eos = flag_of(file, "add_eos_token");
-  list.add_space_prefix = file.boolean(key("add_space_prefix"), true);
-  list.remove_extra_spaces = file.boolean(key("remove_extra_whitespaces"), false);
+  list.add_space_prefix = file.boolean(tokenizer_key("add_space_prefix"), true);
+  list.remove_extra_spaces = file.boolean(tokenizer_key("remove_extra_whitespaces"), false);
   return list;
 }
 
 void read_tokenizer(const io::GgufFile& file, Model& model) {
-  if (!file.has(key("model"))) return;  // what lies beside the file counts
+  if (!file.has(tokenizer_key("model"))) return;  // what lies beside the file counts
   const text::TokenList list = token_list(file);
   const std::optional<std::string> unsupported = not_supported(list);
   if (!unsupported || !has_tokenizer(model.folder)) {

@@ -13,7 +13,7 @@
 namespace lithe::models {
 namespace {
 
-std::string key(const char* name) {
+std::string clip_key(const char* name) {
   return std::string("clip.vision.") + name;
 }
 
@@ -31,8 +31,8 @@ const char* activation_of(const io::GgufFile& file) {
 /// How many blocks the features need. Without a key it is all that the file holds: the converter leaves out those that
 /// LLaVA does not read.
 int64_t blocks_run(const io::GgufFile& file) {
-  const std::vector<int64_t> layers = file.integers(key("feature_layer"));
-  if (layers.empty()) return file.integer(key("block_count"));
+  const std::vector<int64_t> layers = file.integers(clip_key("feature_layer"));
+  if (layers.empty()) return file.integer(clip_key("block_count"));
   require(layers.size() == 1, Fault::bad_file, file.file(),
           ": features of several layers (\"clip.vision.feature_layer\") are not supported, only of one");
   return layers[0];
@@ -40,13 +40,13 @@ int64_t blocks_run(const io::GgufFile& file) {
 
 VisionTowerConfig tower_of(const io::GgufFile& file) {
   const Json config = {{"model_type", is_clip(file) ? "clip_vision_model" : "siglip_vision_model"},
-                       {"hidden_size", file.integer(key("embedding_length"))},
-                       {"intermediate_size", file.integer(key("feed_forward_length"))},
-                       {"num_hidden_layers", file.integer(key("block_count"))},
-                       {"num_attention_heads", file.integer(key("attention.head_count"))},
-                       {"image_size", file.integer(key("image_size"))},
-                       {"patch_size", file.integer(key("patch_size"))},
-                       {"layer_norm_eps", file.number(key("attention.layer_norm_epsilon"))},
+                       {"hidden_size", file.integer(clip_key("embedding_length"))},
+                       {"intermediate_size", file.integer(clip_key("feed_forward_length"))},
+                       {"num_hidden_layers", file.integer(clip_key("block_count"))},
+                       {"num_attention_heads", file.integer(clip_key("attention.head_count"))},
+                       {"image_size", file.integer(clip_key("image_size"))},
+                       {"patch_size", file.integer(clip_key("patch_size"))},
+                       {"layer_norm_eps", file.number(clip_key("attention.layer_norm_epsilon"))},
                        {"hidden_act", activation_of(file)}};
   const int64_t blocks = blocks_run(file);
   require(blocks >= 0, Fault::bad_file, file.file(), ": \"clip.vision.feature_layer\" is ", blocks,
@@ -67,7 +67,7 @@ int64_t projector_layers(const io::GgufFile& file) {
 }
 
 Projector projector_of(const io::GgufFile& file, int64_t width, int64_t hidden) {
-  const std::string type = file.text("clip.projector_type", file.text(key("projector_type"), "mlp"));
+  const std::string type = file.text("clip.projector_type", file.text(clip_key("projector_type"), "mlp"));
   require(type == "mlp", Fault::bad_file, file.file(), ": the projector ", in_quotes(type),
           " is not supported; supported is mlp, that of LLaVA-1.5 and LLaVA-NeXT");
   const int64_t layers = projector_layers(file);
@@ -79,13 +79,13 @@ Projector projector_of(const io::GgufFile& file, int64_t width, int64_t hidden) 
 
 /// A list of three numbers; `fallback` if the key is missing.
 Json triple(const io::GgufFile& file, const char* name, const std::array<double, 3>& fallback) {
-  const std::vector<double> numbers = file.numbers(key(name));
+  const std::vector<double> numbers = file.numbers(clip_key(name));
   return numbers.empty() ? Json(fallback) : Json(numbers);
 }
 
 /// What preprocessor_config.json of the tower says.
 Json processor_of(const io::GgufFile& file) {
-  const int64_t side = file.integer(key("image_size"));
+  const int64_t side = file.integer(clip_key("image_size"));
   const Json square = {{"height", side}, {"width", side}};
   return {{"size", is_clip(file) ? Json{{"shortest_edge", side}} : square},
           {"crop_size", square},
@@ -98,16 +98,16 @@ Json processor_of(const io::GgufFile& file) {
 Json picture_keys(const io::GgufFile& file) {
   Json keys = Json::object();
   Json pinpoints = Json::array();
-  const std::vector<int64_t> sides = file.integers(key("image_grid_pinpoints"));
+  const std::vector<int64_t> sides = file.integers(clip_key("image_grid_pinpoints"));
   constexpr size_t kMostSides = 2048;
   require(sides.size() % 2 == 0 && sides.size() <= kMostSides, Fault::bad_file, file.file(),
           ": \"clip.vision.image_grid_pinpoints\" has ", sides.size(), " numbers, expected up to ", kMostSides / 2,
           " pairs of sides");
   for (size_t i = 0; i + 1 < sides.size(); i += 2) pinpoints.push_back({sides[i], sides[i + 1]});
   if (!pinpoints.empty()) keys["image_grid_pinpoints"] = pinpoints;
-  keys["image_aspect_ratio"] = file.text(key("image_aspect_ratio"), pinpoints.empty() ? "pad" : "anyres");
+  keys["image_aspect_ratio"] = file.text(clip_key("image_aspect_ratio"), pinpoints.empty() ? "pad" : "anyres");
   keys["mm_patch_merge_type"] = file.text(
-      key("mm_patch_merge_type"), !pinpoints.empty() && file.find(gguf_name(kNewline)) ? "spatial_unpad" : "flat");
+      clip_key("mm_patch_merge_type"), !pinpoints.empty() && file.find(gguf_name(kNewline)) ? "spatial_unpad" : "flat");
   return keys;
 }
 
