@@ -1,8 +1,10 @@
 #include "plan/moves.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/error.h"
+#include "plan/rows.h"
 #include "plan/validate.h"
 
 namespace lithe::plan {
@@ -15,19 +17,25 @@ LayerPlan own_entry(const Plan& base, int64_t layer) {
   return entry ? *entry : LayerPlan{.layer = layer};
 }
 
-Rule* vision_rule(LayerPlan& entry) {
-  const auto found = std::find_if(entry.rules.begin(), entry.rules.end(),
-                                  [](const Rule& rule) { return rule.group == Group::vision; });
-  return found == entry.rules.end() ? nullptr : &*found;
-}
-
-/// The entry, which keeps this share of the vision tokens; the others run nothing and return.
-LayerPlan keeping(LayerPlan entry, double share, const std::string& by) {
-  Rule* rule = vision_rule(entry);
-  if (!rule) rule = &entry.rules.emplace_back(Rule{.by = by});
-  rule->keep_share = share;
-  rule->keep_count.reset();
-  return entry;
+/// The entry, which keeps this share of the vision tokens: the rules that govern them get the share, and a rule for
+/// those that no rule governs, whose others run nothing and return, comes last. Nothing if one rule governs vision and
+/// text tokens, since its share is also that of the text.
+std::optional<LayerPlan> keeping(const LayerPlan& entry, double share, const std::string& by) {
+  LayerPlan changed = entry;
+  bool adds_rule = false;
+  for (const RowKind kind : {RowKind::vision, RowKind::vision_high_res}) {
+    const Rule* const found = governing_rule(entry, kind);
+    if (found && found == governing_rule(entry, RowKind::text)) return std::nullopt;
+    if (!found) {
+      adds_rule = true;
+      continue;
+    }
+    Rule& rule = changed.rules[static_cast<std::size_t>(found - entry.rules.data())];
+    rule.keep_share = share;
+    rule.keep_count.reset();
+  }
+  if (adds_rule) changed.rules.push_back({.keep_share = share, .by = by});
+  return changed;
 }
 
 /// A dense entry in which the rows of a group run only this.
@@ -59,9 +67,11 @@ bool runs(const Plan& base, const ModelFacts& model, const LayerPlan& entry) {
 std::vector<Move> moves_at(const Plan& base, const ModelFacts& model, const std::string& by, int64_t layer) {
   const LayerPlan own = own_entry(base, layer);
   std::vector<Move> moves{{"as it is", own}};
-  const auto add = [&](const std::string& name, const LayerPlan& entry) {
-    const bool is_new = std::none_of(moves.begin(), moves.end(), [&](const Move& move) { return move.entry == entry; });
-    if (is_new && runs(base, model, entry)) moves.push_back({name, entry});
+  const auto add = [&](const std::string& name, const std::optional<LayerPlan>& entry) {
+    if (!entry) return;
+    const bool is_new =
+        std::none_of(moves.begin(), moves.end(), [&](const Move& move) { return move.entry == *entry; });
+    if (is_new && runs(base, model, *entry)) moves.push_back({name, *entry});
   };
   for (const double share : kShares) add(concat("vision ", 100 * share, " %"), keeping(own, share, by));
   if (own.rules.empty() && own.self_attention) {
@@ -97,7 +107,8 @@ Plan combined(const Plan& base, const Moves& moves, const Combination& combinati
 
 Plan evenly_kept(const Plan& base, const ModelFacts& model, const std::string& by, double share) {
   Plan plan = base;
-  for (int64_t layer = 0; layer < model.layers; ++layer) plan = with(plan, keeping(own_entry(base, layer), share, by));
+  for (int64_t layer = 0; layer < model.layers; ++layer)
+    if (const auto entry = keeping(own_entry(base, layer), share, by)) plan = with(plan, *entry);
   plan.name = "evenly";
   return plan;
 }

@@ -20,6 +20,10 @@ bool belongs(RowKind kind, Group group) {
   return false;
 }
 
+bool is_vision(Group group) {
+  return group == Group::vision || group == Group::vision_high_res;
+}
+
 const Rule* governing_rule(const LayerPlan& layer, RowKind kind) {
   const auto holds = [kind](const Rule& rule) { return belongs(kind, rule.group); };
   const auto rule = std::find_if(layer.rules.begin(), layer.rules.end(), holds);

@@ -19,6 +19,9 @@ constexpr std::array<RowKind, 5> kRowKinds = {RowKind::text, RowKind::vision, Ro
 /// is in no group, so no rule governs it.
 bool belongs(RowKind kind, Group group);
 
+/// Whether a group holds vision rows and no others.
+bool is_vision(Group group);
+
 /// The rule that governs the prompt rows of this kind in a layer: the first whose group holds them; null if no group
 /// does.
 const Rule* governing_rule(const LayerPlan& layer, RowKind kind);

@@ -10,9 +10,8 @@ namespace lithe::tune {
 namespace {
 
 int64_t vision_rows(const std::vector<routing::RowKind>& kinds) {
-  return std::count_if(kinds.begin(), kinds.end(), [](routing::RowKind kind) {
-    return kind == routing::RowKind::vision || kind == routing::RowKind::vision_high_res;
-  });
+  return std::count_if(kinds.begin(), kinds.end(),
+                       [](routing::RowKind kind) { return plan::belongs(kind, plan::Group::vision); });
 }
 
 }  // namespace

@@ -178,8 +178,7 @@ void require_shareable(const models::Model& model, const plan::Plan& plan) {
   for (const plan::LayerPlan& layer : plan.layers) {
     if (layer.stream != "decoder") continue;
     for (const plan::Rule& rule : layer.rules) {
-      const bool vision = rule.group == plan::Group::vision || rule.group == plan::Group::vision_high_res;
-      if (!vision) refuse("layer ", layer.layer, " has a rule about text");
+      if (!plan::is_vision(rule.group)) refuse("layer ", layer.layer, " has a rule about text");
       const plan::SelectorFacts* selector = model.facts.find_selector(rule.by);
       if (selector && selector->scope == plan::Scope::prompt)
         refuse("layer ", layer.layer, " chooses by what each question says");

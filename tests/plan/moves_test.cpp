@@ -2,10 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <optional>
 #include <set>
 
+#include "base/error.h"
 #include "plan/cost.h"
 #include "plan/parse.h"
+#include "plan/rows.h"
 #include "plan/validate.h"
 
 namespace lithe::plan {
@@ -81,6 +85,80 @@ TEST(Moves, OfAPModLayerChangeItsShare) {
     EXPECT_EQ(move.entry.rules[0].gate, Gate{});
   }
   EXPECT_EQ(combined(base, moves, {0, 0, 0, 0}, "own"), base);
+}
+
+/// A plan whose layer 1 has these rules.
+Plan with_rules(const std::string& rules, const ModelFacts& model) {
+  const std::string json = R"({"name": "own", "layers": [{"layer": 1, "rules": )" + rules + "}]}";
+  return parse_plan(parse_json(json, "test"), "test", model);
+}
+
+const Move* move_named(const std::vector<Move>& moves, const std::string& name) {
+  const auto found = std::find_if(moves.begin(), moves.end(), [&](const Move& move) { return move.name == name; });
+  return found == moves.end() ? nullptr : &*found;
+}
+
+// The share of a rule over text and vision tokens is not that of the vision tokens alone.
+TEST(Moves, LeaveARuleOverTextAsItIs) {
+  const ModelFacts model = small();
+  for (const std::string rules :
+       {R"([{"group": "all", "keep_share": 0.5, "by": "uniform"}])",
+        R"([{"group": "vision_high_res", "keep_share": 0.5, "by": "uniform"},
+            {"group": "all", "keep_share": 0.5, "by": "uniform"}])"}) {
+    const Plan base = with_rules(rules, model);
+    const Moves moves = moves_of(base, model, "uniform");
+    EXPECT_EQ(names(moves[1]), (std::set<std::string>{"as it is", "attention off"})) << rules;
+    EXPECT_NE(move_named(moves[0], "vision 25 %"), nullptr);
+    const Plan even = evenly_kept(base, model, "uniform", 0.3);
+    EXPECT_EQ(*even.find("decoder", 1), *base.find("decoder", 1)) << rules;
+    EXPECT_NE(even.find("decoder", 0), nullptr);
+  }
+}
+
+// A rule over `all` after one over text governs no text.
+TEST(Moves, OfARuleThatGovernsWhatIsNotText) {
+  const ModelFacts model = small();
+  const Plan base = with_rules(R"([{"group": "text", "keep_share": 1, "by": "uniform"},
+                                   {"group": "all", "keep_count": 9, "by": "random"}])",
+                               model);
+  const Moves moves = moves_of(base, model, "uniform");
+  const Move* const move = move_named(moves[1], "vision 25 %");
+  ASSERT_NE(move, nullptr);
+  ASSERT_EQ(move->entry.rules.size(), 2u);
+  EXPECT_EQ(move->entry.rules[0], base.layers[0].rules[0]);
+  EXPECT_EQ(move->entry.rules[1].by, "random");
+  EXPECT_EQ(move->entry.rules[1].keep_share, 0.25);
+  EXPECT_FALSE(move->entry.rules[1].keep_count.has_value());
+}
+
+// A base plan over the tokens of tiles has no rule for those of the whole picture.
+TEST(Moves, GiveEveryVisionTokenTheShare) {
+  const ModelFacts model = small();
+  const Plan base = with_rules(R"([{"group": "vision_high_res", "keep_share": 0.5, "by": "random"}])", model);
+  const auto shares = [](const LayerPlan& layer) {
+    std::vector<std::optional<double>> all;
+    for (const RowKind kind : {RowKind::vision, RowKind::vision_high_res, RowKind::text}) {
+      const Rule* const rule = governing_rule(layer, kind);
+      all.push_back(rule ? rule->keep_share : std::nullopt);
+    }
+    return all;
+  };
+  const Moves moves = moves_of(base, model, "uniform");
+  for (const double share : {0.5, 0.25, 0.0}) {
+    const Move* const move = move_named(moves[1], concat("vision ", 100 * share, " %"));
+    ASSERT_NE(move, nullptr) << share;
+    EXPECT_EQ(shares(move->entry), (std::vector<std::optional<double>>{share, share, std::nullopt}));
+    EXPECT_EQ(governing_rule(move->entry, RowKind::vision)->by, "uniform");
+    EXPECT_EQ(governing_rule(move->entry, RowKind::vision_high_res)->by, "random");
+    Combination combination(4, 0);
+    combination[1] = static_cast<std::size_t>(move - moves[1].data());
+    const Plan plan = combined(base, moves, combination, "tried");
+    PromptShape prompt = prompt_of(model, 576, 40);
+    prompt.vision_tokens += prompt.high_res_tokens = 1000;
+    EXPECT_LT(cost(plan, model, prompt).total.decoder, cost(base, model, prompt).total.decoder) << share;
+  }
+  EXPECT_EQ(shares(*evenly_kept(base, model, "uniform", 0.3).find("decoder", 1)),
+            (std::vector<std::optional<double>>{0.3, 0.3, std::nullopt}));
 }
 
 TEST(Moves, LeaveAnAttentionThatIsGone) {
