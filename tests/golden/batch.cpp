@@ -26,20 +26,25 @@ Rows rows_of(const io::TensorView& tensor) {
   return rows;
 }
 
-/// Ids of each sequence without padding, by the mask that goes with them.
-Rows unpadded_ids(const io::SafetensorsFile& expected) {
-  Rows ids = rows_of(expected.tensors.at("batch.input_ids"));
-  const auto given = expected.tensors.find("batch.attention_mask_in");
-  const Rows mask =
-      rows_of(given == expected.tensors.end() ? expected.tensors.at("batch.attention_mask") : given->second);
-  for (std::size_t s = 0; s < ids.size(); ++s) {
+/// What a tensor of the batch says of each sequence's real rows, by this mask.
+Rows unpadded(const io::TensorView& tensor, const io::TensorView& mask) {
+  Rows rows = rows_of(tensor);
+  const Rows real = rows_of(mask);
+  for (std::size_t s = 0; s < rows.size(); ++s) {
     std::vector<int64_t> kept;
-    for (std::size_t i = 0; i < ids[s].size(); ++i) {
-      if (mask.at(s).at(i) != 0) kept.push_back(ids[s][i]);
+    for (std::size_t i = 0; i < rows[s].size(); ++i) {
+      if (real.at(s).at(i) != 0) kept.push_back(rows[s][i]);
     }
-    ids[s] = kept;
+    rows[s] = kept;
   }
-  return ids;
+  return rows;
+}
+
+/// The ids of each sequence without padding.
+Rows unpadded_ids(const io::SafetensorsFile& expected) {
+  const auto given = expected.tensors.find("batch.attention_mask_in");
+  return unpadded(expected.tensors.at("batch.input_ids"),
+                  given == expected.tensors.end() ? expected.tensors.at("batch.attention_mask") : given->second);
 }
 
 /// A row of the batch is a sample of the case with the same ids, or text alone.
@@ -70,9 +75,13 @@ std::vector<int64_t> padded(const Rows& rows, int64_t columns, int64_t filler) {
   return flat;
 }
 
+/// Whether a tensor is not compared here: what went in, and the tokens that come after.
+bool is_elsewhere(const std::string& name) {
+  return name == "batch.input_ids" || name == "batch.attention_mask_in" || name == "batch.greedy_tokens";
+}
+
 void compare(const std::string& name, const io::TensorView& expected, const PackedResult& result,
-             const std::vector<PackedSequence>& sequences, const models::Model& model, Tolerance tolerance,
-             Check& check) {
+             const std::vector<PackedSequence>& sequences, SampleRun& run, Check& check) {
   static const std::regex kept(R"(batch\.layer(\d+)\.kept_all)");
   std::smatch match;
   const int64_t columns = expected.shape.back();
@@ -82,14 +91,14 @@ void compare(const std::string& name, const io::TensorView& expected, const Pack
       const std::vector<float> rows = last_rows(logits, name == "batch.logits_tail" ? expected.shape.at(1) : 1);
       all.insert(all.end(), rows.begin(), rows.end());
     }
-    check.floats(name, expected, all, tolerance);
+    check.floats(name, expected, all, run.golden().tolerances.of({"logits"}));
   } else if (std::regex_match(name, match, kept)) {
     check.integers(name, integers_of(expected), padded(result.kept.at(std::stoll(match[1])), columns, -1));
   } else if (name == "batch.mod_target_mask") {
     Rows mask(sequences.size());
     for (std::size_t s = 0; s < sequences.size(); ++s) {
       for (const routing::RowKind kind : sequences[s].kinds) {
-        mask[s].push_back(plan::belongs(kind, routed_group(model.plan)) ? 1 : 0);
+        mask[s].push_back(plan::belongs(kind, routed_group(run.model().plan)) ? 1 : 0);
       }
     }
     check.integers(name, integers_of(expected), padded(mask, columns, 0));
@@ -98,6 +107,12 @@ void compare(const std::string& name, const io::TensorView& expected, const Pack
     for (const std::vector<int64_t>& row : rows_of(expected)) lengths.push_back(std::count(row.begin(), row.end(), 1));
     for (const PackedSequence& sequence : sequences) real.push_back(static_cast<int64_t>(sequence.kinds.size()));
     check.integers(name, lengths, real);
+  } else if (name == "batch.position_ids") {
+    const Rows places = unpadded(expected, run.golden().expected.tensors.at("batch.attention_mask"));
+    for (std::size_t s = 0; s < places.size(); ++s)
+      check.integers(fmt::format("{} of sequence {}", name, s), places[s], result.places.at(s));
+  } else if (!is_elsewhere(name)) {
+    check.skip(name);
   }
 }
 
@@ -105,16 +120,19 @@ void compare(const std::string& name, const io::TensorView& expected, const Pack
 
 void check_batch(SampleRun& run, Check& check) {
   const auto& tensors = run.golden().expected.tensors;
-  if (!tensors.contains("batch.input_ids")) return;
+  if (!tensors.contains("batch.input_ids")) {
+    for (const auto& [name, expected] : tensors)
+      if (name.starts_with("batch.")) check.skip(name);
+    return;
+  }
   const c10::InferenceMode no_gradients;
   std::vector<PackedSequence> sequences;
   for (const std::vector<int64_t>& ids : unpadded_ids(run.golden().expected))
     sequences.push_back(sequence_of(run, ids));
   PackedRun packed(run.model(), sequences);
   const PackedResult result = packed.prefill();
-  const Tolerance tolerance = run.golden().tolerances.of({"logits"});
   for (const auto& [name, expected] : tensors) {
-    if (name.starts_with("batch.")) compare(name, expected, result, sequences, run.model(), tolerance, check);
+    if (name.starts_with("batch.")) compare(name, expected, result, sequences, run, check);
   }
   const auto greedy = tensors.find("batch.greedy_tokens");
   if (greedy == tensors.end()) return;

@@ -49,8 +49,11 @@ PackedResult PackedRun::prefill() {
   };
   std::vector<at::Tensor> embeddings;
   for (const PackedSequence& sequence : sequences_) embeddings.push_back(sequence.embeddings);
+  const routing::Batch prompts = batch(true);
+  for (std::size_t s = 0; s < sequences_.size(); ++s)
+    result.places.push_back(prompts.places_of(prompts.offsets[s], prompts.offsets[s + 1]).front());
   routing::Batch alive;
-  const at::Tensor hidden = model_.decoder.forward(batch(true), at::cat(embeddings), observe, &alive);
+  const at::Tensor hidden = model_.decoder.forward(prompts, at::cat(embeddings), observe, &alive);
   const at::Tensor logits = model_.decoder.logits(hidden);
   for (std::size_t s = 0; s + 1 < alive.offsets.size(); ++s) {
     result.logits.push_back(logits.slice(0, alive.offsets[s], alive.offsets[s + 1]));

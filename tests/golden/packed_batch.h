@@ -21,6 +21,7 @@ struct PackedResult {
   /// By layer, then by sequence: the positions that ran, and the weights of the rows that a router weighed.
   std::map<int64_t, std::vector<std::vector<int64_t>>> kept;
   std::map<int64_t, std::vector<std::vector<float>>> router_weight;
+  std::vector<std::vector<int64_t>> places;  ///< [sequences][rows] rotary places, of the first axis
 };
 
 /// Several sequences through a decoder at once, one after another without padding, under the model's own plan.

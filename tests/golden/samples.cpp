@@ -1,8 +1,11 @@
+#include <c10/core/InferenceMode.h>
 #include <fmt/format.h>
 #include <algorithm>
 #include <regex>
 
 #include "base/error.h"
+#include "checkpoints/read/tensor_over.h"
+#include "golden/packed_batch.h"
 #include "golden/sample_run.h"
 #include "image/decode.h"
 #include "session/prompt_rows.h"
@@ -39,6 +42,7 @@ class Comparer {
   void sample(const std::string& name, std::size_t i, const std::string& rest, const io::TensorView& expected) {
     static const std::regex layer(R"(layer(\d+)\.(\w+))"), packed(R"(packed_features(\d+))");
     std::smatch match;
+    if (rest.starts_with(kFlatList)) return of_flat_list(name, i, rest.substr(kFlatList.size()), expected);
     if (std::regex_match(rest, match, layer)) return in_layer(name, i, match[1], match[2], expected);
     if (std::regex_match(rest, match, packed)) {
       const std::vector<std::string> pictures = run_.pictures_of(i);
@@ -53,6 +57,7 @@ class Comparer {
 
  private:
   static constexpr std::initializer_list<const char*> kFeatures = {"features", "hidden"};
+  static constexpr std::string_view kFlatList = "flat_list.";
 
   static bool find(const std::string& rest) {
     return rest == "pixel_values" || rest == "vision_features" || rest == "projected" || rest == "packed_features";
@@ -93,7 +98,7 @@ class Comparer {
 
   bool of_prompt(const std::string& name, std::size_t i, const std::string& rest, const io::TensorView& expected) {
     if (rest == "input_ids") {
-      check_.integers(name, integers_of(expected), ids(i, integers_of(expected)));
+      check_.integers(name, integers_of(expected), ids(i, integers_of(expected), run_.pictures_of(i).size()));
     } else if (rest == "attention_mask") {
       const auto rows = static_cast<std::size_t>(run_.traced(i, "inputs_embeds").shape.front());
       check_.integers(name, integers_of(expected), std::vector<int64_t>(rows, 1));
@@ -107,8 +112,9 @@ class Comparer {
     return true;
   }
 
-  /// The prompt's ids as the case writes them: -200 at each picture, or the picture's own id once per row.
-  std::vector<int64_t> ids(std::size_t i, const std::vector<int64_t>& expected) {
+  /// The prompt's ids as the case writes them: -200 at each picture, or the picture's own id once per row. Each picture
+  /// is prepared as in a prompt with `among` of them.
+  std::vector<int64_t> ids(std::size_t i, const std::vector<int64_t>& expected, std::size_t among) {
     const std::vector<int64_t> ours = integers_of(run_.traced(i, "input_ids"));
     const std::vector<std::string> pictures = run_.pictures_of(i);
     if (pictures.empty() || std::find(expected.begin(), expected.end(), text::kImageId) != expected.end()) return ours;
@@ -120,11 +126,33 @@ class Comparer {
       if (id != text::kImageId) {
         expanded.push_back(id);
       } else {
-        const int64_t rows = run_.encoded(pictures.at(picture++), pictures.size()).rows.size(0);
+        const int64_t rows = run_.encoded(pictures.at(picture++), among).rows.size(0);
         expanded.insert(expanded.end(), static_cast<std::size_t>(rows), image_id);
       }
     }
     return expanded;
+  }
+
+  /// The sample as transformers runs it if its pictures come as one flat list: each is prepared as if it were alone.
+  void of_flat_list(const std::string& name, std::size_t i, const std::string& what, const io::TensorView& expected) {
+    std::vector<models::ImageRows> pictures;
+    for (const std::string& file : run_.pictures_of(i)) pictures.push_back(run_.encoded(file));
+    if (what == "input_ids") {
+      check_.integers(name, integers_of(expected), ids(i, integers_of(expected), 1));
+    } else if (what == "pixel_values_shape") {
+      std::vector<int64_t> shape = pictures.at(0).pixels.sizes().vec();
+      for (const models::ImageRows& picture : pictures) shape[0] = std::max(shape[0], picture.pixels.size(0));
+      shape.insert(shape.begin(), static_cast<int64_t>(pictures.size()));
+      check_.integers(name, integers_of(expected), shape);
+    } else if (what == "logits_last") {
+      const c10::InferenceMode no_gradients;
+      const session::PromptRows prompt =
+          session::merge(run_.model(), integers_of(run_.traced(i, "input_ids")), pictures);
+      const PackedResult result = PackedRun(run_.model(), {{prompt.embeddings, prompt.kinds}}).prefill();
+      floats(name, expected, values_of(result.logits.at(0).slice(0, -1)), {"logits"});
+    } else {
+      check_.skip("s.flat_list." + what);
+    }
   }
 
   bool of_answer(const std::string& name, std::size_t i, const std::string& rest, const io::TensorView& expected) {
@@ -138,6 +166,10 @@ class Comparer {
       check_.integers(name, integers_of(expected), integers_of(run_.traced(i, "tokens")));
     } else if (rest == "hidden_states") {
       floats(name, expected, entries_and_exit(i, expected.shape.front() - 1), {"hidden"});
+    } else if (rest == "final_hidden") {
+      const std::string last = fmt::format("layers.{}.hidden", run_.model().decoder.blocks.size() - 1);
+      const at::Tensor hidden = models::tensor_over(run_.traced(i, last));
+      floats(name, expected, values_of(run_.model().decoder.norm(hidden)), {"hidden"});
     } else if (rest == "kv_lengths") {
       std::vector<int64_t> lengths = integers_of(run_.traced(i, "kv_lengths.prefill"));
       const std::vector<int64_t> end = integers_of(run_.traced(i, "kv_lengths.end"));
@@ -165,6 +197,24 @@ class Comparer {
     return all;
   }
 
+  /// What enters each block of the tower, and what leaves the last.  -> [blocks + 1, tiles, rows, width]
+  std::vector<float> tower_entries_and_exit(const std::string& file) {
+    const image::Image picture = image::read_image(run_.path_of(file), run_.session().decode_options());
+    std::vector<float> all;
+    const auto add = [&all](const routing::LayerReport& report) {
+      const std::vector<float> values = values_of(report.hidden);
+      all.insert(all.end(), values.begin(), values.end());
+    };
+    // Under this plan all rows skip the first block, so what it leaves is what entered it.
+    const plan::Plan skips_first{.layers = {{.stream = "vision_tower", .rules = {{.keep_share = 0, .by = "uniform"}}}}};
+    const routing::Observer adds_first = [&add](const routing::LayerReport& report) {
+      if (report.layer == 0) add(report);
+    };
+    run_.model().encode_image(picture, {.plan = &skips_first, .observer = adds_first});
+    run_.model().encode_image(picture, {.observer = add});
+    return all;
+  }
+
   /// Tensors over the tiles of all pictures of a sample.
   bool of_tiles(const std::string& name, std::size_t i, const std::string& rest, const io::TensorView& expected) {
     const std::vector<std::string> pictures = run_.pictures_of(i);
@@ -179,6 +229,8 @@ class Comparer {
     } else if (rest == "pixel_values_alpha_dropped") {
       const image::Image opaque = image::read_image(run_.path_of(pictures.at(0)), {.alpha = image::Alpha::drop});
       floats(name, expected, values_of(run_.model().encode_image(opaque).pixels), {"pixel_values"});
+    } else if (rest == "tower_layers" && pictures.size() == 1) {
+      floats(name, expected, tower_entries_and_exit(pictures.front()), kFeatures);
     } else if (rest == "batch_num_images") {
       check_.integers(name, integers_of(expected), {static_cast<int64_t>(pictures.size())});
     } else if (rest == "image_sizes") {
@@ -264,6 +316,22 @@ std::vector<text::Message> messages_of(const Json& sample) {
   return messages;
 }
 
+/// What the template makes of conversations, with and without the beginning of the next answer.
+void check_template_strings(SampleRun& run, Check& check) {
+  const Json& json = run.golden().json;
+  if (!json.contains("template_strings")) return;
+  for (std::size_t i = 0; i < json.at("template_strings").size(); ++i) {
+    const Json& entry = json.at("template_strings").at(i);
+    const std::string name = fmt::format("template_strings {}", i);
+    try {
+      check.texts(name, entry.at("prompt"),
+                  run.model().prompting.render(messages_of(entry), entry.at("add_generation_prompt").get<bool>()));
+    } catch (const Error& error) {
+      check.fault(name + ": " + error.what());
+    }
+  }
+}
+
 void check_texts(SampleRun& run, Check& check, std::size_t i) {
   const Json& sample = run.sample(i);
   if (sample.contains("messages") || sample.contains("question")) {
@@ -298,6 +366,7 @@ void check_samples(SampleRun& run, Check& check) {
     }
   }
   for (std::size_t i = 0; i < run.golden().json.at("samples").size(); ++i) check_texts(run, check, i);
+  check_template_strings(run, check);
 }
 
 }  // namespace lithe::golden
