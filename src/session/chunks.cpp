@@ -1,9 +1,5 @@
 #include "session/chunks.h"
 
-#include <algorithm>
-
-#include "base/error.h"
-#include "base/printable.h"
 #include "plan/reuse.h"
 
 namespace lithe::session {
@@ -45,31 +41,6 @@ int64_t next_cut(const models::Model& model, const plan::Plan& plan, std::span<c
     if (kinds[i] != kinds[i - 1] && may_cut(model, plan, kinds, row)) return row;
   }
   return rows;
-}
-
-Tensor prefill_in_chunks(Generation& generation, const ChunkedPrompt& prompt) {
-  const models::Model& model = generation.model();
-  const auto rows = static_cast<int64_t>(prompt.kinds.size());
-  require(generation.next_position() == 0, Fault::bad_request,
-          "a prompt can be cut into chunks only if nothing is held before it, and ", generation.next_position(),
-          " rows are.");
-  int64_t last = 0;
-  for (const int64_t cut : prompt.cuts) {
-    require(last < cut && cut < rows, Fault::bad_request, "the prompt is cut before row ", cut,
-            "; cuts ascend from 1 to ", rows - 1, ".");
-    require(may_cut(model, generation.plan(), prompt.kinds, cut), Fault::bad_request,
-            "the prompt cannot be cut before row ", cut, ": the plan ", in_quotes(generation.plan().name),
-            " or an adapter looks at rows on both sides together; cut elsewhere, or not at all.");
-    last = cut;
-  }
-  Tensor hidden;
-  for (size_t i = 0; i <= prompt.cuts.size(); ++i) {
-    const int64_t begin = i == 0 ? 0 : prompt.cuts[i - 1], end = i < prompt.cuts.size() ? prompt.cuts[i] : rows;
-    const auto first = static_cast<size_t>(begin), count = static_cast<size_t>(end - begin);
-    hidden = generation.prefill(prompt.rows.narrow(0, begin, end - begin), prompt.kinds.subspan(first, count), {},
-                                ops::some_places(prompt.places, begin, end));
-  }
-  return hidden;
 }
 
 }  // namespace lithe::session

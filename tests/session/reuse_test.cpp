@@ -165,6 +165,21 @@ int64_t next_cut_by_trial(const models::Model& model, const plan::Plan& plan, co
   return rows;
 }
 
+/// Prefill of a generation that holds nothing yet, cut before these rows.  -> [rows of the last chunk that are alive,
+/// hidden]
+Tensor prefill_in_chunks(Generation& generation, const Rows& rows, const std::vector<int64_t>& cuts,
+                         const routing::Places& places = {}) {
+  const std::span<const RowKind> kinds(rows.kinds);
+  Tensor hidden;
+  for (size_t i = 0; i <= cuts.size(); ++i) {
+    const int64_t begin = i == 0 ? 0 : cuts[i - 1], end = i < cuts.size() ? cuts[i] : rows.count();
+    const auto first = static_cast<size_t>(begin), count = static_cast<size_t>(end - begin);
+    hidden = generation.prefill(rows.x.narrow(0, begin, end - begin), kinds.subspan(first, count), {},
+                                ops::some_places(places, begin, end));
+  }
+  return hidden;
+}
+
 TEST(Chunks, EqualOnePassUnderRandomPlans) {
   const c10::InferenceMode no_gradients;
   const models::Model tiny[] = {tiny_model(1, {}, {}), tiny_model(2, 5, {})};
@@ -192,7 +207,7 @@ TEST(Chunks, EqualOnePassUnderRandomPlans) {
     const auto owned = std::make_shared<const plan::Plan>(plan);
     Generation whole(model, owned), parts(model, owned);
     const Tensor expected = prefill(model, whole, rows),
-                 hidden = prefill_in_chunks(parts, {.rows = rows.x, .kinds = rows.kinds, .cuts = chosen});
+                 hidden = prefill_in_chunks(parts, rows, chosen);
     expect_close(hidden.narrow(0, hidden.size(0) - 1, 1), expected, 1e-9, concat("plan ", i));
     EXPECT_EQ(parts.rows_held(), whole.rows_held()) << i;
     const Tensor x = dice.normal({1, 16});
@@ -218,37 +233,10 @@ TEST(Chunks, KeepTheRotaryPlaces) {
   const auto dense = std::make_shared<const plan::Plan>();
   Generation whole(model, dense), parts(model, dense);
   const Tensor expected = whole.prefill(rows.x, rows.kinds, {}, places);
-  const std::vector<int64_t> cuts{4, 8};
-  const Tensor hidden = prefill_in_chunks(parts, {.rows = rows.x, .kinds = rows.kinds, .cuts = cuts, .places = places});
+  const Tensor hidden = prefill_in_chunks(parts, rows, {4, 8}, places);
   expect_close(hidden, expected.narrow(0, 8, 2), 1e-9, "prompt");
   const Tensor x = dice.normal({1, 16});
   expect_close(decode(model, parts, x), decode(model, whole, x), 1e-9, "decoding");
-}
-
-TEST(Chunks, ACutElsewhereIsASentence) {
-  const c10::InferenceMode no_gradients;
-  const models::Model model = tiny_model(1, {}, {});
-  Dice dice(19);
-  Rows rows;
-  rows.add(dice, RowKind::text, 2);
-  rows.add(dice, RowKind::vision, 4);
-  rows.add(dice, RowKind::text, 2);
-  const auto plan = std::make_shared<const plan::Plan>(plan_with(plan::Group::vision, 0.5, "router"));
-  const auto expect_refusal = [&](const std::vector<int64_t>& cuts, const std::string& words) {
-    Generation generation(model, plan);
-    try {
-      prefill_in_chunks(generation, {.rows = rows.x, .kinds = rows.kinds, .cuts = cuts});
-      ADD_FAILURE() << words;
-    } catch (const Error& error) {
-      EXPECT_EQ(error.fault(), Fault::bad_request);
-      EXPECT_NE(std::string(error.what()).find(words), std::string::npos) << error.what();
-    }
-    EXPECT_EQ(generation.next_position(), 0);
-  };
-  expect_refusal({1, 4}, "cannot be cut before row 4: the plan \"one rule\"");
-  expect_refusal({0}, "cut before row 0; cuts ascend from 1 to 7");
-  expect_refusal({2, 2}, "cut before row 2");
-  expect_refusal({8}, "cut before row 8");
 }
 
 }  // namespace
