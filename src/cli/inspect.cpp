@@ -167,7 +167,7 @@ plan::CostOptions counting_of(const InspectOptions& options) {
     const plan::CostOptions counting = session::counted_as(type);
     if (counting.kv_bytes_per_value == options.kv_bytes_per_value) return counting;
   }
-  return session::counted_as(options.common.kv);
+  return counted_kv(options.common.kv);
 }
 
 int run(const InspectOptions& options) {

@@ -58,9 +58,18 @@ void add_common(CLI::App& app, CommonOptions& options) {
 }
 
 void add_kv(CLI::App& app, CommonOptions& options) {
-  app.add_option("--kv", options.kv, "How keys and values are cached: float32 (default, also auto), bfloat16 or int8")
+  add_kv(app, options.kv);
+}
+
+void add_kv(CLI::App& app, std::string& kv) {
+  app.add_option("--kv", kv, "How keys and values are cached: float32 (default, also auto), bfloat16 or int8")
       ->type_name("TYPE")
       ->group(kMachine);
+}
+
+plan::CostOptions counted_kv(const std::string& kv) {
+  check_type("--kv", kv, session::kv_types());
+  return session::counted_as(kv);
 }
 
 void add_compute(CLI::App& app, CommonOptions& options) {

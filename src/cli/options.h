@@ -25,6 +25,10 @@ void add_common(CLI::App& app, CommonOptions& options);
 
 /// Declares --kv, for commands that run the decoder or count what it caches.
 void add_kv(CLI::App& app, CommonOptions& options);
+void add_kv(CLI::App& app, std::string& kv);
+
+/// How the bytes of the cache that --kv names are counted. Throws Error{bad_request}.
+plan::CostOptions counted_kv(const std::string& kv);
 
 /// Declares --compute, for commands that run the decoder.
 void add_compute(CLI::App& app, CommonOptions& options);

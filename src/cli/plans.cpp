@@ -8,6 +8,7 @@
 #include "base/suggestion.h"
 #include "cli/answer_report.h"
 #include "cli/command.h"
+#include "cli/options.h"
 #include "cli/prompt_shape.h"
 #include "cli/standard_output.h"
 #include "cli/text_table.h"
@@ -29,6 +30,7 @@ the shape for which they are counted. With NAME, lithe prints one plan and the c
 constexpr const char* kPlansFooter = R"(Examples:
   lithe plans
   lithe plans fastv
+  lithe plans fastv --kv bfloat16
   lithe plans shortv --shape llava-next-7b --vision-tokens 2880 --json
 
 Exit codes: 0 done, 2 impossible request, 3 bad file, 1 anything else.)";
@@ -37,7 +39,7 @@ constexpr std::size_t kTextWidth = 88;
 
 struct PlansOptions {
   std::optional<std::string> name;
-  std::string shape = "llava-1.5-7b";
+  std::string shape = "llava-1.5-7b", kv = "float32";
   PromptShapeOptions prompt;
   bool json = false;
 };
@@ -49,9 +51,16 @@ struct Listed {
   plan::CostTable cost;
 };
 
-Listed listed(const std::string& name, const plan::ModelFacts& facts, const plan::PromptShape& prompt) {
-  Listed entry{.plan = plan::load_plan(name, facts), .about = plan::about(name), .cost = {}};
-  entry.cost = plan::cost(entry.plan, facts, prompt, {.kv_bytes_per_value = 4});
+/// What costs are counted for.
+struct Counted {
+  plan::ModelFacts facts;
+  plan::PromptShape prompt;
+  plan::CostOptions cache;
+};
+
+Listed listed(const std::string& name, const Counted& counted) {
+  Listed entry{.plan = plan::load_plan(name, counted.facts), .about = plan::about(name), .cost = {}};
+  entry.cost = plan::cost(entry.plan, counted.facts, counted.prompt, counted.cache);
   return entry;
 }
 
@@ -146,12 +155,13 @@ void check_name(const std::string& name) {
 int run(const PlansOptions& options) {
   const plan::ModelFacts facts = plan::shape_named(options.shape);
   const plan::PromptShape prompt = prompt_shape(options.prompt, facts);
+  const Counted counted{facts, prompt, counted_kv(options.kv)};
   std::vector<Listed> plans;
   if (options.name) {
     check_name(*options.name);
-    plans.push_back(listed(*options.name, facts, prompt));
+    plans.push_back(listed(*options.name, counted));
   } else {
-    for (const plan::About& about : plan::builtin_plans()) plans.push_back(listed(about.name, facts, prompt));
+    for (const plan::About& about : plan::builtin_plans()) plans.push_back(listed(about.name, counted));
   }
   if (options.json) {
     write_json(to_json(plans, options, prompt));
@@ -177,6 +187,7 @@ Action declare_plans(CLI::App& app) {
   add_prompt_shape(app, options->prompt);
   app.add_flag("--json", options->json,
                "Print JSON: the facts, and with NAME the expanded plan and the cost of every layer");
+  add_kv(app, options->kv);
   return [options] { return run(*options); };
 }
 

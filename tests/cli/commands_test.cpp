@@ -90,6 +90,36 @@ TEST(Inspect, PrintsModelsAndShapes) {
   EXPECT_EQ(lithe({"inspect", "demo", "--vision-tokens", "-5"}).code, 2);
 }
 
+TEST(Inspect, CountsHalfTheBytesOfABfloat16Cache) {
+  const auto cost = [](const std::vector<std::string>& subject, const char* kv) {
+    std::vector<std::string> arguments = {"inspect", "--json", "--kv", kv};
+    arguments.insert(arguments.end(), subject.begin(), subject.end());
+    return parse_json(lithe(arguments).out, "stdout").at("cost");
+  };
+  for (const std::vector<std::string>& subject :
+       {std::vector<std::string>{"demo"}, {"--shape", "llava-1.5-7b", "--plan", "fastv"}}) {
+    const Json whole = cost(subject, "float32"), half = cost(subject, "bfloat16");
+    for (const char* which : {"total", "dense"}) {
+      EXPECT_GT(half.at(which).at("kv_bytes"), 0);
+      EXPECT_EQ(2 * half.at(which).at("kv_bytes").get<int64_t>(), whole.at(which).at("kv_bytes").get<int64_t>());
+    }
+    for (size_t layer = 0; layer < whole.at("layers").size(); ++layer)
+      EXPECT_EQ(2 * half.at("layers")[layer].at("kv_bytes").get<int64_t>(),
+                whole.at("layers")[layer].at("kv_bytes").get<int64_t>());
+  }
+}
+
+TEST(Bench, HoldsHalfTheBytesInABfloat16Cache) {
+  const auto bench = [](const char* kv) {
+    return parse_json(lithe({"bench", "demo", "-r", "1", "--warm-up", "0", "--json", "--kv", kv}).out, "stdout");
+  };
+  const Json whole = bench("float32"), half = bench("bfloat16");
+  for (const char* key : {"reference_kv_bytes", "plan_kv_bytes"}) {
+    EXPECT_GT(half.at(key), 0);
+    EXPECT_EQ(2 * half.at(key).get<int64_t>(), whole.at(key).get<int64_t>());
+  }
+}
+
 TEST(Bench, ComparesThePlanWithDense) {
   const Ran ran = lithe({"bench", "demo", "--rounds", "2", "--warm-up", "0", "--json"});
   ASSERT_EQ(ran.code, 0) << ran.err;

@@ -27,6 +27,25 @@ TEST(Plans, ListsEachWithWhatItCosts) {
   }
 }
 
+TEST(Plans, CountsTheBytesOfTheCacheThatIsNamed) {
+  const auto bytes = [](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"plans", "fastv", "--json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Json cost = parse_json(lithe(arguments).out, "stdout").at("cost");
+    return std::pair(cost.at("total").at("kv_bytes").get<int64_t>(), cost.at("dense").at("kv_bytes").get<int64_t>());
+  };
+  const auto [plan, dense] = bytes({});
+  EXPECT_EQ(dense, 32 * 616 * 2 * 4096 * 4);  // layers, tokens, keys and values, width, bytes
+  EXPECT_LT(plan, dense);
+  EXPECT_EQ(bytes({"--kv", "float32"}), std::pair(plan, dense));
+  EXPECT_EQ(bytes({"--kv", "bfloat16"}), std::pair(plan / 2, dense / 2));
+  EXPECT_LT(bytes({"--kv", "int8"}).second, dense / 3);
+  EXPECT_NE(lithe({"plans", "dense", "--kv", "bfloat16"}).out, lithe({"plans", "dense"}).out);
+  const Ran wrong = lithe({"plans", "fastv", "--kv", "bfloat"});
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_NE(wrong.err.find("--kv is \"bfloat\"; give"), std::string::npos) << wrong.err;
+}
+
 TEST(Plans, PrintsOneOfAnyShape) {
   const Ran ran = lithe({"plans", "p-mod", "--shape", "llava-next-7b", "--vision-tokens", "2880"});
   ASSERT_EQ(ran.code, 0) << ran.err;
