@@ -1,5 +1,6 @@
 #include "checkpoints/write/meter_folding.h"
 
+#include <optional>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -36,9 +37,10 @@ void fold_site(const WeightName& layer, const Site& site, MeterChanges& changes)
   }
 }
 
-/// "cross_modal_text_layers.0.attention.adapter.conv_B.weight", also of a path or a gate that METER does not use.
+/// Also of a path or a gate that METER does not use.
 bool is_of_rep_adapter(const std::string& name) {
-  return name.starts_with("cross_modal_") && name.find(".adapter.") != name.npos;
+  const std::optional<WeightName> weight = weight_named(name);
+  return weight && weight->adapter == Adapter::rep;
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "checkpoints/read/tensor_over.h"
 #include "checkpoints/write/changed_folder.h"
 #include "checkpoints/write/code_tensors.h"
+#include "checkpoints/write/renamed_weights.h"
 #include "checkpoints/write/weight_file.h"
 #include "io/atomic_file.h"
 #include "io/hub_cache.h"
@@ -42,8 +43,10 @@ class Quantisation {
   Quantised write() {
     copy_files(model_, to_, {"config.json"});
     const io::Checkpoint own = own_checkpoint(model_);
+    const Json config = pinned_config(model_);
+    layout_ = layout_of(model_, JsonView(config, model_.config_file.string()), own);
     Listed listed = list(own);
-    io::write_json_atomic(to_ / "config.json", with_codes(pinned_config(model_), listed));
+    io::write_json_atomic(to_ / "config.json", with_codes(config, listed));
     listed.file.write(to_ / "model.safetensors", on_bytes_);
     if (!model_.tower_folder.empty()) write_tower();
     return std::move(done_);
@@ -69,7 +72,10 @@ class Quantisation {
 
   /// transformers ties the head only if the file has no other one, and rounded embeddings are not what they were.
   bool is_copy_of_embeddings(const std::string& in_file) const {
-    return model_.decoder.config.tied_embeddings && in_file.ends_with("lm_head.weight");
+    if (!model_.decoder.config.tied_embeddings) return false;
+    const std::optional<PartName> part = part_of(layout_, in_file);
+    const std::optional<WeightName> weight = part ? weight_named(part->text) : std::nullopt;
+    return weight && weight->role == Role::head;
   }
 
   Listed list(const io::Checkpoint& checkpoint) {
@@ -133,6 +139,7 @@ class Quantisation {
   const fs::path to_;
   const io::OnBytes on_bytes_;
   std::map<WeightName, Slot> slots_;
+  Layout layout_;  // of the model's own checkpoint
   Quantised done_;
 };
 
