@@ -16,7 +16,7 @@ namespace autograd = torch::autograd;
 /// What a block needs to run again.
 struct Pass : torch::CustomClassHolder {
   Pass(const Block& block, RowSets sets, const LayerInput& input)
-      : block(&block), sets(std::move(sets)), batch(input.batch), layer(input.layer), other(input.other) {
+      : block(&block), sets(std::move(sets)), batch(input.batch), layer(input.layer) {
     this->sets.watched.clear();
   }
 
@@ -24,7 +24,6 @@ struct Pass : torch::CustomClassHolder {
   RowSets sets;
   Batch batch;
   int64_t layer;
-  std::optional<OtherStream> other;
 };
 
 struct Recomputed : autograd::Function<Recomputed> {
@@ -42,7 +41,7 @@ struct Recomputed : autograd::Function<Recomputed> {
     const Tensor x = context->get_saved_variables()[0].detach().set_requires_grad(true);
     RowSets sets = pass->sets;
     weigh_again(*pass->block, x, sets);
-    const Tensor y = run_block(*pass->block, sets, x, {pass->batch, pass->layer, pass->other});
+    const Tensor y = run_block(*pass->block, sets, x, {pass->batch, pass->layer, std::nullopt});
     if (y.requires_grad()) y.backward(gradients[0]);
     return {x.grad(), Tensor(), Tensor(), Tensor(), Tensor()};
   }
