@@ -41,9 +41,7 @@ std::string known_types() {
   const bool only_text = kLanguageModels.contains(type);
   fail(Fault::bad_file, config.source(), ": the model_type ", in_quotes(type),
        only_text ? " is a language model without a vision tower" : " is not supported", "; supported are ",
-       known_types(),
-       " (LLaVA-1.5, LLaVA-NeXT, LLaVA-OneVision and p-MoD over LLaMA, Vicuna, "
-       "Mistral or Qwen2; LaVIN over LLaMA)");
+       known_types());
 }
 
 }  // namespace
