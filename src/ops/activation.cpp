@@ -8,8 +8,8 @@
 #include <ATen/ops/silu.h>
 
 #include "base/error.h"
-#include "ops/plain.h"
-#include "ops/plain_kernels.h"
+#include "ops/own_loops.h"
+#include "ops/row_loops.h"
 #include "ops/swiglu_node.h"
 
 namespace lithe::ops {
@@ -40,7 +40,7 @@ Tensor activate(Activation kind, Tensor x) {
     case Activation::quick_gelu:
       break;
   }
-  if (!runs_plain(x)) return x * at::sigmoid(1.702 * x);
+  if (!takes_own_loops(x)) return x * at::sigmoid(1.702 * x);
   float* data = x.mutable_data_ptr<float>();
   at::parallel_for(0, x.numel(), kGrain,
                    [&](int64_t begin, int64_t end) { quick_gelu_in_place(data + begin, end - begin); });
@@ -50,7 +50,7 @@ Tensor activate(Activation kind, Tensor x) {
 Tensor swiglu(Tensor gate, const Tensor& up, bool rounds) {
   require(gate.sizes() == up.sizes(), Fault::internal, "swiglu: gate and up differ in shape");
   if (has_node(gate, up)) return swiglu_node(gate, up, std::nullopt, rounds);
-  if (!runs_plain(gate) || !runs_plain(up)) return at::silu(gate) * up;
+  if (!takes_own_loops(gate) || !takes_own_loops(up)) return at::silu(gate) * up;
   float* out = gate.mutable_data_ptr<float>();
   const float* in = up.const_data_ptr<float>();
   at::parallel_for(0, gate.numel(), kGrain,

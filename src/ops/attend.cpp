@@ -14,7 +14,7 @@
 
 #include "base/error.h"
 #include "ops/attend_blocks.h"
-#include "ops/plain.h"
+#include "ops/own_loops.h"
 
 namespace lithe::ops {
 namespace {
@@ -114,7 +114,7 @@ bool is_float(const Tensor& x) {
 }
 
 bool runs_in_blocks(const Tensor& queries, const std::vector<KeyValueView>& views) {
-  return runs_plain(queries) && std::all_of(views.begin(), views.end(), [](const KeyValueView& view) {
+  return takes_own_loops(queries) && std::all_of(views.begin(), views.end(), [](const KeyValueView& view) {
            return view.fresh.rows() == 0 || (is_float(view.fresh.keys) && is_float(view.fresh.values));
          });
 }

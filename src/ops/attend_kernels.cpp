@@ -65,7 +65,7 @@ LITHE_VECTORISED void store(const Floats<kLanes>& value, float* at) {
   *reinterpret_cast<typename Types<kLanes>::FloatsAnywhere*>(at) = value;
 }
 
-/// exp(x) for x <= 0 as in plain_kernels.cpp, but exactly 0 below -87, so that a hidden key has no weight. NaN stays
+/// exp(x) for x <= 0 as in row_loops.cpp, but exactly 0 below -87, so that a hidden key has no weight. NaN stays
 /// NaN.
 template <int kLanes>
 LITHE_VECTORISED Floats<kLanes> exp_of(const Floats<kLanes>& x) {

@@ -13,7 +13,7 @@
 
 #include "base/error.h"
 #include "base/mixed.h"
-#include "ops/plain.h"
+#include "ops/own_loops.h"
 
 namespace lithe::ops {
 namespace {

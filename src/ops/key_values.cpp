@@ -11,7 +11,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "ops/plain.h"
+#include "ops/own_loops.h"
 
 namespace lithe::ops {
 namespace {

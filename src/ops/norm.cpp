@@ -9,15 +9,15 @@
 
 #include "base/error.h"
 #include "ops/norm_node.h"
-#include "ops/plain.h"
-#include "ops/plain_kernels.h"
+#include "ops/own_loops.h"
+#include "ops/row_loops.h"
 
 namespace lithe::ops {
 
 Tensor rms_norm(const Tensor& x, const Tensor& gain, double eps) {
   require(x.size(-1) == gain.numel(), Fault::internal, "rms_norm: x is ", x.size(-1), " wide, gain ", gain.numel());
   if (has_node(x, gain)) return rms_norm_node(x, std::nullopt, gain, eps);
-  if (!runs_plain(x) || !runs_plain(gain)) {
+  if (!takes_own_loops(x) || !takes_own_loops(gain)) {
     const at::ScalarType inner = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
     const Tensor wide = x.to(inner);
     return (gain.to(inner) * (wide * at::rsqrt(wide.square().mean(-1, true) + eps))).to(x.scalar_type());

@@ -9,8 +9,8 @@
 #include <algorithm>
 
 #include "ops/norm.h"
-#include "ops/plain.h"
-#include "ops/plain_kernels.h"
+#include "ops/own_loops.h"
+#include "ops/row_loops.h"
 
 namespace lithe::ops {
 namespace {

@@ -13,9 +13,9 @@
 
 #include "base/error.h"
 #include "ops/llama3_frequency.h"
-#include "ops/plain.h"
-#include "ops/plain_kernels.h"
+#include "ops/own_loops.h"
 #include "ops/rotate_node.h"
+#include "ops/row_loops.h"
 
 namespace lithe::ops {
 namespace {
@@ -165,7 +165,7 @@ Tensor rotate(Tensor x, const RopeAngles& angles) {
   require(angles.cosine.size(0) == rows && angles.cosine.size(1) * 2 == width, Fault::internal, "rotate: ", rows,
           " rows of ", width, ", angles for ", angles.cosine.size(0), " rows of ", angles.cosine.size(1) * 2);
   if (at::GradMode::is_enabled() && x.requires_grad()) return rotate_node(x, angles);
-  if (!runs_plain(x) || !runs_plain(angles.cosine)) {
+  if (!takes_own_loops(x) || !takes_own_loops(angles.cosine)) {
     const RopeAngles wide = angles.to(x);
     const Tensor cosine = wide.cosine.unsqueeze(1), sine = wide.sine.unsqueeze(1);
     const auto halves = x.chunk(2, -1);

@@ -4,8 +4,8 @@
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "ops/plain.h"
-#include "ops/plain_kernels.h"
+#include "ops/own_loops.h"
+#include "ops/row_loops.h"
 
 namespace lithe::ops {
 namespace {

@@ -4,7 +4,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 
-#include "ops/plain.h"
+#include "ops/own_loops.h"
 #include "ops/swiglu_node.h"
 #include "routing/adapter_site.h"
 

@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "ops/norm_node.h"
-#include "ops/plain.h"
+#include "ops/own_loops.h"
 #include "routing/adapter_site.h"
 #include "routing/attention_site.h"
 #include "routing/cut_attention.h"

@@ -6,7 +6,7 @@
 namespace lithe::ops {
 
 /// Whether a hand-written float32 loop may replace LibTorch's differentiable operations.
-inline bool runs_plain(const at::Tensor& x) {
+inline bool takes_own_loops(const at::Tensor& x) {
   return x.device().is_cpu() && x.scalar_type() == at::kFloat && x.is_contiguous() &&
          !(at::GradMode::is_enabled() && x.requires_grad());
 }

@@ -1,4 +1,4 @@
-#include "ops/plain_kernels.h"
+#include "ops/row_loops.h"
 
 #include <cmath>
 #include <type_traits>
