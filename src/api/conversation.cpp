@@ -3,7 +3,6 @@
 #include "api/model_impl.h"
 #include "api/question.h"
 #include "base/error.h"
-#include "plan/parse.h"
 #include "session/chat.h"
 
 namespace lithe {
@@ -49,9 +48,8 @@ Answer Conversation::ask(const Question& question, const Listener& listener) {
 void Conversation::use_plan(const std::optional<std::string>& plan) {
   Impl& impl = held(impl_, "conversation");
   api::guarded([&] {
-    std::optional<plan::Plan> wanted;
-    if (plan) wanted = plan::load_plan(*plan, impl.model->session.facts());
-    impl.chat.use_plan(wanted);
+    if (!plan) return impl.chat.use_plan(std::nullopt);
+    impl.chat.use_plan(session::RequestBuilder(impl.model->session).plan(*plan));
   });
 }
 

@@ -17,7 +17,6 @@
 #include "cli/standard_output.h"
 #include "cli/terminal_text.h"
 #include "image/decode.h"
-#include "plan/parse.h"
 #include "session/chat.h"
 #include "session/errors.h"
 
@@ -34,7 +33,7 @@ class ChatLoop {
         chat_(session, options.question.system),
         history_(opened_history()),
         editor_(history_.lines(), complete_chat) {
-    if (options.question.plan) chat_.use_plan(plan::load_plan(*options.question.plan, session.facts()));
+    if (options.question.plan) use_plan(*options.question.plan);
     for (const std::string& file : files_of(options.question)) attach(file);
   }
 
@@ -142,8 +141,11 @@ class ChatLoop {
 
   void choose_plan(const std::string& name) {
     if (name == kOwnPlan) return chat_.use_plan(std::nullopt);
-    chat_.use_plan(plan::load_plan(name, session_.facts()));
+    use_plan(name);
   }
+
+  /// A file is read again, as it may have changed.
+  void use_plan(const std::string& name) { chat_.use_plan(session::RequestBuilder(session_).plan(name)); }
 
   void answer(const std::string& message) {
     AnswerWatch watch;
