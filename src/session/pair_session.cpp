@@ -7,10 +7,15 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <deque>
+#include <future>
+#include <utility>
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "base/worker_pool.h"
 #include "checkpoints/read/meter.h"
+#include "models/meter/pixels.h"
 #include "session/errors.h"
 #include "session/finite.h"
 #include "session/storage.h"
@@ -49,19 +54,41 @@ std::vector<HeadInfo> heads_of(const Meter& meter) {
   return infos;
 }
 
-Tensor pixels_of(const Meter& meter, std::span<const image::Source> images) {
-  std::vector<Tensor> pixels;
-  for (const image::Source& image : images) pixels.push_back(meter.pixels(*image.decode()));
-  return at::cat(pixels);
-}
+/// Pictures in order. A worker decodes, resizes and normalises those of the next pass while the tower runs.
+class ComingPixels {
+ public:
+  ComingPixels(const Meter& meter, std::span<const image::Source> images) : meter_(meter), images_(images) {}
+
+  /// The next `count` of them.  -> [count, 3, side, side]
+  Tensor take(size_t count) {
+    for (; begun_ < std::min(images_.size(), taken_ + count + kMostPictures); ++begun_) {
+      coming_.push_back(worker_.begin([&meter = meter_, image = images_[begun_]] {
+        return std::make_shared<const image::PixelValues>(meter.pixel_values(*image.decode()));
+      }));
+    }
+    taken_ += count;
+    std::vector<Tensor> pixels;
+    for (; count > 0; --count) {
+      pixels.push_back(models::pixel_tensor(coming_.front().get()));
+      coming_.pop_front();
+    }
+    return at::cat(pixels);
+  }
+
+ private:
+  const Meter& meter_;
+  const std::span<const image::Source> images_;
+  size_t begun_ = 0, taken_ = 0;
+  std::deque<std::future<std::shared_ptr<const image::PixelValues>>> coming_;
+  WorkerPool worker_{1};
+};
 
 /// [pictures, rows, hidden], some pictures at a time.
 Tensor features_of(const Meter& meter, std::span<const image::Source> images) {
+  ComingPixels pixels(meter, images);
   std::vector<Tensor> parts;
-  for (size_t first = 0; first < images.size(); first += kMostPictures) {
-    const size_t count = std::min(kMostPictures, images.size() - first);
-    parts.push_back(meter.look(pixels_of(meter, images.subspan(first, count))));
-  }
+  for (size_t first = 0; first < images.size(); first += kMostPictures)
+    parts.push_back(meter.look(pixels.take(std::min(kMostPictures, images.size() - first))));
   return parts.size() == 1 ? parts.front() : at::cat(parts);
 }
 

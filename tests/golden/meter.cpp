@@ -166,7 +166,7 @@ class MeterRun {
 
   void pictures() {
     const image::Image picture = image::read_image(golden_.folder / "inputs/image.jpg");
-    compare("pixels", meter_->pixels(picture));
+    compare("pixels", models::meter_pixels(picture, meter_->tower.config.image.width));
     constexpr int64_t kLarge = 96, kStride = 5;
     compare("pixels96.strided",
             models::meter_pixels(picture, kLarge).slice(2, 0, kLarge, kStride).slice(3, 0, kLarge, kStride));

@@ -78,6 +78,34 @@ TEST_F(PairSessionTest, ARankingScoresEveryTextWithEveryPicture) {
   }
 }
 
+// More pictures than one pass of the tower and those that are prepared ahead of it.
+TEST_F(PairSessionTest, ManyPicturesKeepTheirOrder) {
+  std::vector<image::Source> many;
+  for (int i = 0; i < 21; ++i) many.push_back(picture(30 + i, 50 - i, 11 * i));
+  const HeadInfo& rank = session_->head("rank");
+  const PairQuestion question{"a red house", many};
+  const std::vector<float> together = session_->scores(rank, {&question, 1}).front();
+  ASSERT_EQ(together.size(), many.size());
+  for (size_t i = 0; i < many.size(); ++i) {
+    const PairQuestion one{"a red house", {many[i]}};
+    const float alone = session_->scores(rank, {&one, 1}).front().front();
+    EXPECT_NEAR(together[i], alone, 1e-4 * (1 + std::abs(alone))) << i;
+  }
+}
+
+// What a worker finds wrong reaches the caller, and nothing is left behind.
+TEST_F(PairSessionTest, ADamagedPictureIsAnError) {
+  std::vector<std::byte> bytes = image::read_image_bytes(LITHE_TEST_DATA "/golden/llava_eas/inputs/image0.png");
+  bytes.resize(bytes.size() / 2);
+  std::vector<image::Source> many(5, pictures_[0]);
+  many.insert(many.begin() + 3, image::Source::of_bytes(std::move(bytes), "half.png"));
+  const HeadInfo& rank = session_->head("rank");
+  const PairQuestion question{"a red house", many};
+  EXPECT_THROW(session_->scores(rank, {&question, 1}), Error);
+  const PairQuestion good{"a red house", pictures_};
+  EXPECT_EQ(session_->scores(rank, {&good, 1}).front().size(), 3U);
+}
+
 TEST_F(PairSessionTest, SaysWhatIsAskedWrongly) {
   const auto message = [&](const char* head, std::vector<image::Source> images) -> std::string {
     try {

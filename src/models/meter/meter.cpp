@@ -38,10 +38,6 @@ TextIds Meter::fitted(std::vector<int64_t> ids) const {
   return text;
 }
 
-Tensor Meter::pixels(const image::Image& picture) const {
-  return meter_pixels(picture, tower.config.image.width);
-}
-
 image::PixelValues Meter::pixel_values(const image::Image& picture) const {
   return meter_pixel_values(picture, tower.config.image.width);
 }

@@ -54,9 +54,7 @@ struct Meter {
   /// The same of ids that are there already, with their marks. No padding is among them.
   TextIds fitted(std::vector<int64_t> ids) const;
 
-  /// A picture as the tower takes it (meter_pixels).  -> [1, 3, side, side]
-  Tensor pixels(const image::Image& picture) const;
-  /// The same before it is a tensor. Any thread may ask for it.
+  /// A picture as the tower takes it, before it is a tensor (models/meter/pixels.h). Any thread may ask for it.
   image::PixelValues pixel_values(const image::Image& picture) const;
 
   /// Texts as rows of the stream `text`.
