@@ -42,9 +42,9 @@ Options parse(int count, char** arguments) {
 }
 
 /// The same texts and pictures as in the Python beside it.
-class Batch {
+class TextsAndPictures {
  public:
-  Batch(const Meter& meter, const std::vector<int64_t>& lengths)
+  TextsAndPictures(const Meter& meter, const std::vector<int64_t>& lengths)
       : meter_(meter), poolers_(meter.streams.for_poolers(meter.plan)) {
     for (size_t i = 0; i < lengths.size(); ++i) {
       TextIds text{{0}};
@@ -73,11 +73,11 @@ class Batch {
 
 int serve(const Options& options) {
   const std::unique_ptr<Meter> meter = open_meter(options.checkpoint);
-  const Batch batch(*meter, options.lengths);
+  const TextsAndPictures inputs(*meter, options.lengths);
   for (std::string line; std::getline(std::cin, line);) {
     const Stopwatch clock;
     const std::clock_t cpu = std::clock();
-    const at::Tensor logits = batch.logits();
+    const at::Tensor logits = inputs.logits();
     Json answer{{"ms", clock.elapsed_ms()}, {"cpu_ms", 1e3 * static_cast<double>(std::clock() - cpu) / CLOCKS_PER_SEC}};
     if (line == "logits") {
       const float* const values = logits.const_data_ptr<float>();

@@ -1,4 +1,4 @@
-# Imported targets for the PyTorch wheel in VENV (see tools/setup.sh). The wheel's own CMake package stops where no
+# Imported targets for the PyTorch wheel in VENV (see tools/setup.sh). The wheel's own CMake package stops if no
 # CUDA toolkit is installed, so the few targets that are needed are declared here.
 file(GLOB LITHE_SITE_PACKAGES "${LITHE_VENV}/lib/python3*/site-packages")
 set(LITHE_TORCH "${LITHE_SITE_PACKAGES}/torch")

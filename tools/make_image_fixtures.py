@@ -3,7 +3,7 @@
 
 decode/NAME.EXT        the picture
 decode/NAME.ppm        convert("RGB") after ImageOps.exif_transpose
-decode/NAME.white.ppm  composited over white as transformers 5 does, where that differs
+decode/NAME.white.ppm  composited over white as transformers 5 does, if that differs
 large/NAME             pictures of one colour, for tests with little memory
 scaled/NAME_N.ppm      a JPEG decoded at 1/N of its sides
 resize/WxH_to_WxH_FILTER.ppm   Image.resize of the noise below

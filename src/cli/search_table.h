@@ -19,7 +19,7 @@ std::string progress_text(const tune::SearchReport& report);
 /// "step 40/200: loss 0.532, 3 comparisons; most redundant: 5 (0.0123), 3 (0.0101)": those that would be skipped now.
 std::string line_of(const tune::SearchReport& report);
 
-/// A few lines on stderr, rewritten in place. Nothing if stderr is no terminal that can do that.
+/// A few lines on stderr, rewritten in place. Nothing if stderr is not a terminal that can do that.
 class LiveText {
  public:
   LiveText();

@@ -51,7 +51,7 @@ void DraftBuilder::add_part(const Json& part, std::string& text) {
   if (kind == "text") {
     const Json* value = value_of(part, "text");
     require(value != nullptr && value->is_string(), Fault::bad_file, "a part of type \"text\" has no text");
-    // A picture stands on a line of its own, as where a chat puts it.
+    // A picture stands on a line of its own, as in a chat.
     if (text.ends_with(kMark) && !value->get_ref<const std::string&>().starts_with('\n')) text += '\n';
     text += value->get_ref<const std::string&>();
     return;

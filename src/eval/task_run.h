@@ -25,7 +25,7 @@ inline constexpr const char* kSchema = "lithe-eval/1";
 
 /// Which questions of a task are asked.
 struct Part {
-  std::optional<int64_t> limit;  ///< The first ones alone, which is no setting: a later call may ask more.
+  std::optional<int64_t> limit;  ///< The first ones alone. Not a setting: a later call may ask more.
   Shard shard;
 };
 

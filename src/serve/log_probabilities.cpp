@@ -10,7 +10,7 @@
 namespace lithe::serve {
 namespace {
 
-/// A token as text; if its bytes are no text of their own, as "\xe6\x97". `prefix`: before these.
+/// A token as text; if its bytes alone are not text, as "\xe6\x97". `prefix`: before these.
 std::string shown(const std::string& bytes, const char* prefix) {
   if (valid_utf8(bytes) == bytes) return bytes;
   std::string text = prefix;

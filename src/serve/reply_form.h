@@ -15,7 +15,7 @@ class ReplyForm {
  public:
   virtual ~ReplyForm() = default;
 
-  /// The body of a reply that is no stream.
+  /// The body of a reply that is not a stream.
   virtual Json whole(const session::Outcome& outcome) const = 0;
 
   /// What a stream begins with.

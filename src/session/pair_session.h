@@ -32,7 +32,7 @@ struct PairQuestion {
 struct HeadInfo {
   std::string name;                 ///< vqa, nlvr2, snli, itm or rank.
   int64_t pictures = 1;             ///< Of a question; 0: any number, and each gets a score (rank).
-  std::vector<std::string> labels;  ///< By class; of rank one, which is no class.
+  std::vector<std::string> labels;  ///< By class; of rank one, which is not a class.
   bool numbered = false;            ///< The checkpoint has no names for its labels.
 };
 

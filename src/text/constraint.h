@@ -50,7 +50,7 @@ class JsonConstraints {
   /// token.
   JsonConstraints(const Tokenizer& tokenizer, std::span<const int64_t> ends);
 
-  /// JSON of a schema, with little white space between values. Throws Error{bad_request} for what is no schema, for
+  /// JSON of a schema, with little white space between values. Throws Error{bad_request} for what is not a schema, for
   /// keywords that are not supported, and for a schema that takes too much work.
   Constraint of_schema(const std::string& schema) const;
 

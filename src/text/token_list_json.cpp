@@ -73,7 +73,7 @@ Json frame(const TokenList& list, const Settings& settings) {
 }
 
 /// {"token": id, ..}; written by hand, as an ordered object of so many keys is slow to make. Tokens that are not used
-/// are left out, as they are no part of the original.
+/// are left out, as they are not in the original.
 std::string vocabulary(const TokenList& list) {
   std::unordered_set<std::string_view> seen;
   std::string text = "{";

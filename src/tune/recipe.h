@@ -100,7 +100,7 @@ struct Recipe {
   bool share_images = false;
   std::optional<int64_t> model_max_length;  ///< Absent: what the model can hold.
   int64_t skip_bad_samples = 0;
-  std::string head;  ///< Of METER, the head that is trained: vqa, nlvr2, snli, itm, irtr or mlm; empty: it is no METER.
+  std::string head;  ///< Of METER, the head that is trained: vqa, nlvr2, snli, itm, irtr or mlm; empty: not a METER.
 
   // What learns: patterns for chosen() of tune/name_pattern.h; absent: what the methods say.
   std::optional<std::vector<std::string>> train;

@@ -22,7 +22,7 @@ std::string compare_settings(const Recipe& recipe, const std::string& before,
                              const std::function<void(const std::string&)>& told);
 
 /// Throws Error{bad_file} on every rank if they do not begin at the same point, with the same recipe and as many
-/// records: they would wait for each other in vain, or learn different things.
+/// records: they would wait for each other without end, or learn different things.
 void require_alike(const Ranks& ranks, const Recipe& recipe, const RunPoint& point, int64_t records);
 
 }  // namespace lithe::tune

@@ -30,7 +30,7 @@ BarChart redundancy_chart(const SearchResult& result) {
                  .other_name = "kept"};
   for (const RankedAttention& one : result.ranking) {
     const auto at = static_cast<size_t>(one.layer);
-    // An attention that was no candidate has no score, and its bar is left out.
+    // An attention that was not a candidate has no score, and its bar is left out.
     for (size_t i = chart.bars.size(); i <= at; ++i)
       chart.bars.push_back({.label = std::to_string(i), .value = std::numeric_limits<double>::quiet_NaN()});
     const bool skips = std::find(result.skipped.begin(), result.skipped.end(), one.layer) != result.skipped.end();

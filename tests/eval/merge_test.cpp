@@ -78,7 +78,7 @@ TEST_F(MergeTest, EqualsOneRun) {
   EXPECT_TRUE(merged.at("finished"));
   const auto lines = [&](const char* name) { return SamplesFile(folder_ / name / kSamples).take_lines(); };
   EXPECT_EQ(lines("out"), lines("whole"));
-  // It is a run like any other: it continues, and is no shard.
+  // It is a run like any other: it continues, and is not a shard.
   TaskRun again(task_, folder_ / "out", kShardSettings, {});
   EXPECT_EQ(again.tally().before, 7);
   EXPECT_FALSE(again.next());

@@ -17,7 +17,7 @@ namespace lithe::golden {
 /// What a METER case says that its checkpoints do not, as open_meter takes it.
 Json meter_settings_of(const Json& case_json);
 
-/// The rows of an integer tensor as texts; `masks` names where 0 is padding, or nothing is.
+/// The rows of an integer tensor as texts. `masks`: the tensor that has 0 for padding; empty: there is no padding.
 std::vector<models::TextIds> meter_texts(const TensorFile& inputs, const std::string& ids,
                                          const std::string& masks = {});
 

@@ -140,7 +140,7 @@ TEST_F(Quantising, EmbeddingsAndHeadCanStay) {
   EXPECT_EQ(config.at("config_groups").at("group_0").at("targets"), Json{"Linear"});
 }
 
-/// A copy of the embeddings in the file is no head of its own, and must not become one.
+/// A copy of the embeddings in the file is not a head of its own, and must not become one.
 TEST_F(Quantising, ATiedHeadStaysTied) {
   const fs::path source = temp_.path / "tied", out = temp_.path / "out";
   fs::copy(kHf, source, fs::copy_options::recursive);

@@ -13,7 +13,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-/// Asks for answers that take turns behind a stream. Each has a number of tokens of its own, by which the log tells in
+/// Asks for answers that take turns after a stream. Each has a number of tokens of its own, by which the log tells in
 /// which order they were given.
 class Line {
  public:

@@ -86,7 +86,7 @@ std::string name_in(const Layout& layout, const PartName& name) {
       return layout.projector + projector_name(layout.projector_names, slot);
     case Part::newline:
       return layout.newline + slot;
-    default:  // METER's, whose files are no layout of these
+    default:  // METER's, whose files are not in such a layout
       break;
   }
   fail(Fault::internal, "a part of a model has no names");

@@ -218,7 +218,8 @@ void MetaLlama::put(const std::string& prefix, const std::string& head, std::map
     const bool is_key = renamed.meta.starts_with("attention.wk");
     const int64_t heads = config.at(is_key ? "num_key_value_heads" : "num_attention_heads").get<int64_t>();
     require(!renamed.turns || (whole.shape[0] > 0 && whole.shape[0] % (2 * heads) == 0), Fault::bad_file, whole.file,
-            ": tensor ", in_quotes(name), " has ", whole.shape[0], " rows, which are no pairs of ", heads, " heads");
+            ": tensor ", in_quotes(name), " has ", whole.shape[0], " rows, which is not a multiple of 2 x ", heads,
+            " heads");
     out.insert_or_assign(as, renamed.turns ? halves_paired(whole, heads) : std::move(whole));
   };
   for (const io::Checkpoint& part : parts_) {

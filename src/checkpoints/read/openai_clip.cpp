@@ -40,7 +40,7 @@ constexpr std::pair<std::string_view, std::string_view> kOfBlock[] = {
 /// Queries, keys and values, one after another.  -> a view of the i-th third
 TensorView third_of(const TensorView& all, size_t i) {
   require(!all.shape.empty() && all.shape[0] % 3 == 0, Fault::bad_file, all.file,
-          ": a tower's queries, keys and values are ", io::text_of(all.shape), ", which are no three parts");
+          ": a tower's queries, keys and values are ", io::text_of(all.shape), ", which is not three equal parts");
   TensorView part = all;
   part.shape[0] /= 3;
   const size_t size = all.bytes.size() / 3;
@@ -67,7 +67,7 @@ void put_of_block(const std::string& block, std::string_view rest, const TensorV
 int64_t side_of(int64_t patches, const std::string& source) {
   const auto side = static_cast<int64_t>(std::lround(std::sqrt(static_cast<double>(std::max<int64_t>(patches, 0)))));
   require(side > 0 && side * side == patches, Fault::bad_file, source, ": a tower has positions for ", patches,
-          " patches, which are no square");
+          " patches, which is not a square number");
   return side;
 }
 

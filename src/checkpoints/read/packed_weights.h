@@ -50,7 +50,7 @@ class PackedWeights {
 };
 
 /// The name that the weight with this part would have if it were plain: of "lm_head.qweight", "lm_head.weight". Absent
-/// for names that are no part of packed weights.
+/// for names that are not those of such parts.
 std::optional<std::string> plain_name_of_part(const std::string& name);
 
 /// Whether a checkpoint seems to hold packed weights, of any format.

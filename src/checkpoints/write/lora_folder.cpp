@@ -48,7 +48,7 @@ bool is_ours(const WeightName& name) {
   return name.adapter != Adapter::none || name.role == Role::router;
 }
 
-/// A parameter that is no module's weight or bias, and so cannot be in modules_to_save.
+/// A parameter that is not the weight or bias of a module, and so cannot be in modules_to_save.
 bool is_bare(const WeightName& name) {
   return name.role == Role::newline || name.role == Role::class_embedding;
 }

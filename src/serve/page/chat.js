@@ -104,7 +104,7 @@ export class Chat {
     this.turns = this.turns.filter((other) => other !== turn);
   }
 
-  /** The messages up to the last question, with the answers of this kind where there are some. */
+  /** The messages up to the last question, with the answers of this kind if there are some. */
   messages(kind, system) {
     const messages = system ? [{ role: "system", content: system }] : [];
     for (const turn of this.turns) {

@@ -17,7 +17,7 @@ struct Counts {
     right += is_right ? 1 : 0;
     yes += yes_is_right ? 1 : 0;
     if (given == "yes") ++(yes_is_right ? found : false_alarms);
-    if (given == "no" && yes_is_right) ++missed;  // any other answer is no miss: the published rule
+    if (given == "no" && yes_is_right) ++missed;  // any other answer is not a miss: the published rule
   }
 };
 
