@@ -57,7 +57,7 @@ TEST_F(MeterRunTest, EveryHeadLearns) {
     EXPECT_TRUE(std::isfinite(steps[1])) << head;
     const std::unique_ptr<models::Meter> tuned = models::open_meter(recipe_.output_dir);
     EXPECT_EQ(tuned->heads.rank.has_value(), std::string(head) == "irtr");
-    EXPECT_EQ(tuned->streams.token_types.size(0), std::string(head) == "nlvr2" ? 3 : 2);
+    EXPECT_EQ(tuned->streams.token_types.out(), std::string(head) == "nlvr2" ? 3 : 2);
   }
 }
 

@@ -92,11 +92,12 @@ void add_classifier(std::optional<Classifier>& head, int64_t& classes, int64_t w
 }
 
 void add_second_picture(Meter& meter) {
-  Tensor& types = meter.streams.token_types;
-  if (types.size(0) > 2) return;
-  const bool learns = types.requires_grad();
-  types = at::cat({types.detach(), types.detach().narrow(0, types.size(0) - 1, 1)}).set_requires_grad(learns);
-  meter.streams.config.token_types = types.size(0);
+  nn::Weight& types = meter.streams.token_types;
+  if (types.out() > 2) return;
+  const bool learns = types.learning().has_value();
+  const Tensor rows = types.widened(at::kFloat).detach();
+  types = at::cat({rows, rows.narrow(0, rows.size(0) - 1, 1)}).set_requires_grad(learns);
+  meter.streams.config.token_types = types.out();
 }
 
 }  // namespace

@@ -89,7 +89,7 @@ TextRows Streams::enter(const TextRows& encoded) const {
     const Tensor first = index_on(rows.hidden, {rows.offsets.begin(), rows.offsets.end() - 1});
     rows.hidden = at::index_copy(rows.hidden, 0, first, class_token->view({1, -1}).expand({texts, -1}));
   }
-  rows.hidden = rows.hidden + token_types.narrow(0, 0, 1);
+  rows.hidden = rows.hidden + token_types.rows(index_on(rows.hidden, {0}));
   return rows;
 }
 
@@ -102,10 +102,10 @@ FusedRows Streams::fuse(const TextRows& texts, const Tensor& images, std::span<c
   const bool all = in_order(pairs, texts.offsets.size() - 1, static_cast<size_t>(images.size(0)));
   TextRows x = all ? texts : texts_of(texts, pairs);
   std::vector<int64_t> types, offsets;
-  for (const Pair& pair : pairs) types.push_back(std::min(pair.image_type, token_types.size(0) - 1));
+  for (const Pair& pair : pairs) types.push_back(std::min(pair.image_type, token_types.out() - 1));
   const int64_t count = static_cast<int64_t>(pairs.size()), rows = images.size(1);
   for (int64_t i = 0; i <= count; ++i) offsets.push_back(i * rows);
-  const Tensor type_rows = token_types.index_select(0, index_on(token_types, types)).unsqueeze(1);
+  const Tensor type_rows = token_types.rows(index_on(images, types)).unsqueeze(1);
   Tensor y = ((all ? images : images_of(images, pairs)) + type_rows).flatten(0, 1);
   const std::vector<routing::RowKind> seen(static_cast<size_t>(count * rows), routing::RowKind::vision);
   routing::Executor read(batch_of(x.offsets, x.kinds, pairs, plan), "text", config.layers),

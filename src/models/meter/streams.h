@@ -55,7 +55,7 @@ using StreamObserver = std::function<void(int64_t layer, const Tensor& text, con
 struct Streams {
   StreamsConfig config;
   Stream text, image;
-  Tensor token_types;                 ///< [types, hidden]
+  nn::Weight token_types;             ///< [types, hidden]
   std::optional<Tensor> class_token;  ///< [1, 1, hidden]
 
   /// The encoder's rows as those of the stream `text`.

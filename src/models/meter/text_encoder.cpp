@@ -44,7 +44,7 @@ Tensor TextEncoder::embed(std::span<const TextIds> texts) const {
     places.insert(places.end(), own.begin(), own.end());
   }
   const Tensor sum = embeddings.rows(ids_on(embeddings, ids)) + positions.rows(ids_on(positions, places));
-  return norm(sum + token_types.narrow(0, 0, 1));
+  return norm(sum + token_types.rows(ids_on(token_types, {0})));
 }
 
 TextRows TextEncoder::forward(std::span<const TextIds> texts, const plan::Plan* plan) const {

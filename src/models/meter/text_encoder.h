@@ -41,9 +41,9 @@ struct TextRows {
 /// RoBERTa without its pooler. Its layers run through the executor, as stream `text_encoder`.
 struct TextEncoder {
   TextEncoderConfig config;
-  nn::Weight embeddings;  ///< [vocab, width]
-  nn::Weight positions;   ///< [positions, width]
-  Tensor token_types;     ///< [types, width], of which every row has the first.
+  nn::Weight embeddings;   ///< [vocab, width]
+  nn::Weight positions;    ///< [positions, width]
+  nn::Weight token_types;  ///< [types, width], of which every row has the first.
   nn::Norm norm;
   std::vector<routing::Block> blocks;
 

@@ -11,7 +11,8 @@
 namespace lithe::nn {
 
 /// The up-projection that RepAdapter and PIA share: s [w0 (B u + b) + w1 (D u + d)], B and D block-diagonal (grouped
-/// convolutions of width 1 in the published code). METER's has no D and no gate.
+/// convolutions of width 1 in the published code). METER's has no D and no gate. B and D are tensors and not a Weight
+/// each: the gate mixes their numbers before a product, so they have to be there as float32.
 struct GatedUp {
   Tensor b_weight;               ///< [hidden, rank / groups]
   std::optional<Tensor> b_bias;  ///< [hidden]
