@@ -248,6 +248,12 @@ TEST_F(Loras, DamagedFoldersAndWrongFieldsAreRefusedAndNothingIsLost) {
     EXPECT_EQ(reply.json().at("error").at("param"), "lora_path");
     EXPECT_NE(reply.message().find(path), std::string::npos) << reply.message();
   }
+  PeftFolder whole = lora_of_decoder(1);
+  whole.put("base_model.model.model.mm_projector.0.weight", {160, 128}, 0.1);
+  whole.write(root_ / "whole");
+  const Reply shared = post(running.port(), kLoad, naming("mine", "whole"));
+  EXPECT_EQ(shared.status, 400);
+  EXPECT_NE(shared.message().find("lithe fold MODEL --lora DIR"), std::string::npos) << shared.message();
   const Json bad[] = {naming("", "a"),
                       naming("demo", "a"),
                       naming("a,b", "a"),

@@ -70,7 +70,7 @@ class Opener {
   void refuse_shared() const {
     const char* const alone =
         ", and other requests share these with it; open the model with it alone (--lora DIR), or fold it into a model "
-        "of its own";
+        "of its own (lithe fold MODEL --lora DIR -o NEW)";
     require(model_.facts.low_rank.empty() && !model_.loaded.lora, Fault::bad_request, model_.name,
             ": has LoRA already, and LoRA goes over no other; fold it first");
     require(folder_.whole() == 0, Fault::bad_request, path(), ": brings ", folder_.whole(),
