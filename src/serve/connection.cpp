@@ -253,9 +253,9 @@ awaitable<const Route*> Connection::read_header(Incoming& incoming, Exchange& ex
   if (!in_time) throw too_slow("header");
   if (error) throw refusal_of_http(error);
   check_framing(parser.get());
+  const RequestHead head = head_of(parser.get());
   exchange.framing.keep_alive = parser.get().keep_alive();
   exchange.framing.chunked = parser.get().version() >= 11;
-  const RequestHead head = head_of(parser.get());
   exchange.caller = host_.service.caller_of(head, client_);
   co_return &host_.service.route(head);
 }

@@ -51,7 +51,8 @@ using RequestHeader = boost::beast::http::request_header<>;
 /// of the server. Beast's parser takes such headers.
 void check_framing(const RequestHeader& header);
 
-/// What the server's routes want to know of a header.
+/// What the server's routes want to know of a header. Throws Refusal of status 400 for a target that is a URL without a
+/// server.
 RequestHead head_of(const RequestHeader& header);
 
 }  // namespace lithe::serve

@@ -71,5 +71,40 @@ TEST(Hosts, OfOtherSitesAreRefused) {
   EXPECT_EQ(asked(running, "chat.org").status, 200);
 }
 
+// RFC 9112, 3.2.2: a proxy asks so, and the target's server counts, not the header's.
+TEST(Targets, MayBeUrls) {
+  const Running running;
+  const auto asked = [&](const std::string& target, const std::string& header = "Host: localhost\r\n") {
+    Client client(running.port());
+    client.send(concat("GET ", target, " HTTP/1.1\r\n", header, "\r\n"));
+    return client.receive();
+  };
+  for (const char* target : {"http://localhost/health", "HTTP://LocalHost:8080/health?x=http://evil.org/",
+                             "https://127.0.0.1/health", "http://[::1]:80/health"}) {
+    const Reply reply = asked(target);
+    EXPECT_EQ(reply.status, 200) << target;
+    EXPECT_EQ(reply.json().at("status"), "ok") << target;
+  }
+  for (const char* target : {"http://localhost", "http://localhost/", "http://localhost?x"})
+    EXPECT_NE(asked(target).body.find("<html"), std::string::npos) << target;
+  EXPECT_EQ(asked("http://localhost/v1/models/demo").json().at("id"), "demo");
+  EXPECT_EQ(asked("http://localhost/nowhere").status, 404);
+  EXPECT_EQ(asked("http://localhost/health", "Host: evil.org\r\n").status, 200);
+  for (const char* target : {"http://evil.org/health", "http://evil.org:8080", "http://localhost.evil.org/health"})
+    EXPECT_EQ(asked(target).code(), "host_not_allowed") << target;
+  for (const char* target : {"http:///health", "http://", "http://:80/health", "http://me@localhost/health",
+                             "http://local,host/health", "http://localhost\\/health"})
+    EXPECT_EQ(asked(target).code(), "bad_http") << target;
+  for (const char* header : {"", "Host: localhost\r\nHost: localhost\r\n", "Host: local host\r\n"})
+    EXPECT_EQ(asked("http://localhost/health", header).status, 400) << header;
+  EXPECT_EQ(asked("ftp://localhost/health").status, 404);
+  Client old(running.port());
+  old.send("GET http://evil.org/health HTTP/1.0\r\n\r\n");
+  EXPECT_EQ(old.receive().status, 403);
+  Client chat(running.port());
+  chat.send(request_text("POST", concat("http://localhost", kChat), chat_body("is there a circle?").dump()));
+  EXPECT_EQ(chat.receive().status, 200);
+}
+
 }  // namespace
 }  // namespace lithe::serve
