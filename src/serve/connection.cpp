@@ -4,6 +4,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/write.hpp>
 #include <boost/beast/http/read.hpp>
@@ -50,6 +51,10 @@ Refusal too_many_bodies() {
 
 }  // namespace
 
+bool Host::end_longest_idle() {
+  return std::any_of(idle.begin(), idle.end(), [](Connection* one) { return one->end_if_unasked(); });
+}
+
 struct Connection::Incoming {
   RequestParser parser;
 };
@@ -87,6 +92,14 @@ awaitable<void> Connection::serve(std::shared_ptr<Connection> self) {
 
 void Connection::end_if_idle() {
   if (!busy_) cut();
+}
+
+bool Connection::end_if_unasked() {
+  error_code failed;
+  tcp::socket& socket = stream_.socket();
+  if (!socket.is_open() || socket.available(failed) > 0) return false;
+  cut();
+  return true;
 }
 
 void Connection::cut() {
@@ -155,7 +168,9 @@ awaitable<bool> Connection::wait_for_request() {
     if (held != asio::error::would_block) co_return !held;
   }
   within(patience_.idle);
+  const auto place = host_.idle.insert(host_.idle.end(), this);
   const auto [error] = co_await stream_.socket().async_wait(tcp::socket::wait_read, kAwait);
+  host_.idle.erase(place);
   co_return in_time() && !error;
 }
 

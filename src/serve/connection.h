@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <list>
 #include <memory>
 #include <optional>
 #include <set>
@@ -49,8 +50,12 @@ struct Host {
   std::unique_ptr<LogWriter> log;     ///< Null: there is none.
   asio::ssl::context* tls = nullptr;  ///< Null: connections are not encrypted.
   std::set<Connection*> connections;
+  std::list<Connection*> idle;  ///< Those that wait for a request, the longest first.
   bool closing = false;
   std::function<void()> on_last;  ///< Called when the last connection has ended.
+
+  /// Makes place for another client. False: no connection is idle.
+  bool end_longest_idle();
 };
 
 /// One client: its requests, one after another. Each phase has its deadline.
@@ -63,6 +68,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   static asio::awaitable<void> serve(std::shared_ptr<Connection> self);
   /// Ends it unless it is about to reply.
   void end_if_idle();
+  /// Of an idle one: ends it, if nothing of a request has come. False: something has, or it has ended.
+  bool end_if_unasked();
   /// Ends it at once.
   void cut();
 

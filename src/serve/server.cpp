@@ -142,7 +142,8 @@ class Server::Impl {
       const auto [error] = co_await acceptor_.async_accept(socket, asio::as_tuple(asio::use_awaitable));
       if (!error) {
         welcome(std::move(socket));
-      } else if (!host_.closing) {  // no more files may be open, most likely
+      } else if (!host_.closing) {
+        if (error == asio::error::no_descriptors) host_.end_longest_idle();
         asio::steady_timer later(io_, kRetry);
         co_await later.async_wait(asio::as_tuple(asio::use_awaitable));
       }
@@ -150,7 +151,8 @@ class Server::Impl {
   }
 
   void welcome(tcp::socket socket) {
-    if (static_cast<int64_t>(host_.connections.size()) >= service_.options().connections) {
+    const bool full = static_cast<int64_t>(host_.connections.size()) >= service_.options().connections;
+    if (full && !host_.end_longest_idle()) {
       if (tls_) return;  // no reply without a handshake
       const Refusal refusal(503, "Too many clients are connected; try again later.", {}, "too_many_connections");
       error_code ignored;

@@ -50,7 +50,7 @@ struct ServerOptions {
   session::BatchLimits limits;                 ///< Without the caches' bytes, which are these two:
   std::optional<int64_t> prefix_cache_bytes, picture_cache_bytes;  ///< Absent: a half and an eighth of limits.bytes.
   uint64_t body_bytes = uint64_t{512} << 20;                       ///< Of all requests together, at most.
-  int64_t connections = 1000;                                      ///< At a time, at most.
+  int64_t connections = 1000;  ///< At a time, at most; for another one, the longest idle one ends.
   Patience patience;
   bool handle_signals = false;  ///< SIGINT and SIGTERM call stop(); a second one cuts what runs.
   /// Takes the lines of the access log, from a thread of its own, which it may hold up; empty: there is no log. Lines

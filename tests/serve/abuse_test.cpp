@@ -1,5 +1,6 @@
 // Many bad clients: requests that are broken anywhere, senders and readers that are slow.
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -51,6 +52,81 @@ TEST(Senders, FiveHundredSlowOnesDoNotHoldUpOthers) {
       running, request_text("POST", kChat, {}, "Content-Type: application/json\r\nContent-Length: 60000000\r\n") + "{");
   expect_answers(running);  // together they announce 30 GB
   for (const auto& client : bodies) EXPECT_EQ(client->receive().status, 408);
+}
+
+// Keep-alive connections without a request, as many as there are places, several times over.
+TEST(Idle, FiveHundredDoNotKeepOthersOut) {
+  ServerOptions options;
+  options.connections = 50;
+  const Running running(options);
+  Client works(running.port());
+  Json body = long_body();
+  body["max_tokens"] = 700;
+  works.send(request_text("POST", kChat, body.dump()));
+  works.read_until("\"delta\":{\"content\"");
+  const auto idle = many_clients(running, request_text("GET", "/health", {}, {}));
+  for (const auto& client : idle) EXPECT_EQ(client->receive().status, 200);
+  expect_answers(running);
+  std::size_t ended = 0;
+  while (ended < idle.size() && idle[ended]->read_all().empty() && ended + 60 < idle.size()) ++ended;
+  EXPECT_EQ(ended + 60, idle.size());  // those that came first
+  EXPECT_TRUE(stream_of(works.receive().body).done);
+}
+
+TEST(Idle, SlowSendersStillCount) {
+  ServerOptions options;
+  options.connections = 4;
+  options.patience.header = milliseconds(1500);
+  const Running running(options);
+  std::vector<std::unique_ptr<Client>> slow;
+  for (int i = 0; i < 4; ++i) {
+    slow.push_back(std::make_unique<Client>(running.port()));
+    slow.back()->send("GET /health HT");
+  }
+  Client other(running.port());
+  EXPECT_EQ(other.receive().code(), "too_many_connections");
+  for (const auto& client : slow) EXPECT_EQ(client->receive().status, 408);
+  slow.clear();
+  const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+  while (get(running.port(), "/health").status != 200 && std::chrono::steady_clock::now() < end) {
+  }
+  expect_answers(running);
+}
+
+/// Takes all file descriptors below a bound but one.
+class FewFiles {
+ public:
+  FewFiles() {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    rlimit few = before_;
+    few.rlim_cur = 256;
+    ::setrlimit(RLIMIT_NOFILE, &few);
+    for (int file = ::dup(0); file >= 0; file = ::dup(0)) taken_.push_back(file);
+    if (!taken_.empty()) ::close(taken_.back());
+    if (!taken_.empty()) taken_.pop_back();
+  }
+  ~FewFiles() {
+    for (const int file : taken_) ::close(file);
+    ::setrlimit(RLIMIT_NOFILE, &before_);
+  }
+  FewFiles(const FewFiles&) = delete;
+  FewFiles& operator=(const FewFiles&) = delete;
+
+ private:
+  rlimit before_{};
+  std::vector<int> taken_;
+};
+
+TEST(Idle, GiveTheirFilesToOthers) {
+  const Running running;
+  Client idle(running.port());
+  idle.send(request_text("GET", "/health", {}, {}));
+  EXPECT_EQ(idle.receive().status, 200);
+  const FewFiles few;
+  Client other(running.port());  // takes the last one here, so the server has none for it
+  other.send(request_text("GET", "/health", {}, {}));
+  EXPECT_EQ(other.receive().status, 200);
+  EXPECT_EQ(idle.read_all(), "");
 }
 
 TEST(Readers, FiveHundredSlowOnesDoNotHoldUpOthers) {

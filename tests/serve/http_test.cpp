@@ -304,11 +304,32 @@ TEST(Limits, Connections) {
   const Running running(options);
   Client first(running.port()), second(running.port());
   for (Client* client : {&first, &second}) {
-    client->send(request_text("GET", "/health", {}, {}));
-    EXPECT_EQ(client->receive().status, 200);
+    client->send(request_text("POST", kChat, long_body().dump()));
+    client->read_until("\"delta\":{\"content\"");
   }
   Client third(running.port());
   EXPECT_EQ(third.receive().code(), "too_many_connections");
+}
+
+TEST(Limits, AnotherClientTakesThePlaceOfTheLongestIdleOne) {
+  ServerOptions options;
+  options.connections = 3;
+  const Running running(options);
+  const std::string health = request_text("GET", "/health", {}, {});
+  Client busy(running.port()), first(running.port()), second(running.port());
+  busy.send(request_text("POST", kChat, long_body().dump()));
+  busy.read_until("\"delta\":{\"content\"");
+  for (Client* client : {&first, &second, &first}) {  // so the second is idle for longer
+    client->send(health);
+    EXPECT_EQ(client->receive().status, 200);
+  }
+  Client third(running.port());
+  third.send(health);
+  EXPECT_EQ(third.receive().status, 200);
+  EXPECT_EQ(second.read_all(), "");  // ended
+  first.send(health);
+  EXPECT_EQ(first.receive().status, 200);
+  EXPECT_NE(busy.read_until("[DONE]").find("[DONE]"), std::string::npos);
 }
 
 TEST(Deadlines, CutSlowSenders) {
