@@ -155,7 +155,9 @@ void add_network(CLI::App& app, ServeOptions& options) {
       ->type_name("FILE")
       ->group(group);
   add_count(app, options.server.max_queue,
-            {.names = "--max-queue", .what = "Requests that may wait; more get status 503 (default: 128)"})
+            {.names = "--max-queue",
+             .what = "Requests that may wait; more get status 503. The last eighth is for clients that have no other "
+                     "(default: 128)"})
       ->group(group);
   add_decimal(app, options.request_seconds,
               {.names = "--request-timeout",

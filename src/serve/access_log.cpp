@@ -58,7 +58,7 @@ std::string log_line(const AccessEntry& entry) {
   if (entry.client_left) json["client_left"] = true;
   if (entry.error) json["error"] = *entry.error;
   if (const std::optional<session::Answer>& answer = entry.answer) {
-    json["prompt_tokens"] = answer->timings.prompt_rows;
+    json["prompt_tokens"] = entry.prompt_tokens;
     json["image_tokens"] = answer->timings.vision_rows;
     json["completion_tokens"] = entry.new_tokens;
     json["stop"] = session::name_of(answer->stop);

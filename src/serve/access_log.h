@@ -19,6 +19,7 @@ struct AccessEntry {
   bool client_left = false;
   std::optional<std::string> error;       ///< The sentence that the client got.
   std::optional<session::Answer> answer;  ///< Counts and times of the first; the text is not logged.
+  int64_t prompt_tokens = 0;              ///< Of all prompts.
   int64_t new_tokens = 0;                 ///< Of all answers.
 };
 

@@ -85,19 +85,23 @@ int64_t new_tokens(const session::Outcome& outcome) {
   return std::accumulate(outcome.more.begin(), outcome.more.end(), count(0, outcome.answer), count);
 }
 
-Json usage_json(const session::Outcome& outcome) {
-  const session::Timings& timings = outcome.answer.timings;
-  const int64_t prompt = timings.prompt_rows, made = new_tokens(outcome);
+Json usage_json(const std::vector<session::Outcome>& outcomes) {
+  int64_t prompt = 0, made = 0, cached = 0, image = 0, kept = 0;
+  for (const session::Outcome& outcome : outcomes) {
+    const session::Timings& timings = outcome.answer.timings;
+    prompt += timings.prompt_rows;
+    made += new_tokens(outcome);
+    cached += timings.reused_rows;
+    image += timings.vision_rows;
+    kept += kept_image_tokens(outcome.answer);
+  }
   return {{"prompt_tokens", prompt},
           {"completion_tokens", made},
           {"total_tokens", prompt + made},
-          {"prompt_tokens_details",
-           {{"cached_tokens", timings.reused_rows},
-            {"image_tokens", timings.vision_rows},
-            {"kept_tokens", kept_image_tokens(outcome.answer)}}}};
+          {"prompt_tokens_details", {{"cached_tokens", cached}, {"image_tokens", image}, {"kept_tokens", kept}}}};
 }
 
-Json answer_json(const AnswerHead& head, const session::Outcome& outcome) {
+Json answer_json(const AnswerHead& head, const std::vector<session::Outcome>& outcomes) {
   Json choices = Json::array();
   const auto add = [&](const session::Answer& answer) {
     Json one = choice(head, choices.size(), "message", {{"role", "assistant"}, {"content", answer.text}}, answer.text);
@@ -106,12 +110,15 @@ Json answer_json(const AnswerHead& head, const session::Outcome& outcome) {
     if (head.token_ids) one["token_ids"] = answer.tokens;
     choices.push_back(std::move(one));
   };
-  add(outcome.answer);
-  std::for_each(outcome.more.begin(), outcome.more.end(), add);
+  for (const session::Outcome& outcome : outcomes) {
+    add(outcome.answer);
+    std::for_each(outcome.more.begin(), outcome.more.end(), add);
+  }
+  const session::Answer& first = outcomes.front().answer;
   Json json = frame(head, head.chat ? "chat.completion" : "text_completion", std::move(choices));
-  json["usage"] = usage_json(outcome);
-  json["timings"] = timings_json(outcome.answer);
-  json["lithe"] = savings_json(head.savings, outcome.answer);
+  json["usage"] = usage_json(outcomes);
+  json["timings"] = timings_json(first);
+  json["lithe"] = savings_json(head.savings, first);
   return json;
 }
 
@@ -137,9 +144,9 @@ Json last_chunk(const AnswerHead& head, std::size_t index, const session::Answer
   return json;
 }
 
-Json usage_chunk(const AnswerHead& head, const session::Outcome& outcome) {
+Json usage_chunk(const AnswerHead& head, const std::vector<session::Outcome>& outcomes) {
   Json json = chunk(head, Json::array());
-  json["usage"] = usage_json(outcome);
+  json["usage"] = usage_json(outcomes);
   return json;
 }
 

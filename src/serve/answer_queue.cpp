@@ -26,12 +26,32 @@ void AnswerQueue::push(std::size_t answer, const session::TokenRating& rating) {
   piece_of(answer).ratings.push_back(rating);
 }
 
-void AnswerQueue::end(session::Outcome outcome) {
+void AnswerQueue::end_one(std::size_t answer, session::Answer what) {
   {
     const std::lock_guard lock(mutex_);
-    news_.outcome = std::move(outcome);
+    news_.ended.push_back({answer, std::move(what)});
   }
   wake_();
+}
+
+void AnswerQueue::end(std::size_t prompt, session::Outcome outcome) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (open_ == 0) return;  // another prompt has failed
+    const bool answered = !outcome.error && outcome.answer.stop != session::StopReason::cancelled;
+    open_ = answered ? open_ - 1 : 0;
+    if (open_ > 0) tell_ended(prompt, outcome);
+    if (!answered) outcomes_.assign(1, {});
+    outcomes_[answered ? prompt : 0] = std::move(outcome);
+    if (open_ == 0) news_.outcomes = std::move(outcomes_);
+  }
+  wake_();
+}
+
+void AnswerQueue::tell_ended(std::size_t prompt, const session::Outcome& outcome) {
+  std::size_t answer = prompt * (1 + outcome.more.size());
+  news_.ended.push_back({answer, outcome.answer});
+  for (const session::Answer& one : outcome.more) news_.ended.push_back({++answer, one});
 }
 
 AnswerQueue::News AnswerQueue::take() {

@@ -1,6 +1,7 @@
 #include "serve/call.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/error.h"
@@ -100,13 +101,9 @@ std::vector<image::Source> read_pictures(const Conversation& chat, const CallRul
   return pictures;
 }
 
-/// A text that is far too long is refused before the template and the pictures around it are looked at.
-void check_length(const Call& call, const CallRules& rules) {
+/// Texts of a prompt that are far too long are refused before the template and the pictures around them are looked at.
+void check_length(const std::vector<const std::string*>& texts, const std::string& field, const CallRules& rules) {
   constexpr int64_t kUsualBytes = 8;  // of a token, at most
-  std::vector<const std::string*> texts{&call.request.text};
-  for (const text::Message& message : call.request.messages) {
-    for (const text::Part& part : message.parts) texts.push_back(&part.text);
-  }
   const int64_t longest = session::longest_sequence(rules.session);
   int64_t bytes = 0, tokens = 0;
   for (const std::string* text : texts) bytes += static_cast<int64_t>(text->size());
@@ -116,7 +113,7 @@ void check_length(const Call& call, const CallRules& rules) {
     if (tokens <= longest + static_cast<int64_t>(texts.size())) continue;
     throw Refusal(
         400, concat("The text has more than ", longest, " tokens, which the model takes with the answer; shorten it."),
-        call.prompt_field(), "context_length_exceeded");
+        field, "context_length_exceeded");
   }
 }
 
@@ -124,7 +121,11 @@ void take_conversation(Conversation chat, const CallRules& rules, Call& call) {
   call.request.images = read_pictures(chat, rules, call.remote);
   call.request.messages = std::move(chat.messages);
   call.picture_fields = std::move(chat.fields);
-  check_length(call, rules);
+  std::vector<const std::string*> texts;
+  for (const text::Message& message : call.request.messages) {
+    for (const text::Part& part : message.parts) texts.push_back(&part.text);
+  }
+  check_length(texts, call.prompt_field(), rules);
 }
 
 void read_stream(const Fields& body, Call& call) {
@@ -165,6 +166,7 @@ Call read_common(const Fields& body, const CallRules& rules, Api api, uint64_t s
   read_show(body, call);
   call.options = read_options(body, rules, api, seed);
   call.answers = read_count(body, rules, api);
+  call.seeded = body.has("seed");
   call.priority = body.whole("priority").value_or(0);
   call.request.plan = read_plan(body, rules);
   call.request.cache_salt = read_salt(body);
@@ -193,12 +195,15 @@ Call read_completion_call(const Json& json, const CallRules& rules, uint64_t see
   Call call = read_common(body, rules, Api::completion, seed);
   call.chat = false;
   call.request.raw = true;
-  const Json& prompt = body.needed("prompt");
-  const bool one_in_list = prompt.is_array() && prompt.size() == 1 && prompt[0].is_string();
-  require_field(prompt.is_string() || one_in_list, "prompt",
-                "prompt is not a string; give one prompt in each request.");
-  call.request.text = (one_in_list ? prompt[0] : prompt).get<std::string>();
-  check_length(call, rules);
+  call.raw = read_raw_prompts(body.needed("prompt"), "prompt", rules.most_prompts);
+  const int64_t choices = call.answers * std::ssize(call.raw);
+  require_field(choices <= kMostChoices, "prompt",
+                concat(call.raw.size(), " prompts with n ", call.answers, " ask for ", choices,
+                       " answers; ask for at most ", kMostChoices, " in one request."));
+  for (std::size_t i = 0; i < call.raw.size(); ++i) {
+    if (const auto* const text = std::get_if<std::string>(&call.raw[i]))
+      check_length({text}, call.prompt_field(i), rules);
+  }
   return call;
 }
 
@@ -211,10 +216,12 @@ Call read_response_call(const Json& json, const CallRules& rules, uint64_t seed)
   return call;
 }
 
-std::vector<session::AnswerOptions> options_of_answers(const Call& call) {
+std::vector<session::AnswerOptions> options_of_answers(const Call& call, std::size_t prompt) {
   std::vector<session::AnswerOptions> answers(static_cast<std::size_t>(call.answers), call.options);
-  for (std::size_t i = 1; i < answers.size(); ++i) {
-    if (answers[i].sampling) answers[i].sampling->seed = mixed(answers[i].sampling->seed, i);
+  const std::size_t first = call.seeded ? 0 : prompt * answers.size();
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    std::optional<session::SamplingPolicy>& sampling = answers[i].sampling;
+    if (sampling && first + i > 0) sampling->seed = mixed(sampling->seed, first + i);
   }
   return answers;
 }

@@ -13,7 +13,7 @@ std::string event(const Json& json) {
 
 std::string CompletionsForm::begin() {
   std::string events;
-  for (std::size_t index = 0; index < answers_; ++index) events += event(first_chunk(head_, index));
+  for (std::size_t index = 0; index < has_ended_.size(); ++index) events += event(first_chunk(head_, index));
   return events;
 }
 
@@ -21,10 +21,20 @@ std::string CompletionsForm::grown(std::size_t answer, const AnswerQueue::Piece&
   return event(text_chunk(head_, answer, piece));
 }
 
-std::string CompletionsForm::end(const session::Outcome& outcome) {
-  std::string events = event(last_chunk(head_, 0, outcome.answer));
-  for (std::size_t i = 0; i < outcome.more.size(); ++i) events += event(last_chunk(head_, 1 + i, outcome.more[i]));
-  if (usage_at_end_) events += event(usage_chunk(head_, outcome));
+std::string CompletionsForm::ended(std::size_t answer, const session::Answer& what) {
+  if (has_ended_[answer]) return {};
+  has_ended_[answer] = true;
+  return event(last_chunk(head_, answer, what));
+}
+
+std::string CompletionsForm::end(const Outcomes& outcomes) {
+  std::string events;
+  std::size_t answer = 0;
+  for (const session::Outcome& outcome : outcomes) {
+    events += ended(answer++, outcome.answer);
+    for (const session::Answer& one : outcome.more) events += ended(answer++, one);
+  }
+  if (usage_at_end_) events += event(usage_chunk(head_, outcomes));
   return events + event_of("[DONE]");
 }
 

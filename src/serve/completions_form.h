@@ -1,8 +1,9 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "serve/answer_json.h"
 #include "serve/reply_form.h"
@@ -12,19 +13,20 @@ namespace lithe::serve {
 /// Replies of /v1/chat/completions and /v1/completions.
 class CompletionsForm : public ReplyForm {
  public:
-  /// `answers`: how many answers the request gets.
-  CompletionsForm(AnswerHead head, int64_t answers, bool usage_at_end)
-      : head_(std::move(head)), answers_(static_cast<std::size_t>(answers)), usage_at_end_(usage_at_end) {}
+  /// `answers`: how many answers all prompts get together.
+  CompletionsForm(AnswerHead head, std::size_t answers, bool usage_at_end)
+      : head_(std::move(head)), has_ended_(answers), usage_at_end_(usage_at_end) {}
 
-  Json whole(const session::Outcome& outcome) const override { return answer_json(head_, outcome); }
+  Json whole(const Outcomes& outcomes) const override { return answer_json(head_, outcomes); }
   std::string begin() override;
   std::string grown(std::size_t answer, const AnswerQueue::Piece& piece) override;
-  std::string end(const session::Outcome& outcome) override;
+  std::string ended(std::size_t answer, const session::Answer& what) override;
+  std::string end(const Outcomes& outcomes) override;
   std::string failed(const Refusal& refusal) override;
 
  private:
   const AnswerHead head_;
-  const std::size_t answers_;
+  std::vector<bool> has_ended_;  // of each answer
   const bool usage_at_end_;
 };
 

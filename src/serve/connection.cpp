@@ -221,7 +221,8 @@ awaitable<bool> Connection::refuse(Exchange& exchange, std::exception_ptr failur
 awaitable<void> Connection::read_and_reply(Incoming& incoming, Exchange& exchange) {
   const Route& route = *co_await read_header(incoming, exchange);
   exchange.prompt = route.prompt_field();
-  if (route.asks_engine() && !host_.service.engine().has_room()) throw no_room(host_.service.engine().stopping());
+  if (route.asks_engine() && !host_.service.engine().has_room(exchange.caller))
+    throw no_room(host_.service.engine().stopping());
   std::string body = co_await read_body(incoming, exchange, route);
   busy_ = true;
   if (route.asks_engine()) {

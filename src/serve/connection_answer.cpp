@@ -16,8 +16,9 @@ using boost::system::error_code;
 
 constexpr std::size_t kMostAhead = 16 << 10;  // bytes of later requests that are read while one is answered
 
-/// What the client gets in place of an answer, if the outcome has none.
-std::optional<Refusal> failure_of(const session::Outcome& outcome, const Exchange& exchange, bool stopping) {
+/// What the client gets in place of the answers. If one prompt has none, its outcome comes alone.
+std::optional<Refusal> failure_of(const ReplyForm::Outcomes& outcomes, const Exchange& exchange, bool stopping) {
+  const session::Outcome& outcome = outcomes.front();
   if (outcome.error) return refusal_of(outcome.thrown, exchange.pictures, exchange.prompt);
   if (outcome.answer.stop != session::StopReason::cancelled) return std::nullopt;
   if (stopping) return no_room(true);
@@ -25,9 +26,12 @@ std::optional<Refusal> failure_of(const session::Outcome& outcome, const Exchang
 }
 
 /// What the log says of the answers.
-void note(const session::Outcome& outcome, AccessEntry& entry) {
-  entry.answer = outcome.answer;
-  entry.new_tokens = new_tokens(outcome);
+void note(const ReplyForm::Outcomes& outcomes, AccessEntry& entry) {
+  entry.answer = outcomes.front().answer;
+  for (const session::Outcome& outcome : outcomes) {
+    entry.prompt_tokens += outcome.answer.timings.prompt_rows;
+    entry.new_tokens += new_tokens(outcome);
+  }
 }
 
 /// Tells the engine that nobody waits any more.
@@ -83,8 +87,8 @@ awaitable<void> Connection::answer(Exchange& exchange, const Route& route, std::
   exchange.form = service.form_of(call, exchange.framing.id);
   exchange.entry.stream = call.stream;
   exchange.entry.lora = call.lora;
-  const auto queue =
-      std::make_shared<AnswerQueue>([wake = wake_] { asio::post(wake->get_executor(), [wake] { wake->cancel(); }); });
+  const auto wake = [wake = wake_] { asio::post(wake->get_executor(), [wake] { wake->cancel(); }); };
+  const auto queue = std::make_shared<AnswerQueue>(wake, call.prompts.size());
   if (!service.submit(call, exchange.caller, queue)) throw no_room(service.engine().stopping());
   const Abandon at_the_end{*queue};
   if (exchange.entry.stream) {
@@ -108,13 +112,13 @@ awaitable<AnswerQueue::News> Connection::next_news(AnswerQueue& queue) {
 
 awaitable<void> Connection::whole_answer(Exchange& exchange, AnswerQueue& queue) {
   AnswerQueue::News news;
-  while (!news.outcome) news = co_await next_news(queue);
-  const auto failure = failure_of(*news.outcome, exchange, host_.service.engine().stopping());
+  while (!news.outcomes) news = co_await next_news(queue);
+  const auto failure = failure_of(*news.outcomes, exchange, host_.service.engine().stopping());
   if (failure) throw *failure;
   exchange.entry.status = 200;
-  note(*news.outcome, exchange.entry);
+  note(*news.outcomes, exchange.entry);
   if (host_.service.engine().stopping()) exchange.framing.keep_alive = false;
-  co_await write(whole_reply(json_response(exchange.form->whole(*news.outcome)), exchange.framing));
+  co_await write(whole_reply(json_response(exchange.form->whole(*news.outcomes)), exchange.framing));
 }
 
 awaitable<void> Connection::stream_answer(Exchange& exchange, AnswerQueue& queue) {
@@ -122,9 +126,9 @@ awaitable<void> Connection::stream_answer(Exchange& exchange, AnswerQueue& queue
   bool begun = false, ended = false;
   while (!ended) {
     const AnswerQueue::News news = co_await next_news(queue);
-    ended = news.outcome.has_value();
+    ended = news.outcomes.has_value();
     std::optional<Refusal> failure;
-    if (ended) failure = failure_of(*news.outcome, exchange, host_.service.engine().stopping());
+    if (ended) failure = failure_of(*news.outcomes, exchange, host_.service.engine().stopping());
     if (failure && !exchange.replied) throw *failure;
     std::string reply, events;
     if (!exchange.replied) {
@@ -151,13 +155,14 @@ std::string Connection::events_of(Exchange& exchange, const AnswerQueue::News& n
   for (std::size_t i = 0; i < news.pieces.size(); ++i) {
     if (!news.pieces[i].empty()) events += exchange.form->grown(i, news.pieces[i]);
   }
-  if (!news.outcome) return events;
+  for (const AnswerQueue::Ended& one : news.ended) events += exchange.form->ended(one.answer, one.what);
+  if (!news.outcomes) return events;
   if (failure) {
     exchange.entry.error = failure->what();
     return events + exchange.form->failed(*failure);
   }
-  note(*news.outcome, exchange.entry);
-  return events + exchange.form->end(*news.outcome);
+  note(*news.outcomes, exchange.entry);
+  return events + exchange.form->end(*news.outcomes);
 }
 
 /// From here to stop_watching(), left_ says whether the client has closed its side.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <iterator>
 #include <utility>
 
 #include "base/error.h"
@@ -41,13 +42,15 @@ Engine::Engine(const session::Session& session, const session::BatchLimits& batc
   batch_.emplace(session_, batch_limits_);
 }
 
-bool Engine::room() const {
-  return !deadline_ && open_count_ < batch_limits_.sequences + limits_.max_queue;
+bool Engine::has_room(const std::string& client, int64_t requests) const {
+  const bool only_one = requests == 1 && !of_clients_.contains(client);
+  const int64_t most = batch_limits_.sequences + limits_.max_queue - (only_one ? 0 : limits_.kept_free());
+  return !deadline_ && open_count_ + requests <= most;
 }
 
-bool Engine::has_room() const {
+bool Engine::has_room(const std::string& client) const {
   const std::lock_guard lock(mutex_);
-  return room();
+  return has_room(client, 1);
 }
 
 bool Engine::stopping() const {
@@ -55,16 +58,17 @@ bool Engine::stopping() const {
   return deadline_.has_value();
 }
 
-bool Engine::submit(Submission submission, std::shared_ptr<AnswerQueue> queue) {
+bool Engine::submit(std::vector<Submission> call, const std::shared_ptr<AnswerQueue>& queue) {
   {
     const std::lock_guard lock(mutex_);
-    if (!room()) return false;
-    ++open_count_;
+    const std::string client = call.front().turn.client;
+    if (!has_room(client, std::ssize(call))) return false;
+    open_count_ += std::ssize(call);
+    of_clients_[client] += std::ssize(call);
     const bool timed = limits_.request.count() > 0;
-    jobs_.push_back({.submission = std::move(submission),
-                     .queue = std::move(queue),
-                     .since = {},
-                     .due = timed ? Clock::now() + limits_.request : Clock::time_point::max()});
+    const Clock::time_point due = timed ? Clock::now() + limits_.request : Clock::time_point::max();
+    for (Submission& submission : call)
+      jobs_.push_back({.submission = std::move(submission), .queue = queue, .since = {}, .due = due});
     show_load();
   }
   changed_.notify_one();
@@ -109,12 +113,13 @@ void Engine::take_jobs() {
   }
 }
 
-/// Tells the request's queue what happens to answer number `answer`.
+/// Tells the call's queue what happens to answer number `answer` to this prompt.
 void Engine::listen(session::AnswerOptions& options, std::size_t answer, int64_t ticket) {
   const std::shared_ptr<AnswerQueue> queue = open_.at(ticket).queue;
+  const std::size_t of_call = open_.at(ticket).first_answer + answer;
   options.cancel = queue->token();
-  options.on_text = [queue, answer](const std::string& piece) { return queue->push(answer, piece); };
-  options.on_rating = [queue, answer](const session::TokenRating& token) { queue->push(answer, token); };
+  options.on_text = [queue, of_call](const std::string& piece) { return queue->push(of_call, piece); };
+  options.on_rating = [queue, of_call](const session::TokenRating& token) { queue->push(of_call, token); };
   options.on_progress = [this, answer, ticket, last = Stopwatch()](const session::Progress& progress) mutable {
     if (progress.stage == session::Progress::Stage::decode) {
       if (progress.done > 1) metrics_.next_token(last.elapsed_ms() / 1e3);
@@ -143,6 +148,9 @@ void Engine::begin(Job job) {
                              .since = job.since,
                              .due = job.due,
                              .picture_fields = std::move(submission.picture_fields),
+                             .prompt = submission.number,
+                             .first_answer = submission.number * submission.answers.size(),
+                             .client = submission.turn.client,
                              .lora = lora_name(submission.request),
                              .first_token_seconds = {}});
   next_due_ = std::min(next_due_, job.due);
@@ -155,7 +163,12 @@ void Engine::begin(Job job) {
 void Engine::step() {
   told_ = false;
   try {
-    finish(batch_->step());
+    std::vector<session::Outcome> outcomes = batch_->step();
+    for (const session::EndedAnswer& ended : batch_->ended()) {
+      const Open& open = open_.at(ended.ticket);
+      open.queue->end_one(open.first_answer + ended.number, ended.answer);
+    }
+    finish(std::move(outcomes));
   } catch (const std::exception& failure) {
     fail_all(session::error_of(failure));
   }
@@ -163,15 +176,15 @@ void Engine::step() {
 
 /// Counts them before anyone hears of the end, so that whoever asks then sees it.
 void Engine::finish(std::vector<session::Outcome> outcomes) {
-  std::vector<std::shared_ptr<AnswerQueue>> queues;
-  for (session::Outcome& outcome : outcomes) queues.push_back(close(outcome));
+  std::vector<Open> closed;
+  for (session::Outcome& outcome : outcomes) closed.push_back(close(outcome));
   tell_load();
-  for (std::size_t i = 0; i < outcomes.size(); ++i) queues[i]->end(std::move(outcomes[i]));
+  for (std::size_t i = 0; i < outcomes.size(); ++i) closed[i].queue->end(closed[i].prompt, std::move(outcomes[i]));
 }
 
-std::shared_ptr<AnswerQueue> Engine::close(session::Outcome& outcome) {
-  const auto node = open_.extract(outcome.ticket);
-  const Open& open = node.mapped();
+Engine::Open Engine::close(session::Outcome& outcome) {
+  auto node = open_.extract(outcome.ticket);
+  Open& open = node.mapped();
   const bool cancelled = outcome.answer.stop == session::StopReason::cancelled;
   if (outcome.error) {
     metrics_.failed();
@@ -192,7 +205,9 @@ std::shared_ptr<AnswerQueue> Engine::close(session::Outcome& outcome) {
   }
   const std::lock_guard lock(mutex_);
   --open_count_;
-  return open.queue;
+  const auto of_client = of_clients_.find(open.client);
+  if (--of_client->second == 0) of_clients_.erase(of_client);
+  return std::move(open);
 }
 
 void Engine::fail_all(const Error& error) {

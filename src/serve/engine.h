@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -20,19 +21,23 @@
 
 namespace lithe::serve {
 
-/// A request for the engine.
+/// A request for the engine: one prompt of a call.
 struct Submission {
   session::Request request;
   std::vector<session::AnswerOptions> answers;  ///< The options of each answer to it.
   session::Turn turn;
   std::shared_ptr<const session::ReadPrompt> prompt;  ///< Null: read when its turn comes.
   std::vector<std::string> picture_fields;            ///< How errors call each picture.
+  std::size_t number = 0;                             ///< Of the prompt, among those of the call.
 };
 
 /// What an engine takes on.
 struct EngineLimits {
   int64_t max_queue = 0;                 ///< Requests that wait for a place in the batch, at most.
   std::chrono::milliseconds request{0};  ///< From submit() to the end, at most; 0: any time.
+
+  /// Of the waiting requests, how many must be of clients that have no other: one client can't keep others out.
+  int64_t kept_free() const { return max_queue < 2 ? 0 : std::max<int64_t>(1, max_queue / 8); }
 };
 
 /// The thread that owns the model: it takes requests from other threads into one batch and tells each request's queue
@@ -43,10 +48,11 @@ class Engine {
   Engine(const session::Session& session, const session::BatchLimits& batch, const EngineLimits& limits,
          Metrics& metrics);
 
-  /// Hands over a request. False: as many requests wait as may, or the engine stops. From any thread.
-  bool submit(Submission submission, std::shared_ptr<AnswerQueue> queue);
-  /// Whether submit() would take a request now.
-  bool has_room() const;
+  /// Hands over the requests of a call, which are all of one client. False: it takes none, as too many requests wait
+  /// or the engine stops. From any thread.
+  bool submit(std::vector<Submission> call, const std::shared_ptr<AnswerQueue>& queue);
+  /// Whether submit() would take one request of this client now.
+  bool has_room(const std::string& client) const;
 
   /// Answers requests until stop() is called and all of them are done. One thread calls it, once.
   void run();
@@ -68,12 +74,14 @@ class Engine {
     Stopwatch since;
     Clock::time_point due;
     std::vector<std::string> picture_fields;
+    std::size_t prompt = 0, first_answer = 0;  // their numbers in the call
+    std::string client;
     std::string lora;  // its name; empty: none
     bool running = false, timed_out = false;
     std::optional<double> first_token_seconds;
   };
 
-  bool room() const;  // with the lock
+  bool has_room(const std::string& client, int64_t requests) const;  // with the lock
   bool wait();
   void take_jobs();
   void begin(Job job);
@@ -81,7 +89,7 @@ class Engine {
   void hear(int64_t ticket, std::size_t answer, const session::Progress& progress);
   void step();
   void finish(std::vector<session::Outcome> outcomes);
-  std::shared_ptr<AnswerQueue> close(session::Outcome& outcome);
+  Open close(session::Outcome& outcome);
   void fail_all(const Error& error);
   void cut_if_late();
   void cut_timed_out();
@@ -96,7 +104,8 @@ class Engine {
   mutable std::mutex mutex_;  // of what follows, up to in_batch_
   std::condition_variable changed_;
   std::deque<Job> jobs_;
-  int64_t open_count_ = 0;  // jobs that have no outcome
+  int64_t open_count_ = 0;                     // jobs that have no outcome
+  std::map<std::string, int64_t> of_clients_;  // the same of each client that has some
   std::optional<Clock::time_point> deadline_;
   EngineLoad in_batch_;  // without the jobs
 

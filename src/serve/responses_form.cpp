@@ -31,8 +31,8 @@ const char* status_of(const session::Answer& answer) {
   return answer.stop == session::StopReason::length ? "incomplete" : "completed";
 }
 
-Json usage_of(const session::Outcome& outcome) {
-  const Json usage = usage_json(outcome);
+Json usage_of(const ReplyForm::Outcomes& outcomes) {
+  const Json usage = usage_json(outcomes);
   return {{"input_tokens", usage.at("prompt_tokens")},
           {"input_tokens_details", usage.at("prompt_tokens_details")},
           {"output_tokens", usage.at("completion_tokens")},
@@ -57,14 +57,14 @@ Json ResponsesForm::response(const char* status) const {
   return json;
 }
 
-Json ResponsesForm::whole(const session::Outcome& outcome) const {
-  const session::Answer& answer = outcome.answer;
+Json ResponsesForm::whole(const Outcomes& outcomes) const {
+  const session::Answer& answer = outcomes.front().answer;
   const char* const status = status_of(answer);
   Json json = response(status);
   if (answer.stop == session::StopReason::length) json["incomplete_details"] = {{"reason", "max_output_tokens"}};
   Json content = Json::array({text_part(answer.text, log_probs_of(head_, answer.ratings))});
   json["output"].push_back(message(head_, status, std::move(content)));
-  json["usage"] = usage_of(outcome);
+  json["usage"] = usage_of(outcomes);
   json["timings"] = timings_json(answer);
   json["lithe"] = savings_json(head_.savings, answer);
   return json;
@@ -101,8 +101,8 @@ std::string ResponsesForm::grown(std::size_t, const AnswerQueue::Piece& piece) {
   return event("response.output_text.delta", std::move(delta));
 }
 
-std::string ResponsesForm::end(const session::Outcome& outcome) {
-  const Json response = whole(outcome);
+std::string ResponsesForm::end(const Outcomes& outcomes) {
+  const Json response = whole(outcomes);
   const Json& item = response.at("output").at(0);
   const Json& content = item.at("content").at(0);
   Json text = place(), part = place();
@@ -112,7 +112,7 @@ std::string ResponsesForm::end(const session::Outcome& outcome) {
   std::string events = event("response.output_text.done", std::move(text));  // each takes the next number
   events += event("response.content_part.done", std::move(part));
   events += event("response.output_item.done", {{"output_index", 0}, {"item", item}});
-  return events + event(concat("response.", status_of(outcome.answer)), {{"response", response}});
+  return events + event(concat("response.", status_of(outcomes.front().answer)), {{"response", response}});
 }
 
 std::string ResponsesForm::failed(const Refusal& refusal) {

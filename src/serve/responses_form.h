@@ -15,10 +15,11 @@ class ResponsesForm : public ReplyForm {
   /// `fields`: of the request, which the reply repeats.
   ResponsesForm(ReplyHead head, Json fields) : head_(std::move(head)), fields_(std::move(fields)) {}
 
-  Json whole(const session::Outcome& outcome) const override;
+  Json whole(const Outcomes& outcomes) const override;
   std::string begin() override;
   std::string grown(std::size_t answer, const AnswerQueue::Piece& piece) override;
-  std::string end(const session::Outcome& outcome) override;
+  std::string ended(std::size_t, const session::Answer&) override { return {}; }
+  std::string end(const Outcomes& outcomes) override;
   std::string failed(const Refusal& refusal) override;
 
  private:

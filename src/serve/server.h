@@ -37,7 +37,7 @@ struct ServerOptions {
   std::vector<std::string> api_keys;           ///< A request carries one of them; empty: none is needed.
   std::vector<std::string> allowed_hosts;      ///< What clients may call the server besides localhost and addresses.
   std::string tls_certificate, tls_key;        ///< PEM files; empty: connections are not encrypted.
-  int64_t max_queue = 128;                     ///< Requests that wait for a place in the batch, at most.
+  int64_t max_queue = 128;                     ///< Requests that wait, at most (EngineLimits).
   std::chrono::milliseconds request{0};        ///< From the end of a body to the end of its answer; 0: any time.
   std::chrono::milliseconds shutdown{30'000};  ///< After stop(), what runs has so long to finish.
   std::filesystem::path image_root;            ///< file: URLs may name pictures below it; empty: none.

@@ -61,6 +61,10 @@ ServerOptions completed(ServerOptions options, const session::Session& session) 
   return options;
 }
 
+EngineLimits limits_of(const ServerOptions& options) {
+  return {.max_queue = options.max_queue, .request = options.request};
+}
+
 const std::vector<Route>& routes_of_page() {
   static const std::vector<Route> routes = [] {
     std::vector<Route> all;
@@ -93,27 +97,26 @@ bool is_json(const std::string& content_type) {
   return trimmed(in_lower_case(content_type.substr(0, content_type.find(';')))) == "application/json";
 }
 
-/// Runs what reads the prompt of a call. If the prompt can't be read, its field is to blame.
+/// Runs what reads a prompt. If the prompt can't be read, its field is to blame.
 template <class Work>
-auto blaming_prompt(const Call& call, const Work& work) {
+auto blaming_prompt(const std::string& field, const Work& work) {
   try {
     return work();
   } catch (const Error& error) {
-    if (session::says_too_long(std::current_exception())) throw;
+    if (session::says_too_long(std::current_exception()))
+      throw Refusal(400, error.what(), field, "context_length_exceeded");
     if (error.fault() == Fault::bad_file) throw Error(Fault::internal, error.what());  // the model's, not the caller's
-    if (error.fault() == Fault::bad_request) blame_field(error, call.prompt_field());
+    if (error.fault() == Fault::bad_request) blame_field(error, field);
     throw;
   }
 }
 
-std::vector<int64_t> read_ids(const Fields& body) {
-  const Json& list = body.needed("tokens");
-  const auto is_id = [](const Json& one) {
-    return one.is_number_integer() && one.get<double>() >= 0 && one.get<double>() < 1e15;
-  };
-  require_field(list.is_array() && std::all_of(list.begin(), list.end(), is_id), "tokens",
-                "tokens is not a list of token ids; give whole numbers from 0 on.");
-  return list.get<std::vector<int64_t>>();
+std::shared_ptr<const session::ReadPrompt> read_raw(const session::Session& session, session::Request& request,
+                                                    RawPrompt& prompt) {
+  if (auto* const ids = std::get_if<std::vector<int64_t>>(&prompt))
+    return session::read_prompt(session, request, std::move(*ids));
+  request.text = std::move(std::get<std::string>(prompt));
+  return session::read_prompt(session, request);
 }
 
 }  // namespace
@@ -142,12 +145,14 @@ Service::Service(const session::Session& session, const ServerOptions& options)
              .image_root = options_.image_root,
              .remote_pictures = options_.fetcher != nullptr,
              .most_answers = std::min(kMostAnswers, options_.limits.sequences),
+             .most_prompts = std::min(kMostChoices,
+                                      options_.limits.sequences + options_.max_queue - limits_of(options_).kept_free()),
              .formats = formats_,
              .loras = &loras_},
       kv_token_bytes_(
           plan::cost({}, session.facts(), {.text_tokens = 1, .tiles = 0}, session.counting()).dense.kv_bytes),
       metrics_(metric_facts()),
-      engine_(session, options_.limits, {.max_queue = options_.max_queue, .request = options_.request}, metrics_),
+      engine_(session, options_.limits, limits_of(options_), metrics_),
       started_(std::time(nullptr)) {}
 
 MetricFacts Service::metric_facts() const {
@@ -160,7 +165,7 @@ MetricFacts Service::metric_facts() const {
 const Route& Service::route(const RequestHead& head) const {
   if (head.host && !names_.hold(*head.host))
     throw Refusal(403,
-                  concat("The header Host names ", in_quotes(*head.host),
+                  concat("The request is for ", in_quotes(*head.host),
                          ", which is not a name of this server; ask localhost or an address, or start the server with "
                          "--allowed-host NAME."),
                   {}, "host_not_allowed");
@@ -251,11 +256,12 @@ Response Service::tokens(const Route& route, const std::string& text) const {
     if (!call.remote.empty())
       throw Refusal(400, "The tokens of a remote picture can't be counted; send the picture as a data: URL.",
                     call.remote.front().field);
-    const int64_t tokens = blaming_prompt(call, [&] { return session::prompt_tokens(session_, call.request); });
+    const int64_t tokens =
+        blaming_prompt(call.prompt_field(), [&] { return session::prompt_tokens(session_, call.request); });
     return json_response({{"object", "response.input_tokens"}, {"input_tokens", tokens}});
   }
   if (route.kind == Kind::detokenize) {
-    return json_response({{"prompt", session::text_of(session_, read_ids(body))}});
+    return json_response({{"prompt", session::text_of(session_, read_token_ids(body.needed("tokens"), "tokens"))}});
   }
   const std::string prompt = body.has("content") ? body.needed_text("content") : body.needed_text("prompt");
   const bool special = body.boolean("add_special_tokens").value_or(true);
@@ -269,23 +275,29 @@ Call Service::read_call(const Route& route, const std::string& text, uint64_t se
   Call call = route.kind == Kind::response ? read_response_call(body, rules_, seed)
               : route.kind == Kind::chat   ? read_chat_call(body, rules_, seed)
                                            : read_completion_call(body, rules_, seed);
-  if (call.remote.empty()) read_prompt(call);
+  if (call.remote.empty()) read_prompts(call);
   return call;
 }
 
 void Service::fetch_pictures(Call& call, const FetchWatch& watch) const {
   options_.fetcher->fetch(call, session_.decode_options(), watch);
-  read_prompt(call);
+  read_prompts(call);
 }
 
 /// Here and not when the request's turn comes: the thread that owns the model has no time for it.
-void Service::read_prompt(Call& call) const {
+void Service::read_prompts(Call& call) const {
   try {
     session::check_plan(session_, call.request);
   } catch (const Error& error) {
     blame_field(error, "plan");
   }
-  call.prompt = blaming_prompt(call, [&] { return session::read_prompt(session_, call.request); });
+  const auto add = [&call](const std::string& field, const auto& read) {
+    call.prompts.push_back(blaming_prompt(field, read));
+  };
+  if (call.raw.empty()) add(call.prompt_field(), [&] { return session::read_prompt(session_, call.request); });
+  for (std::size_t i = 0; i < call.raw.size(); ++i)
+    add(call.prompt_field(i), [&] { return read_raw(session_, call.request, call.raw[i]); });
+  call.request.text.clear();
 }
 
 std::string Service::caller_of(const RequestHead& head, const std::string& address) const {
@@ -294,13 +306,18 @@ std::string Service::caller_of(const RequestHead& head, const std::string& addre
   return key ? concat("key ", *key) : address;
 }
 
-bool Service::submit(Call& call, const std::string& caller, std::shared_ptr<AnswerQueue> queue) {
-  Submission submission{.answers = options_of_answers(call),
-                        .turn = {.priority = call.priority, .client = caller},
-                        .prompt = call.prompt,
-                        .picture_fields = call.picture_fields};
-  submission.request = std::move(call.request);
-  return engine_.submit(std::move(submission), std::move(queue));
+bool Service::submit(Call& call, const std::string& caller, const std::shared_ptr<AnswerQueue>& queue) {
+  std::vector<Submission> submissions;
+  const std::size_t last = call.prompts.size() - 1;
+  for (std::size_t i = 0; i <= last; ++i) {
+    submissions.push_back({.request = i < last ? call.request : std::move(call.request),
+                           .answers = options_of_answers(call, i),
+                           .turn = {.priority = call.priority, .client = caller},
+                           .prompt = call.prompts[i],
+                           .picture_fields = call.picture_fields,
+                           .number = i});
+  }
+  return engine_.submit(std::move(submissions), queue);
 }
 
 std::unique_ptr<ReplyForm> Service::form_of(Call& call, const std::string& id) const {
@@ -311,7 +328,8 @@ std::unique_ptr<ReplyForm> Service::form_of(Call& call, const std::string& id) c
                  .savings = savings_of(call)};
   if (call.response) return std::make_unique<ResponsesForm>(std::move(head), std::move(*call.response));
   head.id.insert(0, call.chat ? "chatcmpl-" : "cmpl-");
-  return std::make_unique<CompletionsForm>(AnswerHead{std::move(head), call.chat, call.token_ids}, call.answers,
+  return std::make_unique<CompletionsForm>(AnswerHead{std::move(head), call.chat, call.token_ids},
+                                           call.prompts.size() * static_cast<std::size_t>(call.answers),
                                            call.usage_at_end);
 }
 

@@ -64,8 +64,8 @@ uint64_t longest_body();
 /// What a request says before its body is read.
 struct RequestHead {
   std::string method;
-  std::string target;               ///< With a query, which is ignored.
-  std::optional<std::string> host;  ///< Of old clients: absent.
+  std::string target;               ///< A path, with a query, which is ignored.
+  std::optional<std::string> host;  ///< Of a URL, else of the header Host; of old clients: absent.
   std::string content_type, content_encoding;
   std::string authorization;
   std::string known;  ///< If-None-Match
@@ -101,7 +101,7 @@ class Service {
   /// Whose request it is, for taking turns: that of an API key if there are several, else that of the client's address.
   std::string caller_of(const RequestHead& head, const std::string& address) const;
   /// Hands a call to the engine, without what its form needs. False: as Engine::submit.
-  bool submit(Call& call, const std::string& caller, std::shared_ptr<AnswerQueue> queue);
+  bool submit(Call& call, const std::string& caller, const std::shared_ptr<AnswerQueue>& queue);
 
   Engine& engine() { return engine_; }
   const std::string& model_name() const { return rules_.model_names.front(); }
@@ -113,7 +113,7 @@ class Service {
   Json model_cards() const;
   Json model_card(const RequestHead& head, const Route& route) const;
   Savings savings_of(const Call& call) const;
-  void read_prompt(Call& call) const;
+  void read_prompts(Call& call) const;
   MetricFacts metric_facts() const;
 
   const ServerOptions options_;

@@ -116,6 +116,7 @@ class BatchRun::Impl {
   bool idle() const { return waiting_.empty() && ready_.empty() && running_.empty(); }
 
   std::vector<Outcome> step() {
+    ended_.clear();
     leave_cancelled();
     const size_t before = running_.size();
     admit();
@@ -124,6 +125,8 @@ class BatchRun::Impl {
     for (const Outcome& outcome : outcomes_) tickets_.close(outcome.ticket);
     return std::exchange(outcomes_, {});
   }
+
+  const std::vector<EndedAnswer>& ended() const { return ended_; }
 
   BatchState state() const {
     BatchState state = state_;
@@ -451,7 +454,10 @@ class BatchRun::Impl {
       answer = take_answer(member, left);
     }
     all.ended = all.ended || answer.stop == StopReason::cancelled;
-    if (--all.open > 0) return;
+    if (--all.open > 0) {
+      if (!all.ended) ended_.push_back({.ticket = member.ticket, .number = member.branch, .answer = answer});
+      return;
+    }
     if (all.failure) return outcomes_.push_back(failed(member.ticket, all.failure));
     Outcome outcome{.ticket = member.ticket, .answer = std::move(all.answers.front())};
     outcome.more.assign(std::make_move_iterator(all.answers.begin() + 1), std::make_move_iterator(all.answers.end()));
@@ -468,7 +474,8 @@ class BatchRun::Impl {
   WaitingRequests waiting_;
   std::deque<Member> ready_;  // their prompts are ready; they wait for room
   std::vector<Member> running_;
-  std::vector<Outcome> outcomes_;  // of the current step, or of one that threw
+  std::vector<Outcome> outcomes_;   // of the current step, or of one that threw
+  std::vector<EndedAnswer> ended_;  // of the last step
   BatchState state_;
 };
 
@@ -499,6 +506,9 @@ bool BatchRun::idle() const {
 }
 std::vector<Outcome> BatchRun::step() {
   return impl_->step();
+}
+const std::vector<EndedAnswer>& BatchRun::ended() const {
+  return impl_->ended();
 }
 BatchState BatchRun::state() const {
   return impl_->state();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -36,6 +37,13 @@ struct Outcome {
   std::vector<Answer> more;  ///< Further answers to the same prompt, if some were asked for.
   std::optional<Error> error;
   std::exception_ptr thrown;  ///< With the error: what was thrown, as it was; a callback's exception among others.
+};
+
+/// One of several answers to a prompt that ended while others go on. The outcome has it too.
+struct EndedAnswer {
+  int64_t ticket = 0;
+  std::size_t number = 0;  ///< Among the answers to its prompt.
+  Answer answer;
 };
 
 /// What the caches of a batch hold now, and how they served so far.
@@ -95,6 +103,8 @@ class BatchRun {
   /// Lets waiting requests join, runs one pass, and returns what ended with it. Errors of single requests are outcomes,
   /// a lack of memory and exceptions of their callbacks among them.
   std::vector<Outcome> step();
+  /// The answers that ended with the last step() without an outcome.
+  const std::vector<EndedAnswer>& ended() const;
 
   BatchState state() const;
 

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "session/session.h"
 
@@ -18,5 +20,9 @@ void check_plan(const Session& session, const Request& request);
 /// marks and pictures differ in number or the prompt can't be read, and what says_too_long() knows if the prompt leaves
 /// no room for an answer.
 std::shared_ptr<const ReadPrompt> read_prompt(const Session& session, const Request& request);
+
+/// The same of a request without pictures whose prompt is given as tokens, which are taken as they are. Throws
+/// Error{bad_request} also for an id that is not in the vocabulary.
+std::shared_ptr<const ReadPrompt> read_prompt(const Session& session, const Request& request, std::vector<int64_t> ids);
 
 }  // namespace lithe::session

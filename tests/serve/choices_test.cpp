@@ -1,4 +1,5 @@
 // Several answers to a request, their seeds, log probabilities, changes of logits and formats.
+#include <algorithm>
 #include <map>
 
 #include "base/mixed.h"
@@ -92,6 +93,42 @@ TEST(Choices, StreamWithTheirIndex) {
   EXPECT_EQ(without_cached(stream.events.back().at("usage")), without_cached(whole.at("usage")));
   body = {{"prompt", "is there a circle?"}, {"max_tokens", 6}, {"n", 2}, {"stream", true}};
   EXPECT_EQ(streamed(stream_of(post(running.port(), kCompletion, body).body)).last.size(), 2U);
+}
+
+// Whoever reads a stream knows at once that a choice is done.
+TEST(Choices, EndWhileOthersGoOn) {
+  const Shipped one = shipped_questions(1).front();
+  const Running running;
+  Json body = drawn_body(one);
+  body.update({{"seed", 3}, {"n", 3}, {"max_tokens", 40}});
+  const Json free = post(running.port(), kChat, body).json().at("choices");
+  const auto text_of = [&](std::size_t i) { return free[i].at("message").at("content").get<std::string>(); };
+  std::string stop;  // that ends the second one early, and no other
+  for (std::size_t at = 4; at + 6 < text_of(1).size() / 2 && stop.empty(); ++at) {
+    const std::string some = text_of(1).substr(at, 6);
+    const bool is_text = std::ranges::all_of(some, [](char c) { return c >= ' ' && c <= '~'; });
+    if (is_text && text_of(0).find(some) == std::string::npos && text_of(2).find(some) == std::string::npos)
+      stop = some;
+  }
+  ASSERT_NE(stop, "");
+  body.update({{"stop", stop}, {"stream", true}});
+  const Stream stream = stream_of(post(running.port(), kChat, body).body);
+  std::map<int64_t, std::size_t> ends, last_texts;
+  for (std::size_t at = 0; at < stream.events.size(); ++at) {
+    for (const Json& choice : stream.events[at].at("choices")) {
+      if (!choice.at("finish_reason").is_null()) ends[choice.at("index")] = at;
+      if (choice.at("delta").contains("content")) last_texts[choice.at("index")] = at;
+    }
+  }
+  ASSERT_EQ(ends.size(), 3U);
+  EXPECT_GT(ends[1], last_texts[1]);
+  EXPECT_LT(ends[1], last_texts[0]);
+  EXPECT_LT(ends[1], last_texts[2]);
+  const Streamed all = streamed(stream);
+  EXPECT_EQ(all.last.at(1).at("finish_reason"), "stop");
+  EXPECT_EQ(all.last.at(0).at("finish_reason"), "length");
+  EXPECT_EQ(all.texts.at(0), text_of(0));
+  EXPECT_EQ(all.texts.at(1), text_of(1).substr(0, text_of(1).find(stop)));
 }
 
 TEST(Choices, HaveTheirLimits) {

@@ -92,6 +92,11 @@ def check_completions(client, model):
     assert raw.object == "text_completion" and len(raw.choices) == 2
     rated = raw.choices[0].logprobs
     assert len(rated.tokens) == len(rated.token_logprobs) == len(rated.top_logprobs) == len(rated.text_offset)
+    prompts = ["is there a circle?", "what is the color"]
+    alone = [client.completions.create(model=model, prompt=one, max_tokens=4, temperature=0).choices[0].text for one in prompts]
+    both = client.completions.create(model=model, prompt=prompts, max_tokens=4, temperature=0)
+    assert [(choice.index, choice.text) for choice in both.choices] == list(enumerate(alone)), both
+    refused(openai.BadRequestError, lambda: client.completions.create(model=model, prompt=[[1], [-1]]))
 
 
 def check_responses(client, model, text):

@@ -25,13 +25,15 @@ TEST(AnswerQueue, HandsOverTextInOrderAndWakesTheReader) {
   EXPECT_TRUE(queue.take().empty());
   EXPECT_TRUE(queue.push(0, "a"));
   EXPECT_TRUE(queue.push(0, "b"));
-  queue.end({.ticket = 3});
+  queue.end(0, {.ticket = 3});
   EXPECT_EQ(woken, 3);
   const AnswerQueue::News news = queue.take();
   ASSERT_EQ(news.pieces.size(), 1U);
   EXPECT_EQ(news.pieces[0].text, "ab");
-  ASSERT_TRUE(news.outcome.has_value());
-  EXPECT_EQ(news.outcome->ticket, 3);
+  ASSERT_TRUE(news.outcomes.has_value());
+  ASSERT_EQ(news.outcomes->size(), 1U);
+  EXPECT_EQ(news.outcomes->front().ticket, 3);
+  EXPECT_TRUE(news.ended.empty());
   EXPECT_TRUE(queue.take().empty());
 }
 
@@ -69,6 +71,47 @@ TEST(Usage, CountsThePictureTokensThatRanWhateverTheTextDid) {
   answer.cache.rows_after_prefill = answer.rows_run = {10, 5};  // 4 of the picture and 1 of the text in the second
   answer.kept = {{.views = {}, .layers = {{.layer = 1, .kept = {0, 1, 3, 4}, .total = 6}}}};
   EXPECT_EQ(kept_image_tokens(answer), 5);
+}
+
+TEST(AnswerQueue, EndsWhenAllPromptsHaveEnded) {
+  AnswerQueue queue([] {}, 2);
+  queue.end(1, {.ticket = 8, .answer = {.text = "c"}, .more = {{.text = "d"}}});
+  const AnswerQueue::News first = queue.take();
+  EXPECT_FALSE(first.outcomes.has_value());
+  ASSERT_EQ(first.ended.size(), 2U);
+  EXPECT_EQ(first.ended[0].answer, 2U);
+  EXPECT_EQ(first.ended[0].what.text, "c");
+  EXPECT_EQ(first.ended[1].answer, 3U);
+  EXPECT_EQ(first.ended[1].what.text, "d");
+  queue.end_one(0, {.text = "a"});
+  EXPECT_EQ(queue.take().ended.at(0).what.text, "a");
+  queue.end(0, {.ticket = 7, .answer = {.text = "a"}, .more = {{.text = "b"}}});
+  const AnswerQueue::News last = queue.take();
+  ASSERT_TRUE(last.outcomes.has_value());
+  ASSERT_EQ(last.outcomes->size(), 2U);
+  EXPECT_EQ(last.outcomes->at(0).ticket, 7);
+  EXPECT_EQ(last.outcomes->at(1).ticket, 8);
+}
+
+TEST(AnswerQueue, EndsWithTheFirstPromptThatFails) {
+  for (const bool cancelled : {false, true}) {
+    AnswerQueue queue([] {}, 3);
+    queue.end(0, {.ticket = 1});
+    EXPECT_FALSE(queue.take().outcomes.has_value());
+    session::Outcome bad{.ticket = 2};
+    if (cancelled) {
+      bad.answer.stop = session::StopReason::cancelled;
+    } else {
+      bad.error = Error(Fault::bad_request, "bad");
+    }
+    queue.end(1, bad);
+    queue.end(2, {.ticket = 3});
+    const AnswerQueue::News news = queue.take();
+    ASSERT_TRUE(news.outcomes.has_value());
+    ASSERT_EQ(news.outcomes->size(), 1U);
+    EXPECT_EQ(news.outcomes->front().ticket, 2);
+    EXPECT_TRUE(queue.take().empty());
+  }
 }
 
 TEST(AnswerQueue, IsAbandonedForGood) {

@@ -79,6 +79,38 @@ TEST(Turns, FollowTheKeysIfThereAreSeveral) {
   EXPECT_EQ(line.order(), "a1 b1 a2 a3");
 }
 
+// Of nine places, one is for a client that has none yet.
+TEST(Queue, CantBeFilledByOneClient) {
+  for (const bool keys : {false, true}) {
+    ServerOptions options;
+    options.limits.sequences = 1;
+    options.max_queue = 8;
+    if (keys) options.api_keys = {"a", "b", "c"};
+    const Running running(options);
+    std::vector<std::unique_ptr<Client>> clients;
+    const auto ask = [&](const std::string& key, const char* from, const Json& body) -> Client& {
+      clients.push_back(std::make_unique<Client>(running.port(), 0, keys ? nullptr : from));
+      const std::string header = concat("Content-Type: application/json\r\n", "Authorization: Bearer ", key, "\r\n");
+      clients.back()->send(request_text("POST", kChat, body.dump(), header));
+      return *clients.back();
+    };
+    Json body = chat_body("is there a circle?");
+    body["max_tokens"] = 2;
+    ask("a", "127.0.0.2", long_body()).read_until("\"delta\":{\"content\"");
+    for (int i = 0; i < 7; ++i) ask("a", "127.0.0.2", body);
+    ASSERT_TRUE(running.reaches("vllm:num_requests_waiting", 7));
+    EXPECT_EQ(ask("a", "127.0.0.2", body).receive().code(), "queue_full");
+    Client& other = ask("b", "127.0.0.3", body);
+    ASSERT_TRUE(running.reaches("vllm:num_requests_waiting", 8));
+    EXPECT_EQ(ask("b", "127.0.0.3", body).receive().code(), "queue_full");
+    EXPECT_EQ(ask("c", "127.0.0.4", body).receive().code(), "queue_full");  // there is no place at all
+    clients.front()->close();
+    EXPECT_EQ(other.receive().status, 200);
+    for (std::size_t i = 1; i <= 7; ++i) EXPECT_EQ(clients[i]->receive().status, 200);
+    EXPECT_EQ(ask("a", "127.0.0.2", body).receive().status, 200);
+  }
+}
+
 TEST(TimeOut, CutsWhatRunsAndWhatWaits) {
   ServerOptions options;
   options.limits.sequences = 1;
