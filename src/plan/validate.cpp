@@ -39,8 +39,7 @@ struct SiteCheck {
     if (rule.keep_count) need(*rule.keep_count >= 0, "keep_count is ", *rule.keep_count, ", expected 0 or more");
     need(rule.others.key_value || !rule.others.cache,
          "others.cache is true while others.key_value is false; a token without a key and value cannot be cached");
-    need(rule.others_return || is_vision(rule.group),
-         "others_return is false for the group '", to_string(rule.group),
+    need(rule.others_return || is_vision(rule.group), "others_return is false for the group '", to_string(rule.group),
          "', which contains the token that the answer is read from; only vision tokens can be dropped for good");
     selector(rule);
     gate(rule);
@@ -55,7 +54,8 @@ struct SiteCheck {
     }
     need(rule.seed == 0 || rule.by == "random", "a seed is for the selector random, not for ", rule.by);
     const bool of_pictures = selector->reads == Reads::picture || reads_text(*selector);
-    need(!of_pictures || is_vision(rule.group), "the selector '", rule.by, "' chooses vision tokens, not the group '", to_string(rule.group), "'");
+    need(!of_pictures || is_vision(rule.group), "the selector '", rule.by, "' chooses vision tokens, not the group '",
+         to_string(rule.group), "'");
     switch (selector->reads) {
       case Reads::nothing:
       case Reads::text:

@@ -101,9 +101,8 @@ const Move* move_named(const std::vector<Move>& moves, const std::string& name) 
 // The share of a rule over text and vision tokens is not that of the vision tokens alone.
 TEST(Moves, LeaveARuleOverTextAsItIs) {
   const ModelFacts model = small();
-  for (const std::string rules :
-       {R"([{"group": "all", "keep_share": 0.5, "by": "uniform"}])",
-        R"([{"group": "vision_high_res", "keep_share": 0.5, "by": "uniform"},
+  for (const std::string rules : {R"([{"group": "all", "keep_share": 0.5, "by": "uniform"}])",
+                                  R"([{"group": "vision_high_res", "keep_share": 0.5, "by": "uniform"},
             {"group": "all", "keep_share": 0.5, "by": "uniform"}])"}) {
     const Plan base = with_rules(rules, model);
     const Moves moves = moves_of(base, model, "uniform");

@@ -206,8 +206,7 @@ TEST(Chunks, EqualOnePassUnderRandomPlans) {
     cut += static_cast<int64_t>(chosen.size());
     const auto owned = std::make_shared<const plan::Plan>(plan);
     Generation whole(model, owned), parts(model, owned);
-    const Tensor expected = prefill(model, whole, rows),
-                 hidden = prefill_in_chunks(parts, rows, chosen);
+    const Tensor expected = prefill(model, whole, rows), hidden = prefill_in_chunks(parts, rows, chosen);
     expect_close(hidden.narrow(0, hidden.size(0) - 1, 1), expected, 1e-9, concat("plan ", i));
     EXPECT_EQ(parts.rows_held(), whole.rows_held()) << i;
     const Tensor x = dice.normal({1, 16});
