@@ -230,6 +230,7 @@ Action declare_tune(CLI::App& app) {
   for (const auto& [flag, reason] : kNotHere) app.get_option(flag)->group("");
   return [flags, &app] {
     for (const auto& [flag, reason] : kNotHere) require(app.get_option(flag)->count() == 0, Fault::bad_request, reason);
+    require(!flags->recipe.empty(), Fault::bad_request, "The name of the recipe is empty; give the name of a file.");
     apply(flags->common);
     return TuneCommand(*flags).run();
   };

@@ -78,11 +78,21 @@ void add_lora(Model& model, const LoraShape& shape) {
     Tensor a = at::empty({shape.rank, in}, floats), b = at::zeros({out, shape.rank}, floats);
     fill_with_noise(a, static_cast<float>(1 / std::sqrt(static_cast<double>(in))), seed += kNextSeed);
     const at::Device device = slot.linear->weight.device();
-    slot.linear->low_rank = nn::LowRank{a.to(device).set_requires_grad(true), b.to(device).set_requires_grad(true),
-                                        shape.scale(), ops::Dropout{shape.dropout, ~seed}};  // ~: apart from adapters'
+    slot.linear->low_rank =
+        nn::LowRank{a.to(device).set_requires_grad(true), b.to(device).set_requires_grad(true), shape.scale(), {}};
     model.loaded.bytes += static_cast<int64_t>(a.nbytes() + b.nbytes());
   }
+  set_lora_dropout(model, shape.dropout, shape.seed);
   model.facts = facts_of(model);
+}
+
+void set_lora_dropout(Model& model, double dropout, uint64_t seed) {
+  const WeightVisitor set = [&](const WeightSlot& slot) {
+    if (slot.linear && slot.linear->low_rank)
+      slot.linear->low_rank->dropout = {dropout, ~(seed += kNextSeed)};  // ~: apart from adapters'
+  };
+  visit(model.decoder, set);
+  if (model.vision) visit(*model.vision, set);
 }
 
 }  // namespace lithe::models

@@ -32,4 +32,7 @@ bool ends_with_module(std::string_view module, std::string_view target);
 /// then as it was.
 void add_lora(Model& model, const LoraShape& shape);
 
+/// Of the LoRA that a model has, in training. The seed decides what is left out, as that of a shape does.
+void set_lora_dropout(Model& model, double dropout, uint64_t seed);
+
 }  // namespace lithe::models

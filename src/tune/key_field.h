@@ -192,6 +192,22 @@ Field<Block> text_field(Value Block::*member, const std::string& what, const std
   return field(member, what, fallback, [](const Yaml& yaml, const Place& place) { return text(yaml, place); });
 }
 
+/// A text that is empty if it is not given.
+template <class Block>
+Field<Block> optional_text(std::string Block::*member, const std::string& what, const std::string& fallback) {
+  Field<Block> result = text_field(member, what, fallback);
+  result.shown = [member](const Block& block) { return (block.*member).empty() ? Json() : Json(block.*member); };
+  return result;
+}
+
+/// The same for the name of a file or a folder.
+template <class Block>
+Field<Block> path_field(std::string Block::*member, const std::string& what, const std::string& fallback) {
+  Field<Block> result = optional_text(member, what, fallback);
+  result.read = [member](Block& block, const Yaml& yaml, const Place& place) { block.*member = path(yaml, place); };
+  return result;
+}
+
 template <class Block, class Value>
 Field<Block> words_field(Value Block::*member, const std::string& what, const std::string& fallback = {}) {
   return field(member, what, fallback, [](const Yaml& yaml, const Place& place) { return words(yaml, place); });

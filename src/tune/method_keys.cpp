@@ -101,7 +101,9 @@ Field<EasRecipe> search_field() {
 }  // namespace
 
 Keys<LoraRecipe> lora_keys() {
-  return {
+  Keys<LoraRecipe> keys = {
+      {"adapter_name_or_path", path_field(&LoraRecipe::adapter_name_or_path, "a PEFT folder or a hub name", "none"),
+       "LoRA over the model that learns on. Its rank, alpha and products stay, so leave out the keys for these."},
       {"r", whole_field(&LoraRecipe::r, {.low = 1, .high = 65536}), "The rank.", {"rank", "lora_rank"}},
       {"lora_alpha",
        number_field(&LoraRecipe::lora_alpha, kPositive, "2 r"),
@@ -119,6 +121,13 @@ Keys<LoraRecipe> lora_keys() {
       {"use_rslora", flag_field(&LoraRecipe::use_rslora), "Divide lora_alpha by the root of r instead of by r."},
       {"bias", choice_field(&LoraRecipe::bias, {{"none", "none"}}), "PEFT's key; to learn biases, name them in train."},
   };
+  for (Key<LoraRecipe>& key : keys) {
+    if (std::find(kOfAdapter.begin(), kOfAdapter.end(), key.name) == kOfAdapter.end()) continue;
+    key.field.shown = [shown = key.field.shown](const LoraRecipe& lora) {
+      return lora.adapter_name_or_path.empty() ? shown(lora) : Json();
+    };
+  }
+  return keys;
 }
 
 Keys<PModRecipe> p_mod_keys() {

@@ -8,6 +8,7 @@
 #include "checkpoints/read/catalogue.h"
 #include "checkpoints/read/gguf/files.h"
 #include "checkpoints/read/lavin_folder.h"
+#include "checkpoints/read/lora.h"
 #include "checkpoints/read/model_folder.h"
 #include "checkpoints/write/lavin_adapter.h"
 #include "checkpoints/write/pmod_keys.h"
@@ -54,9 +55,7 @@ std::string spelt(const WeightName& name) {
 }
 
 /// Of what would only be found out when the tuned model is written.
-void check_lora(const Recipe& recipe, const models::Model& model) {
-  require(recipe.lora || (model.facts.low_rank.empty() && !model.loaded.lora), Fault::bad_request, model.name,
-          ": has LoRA already, which can't be tuned further; merge it into the model with `lithe fold` first");
+void check_lora(const models::Model& model) {
   visit(model, [&](const models::HeldWeight& held) {
     require(!held.linear || !held.linear->low_rank || !held.linear->weight.learning(), Fault::bad_request, model.name,
             ": ", spelt(held.name), " learns by `train`, and so does the LoRA on it; leave one of both out");
@@ -139,6 +138,31 @@ void add_eas(const EasRecipe& eas, const std::vector<int64_t>& skipped, uint64_t
   models::add_adapters(model, wanted);
 }
 
+/// That of a PEFT folder that learns on. Throws Error{bad_request} if its products differ in rank or alpha.
+models::LoraShape shape_of_adapter(const LoraRecipe& recipe, const std::filesystem::path& folder) {
+  const models::LoraConfig config = models::LoraFolder::open(folder).config();
+  require(
+      config.ranks.empty() && config.alphas.empty(), Fault::bad_request, folder.string(),
+      ": has rank_pattern or alpha_pattern, and only LoRA of one rank and alpha can be tuned further; merge it into "
+      "the model with `lithe fold` first");
+  return {.rank = config.rank,
+          .alpha = config.alpha,
+          .rank_stabilised = config.rank_stabilised,
+          .dropout = recipe.lora_dropout};
+}
+
+/// New LoRA, or that of an adapter, which learns on.
+void ready_lora(const Recipe& recipe, ReadyModel& ready) {
+  models::Model& model = *ready.model;
+  const models::LoraShape shape = lora_shape(recipe, model);
+  if (!model.loaded.lora) return models::add_lora(model, shape);
+  models::set_lora_dropout(model, shape.dropout, static_cast<uint64_t>(recipe.seed));
+  if (model.loaded.lora->whole > 0 && !recipe.train)
+    ready.notes.push_back(concat(model.loaded.lora->folder.string(), ": brings ", model.loaded.lora->whole,
+                                 " tensors of its own beside its LoRA; of these, only routers and adapters learn on if "
+                                 "`train` does not name the others"));
+}
+
 void set_template(const std::string& name, models::Prompting& prompting) {
   if (name.empty()) return;
   prompting.conversation = text::conversation_named(name).name;
@@ -147,7 +171,8 @@ void set_template(const std::string& name, models::Prompting& prompting) {
 
 }  // namespace
 
-models::LoraShape lora_shape(const Recipe& recipe) {
+models::LoraShape lora_shape(const Recipe& recipe, const models::Model& model) {
+  if (model.loaded.lora) return shape_of_adapter(*recipe.lora, model.loaded.lora->folder);
   return {.rank = recipe.lora->r,
           .alpha = recipe.lora->alpha(),
           .rank_stabilised = recipe.lora->use_rslora,
@@ -165,14 +190,18 @@ ReadyModel ready_model(const Recipe& recipe, const std::vector<int64_t>& skipped
     patterns.see(spelt(name));
     return learns(recipe, name, lavin);
   };
-  ReadyModel ready{.model = models::open_model(folder, {.learns = learns_here})};
+  const std::string adapter = recipe.lora ? recipe.lora->adapter_name_or_path : "";
+  ReadyModel ready{.model = models::open_model(folder, {.lora = adapter, .learns = learns_here})};
   models::Model& model = *ready.model;
+  require(!model.loaded.lora || !adapter.empty(), Fault::bad_request, model.name,
+          ": has LoRA already; to tune it further, give its base model as model_name_or_path and this folder as "
+          "lora.adapter_name_or_path, or merge it into the model with `lithe fold` first");
   patterns.check(model.name, "model.layers.0.self_attn.q_proj.weight");
   check_lavin(recipe, model);
   set_template(recipe.template_name, model.prompting);
   const std::vector<int64_t>& off = skipped.empty() && recipe.eas ? recipe.eas->skip_layers : skipped;
   if (recipe.eas) add_eas(*recipe.eas, off, static_cast<uint64_t>(recipe.seed), model);
-  if (recipe.lora) models::add_lora(model, lora_shape(recipe));
+  if (recipe.lora) ready_lora(recipe, ready);
   if (recipe.bf16) models::compute_in_bfloat16(model);
   Json plan = plan_of(recipe, skipped);
   // A model that has a plan keeps it under EAS: attentions are skipped on top of its p-MoD.
@@ -180,7 +209,7 @@ ReadyModel ready_model(const Recipe& recipe, const std::vector<int64_t>& skipped
     plan = {{"combine", Json::array({plan::to_json(model.plan), plan})}};
   if (recipe.p_mod) add_routers(plan, ready);
   ready.plan = plan.is_null() ? model.plan : plan::parse_plan(plan, recipe.file.string(), model.facts);
-  check_lora(recipe, model);
+  check_lora(model);
   check_adapters(model);
   return ready;
 }

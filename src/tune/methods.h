@@ -19,8 +19,9 @@ struct ReadyModel {
   std::vector<std::string> notes;  ///< What a recipe's reader may not expect: sentences to show once.
 };
 
-/// The LoRA that a recipe with `lora` trains.
-models::LoraShape lora_shape(const Recipe& recipe);
+/// The LoRA that a recipe with `lora` trains: its own, or that of the adapter that the model was opened with. Throws
+/// Error for an adapter that can't be tuned further.
+models::LoraShape lora_shape(const Recipe& recipe, const models::Model& model);
 
 /// Opens the recipe's model and adds routers and adapters. `skipped`: the layers whose attention EAS skips, if a search
 /// found them; else those of the recipe. What learns without `train`:

@@ -47,7 +47,7 @@ bool same_bytes(const fs::path& a, const fs::path& b) {
 void write_tuned_model(const models::Model& model, const plan::Plan& plan, const Recipe& recipe,
                        const fs::path& folder) {
   if (recipe.lora) {
-    models::write_lora(model, lora_shape(recipe), plan, folder);
+    models::write_lora(model, lora_shape(recipe, model), plan, folder);
   } else {
     const auto epochs = static_cast<int64_t>(std::ceil(recipe.num_train_epochs));
     models::write_tuned(model, plan, folder,

@@ -53,7 +53,7 @@ LineChart budget_chart(const BudgetResult& result, BudgetMetric metric) {
                   .x_label = concat(name_of(metric), ", % of dense"),
                   .y_label = "nll per token of the answers (lower is better)",
                   .series = {series_of("searched", result.front)}};
-  if (!result.all_even.empty()) chart.series.push_back(series_of("all layers alike", result.all_even));
+  if (!result.all_even.empty()) chart.series.push_back(series_of("the same share in all layers", result.all_even));
   return chart;
 }
 

@@ -8,6 +8,7 @@
 #include "io/new_folder.h"
 #include "plan/methods.h"
 #include "plan/schedule.h"
+#include "tune/method_keys.h"
 #include "tune/recipe_keys.h"
 
 namespace lithe::tune {
@@ -139,11 +140,24 @@ class Checks {
 
   /// PEFT takes the word for every product only if it stands alone, and in a list for a name that fits nothing.
   void check_lora() const {
-    if (!recipe_.lora || recipe_.lora->target_modules.size() < 2) return;
+    if (!recipe_.lora) return;
+    check_adapter(recipe_.lora->adapter_name_or_path);
+    if (recipe_.lora->target_modules.size() < 2) return;
     const std::vector<std::string>& targets = recipe_.lora->target_modules;
     need(std::find(targets.begin(), targets.end(), "all-linear") == targets.end(), "lora.target_modules",
          "lora.target_modules has all-linear beside other names; it means every product of a layer, so let it stand ",
          "alone.");
+  }
+
+  void check_adapter(const std::string& adapter) const {
+    if (adapter.empty()) return;
+    need(!io::holds(whole_path(adapter), whole_path(recipe_.output_dir)), "output_dir",
+         "output_dir is the folder of lora.adapter_name_or_path or lies in it; write to another place.");
+    for (const char* const key : kOfAdapter) {
+      const std::string name = concat("lora.", key);
+      if (given(name.c_str()))
+        need(false, name.c_str(), name, " is what lora.adapter_name_or_path says itself; leave it out.");
+    }
   }
 
   void check_dropout() const {

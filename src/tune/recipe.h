@@ -29,6 +29,8 @@ struct DataSet {
 
 /// A low-rank term on products of the decoder. The names are PEFT's.
 struct LoraRecipe {
+  std::string adapter_name_or_path;  ///< A PEFT folder whose terms learn on, with its rank, alpha and targets; empty:
+                                     ///< new terms.
   int64_t r = 8;
   std::optional<double> lora_alpha;  ///< Absent: twice the rank, as LLaMA-Factory.
   double lora_dropout = 0;

@@ -28,22 +28,6 @@ Field<DataSet> names_field(std::map<std::string, std::string> DataSet::*member, 
   return result;
 }
 
-/// A text that is empty if it is not given.
-template <class Block>
-Field<Block> optional_text(std::string Block::*member, const std::string& what, const std::string& fallback) {
-  Field<Block> result = text_field(member, what, fallback);
-  result.shown = [member](const Block& block) { return (block.*member).empty() ? Json() : Json(block.*member); };
-  return result;
-}
-
-/// The same for the name of a file or a folder.
-template <class Block>
-Field<Block> path_field(std::string Block::*member, const std::string& what, const std::string& fallback) {
-  Field<Block> result = optional_text(member, what, fallback);
-  result.read = [member](Block& block, const Yaml& yaml, const Place& place) { block.*member = path(yaml, place); };
-  return result;
-}
-
 Keys<DataSet> data_keys() {
   return {
       {"path", path_field(&DataSet::path, "a file, a folder, or a pattern of files", "required"),
@@ -186,7 +170,8 @@ Keys<Recipe> data_set_keys() {
       {"eval_data", data_field(&Recipe::eval_data, "none"), "The records to evaluate on, written like data."},
       {"shuffle", flag_field(&Recipe::shuffle), "Draw the samples of an epoch in a random order."},
       {"group_by_length", flag_field(&Recipe::group_by_length),
-       "Put samples of similar length into a batch: of every 50 steps, those with the longest samples come first."},
+       "Put samples of similar length into a batch. Within every 50 steps, the batches with the longest samples come "
+       "first."},
       {"share_images", flag_field(&Recipe::share_images),
        "Compute the tokens of a picture once for all questions about it in a batch. These questions then follow "
        "each other; the gradients of a batch are the same."},

@@ -60,7 +60,13 @@ TEST(Tune, LoraWritesAFolderThatRunTakes) {
   EXPECT_EQ(answer.code, 0) << answer.err;
 }
 
-TEST(Tune, ALoraIsNotTunedFurther) {
+TEST(Tune, ARecipeHasAName) {
+  const Ran ran = lithe({"tune", ""});
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_NE(ran.err.find("The name of the recipe is empty"), std::string::npos) << ran.err;
+}
+
+TEST(Tune, TheBaseOfALoraIsSaid) {
   const fs::path recipe = write_recipe("tune-lora-again", "lora: {r: 4}\n", 1), folder = recipe.parent_path();
   ASSERT_EQ(lithe({"tune", recipe.string()}).code, 0);
   for (const char* const more : {"", "lora: {r: 4}\n"}) {
@@ -70,7 +76,7 @@ TEST(Tune, ALoraIsNotTunedFurther) {
     const Ran ran = shell("lithe tune again.yaml", folder);
     EXPECT_EQ(ran.code, 2) << more << ran.err;
     EXPECT_NE(ran.err.find("has LoRA already"), std::string::npos) << more << ran.err;
-    EXPECT_NE(ran.err.find("`lithe fold` first"), std::string::npos) << more << ran.err;
+    EXPECT_NE(ran.err.find("lora.adapter_name_or_path"), std::string::npos) << more << ran.err;
   }
 }
 

@@ -141,7 +141,7 @@ TEST_F(BudgetSearchTest, TheChartHasBothCurves) {
   EXPECT_EQ(chart.x_label, "kv, % of dense");
   ASSERT_EQ(chart.series.size(), 2u);
   EXPECT_EQ(chart.series[0].x.size(), result.front.size());
-  EXPECT_NE(svg_of(chart).find("all layers alike"), std::string::npos);
+  EXPECT_NE(svg_of(chart).find("the same share in all layers"), std::string::npos);
 }
 
 TEST(MeasuredFile, IsContinued) {

@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "plan/parse.h"
@@ -168,6 +170,9 @@ TEST(Recipe, RefusesWhatContradictsItself) {
   EXPECT_NE(refusal_of("p_mod: {by: uniform, norm: softmax_2.0_0.5}").find("p_mod.norm"), std::string::npos);
   EXPECT_NE(refusal_of("p_mod: {seed: 3}").find("p_mod.seed"), std::string::npos);
   EXPECT_EQ(refusal_of("p_mod: {by: random, seed: 3}"), "");
+  EXPECT_EQ(refusal_of("lora: {adapter_name_or_path: b, lora_dropout: 0.1}"), "");
+  EXPECT_NE(refusal_of("lora: {adapter_name_or_path: b, rank: 4}").find("line 4: lora.r is what"), std::string::npos);
+  EXPECT_NE(refusal_of("lora: {adapter_name_or_path: out}").find("folder of lora.adapter"), std::string::npos);
   EXPECT_NE(refusal_of("eval_data:\n  - a\n  - {path: b, weight: 2}").find("line 6: eval_data[2].weight"),
             std::string::npos);
   EXPECT_NE(refusal_of("eval_data: {path: b, weight: 2}").find("line 4: eval_data.weight"), std::string::npos);
@@ -197,7 +202,8 @@ TEST(Recipe, SettingsAreARecipeThatReadsTheSame) {
   for (const char* more :
        {"", "max_steps: 7\nwarmup_steps: 2", "p_mod: {}\nlora: {r: 3}\ntrain: [a, \"!b\"]",
         "p_mod: {schedule: interleave}", "p_mod: {schedule: shiftedcos_decay_0.85_0.15}",
-        "eas: {skip: 2, search: {steps: 9}}\nresume_from_checkpoint: true", "eas: {skip: [3, 1]}\nreport_to: none",
+        "lora: {adapter_name_or_path: b}", "eas: {skip: 2, search: {steps: 9}}\nresume_from_checkpoint: true",
+        "eas: {skip: [3, 1]}\nreport_to: none",
         "eval_data: [{path: b, columns: {images: pics}}]\nmetric_for_best_model: loss\neval_steps: 5\nlearning_rate: "
         "0.1"}) {
     const Json settings = settings_of(parse(more));
@@ -241,9 +247,35 @@ TEST(Recipe, ShippedOnesAreRead) {
   EXPECT_GE(count, 37);
 }
 
-std::string page() {
-  std::ifstream in(LITHE_SOURCE_DIR "/docs/recipes.md");
+std::string page(const std::string& name = "recipes") {
+  std::ifstream in(LITHE_SOURCE_DIR "/docs/" + name + ".md");
   return {std::istreambuf_iterator<char>(in), {}};
+}
+
+/// The blocks of YAML of a page that are recipes: what each leaves out of the required keys comes before it.
+std::vector<std::string> recipes_on(const std::string& name) {
+  const std::string text = page(name), begin = "\n```yaml\n", end = "\n```\n";
+  std::vector<std::string> recipes;
+  for (std::size_t at = text.find(begin); at != text.npos; at = text.find(begin, at)) {
+    at += begin.size();
+    std::string block = text.substr(at, text.find(end, at) - at);
+    if (block.starts_with("apiVersion:")) continue;  // of Kubernetes
+    for (const char* const key : {"model_name_or_path", "output_dir", "data"})
+      if (block.find(concat(key, ":")) == block.npos) block = concat(key, ": ", key, "\n", block);
+    recipes.push_back(std::move(block));
+  }
+  return recipes;
+}
+
+TEST(Recipe, ThoseOfTheDocsAreRead) {
+  std::size_t count = 0;
+  for (const char* const name : {"recipes", "tuning", "meter", "tasks", "../README"}) {
+    for (const std::string& recipe : recipes_on(name)) {
+      ++count;
+      EXPECT_EQ(refusal(recipe), "") << name << "\n" << recipe;
+    }
+  }
+  EXPECT_GE(count, 8u);
 }
 
 // Both ways: the tables of the page are the tables of the program, whole and in order.

@@ -31,6 +31,7 @@ class LoraFolder {
 
   const std::filesystem::path& path() const { return path_; }
   const std::map<std::string, Pair>& pairs() const { return pairs_; }  ///< By the plain name of the weight.
+  const LoraConfig& config() const { return config_; }
   int64_t whole() const { return static_cast<int64_t>(whole_.size()); }
   std::set<std::string> whole_names() const;  ///< Plain.
 
