@@ -13,9 +13,13 @@ bool BatchLines::next(const std::function<void(Request)>& take,
                       const std::function<void(const Json& id, int64_t line, const Error&)>& refuse) {
   Json id;
   try {
-    return session::naming_failures([&] { return take_line(id, take); });
+    if (session::naming_failures([&] { return take_line(id, take); })) return true;
+    output_.forget_other_lines(refused_);  // of lines that the input no longer has
+    return false;
   } catch (const Error& error) {
-    if (is_mine()) refuse(id, reader_.number(), error);
+    if (!is_mine()) return true;
+    if (id.is_null()) refused_.insert(key_of_line(reader_.number()));
+    refuse(id, reader_.number(), error);
     return true;
   }
 }

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 
 #include "base/error.h"
@@ -56,6 +57,7 @@ class BatchLines {
   BatchOutput& output_;
   eval::Shard shard_;
   std::map<std::string, int64_t> lines_of_ids_;
+  std::set<std::string> refused_;  ///< key_of_line() of lines whose id can't be read.
   int64_t answered_ = 0, failed_ = 0, skipped_ = 0;
 };
 

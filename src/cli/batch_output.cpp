@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <vector>
 
 #include "base/error.h"
 #include "base/printable.h"
@@ -14,6 +15,8 @@ namespace {
 // prompt_rows and vision_rows are what release 0.1 called the two counts. head and labels are METER's.
 constexpr std::array kKeys = {"id",          "answer",      "tokens", "stop", "line",  "prompt_tokens", "vision_tokens",
                               "prompt_rows", "vision_rows", "error",  "head", "labels"};
+
+constexpr std::string_view kLine = "line ";
 
 /// "{"id": .., "answer": "..", ..}" or "{["id": ..,] "line": N, "error": ".."}", and no key of another's.
 bool is_line_of_batch(const Json& line) {
@@ -67,7 +70,7 @@ bool begins_a_line(std::string_view text) {
 }
 
 std::string key_of_line(int64_t number) {
-  return concat("line ", number);  // the JSON text of an id never looks like this
+  return concat(kLine, number);  // the JSON text of an id never looks like this
 }
 
 BatchOutput::BatchOutput(const std::filesystem::path& path) : path_(path), lines_(path) {
@@ -128,6 +131,13 @@ void BatchOutput::forget_error(const std::string& key) {
   if (old == errors_.end()) return;
   untrue_.emplace(old->second.begin, old->second.end);
   errors_.erase(old);
+}
+
+void BatchOutput::forget_other_lines(const std::set<std::string>& confirmed) {
+  std::vector<std::string> gone;
+  for (const auto& [key, error] : errors_)
+    if (key.starts_with(kLine) && !confirmed.contains(key)) gone.push_back(key);
+  for (const std::string& key : gone) forget_error(key);
 }
 
 void BatchOutput::close() {

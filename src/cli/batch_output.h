@@ -34,6 +34,9 @@ class BatchOutput {
   /// An old error under this key is no longer true.
   void forget_error(const std::string& key);
 
+  /// The same of every error under a key_of_line() that is not in `confirmed`.
+  void forget_other_lines(const std::set<std::string>& confirmed);
+
   /// Rewrites the file without the errors that are no longer true. Throws Error{bad_file}.
   void close();
 

@@ -63,6 +63,7 @@ int exit_of(const std::function<void()>& step) {
   if (const int code = exit_of(make); code != 0) std::exit(code);
   const int code = exit_of(report);
   if (code != 0) say_in_place(folder);
+  for (const int late : {SIGINT, SIGTERM}) std::signal(late, SIG_IGN);  // all is said and done
   std::exit(code);
 }
 

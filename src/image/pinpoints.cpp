@@ -85,7 +85,10 @@ Json list_of(const JsonView& config, Size tile) {
   if (!value.is_string()) return value;
   const std::string text = value.get<std::string>();
   if (text.find('x') != text.npos) return pairs_of_range(text, config, tile);
-  return parse_json(json_of_literal(is_bare_tuple(text) ? "[" + text + "]" : text), config.source() + ": " + kKey);
+  const std::string json = json_of_literal(is_bare_tuple(text) ? "[" + text + "]" : text);
+  require(Json::accept(json), Fault::bad_file, config.source(), ": '", kKey, "' is ", in_quotes(text),
+          ", expected pairs of pixels such as \"[(336, 672), (672, 336)]\"");
+  return parse_json(json, config.source() + ": " + kKey);
 }
 
 }  // namespace

@@ -85,6 +85,8 @@ void on_bus_error(int signal, siginfo_t* info, void*) {
   const bool by_memory = info->si_code > 0;  // else another process sent it
   const Mapping* const mapping = by_memory ? find_mapping(reinterpret_cast<std::uintptr_t>(info->si_addr)) : nullptr;
   if (mapping) {
+    static std::atomic_flag said;
+    while (said.test_and_set()) ::pause();  // another thread ends the program
     const std::string *const prefix = &ending().prefix, *const sentence = &mapping->sentence;
     const iovec parts[] = {{const_cast<char*>(prefix->data()), prefix->size()},
                            {const_cast<char*>(sentence->data()), sentence->size()}};

@@ -233,6 +233,9 @@ TEST(Batch, AMendedLineIsAnswered) {
   ASSERT_EQ(lines.size(), 5U);
   for (const char* id : {"\"a\"", "\"b\"", "\"c\"", "\"NEW\""}) EXPECT_TRUE(lines.at(id).contains("answer")) << id;
   EXPECT_TRUE(lines.at("line 5").contains("error"));
+  write(at / "in.jsonl", a + "{\"id\":\"NEW\",\"prompt\":\"x\"}\n" + c + bad);
+  ASSERT_EQ(lithe(command).code, 0);
+  EXPECT_EQ(by_id(out).size(), 4U);  // no error of a line that is gone
 }
 
 TEST(Batch, NullIsAsGoodAsAbsent) {

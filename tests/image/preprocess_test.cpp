@@ -198,6 +198,7 @@ TEST(Preprocess, RefusesBrokenFiles) {
                                                                    {"image_grid_pinpoints", "[[1]]"},
                                                                    {"image_grid_pinpoints", "[[0, 8]]"},
                                                                    {"image_grid_pinpoints", "\"(2x2),(1x1)\""},
+                                                                   {"image_grid_pinpoints", "\"None\""},
                                                                    {"do_resize", "3"},
                                                                    {"rescale_factor", "\"a\""},
                                                                    {"image_processor", "[]"}};

@@ -56,6 +56,23 @@ TEST(Loading, WeightsOutliveTheirLoader) {
   EXPECT_EQ(model->name, "checkpoint");
 }
 
+TEST(Loading, PinpointsThatDifferAreNoted) {
+  TempFolder temp;
+  const fs::path folder = temp.path / "checkpoint", config = folder / "config.json";
+  fs::copy(golden_folder("hf_llavanext") / "checkpoint", folder, fs::copy_options::recursive);
+  const auto notes = [&] { return open_model(folder)->notes; };
+  const std::vector<std::string> before = notes();
+  Json json = read_json_file(config);
+  json["image_grid_pinpoints"] = "[(56, 56)]";
+  std::ofstream(config) << json;
+  const std::vector<std::string> after = notes();
+  ASSERT_EQ(after.size(), before.size() + 1);
+  EXPECT_NE(after.back().find("other image_grid_pinpoints"), std::string::npos) << after.back();
+  json["image_grid_pinpoints"] = "garbage";
+  std::ofstream(config) << json;
+  EXPECT_THROW(notes(), Error);
+}
+
 // A language model and the projector of LLaVA's first stage are published apart; docs/reproduce-eas.md joins them so.
 TEST(Loading, AProjectorMayBeAShardOfItsOwn) {
   const Golden golden("liuhaotian_llava15");

@@ -2,6 +2,7 @@
 #include "checkpoints/read/config.h"
 #include "checkpoints/read/conventions.h"
 #include "checkpoints/read/hf_folder.h"
+#include "image/pinpoints.h"
 
 namespace lithe::models {
 namespace {
@@ -36,6 +37,16 @@ void drop_added_rows(const JsonView& conventions, Decoder& decoder) {
   if (decoder.head.low_rank) decoder.head.low_rank->b = decoder.head.low_rank->b.first_rows(decoder.config.vocab);
 }
 
+/// transformers cuts pictures by the processor's pinpoints, and lays out the tokens by those of the config.
+void compare_pinpoints(const JsonView& config, Model& model) {
+  if (!config.has("image_grid_pinpoints")) return;
+  const image::PreprocessConfig& used = model.vision->preprocess;
+  if (image::read_pinpoints(config, image::Dialect::transformers, used.crop) == used.pinpoints) return;
+  model.notes.push_back(concat(config.source(),
+                               ": has other image_grid_pinpoints than the processor's file, which are "
+                               "used; give both files the same"));
+}
+
 }  // namespace
 
 std::unique_ptr<Model> open_llava_hf(const Source& source) {
@@ -46,7 +57,10 @@ std::unique_ptr<Model> open_llava_hf(const Source& source) {
   if (next) pack_like_next(vision);
   follow_template(source.config, folder.model());
   const std::optional<JsonView> conventions = read_conventions(source.config, "llava");
-  if (conventions) follow_llava_again(*conventions, folder.model());
+  if (conventions)
+    follow_llava_again(*conventions, folder.model());
+  else if (next)
+    compare_pinpoints(source.config, folder.model());
   folder.load();
   if (conventions) drop_added_rows(*conventions, folder.model().decoder);
   return folder.complete();
