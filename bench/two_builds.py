@@ -44,7 +44,8 @@ def main():
         for (test, plan), one in series.items():
             if plan == "dense again":
                 continue
-            now, earlier, again = one["now"], one["earlier"], series.get((test, "dense again"), one)["earlier"]
+            now, earlier = one["now"], one["earlier"]
+            again = series.get((test, f"{plan} again"), one)["earlier"]
             middle, least = times_as_fast(now, earlier, again)
             spread = f", A/A {100 * aa_spread(earlier, again):.1f} %" if plan == "dense" else ""
             print(f"  {test:14} {plan:6} {statistics.median(earlier):8.1f} ms, now {statistics.median(now):8.1f} ms: {middle:.2f} x "

@@ -14,10 +14,11 @@ namespace {
 constexpr const char* kCompareRunsDescription =
     R"(Compares two runs of `lithe eval` question by question.
 
-The runs are over the same questions, so their difference is known far better than from two separate scores. The table has
-both mean scores of the questions that both runs answered, their difference (B - A) with the range in which it lies in 95 %
-of the cases if the questions are drawn anew (bootstrap, 2,000 draws), how many questions only one run answers better, and p:
-how likely a split so uneven is if both are equally good (McNemar's exact test). A p below 0.05 is seldom chance.
+Both runs have the same questions. So this shows a difference more exactly than two separate scores do. Only questions that
+both runs answered count. The table has both mean scores, their difference (B - A) and its 95 % range: if the questions are
+drawn anew, the difference lies in this range in 95 of 100 cases (bootstrap, 2,000 draws). It also says how many questions A
+answers better than B, and B better than A. If both runs are equally good, p is how likely these two numbers differ by as
+much or more (McNemar's exact test). A p below 0.05 is seldom chance.
 
 The scores are those of single questions. The two questions of an MME picture count one by one, and so do the orders in which
 MMBench asks a question.

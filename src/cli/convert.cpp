@@ -30,9 +30,9 @@ folder gives the same answers. A layout may have no keys for p-MoD routers, EAS 
 under Lithe's own names, and lithe prints a note, since other programs ignore them. docs/checkpoints.md lists the names. DIR
 must not exist. If anything fails, DIR is not written.
 
-A published METER only numbers the answers of its head vqa. --answers names them, as the data of VQAv2 tell them that the head
-was trained with: the folder with METER's Arrow files, the folder with the official annotations of train and val, or a JSON file
-that maps numbers to answers. The new folder then answers in words.)";
+A published METER only numbers the answers of its head vqa. --answers names them, from the data that the head was trained with:
+the folder with METER's Arrow files, or the folder with VQAv2's official annotations of train and val. A JSON file that maps
+numbers to answers works too. The new folder then answers in words.)";
 
 constexpr const char* kConvertFooter = R"(Examples:
   lithe convert ~/llava-v1.5-7b -o llava-1.5-7b-hf
@@ -106,8 +106,9 @@ Action declare_convert(CLI::App& app) {
   app.add_option("-o,--output", flags->out, "The folder to write; it must not exist")->type_name("DIR")->required();
   app.add_option("--to", flags->to, "hf (Hugging Face, default), original (LLaVA's own) or same (as SRC)")
       ->type_name("LAYOUT");
-  app.add_option("--answers", flags->answers,
-                 "METER: what tells the answers of its head vqa: a folder of VQAv2, an Arrow file, or a JSON file")
+  app.add_option(
+         "--answers", flags->answers,
+         "METER: where the names of the answers of its head vqa are: a folder of VQAv2, an Arrow file, or a JSON file")
       ->type_name("PATH");
   add_json(app, flags->common, "Print JSON: tensors, bytes, files, notes");
   add_common(app, flags->common);

@@ -25,10 +25,10 @@ constexpr const char* kFoldDescription =
 
 LoRA is merged completely. The adapter that replaces an attention (PIA) has a gate and a token mean that depend on the
 prompt. This part can't be merged; it is stored as a small low-rank matrix. An adapter before an attention (RepAdapter) has
-a gate too, and stays as it is. With --freeze, the gate and the mean of the given prompt are used for all requests. Then every
-adapter of the decoder is merged, and answers to other prompts differ a little. Without --image, the prompt has a shipped
-picture. Gates of LaVIN tell whether a prompt has a picture: for prompts without one, give --no-image. Adapters of a vision tower
-are never merged.
+a gate too, and stays as it is. With --freeze, the gate and the mean of the given prompt are used for all requests. Then
+every adapter of the decoder is merged, and answers to other prompts differ a little. Without --image, the prompt has a
+shipped picture. The gates of LaVIN depend on whether the prompt has a picture. To fold for prompts without a picture, give
+--no-image. Adapters of a vision tower are never merged.
 In a METER model, every RepAdapter is merged, as it has no gate there. The PIAs stay, and --freeze is refused.
 
 The merged model is then compared with the original on the prompt, and the largest difference of the logits is printed. If

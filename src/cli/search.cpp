@@ -30,14 +30,15 @@ constexpr int64_t kEverySteps = 10, kFewestComparisons = 5;
 constexpr const char* kSearchDescription =
     R"(Finds a plan that skips what a task does not need. There are two searches.
 
---budget SHARE: the plan that loses least and costs at most this share of the dense model. Nothing is trained. A layer may skip
-some vision tokens, or run only a part of itself for them, or leave out its attention or its feed-forward network. Each of these
-moves is tried alone on --samples records: by how much does the nll of the right answers rise? If costs and losses added up, the
-best combination would be known. The search tries the combinations that should be best, corrects the losses of their moves by
-what they really lose, and chooses again. --metric says what is counted: operations of prefill (flops), their predicted time on
-this machine (time), or bytes of keys and values (kv). Other records of the data, or those of --eval-data, check the result.
-DIR gets plan.json (the plan within the budget), plans/ (the best plan for each cost), search.json, search.svg (a chart) and
-measured.jsonl. After Ctrl-C, the same command continues. Another --budget or --metric with the same -o uses what was measured.
+--budget SHARE: the plan that loses least and costs at most this share of the dense model. Nothing is trained. A layer may
+skip some vision tokens, or run only a part of itself for them, or leave out its attention or its feed-forward network. Each
+of these moves is tried alone on --samples records: by how much does the nll (mean negative log-likelihood per token) of the
+right answers rise? If costs and losses added up, the best combination would be known. The search tries the combinations
+that should be best, corrects the losses of their moves by what they really lose, and chooses again. --metric says what is
+counted: operations of prefill (flops), their predicted time on this machine (time), or bytes of keys and values (kv). Other
+records of the data, or those of --eval-data, check the result. DIR gets plan.json (the plan within the budget), plans/ (the
+best plan for each cost), search.json, search.svg (a chart) and measured.jsonl. After Ctrl-C, the same command continues.
+Another --budget or --metric with the same -o uses what was measured.
 
 --skip K: the decoder layers whose attention the task does not need (EAS), and a plan that skips K of them. Every attention
 gets an adapter that can take its place (PIA), and one before it (RepAdapter). In each step, K attentions are drawn at random

@@ -52,7 +52,7 @@ std::string to_text(const tune::PlanSearchReport& report, const tune::PlanSearch
   text += fmt::format("on {} other {}: nll {}, the base plan {}", report.check_samples,
                       report.check_samples == 1 ? "sample" : "samples", row_text(*report.check_best),
                       row_text(*report.check_base));
-  if (report.check_even) text += fmt::format(", all layers alike {}", row_text(*report.check_even));
+  if (report.check_even) text += fmt::format(", the same share in all layers {}", row_text(*report.check_even));
   return text + "\n";
 }
 

@@ -154,10 +154,11 @@ void add_network(CLI::App& app, ServeOptions& options) {
   app.add_option("--tls-key", options.server.tls_key, "Its private key as PEM, without a password")
       ->type_name("FILE")
       ->group(group);
-  add_count(app, options.server.max_queue,
-            {.names = "--max-queue",
-             .what = "Requests that may wait; more get status 503. The last eighth is for clients that have no other "
-                     "(default: 128)"})
+  add_count(
+      app, options.server.max_queue,
+      {.names = "--max-queue",
+       .what = "Requests that may wait; more get status 503. An eighth of these places is kept for clients without "
+               "another request (default: 128)"})
       ->group(group);
   add_decimal(app, options.request_seconds,
               {.names = "--request-timeout",

@@ -41,7 +41,7 @@ struct Rule {
   Group group = Group::vision;
   std::optional<double> keep_share;  ///< Exactly one of keep_share and keep_count is set.
   std::optional<int64_t> keep_count;
-  std::string by = "router";  ///< A selector's name: router, random, uniform, attention, similarity.
+  std::string by = "router";  ///< A selector's name (routing/selectors/).
   uint64_t seed = 0;          ///< Of the selector `random`.
   std::optional<Gate> gate;   ///< Absent: rows are not reweighted.
   Switches others{false, false, false, false};

@@ -11,14 +11,13 @@
 #include "session/answering.h"
 #include "session/batch_memory.h"
 #include "session/cohort.h"
-#include "session/errors.h"
 #include "session/joining.h"
+#include "session/member.h"
 #include "session/memory.h"
 #include "session/picture_cache.h"
 #include "session/prefix_cache.h"
 #include "session/tickets.h"
 #include "session/waiting_requests.h"
-#include "session/watch.h"
 
 namespace lithe::session {
 namespace {
@@ -27,48 +26,6 @@ constexpr int64_t kMostTiles = 8;         // in a pass of the vision tower
 constexpr int64_t kMostReadyRows = 4096;  // of prompts whose pictures go through the tower together
 constexpr int64_t kMostAhead = 4;  // requests that wait while all places are taken, so that their pictures are ready
 constexpr int64_t kWorthWaiting = 64;  // rows that a request gets by joining one pass later
-
-/// The answers to one prompt: one, and the further ones after it has run.
-struct Branches {
-  int64_t prompt_bytes = 0;  // of keys and values that the answers share, or that the one answer has: the worst case
-  size_t open = 1;           // answers that are not done
-  std::vector<Answer> answers{1};
-  std::exception_ptr failure;  // of the first that failed
-  bool ended = false;          // one failed or was cancelled, so all end
-};
-
-struct Member {
-  int64_t ticket = 0;
-  std::unique_ptr<Answering> answering;
-  std::optional<RowOrigin> origin;
-  int64_t cache_bytes = 0;          // worst case, without Branches::prompt_bytes
-  int64_t rows = 0;                 // of the prompt
-  int64_t held_rows = 0;            // of these, from another sequence
-  std::vector<AnswerOptions> more;  // of further answers, until the prompt has run
-  std::shared_ptr<Branches> branches = std::make_shared<Branches>();
-  size_t branch = 0;
-
-  int64_t answers() const { return 1 + static_cast<int64_t>(more.size()); }
-  /// The rows of the prompt and the answer.
-  int64_t longest() const { return rows + answering->token_budget(); }
-  /// Of a given answer: those that enter one pass beyond the first.
-  int64_t more_rows() const { return answering->rows_after_prompt() - 1; }
-};
-
-Outcome cancelled(int64_t ticket) {
-  return {.ticket = ticket, .answer = {.stop = StopReason::cancelled}};
-}
-
-/// What was thrown in place of an answer.
-Outcome failed(int64_t ticket, const std::exception_ptr& thrown) {
-  try {
-    std::rethrow_exception(thrown);
-  } catch (const Cancelled& end) {
-    return end.thrown ? failed(ticket, end.thrown) : cancelled(ticket);
-  } catch (...) {
-    return {.ticket = ticket, .error = error_of(thrown), .thrown = thrown};
-  }
-}
 
 }  // namespace
 
@@ -364,31 +321,10 @@ class BatchRun::Impl {
   void branch() {
     std::vector<Member> made;
     for (Member& first : running_) {
-      if (first.answering->can_branch()) branch(first, made);
+      if (first.answering->can_branch()) add_branches(first, made);
     }
     state_.tokens += static_cast<int64_t>(made.size());
     std::move(made.begin(), made.end(), std::back_inserter(running_));
-  }
-
-  static void branch(Member& first, std::vector<Member>& made) {
-    std::vector<AnswerOptions> more = std::exchange(first.more, {});
-    const int64_t each = std::exchange(first.cache_bytes, 0) / static_cast<int64_t>(more.size());
-    first.branches->answers.resize(1 + more.size());
-    try {
-      for (AnswerOptions& options : more) {
-        made.push_back({.ticket = first.ticket,
-                        .answering = first.answering->branch(std::move(options)),
-                        .cache_bytes = each,
-                        .rows = first.rows,
-                        .branches = first.branches,
-                        .branch = first.branches->open});
-        ++first.branches->open;
-      }
-    } catch (...) {
-      first.branches->failure = std::current_exception();
-      first.branches->ended = true;
-    }
-    first.answering->end_branching();
   }
 
   void pass(std::span<const Member> members) {
@@ -425,21 +361,10 @@ class BatchRun::Impl {
     for (const HeldRows& held : left) prefixes_.insert(held);
   }
 
-  /// What a sequence holds that has ended, its answer included.
-  static HeldRows rows_of(Member& member, const Answer& answer) {
-    HeldRows held{std::move(*member.origin), member.answering->take_generation(), member.answering->runs()};
-    const int64_t decoded = held.generation.next_position() - held.origin.rows();
-    for (int64_t i = 0; i < decoded; ++i) {
-      for (LayerRun& run : held.runs) run.ran.push_back(held.origin.rows());
-      held.origin.add(answer.tokens[static_cast<size_t>(i)]);
-    }
-    return held;
-  }
-
   /// Of a member that is done. What its sequence holds goes to `left`, if later prompts may begin with it.
   Answer take_answer(Member& member, std::vector<HeldRows>& left) {
     Answer answer = member.answering->take();
-    if (prefixes_.on() && member.origin && member.answering->prefilled()) left.push_back(rows_of(member, answer));
+    if (prefixes_.on() && member.origin && member.answering->prefilled()) left.push_back(held_rows(member, answer));
     return answer;
   }
 

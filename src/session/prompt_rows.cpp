@@ -1,6 +1,7 @@
 #include "session/prompt_rows.h"
 
 #include <ATen/ops/cat.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/tensor.h>
 
 #include <algorithm>
@@ -139,8 +140,8 @@ PromptRows merge(const models::Model& model, std::vector<int64_t> ids, std::span
   std::vector<Tensor> parts;
   std::vector<int64_t> pending;
   size_t next_picture = 0;
-  if (const std::optional<Tensor>& modality = model.decoder.modality) {
-    parts.push_back(modality->narrow(0, pictures.empty() ? 0 : 1, 1));
+  if (const std::optional<nn::Weight>& modality = model.decoder.modality) {
+    parts.push_back(modality->rows(at::full({1}, pictures.empty() ? 0 : 1, at::kLong)));
     prompt.kinds.push_back(routing::RowKind::modality);
   }
   for (const int64_t id : ids) {

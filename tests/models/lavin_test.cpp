@@ -361,7 +361,7 @@ TEST_F(Lavin, WithoutAnAdapterThereIsSomethingToTune) {
   EXPECT_NE(model->notes[0].find("there is no adapter"), std::string::npos);
   EXPECT_TRUE(model->vision->projector.layers[0].weight.learning());
   EXPECT_EQ(model->vision->projector.widths[1], 128);
-  EXPECT_FALSE(model->decoder.modality->requires_grad());
+  EXPECT_FALSE(model->decoder.modality->learning());
 }
 
 TEST_F(Lavin, MissingAndSurplusPartsAreNamed) {

@@ -113,7 +113,7 @@ Tensor Decoder::logits(const Tensor& x, const nn::RowNotes& notes) const {
 
 Decoder shaped_decoder(const DecoderConfig& config) {
   Decoder decoder{.config = config, .norm = shaped_norm(config)};
-  if (config.modality) decoder.modality = Tensor();
+  if (config.modality) decoder.modality = nn::Weight();
   for (int64_t layer = 0; layer < config.layers; ++layer) decoder.blocks.push_back(shaped_block(config, layer));
   for (const int64_t layer : config.routers) {
     decoder.blocks[static_cast<size_t>(layer)].router =

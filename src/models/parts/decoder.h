@@ -48,7 +48,7 @@ struct Decoder {
   std::vector<routing::Block> blocks;
   nn::Norm norm;
   nn::Linear head;
-  std::optional<Tensor> modality;  ///< [2, hidden] of a prompt without a picture, of one with a picture
+  std::optional<nn::Weight> modality;  ///< [2, hidden] of a prompt without a picture, of one with a picture
   ops::KeyValueKind cache = ops::KeyValueKind::float32;  ///< How keys and values are cached.
   bool recomputes = false;  ///< In training, a layer keeps its input only and runs again for its gradients.
 
