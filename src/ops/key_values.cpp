@@ -145,6 +145,18 @@ FreshRows FreshRows::some(int64_t first, int64_t count) const {
           positions.subspan(static_cast<size_t>(first), static_cast<size_t>(count))};
 }
 
+std::vector<FreshRows> cut_rows(const FreshRows& rows, const std::vector<int64_t>& offsets) {
+  std::vector<int64_t> counts;
+  for (size_t i = 0; i + 1 < offsets.size(); ++i) counts.push_back(offsets[i + 1] - offsets[i]);
+  const std::vector<Tensor> keys = rows.keys.split_with_sizes(counts), values = rows.values.split_with_sizes(counts);
+  std::vector<FreshRows> cut;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    const auto positions = rows.positions.subspan(static_cast<size_t>(offsets[i]), static_cast<size_t>(counts[i]));
+    cut.push_back({keys[i], values[i], positions});
+  }
+  return cut;
+}
+
 int64_t KeyValueView::rows_up_to(int64_t position) const {
   const auto count = [position](std::span<const int64_t> positions) {
     return std::upper_bound(positions.begin(), positions.end(), position) - positions.begin();

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "ops/key_value_kind.h"
 
@@ -30,9 +31,13 @@ struct FreshRows {
   std::span<const int64_t> positions;  ///< [rows], original positions
 
   int64_t rows() const { return static_cast<int64_t>(positions.size()); }
-  /// `count` of them, from row `first` on: one sequence of a packed batch.
+  /// `count` of them, from row `first` on.
   FreshRows some(int64_t first, int64_t count) const;
 };
+
+/// The rows of each sequence: sequence i has offsets[i] .. offsets[i + 1]. One node of autograd cuts them all; cut one
+/// by one, each sequence would fill a gradient of all rows with zeros.
+std::vector<FreshRows> cut_rows(const FreshRows& rows, const std::vector<int64_t>& offsets);
 
 /// The keys and values that the queries of one sequence may attend to, ascending by original position: first rows in
 /// blocks, then rows of this pass. Nothing is copied; either part may be empty.

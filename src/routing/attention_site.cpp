@@ -86,24 +86,15 @@ Offered joined(const ops::FreshRows& first, const ops::FreshRows& second) {
 /// What the queries of a pass see: those of the prompt what is offered, those of the answer what is cached.
 class Views {
  public:
-  Views(const Offered& offered, SiteContext& context) : offered_(offered), context_(context) {
-    if (!learns(offered.rows())) return;
-    // One node of autograd cuts all sequences. A narrow for each would fill a gradient of all rows for each.
-    const std::vector<int64_t>& offsets = context.sets.key_value.offsets;
-    std::vector<int64_t> counts(offsets.size());
-    std::adjacent_difference(offsets.begin(), offsets.end(), counts.begin());
-    const at::IntArrayRef sizes = at::IntArrayRef(counts).slice(1);
-    keys_ = offered.keys.split_with_sizes(sizes);
-    values_ = offered.values.split_with_sizes(sizes);
-  }
+  Views(const Offered& offered, SiteContext& context)
+      : cut_(ops::cut_rows(offered.rows(), context.sets.key_value.offsets)), context_(context) {}
 
   /// Adds one sequence, and caches what the plan says. If every row is cached, all are read as the cache stores them,
   /// so a prompt in one pass equals a prompt in several. `answer`: its first query row that is not the prompt's.
   void add(size_t sequence, int64_t answer) {
     const int64_t end = context_.sets.query.offsets[sequence + 1];
     if (begins_alone(context_.sets.query, context_, sequence)) {
-      const int64_t first = context_.sets.key_value.offsets[sequence];
-      add(context_.sets.query.offsets[sequence] + 1, {{}, some(sequence, first, first + 1)}, false);
+      add(context_.sets.query.offsets[sequence] + 1, {{}, cut_[sequence].some(0, 1)}, false);
     }
     const SequenceRows rows = with_prefix(sequence, rows_of(sequence));
     const std::span<nn::LayerState> states = context_.batch.sequences[sequence].states;
@@ -125,20 +116,12 @@ class Views {
     bool all_cached = true;
   };
 
-  /// The offered rows [begin, end) of a sequence.
-  ops::FreshRows some(size_t sequence, int64_t begin, int64_t end) const {
-    if (keys_.empty()) return offered_.rows().some(begin, end - begin);
-    const int64_t first = context_.sets.key_value.offsets[sequence];
-    const auto count = static_cast<size_t>(keys_[sequence].size(0));
-    const ops::FreshRows all{keys_[sequence], values_[sequence],
-                             std::span(offered_.positions).subspan(static_cast<size_t>(first), count)};
-    return end - begin == keys_[sequence].size(0) ? all : all.some(begin - first, end - begin);
-  }
-
   SequenceRows rows_of(size_t sequence) {
     const Rows& offering = context_.sets.key_value;
-    const int64_t first = offering.offsets[sequence] + (begins_alone(offering, context_, sequence) ? 1 : 0);
-    const ops::FreshRows fresh = some(sequence, first, offering.offsets[sequence + 1]);
+    const ops::FreshRows& all = cut_[sequence];
+    const int64_t alone = begins_alone(offering, context_, sequence) ? 1 : 0,
+                  first = offering.offsets[sequence] + alone;
+    const ops::FreshRows fresh = alone > 0 ? all.some(alone, all.rows() - alone) : all;
     const std::optional<std::vector<int64_t>> cached = cached_among(context_.sets, sequence, first);
     return {fresh, cached ? keep(some_of(fresh, *cached)) : fresh, !cached};
   }
@@ -167,9 +150,8 @@ class Views {
 
   ops::FreshRows keep(Offered rows) { return kept_.emplace_back(std::move(rows)).rows(); }
 
-  const Offered& offered_;
+  std::vector<ops::FreshRows> cut_;  // what each sequence offers
   SiteContext& context_;
-  std::vector<Tensor> keys_, values_;  // of each sequence, if they learn
   std::vector<ops::KeyValueView> views_;
   std::vector<int64_t> offsets_{0};
   std::deque<Offered> kept_;  // what some views show
@@ -241,8 +223,7 @@ Tensor cross_attention(const nn::Attention& attention, const Tensor& x, SiteCont
                   std::vector<int64_t>(static_cast<size_t>(real.hidden.size(0)))};
   std::iota(offered.positions.begin(), offered.positions.end(), 0);  // no mask reads them
   std::vector<ops::KeyValueView> views;
-  for (size_t i = 0; i < context.batch.sequences.size(); ++i)
-    views.push_back({{}, offered.rows().some(real.offsets[i], real.offsets[i + 1] - real.offsets[i])});
+  for (ops::FreshRows& rows : ops::cut_rows(offered.rows(), real.offsets)) views.push_back({{}, std::move(rows)});
   const std::vector<int64_t> positions = rows.of(context.positions);
   return attention.merge(
       ops::attend_packed({queries, rows.offsets, positions}, views, {.scale = attention.scale(), .causal = false}));

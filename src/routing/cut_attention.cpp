@@ -92,8 +92,7 @@ Tensor cut_attention(const nn::Attention& attention, const Tensor& x, const Site
   const ops::FreshRows fresh{rotated(attention, attention.keys(input, notes), offered, context),
                              attention.values(input, notes), key_order};
   std::vector<ops::KeyValueView> views;
-  for (size_t part = 0; part + 1 < offered.offsets.size(); ++part)
-    views.push_back({{}, fresh.some(offered.offsets[part], offered.offsets[part + 1] - offered.offsets[part])});
+  for (ops::FreshRows& rows : ops::cut_rows(fresh, offered.offsets)) views.push_back({{}, std::move(rows)});
   const Tensor attended =
       ops::attend_packed({queries, asking.offsets, query_order}, views,
                          {.scale = attention.scale(), .causal = attention.causal, .window = attention.window});
