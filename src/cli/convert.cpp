@@ -30,9 +30,9 @@ folder gives the same answers. A layout may have no keys for p-MoD routers, EAS 
 under Lithe's own names, and lithe prints a note, since other programs ignore them. docs/checkpoints.md lists the names. DIR
 must not exist. If anything fails, DIR is not written.
 
-A published METER only numbers the answers of its head vqa. --answers names them, from the data that the head was trained with:
-the folder with METER's Arrow files, or the folder with VQAv2's official annotations of train and val. A JSON file that maps
-numbers to answers works too. The new folder then answers in words.)";
+A published METER only numbers the answers of its head vqa. --answers names them, from the data that the head was
+trained with: the folder with METER's Arrow files, or the folder with VQAv2's official annotations of train and val. A
+JSON file that maps numbers to answers works too. The new folder then answers in words.)";
 
 constexpr const char* kConvertFooter = R"(Examples:
   lithe convert ~/llava-v1.5-7b -o llava-1.5-7b-hf

@@ -210,8 +210,8 @@ void add_lora_flags(CLI::App& app, ServeOptions& options) {
          [&options](const std::vector<std::string>& values) {
            for (const std::string& value : values) take_lora(value, options);
          },
-         "A PEFT folder with LoRA that requests choose by name; give the flag once for each. Without NAME=: over the "
-         "model of all requests")
+         "A PEFT folder with LoRA that requests choose by name; give the flag once for each. Without NAME=: for all "
+         "requests")
       ->type_name("NAME=DIR")
       ->allow_extra_args(false)
       ->group(group);
