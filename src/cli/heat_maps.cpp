@@ -36,7 +36,7 @@ void check_heat_map(const session::Request& request, const session::Session& ses
   require(!request.images.empty(), Fault::bad_request, "--heat-map needs a picture; give one with --image.");
   const plan::Plan& plan = plan_of(request, session);
   require(drops_vision(plan), Fault::bad_request, "--heat-map has nothing to show, as the plan ", in_quotes(plan.name),
-          " keeps every vision token; choose another with --plan.");
+          " leaves no vision token out of a feed-forward network; choose another with --plan.");
 }
 
 std::vector<std::string> heat_map_files(const std::string& file, std::size_t pictures) {

@@ -8,7 +8,8 @@
 
 namespace lithe::cli {
 
-/// Throws Error{bad_request} when there will be nothing to draw: no picture, or a plan that keeps every vision token.
+/// Throws Error{bad_request} when there will be nothing to draw: no picture, or a plan under which every vision
+/// token runs each feed-forward network.
 void check_heat_map(const session::Request& request, const session::Session& session);
 
 /// The files for the heat maps of so many pictures: `file`, then "name-2.png" and so on.
