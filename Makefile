@@ -28,7 +28,7 @@ help: ## list the targets
 setup: ## check what is needed; install PyTorch's libraries (GPU=1: and CUDA's; SUDO=1: packages by sudo)
 	@GPU=$(GPU) SUDO=$(SUDO) TESTS=$(TESTS) PACKAGE=$(PACKAGE) tools/setup.sh "$(VENV)"
 
-build install bench program: TESTS = 0
+build install bench data program: TESTS = 0
 build: setup ## compile the program (build/lithe) and the library
 	@$(call configure,release,$(without_tests))
 	@$(call compile,release,--target lithe lithe_shared)
