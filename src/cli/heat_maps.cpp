@@ -1,5 +1,6 @@
 #include "cli/heat_maps.h"
 
+#include <algorithm>
 #include <filesystem>
 
 #include "base/error.h"
@@ -13,17 +14,19 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Whether a rule leaves out some of any number of vision tokens.
-bool drops_vision(const plan::Rule& rule) {
+/// Whether a layer leaves out some of any number of vision tokens.
+bool drops_vision(const plan::LayerPlan& layer) {
   using plan::RowKind;
-  const bool governs_vision =
-      plan::belongs(RowKind::vision, rule.group) || plan::belongs(RowKind::vision_high_res, rule.group);
   constexpr int64_t kMany = int64_t{1} << 20;
-  return governs_vision && !rule.others.feed_forward && plan::kept_rows(rule, kMany) < kMany;
+  const auto drops = [&](RowKind kind) {
+    const plan::Rule* const rule = plan::governing_rule(layer, kind);
+    return rule && !rule->others.feed_forward && plan::kept_rows(*rule, kMany) < kMany;
+  };
+  return layer.stream == "decoder" && (drops(RowKind::vision) || drops(RowKind::vision_high_res));
 }
 
 bool drops_vision(const plan::Plan& plan) {
-  return plan::any_rule(plan, [](const plan::Rule& rule) { return drops_vision(rule); });
+  return std::any_of(plan.layers.begin(), plan.layers.end(), [](const auto& layer) { return drops_vision(layer); });
 }
 
 const plan::Plan& plan_of(const session::Request& request, const session::Session& session) {

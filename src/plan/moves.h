@@ -26,7 +26,7 @@ using Combination = std::vector<std::size_t>;
 /// feed-forward networks or both left out for vision tokens (ShortV), and the attention or the feed-forward network
 /// left out for all tokens (EAS). A rule of the base plan over vision tokens keeps its selector and its gate, and only
 /// its share changes. `by`: the selector of new rules. Moves that the model cannot run are left out; so are shares of
-/// the vision tokens in a layer where one rule of the base plan governs vision and text tokens.
+/// the vision tokens in a layer in which one rule of the base plan governs vision and text tokens.
 Moves moves_of(const Plan& base, const ModelFacts& model, const std::string& by);
 
 /// The base plan with these moves.

@@ -34,7 +34,8 @@ struct Question {
   SamplingWish sampling;
 };
 
-/// Makes of questions what a session runs. Every front end uses it, so a question means the same everywhere.
+/// Makes of questions what a session runs. The command line, batch files and the API use it. The server and eval use
+/// `options` alone.
 class RequestBuilder {
  public:
   /// The session must outlive it.

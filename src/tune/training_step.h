@@ -33,10 +33,10 @@ int64_t labels_in(const Samples& samples) {
 }
 
 /// The batches that hold samples: others have only records that were left out.
-template <class Batch>
-std::vector<Batch> filled_ones(std::span<const Batch> batches) {
-  std::vector<Batch> filled;
-  for (const Batch& batch : batches)
+template <class Samples>
+std::vector<Samples> filled_ones(std::span<const Samples> batches) {
+  std::vector<Samples> filled;
+  for (const Samples& batch : batches)
     if (!batch.empty()) filled.push_back(batch);
   return filled;
 }

@@ -74,7 +74,7 @@ class LavinTraining {
     gradients(prefix + "grad.");
   }
 
-  /// Stored without those of each sequence's last row; 0 where nothing is learnt.
+  /// Stored without those of each sequence's last row; 0 if a row has nothing to learn.
   void targets(const std::string& name, const tune::TrainingRows& rows, int64_t columns) {
     std::vector<int64_t> flat;
     for (size_t i = 0; i < rows.targets.size(); ++i) {

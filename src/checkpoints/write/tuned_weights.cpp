@@ -1,5 +1,6 @@
 #include "checkpoints/write/tuned_weights.h"
 
+#include <functional>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -9,10 +10,11 @@
 namespace lithe::models {
 namespace {
 
-/// The numbers, whatever the place makes of them.
-Tensor values_at(const WeightPlace& place) {
-  if (auto* const* weight = std::get_if<nn::Weight*>(&place)) return (*weight)->widened((*weight)->type());
-  return *std::get<Tensor*>(place);
+/// Gives the numbers as float32. They are widened only when they are written, one weight after another.
+std::function<Tensor()> maker_of(const WeightPlace& place) {
+  if (auto* const* weight = std::get_if<nn::Weight*>(&place))
+    return [held = **weight] { return held.widened(at::kFloat); };
+  return [held = *std::get<Tensor*>(place)] { return held.to(at::kFloat); };
 }
 
 std::vector<int64_t> published_shape(const WeightSlot& slot) {
@@ -31,10 +33,9 @@ bool is_factor(const WeightName& name) {
 std::map<WeightName, TunedWeight> held_weights(const Model& model) {
   std::map<WeightName, TunedWeight> weights;
   const WeightVisitor take = [&](const WeightSlot& slot) {
-    const Tensor values = values_at(slot.place);
     if (is_factor(slot.name)) return;
-    weights[slot.name] = {{at::kFloat, published_shape(slot), [values] { return values.to(at::kFloat); }},
-                          values.requires_grad(),
+    weights[slot.name] = {{at::kFloat, published_shape(slot), maker_of(slot.place)},
+                          learning_at(slot.place).has_value(),
                           !model.loaded.origins.contains(slot.name)};
   };
   // The parts' own visits hand out places to fill; this one lets them be read only.
