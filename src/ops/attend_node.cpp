@@ -5,14 +5,13 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu.h>
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu_backward.h>
-#include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
-#include <tuple>
 
 #include "ops/attend_pieces.h"
+#include "ops/learns.h"
 
 namespace lithe::ops {
 namespace {
@@ -99,13 +98,11 @@ struct AttendNode : autograd::Function<AttendNode> {
     work.each([&](PlacedPiece& placed) {
       const AttendPiece& piece = placed.piece;
       const Laid laid(placed, queries, saved[1 + 2 * placed.view], saved[2 + 2 * placed.view]);
-      const auto some = [&](const Tensor& rows) {
-        return laid_queries(rows.narrow(0, placed.row, piece.count), kv_heads);
-      };
-      const Tensor seen = piece.sighted ? given.narrow(0, placed.row, piece.count) * *piece.sighted : Tensor();
-      const Tensor y = seen.defined() ? laid_queries(seen, kv_heads) : some(given);
+      const Tensor attended = laid_queries(out.narrow(0, placed.row, piece.count), kv_heads);
+      const Tensor slopes = given.narrow(0, placed.row, piece.count);
+      const Tensor y = laid_queries(piece.sighted ? slopes * *piece.sighted : slopes, kv_heads);
       auto [query, key, value] = at::_scaled_dot_product_flash_attention_for_cpu_backward(
-          y, laid.queries, laid.keys, laid.values, some(out), placed.sums, 0.0, piece.causal, piece.mask, work.scale);
+          y, laid.queries, laid.keys, laid.values, attended, placed.sums, 0.0, piece.causal, piece.mask, work.scale);
       to.narrow(0, placed.row, piece.count).copy_(rows_of_laid(query));
       found[static_cast<size_t>(&placed - work.pieces.data())] = {std::move(key), std::move(value)};
     });
@@ -130,14 +127,13 @@ struct AttendNode : autograd::Function<AttendNode> {
 }  // namespace
 
 bool takes_attend_node(const PackedQueries& queries, const std::vector<KeyValueView>& views) {
-  const auto learns = [](const Tensor& x) { return x.defined() && x.requires_grad(); };
-  const bool any = learns(queries.rows) || std::any_of(views.begin(), views.end(), [&](const KeyValueView& view) {
-                     return learns(view.fresh.keys) || learns(view.fresh.values);
-                   });
-  return any && at::GradMode::is_enabled() && queries.rows.device().is_cpu() &&
-         std::all_of(views.begin(), views.end(), [&](const KeyValueView& view) {
-           return view.held.rows() == 0 && view.fresh.keys.defined() &&
-                  view.fresh.keys.scalar_type() == queries.rows.scalar_type();
+  const auto is_fresh = [&](const KeyValueView& view) {
+    return view.held.rows() == 0 && view.fresh.keys.defined() &&
+           view.fresh.keys.scalar_type() == queries.rows.scalar_type();
+  };
+  if (!queries.rows.device().is_cpu() || !std::all_of(views.begin(), views.end(), is_fresh)) return false;
+  return learns(queries.rows) || std::any_of(views.begin(), views.end(), [](const KeyValueView& view) {
+           return learns(view.fresh.keys) || learns(view.fresh.values);
          });
 }
 

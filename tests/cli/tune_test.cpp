@@ -77,6 +77,7 @@ TEST(Tune, TheBaseOfALoraIsSaid) {
     EXPECT_EQ(ran.code, 2) << more << ran.err;
     EXPECT_NE(ran.err.find("has LoRA already"), std::string::npos) << more << ran.err;
     EXPECT_NE(ran.err.find("lora.adapter_name_or_path"), std::string::npos) << more << ran.err;
+    EXPECT_NE(ran.err.find("`lithe fold` first"), std::string::npos) << more << ran.err;
   }
 }
 

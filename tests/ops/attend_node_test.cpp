@@ -4,7 +4,6 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/equal.h>
 
-#include <numeric>
 #include <string>
 
 #include "ops/finite_differences.h"
