@@ -140,7 +140,7 @@ void add_eas(const EasRecipe& eas, const std::vector<int64_t>& skipped, uint64_t
 
 /// That of a PEFT folder that learns on. Throws Error{bad_request} if its products differ in rank or alpha.
 models::LoraShape shape_of_adapter(const LoraRecipe& recipe, const std::filesystem::path& folder) {
-  const models::LoraConfig config = models::LoraFolder::open(folder).config();
+  const models::LoraConfig config = models::config_of_lora(folder);
   require(
       config.ranks.empty() && config.alphas.empty(), Fault::bad_request, folder.string(),
       ": has rank_pattern or alpha_pattern, and only LoRA of one rank and alpha can be tuned further; merge it into "

@@ -69,13 +69,13 @@ std::string projector_name(std::string name) {
   return number % 2 == 0 ? concat(number / 2, name) : concat("mm_projector.", number, name);
 }
 
-LoraConfig read_config(const fs::path& folder) {
+}  // namespace
+
+LoraConfig config_of_lora(const fs::path& folder) {
   const fs::path file = folder / kConfig;
   const Json json = read_config_file(file);
   return LoraConfig::read(JsonView(json, file.string()));
 }
-
-}  // namespace
 
 std::string plain_name(const std::string& name) {
   std::string plain = name;
@@ -108,7 +108,7 @@ void require_lora_folder(const fs::path& folder) {
 }
 
 fs::path base_of_lora(const fs::path& folder) {
-  const LoraConfig config = read_config(folder);
+  const LoraConfig config = config_of_lora(folder);
   require(!config.base.empty(), Fault::bad_file, (folder / kConfig).string(),
           ": names no 'base_model_name_or_path'; open the base model, with this folder as the LoRA over it");
   const fs::path named = config.base, found = is_there(named / "config.json") ? named : named_folder(folder, named);
@@ -124,7 +124,7 @@ fs::path base_of_lora(const fs::path& folder) {
 LoraFolder LoraFolder::open(const fs::path& folder) {
   LoraFolder lora;
   lora.path_ = folder;
-  lora.config_ = read_config(folder);
+  lora.config_ = config_of_lora(folder);
   const bool first = is_there(folder / kWeights[0]), second = is_there(folder / kWeights[1]);
   require(first || second, Fault::bad_file, folder.string(), ": holds neither ", kWeights[0], " nor ", kWeights[1]);
   std::vector<fs::path> files{folder / kWeights[first ? 0 : 1]};

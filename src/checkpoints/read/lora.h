@@ -31,7 +31,6 @@ class LoraFolder {
 
   const std::filesystem::path& path() const { return path_; }
   const std::map<std::string, Pair>& pairs() const { return pairs_; }  ///< By the plain name of the weight.
-  const LoraConfig& config() const { return config_; }
   int64_t whole() const { return static_cast<int64_t>(whole_.size()); }
   std::set<std::string> whole_names() const;  ///< Plain.
 
@@ -52,6 +51,9 @@ class LoraFolder {
   std::map<std::string, Pair> pairs_;
   std::map<std::string, const io::TensorView*> whole_;  ///< By name without PEFT's prefix.
 };
+
+/// What adapter_config.json of a PEFT folder says. Throws Error{bad_file}.
+LoraConfig config_of_lora(const std::filesystem::path& folder);
 
 /// A tensor's name without what layouts differ in, as text_of spells it if a weight is called so:
 /// "language_model.model.layers.0.self_attn.q_proj.weight" and "model.layers.0.decoder_layer.self_attn.q_proj.weight"
