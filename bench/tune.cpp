@@ -2,7 +2,8 @@
 // in turn. Prints time and activations beside what is counted. --serve answers each line of stdin with one dense step,
 // for bench/tune_against_pytorch.py.
 //   build/release/bin/bench_tune [--layers 2] [--rounds 5] [--learn full|lora] [--weights float32|bfloat16]
-//                                [--compute float32|bfloat16] [--lengths 676,..] [--recompute] [--serve]
+//                                [--compute float32|bfloat16] [--lengths 676,..] [--device cuda] [--recompute]
+//                                [--serve]
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
@@ -26,6 +27,8 @@
 #include "models/compute.h"
 #include "plan/cost.h"
 #include "plan/parse.h"
+#include "session/device_wait.h"
+#include "session/threads.h"
 #include "text/labels.h"
 #include "tune/adamw.h"
 #include "tune/loss.h"
@@ -41,6 +44,7 @@ struct Options {
   bool lora = false, recomputes = false, serves = false, in_bfloat16 = false;
   models::WeightStorage weights = models::WeightStorage::float32;
   std::vector<int64_t> lengths{kVision + 100};
+  std::string device = "cpu";
 };
 
 Options parse(int count, char** arguments) {
@@ -59,6 +63,8 @@ Options parse(int count, char** arguments) {
       options.rounds = std::stoll(value);
     } else if (name == "--lengths") {
       options.lengths = bench::numbers_of(value);
+    } else if (name == "--device") {
+      options.device = value;
     } else if (name == "--learn") {
       options.lora = value == "lora";
     } else if (name == "--weights") {
@@ -79,9 +85,9 @@ void learn(const models::WeightPlace& place) {
     **weight = nn::Weight((*weight)->widened(at::kFloat).detach().set_requires_grad(true));
 }
 
-nn::LowRank lora(int64_t in, int64_t out) {
-  return {(at::randn({kRank, in}, at::kFloat) * 0.01).set_requires_grad(true),
-          at::zeros({out, kRank}, at::kFloat).set_requires_grad(true), 2.0};
+nn::LowRank lora(int64_t in, int64_t out, const at::Device& device) {
+  return {(at::randn({kRank, in}, at::kFloat) * 0.01).to(device).set_requires_grad(true),
+          at::zeros({out, kRank}, at::kFloat).to(device).set_requires_grad(true), 2.0};
 }
 
 /// What learns: every weight but the embeddings, or the routers and LoRA on every product of a layer.
@@ -91,7 +97,7 @@ void let_learn(models::Model& model, const Options& options) {
     if (router || (!options.lora && slot.name.role != models::Role::embeddings))
       learn(slot.place);
     else if (options.lora && slot.linear && slot.name.in_layer())
-      slot.linear->low_rank = lora(slot.shape[1], slot.shape[0]);
+      slot.linear->low_rank = lora(slot.shape[1], slot.shape[0], at::Device(options.device));
   });
 }
 
@@ -106,7 +112,8 @@ TrainingRows rows_of(const models::Model& model, const plan::Plan& plan, const s
     rows.batch.add({.plan = &plan, .prompt_end = length - kLabels}, kinds);
     for (int64_t row = 0; row < length; ++row) rows.targets.push_back(row < length - kLabels ? text::kIgnored : row);
   }
-  rows.embeddings = at::randn({rows.rows(), model.decoder.config.hidden}, generator, at::kFloat);
+  rows.embeddings = at::randn({rows.rows(), model.decoder.config.hidden}, generator, at::kFloat)
+                        .to(model.decoder.embeddings.device());
   rows.embeddings.set_requires_grad(true);  // as a projector that learns asks for
   return rows;
 }
@@ -163,6 +170,7 @@ StepCost step(const models::Model& model, const plan::Plan& plan, AdamW& optimis
   cost.held = meter->now() - head_gradient(model);
   const Stopwatch backward;
   loss.backward();
+  session::wait_for(loss);
   cost.backward_ms = backward.elapsed_ms();
   cost.cpu_passes_ms = processor_ms() - cpu;
   cost.peak = meter->peak();
@@ -170,6 +178,7 @@ StepCost step(const models::Model& model, const plan::Plan& plan, AdamW& optimis
   optimiser.scale_gradients(1.0 / static_cast<double>(rows.learnt()));
   optimiser.clip_gradients(1.0);
   optimiser.step(1e-6);
+  session::wait_for(loss);
   cost.optimiser_ms = update.elapsed_ms();
   cost.cpu_ms = processor_ms() - cpu;
   return cost;
@@ -249,14 +258,16 @@ void serve(const models::Model& model, AdamW& optimiser, const Options& options)
 }
 
 void run(const Options& options) {
-  const auto model = models::random_model("llava-1.5-7b", options.layers, 1, options.weights, 1);
+  session::prepare_device(options.device);
+  const auto model = models::random_model("llava-1.5-7b", options.layers, 1, options.weights, 1, options.device);
   let_learn(*model, options);
   if (options.in_bfloat16) models::compute_in_bfloat16(*model);
   model->decoder.recomputes = options.recomputes;
   AdamW optimiser(group_parameters(learning_parameters(*model), {.learning_rate = 2e-5}), {});
   if (options.serves) return serve(*model, optimiser, options);
-  std::printf("vector set %s, %d threads, load %.2f, %lld rounds: medians (minima)\n", name_of(vector_set()),
-              at::get_num_threads(), bench::load(), static_cast<long long>(options.rounds));
+  std::printf("device %s, vector set %s, %d threads, load %.2f, %lld rounds: medians (minima)\n",
+              session::device_name(options.device).c_str(), name_of(vector_set()), at::get_num_threads(), bench::load(),
+              static_cast<long long>(options.rounds));
   compare(*model, optimiser, options);
   std::printf("load %.2f after\n", bench::load());
 }

@@ -1,4 +1,5 @@
 #include "session/bench.h"
+#include "session/threads.h"
 
 #include <fmt/format.h>
 #include <algorithm>
@@ -75,6 +76,7 @@ session::Session open_subject(const BenchOptions& options) {
                                   .weights = options.common.weights,
                                   .kv = options.common.kv,
                                   .compute = options.common.compute,
+                                  .device = options.common.device,
                                   .seed = options.common.seed});
 }
 
@@ -106,6 +108,7 @@ void print(const std::string& format, const BenchSubject& subject, const std::ve
                 {"model", subject.model},
                 {"plan", first.plan},
                 {"reference", first.reference},
+                {"device", subject.device},
                 {"processor", processor_name()},
                 {"vector_set", name_of(vector_set())},
                 {"load_before", load_before},
@@ -119,10 +122,10 @@ void print(const std::string& format, const BenchSubject& subject, const std::ve
     text += fmt::format("{} compared with {}:\n\n{}\n", plan, first.reference, ratio_table(results).markdown());
     text += fmt::format(
         "KV cache of a sequence after prefill: {} {}, {} {}. Each layer caches as many tokens as counted.\n{}"
-        "Machine: {}, vector set {}, {} threads, load {:.2f} before and {:.2f} after.\n",
+        "Machine: {}{}, vector set {}, {} threads, load {:.2f} before and {:.2f} after.\n",
         first.reference, bytes_text(first.reference_kv_bytes), plan, bytes_text(first.plan_kv_bytes),
-        slower_lines(results), printable(processor_name()), name_of(vector_set()), subject.threads, load_before,
-        load_after);
+        slower_lines(results), subject.device == "cpu" ? "" : printable(subject.device) + ", ",
+        printable(processor_name()), name_of(vector_set()), subject.threads, load_before, load_after);
     write_out(text);
   }
 }
@@ -158,6 +161,7 @@ int run(BenchOptions options) {
     }
   }
   const BenchSubject subject{.model = label_of(options, session),
+                             .device = session::device_name(options.common.device),
                              .weight_bytes = session.weight_bytes(),
                              .parameters = count_parameters(facts, plan::Plan{}).total(),
                              .threads = threads_of(options.common),

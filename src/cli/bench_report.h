@@ -12,6 +12,7 @@ namespace lithe::cli {
 /// What was timed, for the columns of a report; a report takes one comparison per batch size.
 struct BenchSubject {
   std::string model;
+  std::string device;  ///< As session::device_name.
   int64_t weight_bytes = 0, parameters = 0, threads = 0;
   int64_t tiles = 0, tile_px = 0;
 };

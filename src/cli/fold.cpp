@@ -86,6 +86,7 @@ std::string to_text(const FoldFlags& flags, const session::FoldReport& report) {
 }
 
 session::FoldReport fold(FoldFlags flags) {
+  require(flags.common.device == "cpu", Fault::bad_request, "fold runs on the CPU; leave out --device.");
   const session::Session session = open_session(flags.model, flags.common);
   if (session.facts().tower && !flags.no_image) add_shipped_picture(flags.question);
   const session::Request request = session::RequestBuilder(session).request(flags.question);

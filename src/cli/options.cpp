@@ -87,7 +87,6 @@ void add_json(CLI::App& app, CommonOptions& options, const std::string& what) {
 void refuse_over_shape(const CommonOptions& options) {
   require(options.lora.empty(), Fault::bad_request, "--lora needs the MODEL that it was trained on, not a --shape.");
   require(options.mmproj.empty(), Fault::bad_request, "--mmproj belongs to a GGUF MODEL, not to a --shape.");
-  require(options.device == "cpu", Fault::bad_request, "A --shape has its weights on the CPU; leave --device out.");
 }
 
 int64_t threads_of(const CommonOptions& options) {

@@ -36,8 +36,7 @@ void add_compute(CLI::App& app, CommonOptions& options);
 /// Declares --json.
 void add_json(CLI::App& app, CommonOptions& options, const std::string& what);
 
-/// Throws Error{bad_request} if --lora, --mmproj or --device is given with --shape: nothing was trained for its random
-/// weights, which are on the CPU.
+/// Throws Error{bad_request} if --lora or --mmproj is given with --shape: nothing was trained for its random weights.
 void refuse_over_shape(const CommonOptions& options);
 
 /// Sets the threads and makes the device ready. Throws Error{bad_request}.

@@ -127,7 +127,7 @@ class TuneCommand {
 
  private:
   tune::RunOptions options() {
-    tune::RunOptions options{.stop = interrupt_.token(), .dry_run = flags_.dry_run};
+    tune::RunOptions options{.stop = interrupt_.token(), .device = flags_.common.device, .dry_run = flags_.dry_run};
     options.on_note = [this](const std::string& sentence) {
       const std::string who = rank_ > 0 ? fmt::format("rank {}: ", rank_) : "";
       say(write_err, fmt::format("note: {}{}\n", who, printable(sentence, kMostSentenceBytes)));
@@ -212,7 +212,6 @@ constexpr std::pair<const char*, const char*> kNotHere[] = {
     {"--seed", "tune takes its seed from the recipe; write `seed: N` there."},
     {"--weights", "tune keeps the types of the weights; leave out --weights."},
     {"--lora", "tune makes a LoRA if the recipe has a block `lora`; leave out --lora."},
-    {"--device", "tune runs on the CPU; leave out --device."},
     {"--mmproj", "tune does not take GGUF models; leave out --mmproj."},
 };
 

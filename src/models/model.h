@@ -67,6 +67,6 @@ std::string main_storage(const Model& model);
 /// layers and `tower_layers` tower layers, for benchmarks: no tokenizer text makes sense.  Routers in every layer; the
 /// plan is p-MoD's published schedule sampled at evenly spaced depths when layers < 32.
 std::unique_ptr<Model> random_model(const std::string& shape, int64_t layers, int64_t tower_layers,
-                                    WeightStorage weights, uint64_t seed);
+                                    WeightStorage weights, uint64_t seed, const std::string& device = "cpu");
 
 }  // namespace lithe::models

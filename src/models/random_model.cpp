@@ -26,14 +26,15 @@ at::ScalarType type_of(WeightStorage storage) {
 /// Fills every weight of a model's parts so that rows keep about the size that they have.
 class RandomWeights {
  public:
-  RandomWeights(WeightStorage storage, uint64_t seed) : storage_(storage), seed_(seed) {}
+  RandomWeights(WeightStorage storage, uint64_t seed, const std::string& device)
+      : storage_(storage), seed_(seed), device_(device) {}
 
   void operator()(const WeightSlot& slot) {
     const Tensor values = slot.matrix || is_router(slot.name) ? noisy(slot) : plain(slot);
     if (const std::optional<Codes> codes = codes_for(slot.name, slot.shape, storage_))
       put(slot.place, nn::Weight(ops::quantised(values, codes->kind, codes->group)));
     else
-      put(slot.place, values);
+      put(slot.place, values.to(device_));
     bytes_ += held_at(slot.place).bytes();
   }
 
@@ -59,6 +60,7 @@ class RandomWeights {
 
   WeightStorage storage_;
   uint64_t seed_;
+  at::Device device_;
   int64_t bytes_ = 0;
 };
 
@@ -105,13 +107,13 @@ void set_preprocessing(Model& model, const plan::TowerFacts& tower) {
   model.vision->preprocess.pinpoints = {
       {side, 2 * side}, {2 * side, side}, {2 * side, 2 * side}, {3 * side, side}, {side, 3 * side}};
   model.vision->packing.order = Packing::Order::spatial_unpad;
-  model.vision->newline = at::full({model.decoder.config.hidden}, 0.01, at::kFloat);
+  model.vision->newline = at::full({model.decoder.config.hidden}, 0.01, model.decoder.norm.gain.options());
 }
 
 }  // namespace
 
 std::unique_ptr<Model> random_model(const std::string& shape, int64_t layers, int64_t tower_layers,
-                                    WeightStorage weights, uint64_t seed) {
+                                    WeightStorage weights, uint64_t seed, const std::string& device) {
   const plan::ModelFacts whole = plan::shape_named(shape);
   require(!whole.tower->outputs, Fault::bad_request, shape,
           ": this shape is for counting only (lithe inspect --shape); random models are of LLaVA's shapes");
@@ -126,7 +128,7 @@ std::unique_ptr<Model> random_model(const std::string& shape, int64_t layers, in
   Vision& vision = model->vision.emplace();
   vision.tower = shaped_tower(tower_of(*whole.tower, tower_layers));
   vision.projector = shaped_projector(whole.projector.widths, true, ops::Activation::gelu);
-  RandomWeights fill(weights, seed);
+  RandomWeights fill(weights, seed, device);
   visit(model->decoder, std::ref(fill));
   visit(vision.tower, std::ref(fill));
   visit(vision.projector, std::ref(fill));

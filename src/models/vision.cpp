@@ -89,7 +89,7 @@ std::vector<ImageRows> Vision::encode(std::span<const TowerInput> pictures, cons
   std::vector<routing::Recorded> class_rows;
   const VisionTower::Pass pass{
       .observer = observer, .draws = draws, .class_rows = asks ? &class_rows : nullptr, .loras = loras};
-  const Tensor features = tower.features(together.to(tower.positions.device()), plans, pass);
+  const Tensor features = tower.features(together, plans, pass);
   const int64_t tokens = features.size(1);
   for (nn::LoraRows& rows : loras_of_tiles) rows = {rows.lora, rows.begin * tokens, rows.end * tokens};
   const Tensor projected =

@@ -17,6 +17,8 @@ struct Attention {
   bool rotary = true;
   std::optional<int64_t> window;
   bool in_bfloat16 = false;  ///< In training, queries, keys and values are rounded to bfloat16.
+  /// On a GPU: query, key and value as one product, of whose weight theirs are views (models/joined_products.h).
+  std::optional<Linear> joined;
 
   double scale() const;
   /// x: [rows, hidden] -> [rows, heads, head_dim]

@@ -8,31 +8,44 @@
 
 namespace lithe::nn {
 
-using ops::blocks_for;
-using ops::kBlockRows;
-
 int64_t LayerState::bytes() const {
-  return blocks_.empty() ? 0 : length() * static_cast<int64_t>(blocks_.front().nbytes()) / kBlockRows;
+  if (blocks_.empty()) return 0;
+  return length() * (static_cast<int64_t>(blocks_.front().nbytes()) / ops::capacity_of(blocks_.front()));
+}
+
+int64_t LayerState::capacity() const {
+  return blocks_.empty() ? 0 : std::ssize(blocks_) * ops::capacity_of(blocks_.front());
 }
 
 void LayerState::reserve(int64_t rows) {
   reserved_rows_ = rows;
-  while (!blocks_.empty() && static_cast<int64_t>(blocks_.size()) < blocks_for(rows))
-    blocks_.push_back(at::empty_like(blocks_.front()));
+  if (!blocks_.empty()) make_room(rows);
+}
+
+/// Of a state that has a block.
+void LayerState::make_room(int64_t rows) {
+  if (rows <= capacity()) return;
+  if (in_one_block_) {
+    blocks_.front() = ops::wider_block(blocks_.front(), length(), rows);
+    return;
+  }
+  while (capacity() < rows) blocks_.push_back(at::empty_like(blocks_.front()));
 }
 
 /// Room for `rows` rows, and for those that are reserved.
 void LayerState::allocate(int64_t rows, const Tensor& like) {
-  const int64_t wanted = blocks_for(blocks_.empty() ? std::max(rows, reserved_rows_) : rows);
-  while (static_cast<int64_t>(blocks_.size()) < wanted) blocks_.push_back(ops::empty_block(like, kind_));
+  if (!blocks_.empty()) return make_room(rows);
+  const int64_t wanted = std::max(rows, reserved_rows_);
+  blocks_.push_back(in_one_block_ ? ops::only_block(like, kind_, wanted) : ops::empty_block(like, kind_));
+  make_room(wanted);
 }
 
 /// A block that no other state shares. A shared block is copied only if it holds rows.
-const Tensor& LayerState::writable_block(size_t block, const Tensor& like) {
+const Tensor& LayerState::writable_block(size_t block) {
   Tensor& own = blocks_[block];
   if (own.use_count() > 1) {
-    const bool holds_rows = static_cast<int64_t>(block) < blocks_for(length());
-    own = holds_rows ? own.clone() : ops::empty_block(like, kind_);
+    const bool holds_rows = static_cast<int64_t>(block) * ops::capacity_of(own) < length();
+    own = holds_rows ? own.clone() : at::empty_like(own);
   }
   return own;
 }
@@ -43,23 +56,30 @@ void LayerState::append(const Tensor& keys, const Tensor& values, std::span<cons
           positions.size(), " positions");
   if (rows == 0) return;
   allocate(held + rows, keys);
+  const int64_t block_rows = ops::capacity_of(blocks_.front());
   for (int64_t done = 0; done < rows;) {
-    const int64_t first = (held + done) % kBlockRows, count = std::min(kBlockRows - first, rows - done);
-    const Tensor& block = writable_block(static_cast<size_t>((held + done) / kBlockRows), keys);
+    const int64_t first = (held + done) % block_rows, count = std::min(block_rows - first, rows - done);
+    const Tensor& block = writable_block(static_cast<size_t>((held + done) / block_rows));
     ops::store_rows(block, first, keys.narrow(0, done, count), values.narrow(0, done, count));
     done += count;
   }
   positions_.insert(positions_.end(), positions.begin(), positions.end());
 }
 
+/// The blocks in which the first `rows` rows lie.
+size_t LayerState::blocks_of(int64_t rows) const {
+  if (blocks_.empty()) return 0;
+  const int64_t block_rows = ops::capacity_of(blocks_.front());
+  return static_cast<size_t>((rows + block_rows - 1) / block_rows);
+}
+
 ops::BlockedRows LayerState::rows(int64_t count) const {
-  return {std::span(blocks_).first(static_cast<size_t>(blocks_for(count))),
-          std::span(positions_).first(static_cast<size_t>(count))};
+  return {std::span(blocks_).first(blocks_of(count)), std::span(positions_).first(static_cast<size_t>(count))};
 }
 
 void LayerState::truncate(int64_t length) {
   positions_.resize(static_cast<size_t>(std::min(length, this->length())));
-  const auto kept = static_cast<size_t>(blocks_for(std::max(this->length(), reserved_rows_)));
+  const size_t kept = blocks_of(std::max(this->length(), reserved_rows_));
   if (kept < blocks_.size()) blocks_.resize(kept);
 }
 

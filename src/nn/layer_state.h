@@ -20,7 +20,8 @@ using at::Tensor;
 class LayerState {
  public:
   LayerState() = default;
-  explicit LayerState(ops::KeyValueKind kind) : kind_(kind) {}
+  /// in_one_block: all rows lie in one block, as attention on a GPU reads them (ops::BlockedRows).
+  explicit LayerState(ops::KeyValueKind kind, bool in_one_block = false) : kind_(kind), in_one_block_(in_one_block) {}
 
   int64_t length() const { return static_cast<int64_t>(positions_.size()); }
   const std::vector<int64_t>& positions() const { return positions_; }
@@ -46,10 +47,14 @@ class LayerState {
   std::optional<Tensor> feed_forward_gate;  ///< [2] of the adapter before the feed-forward network
 
  private:
+  int64_t capacity() const;
+  size_t blocks_of(int64_t rows) const;
+  void make_room(int64_t rows);
   void allocate(int64_t rows, const Tensor& like);
-  const Tensor& writable_block(size_t block, const Tensor& like);
+  const Tensor& writable_block(size_t block);
 
   ops::KeyValueKind kind_ = ops::KeyValueKind::float32;
+  bool in_one_block_ = false;
   std::vector<Tensor> blocks_;  // those after the last row are reserved
   std::vector<int64_t> positions_;
   int64_t reserved_rows_ = 0;

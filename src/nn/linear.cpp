@@ -8,7 +8,7 @@ namespace lithe::nn {
 
 Tensor LowRank::added_to(Tensor y, const Tensor& x, RowDraws draws) const {
   const Tensor u = dropout.acts(draws)
-                       ? ops::dropped_linear(x, a.learning().value_or(a.widened(x.scalar_type())), dropout, draws)
+                       ? ops::dropped_linear(x.to(a.type()), a.learning().value_or(a.widened(a.type())), dropout, draws)
                        : a.product(x, std::nullopt);  // [rows, rank]
   // The scale is applied to the thin rows. No gradient needs the old y.
   return y.add_(b.product(scale * u, std::nullopt));

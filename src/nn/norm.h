@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "nn/weight.h"
 #include "ops/norm.h"
 
 namespace lithe::nn {
@@ -21,6 +22,11 @@ struct Norm {
   /// x: [rows, hidden] -> [rows, hidden]
   Tensor operator()(const Tensor& x) const {
     return kind == Kind::rms ? ops::rms_norm(x, gain, eps) : ops::layer_norm(x, gain, bias, eps);
+  }
+  /// As products of `reader` read it (Weight::input).
+  Tensor operator()(const Tensor& x, const Weight& reader) const {
+    const at::ScalarType type = reader.input_type(x);
+    return kind == Kind::rms && type != x.scalar_type() ? ops::rms_norm(x, gain, eps, type) : (*this)(x).to(type);
   }
 };
 

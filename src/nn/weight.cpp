@@ -24,6 +24,11 @@ Tensor Weight::product(const Tensor& x, const std::optional<Tensor>& bias) const
   return compute_ == ops::Compute::bfloat16 ? ops::bfloat16_linear(x, stored_, bias) : ops::linear(x, stored_, bias);
 }
 
+at::ScalarType Weight::input_type(const Tensor& x) const {
+  const bool half = stored_.scalar_type() == at::kBFloat16 || stored_.scalar_type() == at::kHalf;
+  return half && !x.device().is_cpu() && x.scalar_type() == at::kFloat ? stored_.scalar_type() : x.scalar_type();
+}
+
 Tensor Weight::transposed_product(const Tensor& y) const {
   return has_codes() ? ops::low_bit_transposed(y, codes_) : ops::transposed_linear(y, stored_);
 }
@@ -41,6 +46,10 @@ Weight Weight::first_rows(int64_t count) const {
 
 Tensor Weight::widened(at::ScalarType type) const {
   return (has_codes() ? ops::widened(codes_) : stored_).to(type);
+}
+
+std::optional<Tensor> Weight::float32() const {
+  return stored_.scalar_type() == at::kFloat ? std::optional(stored_) : std::nullopt;
 }
 
 const char* Weight::storage() const {

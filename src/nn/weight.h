@@ -42,8 +42,13 @@ class Weight {
   /// x w^T + bias.  x: [rows, in], bias: [out] -> [rows, out]. Differentiable; no copy of a frozen weight is kept for
   /// the backward pass.
   Tensor product(const Tensor& x, const std::optional<Tensor>& bias) const;
+  /// x as products of this weight read it: on a GPU in the type of a weight of 16 bits, else as it is. Several products
+  /// of the same rows then round them once, and what follows stays in that type.
+  Tensor input(const Tensor& x) const { return x.to(input_type(x)); }
+  at::ScalarType input_type(const Tensor& x) const;
   /// From now on, products of many rows are computed in this way.
   void compute_in(ops::Compute compute) { compute_ = compute; }
+  ops::Compute compute() const { return compute_; }
   /// y w, the gradient of a product with respect to x.  y: [rows, out] -> [rows, in]. Not differentiable.
   Tensor transposed_product(const Tensor& y) const;
   /// Embeddings.  ids: [n] int64, on any device -> [n, in] float32
@@ -53,6 +58,8 @@ class Weight {
   Weight first_rows(int64_t count) const;
   /// The numbers in a type that holds them; not a copy if they are stored in it.  -> [out, in]
   Tensor widened(at::ScalarType type) const;
+  /// The numbers as they are held, if that is float32.
+  std::optional<Tensor> float32() const;
   /// The least and the greatest number; NaN if any number is.
   std::pair<double, double> extremes() const;
 

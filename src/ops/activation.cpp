@@ -8,6 +8,7 @@
 #include <ATen/ops/silu.h>
 
 #include "base/error.h"
+#include "ops/gpu_rows.h"
 #include "ops/own_loops.h"
 #include "ops/row_loops.h"
 #include "ops/swiglu_node.h"
@@ -50,6 +51,8 @@ Tensor activate(Activation kind, Tensor x) {
 Tensor swiglu(Tensor gate, const Tensor& up, bool rounds) {
   require(gate.sizes() == up.sizes(), Fault::internal, "swiglu: gate and up differ in shape");
   if (has_node(gate, up)) return swiglu_node(gate, up, std::nullopt, rounds);
+  if (gate.scalar_type() == up.scalar_type() && takes_gpu_kernels(gate) && takes_gpu_kernels(up))
+    return gpu_swiglu(gate, up);
   if (!takes_own_loops(gate) || !takes_own_loops(up)) return at::silu(gate) * up;
   float* out = gate.mutable_data_ptr<float>();
   const float* in = up.const_data_ptr<float>();

@@ -4,6 +4,7 @@
 #include <ATen/ops/full.h>
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 
 namespace lithe::ops {
@@ -11,6 +12,17 @@ namespace {
 
 /// If plain causal attention does not apply, at most this many queries share one mask.
 constexpr int64_t kMaskRows = 256;
+
+bool ascends(std::span<const int64_t> positions) {
+  return std::adjacent_find(positions.begin(), positions.end(), std::greater_equal<>()) == positions.end();
+}
+
+/// Whether queries and keys are the same rows: then a query sees itself and what stands before it.
+bool are_one_list(std::span<const int64_t> queries, const KeyValueView& view) {
+  const std::span<const int64_t> keys = view.held.rows() == 0 ? view.fresh.positions : view.held.positions;
+  return (view.held.rows() == 0 || view.fresh.rows() == 0) &&
+         std::equal(queries.begin(), queries.end(), keys.begin(), keys.end());
+}
 
 bool is_square_causal(const std::vector<Visible>& visible, int64_t length) {
   if (static_cast<int64_t>(visible.size()) != length) return false;
@@ -64,6 +76,8 @@ std::vector<AttendPiece> pieces_of(std::span<const int64_t> positions, const Key
                                    const AttendOptions& options, const Tensor& like) {
   const auto rows = static_cast<int64_t>(positions.size());
   if (view.rows() == 0) return {{.count = rows}};
+  if (rows > 1 && options.causal && !options.window && ascends(positions) && are_one_list(positions, view))
+    return {{.count = rows, .length = rows, .causal = true}};
   const std::vector<Visible> visible = visible_keys(positions, view, options);
   if (rows > 1 && is_square_causal(visible, view.rows()))
     return {{.count = rows, .length = view.rows(), .causal = true}};

@@ -16,7 +16,7 @@ namespace {
 
 /// Columns whose weights are unpacked together: 56 rows of them are 112 KB of 16 bits, which the second-level cache
 /// holds beside a panel of x.
-constexpr int64_t kDepth = 1024;
+constexpr int64_t kCodeDepth = 1024;
 /// Register blocks of weight rows that share a panel of x while it is in the caches.
 constexpr int64_t kBlocksAtOnce = 4;
 /// Values of x whose codes are kept at once, so that the outer caches hold them; but unpacking has to pay.
@@ -78,7 +78,7 @@ class Stripe {
   Stripe(const CodedRows& x, const WeightView& weight, const CodeCut& cut, float* y, const CodeGemmKernel& kernel,
          int64_t first, int64_t last)
       : x_(x), weight_(weight), cut_(cut), y_(y), kernel_(kernel), first_(first), last_(last) {
-    const int64_t outs = kernel.max_outs * kBlocksAtOnce, groups = cut.groups_in(kDepth);
+    const int64_t outs = kernel.max_outs * kBlocksAtOnce, groups = cut.groups_in(kCodeDepth);
     words_.resize(static_cast<size_t>(outs * groups * cut.words()));
     scales_.resize(static_cast<size_t>(outs * groups));
     if (weight.offsets) offsets_.resize(scales_.size());
@@ -93,8 +93,8 @@ class Stripe {
  private:
   void run_outs(int64_t first_out, int64_t outs) {
     results_.assign(static_cast<size_t>(x_.panels() * outs * kCodeRows), 0.0f);
-    for (int64_t g = 0; g < cut_.groups(); g += cut_.groups_in(kDepth))
-      run_groups(first_out, outs, g, std::min(cut_.groups_in(kDepth), cut_.groups() - g));
+    for (int64_t g = 0; g < cut_.groups(); g += cut_.groups_in(kCodeDepth))
+      run_groups(first_out, outs, g, std::min(cut_.groups_in(kCodeDepth), cut_.groups() - g));
     write_panels(results_.data(), kCodeRows, x_.rows(), outs, y_ + first_out, weight_.outs);
   }
 

@@ -11,6 +11,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "ops/gpu_rows.h"
 #include "ops/own_loops.h"
 
 namespace lithe::ops {
@@ -18,9 +19,14 @@ namespace {
 
 enum Half : int64_t { kKeys, kValues };
 
-/// The keys or the values of a block, with their axes in the order in which the products give them.  -> [kBlockRows,
+bool is_only_block(const Tensor& block) {
+  return block.dim() == 4;
+}
+
+/// The keys or the values of a block, with their axes in the order in which the products give them.  -> [capacity,
 /// kv_heads, head_dim]
 Tensor rows_of(const Tensor& block, Half which) {
+  if (is_only_block(block)) return block.select(0, which);
   const int64_t heads = block.size(0), width = block.size(2) / kBlockRows;
   const Tensor half = block.select(1, which);  // [kv_heads, kBlockRows * head_dim]
   return which == kKeys ? half.view({heads, width, kBlockRows}).permute({2, 0, 1})
@@ -60,9 +66,11 @@ Tensor coded_rows_of(const Tensor& block, Half which, int64_t width) {
 
 Tensor all_rows(const KeyValueView& view, Half which, const Tensor& like) {
   std::vector<Tensor> pieces;
-  for (int64_t first = 0; first < view.held.rows(); first += kBlockRows) {
-    const Tensor& block = view.held.blocks[static_cast<size_t>(first / kBlockRows)];
-    const int64_t rows = std::min(kBlockRows, view.held.rows() - first);
+  int64_t first = 0;
+  for (const Tensor& block : view.held.blocks) {
+    const int64_t rows = std::min(capacity_of(block), view.held.rows() - first);
+    if (rows <= 0) break;
+    first += rows;
     const bool coded = kind_of(block) == KeyValueKind::int8;
     const Tensor all = coded ? coded_rows_of(block, which, like.size(-1)) : rows_of(block, which);
     pieces.push_back(all.narrow(0, 0, rows).to(like.scalar_type()));
@@ -72,13 +80,13 @@ Tensor all_rows(const KeyValueView& view, Half which, const Tensor& like) {
 }
 
 /// Columns of keys that are written together: source and destination then stay in the nearest cache.
-constexpr int64_t kColumns = 16;
+constexpr int64_t kColumnsTogether = 16;
 
 template <class Stored>
 void store_head(Stored* data, int64_t first, const float* keys, const float* values, int64_t rows, int64_t stride,
                 int64_t width) {
-  for (int64_t from = 0; from < width; from += kColumns) {
-    const int64_t to = std::min(width, from + kColumns);
+  for (int64_t from = 0; from < width; from += kColumnsTogether) {
+    const int64_t to = std::min(width, from + kColumnsTogether);
     for (int64_t row = 0; row < rows; ++row) {
       for (int64_t i = from; i < to; ++i)
         data[i * kBlockRows + first + row] = static_cast<Stored>(keys[row * stride + i]);
@@ -134,6 +142,11 @@ void store_coded(const Tensor& block, int64_t first, const Tensor& keys, const T
   });
 }
 
+at::ScalarType stored_type(const Tensor& keys, KeyValueKind kind) {
+  if (kind == KeyValueKind::int8) return at::kChar;
+  return kind == KeyValueKind::bfloat16 ? at::kBFloat16 : keys.scalar_type();
+}
+
 bool is_plain(const Tensor& x) {
   return x.device().is_cpu() && x.scalar_type() == at::kFloat && x.is_contiguous();
 }
@@ -169,12 +182,32 @@ KeyValueKind kind_of(const Tensor& block) {
   return block.scalar_type() == at::kBFloat16 ? KeyValueKind::bfloat16 : KeyValueKind::float32;
 }
 
+int64_t KeyValueView::kv_heads() const {
+  if (held.blocks.empty()) return fresh.keys.size(1);
+  const Tensor& block = held.blocks.front();
+  return is_only_block(block) ? block.size(2) : block.size(0);
+}
+
+int64_t capacity_of(const Tensor& block) {
+  return is_only_block(block) ? block.size(1) : kBlockRows;
+}
+
 Tensor empty_block(const Tensor& keys, KeyValueKind kind) {
+  const at::TensorOptions options = keys.options().dtype(stored_type(keys, kind)).requires_grad(false);
   if (kind == KeyValueKind::int8)
-    return at::empty({keys.size(1), kBlockRows * pair_bytes(kind, keys.size(2))},
-                     keys.options().dtype(at::kChar).requires_grad(false));
-  const at::ScalarType type = kind == KeyValueKind::bfloat16 ? at::kBFloat16 : keys.scalar_type();
-  return at::empty({keys.size(1), 2, kBlockRows * keys.size(2)}, keys.options().dtype(type).requires_grad(false));
+    return at::empty({keys.size(1), kBlockRows * pair_bytes(kind, keys.size(2))}, options);
+  return at::empty({keys.size(1), 2, kBlockRows * keys.size(2)}, options);
+}
+
+Tensor only_block(const Tensor& keys, KeyValueKind kind, int64_t rows) {
+  return at::empty({2, blocks_for(rows) * kBlockRows, keys.size(1), keys.size(2)},
+                   keys.options().dtype(stored_type(keys, kind)).requires_grad(false));
+}
+
+Tensor wider_block(const Tensor& block, int64_t held, int64_t rows) {
+  Tensor wider = at::empty({2, blocks_for(rows) * kBlockRows, block.size(2), block.size(3)}, block.options());
+  wider.narrow(1, 0, held).copy_(block.narrow(1, 0, held));
+  return wider;
 }
 
 void store_rows(const Tensor& block, int64_t first, const Tensor& keys, const Tensor& values) {
@@ -182,12 +215,18 @@ void store_rows(const Tensor& block, int64_t first, const Tensor& keys, const Te
     const auto plain = [](const Tensor& x) { return x.detach().to(at::kFloat).contiguous(); };
     return store_coded(block, first, plain(keys), plain(values));
   }
-  if (is_plain(keys) && is_plain(values)) {
+  if (is_plain(keys) && is_plain(values) && !is_only_block(block)) {
     if (block.scalar_type() == at::kFloat) return store_plain<float>(block, first, keys, values);
     if (block.scalar_type() == at::kBFloat16) return store_plain<at::BFloat16>(block, first, keys, values);
   }
-  rows_of(block, kKeys).narrow(0, first, keys.size(0)).copy_(keys.detach());
-  rows_of(block, kValues).narrow(0, first, values.size(0)).copy_(values.detach());
+  const Tensor to_keys = rows_of(block, kKeys).narrow(0, first, keys.size(0)),
+               to_values = rows_of(block, kValues).narrow(0, first, values.size(0));
+  const auto as_kernel = [&](const Tensor& x) {
+    return x.scalar_type() == block.scalar_type() && x.stride(1) == x.size(2) && takes_gpu_kernels(x);
+  };
+  if (is_only_block(block) && as_kernel(keys) && as_kernel(values)) return gpu_store(keys, values, to_keys, to_values);
+  to_keys.copy_(keys.detach());
+  to_values.copy_(values.detach());
 }
 
 Tensor all_keys(const KeyValueView& view, const Tensor& like) {

@@ -18,6 +18,7 @@ using at::Tensor;
 /// is undefined. Of int8, a block is bytes, [kv_heads, kBlockRows * pair_bytes]: the codes in the same order, then as
 /// float32 kBlockRows scales of keys and kBlockRows of values. A key or value of a head is its codes times its scale,
 /// which is its largest magnitude / 127.
+/// On a GPU a sequence has only one block, [2, capacity, kv_heads, head_dim], which attention reads as it is.
 struct BlockedRows {
   std::span<const Tensor> blocks;
   std::span<const int64_t> positions;  ///< [rows], original positions
@@ -46,7 +47,7 @@ struct KeyValueView {
   FreshRows fresh;
 
   int64_t rows() const { return held.rows() + fresh.rows(); }
-  int64_t kv_heads() const { return held.blocks.empty() ? fresh.keys.size(1) : held.blocks.front().size(0); }
+  int64_t kv_heads() const;
   int64_t position(int64_t row) const {
     return row < held.rows() ? held.positions[static_cast<size_t>(row)]
                              : fresh.positions[static_cast<size_t>(row - held.rows())];
@@ -58,8 +59,16 @@ struct KeyValueView {
 /// How a block is stored.
 KeyValueKind kind_of(const Tensor& block);
 
+/// The rows that a block has room for.
+int64_t capacity_of(const Tensor& block);
+
 /// A block for rows like `keys`, all of them still undefined.  keys: [rows, kv_heads, head_dim]
 Tensor empty_block(const Tensor& keys, KeyValueKind kind);
+/// The same, the only one of its sequence, for at least `rows`. Not of int8.
+Tensor only_block(const Tensor& keys, KeyValueKind kind, int64_t rows);
+
+/// The first `held` rows of an only block in one with room for `rows`.
+Tensor wider_block(const Tensor& block, int64_t held, int64_t rows);
 
 /// Writes rows into a block, from its row `first` on.  keys, values: [rows, kv_heads, head_dim]
 void store_rows(const Tensor& block, int64_t first, const Tensor& keys, const Tensor& values);

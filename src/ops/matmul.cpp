@@ -33,6 +33,18 @@ bool is_half(const Tensor& t) {
   return t.scalar_type() == at::kBFloat16 || t.scalar_type() == at::kHalf;
 }
 
+/// Whether the library multiplies weights of 16 bits as they are: on a GPU, which sums in float32. Widened, they would
+/// take more memory, and their products several times as long.
+bool multiplies_halves(const Tensor& x, const Tensor& weight) {
+  return !x.device().is_cpu() && is_half(weight) && x.scalar_type() == at::kFloat;
+}
+
+/// Whether our own products take both.
+bool are_plain(const Tensor& rows, const Tensor& weight) {
+  return rows.device().is_cpu() && weight.device().is_cpu() && rows.scalar_type() == at::kFloat &&
+         weight.is_contiguous();
+}
+
 /// Few rows: each weight is read once, as stored.
 void few_rows(const Tensor& x, const WeightView& weight, Tensor& y) {
   const float* in = x.const_data_ptr<float>();
@@ -120,7 +132,8 @@ Tensor linear(const Tensor& x, const Tensor& weight, const std::optional<Tensor>
           " wide, the weight takes ", weight.size(1));
   const bool has_gradient = learns(x) || (bias && learns(*bias));
   if (has_gradient && !learns(weight) && weight.scalar_type() != x.scalar_type()) return frozen_linear(x, weight, bias);
-  const bool plain = x.device().is_cpu() && x.scalar_type() == at::kFloat && weight.is_contiguous();
+  if (multiplies_halves(x, weight)) return ops::linear(x.to(weight.scalar_type()), weight, bias).to(x.scalar_type());
+  const bool plain = are_plain(x, weight);
   const bool has_node = has_gradient || learns(weight);
   if (has_node && plain && weight.scalar_type() == at::kFloat && learns_by_row_gemm(x.size(0)))
     return learning_linear(x, weight, bias);
@@ -139,10 +152,12 @@ Tensor transposed_linear(const Tensor& y, const Tensor& weight) {
   require(y.dim() == 2 && y.size(1) == weight.size(0), Fault::internal, "transposed_linear: y is ", y.size(-1),
           " wide, the weight gives ", weight.size(0));
   require(!learns(y), Fault::internal, "transposed_linear: the gradient of a stored weight's product has no gradient");
-  const bool plain = y.device().is_cpu() && y.scalar_type() == at::kFloat && weight.is_contiguous();
-  if (plain && (weight.scalar_type() == at::kFloat || is_half(weight)) && learns_by_row_gemm(y.size(0)))
+  if (are_plain(y, weight) && (weight.scalar_type() == at::kFloat || is_half(weight)) && learns_by_row_gemm(y.size(0)))
     return stored_transposed(y, view_of(weight));
   if (y.scalar_type() == weight.scalar_type()) return at::mm(y, weight);
+  // A gradient in float16 may be too small or too large.
+  if (multiplies_halves(y, weight) && weight.scalar_type() == at::kBFloat16)
+    return at::mm(y.to(at::kBFloat16), weight).to(y.scalar_type());
   return transposed_by_panels(y, weight.size(1), [&](int64_t first, const Tensor& panel) {
     panel.copy_(weight.narrow(0, first, panel.size(0)));
   });

@@ -15,7 +15,8 @@ using at::Tensor;
 /// y = x w^T + bias.  x: [rows, in], w: [out, in], bias: [out] -> [rows, out] in x's type.
 /// How w is stored need not be how the product is computed: float16 and bfloat16 weights under float32 rows are
 /// widened, a panel at a time for many rows and in registers for few, so that no second copy of the weights ever
-/// exists. Differentiable; a frozen weight is not widened for the backward pass either.
+/// exists. On a GPU they are not widened: there the rows are rounded to them, and the sums are float32. Differentiable;
+/// a frozen weight is not widened for the backward pass either.
 Tensor linear(const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias);
 
 /// x = y w, the gradient of `linear` with respect to x.  y: [rows, out], w: [out, in] -> [rows, in] in y's type. Stored

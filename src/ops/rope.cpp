@@ -12,6 +12,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "ops/gpu_rows.h"
 #include "ops/llama3_frequency.h"
 #include "ops/own_loops.h"
 #include "ops/rotate_node.h"
@@ -165,11 +166,16 @@ Tensor rotate(Tensor x, const RopeAngles& angles) {
   require(angles.cosine.size(0) == rows && angles.cosine.size(1) * 2 == width, Fault::internal, "rotate: ", rows,
           " rows of ", width, ", angles for ", angles.cosine.size(0), " rows of ", angles.cosine.size(1) * 2);
   if (at::GradMode::is_enabled() && x.requires_grad()) return rotate_node(x, angles);
+  if (takes_gpu_kernels(x) && takes_gpu_kernels(angles.cosine) && x.stride(1) == width) {
+    gpu_rotate(x, angles);
+    return x;
+  }
   if (!takes_own_loops(x) || !takes_own_loops(angles.cosine)) {
     const RopeAngles wide = angles.to(x);
     const Tensor cosine = wide.cosine.unsqueeze(1), sine = wide.sine.unsqueeze(1);
     const auto halves = x.chunk(2, -1);
-    return at::cat({halves[0] * cosine - halves[1] * sine, halves[1] * cosine + halves[0] * sine}, -1);
+    return at::cat({halves[0] * cosine - halves[1] * sine, halves[1] * cosine + halves[0] * sine}, -1)
+        .to(x.scalar_type());
   }
   float* data = x.mutable_data_ptr<float>();
   const float *cosine = angles.cosine.const_data_ptr<float>(), *sine = angles.sine.const_data_ptr<float>();

@@ -17,7 +17,7 @@ namespace lithe::ops {
 namespace {
 
 /// Tiles deep: a panel of x is then 64 KB, a pair of out tiles 32 KB (a term): the first two caches hold both.
-constexpr int64_t kSteps = 16, kDepth = kSteps * kTileDepth;
+constexpr int64_t kSteps = 16, kTermDepth = kSteps * kTileDepth;
 /// Out tiles that share a panel of x while it is in the caches.
 constexpr int64_t kOutTiles = 16;
 constexpr int64_t kPanelRows = kMostTiles * kTileSide;
@@ -161,12 +161,12 @@ class TileStripe {
   void copy_row(int64_t out, int64_t first_step, int64_t steps, uint16_t* tile) const {
     const int64_t first = first_step * kTileDepth,
                   columns = out < weight_.outs ? std::min(steps * kTileDepth, weight_.width - first) : 0;
-    uint16_t terms[2][kDepth];
+    uint16_t terms[2][kTermDepth];
     if (columns < steps * kTileDepth) std::memset(terms, 0, sizeof(terms));
     if (columns > 0 && terms_ == 1) {
       std::memcpy(terms[0], weight_.at(out, first), static_cast<size_t>(columns) * sizeof(uint16_t));
     } else if (columns > 0) {
-      float wide[kDepth];
+      float wide[kTermDepth];
       widen(weight_, out, first, columns, wide);
       split(wide, columns, terms[0], terms[1]);
     }

@@ -31,12 +31,37 @@ Tensor multiplied(const nn::Attention& attention, const Tensor& x, const SiteCon
   return rounds ? x.to(at::kBFloat16) : x;
 }
 
-Offered offer(const nn::Attention& attention, const Tensor& x, const SiteContext& context) {
-  const Rows& rows = context.sets.key_value;
-  const Tensor input = rows.of(x);
-  const HeldNotes notes = context.notes_of(rows);
-  return {multiplied(attention, rotated(attention, attention.keys(input, notes), rows, context), context),
-          multiplied(attention, attention.values(input, notes), context), rows.of(context.positions)};
+/// What the rows of an attention are multiplied to.
+struct Projected {
+  Tensor queries;  // [query rows, heads, head_dim]
+  Offered offered;
+};
+
+bool has_lora(const Batch& batch) {
+  return std::any_of(batch.sequences.begin(), batch.sequences.end(),
+                     [](const Sequence& sequence) { return sequence.lora != nullptr; });
+}
+
+/// If every row asks and offers, by one product.
+Projected project_together(const nn::Attention& attention, const Tensor& x, const SiteContext& context) {
+  const int64_t turned = attention.heads + attention.kv_heads, width = attention.head_dim;
+  const Tensor all = (*attention.joined)(x).view({x.size(0), turned + attention.kv_heads, width});
+  const Tensor both = rotated(attention, all.narrow(1, 0, turned), context.sets.query, context);
+  return {both.narrow(1, 0, attention.heads),
+          {both.narrow(1, attention.heads, attention.kv_heads), all.narrow(1, turned, attention.kv_heads),
+           context.positions}};
+}
+
+Projected project(const nn::Attention& attention, const Tensor& x, const SiteContext& context) {
+  const Rows &asking = context.sets.query, &offering = context.sets.key_value;
+  if (attention.joined && !asking.index && !offering.index && !has_lora(context.batch))
+    return project_together(attention, x, context);
+  const HeldNotes asking_notes = context.notes_of(asking), notes = context.notes_of(offering);
+  const Tensor input = offering.of(x);
+  Offered offered{multiplied(attention, rotated(attention, attention.keys(input, notes), offering, context), context),
+                  multiplied(attention, attention.values(input, notes), context), offering.of(context.positions)};
+  const Tensor queries = rotated(attention, attention.queries(asking.of(x), asking_notes), asking, context);
+  return {multiplied(attention, queries, context), std::move(offered)};
 }
 
 /// Of one sequence's offered rows from `first` on, those that are cached: indices into these rows. Absent: all of them.
@@ -193,12 +218,10 @@ Tensor rotated(const nn::Attention& attention, const Tensor& x, const Rows& rows
   return ops::rotate(x, rows.index ? context.angles->rows(*rows.index) : *context.angles);
 }
 
-Tensor self_attention(const nn::Attention& attention, const Tensor& x, SiteContext& context) {
+Tensor self_attention(const nn::Attention& attention, const Tensor& normed, SiteContext& context) {
   const Rows& rows = context.sets.query;
-  const Offered offered = offer(attention, x, context);
-  const HeldNotes notes = context.notes_of(rows);
-  const Tensor queries =
-      multiplied(attention, rotated(attention, attention.queries(rows.of(x), notes), rows, context), context);
+  const Tensor x = attention.query.weight.input(normed);
+  const auto [queries, offered] = project(attention, x, context);
   const std::vector<int64_t> positions = rows.of(context.positions);
   Views views(offered, context);
   for (size_t i = 0; i < context.batch.sequences.size(); ++i) {
@@ -212,14 +235,16 @@ Tensor self_attention(const nn::Attention& attention, const Tensor& x, SiteConte
   const Tensor attended =
       ops::attend_packed({queries, views.offsets(), positions}, views.views(),
                          {.scale = attention.scale(), .causal = attention.causal, .window = attention.window});
-  return attention.merge(attended.to(x.scalar_type()), notes);
+  return attention.merge(attended.to(x.scalar_type()), context.notes_of(rows));
 }
 
-Tensor cross_attention(const nn::Attention& attention, const Tensor& x, SiteContext& context) {
+Tensor cross_attention(const nn::Attention& attention, const Tensor& normed, SiteContext& context) {
   const Rows& rows = context.sets.cross_query;
+  const Tensor x = attention.query.weight.input(normed);
   const Tensor queries = attention.queries(rows.of(x));
   const OtherStream real = without_padding(*context.other);
-  Offered offered{attention.keys(real.hidden), attention.values(real.hidden),
+  const Tensor other = attention.key.weight.input(real.hidden);
+  Offered offered{attention.keys(other), attention.values(other),
                   std::vector<int64_t>(static_cast<size_t>(real.hidden.size(0)))};
   std::iota(offered.positions.begin(), offered.positions.end(), 0);  // no mask reads them
   std::vector<ops::KeyValueView> views;

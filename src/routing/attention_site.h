@@ -37,10 +37,11 @@ int64_t prompt_rows(const Rows& rows, const SiteContext& context, size_t sequenc
 Tensor rotated(const nn::Attention& attention, const Tensor& x, const Rows& rows, const SiteContext& context);
 
 /// Self-attention of the active rows: queries of sets.query over the cache and sets.key_value; caches sets.cache.
-/// x: [active, hidden], normed if the site is pre-norm -> [query rows, hidden]
-Tensor self_attention(const nn::Attention& attention, const Tensor& x, SiteContext& context);
+/// normed: [active, hidden], as it is if the site is not pre-norm -> [query rows, hidden]
+Tensor self_attention(const nn::Attention& attention, const Tensor& normed, SiteContext& context);
 
-/// Every query row attends to all rows of the other stream's sequence.  x: [active, hidden] -> [query rows, hidden]
-Tensor cross_attention(const nn::Attention& attention, const Tensor& x, SiteContext& context);
+/// Every query row attends to all rows of the other stream's sequence.  normed: [active, hidden] -> [query rows,
+/// hidden]
+Tensor cross_attention(const nn::Attention& attention, const Tensor& normed, SiteContext& context);
 
 }  // namespace lithe::routing

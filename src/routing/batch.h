@@ -55,6 +55,7 @@ struct Rows {
   std::optional<Tensor> index;   ///< [count] int64, rows of what the set is relative to
   std::vector<int64_t> list;     ///< The same on the host; empty if every row
   std::vector<int64_t> offsets;  ///< [sequences + 1]
+  std::optional<Tensor> places;  ///< Of active rows, on a GPU: of each row its place in `index`, or -1.  [all] int64
   int64_t count() const { return offsets.back(); }
   bool empty() const { return count() == 0; }
 

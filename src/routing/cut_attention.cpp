@@ -81,8 +81,9 @@ void check(const SiteContext& context, size_t cut) {
 
 }  // namespace
 
-Tensor cut_attention(const nn::Attention& attention, const Tensor& x, const SiteContext& context, size_t cut) {
+Tensor cut_attention(const nn::Attention& attention, const Tensor& normed, const SiteContext& context, size_t cut) {
   check(context, cut);
+  const Tensor x = attention.query.weight.input(normed);
   const Parts parts = parts_of(context, cut);
   const Rows asking = by_part(context.sets.query, parts, x), offered = by_part(context.sets.key_value, parts, x);
   const HeldNotes asking_notes = notes_of(asking, parts, context), notes = notes_of(offered, parts, context);

@@ -41,6 +41,8 @@ class Reading {
     const bool stands_in = off(range.first);
     const nn::Norm& norm = stands_in && site_.stand_in->norm ? *site_.stand_in->norm : site_.norm;
     const std::optional<nn::Pia>& pia = stands_in ? site_.stand_in->pia : site_.pia;
+    if (site_.join == Site::Join::pre_norm && !pia && !site_.adapter)
+      return norm(x, std::get<nn::Mlp>(site_.branch).up.weight);
     const Tensor input = site_.join == Site::Join::pre_norm ? norm(x) : x;
     if (!pia) return input;
     if (x.size(0) > 0) return apply_pia(*pia, input, range, context_);

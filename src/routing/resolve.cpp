@@ -1,7 +1,6 @@
 #include "routing/resolve.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/index_copy.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/softmax.h>
@@ -11,11 +10,13 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "ops/gpu_rows.h"
 #include "plan/rows.h"
 #include "routing/index_tensor.h"
 #include "routing/router_logits.h"
 #include "routing/selector.h"
 #include "routing/text_rows.h"
+#include "routing/with_rows.h"
 
 namespace lithe::routing {
 namespace {
@@ -42,7 +43,14 @@ uint8_t bits_of(const plan::Switches& switches) {
 /// w of the rows at `index`; other rows have 1 until they get one.
 void put_weight(RowSets& sets, int64_t rows, const Tensor& index, const Tensor& weight) {
   if (!sets.weight) sets.weight = at::ones({rows}, weight.options().requires_grad(false));
-  sets.weight = at::index_copy(*sets.weight, 0, index, weight);
+  sets.weight = with_rows(std::move(*sets.weight), index, weight);
+}
+
+/// Whether one kernel does all that a rule asks of the router. A softmax is taken over all rows together.
+bool takes_gate_kernel(const nn::Router& router, plan::WeightNorm norm, const Tensor& hidden) {
+  const std::optional<Tensor> weight = router.weight.float32();
+  return norm != plan::WeightNorm::softmax && hidden.scalar_type() == at::kFloat && weight &&
+         ops::takes_gpu_kernels(hidden) && ops::takes_gpu_kernels(*weight);
 }
 
 /// Builds one layer's sets. Host flags first, tensors last.
@@ -80,11 +88,11 @@ class Resolver {
     if (!block_.find(Site::Kind::cross)) absent |= kCrossQuery;
     if (!block_.find(Site::Kind::feed_forward)) absent |= kFeedForward;
     if (absent) switch_off(0, batch_.rows(), absent);
+    sets_.active = active_rows();
     std::vector<uint8_t> kept;  // flags of the active rows
     for (const uint8_t flag : flags_) {
       if (flag & kActive) kept.push_back(flag);
     }
-    sets_.active = pick(flags_, batch_.offsets, kActive);
     sets_.query = pick(kept, sets_.active.offsets, kQuery);
     sets_.cross_query = pick(kept, sets_.active.offsets, kCrossQuery);
     sets_.self_stand_in = pick(kept, sets_.active.offsets, kStandIn);
@@ -119,9 +127,14 @@ class Resolver {
 
   void apply_rule(size_t sequence, const plan::LayerPlan& layer, const plan::Rule& rule) {
     std::vector<int64_t> rows;
+    std::optional<RowKind> seen;  // neighbours are often of one kind
+    bool governs = false;
     for (int64_t row = batch_.offsets[sequence]; row < batch_.offsets[sequence + 1]; ++row) {
       if (batch_.order[static_cast<size_t>(row)] >= batch_.sequences[sequence].prompt_end) break;
-      if (plan::governing_rule(layer, batch_.kinds[static_cast<size_t>(row)]) == &rule) rows.push_back(row);
+      const RowKind kind = batch_.kinds[static_cast<size_t>(row)];
+      if (kind != seen) governs = plan::governing_rule(layer, kind) == &rule;
+      seen = kind;
+      if (governs) rows.push_back(row);
     }
     if (rows.empty()) return;
     std::vector<bool> chosen(rows.size(), false);
@@ -201,6 +214,12 @@ class Resolver {
     require(block_.router.has_value(), Fault::bad_request, "layer ", layer_,
             ": the plan asks for a router, but this layer has none");
     const Tensor index = index_tensor(rows, hidden_);
+    if (rule.gate && takes_gate_kernel(*block_.router, rule.gate->norm, hidden_)) {
+      const Tensor weight = weigh_by_kernel(*rule.gate, index);
+      sets_.router_weight[sequence] = weight;
+      sets_.gated.push_back({*rule.gate, index});
+      return weight;
+    }
     const Tensor logits = router_logits(*block_.router, hidden_, index);
     if (!rule.gate) {
       sets_.router_weight[sequence] = logits;
@@ -213,21 +232,53 @@ class Resolver {
     return weight;
   }
 
-  /// The rows whose flags have any of `bits`, relative to the list that `offsets` cuts into sequences.
-  Rows pick(const std::vector<uint8_t>& flags, const std::vector<int64_t>& offsets, uint8_t bits) const {
+  Tensor weigh_by_kernel(const plan::Gate& gate, const Tensor& index) {
+    using Norm = ops::GateShape::Norm;
+    const ops::GateShape shape{gate.norm == plan::WeightNorm::tanh      ? Norm::tanh
+                               : gate.norm == plan::WeightNorm::sigmoid ? Norm::sigmoid
+                                                                        : Norm::none,
+                               gate.scale, gate.bias};
+    if (!sets_.weight) sets_.weight = at::ones({batch_.rows()}, hidden_.options());
+    return ops::gpu_gate(hidden_, index, *block_.router->weight.float32(), block_.router->bias, shape, *sets_.weight);
+  }
+
+  /// The rows whose flags have any of `bits`, relative to the list that `offsets` cuts into sequences. Still without an
+  /// index.
+  static Rows listed(const std::vector<uint8_t>& flags, const std::vector<int64_t>& offsets, uint8_t bits) {
+    const auto has = [bits](uint8_t flag) { return (flag & bits) != 0; };
     Rows rows;
+    if (std::all_of(flags.begin(), flags.end(), has)) {
+      rows.offsets = offsets;
+      return rows;
+    }
     rows.offsets.push_back(0);
     for (size_t sequence = 0; sequence + 1 < offsets.size(); ++sequence) {
       for (int64_t row = offsets[sequence]; row < offsets[sequence + 1]; ++row) {
-        if (flags[static_cast<size_t>(row)] & bits) rows.list.push_back(row);
+        if (has(flags[static_cast<size_t>(row)])) rows.list.push_back(row);
       }
       rows.offsets.push_back(static_cast<int64_t>(rows.list.size()));
     }
-    if (rows.list.size() == flags.size()) {
-      rows.list.clear();
-    } else {
-      rows.index = index_tensor(rows.list, hidden_);
-    }
+    return rows;
+  }
+
+  Rows pick(const std::vector<uint8_t>& flags, const std::vector<int64_t>& offsets, uint8_t bits) const {
+    Rows rows = listed(flags, offsets, bits);
+    if (rows.offsets != offsets) rows.index = index_tensor(rows.list, hidden_);
+    return rows;
+  }
+
+  /// Of a gated layer on a GPU also the places of all rows, in one transfer.
+  Rows active_rows() const {
+    if (!sets_.weight || hidden_.device().is_cpu()) return pick(flags_, batch_.offsets, kActive);
+    Rows rows = listed(flags_, batch_.offsets, kActive);
+    if (rows.offsets == batch_.offsets) return rows;
+    const size_t count = rows.list.size();
+    std::vector<int64_t> both = rows.list;
+    both.resize(count + flags_.size(), -1);
+    for (size_t i = 0; i < count; ++i) both[count + static_cast<size_t>(rows.list[i])] = static_cast<int64_t>(i);
+    const Tensor sent = index_tensor(both, hidden_);
+    rows.index = sent.narrow(0, 0, rows.count());
+    rows.places = sent.narrow(0, rows.count(), batch_.rows());
     return rows;
   }
 
@@ -257,7 +308,8 @@ Tensor gate_weights(const plan::Gate& gate, const Tensor& logits) {
     case plan::WeightNorm::identity:
       break;
   }
-  return normed * gate.scale + gate.bias;
+  if (gate.scale != 1) normed = normed * gate.scale;
+  return gate.bias == 0 ? normed : normed + gate.bias;
 }
 
 void weigh_again(const Block& block, const Tensor& hidden, RowSets& sets) {

@@ -1,9 +1,12 @@
 #include "routing/router_logits.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/core/ivalue.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/custom_function.h>
+
+#include <utility>
 
 #include "ops/learns.h"
 
@@ -12,24 +15,35 @@ namespace {
 
 namespace autograd = torch::autograd;
 
+/// The router's weight, as it is stored.
+struct KeptWeight : torch::CustomClassHolder {
+  explicit KeptWeight(nn::Weight weight) : weight(std::move(weight)) {}
+
+  nn::Weight weight;
+};
+
 struct RouterNode : autograd::Function<RouterNode> {
-  /// `weight` is the router's, in the type of its rows.
+  /// `learning` is the router's weight if it learns.
   static Tensor forward(autograd::AutogradContext* context, const Tensor& hidden, const Tensor& index,
-                        const Tensor& weight, const std::optional<Tensor>& bias, const nn::Router& router) {
-    context->save_for_backward({hidden, index, weight});
+                        const std::optional<Tensor>& /*learning*/, const std::optional<Tensor>& bias,
+                        const nn::Router& router) {
+    context->save_for_backward({hidden, index});
+    context->saved_data["weight"] = at::IValue::make_capsule(c10::make_intrusive<KeptWeight>(router.weight));
     context->saved_data["bias"] = bias.has_value();
     return router(hidden.index_select(0, index));
   }
 
   static autograd::variable_list backward(autograd::AutogradContext* context, autograd::variable_list gradients) {
+    constexpr size_t kHidden = 0, kWeight = 2;  // among the arguments
     const autograd::variable_list saved = context->get_saved_variables();
-    const Tensor &hidden = saved[0], &index = saved[1], &weight = saved[2], &z = gradients[0];
-    const Tensor rows = hidden.index_select(0, index);
-    Tensor to_hidden;
-    if (context->needs_input_grad(0))
-      to_hidden = at::zeros_like(hidden).index_add_(0, index, z.unsqueeze(1) * weight.to(hidden.scalar_type()));
-    return {to_hidden, Tensor(), at::mm(z.unsqueeze(0), rows),
-            context->saved_data["bias"].toBool() ? z.sum().unsqueeze(0) : Tensor(), Tensor()};
+    const Tensor &hidden = saved[0], &index = saved[1], &z = gradients[0];
+    const auto kept = c10::static_intrusive_pointer_cast<KeptWeight>(context->saved_data["weight"].toCapsule());
+    Tensor to_hidden, to_weight;
+    if (context->needs_input_grad(kHidden))
+      to_hidden = at::zeros_like(hidden).index_add_(0, index, kept->weight.transposed_product(z.unsqueeze(1)));
+    if (context->needs_input_grad(kWeight)) to_weight = at::mm(z.unsqueeze(0), hidden.index_select(0, index));
+    return {to_hidden, Tensor(), to_weight, context->saved_data["bias"].toBool() ? z.sum().unsqueeze(0) : Tensor(),
+            Tensor()};
   }
 };
 
@@ -37,8 +51,9 @@ struct RouterNode : autograd::Function<RouterNode> {
 
 Tensor router_logits(const nn::Router& router, const Tensor& hidden, const Tensor& index) {
   const bool wide = hidden.scalar_type() == at::kFloat || hidden.scalar_type() == at::kDouble;
-  const Tensor weight = router.weight.widened(router.weight.type());
-  const bool learning = ops::learns(hidden) || ops::learns(weight) || (router.bias && ops::learns(*router.bias));
+  const std::optional<Tensor> weight = router.weight.learning();
+  const bool learning =
+      ops::learns(hidden) || (weight && ops::learns(*weight)) || (router.bias && ops::learns(*router.bias));
   if (!wide || !learning) return router(hidden.index_select(0, index));
   return RouterNode::apply(hidden, index, weight, router.bias, router);
 }

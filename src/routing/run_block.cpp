@@ -8,12 +8,14 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "ops/gpu_rows.h"
 #include "ops/norm_node.h"
 #include "ops/own_loops.h"
 #include "routing/adapter_site.h"
 #include "routing/attention_site.h"
 #include "routing/cut_attention.h"
 #include "routing/feed_forward_site.h"
+#include "routing/with_rows.h"
 
 namespace lithe::routing {
 namespace {
@@ -25,7 +27,7 @@ Tensor join(const Site& site, const Tensor& x, const Rows& rows, const Tensor& b
     const Tensor y = site.norm(rows.of(x) + branch);
     return rows.index ? at::index_copy(x, 0, *rows.index, y) : y;
   }
-  return rows.index ? at::index_add(x, 0, *rows.index, branch) : x + branch;
+  return rows.index ? at::index_add(x, 0, *rows.index, branch.to(x.scalar_type())) : x + branch;
 }
 
 /// Rows that did not run the feed-forward network leave a gated layer as w x'.
@@ -71,6 +73,12 @@ class AttentionSite {
                                                        : norm(x);
   }
 
+  /// As the products of the attention read it.
+  Tensor normed(const Tensor& x, const nn::Weight& reader) const {
+    const bool at_once = site_.join == Site::Join::pre_norm && !x.device().is_cpu() && !at::GradMode::is_enabled();
+    return at_once ? site_.norm(x, reader) : normed(x);
+  }
+
   /// METER: also the PIA in place of the cross-attention reads the layer's input, not what the self site made of it.
   Tensor stand_in(const nn::Pia& pia, const Rows& rows, const Tensor& h) const {
     if (rows.empty()) return h;
@@ -87,7 +95,7 @@ class AttentionSite {
       if (site_.adapter) freeze_idle(*site_.adapter, normed(h), all_active(), context_, site_.kind);
       return h;
     }
-    Tensor input = normed(h);
+    Tensor input = site_.adapter ? normed(h) : normed(h, attention.query.weight);
     if (site_.adapter) input = apply_rep_adapter(*site_.adapter, input, all_active(), context_, site_.kind);
     if (!self_) return join(site_, h, rows, cross_attention(attention, input, context_));
     return join(
@@ -101,20 +109,57 @@ class AttentionSite {
   SiteContext& context_;
 };
 
-/// x: [active, hidden], rows of the layer's input `entry` -> same
-Tensor run_sites(const Block& block, const RowSets& sets, const Tensor& entry, const Tensor& x,
+/// The active rows of what a layer reads.
+struct ActiveRows {
+  Tensor x;                               // [active, hidden]
+  std::optional<ops::RopeAngles> angles;  // of the active rows
+  std::optional<Tensor> weight;           // [active]
+};
+
+bool as_kernel(const Tensor& x) {
+  return x.scalar_type() == at::kFloat && ops::takes_gpu_kernels(x);
+}
+
+/// By one kernel, on a GPU.
+ActiveRows gathered(const Tensor& x, const ops::RopeAngles& angles, const Tensor& weight, const Tensor& index) {
+  const std::vector<Tensor> rows = ops::gpu_gather({x, angles.cosine, angles.sine, weight}, index);
+  return {rows[0], ops::RopeAngles{rows[1], rows[2]}, rows[3]};
+}
+
+ActiveRows active_rows(const RowSets& sets, const Tensor& x, const Batch& batch) {
+  if (!sets.active.index) return {x, batch.angles, sets.weight};
+  const Tensor& index = *sets.active.index;
+  if (batch.angles && sets.weight && as_kernel(x) && as_kernel(*sets.weight) && as_kernel(batch.angles->cosine))
+    return gathered(x, *batch.angles, *sets.weight, index);
+  ActiveRows rows{sets.active.of(x), std::nullopt, std::nullopt};
+  if (batch.angles) rows.angles = batch.angles->rows(index);
+  if (sets.weight) rows.weight = sets.active.of(*sets.weight);
+  return rows;
+}
+
+/// Whether a kernel weighs what the feed-forward network gives while it adds it.
+bool weighs_as_it_adds(const Site& site, const Rows& fed, const Tensor& h, const std::optional<Tensor>& weight) {
+  return site.join == Site::Join::pre_norm && !fed.index && weight && !at::GradMode::is_enabled() && as_kernel(h) &&
+         as_kernel(*weight);
+}
+
+/// active: rows of the layer's input `entry` -> [active, hidden]
+Tensor run_sites(const Block& block, const RowSets& sets, const Tensor& entry, const ActiveRows& active,
                  const LayerInput& input) {
   const Batch& batch = input.batch;
+  const auto& [x, angles, weight] = active;
   SiteContext context{batch, sets, input.layer, input.other, input.recorded, sets.active.of(batch.order), {}, {}};
   if (!batch.draws.empty()) context.draws = sets.active.of(batch.draws);
-  if (batch.angles) context.angles = sets.active.index ? batch.angles->rows(*sets.active.index) : *batch.angles;
-  const std::optional<Tensor> weight = sets.weight ? std::optional<Tensor>(sets.active.of(*sets.weight)) : std::nullopt;
+  context.angles = angles;
   const std::optional<Tensor> fed_weight = weight ? std::optional(sets.feed_forward.of(*weight)) : std::nullopt;
   Tensor h = x;
   for (const Site& site : block.sites) {
     if (site.kind != Site::Kind::feed_forward) {
       h = AttentionSite(site, entry, x, context).run(h);
-    } else if (const std::optional<Tensor> fed = feed_forward(site, sets.feed_forward.of(h), fed_weight, context)) {
+    } else if (weighs_as_it_adds(site, sets.feed_forward, h, fed_weight)) {
+      if (const auto fed = feed_forward(site, h, std::nullopt, context))
+        h = ops::gpu_add_weighted(h, *fed, *fed_weight);
+    } else if (const auto fed = feed_forward(site, sets.feed_forward.of(h), fed_weight, context)) {
       h = join(site, h, sets.feed_forward, *fed);
     }
   }
@@ -124,14 +169,17 @@ Tensor run_sites(const Block& block, const RowSets& sets, const Tensor& entry, c
 }  // namespace
 
 Tensor run_block(const Block& block, const RowSets& sets, const Tensor& x, const LayerInput& input) {
-  const Tensor active = sets.active.of(x);
+  const ActiveRows active = active_rows(sets, x, input.batch);
   const bool idle = sets.active.empty() && !has_adapter(block);
-  const Tensor y = idle ? active : run_sites(block, sets, x, active, input);
+  const Tensor y = idle ? active.x : run_sites(block, sets, x, active, input);
   const bool only_active_go_on = sets.survivors.list == sets.active.list && !sets.survivors.index == !sets.active.index;
   if (only_active_go_on) return y;
   if (!sets.active.index) return sets.survivors.of(y);
-  const Tensor passed = sets.weight ? x * sets.weight->unsqueeze(1).to(x.scalar_type()) : x;
-  return sets.survivors.of(at::index_copy(passed, 0, *sets.active.index, y));
+  const Tensor& index = *sets.active.index;
+  if (sets.active.places && as_kernel(x) && as_kernel(y) && as_kernel(*sets.weight))
+    return sets.survivors.of(ops::gpu_merge(x, *sets.weight, y, *sets.active.places));
+  return sets.survivors.of(sets.weight ? with_rows(x * sets.weight->unsqueeze(1).to(x.scalar_type()), index, y)
+                                       : at::index_copy(x, 0, index, y));
 }
 
 }  // namespace lithe::routing

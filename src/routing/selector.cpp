@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
-#include <numeric>
+#include <span>
 #include <utility>
 
 #include "base/error.h"
@@ -55,20 +56,20 @@ const Selector* find_selector(const std::string& name) {
 }
 
 std::vector<int64_t> highest(const Tensor& scores, int64_t keep) {
-  const Tensor host = scores.detach().to(at::kCPU, at::kDouble).contiguous();
-  const double* data = host.const_data_ptr<double>();
+  const Tensor host = scores.detach().to(at::kCPU).to(at::kDouble).contiguous();
+  const std::span<const double> numbers(host.const_data_ptr<double>(), static_cast<size_t>(host.numel()));
+  std::vector<double> values(numbers.begin(), numbers.end());
   // A NaN, as damaged weights give, would break the order that nth_element relies on.
-  const auto score = [data](int64_t i) {
-    return std::isnan(data[i]) ? -std::numeric_limits<double>::infinity() : data[i];
-  };
-  std::vector<int64_t> order(static_cast<size_t>(host.numel()));
-  std::iota(order.begin(), order.end(), 0);
-  const auto middle = order.begin() + keep;
-  std::nth_element(order.begin(), middle, order.end(),
-                   [score](int64_t a, int64_t b) { return score(a) != score(b) ? score(a) > score(b) : a < b; });
-  order.erase(middle, order.end());
-  std::sort(order.begin(), order.end());
-  return order;
+  for (double& value : values) value = std::isnan(value) ? -std::numeric_limits<double>::infinity() : value;
+  std::vector<int64_t> chosen;
+  if (keep <= 0) return chosen;
+  std::vector<double> sorted = values;
+  const auto least = sorted.begin() + keep - 1;  // of those that are chosen
+  std::nth_element(sorted.begin(), least, sorted.end(), std::greater<>());
+  int64_t equal = keep - std::count_if(sorted.begin(), least, [&](double value) { return value > *least; });
+  for (size_t i = 0; i < values.size(); ++i)
+    if (values[i] > *least || (values[i] == *least && equal-- > 0)) chosen.push_back(static_cast<int64_t>(i));
+  return chosen;
 }
 
 }  // namespace lithe::routing

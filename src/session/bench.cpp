@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "models/compute.h"
+#include "models/joined_products.h"
 #include "models/model.h"
 #include "session/device_wait.h"
 #include "session/finite.h"
@@ -142,6 +143,7 @@ PrefillResult Bench::make_up_cache(const plan::Plan& plan, const std::vector<int
   const c10::InferenceMode no_gradients;
   State& state = *state_;
   const models::DecoderConfig& config = state.model.decoder.config;
+  const at::ScalarType type = state.model.decoder.head.weight.input_type(state.rows);  // as products give keys
   state.generations.clear();
   const auto owned = std::make_shared<const plan::Plan>(plan);
   state.generations.reserve(static_cast<size_t>(state.sequences));
@@ -152,7 +154,8 @@ PrefillResult Bench::make_up_cache(const plan::Plan& plan, const std::vector<int
     state.generations.emplace_back(state.model, owned).enter_prompt(batch, state.kinds);
     for (size_t layer = 0; layer < rows.size(); ++layer) {
       const Tensor made_up =
-          at::randn({rows[layer], config.kv_heads, config.head_dim}, state.generator, state.rows.options());
+          at::randn({rows[layer], config.kv_heads, config.head_dim}, state.generator, at::TensorOptions(at::kFloat))
+              .to(state.rows.device(), type);
       batch.sequences[0].states[layer].append(made_up, made_up,
                                               std::span(positions).first(static_cast<size_t>(rows[layer])));
     }
@@ -211,10 +214,11 @@ double Bench::feed_forward_decode_ms(int64_t steps) {
 
 Session random_session(const RandomModel& what) {
   const ops::KeyValueKind cache = kv_named(what.kv);
-  std::unique_ptr<models::Model> model =
-      models::random_model(what.shape, what.layers, what.tower_layers, storage_named(what.weights), what.seed);
+  std::unique_ptr<models::Model> model = models::random_model(what.shape, what.layers, what.tower_layers,
+                                                              storage_named(what.weights), what.seed, what.device);
   model->decoder.cache = cache;
   models::compute_in(*model, compute_named(what.compute));
+  if (what.device != "cpu") models::join_products(*model);
   return Session(std::move(model));
 }
 

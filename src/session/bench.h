@@ -63,6 +63,7 @@ struct RandomModel {
   std::string shape;  ///< "llava-1.5-7b"
   int64_t layers = 2, tower_layers = 2;
   std::string weights = "auto", kv = "float32", compute = "float32";  ///< As OpenOptions.
+  std::string device = "cpu";
   uint64_t seed = 0;
 };
 

@@ -10,9 +10,7 @@
 namespace lithe::session {
 
 Generation::Generation(const models::Model& model, std::shared_ptr<const plan::Plan> plan)
-    : model_(&model),
-      plan_(std::move(plan)),
-      states_(model.decoder.blocks.size(), nn::LayerState(model.decoder.cache)) {}
+    : model_(&model), plan_(std::move(plan)), states_(model.decoder.blocks.size(), model.decoder.empty_state()) {}
 
 void Generation::enter_prompt(routing::Batch& batch, std::span<const routing::RowKind> kinds,
                               const routing::Places& places) {
@@ -63,7 +61,7 @@ void Generation::rewind(const Mark& mark) {
   position_ = mark.position;
   place_ = mark.place;
   if (position_ == 0)
-    return states_.assign(states_.size(), nn::LayerState(model_->decoder.cache));  // gives their memory back too
+    return states_.assign(states_.size(), model_->decoder.empty_state());  // gives their memory back too
   for (size_t layer = 0; layer < states_.size(); ++layer) states_[layer].truncate(mark.rows[layer]);
 }
 

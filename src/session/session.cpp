@@ -4,6 +4,7 @@
 #include "checkpoints/read/catalogue.h"
 #include "models/compute.h"
 #include "models/facts.h"
+#include "models/joined_products.h"
 #include "models/model.h"
 #include "session/answer.h"
 #include "session/prompt_rows.h"
@@ -38,6 +39,7 @@ Session Session::open(const std::filesystem::path& folder, const OpenOptions& op
                                               .progress = options.progress}));
   session.model_->decoder.cache = cache;
   models::compute_in(*session.model_, compute);
+  if (options.device != "cpu") models::join_products(*session.model_);
   return session;
 }
 

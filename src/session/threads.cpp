@@ -69,4 +69,17 @@ void prepare_device(const std::string& device) {
           " devices; take another number or the device cpu.");
 }
 
+std::string device_name(const std::string& device) {
+  const int64_t index = cuda_index(device);
+  void* const driver = index < 0 ? nullptr : dlopen("libcuda.so.1", RTLD_NOW);
+  if (driver == nullptr) return device;
+  const auto device_of = reinterpret_cast<int (*)(int* handle, int ordinal)>(dlsym(driver, "cuDeviceGet"));
+  const auto name_of = reinterpret_cast<int (*)(char* name, int size, int handle)>(dlsym(driver, "cuDeviceGetName"));
+  int handle = 0;
+  char name[256] = "";
+  const bool named = device_of != nullptr && name_of != nullptr && device_of(&handle, static_cast<int>(index)) == 0 &&
+                     name_of(name, sizeof name, handle) == 0;
+  return named ? concat(name, " (", device, ")") : device;
+}
+
 }  // namespace lithe::session

@@ -15,4 +15,7 @@ void set_threads(int64_t count);
 /// for another name, for a build without the libraries, and for a device that the machine does not have.
 void prepare_device(const std::string& device);
 
+/// A prepared device with the name that its driver has for it, "NVIDIA H100 80GB HBM3 (cuda)"; "cpu" as it is.
+std::string device_name(const std::string& device);
+
 }  // namespace lithe::session

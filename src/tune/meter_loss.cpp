@@ -24,11 +24,12 @@ Tensor soft_targets(const std::vector<SoftLabels>& labels, int64_t classes) {
 }
 
 Tensor soft_label_loss(const Tensor& logits, const Tensor& targets) {
-  return at::binary_cross_entropy_with_logits(logits, targets) * static_cast<double>(targets.size(1));
+  return at::binary_cross_entropy_with_logits(logits, targets.to(logits.device())) *
+         static_cast<double>(targets.size(1));
 }
 
 Tensor class_loss(const Tensor& logits, const Tensor& labels) {
-  return at::cross_entropy_loss(logits, labels);
+  return at::cross_entropy_loss(logits, labels.to(logits.device()));
 }
 
 }  // namespace lithe::tune

@@ -164,15 +164,16 @@ bool trains_meter(const Recipe& recipe) {
   return models::is_meter(models::model_folder(recipe.model_name_or_path));
 }
 
-ReadyMeter ready_meter(const Recipe& recipe, const std::vector<WeightedSet>& sets,
-                       const std::vector<int64_t>& skipped) {
+ReadyMeter ready_meter(const Recipe& recipe, const std::vector<WeightedSet>& sets, const std::vector<int64_t>& skipped,
+                       const std::string& device) {
   check(recipe);
   ReadyMeter ready{.meter = nullptr, .task = models::meter_task(recipe.head), .classes = {}, .plan = {}, .notes = {}};
   const auto learns_here = [&](const WeightName& name) { return learns(recipe, ready.task, name); };
   Json changes = Json::object();
   if (recipe.pia_mean == PiaMean::published) changes["pia_mean"] = "published";
   if (recipe.model_max_length) changes["max_text_len"] = *recipe.model_max_length;
-  ready.meter = models::open_meter(models::model_folder(recipe.model_name_or_path), {.learns = learns_here}, changes);
+  ready.meter = models::open_meter(models::model_folder(recipe.model_name_or_path),
+                                   {.device = device, .learns = learns_here}, changes);
   models::Meter& meter = *ready.meter;
   const auto seed = static_cast<uint64_t>(recipe.seed);
   if (ready.task == MeterTask::vqa && !meter.heads.vqa) {

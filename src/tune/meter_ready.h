@@ -35,7 +35,7 @@ bool trains_meter(const Recipe& recipe);
 ///   eas         adapters, the class token, token types, poolers, and the head, as published
 /// Throws Error, also for methods that METER does not take.
 ReadyMeter ready_meter(const Recipe& recipe, const std::vector<WeightedSet>& sets,
-                       const std::vector<int64_t>& skipped = {});
+                       const std::vector<int64_t>& skipped = {}, const std::string& device = "cpu");
 
 /// How many samples of vqa were made, and how many of them have no answer that the head knows.
 struct AnswerUse {

@@ -57,7 +57,8 @@ RunResult tune_meter(const Recipe& recipe, const RunOptions& options, const Rank
                      std::optional<SearchResult> searched) {
   TuningSetup setup{.ranks = ranks, .data = open_sets(recipe.data, "meter", {}), .eval_data = {}, .searched = {}};
   for (const DataSet& set : recipe.eval_data) setup.eval_data.push_back(open_set(set, "meter", {}));
-  const ReadyMeter ready = ready_meter(recipe, setup.data, searched ? searched->skipped : std::vector<int64_t>());
+  const ReadyMeter ready =
+      ready_meter(recipe, setup.data, searched ? searched->skipped : std::vector<int64_t>(), options.device);
   setup.searched = std::move(searched);
   for (const std::string& note : ready.notes)
     if (options.on_note && ranks.first()) options.on_note(note);

@@ -27,7 +27,7 @@ std::vector<Candidate> attentions_of(int64_t layers) {
 SearchResult search_meter(const Recipe& recipe, const RunOptions& options, SearchSetup setup) {
   setup.data = open_sets(recipe.data, "meter", {});
   setup.eval_data = open_sets(recipe.eval_data, "meter", {});
-  const ReadyMeter ready = ready_meter(recipe, setup.data);
+  const ReadyMeter ready = ready_meter(recipe, setup.data, {}, options.device);
   models::Meter& meter = *ready.meter;
   const int64_t layers = meter.streams.config.layers;
   setup.steps = steps_of(recipe, setup.ranks, records_per_epoch(setup.data));

@@ -153,10 +153,10 @@ Tensor MeterTrainer::logits(MeterBatch samples, bool dropout) const {
 Tensor MeterTrainer::mean_loss(MeterBatch samples, bool dropout) const {
   if (labels_in(samples) == 0) return at::zeros({});  // texts so short that no token is hidden
   const Tensor scores = logits(samples, dropout);
-  if (task_ != MeterTask::vqa) return class_loss(scores, labels_of(task_, samples).to(scores.device()));
+  if (task_ != MeterTask::vqa) return class_loss(scores, labels_of(task_, samples));
   std::vector<SoftLabels> answers;
   for (const MeterSample& sample : samples) answers.push_back(sample.answers);
-  return soft_label_loss(scores, soft_targets(answers, scores.size(1)).to(scores.device()));
+  return soft_label_loss(scores, soft_targets(answers, scores.size(1)));
 }
 
 MeterStep MeterTrainer::step(std::span<const MeterBatch> batches, double factor) {

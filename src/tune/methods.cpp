@@ -181,7 +181,7 @@ models::LoraShape lora_shape(const Recipe& recipe, const models::Model& model) {
           .seed = static_cast<uint64_t>(recipe.seed)};
 }
 
-ReadyModel ready_model(const Recipe& recipe, const std::vector<int64_t>& skipped) {
+ReadyModel ready_model(const Recipe& recipe, const std::vector<int64_t>& skipped, const std::string& device) {
   PatternUse patterns(recipe);
   const std::filesystem::path folder = models::model_folder(recipe.model_name_or_path);
   models::refuse_gguf(folder, "tune");
@@ -191,7 +191,7 @@ ReadyModel ready_model(const Recipe& recipe, const std::vector<int64_t>& skipped
     return learns(recipe, name, lavin);
   };
   const std::string adapter = recipe.lora ? recipe.lora->adapter_name_or_path : "";
-  ReadyModel ready{.model = models::open_model(folder, {.lora = adapter, .learns = learns_here})};
+  ReadyModel ready{.model = models::open_model(folder, {.lora = adapter, .device = device, .learns = learns_here})};
   models::Model& model = *ready.model;
   require(!model.loaded.lora || !adapter.empty(), Fault::bad_request, model.name,
           ": has LoRA already; to tune it further, give its base model as model_name_or_path and this folder as "

@@ -24,12 +24,13 @@ struct ReadyModel {
 models::LoraShape lora_shape(const Recipe& recipe, const models::Model& model);
 
 /// Opens the recipe's model and adds routers and adapters. `skipped`: the layers whose attention EAS skips, if a search
-/// found them; else those of the recipe. What learns without `train`:
+/// found them; else those of the recipe. `device`: where it trains, "cpu" or "cuda:N". What learns without `train`:
 ///   no method        decoder and projector
 ///   p_mod            decoder, projector, routers
 ///   eas              adapters and projector, as published; with p_mod the routers too
 ///   lora             its factors, and what the other methods add
 /// Throws Error.
-ReadyModel ready_model(const Recipe& recipe, const std::vector<int64_t>& skipped = {});
+ReadyModel ready_model(const Recipe& recipe, const std::vector<int64_t>& skipped = {},
+                       const std::string& device = "cpu");
 
 }  // namespace lithe::tune

@@ -29,7 +29,7 @@ void note_settings(const Recipe& recipe, const ReadyModel& ready, const RunOptio
   const auto note = [&](const std::string& sentence) {
     if (options.on_note && ranks.first()) options.on_note(sentence);
   };
-  if (recipe.bf16 && vector_set() < VectorSet::avx512_bf16)
+  if (recipe.bf16 && options.device == "cpu" && vector_set() < VectorSet::avx512_bf16)
     note("bf16: this processor has no instructions for bfloat16, so the run is slower than in float32");
   for (const std::string& sentence : ready.notes) note(sentence);
   if (recipe.pia_mean == PiaMean::published && !recipe.eval_data.empty())
@@ -38,7 +38,7 @@ void note_settings(const Recipe& recipe, const ReadyModel& ready, const RunOptio
 
 RunResult tune_decoder(const Recipe& recipe, const RunOptions& options, const Ranks& ranks,
                        std::optional<SearchResult> searched) {
-  const ReadyModel ready = ready_model(recipe, searched ? searched->skipped : std::vector<int64_t>());
+  const ReadyModel ready = ready_model(recipe, searched ? searched->skipped : std::vector<int64_t>(), options.device);
   models::Model& model = *ready.model;
   const SampleOptions sample = sample_options(recipe, model);
   Trainer trainer(model, ready.plan, trainer_options(recipe, sample, ranks));
@@ -73,6 +73,8 @@ RunResult run(const Recipe& recipe, const RunOptions& options) {
   const auto tune = meter ? tune_meter : tune_decoder;
   const Launch launch = read_launch();
   if (options.dry_run) return launch.rank == 0 ? tune(recipe, options, {}, {}) : RunResult{};
+  require(launch.size == 1 || options.device == "cpu", Fault::bad_request, launch.size,
+          " processes tune together on CPUs only; start one process, or leave out --device");
   const Ranks ranks = Ranks::meet(launch, recipe.output_dir, options.on_note);
   try {
     std::optional<SearchResult> found = searched(recipe, options, ranks);

@@ -66,8 +66,9 @@ struct RunOptions {
   std::function<void(const StepReport&)> on_step;
   std::function<void(const Evaluation&)> on_evaluation;
   std::function<void(const std::filesystem::path& checkpoint)> on_checkpoint;
-  std::stop_token stop;  ///< Ends the run after the step at hand, with a checkpoint.
-  bool dry_run = false;  ///< Reads every sample and tries one step, and writes nothing.
+  std::stop_token stop;        ///< Ends the run after the step at hand, with a checkpoint.
+  std::string device = "cpu";  ///< Or "cuda:N", which session::prepare_device made ready. One process then.
+  bool dry_run = false;        ///< Reads every sample and tries one step, and writes nothing.
 };
 
 struct RunResult {

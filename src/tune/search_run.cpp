@@ -57,7 +57,7 @@ std::vector<int64_t> skipped_layers(const plan::Plan& plan, const plan::ModelFac
 /// `setup`: still without data and steps.  `plan`: what draws are taken from; empty: the recipe's plan.
 SearchResult search_decoder(const Recipe& recipe, const std::string& plan, const RunOptions& options,
                             SearchSetup setup) {
-  ReadyModel ready = ready_model(recipe);
+  ReadyModel ready = ready_model(recipe, {}, options.device);
   models::Model& model = *ready.model;
   if (!plan.empty()) ready.plan = plan::load_plan(plan, model.facts);
   setup.data = open_sets(recipe.data, model);

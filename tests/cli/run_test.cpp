@@ -157,6 +157,9 @@ TEST(Run, RefusesInOneSentence) {
   expect_refusal(lithe({"run", "demo", "--threads", "-1", "x"}), 2, "threads");
   expect_refusal(lithe({"run", "demo", "--device", "tpu", "x"}), 2, "tpu");
   expect_refusal(lithe({"run", "demo", "--device", "cuda", "x"}), 2, "cuda");
+  expect_refusal(lithe({"fold", "demo", "-o", "folded", "--device", "cuda"}), 2, "leave out --device");
+  expect_refusal(lithe({"convert", "demo", "--to", "hf", "-o", "converted", "--device", "cuda"}), 2,
+                 "leave out --device");
   expect_refusal(lithe({"run", "demo", "--no-such-flag", "x"}), 2, "--no-such-flag");
   expect_refusal(lithe({"run", LITHE_SOURCE_DIR "/models/images", "x"}), 3, "config.json");
 }

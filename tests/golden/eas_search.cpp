@@ -8,6 +8,7 @@
 #include "checkpoints/read/catalogue.h"
 #include "checkpoints/read/meter.h"
 #include "golden/cases.h"
+#include "golden/device.h"
 #include "golden/eas_samples.h"
 #include "golden/lavin_case.h"
 #include "golden/meter_case.h"
@@ -135,7 +136,7 @@ class SearchedModel {
     }
     fs::create_symlink(fs::absolute(golden.folder / "checkpoint/extra.safetensors"),
                        temp_.path() / "extra.safetensors");
-    model_ = models::open_model(temp_.path());
+    model_ = models::open_model(temp_.path(), {.device = device()});
     while (inputs_.has(fmt::format("batch{}.input_ids", batches_.size())))
       batches_.push_back(spliced(*model_, inputs_, fmt::format("batch{}.", batches_.size())));
   }
@@ -161,7 +162,7 @@ class SearchedMeter {
   SearchedMeter(const Case& golden, const fs::path& base)
       : case_(read_json_file(base / "case.json")),
         inputs_(golden.folder / "inputs/inputs.safetensors"),
-        meter_(models::open_meter(weights_in(base / "checkpoint"), {}, meter_settings_of(case_))) {
+        meter_(models::open_meter(weights_in(base / "checkpoint"), {.device = device()}, meter_settings_of(case_))) {
     texts_ = meter_->read(meter_texts(inputs_, "text_ids", "text_masks"));
     images_ = meter_->look(inputs_["image"]);
     held_out_texts_ = meter_->read(meter_texts(inputs_, "val.text_ids"));
@@ -203,7 +204,7 @@ class SearchedLavin {
         inputs_(golden.folder / "inputs/inputs.safetensors"),
         folder_(lavin_base(golden.folder), adapter / "checkpoint/adapter",
                 read_json_file(adapter / "case.json").at("config"), LavinFolderOfCase::Form::safetensors),
-        model_(models::open_model(folder_.path())) {}
+        model_(models::open_model(folder_.path(), {.weights = exact_storage(), .device = device()})) {}
 
   /// Training samples are taken in order, round and round.
   double loss(int64_t step, const Draw& draw) const {

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "checkpoints/read/catalogue.h"
+#include "golden/device.h"
 #include "golden/eas_samples.h"
 #include "golden/sample_run.h"
 #include "tune/parameters.h"
@@ -27,7 +28,7 @@ class EasTraining {
       : golden_(golden),
         check_(check),
         inputs_(golden.folder / "inputs/inputs.safetensors"),
-        model_(models::open_model(golden.folder / "checkpoint", {.learns = learns})) {}
+        model_(models::open_model(golden.folder / "checkpoint", {.device = device(), .learns = learns})) {}
 
   /// As published, padded; its values are compared too.
   void with_padding() {

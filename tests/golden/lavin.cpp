@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "checkpoints/read/catalogue.h"
 #include "golden/cases.h"
+#include "golden/device.h"
 #include "golden/lavin_case.h"
 #include "golden/sample_run.h"
 #include "image/decode.h"
@@ -32,7 +33,7 @@ class LavinRun {
         check_(check),
         inputs_(golden.folder / "inputs/inputs.safetensors"),
         folder_(lavin_base(golden.folder), golden.folder / "checkpoint/adapter", golden.json.at("config"), form, own),
-        model_(models::open_model(folder_.path())) {}
+        model_(models::open_model(folder_.path(), {.weights = exact_storage(), .device = device()})) {}
 
   /// The transforms at the published 224 pixels: every 7th pixel of the second training picture.
   void pixels() {

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "checkpoints/read/catalogue.h"
+#include "golden/device.h"
 #include "golden/eas_samples.h"
 #include "golden/lavin_case.h"
 #include "golden/sample_run.h"
@@ -39,7 +40,8 @@ class LavinTraining {
         inputs_(golden.folder / "inputs/inputs.safetensors"),
         folder_(lavin_base(golden.folder), golden.folder / "checkpoint/adapter", golden.json.at("config"),
                 LavinFolderOfCase::Form::safetensors),
-        model_(models::open_model(folder_.path(), {.learns = lavin_learns})) {}
+        model_(models::open_model(folder_.path(),
+                                  {.weights = exact_storage(), .device = device(), .learns = lavin_learns})) {}
 
   void all_samples() {
     std::vector<int64_t> samples;

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "golden/cases.h"
+#include "golden/device.h"
 #include "golden/eas_samples.h"
 #include "golden/eas_training.h"
 #include "golden/sample_run.h"
@@ -23,7 +24,7 @@ class EasRun {
       : golden_(golden),
         check_(check),
         inputs_(golden.folder / "inputs/inputs.safetensors"),
-        session_(session::Session::open(golden.folder / "checkpoint")),
+        session_(session::Session::open(golden.folder / "checkpoint", {.device = device()})),
         tolerance_(golden.tolerances.of({"values"})) {}
 
   /// The tower and the projector over the given pixels; a sample without a picture has zeros.

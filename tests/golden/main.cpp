@@ -13,6 +13,8 @@
 #include "checkpoints/read/catalogue.h"
 #include "golden/benchmarks.h"
 #include "golden/cases.h"
+#include "golden/device.h"
+#include "session/threads.h"
 
 /// Runs the reference cases of a folder, one line each: "ok", "FAIL" or "unsupported". What a case is follows from its
 /// case.json, not from its name. A case that nothing runs is a failure, unless --allow-unsupported is given.
@@ -154,11 +156,14 @@ Arguments read_arguments(std::span<char*> words) {
     const std::string_view word = words[i];
     if (word == "--allow-unsupported") {
       arguments.allows_unsupported = true;
+    } else if (word == "--device" && i + 1 < words.size()) {
+      device() = words[++i];
+      session::prepare_device(device());
     } else if (word == "--tolerance" && i + 1 < words.size()) {
       arguments.times = std::stod(words[++i]);
     } else {
       require(!word.starts_with("--") && i + 1 == words.size(), Fault::bad_request,
-              "This is how to call it: golden [--allow-unsupported] [--tolerance TIMES] [DIR]");
+              "This is how to call it: golden [--allow-unsupported] [--tolerance TIMES] [--device NAME] [DIR]");
       arguments.root = fs::path(word);
     }
   }

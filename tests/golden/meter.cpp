@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "checkpoints/read/meter.h"
 #include "golden/cases.h"
+#include "golden/device.h"
 #include "golden/meter_case.h"
 #include "golden/sample_run.h"
 #include "golden/tensors.h"
@@ -48,7 +49,7 @@ class MeterRun {
       : golden_(golden),
         check_(check),
         inputs_(golden.folder / "inputs/inputs.safetensors"),
-        meter_(models::open_meter(checkpoint, {}, meter_settings_of(golden.json))) {
+        meter_(models::open_meter(checkpoint, {.device = device()}, meter_settings_of(golden.json))) {
     no_skip_.name = "no skip";
   }
 
@@ -183,8 +184,9 @@ class MeterRun {
 
 /// The loss of hidden tokens, as a trainer has it.
 void check_masked_learning(const Case& golden, const fs::path& checkpoint, Check& check) {
-  const std::unique_ptr<models::Meter> meter = models::open_meter(
-      checkpoint, {.learns = [](const models::WeightName&) { return true; }}, meter_settings_of(golden.json));
+  const std::unique_ptr<models::Meter> meter =
+      models::open_meter(checkpoint, {.device = device(), .learns = [](const models::WeightName&) { return true; }},
+                         meter_settings_of(golden.json));
   const TensorFile inputs(golden.folder / "inputs/inputs.safetensors");
   const std::vector<TextIds> texts = meter_texts(inputs, "mlm.text_ids", "text_masks");
   const std::vector<int64_t> labels = integers_of(inputs.view("mlm.text_labels"));
@@ -208,8 +210,9 @@ void check_masked_learning(const Case& golden, const fs::path& checkpoint, Check
 
 /// The loss of VQA and the gradients that the case has. `padded`: rows of padding run too, as published.
 void check_learning(const Case& golden, const fs::path& checkpoint, bool padded, Check& check) {
-  const std::unique_ptr<models::Meter> meter = models::open_meter(
-      checkpoint, {.learns = [](const models::WeightName&) { return true; }}, meter_settings_of(golden.json));
+  const std::unique_ptr<models::Meter> meter =
+      models::open_meter(checkpoint, {.device = device(), .learns = [](const models::WeightName&) { return true; }},
+                         meter_settings_of(golden.json));
   const TensorFile inputs(golden.folder / "inputs/inputs.safetensors");
   std::vector<TextIds> texts = meter_texts(inputs, "text_ids", "text_masks");
   if (!padded)

@@ -53,7 +53,8 @@ PackedResult PackedRun::prefill() {
   for (std::size_t s = 0; s < sequences_.size(); ++s)
     result.places.push_back(prompts.places_of(prompts.offsets[s], prompts.offsets[s + 1]).front());
   routing::Batch alive;
-  const at::Tensor hidden = model_.decoder.forward(prompts, at::cat(embeddings), observe, &alive);
+  const at::Tensor hidden =
+      model_.decoder.forward(prompts, at::cat(embeddings).to(model_.decoder.embeddings.device()), observe, &alive);
   const at::Tensor logits = model_.decoder.logits(hidden);
   for (std::size_t s = 0; s + 1 < alive.offsets.size(); ++s) {
     result.logits.push_back(logits.slice(0, alive.offsets[s], alive.offsets[s + 1]));

@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "base/error.h"
+#include "golden/device.h"
 #include "image/decode.h"
 #include "session/trace.h"
 
@@ -30,7 +31,7 @@ SampleRun::SampleRun(const Case& golden, const CheckpointForm& form)
 }
 
 session::Session SampleRun::open(const Json& changes) {
-  return session::Session::open(assemble(form_, changes, temp_));
+  return session::Session::open(assemble(form_, changes, temp_), {.device = device()});
 }
 
 std::vector<std::string> SampleRun::pictures_of(std::size_t i) const {
@@ -88,7 +89,7 @@ plan::Group routed_group(const plan::Plan& plan) {
 }
 
 std::vector<float> values_of(const at::Tensor& tensor) {
-  const at::Tensor flat = tensor.to(at::kFloat).contiguous();
+  const at::Tensor flat = tensor.to(at::kCPU, at::kFloat).contiguous();
   const float* const data = flat.const_data_ptr<float>();
   return {data, data + flat.numel()};
 }

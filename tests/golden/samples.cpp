@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "checkpoints/read/tensor_over.h"
+#include "golden/device.h"
 #include "golden/packed_batch.h"
 #include "golden/sample_run.h"
 #include "image/decode.h"
@@ -169,7 +170,7 @@ class Comparer {
     } else if (rest == "final_hidden") {
       const std::string last = fmt::format("layers.{}.hidden", run_.model().decoder.blocks.size() - 1);
       const at::Tensor hidden = models::tensor_over(run_.traced(i, last));
-      floats(name, expected, values_of(run_.model().decoder.norm(hidden)), {"hidden"});
+      floats(name, expected, values_of(run_.model().decoder.norm(hidden.to(device()))), {"hidden"});
     } else if (rest == "kv_lengths") {
       std::vector<int64_t> lengths = integers_of(run_.traced(i, "kv_lengths.prefill"));
       const std::vector<int64_t> end = integers_of(run_.traced(i, "kv_lengths.end"));

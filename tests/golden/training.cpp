@@ -11,6 +11,7 @@
 #include "checkpoints/read/weights.h"
 #include "data/data_set.h"
 #include "golden/cases.h"
+#include "golden/device.h"
 #include "golden/sample_run.h"
 #include "session/generation.h"
 #include "text/labels.h"
@@ -126,9 +127,10 @@ class TrainingRun {
   /// The decoder and the projector learn; the tower does not.
   Opened open() const {
     Opened opened{std::make_unique<TempFolder>(), nullptr};
-    opened.model =
-        models::open_model(assemble(form_, Json::object(), *opened.temp),
-                           {.learns = [](const models::WeightName& name) { return name.part != models::Part::tower; }});
+    opened.model = models::open_model(assemble(form_, Json::object(), *opened.temp),
+                                      {.device = device(), .learns = [](const models::WeightName& name) {
+                                         return name.part != models::Part::tower;
+                                       }});
     return opened;
   }
 

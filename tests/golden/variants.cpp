@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "checkpoints/read/catalogue.h"
+#include "golden/device.h"
 #include "golden/packed_batch.h"
 #include "golden/sample_run.h"
 
@@ -62,7 +63,7 @@ std::vector<std::vector<float>> spread(const std::vector<std::vector<float>>& we
 }
 
 void run_variant(const Case& golden, const std::string& name, const Json& variant, Check& check) {
-  const auto model = models::open_model(golden.folder / ("checkpoint_" + name));
+  const auto model = models::open_model(golden.folder / ("checkpoint_" + name), {.device = device()});
   const bool all = routed_group(model->plan) == plan::Group::all;
   const std::vector<PackedSequence> sequences = sequences_of(golden, variant.at("mask"), all);
   const PackedResult result = PackedRun(*model, sequences).prefill();

@@ -31,16 +31,20 @@ void append(LayerState& state, Expected& expected, Dice& dice, const Positions& 
   expected.positions.insert(expected.positions.end(), positions.begin(), positions.end());
 }
 
-void expect_holds(const LayerState& state, const Expected& expected, const std::string& what = {}) {
+void expect_rows(const LayerState& state, const Expected& expected, const std::string& what) {
   ASSERT_EQ(state.positions(), expected.positions) << what;
   EXPECT_EQ(state.length(), static_cast<int64_t>(expected.positions.size())) << what;
   EXPECT_EQ(state.bytes(), 2 * state.length() * 2 * 3 * 4) << what;
-  const ops::BlockedRows rows = state.rows(state.length());
-  ASSERT_EQ(static_cast<int64_t>(rows.blocks.size()), ops::blocks_for(state.length())) << what;
   if (state.length() == 0) return;
+  const ops::BlockedRows rows = state.rows(state.length());
   const Tensor like = expected.keys.front();
   expect_close(ops::all_keys({rows, {}}, like), at::cat(expected.keys), 0.0, what + " keys");
   expect_close(ops::all_values({rows, {}}, like), at::cat(expected.values), 0.0, what + " values");
+}
+
+void expect_holds(const LayerState& state, const Expected& expected, const std::string& what = {}) {
+  ASSERT_EQ(std::ssize(state.rows(state.length()).blocks), ops::blocks_for(state.length())) << what;
+  expect_rows(state, expected, what);
 }
 
 Positions range(int64_t begin, int64_t end) {
@@ -124,6 +128,31 @@ TEST(LayerState, CopiesShareBlocksUntilTheyDiffer) {
       expect_holds(first, prefix, "the first");
       expect_holds(second, cut, "the second");
     }
+  }
+}
+
+// As on a GPU: the only block grows, is shared by copies until they differ, and keeps its rows.
+TEST(LayerState, HoldsAllRowsInOneBlock) {
+  Dice dice(11);
+  for (const int64_t reserved : {0, 100, 300}) {
+    LayerState state(ops::KeyValueKind::float32, true);
+    state.reserve(reserved);
+    Expected expected;
+    append(state, expected, dice, range(0, 70));
+    const void* const first = state.rows(70).blocks[0].data_ptr();
+    append(state, expected, dice, {70});
+    EXPECT_EQ(state.rows(71).blocks[0].data_ptr(), first);
+    LayerState copy = state;
+    Expected of_copy = expected;
+    append(copy, of_copy, dice, range(71, 250));
+    expect_rows(state, expected, "after its copy grew");
+    state.truncate(71);
+    append(state, expected, dice, range(71, 400));
+    EXPECT_EQ(state.rows(400).blocks.size(), 1u);
+    expect_rows(state, expected, "grown");
+    expect_rows(copy, of_copy, "the copy");
+    copy.truncate(0);
+    expect_rows(copy, {}, "empty");
   }
 }
 

@@ -47,7 +47,7 @@ TextRows Meter::read(std::span<const TextIds> texts) const {
 }
 
 Tensor Meter::look(const Tensor& pixels) const {
-  const Tensor features = tower.features(pixels.to(tower.positions.device()), &plan);
+  const Tensor features = tower.features(pixels, &plan);
   const Tensor normed = tower_norm(features.flatten(0, 1));
   return streams.enter(normed.view(features.sizes()));
 }

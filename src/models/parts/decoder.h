@@ -52,6 +52,8 @@ struct Decoder {
   ops::KeyValueKind cache = ops::KeyValueKind::float32;  ///< How keys and values are cached.
   bool recomputes = false;  ///< In training, a layer keeps its input only and runs again for its gradients.
 
+  /// What a layer keeps of a sequence before its first row.
+  nn::LayerState empty_state() const { return nn::LayerState(cache, !embeddings.device().is_cpu()); }
   /// ids: [rows] int64 -> [rows, hidden] float32
   Tensor embed(const Tensor& ids) const;
 

@@ -103,7 +103,7 @@ Tensor VisionTower::features(const Tensor& pixels, std::span<const plan::Plan* c
           " pixels, preprocessing gives ", pixels.size(3), " x ", pixels.size(2),
           "; preprocessor_config.json does not belong to this tower");
   const int64_t tiles = pixels.size(0), rows = config.rows();
-  Tensor x = embed(pixels).view({tiles * rows, config.width});
+  Tensor x = embed(pixels.to(positions.device())).view({tiles * rows, config.width});
   if (pre_norm) x = (*pre_norm)(x);
   routing::Executor executor(batch_of_tiles(plans, pass, rows), "vision_tower", static_cast<int64_t>(blocks.size()));
   if (pass.observer) executor.observe(pass.observer);
