@@ -1,5 +1,6 @@
 #include "nn/weight.h"
 
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/aminmax.h>
 #include <ATen/ops/index_select.h>
 
@@ -25,8 +26,10 @@ Tensor Weight::product(const Tensor& x, const std::optional<Tensor>& bias) const
 }
 
 at::ScalarType Weight::input_type(const Tensor& x) const {
-  const bool half = stored_.scalar_type() == at::kBFloat16 || stored_.scalar_type() == at::kHalf;
-  return half && !x.device().is_cpu() && x.scalar_type() == at::kFloat ? stored_.scalar_type() : x.scalar_type();
+  const at::ScalarType type = stored_.scalar_type();
+  // A gradient in float16 may be too small or too large, so training rounds to it within single products only.
+  const bool half = type == at::kBFloat16 || (type == at::kHalf && !at::GradMode::is_enabled());
+  return half && !x.device().is_cpu() && x.scalar_type() == at::kFloat ? type : x.scalar_type();
 }
 
 Tensor Weight::transposed_product(const Tensor& y) const {
