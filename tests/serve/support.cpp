@@ -45,16 +45,16 @@ void Running::join() {
   if (thread_.joinable()) thread_.join();
 }
 
-double Running::metric(const std::string& name) const {
-  const std::string page = get(port(), "/metrics").body;
+double metric_of(uint16_t port, const std::string& name) {
+  const std::string page = get(port, "/metrics").body;
   const std::size_t line = page.find("\n" + name + "{");
   if (line == std::string::npos) return -1;
   return std::stod(page.substr(page.find("} ", line) + 2));
 }
 
-bool Running::reaches(const std::string& name, double value) const {
+bool reaches(uint16_t port, const std::string& name, double value) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(2);
-  while (metric(name) != value) {
+  while (metric_of(port, name) != value) {
     if (std::chrono::steady_clock::now() > end) return false;
     std::this_thread::yield();
   }

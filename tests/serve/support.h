@@ -23,6 +23,11 @@ const session::Session& demo();
 /// The usage of a reply without what depends on the requests before it.
 Json without_cached(Json usage);
 
+/// The value of a line of /metrics that begins with this name.
+double metric_of(uint16_t port, const std::string& name);
+/// Waits until a metric has this value; two minutes at most.
+bool reaches(uint16_t port, const std::string& name, double value);
+
 /// A server over the demo model on a free port, which runs until the end of the test.
 class Running {
  public:
@@ -34,10 +39,8 @@ class Running {
   /// Waits until run() has returned.
   void join();
 
-  /// The value of a line of /metrics that begins with this name.
-  double metric(const std::string& name) const;
-  /// Waits until a metric has this value; two minutes at most.
-  bool reaches(const std::string& name, double value) const;
+  double metric(const std::string& name) const { return metric_of(port(), name); }
+  bool reaches(const std::string& name, double value) const { return serve::reaches(port(), name, value); }
 
  private:
   Server server_;
