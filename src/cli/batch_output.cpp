@@ -61,6 +61,12 @@ bool begins_rest(std::string_view text) {
   return take(answer, R"("answer":")") || take(text, R"("line":)");
 }
 
+/// Of the beginning of a line: quotes within an id are escaped.
+bool goes_past_id(std::string_view text) {
+  const auto holds = [&](const char* key) { return text.find(key) != std::string_view::npos; };
+  return holds(R"("answer":)") || holds(R"("line":)");
+}
+
 }  // namespace
 
 bool begins_a_line(std::string_view text) {
@@ -108,7 +114,9 @@ void BatchOutput::drop_torn_line(std::string_view text, int64_t begin) {
     take_line(text, begin, concat(in_quotes(path_.string()), ", last line"));
     return lines_.append("\n");
   }
-  require(begins_a_line(text), Fault::bad_file, "The file ", in_quotes(path_.string()),
+  // An id alone may be another program's. If no line comes before it, too little would be lost to take that risk.
+  require(begins_a_line(text) && (begin > 0 || goes_past_id(text)), Fault::bad_file, "The file ",
+          in_quotes(path_.string()),
           " does not end with a line that `lithe batch` writes; give the output another name.");
   lines_.shorten(begin);
 }

@@ -142,7 +142,7 @@ TEST(Batch, ABadLineGetsAnErrorAndTheOthersGoOn) {
   EXPECT_EQ(contents(at / "out.jsonl"), before);
 }
 
-// Cut anywhere, a file is continued to the same set of lines, and whole lines are not touched.
+// Cut anywhere after its first id, a file is continued to the same set of lines, and whole lines are not touched.
 TEST(Batch, ContinuesAnInterruptedFile) {
   const fs::path at = folder("batch-resume"), out = at / "out.jsonl";
   write(at / "in.jsonl", good_questions());
@@ -151,8 +151,8 @@ TEST(Batch, ContinuesAnInterruptedFile) {
   const std::string whole = contents(out);
   const auto answers = by_id(out);
   const std::size_t second = whole.find('\n', whole.find('\n') + 1);
-  for (const std::size_t cut :
-       {std::size_t{0}, std::size_t{1}, second - 3, second, second + 1, second + 9, whole.size() - 1, whole.size()}) {
+  for (const std::size_t cut : {std::size_t{0}, whole.find("answer") + 9, second - 3, second, second + 1, second + 9,
+                                whole.size() - 1, whole.size()}) {
     write(out, whole.substr(0, cut));
     const Ran ran = lithe(command);
     ASSERT_EQ(ran.code, 0) << ran.err;
@@ -303,6 +303,27 @@ TEST(Batch, KnowsTheBeginningOfItsLines) {
   for (const char* other :
        {"x", "{}", "{\"id\":[", "{\"id\": 1", "{\"id\":1,\"note\"", "{\"line\":1,\"answer\"", "{\"x"})
     EXPECT_FALSE(begins_a_line(other)) << other;
+}
+
+// `{"id":"my note` may be what another program was writing, unless a line of a batch comes before it.
+TEST(Batch, KeepsABeginningThatMayBeForeign) {
+  const fs::path at = folder("batch-foreign"), out = at / "out.jsonl";
+  write(at / "in.jsonl", "{\"id\":1,\"prompt\":\"x\"}\n");
+  const std::string torn = R"({"id":"my note)", whole = R"({"id":7,"answer":"old"})"
+                                                        "\n";
+  for (const std::string& foreign : {torn, std::string(R"({"id":3,)")}) {
+    write(out, foreign);
+    const Ran ran = lithe({"batch", "demo", (at / "in.jsonl").string(), "-o", out.string()});
+    EXPECT_EQ(ran.code, 3);
+    EXPECT_NE(ran.err.find("give the output another name"), std::string::npos) << ran.err;
+    EXPECT_EQ(contents(out), foreign);
+  }
+  for (const std::string& own : {whole + torn, std::string(R"({"id":7,"answer":"o)")}) {
+    write(out, own);
+    ASSERT_EQ(lithe({"batch", "demo", (at / "in.jsonl").string(), "-o", out.string(), "-n", "1"}).code, 0);
+    EXPECT_EQ(contents(out).find(torn), std::string::npos);
+    EXPECT_EQ(by_id(out).count("1"), 1U);
+  }
 }
 
 // Also while it reads lines that all fail, of which there may be many.
