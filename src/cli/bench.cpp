@@ -1,5 +1,4 @@
 #include "session/bench.h"
-#include "session/threads.h"
 
 #include <fmt/format.h>
 #include <algorithm>
@@ -21,6 +20,7 @@
 #include "cli/prompt_shape.h"
 #include "cli/standard_output.h"
 #include "plan/parse.h"
+#include "session/threads.h"
 
 namespace lithe::cli {
 namespace {

@@ -64,7 +64,7 @@ void refuse_changes(const CommonOptions& options) {
   require(options.lora.empty(), Fault::bad_request,
           "convert copies a model as it is; merge --lora into it with `lithe fold` first.");
   require(options.mmproj.empty(), Fault::bad_request, "convert does not take GGUF models; leave out --mmproj.");
-  require(options.device == "cpu", Fault::bad_request, "convert runs on the CPU; leave out --device.");
+  require_cpu(options, "convert");
 }
 
 models::Converted convert(const ConvertFlags& flags) {

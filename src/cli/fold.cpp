@@ -86,7 +86,6 @@ std::string to_text(const FoldFlags& flags, const session::FoldReport& report) {
 }
 
 session::FoldReport fold(FoldFlags flags) {
-  require(flags.common.device == "cpu", Fault::bad_request, "fold runs on the CPU; leave out --device.");
   const session::Session session = open_session(flags.model, flags.common);
   if (session.facts().tower && !flags.no_image) add_shipped_picture(flags.question);
   const session::Request request = session::RequestBuilder(session).request(flags.question);
@@ -131,6 +130,7 @@ Action declare_fold(CLI::App& app) {
   return [flags] {
     require(!flags->no_image || flags->question.pictures.empty(), Fault::bad_request,
             "--no-image and --image exclude each other; leave one out.");
+    require_cpu(flags->common, "fold");
     if (is_pair_model(flags->model)) return fold_meter(*flags);
     session::FoldReport report;
     return write_folder(

@@ -77,6 +77,7 @@ Subject subject_of(const InspectOptions& options) {
   Subject subject;
   if (options.shape) {
     refuse_over_shape(options.common);
+    require_cpu(options.common, "inspect --shape");
     apply(options.common);
     check_shape(*options.shape);
     subject.facts = plan::shape_named(*options.shape);

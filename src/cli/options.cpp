@@ -89,6 +89,10 @@ void refuse_over_shape(const CommonOptions& options) {
   require(options.mmproj.empty(), Fault::bad_request, "--mmproj belongs to a GGUF MODEL, not to a --shape.");
 }
 
+void require_cpu(const CommonOptions& options, const std::string& command) {
+  require(options.device == "cpu", Fault::bad_request, command, " runs on the CPU; leave out --device.");
+}
+
 int64_t threads_of(const CommonOptions& options) {
   return options.threads == 0 ? session::cores_available() : options.threads;
 }

@@ -39,6 +39,9 @@ void add_json(CLI::App& app, CommonOptions& options, const std::string& what);
 /// Throws Error{bad_request} if --lora or --mmproj is given with --shape: nothing was trained for its random weights.
 void refuse_over_shape(const CommonOptions& options);
 
+/// Throws Error{bad_request} if --device asks for a GPU.  command: "fold"
+void require_cpu(const CommonOptions& options, const std::string& command);
+
 /// Sets the threads and makes the device ready. Throws Error{bad_request}.
 void apply(const CommonOptions& options);
 

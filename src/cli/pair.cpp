@@ -46,8 +46,7 @@ void check_pair_flags(const session::Question& question) {
 session::PairQuestion read_question(const session::Question& question) {
   session::PairQuestion read{.text = question.prompt, .images = {}};
   for (const image::Given& picture : question.pictures) read.images.push_back(image::Source::of(picture));
-  for (const image::Source& picture : read.images)
-    if (const auto note = picture.note()) write_err("note: " + *note + "\n");
+  print_notes(read.images);
   return read;
 }
 

@@ -30,6 +30,7 @@ Subject subject_of(const std::optional<std::string>& model, const CommonOptions&
                    const std::optional<std::string>& plan) {
   if (!model) {
     refuse_over_shape(options);
+    require_cpu(options, "inspect --shape");
     apply(options);
     const plan::MeterShape shape = plan::published_meter();
     return {shape, plan ? plan::load_plan(*plan, facts_of(shape)) : published_plan(shape), std::nullopt};

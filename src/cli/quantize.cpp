@@ -53,7 +53,7 @@ void refuse_others(const CommonOptions& options) {
   require(options.lora.empty(), Fault::bad_request,
           "quantize rounds a whole model; merge --lora into it with `lithe fold` first.");
   require(options.mmproj.empty(), Fault::bad_request, "quantize does not take GGUF models; leave out --mmproj.");
-  require(options.device == "cpu", Fault::bad_request, "quantize runs on the CPU; leave out --device.");
+  require_cpu(options, "quantize");
 }
 
 models::Quantised quantize(QuantizeFlags flags) {

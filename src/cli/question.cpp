@@ -47,8 +47,8 @@ std::vector<std::string> files_of(const session::Question& question) {
   return files;
 }
 
-void print_notes(const session::Request& request) {
-  for (const image::Source& picture : request.images) {
+void print_notes(std::span<const image::Source> pictures) {
+  for (const image::Source& picture : pictures) {
     if (const std::optional<std::string> note = picture.note()) write_err("note: " + *note + "\n");
   }
 }

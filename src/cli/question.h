@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <string>
 
 #include "cli/cli11.h"
@@ -20,7 +21,7 @@ void add_prompting(CLI::App& app, session::Question& question);
 std::vector<std::string> files_of(const session::Question& question);
 
 /// Says on stderr what happens to pictures that are too large to be read whole.
-void print_notes(const session::Request& request);
+void print_notes(std::span<const image::Source> pictures);
 
 /// A whole file or stream of at most 16 MiB, byte for byte; "-" is stdin. Throws Error{bad_file}.
 std::string read_text(const std::string& file);

@@ -135,7 +135,7 @@ int run(RunOptions options) {
   question.prompt = prompt;
   session::RequestBuilder builder(session);
   const session::Request request = builder.request(question);
-  print_notes(request);
+  print_notes(request.images);
   if (options.heat_map) check_heat_map(request, session);
   const session::Answer result = answer(session, request, builder.options(question), options);
   if (options.verbose) write_err(timing_lines(result));

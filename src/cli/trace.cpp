@@ -52,7 +52,7 @@ int run(TraceFlags flags) {
   check_outputs({flags.out}, inputs);
   const session::Session session = open_session(flags.model, flags.common);
   const session::Request request = session::RequestBuilder(session).request(flags.question);
-  print_notes(request);
+  print_notes(request.images);
   {
     Progress line("trace");
     session::TraceOptions how = flags.trace;

@@ -31,6 +31,14 @@ void compute_in(Model& model, ops::Compute compute) {
           "bfloat16 or float32");
 }
 
+void round_within_products(Model& model) {
+  const WeightVisitor put = [](const WeightSlot& slot) {
+    if (slot.linear) slot.linear->weight.round_within_products();
+  };
+  visit(model.decoder, put);
+  if (model.vision) visit(*model.vision, put);
+}
+
 void compute_in_bfloat16(Model& model) {
   compute_in(model, ops::Compute::bfloat16);
   for (routing::Block& block : model.decoder.blocks)

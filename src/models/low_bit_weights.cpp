@@ -1,6 +1,13 @@
 #include "models/low_bit_weights.h"
 
+#include "base/error.h"
+
 namespace lithe::models {
+
+void require_cpu_for_codes(const std::string& device) {
+  require(device == "cpu", Fault::bad_request, "weights can be held as int8 or int4 on the CPU only; use ",
+          "--weights bfloat16 or float16 with --device ", device);
+}
 
 bool takes_codes(const WeightName& name) {
   if (name.adapter != Adapter::none || name.kind != Kind::weight) return false;

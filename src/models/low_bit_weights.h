@@ -21,6 +21,9 @@ inline bool is_codes(WeightStorage storage) {
   return storage == WeightStorage::int8 || storage == WeightStorage::int4;
 }
 
+/// Throws Error{bad_request} on another device, whose products read no codes.
+void require_cpu_for_codes(const std::string& device);
+
 /// Whether a weight may be held as codes: that of a product outside adapters, or embeddings.
 bool takes_codes(const WeightName& name);
 

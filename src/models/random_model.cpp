@@ -114,6 +114,7 @@ void set_preprocessing(Model& model, const plan::TowerFacts& tower) {
 
 std::unique_ptr<Model> random_model(const std::string& shape, int64_t layers, int64_t tower_layers,
                                     WeightStorage weights, uint64_t seed, const std::string& device) {
+  if (is_codes(weights)) require_cpu_for_codes(device);
   const plan::ModelFacts whole = plan::shape_named(shape);
   require(!whole.tower->outputs, Fault::bad_request, shape,
           ": this shape is for counting only (lithe inspect --shape); random models are of LLaVA's shapes");

@@ -40,14 +40,14 @@ void LayerState::allocate(int64_t rows, const Tensor& like) {
   make_room(wanted);
 }
 
-/// A block that no other state shares. A shared block is copied only if it holds rows.
-const Tensor& LayerState::writable_block(size_t block) {
+/// A block that no other state shares. A shared block is copied only if it holds rows.  rows: in all, with those that
+/// come
+const Tensor& LayerState::writable_block(size_t block, int64_t rows) {
   Tensor& own = blocks_[block];
-  if (own.use_count() > 1) {
-    const bool holds_rows = static_cast<int64_t>(block) * ops::capacity_of(own) < length();
-    own = holds_rows ? own.clone() : at::empty_like(own);
-  }
-  return own;
+  if (own.use_count() == 1) return own;
+  if (in_one_block_) return own = ops::wider_block(own, length(), std::max(rows, reserved_rows_));
+  const bool holds_rows = static_cast<int64_t>(block) * ops::capacity_of(own) < length();
+  return own = holds_rows ? own.clone() : at::empty_like(own);
 }
 
 void LayerState::append(const Tensor& keys, const Tensor& values, std::span<const int64_t> positions) {
@@ -59,7 +59,7 @@ void LayerState::append(const Tensor& keys, const Tensor& values, std::span<cons
   const int64_t block_rows = ops::capacity_of(blocks_.front());
   for (int64_t done = 0; done < rows;) {
     const int64_t first = (held + done) % block_rows, count = std::min(block_rows - first, rows - done);
-    const Tensor& block = writable_block(static_cast<size_t>((held + done) / block_rows));
+    const Tensor& block = writable_block(static_cast<size_t>((held + done) / block_rows), held + rows);
     ops::store_rows(block, first, keys.narrow(0, done, count), values.narrow(0, done, count));
     done += count;
   }
@@ -81,6 +81,13 @@ void LayerState::truncate(int64_t length) {
   positions_.resize(static_cast<size_t>(std::min(length, this->length())));
   const size_t kept = blocks_of(std::max(this->length(), reserved_rows_));
   if (kept < blocks_.size()) blocks_.resize(kept);
+}
+
+void LayerState::fit() {
+  reserved_rows_ = 0;
+  truncate(length());
+  const int64_t needed = ops::blocks_for(length()) * ops::kBlockRows;
+  if (in_one_block_ && needed < capacity()) blocks_.front() = ops::wider_block(blocks_.front(), length(), needed);
 }
 
 }  // namespace lithe::nn

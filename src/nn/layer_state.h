@@ -40,6 +40,9 @@ class LayerState {
   /// Drops the rows from `length` on, and the blocks that hold nothing then and are not reserved.
   void truncate(int64_t length);
 
+  /// Moves rows that lie in one block to one which has room for no others. Blocks of which there are more are small.
+  void fit();
+
   /// What adapters froze after the prompt: one slot for each place in a layer that can have an adapter.
   std::optional<Tensor> pia_mean;           ///< [rank] mean of A x + a over the prompt rows
   std::optional<Tensor> pia_gate;           ///< [2]
@@ -51,7 +54,7 @@ class LayerState {
   size_t blocks_of(int64_t rows) const;
   void make_room(int64_t rows);
   void allocate(int64_t rows, const Tensor& like);
-  const Tensor& writable_block(size_t block);
+  const Tensor& writable_block(size_t block, int64_t rows);
 
   ops::KeyValueKind kind_ = ops::KeyValueKind::float32;
   bool in_one_block_ = false;

@@ -7,9 +7,10 @@
 namespace lithe::nn {
 
 Tensor LowRank::added_to(Tensor y, const Tensor& x, RowDraws draws) const {
+  const Tensor wide = x.to(at::promoteTypes(x.scalar_type(), a.type()));  // float32 factors of 16-bit rows stay float32
   const Tensor u = dropout.acts(draws)
-                       ? ops::dropped_linear(x.to(a.type()), a.learning().value_or(a.widened(a.type())), dropout, draws)
-                       : a.product(x, std::nullopt);  // [rows, rank]
+                       ? ops::dropped_linear(wide, a.learning().value_or(a.widened(a.type())), dropout, draws)
+                       : a.product(wide, std::nullopt);  // [rows, rank]
   // The scale is applied to the thin rows. No gradient needs the old y.
   return y.add_(b.product(scale * u, std::nullopt));
 }

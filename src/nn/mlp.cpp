@@ -1,8 +1,8 @@
 #include "nn/mlp.h"
 
-#include <vector>
-
 #include <ATen/TensorOperators.h>
+
+#include <vector>
 
 namespace lithe::nn {
 

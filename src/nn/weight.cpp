@@ -1,6 +1,5 @@
 #include "nn/weight.h"
 
-#include <ATen/core/grad_mode.h>
 #include <ATen/ops/aminmax.h>
 #include <ATen/ops/index_select.h>
 
@@ -27,8 +26,7 @@ Tensor Weight::product(const Tensor& x, const std::optional<Tensor>& bias) const
 
 at::ScalarType Weight::input_type(const Tensor& x) const {
   const at::ScalarType type = stored_.scalar_type();
-  // A gradient in float16 may be too small or too large, so training rounds to it within single products only.
-  const bool half = type == at::kBFloat16 || (type == at::kHalf && !at::GradMode::is_enabled());
+  const bool half = type == at::kBFloat16 || (type == at::kHalf && !rounds_within_);
   return half && !x.device().is_cpu() && x.scalar_type() == at::kFloat ? type : x.scalar_type();
 }
 
@@ -49,10 +47,6 @@ Weight Weight::first_rows(int64_t count) const {
 
 Tensor Weight::widened(at::ScalarType type) const {
   return (has_codes() ? ops::widened(codes_) : stored_).to(type);
-}
-
-std::optional<Tensor> Weight::float32() const {
-  return stored_.scalar_type() == at::kFloat ? std::optional(stored_) : std::nullopt;
 }
 
 const char* Weight::storage() const {

@@ -46,6 +46,9 @@ class Weight {
   /// of the same rows then round them once, and what follows stays in that type.
   Tensor input(const Tensor& x) const { return x.to(input_type(x)); }
   at::ScalarType input_type(const Tensor& x) const;
+  /// From now on, rows of float32 that a float16 weight reads stay as they are, and its products alone round them: in
+  /// float16 a gradient may be too small or too large.
+  void round_within_products() { rounds_within_ = true; }
   /// From now on, products of many rows are computed in this way.
   void compute_in(ops::Compute compute) { compute_ = compute; }
   ops::Compute compute() const { return compute_; }
@@ -58,8 +61,6 @@ class Weight {
   Weight first_rows(int64_t count) const;
   /// The numbers in a type that holds them; not a copy if they are stored in it.  -> [out, in]
   Tensor widened(at::ScalarType type) const;
-  /// The numbers as they are held, if that is float32.
-  std::optional<Tensor> float32() const;
   /// The least and the greatest number; NaN if any number is.
   std::pair<double, double> extremes() const;
 
@@ -70,6 +71,7 @@ class Weight {
   Tensor stored_;      ///< The codes, if the weight has codes.
   ops::LowBit codes_;  ///< Undefined if the numbers are stored.
   ops::Compute compute_ = ops::Compute::float32;
+  bool rounds_within_ = false;
 };
 
 }  // namespace lithe::nn

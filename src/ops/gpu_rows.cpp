@@ -39,6 +39,10 @@ bool takes_gpu_kernels(const Tensor& x) {
          !(at::GradMode::is_enabled() && x.requires_grad()) && has_gpu_program(x.device());
 }
 
+bool takes_float_kernels(const Tensor& x) {
+  return x.scalar_type() == at::kFloat && takes_gpu_kernels(x);
+}
+
 Tensor gpu_rms_norm(const Tensor& x, const Tensor& gain, double eps, at::ScalarType type) {
   const Tensor in = x.contiguous(), y = at::empty(x.sizes(), x.options().dtype(type));
   const auto width = static_cast<int>(x.size(-1));

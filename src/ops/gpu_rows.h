@@ -12,6 +12,8 @@ namespace lithe::ops {
 /// Whether our own kernels on a GPU may replace LibTorch's differentiable operations: float32, bfloat16 or float16
 /// whose last axis lies in one piece, and no gradient.
 bool takes_gpu_kernels(const Tensor& x);
+/// The same of float32 alone.
+bool takes_float_kernels(const Tensor& x);
 
 /// `rms_norm` of float32 rows in one pass over them, rounded to `type`.  x: [rows, hidden], gain: [hidden]
 Tensor gpu_rms_norm(const Tensor& x, const Tensor& gain, double eps, at::ScalarType type);

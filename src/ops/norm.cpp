@@ -17,18 +17,16 @@
 namespace lithe::ops {
 
 Tensor rms_norm(const Tensor& x, const Tensor& gain, double eps, at::ScalarType type) {
-  const bool float32 = x.scalar_type() == at::kFloat && gain.scalar_type() == at::kFloat;
-  if (float32 && takes_gpu_kernels(x) && takes_gpu_kernels(gain)) return gpu_rms_norm(x, gain, eps, type);
-  return rms_norm(x, gain, eps).to(type);
+  require(x.size(-1) == gain.numel(), Fault::internal, "rms_norm: x is ", x.size(-1), " wide, gain ", gain.numel());
+  const bool at_once = takes_float_kernels(x) && takes_float_kernels(gain);
+  return at_once ? gpu_rms_norm(x, gain, eps, type) : rms_norm(x, gain, eps).to(type);
 }
 
 Tensor rms_norm(const Tensor& x, const Tensor& gain, double eps) {
   require(x.size(-1) == gain.numel(), Fault::internal, "rms_norm: x is ", x.size(-1), " wide, gain ", gain.numel());
   if (has_node(x, gain)) return rms_norm_node(x, std::nullopt, gain, eps);
-  if (!x.device().is_cpu() && x.scalar_type() == gain.scalar_type()) {
-    const bool own = x.scalar_type() == at::kFloat && takes_gpu_kernels(x) && takes_gpu_kernels(gain);
-    return own ? gpu_rms_norm(x, gain, eps, at::kFloat) : at::rms_norm(x, {x.size(-1)}, gain, eps);
-  }
+  if (takes_float_kernels(x) && takes_float_kernels(gain)) return gpu_rms_norm(x, gain, eps, at::kFloat);
+  if (!x.device().is_cpu() && x.scalar_type() == gain.scalar_type()) return at::rms_norm(x, {x.size(-1)}, gain, eps);
   if (!takes_own_loops(x) || !takes_own_loops(gain)) {
     const at::ScalarType inner = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
     const Tensor wide = x.to(inner);

@@ -62,7 +62,7 @@ Tensor weighed(const nn::Mlp& mlp, const Tensor& x, const Tensor& weight, const 
     const Tensor gate = (*mlp.gate)(x, notes), up = mlp.up(x, notes);
     if (ops::has_node(gate, up)) return mlp.down(ops::swiglu_node(gate, up, weight, mlp.in_bfloat16), notes);
   }
-  return mlp(x, notes) * weight.unsqueeze(1).to(x.scalar_type());
+  return mlp(x, notes).to(weight.scalar_type()) * weight.unsqueeze(1);
 }
 
 }  // namespace

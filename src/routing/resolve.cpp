@@ -46,11 +46,26 @@ void put_weight(RowSets& sets, int64_t rows, const Tensor& index, const Tensor& 
   sets.weight = with_rows(std::move(*sets.weight), index, weight);
 }
 
-/// Whether one kernel does all that a rule asks of the router. A softmax is taken over all rows together.
-bool takes_gate_kernel(const nn::Router& router, plan::WeightNorm norm, const Tensor& hidden) {
-  const std::optional<Tensor> weight = router.weight.float32();
-  return norm != plan::WeightNorm::softmax && hidden.scalar_type() == at::kFloat && weight &&
-         ops::takes_gpu_kernels(hidden) && ops::takes_gpu_kernels(*weight);
+/// How the kernel computes a gate; absent: a softmax is taken over all rows together.
+std::optional<ops::GateShape> kernel_shape(const plan::Gate& gate) {
+  using Norm = ops::GateShape::Norm;
+  switch (gate.norm) {
+    case plan::WeightNorm::tanh:
+      return ops::GateShape{Norm::tanh, gate.scale, gate.bias};
+    case plan::WeightNorm::sigmoid:
+      return ops::GateShape{Norm::sigmoid, gate.scale, gate.bias};
+    case plan::WeightNorm::identity:
+      return ops::GateShape{Norm::none, gate.scale, gate.bias};
+    case plan::WeightNorm::softmax:
+      break;
+  }
+  return std::nullopt;
+}
+
+bool takes_gate_kernel(const nn::Router& router, const Tensor& hidden) {
+  const bool float32 = router.weight.type() == at::kFloat && ops::takes_float_kernels(hidden);
+  return float32 && ops::takes_float_kernels(router.weight.widened(at::kFloat)) &&
+         (!router.bias || ops::takes_float_kernels(*router.bias));
 }
 
 /// Builds one layer's sets. Host flags first, tensors last.
@@ -214,32 +229,24 @@ class Resolver {
     require(block_.router.has_value(), Fault::bad_request, "layer ", layer_,
             ": the plan asks for a router, but this layer has none");
     const Tensor index = index_tensor(rows, hidden_);
-    if (rule.gate && takes_gate_kernel(*block_.router, rule.gate->norm, hidden_)) {
-      const Tensor weight = weigh_by_kernel(*rule.gate, index);
-      sets_.router_weight[sequence] = weight;
-      sets_.gated.push_back({*rule.gate, index});
-      return weight;
-    }
-    const Tensor logits = router_logits(*block_.router, hidden_, index);
-    if (!rule.gate) {
-      sets_.router_weight[sequence] = logits;
-      return logits;
-    }
-    const Tensor weight = gate_weights(*rule.gate, logits);
+    if (!rule.gate) return *(sets_.router_weight[sequence] = router_logits(*block_.router, hidden_, index));
+    const Tensor weight = gated(*rule.gate, index);
     sets_.router_weight[sequence] = weight;
     sets_.gated.push_back({*rule.gate, index});
-    put_weight(sets_, batch_.rows(), index, weight);
     return weight;
   }
 
-  Tensor weigh_by_kernel(const plan::Gate& gate, const Tensor& index) {
-    using Norm = ops::GateShape::Norm;
-    const ops::GateShape shape{gate.norm == plan::WeightNorm::tanh      ? Norm::tanh
-                               : gate.norm == plan::WeightNorm::sigmoid ? Norm::sigmoid
-                                                                        : Norm::none,
-                               gate.scale, gate.bias};
+  /// w of the rows at `index`, also written into the layer's weights.
+  Tensor gated(const plan::Gate& gate, const Tensor& index) {
+    const nn::Router& router = *block_.router;
+    const std::optional<ops::GateShape> shape = kernel_shape(gate);
+    if (!shape || !takes_gate_kernel(router, hidden_)) {
+      const Tensor weight = gate_weights(gate, router_logits(router, hidden_, index));
+      put_weight(sets_, batch_.rows(), index, weight);
+      return weight;
+    }
     if (!sets_.weight) sets_.weight = at::ones({batch_.rows()}, hidden_.options());
-    return ops::gpu_gate(hidden_, index, *block_.router->weight.float32(), block_.router->bias, shape, *sets_.weight);
+    return ops::gpu_gate(hidden_, index, router.weight.widened(at::kFloat), router.bias, *shape, *sets_.weight);
   }
 
   /// The rows whose flags have any of `bits`, relative to the list that `offsets` cuts into sequences. Still without an

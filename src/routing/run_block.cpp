@@ -116,10 +116,6 @@ struct ActiveRows {
   std::optional<Tensor> weight;           // [active]
 };
 
-bool as_kernel(const Tensor& x) {
-  return x.scalar_type() == at::kFloat && ops::takes_gpu_kernels(x);
-}
-
 /// By one kernel, on a GPU.
 ActiveRows gathered(const Tensor& x, const ops::RopeAngles& angles, const Tensor& weight, const Tensor& index) {
   const std::vector<Tensor> rows = ops::gpu_gather({x, angles.cosine, angles.sine, weight}, index);
@@ -129,7 +125,8 @@ ActiveRows gathered(const Tensor& x, const ops::RopeAngles& angles, const Tensor
 ActiveRows active_rows(const RowSets& sets, const Tensor& x, const Batch& batch) {
   if (!sets.active.index) return {x, batch.angles, sets.weight};
   const Tensor& index = *sets.active.index;
-  if (batch.angles && sets.weight && as_kernel(x) && as_kernel(*sets.weight) && as_kernel(batch.angles->cosine))
+  if (batch.angles && sets.weight && ops::takes_float_kernels(x) && ops::takes_float_kernels(*sets.weight) &&
+      ops::takes_float_kernels(batch.angles->cosine))
     return gathered(x, *batch.angles, *sets.weight, index);
   ActiveRows rows{sets.active.of(x), std::nullopt, std::nullopt};
   if (batch.angles) rows.angles = batch.angles->rows(index);
@@ -139,8 +136,8 @@ ActiveRows active_rows(const RowSets& sets, const Tensor& x, const Batch& batch)
 
 /// Whether a kernel weighs what the feed-forward network gives while it adds it.
 bool weighs_as_it_adds(const Site& site, const Rows& fed, const Tensor& h, const std::optional<Tensor>& weight) {
-  return site.join == Site::Join::pre_norm && !fed.index && weight && !at::GradMode::is_enabled() && as_kernel(h) &&
-         as_kernel(*weight);
+  return site.join == Site::Join::pre_norm && !fed.index && weight && !at::GradMode::is_enabled() &&
+         ops::takes_float_kernels(h) && ops::takes_float_kernels(*weight);
 }
 
 /// active: rows of the layer's input `entry` -> [active, hidden]
@@ -176,7 +173,8 @@ Tensor run_block(const Block& block, const RowSets& sets, const Tensor& x, const
   if (only_active_go_on) return y;
   if (!sets.active.index) return sets.survivors.of(y);
   const Tensor& index = *sets.active.index;
-  if (sets.active.places && as_kernel(x) && as_kernel(y) && as_kernel(*sets.weight))
+  if (sets.active.places && ops::takes_float_kernels(x) && ops::takes_float_kernels(y) &&
+      ops::takes_float_kernels(*sets.weight))
     return sets.survivors.of(ops::gpu_merge(x, *sets.weight, y, *sets.active.places));
   return sets.survivors.of(sets.weight ? with_rows(x * sets.weight->unsqueeze(1).to(x.scalar_type()), index, y)
                                        : at::index_copy(x, 0, index, y));

@@ -213,7 +213,8 @@ class BatchRun::Impl {
     if (!request.more.empty()) {
       member.answering->will_branch();
       member.more = std::move(request.more);
-      member.cache_bytes = (member.answers() - 1) * branch_bytes(model_, answering.plan(), answering.token_budget());
+      member.cache_bytes =
+          branch_bytes(model_, answering.plan(), answering.prompt(), answering.token_budget(), member.answers() - 1);
     }
     const int64_t chunk = member.answering->cut_prompt(0, limits_.prefill_rows);
     const Load load{.caches = member.branches->prompt_bytes + member.cache_bytes,

@@ -17,7 +17,8 @@ constexpr int64_t kWorkspace = int64_t{32} << 20;
 /// Keys and values of a block of one layer.
 int64_t block_bytes(const models::Model& model) {
   const models::DecoderConfig& config = model.decoder.config;
-  return config.kv_heads * ops::kBlockRows * ops::pair_bytes(model.decoder.cache, config.head_dim);
+  const int64_t head = config.head_dim * model.decoder.cached_number_bytes() + ops::scale_bytes_of(model.decoder.cache);
+  return config.kv_heads * ops::kBlockRows * 2 * head;
 }
 
 /// Whether a decoder layer attends, so that it caches rows.
@@ -42,11 +43,13 @@ int64_t cache_bytes(const models::Model& model, const plan::Plan& plan, const Pr
   return blocks * block_bytes(model);
 }
 
-int64_t branch_bytes(const models::Model& model, const plan::Plan& plan, int64_t new_tokens) {
+int64_t branch_bytes(const models::Model& model, const plan::Plan& plan, const PromptRows& prompt, int64_t new_tokens,
+                     int64_t further) {
+  if (model.decoder.one_block_per_sequence()) return (further + 1) * cache_bytes(model, plan, prompt, new_tokens);
   const int64_t layers = model.decoder.config.layers;
   int64_t attending = 0;
   for (int64_t layer = 0; layer < layers; ++layer) attending += caches(plan, layer) ? 1 : 0;
-  return attending * ops::blocks_for(new_tokens + ops::kBlockRows - 1) * block_bytes(model);
+  return further * attending * ops::blocks_for(new_tokens + ops::kBlockRows - 1) * block_bytes(model);
 }
 
 int64_t dense_cache_bytes(const models::Model& model, int64_t prompt_rows, int64_t new_tokens) {

@@ -17,9 +17,11 @@ int64_t embedding_bytes(const models::Model& model, int64_t rows);
 /// of the prompt, whichever rows are chosen, and every token of the answer, in whole blocks.
 int64_t cache_bytes(const models::Model& model, const plan::Plan& plan, const PromptRows& prompt, int64_t new_tokens);
 
-/// Most bytes of keys and values that a further answer to the same prompt holds beside those of the first: the tokens
-/// of the answer, and of the prompt a block in each layer that is not full. Full blocks are shared.
-int64_t branch_bytes(const models::Model& model, const plan::Plan& plan, int64_t new_tokens);
+/// Most bytes of keys and values that further answers to the same prompt hold beside those of the first: the tokens of
+/// each answer, and of the prompt a block in each layer that is not full. Full blocks are shared. On a GPU each holds
+/// the whole prompt, and so does what they begin from.
+int64_t branch_bytes(const models::Model& model, const plan::Plan& plan, const PromptRows& prompt, int64_t new_tokens,
+                     int64_t further);
 
 /// The same of a prompt of this many rows, whatever its plan and its rows are.
 int64_t dense_cache_bytes(const models::Model& model, int64_t prompt_rows, int64_t new_tokens);

@@ -12,8 +12,6 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "models/compute.h"
-#include "models/joined_products.h"
 #include "models/model.h"
 #include "session/device_wait.h"
 #include "session/finite.h"
@@ -213,12 +211,10 @@ double Bench::feed_forward_decode_ms(int64_t steps) {
 }
 
 Session random_session(const RandomModel& what) {
-  const ops::KeyValueKind cache = kv_named(what.kv);
+  const Arithmetic arithmetic = arithmetic_of(what.kv, what.compute, what.device);
   std::unique_ptr<models::Model> model = models::random_model(what.shape, what.layers, what.tower_layers,
                                                               storage_named(what.weights), what.seed, what.device);
-  model->decoder.cache = cache;
-  models::compute_in(*model, compute_named(what.compute));
-  if (what.device != "cpu") models::join_products(*model);
+  arithmetic.give_to(*model);
   return Session(std::move(model));
 }
 

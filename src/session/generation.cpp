@@ -82,6 +82,10 @@ Generation Generation::first(int64_t rows) const {
   return some;
 }
 
+void Generation::fit() {
+  for (nn::LayerState& state : states_) state.fit();
+}
+
 std::vector<int64_t> Generation::rows_held() const {
   std::vector<int64_t> rows;
   for (const nn::LayerState& state : states_) rows.push_back(state.length());

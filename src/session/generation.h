@@ -60,6 +60,8 @@ class Generation {
   void keep(int64_t rows);
   /// The first rows as a generation of its own, which shares their blocks. The same holds for the caller as for keep().
   Generation first(int64_t rows) const;
+  /// Gives back the room that no row takes. On a GPU that ends the sharing of blocks which have such room.
+  void fit();
 
   const models::Model& model() const { return *model_; }
   const plan::Plan& plan() const { return *plan_; }

@@ -7,7 +7,7 @@
 namespace lithe::session {
 namespace {
 
-/// Fewer rows are not taken: a sequence copies its last block of each layer before it adds rows to it.
+/// Fewer rows are not taken: a sequence copies its last block of each layer, on a GPU all rows, before it adds rows.
 constexpr int64_t kFewestRows = 16;
 
 std::vector<LayerRun> first_of(const std::vector<LayerRun>& runs, int64_t rows) {
@@ -82,7 +82,9 @@ HeldRows PrefixCache::useful_part(const HeldRows& held) const {
     if (rows != useful.rows()) useful = held.origin.first(rows);
     if (useful.rows() < kFewestRows) break;
   }
-  return held.first(useful.rows());
+  HeldRows part = held.first(useful.rows());
+  part.generation.fit();
+  return part;
 }
 
 /// Whether whatever could take rows of `other` could take the same rows of `held`.

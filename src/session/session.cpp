@@ -2,9 +2,7 @@
 
 #include "base/error.h"
 #include "checkpoints/read/catalogue.h"
-#include "models/compute.h"
 #include "models/facts.h"
-#include "models/joined_products.h"
 #include "models/model.h"
 #include "session/answer.h"
 #include "session/prompt_rows.h"
@@ -27,19 +25,13 @@ const char* name_of(StopReason reason) {
 }
 
 Session Session::open(const std::filesystem::path& folder, const OpenOptions& options) {
-  const ops::KeyValueKind cache = kv_named(options.kv);
-  const ops::Compute compute = compute_named(options.compute);
-  require(cache != ops::KeyValueKind::int8 || options.device == "cpu", Fault::bad_request,
-          "keys and values can be held as int8 on the CPU only; use float32 or bfloat16 with --device ",
-          options.device);
+  const Arithmetic arithmetic = arithmetic_of(options.kv, options.compute, options.device);
   Session session(models::open_model(folder, {.lora = options.lora,
                                               .mmproj = options.mmproj,
                                               .weights = storage_named(options.weights),
                                               .device = options.device,
                                               .progress = options.progress}));
-  session.model_->decoder.cache = cache;
-  models::compute_in(*session.model_, compute);
-  if (options.device != "cpu") models::join_products(*session.model_);
+  arithmetic.give_to(*session.model_);
   return session;
 }
 
@@ -84,7 +76,8 @@ int64_t Session::weight_bytes() const {
   return model_->loaded.bytes;
 }
 plan::CostOptions Session::counting() const {
-  return counted_as(model_->decoder.cache);
+  const models::Decoder& decoder = model_->decoder;
+  return {.kv_bytes_per_value = decoder.cached_number_bytes(), .kv_bytes_beside = ops::scale_bytes_of(decoder.cache)};
 }
 
 Json Session::describe() const {

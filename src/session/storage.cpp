@@ -4,6 +4,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "models/compute.h"
+#include "models/joined_products.h"
 #include "session/session.h"
 
 namespace lithe::session {
@@ -54,12 +56,9 @@ ops::KeyValueKind kv_named(const std::string& name) {
   return value_named(kCaches, name, "keys and values can't be held");
 }
 
-plan::CostOptions counted_as(ops::KeyValueKind kind) {
-  return {.kv_bytes_per_value = ops::bytes_of(kind), .kv_bytes_beside = ops::scale_bytes_of(kind)};
-}
-
 plan::CostOptions counted_as(const std::string& kv) {
-  return counted_as(kv_named(kv));
+  const ops::KeyValueKind kind = kv_named(kv);
+  return {.kv_bytes_per_value = ops::bytes_of(kind), .kv_bytes_beside = ops::scale_bytes_of(kind)};
 }
 
 ops::Compute compute_named(const std::string& name) {
@@ -76,6 +75,19 @@ std::vector<std::string> kv_types() {
 
 std::vector<std::string> compute_types() {
   return names_of(kComputes);
+}
+
+Arithmetic arithmetic_of(const std::string& kv, const std::string& compute, const std::string& device) {
+  const Arithmetic all{kv_named(kv), compute_named(compute), device != "cpu"};
+  require(all.cache != ops::KeyValueKind::int8 || !all.on_gpu, Fault::bad_request,
+          "keys and values can be held as int8 on the CPU only; use float32 or bfloat16 with --device ", device);
+  return all;
+}
+
+void Arithmetic::give_to(models::Model& model) const {
+  model.decoder.cache = cache;
+  models::compute_in(model, compute);
+  if (on_gpu) models::join_products(model);
 }
 
 }  // namespace lithe::session

@@ -159,8 +159,8 @@ void ready_lora(const Recipe& recipe, ReadyModel& ready) {
   models::set_lora_dropout(model, shape.dropout, static_cast<uint64_t>(recipe.seed));
   if (model.loaded.lora->whole > 0 && !recipe.train)
     ready.notes.push_back(concat(model.loaded.lora->folder.string(), ": brings ", model.loaded.lora->whole,
-                                 " tensors of its own beside its LoRA; of these, only routers and adapters learn on if "
-                                 "`train` does not name the others"));
+                                 " tensors of its own beside its LoRA; of these, only routers, adapters and LaVIN's "
+                                 "modality embeddings learn on if `train` does not name the others"));
 }
 
 void set_template(const std::string& name, models::Prompting& prompting) {
@@ -202,6 +202,7 @@ ReadyModel ready_model(const Recipe& recipe, const std::vector<int64_t>& skipped
   const std::vector<int64_t>& off = skipped.empty() && recipe.eas ? recipe.eas->skip_layers : skipped;
   if (recipe.eas) add_eas(*recipe.eas, off, static_cast<uint64_t>(recipe.seed), model);
   if (recipe.lora) ready_lora(recipe, ready);
+  models::round_within_products(model);
   if (recipe.bf16) models::compute_in_bfloat16(model);
   Json plan = plan_of(recipe, skipped);
   // A model that has a plan keeps it under EAS: attentions are skipped on top of its p-MoD.

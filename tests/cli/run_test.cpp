@@ -120,10 +120,14 @@ TEST(Run, RefusesAHeatMapBeforeTheAnswer) {
   }
   EXPECT_EQ(std::filesystem::file_size(picture), std::filesystem::file_size(kPicture));
   expect_refusal(lithe({"run", "demo", "--image", kPicture, "--heat-map", "", kQuestion}), 2, "empty");
-  // Plans under which every vision token runs every layer.
-  for (const char* plan : {"dense", "vision-attention-skip", "kv-compression"}) {
+  // Plans under which every vision token runs every layer: of the last, the first rule governs.
+  const auto shadowed = scratch() / "shadowed.json";
+  std::ofstream(shadowed) << R"({"layers": [{"layer": 1, "rules": [
+      {"group": "all", "keep_share": 1}, {"group": "vision", "keep_share": 0.5, "by": "uniform"}]}]})";
+  for (const std::string& plan :
+       {std::string("dense"), std::string("vision-attention-skip"), std::string("kv-compression"), shadowed.string()}) {
     const Ran ran = lithe({"run", "demo", "--plan", plan, "--image", kPicture, "--heat-map", "x.png", kQuestion});
-    expect_refusal(ran, 2, plan);
+    expect_refusal(ran, 2, "leaves no vision token out");
     EXPECT_EQ(ran.out, "");
   }
 }
@@ -158,6 +162,7 @@ TEST(Run, RefusesInOneSentence) {
   expect_refusal(lithe({"run", "demo", "--device", "tpu", "x"}), 2, "tpu");
   expect_refusal(lithe({"run", "demo", "--device", "cuda", "x"}), 2, "cuda");
   expect_refusal(lithe({"fold", "demo", "-o", "folded", "--device", "cuda"}), 2, "leave out --device");
+  expect_refusal(lithe({"inspect", "--shape", "llava-1.5-7b", "--device", "cuda"}), 2, "leave out --device");
   expect_refusal(lithe({"convert", "demo", "--to", "hf", "-o", "converted", "--device", "cuda"}), 2,
                  "leave out --device");
   expect_refusal(lithe({"run", "demo", "--no-such-flag", "x"}), 2, "--no-such-flag");

@@ -3,10 +3,13 @@
 
 #include <ATen/ops/equal.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <set>
 
+#include "allocation_meter.h"
 #include "checkpoints/read/catalogue.h"
 #include "checkpoints/write/converting.h"
 #include "io/checkpoint.h"
@@ -104,6 +107,25 @@ class LoraFolders : public ::testing::Test {
   fs::path folder_;
   int folders_ = 0;
 };
+
+// The base's codes are widened for no file.
+TEST_F(LoraFolders, AreWrittenOverCodesInLittleMemory) {
+  const auto model = open_model(kHf, {.weights = WeightStorage::int8});
+  const LoraShape shape{.rank = 2};
+  add_lora(*model, shape);
+  int64_t widest = 0, all = 0;
+  visit(*model, [&](const HeldWeight& held) {
+    if (!held.weight.has_codes()) return;
+    const int64_t bytes = held.weight.count() * static_cast<int64_t>(sizeof(float));
+    widest = std::max(widest, bytes);
+    all += bytes;
+  });
+  ASSERT_GT(all, 4 * widest);
+  const auto meter = std::make_shared<test::AllocationMeter>();
+  const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, meter);
+  write_lora(*model, shape, model->plan, temp_.path / "over-codes");
+  EXPECT_LT(meter->peak(), widest);
+}
 
 TEST_F(LoraFolders, OpenAsTheModelThatLearned) {
   for (const fs::path& base : {kHf, golden_folder("hf_llavanext") / "checkpoint", kOriginal, kPmod,

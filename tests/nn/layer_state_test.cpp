@@ -156,6 +156,30 @@ TEST(LayerState, HoldsAllRowsInOneBlock) {
   }
 }
 
+// A copy that grows, and a state that is fitted, take room for their own rows, not for those that another reserved.
+TEST(LayerState, TakesOfOneBlockOnlyWhatItNeeds) {
+  Dice dice(12);
+  LayerState state(ops::KeyValueKind::float32, true);
+  state.reserve(4000);
+  Expected expected;
+  append(state, expected, dice, range(0, 50));
+  const auto capacity = [](const LayerState& some) { return ops::capacity_of(some.rows(some.length()).blocks[0]); };
+  EXPECT_GE(capacity(state), 4000);
+  LayerState grows = state, fitted = state;
+  grows.reserve(0);
+  Expected of_grown = expected;
+  append(grows, of_grown, dice, range(50, 60));
+  EXPECT_EQ(capacity(grows), ops::kBlockRows);
+  fitted.fit();
+  EXPECT_EQ(capacity(fitted), ops::kBlockRows);
+  const void* const own = fitted.rows(50).blocks[0].data_ptr();
+  fitted.fit();
+  EXPECT_EQ(fitted.rows(50).blocks[0].data_ptr(), own);
+  expect_rows(state, expected, "the first");
+  expect_rows(grows, of_grown, "the copy that grew");
+  expect_rows(fitted, expected, "the fitted copy");
+}
+
 TEST(LayerState, StoresBfloat16InHalfTheBytes) {
   Dice dice(10);
   LayerState state(ops::KeyValueKind::bfloat16);

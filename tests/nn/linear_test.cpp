@@ -32,6 +32,15 @@ TEST(Linear, AddsItsLowRankTerm) {
   expect_close(without(drawn.x), drawn.x.matmul(drawn.weight.t()) + drawn.bias, 1e-12, "without");
 }
 
+// As on a GPU over a weight of 16 bits: factors that learn are not rounded to the rows, with dropout or without.
+TEST(Linear, KeepsFloat32FactorsOverRowsOf16Bits) {
+  const Drawn drawn(7);
+  const Tensor x = drawn.x.to(at::kBFloat16), a = drawn.a.to(at::kFloat), b = drawn.b.to(at::kFloat);
+  const Tensor y = at::zeros({5, 8}, at::kFloat);
+  const Tensor expected = 1.5 * x.to(at::kDouble).matmul(a.t().to(at::kDouble)).matmul(b.t().to(at::kDouble));
+  expect_close(LowRank{a, b, 1.5}.added_to(y, x, {}), expected.to(at::kFloat), 1e-5, "the term");
+}
+
 TEST(Linear, AddsTheLoraOfSomeRows) {
   const Drawn drawn(5), other(6);
   const Linear linear{drawn.weight, drawn.bias}, without_term{drawn.weight, drawn.bias};

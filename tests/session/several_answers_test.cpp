@@ -139,10 +139,13 @@ TEST(SeveralAnswers, ReserveThePromptOnce) {
     return after_prompt;
   };
   const models::Model& model = demo().model();
-  const int64_t one = admitted(1), each = branch_bytes(model, *request.plan, 90);
-  EXPECT_EQ(admitted(2), one + each);
-  EXPECT_EQ(admitted(9), one + 8 * each);
-  EXPECT_LT(each, one);
+  const PromptRows prompt = build_prompt(model, request);
+  const auto more = [&](int64_t further) { return branch_bytes(model, *request.plan, prompt, 90, further); };
+  const int64_t one = admitted(1);
+  EXPECT_EQ(admitted(2), one + more(1));
+  EXPECT_EQ(admitted(9), one + more(8));
+  EXPECT_EQ(more(8), 8 * more(1));
+  EXPECT_LT(more(1), one);
 }
 
 TEST(SeveralAnswers, AllEndWhenTheRequestIsCancelled) {

@@ -269,13 +269,8 @@ std::optional<Codes> WeightLoader::codes_of(const Claim& claim) const {
   return codes_for(claim.slot, claim.shape, options_.weights);
 }
 
-void WeightLoader::require_cpu() const {
-  require(options_.device == "cpu", Fault::bad_request, "weights can be held as int8 or int4 on the CPU only; use ",
-          "--weights bfloat16 or float16 with --device ", options_.device);
-}
-
 nn::Weight WeightLoader::coded(const Claim& claim, const Codes& codes) const {
-  require_cpu();
+  require_cpu_for_codes(options_.device);
   const at::Tensor mapped = tensor_over(*claim.view).view(claim.shape);
   nn::Weight weight(ops::quantised(mapped, codes.kind, codes.group));
   io::need_no_more(claim.view->bytes);
@@ -291,7 +286,7 @@ void WeightLoader::fill_packed(const Claim& claim) const {
   const WeightStorage storage = options_.weights;
   const bool as_codes = storage == WeightStorage::as_in_file || is_codes(storage);
   if (as_codes && takes_codes(claim.slot)) {
-    require_cpu();
+    require_cpu_for_codes(options_.device);
     require(packed.order.empty(), Fault::bad_request, "the weight ", in_quotes(claim.name), " is stored as codes that ",
             "are grouped by activation order (desc_act), which are read with --weights float32 (exact), bfloat16 or "
             "float16 only");

@@ -93,7 +93,6 @@ class WeightLoader {
   nn::Weight coded(const Claim& claim, const Codes& codes) const;
   void fill(const Claim& claim) const;
   void fill_packed(const Claim& claim) const;
-  void require_cpu() const;
   at::Tensor learning(const at::Tensor& mapped, const Claim& claim) const;
 
   LoadOptions options_;

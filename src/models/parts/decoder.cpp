@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 
+#include <variant>
 #include <vector>
 
 #include "base/error.h"
@@ -13,6 +14,13 @@ namespace {
 
 nn::Norm shaped_norm(const DecoderConfig& config) {
   return {nn::Norm::Kind::rms, Tensor(), std::nullopt, config.norm_eps};
+}
+
+const nn::Attention* first_attention(const std::vector<routing::Block>& blocks) {
+  for (const routing::Block& block : blocks)
+    for (const routing::Site& site : block.sites)
+      if (const auto* attention = std::get_if<nn::Attention>(&site.branch)) return attention;
+  return nullptr;
 }
 
 routing::Block shaped_block(const DecoderConfig& config, int64_t layer) {
@@ -90,6 +98,12 @@ ops::RopeAngles angles_of(const ops::RopeConfig& rope, const routing::Batch& bat
 }
 
 }  // namespace
+
+int64_t Decoder::cached_number_bytes() const {
+  const nn::Attention* const attention = first_attention(blocks);
+  const bool as_given = cache == ops::KeyValueKind::float32 && one_block_per_sequence() && attention;
+  return as_given ? static_cast<int64_t>(c10::elementSize(attention->key.weight.type())) : ops::bytes_of(cache);
+}
 
 Tensor Decoder::embed(const Tensor& ids) const {
   return embeddings.rows(ids);

@@ -53,7 +53,12 @@ struct Decoder {
   bool recomputes = false;  ///< In training, a layer keeps its input only and runs again for its gradients.
 
   /// What a layer keeps of a sequence before its first row.
-  nn::LayerState empty_state() const { return nn::LayerState(cache, !embeddings.device().is_cpu()); }
+  nn::LayerState empty_state() const { return nn::LayerState(cache, one_block_per_sequence()); }
+  /// How attention on a GPU reads keys and values.
+  bool one_block_per_sequence() const { return !embeddings.device().is_cpu(); }
+  /// Bytes of one number of a cached key or value. On a GPU, a cache of float32 holds what products give, which has the
+  /// type of their weights.
+  int64_t cached_number_bytes() const;
   /// ids: [rows] int64 -> [rows, hidden] float32
   Tensor embed(const Tensor& ids) const;
 
