@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <optional>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -10,17 +11,23 @@
 #include "cli/command.h"
 #include "cli/folder_writer.h"
 #include "cli/model_path.h"
+#include "cli/number.h"
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "cli/standard_output.h"
+#include "tune/calibration.h"
 
 namespace lithe::cli {
 namespace {
 
 constexpr const char* kQuantizeDescription =
     R"(Writes a copy of a model folder with its weights rounded to bfloat16, or to codes of 8 or 4 bits. Every command opens the
-new folder. It gives the answers that the old one gives with the same --weights, to the bit, and it opens faster, since
-nothing is rounded any more.
+new folder. Without --calibrate, it gives the answers that the old one gives with the same --weights, to the bit. It opens
+faster, since nothing is rounded any more.
+
+With --calibrate, int4 is rounded for the data that you give. The model reads records with their answers, as `lithe tune` reads
+them. The columns of each matrix are rounded one after another, and those to come make up for the error of each (GPTQ). The
+answers are then nearer to those of the old folder.
 
 The weights of linear layers and embeddings are rounded. With int4, embeddings and head get 8 bits. Norms, biases, routers and
 adapters stay as they are. Codes are stored in the layout of compressed-tensors, which docs/checkpoints.md describes. DIR must
@@ -29,6 +36,7 @@ not exist. If anything fails, DIR is not written.)";
 constexpr const char* kQuantizeFooter = R"(Examples:
   lithe quantize demo --weights int8 -o demo-int8
   lithe quantize ~/llava-1.5-7b-hf --weights int4 -o llava-1.5-7b-int4
+  lithe quantize demo --weights int4 --calibrate train.json -o demo-int4
   lithe quantize ~/llava-1.5-7b-hf --weights int4 --keep-embeddings -o llava-1.5-7b-int4-vllm
 
 To merge LoRA or adapters, use `lithe fold` before `lithe quantize`, as codes can't be merged.
@@ -39,6 +47,14 @@ struct QuantizeFlags {
   CommonOptions common;
   std::string source, out;
   bool keeps_embeddings = false;
+  std::optional<std::string> data;  ///< To calibrate with.
+  std::optional<int64_t> records;   ///< Of the data.
+};
+
+/// What was written.
+struct Written {
+  models::Quantised folder;
+  tune::Calibration calibration;
 };
 
 models::WeightStorage storage_of(const std::string& name) {
@@ -56,30 +72,59 @@ void refuse_others(const CommonOptions& options) {
   require_cpu(options, "quantize");
 }
 
-models::Quantised quantize(QuantizeFlags flags) {
-  const models::QuantiseOptions options{storage_of(flags.common.weights), flags.keeps_embeddings};
-  flags.common.weights = "auto";  // as the model is opened
-  apply(flags.common);
-  Progress progress("quantizing");
-  return models::quantise_folder(model_folder(flags.source), flags.out, options,
-                                 [&](int64_t done, int64_t total) { progress.update_bytes(done, total); });
+void check_calibration(const QuantizeFlags& flags) {
+  require(!flags.records || flags.data, Fault::bad_request, "--samples are records of --calibrate DATA; give both.");
+  require(!flags.data || storage_of(flags.common.weights) == models::WeightStorage::int4, Fault::bad_request,
+          "--calibrate is for --weights int4; the codes of other types do not depend on data.");
 }
 
-void report(const QuantizeFlags& flags, const models::Quantised& done) {
+tune::CalibrationOptions calibration_of(const QuantizeFlags& flags, Progress& progress) {
+  tune::CalibrationOptions options{.data = {.path = *flags.data}, .seed = flags.common.seed};
+  if (flags.records) options.records = *flags.records;
+  options.on_layer = [&progress](int64_t layers, int64_t of) {
+    progress.update(fmt::format("decoder layer {} of {}", layers, of));
+  };
+  return options;
+}
+
+Written quantize(QuantizeFlags flags) {
+  const models::QuantiseOptions options{storage_of(flags.common.weights), flags.keeps_embeddings, {}};
+  flags.common.weights = "auto";  // as the model is opened
+  apply(flags.common);
+  Written written;
+  Progress progress("quantizing");
+  const auto on_bytes = [&](int64_t done, int64_t total) { progress.update_bytes(done, total); };
+  const std::filesystem::path from = model_folder(flags.source);
+  written.folder = flags.data ? tune::quantise_for(calibration_of(flags, progress), from, flags.out, options,
+                                                   written.calibration, on_bytes)
+                              : models::quantise_folder(from, flags.out, options, on_bytes);
+  const int64_t unread = written.calibration.unread;
+  if (unread > 0)
+    written.folder.notes.push_back(
+        fmt::format("{} weights read no row of the data, so they were rounded as without --calibrate", unread));
+  return written;
+}
+
+void report(const QuantizeFlags& flags, const Written& written) {
+  const models::Quantised& done = written.folder;
   for (const std::string& note : done.notes) write_err("note: " + printable(note, kMostSentenceBytes) + "\n");
   if (flags.common.json) {
-    write_json({{"schema", "lithe-quantize/1"},
-                {"folder", flags.out},
-                {"rounded", {{"int8", done.int8}, {"int4", done.int4}, {"bfloat16", done.bfloat16}}},
-                {"tensors", done.tensors},
-                {"weight_bytes", done.bytes},
-                {"weight_bytes_before", done.bytes_before},
-                {"notes", done.notes}});
-    return;
+    Json json{{"schema", "lithe-quantize/1"},
+              {"folder", flags.out},
+              {"rounded", {{"int8", done.int8}, {"int4", done.int4}, {"bfloat16", done.bfloat16}}},
+              {"tensors", done.tensors},
+              {"weight_bytes", done.bytes},
+              {"weight_bytes_before", done.bytes_before},
+              {"notes", done.notes}};
+    const tune::Calibration& calibration = written.calibration;
+    json["calibration"] = flags.data ? Json{{"records", calibration.records}, {"tokens", calibration.rows}} : Json();
+    return write_json(json);
   }
   std::string rounded;
   for (const auto& [count, type] : {std::pair(done.int4, "int4"), {done.int8, "int8"}, {done.bfloat16, "bfloat16"}})
     if (count > 0) rounded += fmt::format("{}{} weights to {}", rounded.empty() ? "" : ", ", count, type);
+  if (flags.data)
+    rounded += fmt::format(", for {} records ({} tokens)", written.calibration.records, written.calibration.rows);
   write_out(fmt::format("rounded  {}\nweights  {} -> {}\nwrote    {}\n", rounded.empty() ? "nothing" : rounded,
                         bytes_text(done.bytes_before), bytes_text(done.bytes), printable(flags.out)));
 }
@@ -95,6 +140,13 @@ Action declare_quantize(CLI::App& app) {
   app.add_option("-o,--output", flags->out, "The folder to write; it must not exist")->type_name("DIR")->required();
   app.add_flag("--keep-embeddings", flags->keeps_embeddings,
                "Leave embeddings and head as they are, which some other programs need");
+  app.add_option("--calibrate", flags->data, "Records to round int4 for, as `lithe tune` reads them")
+      ->type_name("DATA");
+  add_count(app, flags->records,
+            {.names = "--samples",
+             .what = "With --calibrate: how many of these records, drawn by --seed (default: 64)",
+             .lowest = 1,
+             .highest = 100'000});
   add_json(app, flags->common, "Print JSON: what was rounded, bytes, notes");
   add_common(app, flags->common);
   app.get_option("--weights")
@@ -105,9 +157,10 @@ Action declare_quantize(CLI::App& app) {
   for (const char* flag : {"--lora", "--mmproj"}) app.get_option(flag)->group("");
   return [flags] {
     refuse_others(flags->common);
-    models::Quantised done;
+    check_calibration(*flags);
+    Written written;
     return write_folder(
-        flags->out, [&] { done = quantize(*flags); }, [&] { report(*flags, done); });
+        flags->out, [&] { written = quantize(*flags); }, [&] { report(*flags, written); });
   };
 }
 

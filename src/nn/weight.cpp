@@ -20,6 +20,7 @@ Tensor as_matrix(const Tensor& stored) {
 Weight::Weight(const Tensor& stored) : stored_(as_matrix(stored)) {}
 
 Tensor Weight::product(const Tensor& x, const std::optional<Tensor>& bias) const {
+  if (watched_) watched_->add(x);
   if (has_codes()) return ops::low_bit_linear(x, codes_, bias, compute_);
   return compute_ == ops::Compute::bfloat16 ? ops::bfloat16_linear(x, stored_, bias) : ops::linear(x, stored_, bias);
 }

@@ -3,10 +3,12 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <utility>
 
 #include "ops/compute.h"
+#include "ops/input_gram.h"
 #include "ops/low_bit.h"
 
 namespace lithe::nn {
@@ -52,6 +54,8 @@ class Weight {
   /// From now on, products of many rows are computed in this way.
   void compute_in(ops::Compute compute) { compute_ = compute; }
   ops::Compute compute() const { return compute_; }
+  /// From now on, what products read is added to `gram`; null: no longer.
+  void watch(std::shared_ptr<ops::InputGram> gram) { watched_ = std::move(gram); }
   /// y w, the gradient of a product with respect to x.  y: [rows, out] -> [rows, in]. Not differentiable.
   Tensor transposed_product(const Tensor& y) const;
   /// Embeddings.  ids: [n] int64, on any device -> [n, in] float32
@@ -72,6 +76,7 @@ class Weight {
   ops::LowBit codes_;  ///< Undefined if the numbers are stored.
   ops::Compute compute_ = ops::Compute::float32;
   bool rounds_within_ = false;
+  std::shared_ptr<ops::InputGram> watched_;
 };
 
 }  // namespace lithe::nn

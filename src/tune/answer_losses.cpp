@@ -9,13 +9,11 @@
 
 #include "base/error.h"
 #include "session/counted_cost.h"
-#include "session/prompt_rows.h"
 #include "tune/loss.h"
+#include "tune/record_passes.h"
 
 namespace lithe::tune {
 namespace {
-
-constexpr int64_t kRows = 2048;  // of a pass, about
 
 auto key_of(const plan::PromptShape& shape) {
   return std::tuple(shape.vision_tokens, shape.high_res_tokens, shape.text_tokens, shape.text_before);
@@ -25,24 +23,12 @@ auto key_of(const plan::PromptShape& shape) {
 
 AnswerLosses::AnswerLosses(const models::Model& model, plan::Plan first, const data::DataSet& set,
                            std::span<const int64_t> records)
-    : model_(model), first_(std::move(first)), options_{.longest = session::longest_sequence(model)} {
-  const at::NoGradGuard no_gradient;
-  std::vector<Sample> waiting;
-  int64_t rows = 0;
-  for (const int64_t record : records) {
-    waiting.push_back(make_sample(model, set.read(record), options_));
-    count_rows(model, waiting.back(), options_);
-    rows += waiting.back().rows;
-    if (rows < kRows) continue;
-    add(waiting);
-    waiting.clear();
-    rows = 0;
-  }
-  if (!waiting.empty()) add(waiting);
+    : model_(model), first_(std::move(first)) {
+  each_pass(model_, first_, set, records, [this](TrainingRows rows) { add(std::move(rows)); });
 }
 
-void AnswerLosses::add(std::span<const Sample> samples) {
-  const TrainingRows& pass = passes_.emplace_back(pack_samples(model_, first_, samples, {.longest = options_.longest}));
+void AnswerLosses::add(TrainingRows rows) {
+  const TrainingRows& pass = passes_.emplace_back(std::move(rows));
   tokens_ += pass.learnt();
   const routing::Batch& batch = pass.batch;
   for (size_t i = 0; i < batch.sequences.size(); ++i) {

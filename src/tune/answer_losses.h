@@ -9,7 +9,6 @@
 #include "plan/cost.h"
 #include "plan/plan.h"
 #include "tune/packing.h"
-#include "tune/sample.h"
 
 namespace lithe::tune {
 
@@ -32,11 +31,10 @@ class AnswerLosses {
   const std::vector<CountedPrompts>& prompts() const { return prompts_; }
 
  private:
-  void add(std::span<const Sample> samples);
+  void add(TrainingRows rows);
 
   const models::Model& model_;
   const plan::Plan first_;
-  const SampleOptions options_;
   std::vector<TrainingRows> passes_;
   std::vector<CountedPrompts> prompts_;
   int64_t tokens_ = 0;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
-#include <random>
 #include <utility>
 
 #include "base/error.h"
@@ -31,14 +30,6 @@ std::unique_ptr<data::DataSet> open_records(const DataSet& data, const session::
   auto set = open_set(data, session.family(), session.decode_options());
   require(set->size() > 0, Fault::bad_file, in_quotes(data.path), " holds no record.");
   return set;
-}
-
-/// `count` numbers below `size`, drawn without repetition.
-std::vector<int64_t> drawn(int64_t size, int64_t count, uint64_t seed) {
-  std::mt19937_64 random(seed);
-  std::vector<int64_t> numbers = drawn_first(size, count, random);
-  numbers.resize(static_cast<std::size_t>(count));
-  return numbers;
 }
 
 /// Counts plans as a share of dense, over the prompts of the samples.
@@ -130,13 +121,13 @@ class Run {
     if (!options_.eval_data.path.empty()) {
       check_set_ = open_records(options_.eval_data, session_);
       const int64_t count = std::min(options_.samples, set_->size());
-      records_ = drawn(set_->size(), count, options_.seed);
-      check_records_ = drawn(check_set_->size(), std::min(options_.samples, check_set_->size()), options_.seed);
+      records_ = drawn_records(set_->size(), count, options_.seed);
+      check_records_ = drawn_records(check_set_->size(), std::min(options_.samples, check_set_->size()), options_.seed);
       return;
     }
     // A fifth of a small set is kept for the check.
     const int64_t size = set_->size(), count = std::min(options_.samples, std::max<int64_t>(1, size - size / 5));
-    records_ = drawn(size, std::min(size, 2 * count), options_.seed);
+    records_ = drawn_records(size, std::min(size, 2 * count), options_.seed);
     check_records_.assign(records_.begin() + count, records_.end());
     records_.resize(static_cast<std::size_t>(count));
   }

@@ -94,6 +94,13 @@ std::vector<int64_t> drawn_first(int64_t size, int64_t count, std::mt19937_64& r
   return numbers;
 }
 
+std::vector<int64_t> drawn_records(int64_t size, int64_t count, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::vector<int64_t> numbers = drawn_first(size, count, random);
+  numbers.resize(static_cast<size_t>(count));
+  return numbers;
+}
+
 std::vector<RecordPlace> order_of_epoch(const std::vector<WeightedSet>& sets, bool shuffled, uint64_t seed,
                                         int64_t epoch) {
   std::vector<RecordPlace> order;

@@ -25,6 +25,8 @@ struct RecordPlace {
 
 /// The numbers below `size`, of which the first `count` are drawn at random. The same on every machine.
 std::vector<int64_t> drawn_first(int64_t size, int64_t count, std::mt19937_64& random);
+/// Those `count`, drawn by a seed.
+std::vector<int64_t> drawn_records(int64_t size, int64_t count, uint64_t seed);
 
 /// The records of one epoch in their order, which depends on the seed and the epoch alone.
 std::vector<RecordPlace> order_of_epoch(const std::vector<WeightedSet>& sets, bool shuffle, uint64_t seed,

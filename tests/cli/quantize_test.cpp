@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <fstream>
 
 #include "base/json.h"
 #include "cli/program.h"
@@ -55,12 +56,34 @@ TEST(Quantize, EveryCommandTakesTheFolder) {
   EXPECT_NE(again.err.find("its weights are codes already"), std::string::npos) << again.err;
 }
 
+TEST(Quantize, RoundsForData) {
+  const fs::path data = scratch() / "calibrate.jsonl", out = scratch() / "calibrated";
+  fs::copy_file(kPicture, scratch() / "calibrate.png", fs::copy_options::overwrite_existing);
+  std::ofstream(data) << R"({"image": "calibrate.png", "conversations": [{"from": "human", "value": )"
+                      << R"("<image>\nwhat is the color of the rectangle?"}, {"from": "gpt", "value": "blue"}]})"
+                      << "\n";
+  const Ran ran =
+      lithe({"quantize", "demo", "--weights", "int4", "--calibrate", data.string(), "-o", out.string(), "--json"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json calibration = parse_json(ran.out, "quantize").at("calibration");
+  EXPECT_EQ(calibration.at("records"), 1);
+  EXPECT_GT(calibration.at("tokens"), 64);
+  EXPECT_EQ(lithe({"run", out.string(), "--image", kPicture, "what is the color of the rectangle?"}).out, "Blue.\n");
+  const Ran lost = lithe({"quantize", "demo", "--weights", "int4", "--calibrate", "no-such.json", "-o",
+                          (scratch() / "not-written").string()});
+  EXPECT_EQ(lost.code, 3);
+  EXPECT_NE(lost.err.find("no-such.json"), std::string::npos) << lost.err;
+  EXPECT_FALSE(fs::exists(scratch() / "not-written"));
+}
+
 TEST(Quantize, RefusesFlagsThatMeanNothing) {
   const std::string out = (scratch() / "refused").string();
   for (const auto& [flags, why] : {std::pair<std::vector<std::string>, std::string>{{}, "quantize needs --weights"},
                                    {{"--weights", "int2"}, "--weights is \"int2\"; give bf16, int8 or int4"},
                                    {{"--weights", "auto"}, "give bf16, int8 or int4"},
                                    {{"--weights", "int8", "--lora", "x"}, "`lithe fold` first"},
+                                   {{"--weights", "int8", "--calibrate", "x"}, "--calibrate is for --weights int4"},
+                                   {{"--weights", "int4", "--samples", "3"}, "records of --calibrate DATA; give both"},
                                    {{"--weights", "int8", "--device", "cuda"}, "leave out --device"}}) {
     std::vector<std::string> arguments{"quantize", "demo", "-o", out};
     arguments.insert(arguments.end(), flags.begin(), flags.end());

@@ -2,14 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
-
 #include "base/error.h"
 #include "data/data_set.h"
 #include "plan/parse.h"
 #include "sentence_of.h"
 #include "session/batch.h"
 #include "temporary_folder.h"
+#include "tune/shipped_questions.h"
 
 // The search for a plan under a budget, on the demo model and easy-VQA.
 namespace lithe::tune {
@@ -18,32 +17,9 @@ namespace {
 namespace fs = std::filesystem;
 using lithe::test::sentence_of;
 
-const fs::path kModels = LITHE_SOURCE_DIR "/models";
-
 const session::Session& demo() {
-  static const session::Session session = session::Session::open(kModels / "easyvqa-dense");
+  static const session::Session session = session::Session::open(kShippedModels / "easyvqa-dense");
   return session;
-}
-
-/// Shipped questions with their right answers, every `step`-th one from `first` on.
-std::string questions(const lithe::test::TemporaryFolder& folder, const std::string& name, int64_t first, int64_t step,
-                      int64_t count) {
-  if (!fs::exists(folder / "images")) fs::create_directory_symlink(kModels / "images", folder / "images");
-  std::ifstream in(kModels / "answers.jsonl");
-  std::ofstream out(folder / name);
-  std::string line;
-  for (int64_t i = 0; std::getline(in, line) && count > 0; ++i) {
-    if (i < first || (i - first) % step != 0) continue;
-    const Json one = parse_json(line, "answers.jsonl");
-    out << Json{{"image", one.at("image")},
-                {"conversations",
-                 {{{"from", "human"}, {"value", "<image>\n" + one.at("question").get<std::string>()}},
-                  {{"from", "gpt"}, {"value", one.at("gold")}}}}}
-               .dump()
-        << "\n";
-    --count;
-  }
-  return (folder / name).string();
 }
 
 /// The nll of records under a plan, by the way that answers questions.
@@ -72,8 +48,8 @@ double served_nll(const std::string& file, const plan::Plan& plan) {
 struct Searched {
   Searched() {
     // Of other pictures than the check, as ten questions follow each other about one.
-    options.data.path = questions(folder, "searched.jsonl", 0, 20, 25);
-    options.eval_data.path = questions(folder, "held-out.jsonl", 500, 4, 120);
+    options.data.path = shipped_questions(folder, "searched.jsonl", 0, 20, 25);
+    options.eval_data.path = shipped_questions(folder, "held-out.jsonl", 500, 4, 120);
     options.samples = 120;
     options.budget = 0.5;
     options.out = folder / "out";

@@ -99,7 +99,8 @@ MadeTensors code_tensors(const CodedWeight& weight, const io::TensorView& view) 
       {name + "_scale", io::Dtype::float32, {out, (in + weight.codes.group - 1) / weight.codes.group}});
   made.make = [weight, name, int4, &view]() -> std::vector<Tensor> {
     const ops::LowBit codes =
-        ops::quantised(tensor_over(view).view(weight.shape), weight.codes.kind, weight.codes.group);
+        weight.made ? *weight.made
+                    : ops::quantised(tensor_over(view).view(weight.shape), weight.codes.kind, weight.codes.group);
     io::need_no_more(view.bytes);
     require(codes.scales.isfinite().all().item<bool>(), Fault::bad_file, "the weight ", in_quotes(name),
             " holds numbers that are not finite; fetch or export the model again");

@@ -18,6 +18,7 @@
 #include "io/atomic_file.h"
 #include "io/hub_cache.h"
 #include "io/new_folder.h"
+#include "models/calibrated_codes.h"
 #include "models/model.h"
 
 namespace lithe::models {
@@ -30,8 +31,9 @@ constexpr WeightFile::Refusals kQuantisingRefusals{"; fetch or export the model 
 /// A model's folder on its way to another one with rounded weights.
 class Quantisation {
  public:
-  Quantisation(const Model& model, const QuantiseOptions& options, const fs::path& to, io::OnBytes on_bytes)
-      : model_(model), options_(options), to_(to), on_bytes_(std::move(on_bytes)) {
+  Quantisation(const Model& model, const QuantiseOptions& options, CalibratedCodes calibrated, const fs::path& to,
+               io::OnBytes on_bytes)
+      : model_(model), options_(options), calibrated_(std::move(calibrated)), to_(to), on_bytes_(std::move(on_bytes)) {
     // The parts' own visits hand out places to fill; this one only reads.
     auto& parts = const_cast<Model&>(model);
     const WeightVisitor note = [this](const WeightSlot& slot) { slots_[slot.name] = {slot.shape, slot.matrix}; };
@@ -108,7 +110,10 @@ class Quantisation {
   void add(Listed& listed, const std::string& in_file, const io::TensorView& view, const WeightName& name) {
     const Slot& slot = slots_.at(name);
     if (const std::optional<Codes> codes = codes_of(name, slot)) {
-      listed.coded.push_back({module_of(in_file), slot.shape, *codes, name.role == Role::embeddings});
+      const auto made = calibrated_.of.find(name);
+      const bool is_made = made != calibrated_.of.end();
+      listed.coded.push_back({module_of(in_file), slot.shape, *codes, name.role == Role::embeddings,
+                              is_made ? std::optional(made->second) : std::nullopt});
       listed.file.make(code_tensors(listed.coded.back(), view));
       ++(codes->kind == ops::WeightKind::int8 ? done_.int8 : done_.int4);
       return;
@@ -136,6 +141,7 @@ class Quantisation {
 
   const Model& model_;
   const QuantiseOptions options_;
+  const CalibratedCodes calibrated_;
   const fs::path to_;
   const io::OnBytes on_bytes_;
   std::map<WeightName, Slot> slots_;
@@ -146,6 +152,8 @@ class Quantisation {
 void require_quantisable(const fs::path& from, const QuantiseOptions& options) {
   require(options.weights == WeightStorage::bfloat16 || is_codes(options.weights), Fault::bad_request,
           "weights can be quantised to bfloat16, int8 or int4 only");
+  require(!options.calibrate || options.weights == WeightStorage::int4, Fault::bad_request,
+          "only codes of 4 bits depend on data; calibrate with int4");
   refuse_gguf(from, "quantize");
   require(!is_meter(from), Fault::bad_request, from.string(),
           ": METER has no layout for codes; open it with --weights int8 or int4, which rounds it then");
@@ -163,9 +171,10 @@ Quantised quantise_folder(const fs::path& from, const fs::path& to, const Quanti
   const std::unique_ptr<Model> model = open_model(folder.source());
   require(!holds_packed(own_checkpoint(*model)), Fault::bad_request, from.string(),
           ": its weights are codes already; quantize the original model");
+  CalibratedCodes calibrated = options.calibrate ? options.calibrate(*model) : CalibratedCodes();
   Quantised done;
   try {
-    done = Quantisation(*model, options, folder.part(), on_bytes).write();
+    done = Quantisation(*model, options, std::move(calibrated), folder.part(), on_bytes).write();
   } catch (const fs::filesystem_error& error) {
     fail(Fault::bad_file, to.string(), ": the folder can't be written: ", error.code().message());
   }

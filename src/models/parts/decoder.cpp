@@ -109,10 +109,14 @@ Tensor Decoder::embed(const Tensor& ids) const {
   return embeddings.rows(ids);
 }
 
+routing::Executor Decoder::executor(routing::Batch batch, const Tensor& x) const {
+  batch.angles = angles_of(config.rope, batch).to(x);
+  return routing::Executor(std::move(batch), "decoder", static_cast<int64_t>(blocks.size()));
+}
+
 Tensor Decoder::forward(routing::Batch batch, Tensor x, const routing::Observer& observer,
                         routing::Batch* alive) const {
-  batch.angles = angles_of(config.rope, batch).to(x);
-  routing::Executor executor(std::move(batch), "decoder", static_cast<int64_t>(blocks.size()));
+  routing::Executor executor = this->executor(std::move(batch), x);
   if (observer) executor.observe(observer);
   executor.recompute(recomputes);
   for (size_t layer = 0; layer < blocks.size(); ++layer)

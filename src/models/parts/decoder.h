@@ -55,7 +55,7 @@ struct Decoder {
   /// What a layer keeps of a sequence before its first row.
   nn::LayerState empty_state() const { return nn::LayerState(cache, one_block_per_sequence()); }
   /// How attention on a GPU reads keys and values.
-  bool one_block_per_sequence() const { return !embeddings.device().is_cpu(); }
+  bool one_block_per_sequence() const { return embeddings.defined() && !embeddings.device().is_cpu(); }
   /// Bytes of one number of a cached key or value. On a GPU, a cache of float32 holds what products give, which has the
   /// type of their weights.
   int64_t cached_number_bytes() const;
@@ -65,6 +65,8 @@ struct Decoder {
   /// Rows before the first token of a prompt: LaVIN's modality row.
   int64_t rows_before() const { return modality ? 1 : 0; }
 
+  /// What runs the blocks over a batch, whose angles are filled in here.  x: as forward() takes it
+  routing::Executor executor(routing::Batch batch, const Tensor& x) const;
   /// Runs every block. The batch's angles are filled in here.  x: [rows, hidden] -> [rows alive at the end, hidden]
   /// `alive`, if given, receives the batch as it leaves the last layer.
   Tensor forward(routing::Batch batch, Tensor x, const routing::Observer& observer = {},

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+namespace lithe::ops {
+
+using at::Tensor;
+
+/// What products of a weight read: x^T x, summed over rows.
+class InputGram {
+ public:
+  /// x: [rows, in]
+  void add(const Tensor& x);
+  int64_t rows() const { return rows_; }
+  /// [in, in] float32; undefined before the first row.
+  const Tensor& sums() const { return sums_; }
+
+ private:
+  Tensor sums_;
+  int64_t rows_ = 0;
+};
+
+}  // namespace lithe::ops

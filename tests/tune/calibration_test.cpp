@@ -1,0 +1,134 @@
+// Codes of int4 that are rounded for data: the demo model on easy-VQA.
+#include "tune/calibration.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/equal.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <map>
+#include <numeric>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "checkpoints/read/catalogue.h"
+#include "data/data_set.h"
+#include "models/model.h"
+#include "sentence_of.h"
+#include "temporary_folder.h"
+#include "tune/record_passes.h"
+#include "tune/shipped_questions.h"
+
+namespace lithe::tune {
+namespace {
+
+namespace fs = std::filesystem;
+using lithe::test::sentence_of;
+
+class Calibrating : public ::testing::Test {
+ protected:
+  fs::path written(const std::string& source, const CalibrationOptions& calibration, Calibration& done) const {
+    const fs::path to = folder_ / source;
+    fs::remove_all(to);
+    const models::QuantiseOptions options{.weights = models::WeightStorage::int4};
+    written_ = quantise_for(calibration, kShippedModels / source, to, options, done);
+    return to;
+  }
+
+  lithe::test::TemporaryFolder folder_;
+  mutable models::Quantised written_;
+};
+
+/// Of every row of the records.  -> [rows, vocab]
+at::Tensor logits_of(const models::Model& model, const std::string& file) {
+  const at::NoGradGuard no_gradient;
+  const auto set = data::DataSet::open({.path = file, .decode = model.vision->preprocess.decode_options()});
+  std::vector<int64_t> records(static_cast<size_t>(set->size()));
+  std::iota(records.begin(), records.end(), 0);
+  std::vector<at::Tensor> logits;
+  each_pass(model, model.plan, *set, records, [&](TrainingRows rows) {
+    logits.push_back(model.decoder.logits(model.decoder.forward(std::move(rows.batch), rows.embeddings)));
+  });
+  return at::cat(logits);
+}
+
+TEST_F(Calibrating, BringsLogitsOfOtherRecordsNearer) {
+  const std::string seen = shipped_questions(folder_, "seen.jsonl", 0, 20, 25),
+                    others = shipped_questions(folder_, "others.jsonl", 505, 20, 20);
+  for (const char* source : {"easyvqa-dense", "easyvqa-pmod"}) {
+    Calibration done;
+    const fs::path to = written(source, {.data = {.path = seen}}, done);
+    EXPECT_EQ(done.records, 25);
+    EXPECT_GT(done.rows, 25 * 70);
+    EXPECT_EQ(done.unread, 0);
+    const at::Tensor exact = logits_of(*models::open_model(kShippedModels / source), others);
+    const auto error = [&](const models::Model& model) {
+      return (logits_of(model, others) - exact).square().mean().item<double>();
+    };
+    const double plain = error(*models::open_model(kShippedModels / source, {.weights = models::WeightStorage::int4})),
+                 calibrated = error(*models::open_model(to));
+    EXPECT_LT(calibrated, 0.7 * plain) << source;
+    EXPECT_GT(calibrated, 0);
+  }
+}
+
+TEST_F(Calibrating, TheSameSeedDrawsTheSameRecords) {
+  const std::string data = shipped_questions(folder_, "data.jsonl", 0, 40, 12);
+  const auto file_of = [&](uint64_t seed) {
+    Calibration done;
+    const fs::path to = written("easyvqa-dense", {.data = {.path = data}, .records = 3, .seed = seed}, done);
+    EXPECT_EQ(done.records, 3);
+    return read_regular_file(to / "model.safetensors", std::size_t{1} << 30);
+  };
+  const std::string first = file_of(1);
+  EXPECT_EQ(file_of(1), first);
+  EXPECT_NE(file_of(2), first);
+}
+
+TEST_F(Calibrating, SaysWhatTheDataDoNotUse) {
+  std::ofstream(folder_ / "text.jsonl") << R"({"conversations": [{"from": "human", "value": "is it red?"},)"
+                                        << R"( {"from": "gpt", "value": "no"}]})"
+                                        << "\n";
+  Calibration done;
+  const auto model = models::open_model(written("easyvqa-dense", {.data = {.path = folder_ / "text.jsonl"}}, done));
+  EXPECT_EQ(done.records, 1);
+  EXPECT_GT(done.unread, 0);
+  const auto plain = models::open_model(kShippedModels / "easyvqa-dense", {.weights = models::WeightStorage::int4});
+  int64_t same = 0;
+  std::map<models::WeightName, at::Tensor> numbers;
+  visit(*plain, [&](const models::HeldWeight& held) { numbers[held.name] = held.weight.widened(at::kFloat); });
+  visit(*model, [&](const models::HeldWeight& held) {
+    const bool sees = held.name.part != models::Part::decoder;
+    if (!held.linear || std::string(held.weight.storage()) != "int4") return;
+    const bool equal = at::equal(numbers.at(held.name), held.weight.widened(at::kFloat));
+    EXPECT_EQ(equal, sees) << text_of(held.name);
+    same += equal ? 1 : 0;
+  });
+  EXPECT_EQ(same, done.unread);
+}
+
+TEST_F(Calibrating, RefusesWhatItCannotUse) {
+  const std::string data = shipped_questions(folder_, "data.jsonl", 0, 40, 2);
+  const auto said = [&](const CalibrationOptions& calibration, models::WeightStorage weights) {
+    Calibration done;
+    return sentence_of([&] {
+      quantise_for(calibration, kShippedModels / "easyvqa-dense", folder_ / "refused", {.weights = weights}, done);
+    });
+  };
+  EXPECT_NE(said({.data = {.path = data}}, models::WeightStorage::int8).find("calibrate with int4"), std::string::npos);
+  std::ofstream(folder_ / "empty.jsonl") << "";
+  EXPECT_NE(said({.data = {.path = folder_ / "empty.jsonl"}}, models::WeightStorage::int4), "");
+  std::ofstream(folder_ / "lost.jsonl") << R"({"image": "lost.png", "conversations": [)"
+                                        << R"({"from": "human", "value": "<image>\nwhat?"},)"
+                                        << R"( {"from": "gpt", "value": "no"}]})"
+                                        << "\n";
+  EXPECT_NE(said({.data = {.path = folder_ / "lost.jsonl"}}, models::WeightStorage::int4).find("lost.png"),
+            std::string::npos);
+  EXPECT_FALSE(fs::exists(folder_ / "refused"));
+}
+
+}  // namespace
+}  // namespace lithe::tune
