@@ -26,8 +26,8 @@ new folder. Without --calibrate, it gives the answers that the old one gives wit
 faster, since nothing is rounded any more.
 
 With --calibrate, int4 is rounded for the data that you give. The model reads records with their answers, as `lithe tune` reads
-them. The columns of each matrix are rounded one after another, and those to come make up for the error of each (GPTQ). The
-answers are then nearer to those of the old folder.
+them. The columns of each matrix are rounded one after another, and later ones make up for the error of each (GPTQ). The logits
+are then nearer to those of the old folder.
 
 The weights of linear layers and embeddings are rounded. With int4, embeddings and head get 8 bits. Norms, biases, routers and
 adapters stay as they are. Codes are stored in the layout of compressed-tensors, which docs/checkpoints.md describes. DIR must
@@ -49,12 +49,6 @@ struct QuantizeFlags {
   bool keeps_embeddings = false;
   std::optional<std::string> data;  ///< To calibrate with.
   std::optional<int64_t> records;   ///< Of the data.
-};
-
-/// What was written.
-struct Written {
-  models::Quantised folder;
-  tune::Calibration calibration;
 };
 
 models::WeightStorage storage_of(const std::string& name) {
@@ -87,26 +81,23 @@ tune::CalibrationOptions calibration_of(const QuantizeFlags& flags, Progress& pr
   return options;
 }
 
-Written quantize(QuantizeFlags flags) {
+tune::Calibrated quantize(QuantizeFlags flags) {
   const models::QuantiseOptions options{storage_of(flags.common.weights), flags.keeps_embeddings, {}};
   flags.common.weights = "auto";  // as the model is opened
   apply(flags.common);
-  Written written;
   Progress progress("quantizing");
   const auto on_bytes = [&](int64_t done, int64_t total) { progress.update_bytes(done, total); };
   const std::filesystem::path from = model_folder(flags.source);
-  written.folder = flags.data ? tune::quantise_for(calibration_of(flags, progress), from, flags.out, options,
-                                                   written.calibration, on_bytes)
-                              : models::quantise_folder(from, flags.out, options, on_bytes);
-  const int64_t unread = written.calibration.unread;
-  if (unread > 0)
-    written.folder.notes.push_back(
-        fmt::format("{} weights read no row of the data, so they were rounded as without --calibrate", unread));
-  return written;
+  if (!flags.data) return {.folder = models::quantise_folder(from, flags.out, options, on_bytes)};
+  tune::Calibrated done = tune::quantise_for(calibration_of(flags, progress), from, flags.out, options, on_bytes);
+  if (done.unread > 0)
+    done.folder.notes.push_back(
+        fmt::format("{} weights read no row of the data, so they were rounded as without --calibrate", done.unread));
+  return done;
 }
 
-void report(const QuantizeFlags& flags, const Written& written) {
-  const models::Quantised& done = written.folder;
+void report(const QuantizeFlags& flags, const tune::Calibrated& calibrated) {
+  const models::Quantised& done = calibrated.folder;
   for (const std::string& note : done.notes) write_err("note: " + printable(note, kMostSentenceBytes) + "\n");
   if (flags.common.json) {
     Json json{{"schema", "lithe-quantize/1"},
@@ -116,15 +107,13 @@ void report(const QuantizeFlags& flags, const Written& written) {
               {"weight_bytes", done.bytes},
               {"weight_bytes_before", done.bytes_before},
               {"notes", done.notes}};
-    const tune::Calibration& calibration = written.calibration;
-    json["calibration"] = flags.data ? Json{{"records", calibration.records}, {"tokens", calibration.rows}} : Json();
+    json["calibration"] = flags.data ? Json{{"records", calibrated.records}, {"tokens", calibrated.rows}} : Json();
     return write_json(json);
   }
   std::string rounded;
   for (const auto& [count, type] : {std::pair(done.int4, "int4"), {done.int8, "int8"}, {done.bfloat16, "bfloat16"}})
     if (count > 0) rounded += fmt::format("{}{} weights to {}", rounded.empty() ? "" : ", ", count, type);
-  if (flags.data)
-    rounded += fmt::format(", for {} records ({} tokens)", written.calibration.records, written.calibration.rows);
+  if (flags.data) rounded += fmt::format(", for {} records ({} tokens)", calibrated.records, calibrated.rows);
   write_out(fmt::format("rounded  {}\nweights  {} -> {}\nwrote    {}\n", rounded.empty() ? "nothing" : rounded,
                         bytes_text(done.bytes_before), bytes_text(done.bytes), printable(flags.out)));
 }
@@ -158,9 +147,9 @@ Action declare_quantize(CLI::App& app) {
   return [flags] {
     refuse_others(flags->common);
     check_calibration(*flags);
-    Written written;
+    tune::Calibrated done;
     return write_folder(
-        flags->out, [&] { written = quantize(*flags); }, [&] { report(*flags, written); });
+        flags->out, [&] { done = quantize(*flags); }, [&] { report(*flags, done); });
   };
 }
 

@@ -9,7 +9,7 @@ namespace lithe::models {
 
 /// Codes that were rounded for some data, by the weights that they stand for.
 struct CalibratedCodes {
-  std::map<WeightName, ops::LowBit> of;
+  std::map<WeightName, ops::LowBit> by_name;
 };
 
 }  // namespace lithe::models

@@ -8,9 +8,16 @@
 
 namespace lithe::nn {
 
+int64_t LayerState::row_bytes() const {
+  return blocks_.empty() ? 0 : static_cast<int64_t>(blocks_.front().nbytes()) / ops::capacity_of(blocks_.front());
+}
+
 int64_t LayerState::bytes() const {
-  if (blocks_.empty()) return 0;
-  return length() * (static_cast<int64_t>(blocks_.front().nbytes()) / ops::capacity_of(blocks_.front()));
+  return length() * row_bytes();
+}
+
+int64_t LayerState::fitted_bytes() const {
+  return ops::blocks_for(length()) * ops::kBlockRows * row_bytes();
 }
 
 int64_t LayerState::capacity() const {

@@ -25,7 +25,8 @@ class LayerState {
 
   int64_t length() const { return static_cast<int64_t>(positions_.size()); }
   const std::vector<int64_t>& positions() const { return positions_; }
-  int64_t bytes() const;  ///< Of the rows held, keys and values.
+  int64_t bytes() const;         ///< Of the rows held, keys and values.
+  int64_t fitted_bytes() const;  ///< Of the blocks that they need, if no other state shares them.
 
   /// Allocates room for this many rows in all, at once or, if the state is empty, with its first row. Blocks of more
   /// rows are allocated one by one.
@@ -50,6 +51,7 @@ class LayerState {
   std::optional<Tensor> feed_forward_gate;  ///< [2] of the adapter before the feed-forward network
 
  private:
+  int64_t row_bytes() const;
   int64_t capacity() const;
   size_t blocks_of(int64_t rows) const;
   void make_room(int64_t rows);

@@ -7,8 +7,8 @@
 #include <optional>
 #include <utility>
 
+#include "nn/input_gram.h"
 #include "ops/compute.h"
-#include "ops/input_gram.h"
 #include "ops/low_bit.h"
 
 namespace lithe::nn {
@@ -55,7 +55,7 @@ class Weight {
   void compute_in(ops::Compute compute) { compute_ = compute; }
   ops::Compute compute() const { return compute_; }
   /// From now on, what products read is added to `gram`; null: no longer.
-  void watch(std::shared_ptr<ops::InputGram> gram) { watched_ = std::move(gram); }
+  void watch(std::shared_ptr<InputGram> gram) { watched_ = std::move(gram); }
   /// y w, the gradient of a product with respect to x.  y: [rows, out] -> [rows, in]. Not differentiable.
   Tensor transposed_product(const Tensor& y) const;
   /// Embeddings.  ids: [n] int64, on any device -> [n, in] float32
@@ -76,7 +76,7 @@ class Weight {
   ops::LowBit codes_;  ///< Undefined if the numbers are stored.
   ops::Compute compute_ = ops::Compute::float32;
   bool rounds_within_ = false;
-  std::shared_ptr<ops::InputGram> watched_;
+  std::shared_ptr<InputGram> watched_;
 };
 
 }  // namespace lithe::nn

@@ -229,10 +229,9 @@ class Resolver {
     require(block_.router.has_value(), Fault::bad_request, "layer ", layer_,
             ": the plan asks for a router, but this layer has none");
     const Tensor index = index_tensor(rows, hidden_);
-    if (!rule.gate) return *(sets_.router_weight[sequence] = router_logits(*block_.router, hidden_, index));
-    const Tensor weight = gated(*rule.gate, index);
+    const Tensor weight = rule.gate ? gated(*rule.gate, index) : router_logits(*block_.router, hidden_, index);
     sets_.router_weight[sequence] = weight;
-    sets_.gated.push_back({*rule.gate, index});
+    if (rule.gate) sets_.gated.push_back({*rule.gate, index});
     return weight;
   }
 

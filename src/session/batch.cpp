@@ -359,7 +359,7 @@ class BatchRun::Impl {
     std::erase_if(members, [](const Member& member) { return member.answering->done(); });
     if (left.empty()) return;
     rest_beside(worst_case(model_, load(nullptr, joining_rows())));
-    for (const HeldRows& held : left) prefixes_.insert(held);
+    for (HeldRows& held : left) prefixes_.insert(std::move(held));
   }
 
   /// Of a member that is done. What its sequence holds goes to `left`, if later prompts may begin with it.

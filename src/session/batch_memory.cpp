@@ -45,7 +45,8 @@ int64_t cache_bytes(const models::Model& model, const plan::Plan& plan, const Pr
 
 int64_t branch_bytes(const models::Model& model, const plan::Plan& plan, const PromptRows& prompt, int64_t new_tokens,
                      int64_t further) {
-  if (model.decoder.one_block_per_sequence()) return (further + 1) * cache_bytes(model, plan, prompt, new_tokens);
+  if (model.decoder.one_block_per_sequence())
+    return (copies_of_prompt(further + 1, true) - 1) * cache_bytes(model, plan, prompt, new_tokens);
   const int64_t layers = model.decoder.config.layers;
   int64_t attending = 0;
   for (int64_t layer = 0; layer < layers; ++layer) attending += caches(plan, layer) ? 1 : 0;

@@ -17,6 +17,12 @@ int64_t embedding_bytes(const models::Model& model, int64_t rows);
 /// of the prompt, whichever rows are chosen, and every token of the answer, in whole blocks.
 int64_t cache_bytes(const models::Model& model, const plan::Plan& plan, const PromptRows& prompt, int64_t new_tokens);
 
+/// How often the keys and values of a prompt with this many answers are held at most. On a GPU, if there are several,
+/// by each and by what they begin from.  one_block: as on a GPU
+constexpr int64_t copies_of_prompt(int64_t answers, bool one_block) {
+  return one_block && answers > 1 ? answers + 1 : answers;
+}
+
 /// Most bytes of keys and values that further answers to the same prompt hold beside those of the first: the tokens of
 /// each answer, and of the prompt a block in each layer that is not full. Full blocks are shared. On a GPU each holds
 /// the whole prompt, and so does what they begin from.

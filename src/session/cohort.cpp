@@ -21,7 +21,8 @@ Cohort Cohort::with(const models::Model& model, const WaitingRequest& next) cons
   const int64_t wanted = given > 0 ? given : wanted_tokens(model, least, next.options);
   const int64_t made = std::clamp<int64_t>(wanted, 0, room_after(model, least));
   const auto answers = static_cast<int64_t>(1 + next.more.size());
-  const Load alone{.caches = answers * dense_cache_bytes(model, most, made),
+  const int64_t copies = copies_of_prompt(answers, model.decoder.one_block_per_sequence());
+  const Load alone{.caches = copies * dense_cache_bytes(model, most, made),
                    .joining_rows = most + given,
                    .sequences = answers,
                    .longest = most + made};

@@ -35,7 +35,7 @@ int64_t list_bytes(const HeldRows& held) {
 /// If no other sequence shares its blocks.
 int64_t bytes_alone(const HeldRows& held) {
   int64_t bytes = list_bytes(held);
-  each_block(held.generation, [&](const at::Tensor& block) { bytes += static_cast<int64_t>(block.nbytes()); });
+  for (const nn::LayerState& state : held.generation.states()) bytes += state.fitted_bytes();
   return bytes;
 }
 
@@ -75,16 +75,14 @@ Prefix PrefixCache::find(const RowOrigin& prompt, std::span<const RunningRows> r
 }
 
 /// What a prompt that begins with all the rows and goes on with text could take. No other prompt could take more.
-HeldRows PrefixCache::useful_part(const HeldRows& held) const {
+HeldRows PrefixCache::useful_part(HeldRows held) const {
   RowOrigin useful = held.origin;
   for (int64_t rows = -1; rows != useful.rows();) {
     rows = rows_to_share_with_more(model_, held.origin, useful);
     if (rows != useful.rows()) useful = held.origin.first(rows);
     if (useful.rows() < kFewestRows) break;
   }
-  HeldRows part = held.first(useful.rows());
-  part.generation.fit();
-  return part;
+  return held.first(useful.rows());
 }
 
 /// Whether whatever could take rows of `other` could take the same rows of `held`.
@@ -93,9 +91,9 @@ bool PrefixCache::replaces(const HeldRows& held, const HeldRows& other) const {
          rows_to_share_with_more(model_, held.origin, other.origin) == other.origin.rows();
 }
 
-void PrefixCache::insert(const HeldRows& held) {
+void PrefixCache::insert(HeldRows held) {
   if (!on()) return;
-  HeldRows useful = useful_part(held);
+  HeldRows useful = useful_part(std::move(held));
   if (useful.origin.rows() < kFewestRows || bytes_alone(useful) > allowed_bytes_) return;
   for (Entries::iterator entry = entries_.begin(); entry != entries_.end(); ++entry) {
     if (replaces(*entry, useful)) return entries_.splice(entries_.begin(), entries_, entry);
@@ -103,6 +101,7 @@ void PrefixCache::insert(const HeldRows& held) {
   for (Entries::iterator entry = entries_.begin(); entry != entries_.end();) {
     entry = replaces(useful, *entry) ? forget(entry) : std::next(entry);
   }
+  useful.generation.fit();
   count(useful, 1);
   entries_.push_front(std::move(useful));
   forget_down_to(allowed_bytes_);

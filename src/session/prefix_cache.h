@@ -54,7 +54,7 @@ class PrefixCache {
   /// that sequence changes.
   Prefix find(const RowOrigin& prompt, std::span<const RunningRows> running);
   /// Keeps what a later prompt could take of a sequence, if there is room for it.
-  void insert(const HeldRows& held);
+  void insert(HeldRows held);
   /// From now on it holds at most this much, and never more than it may at all.
   void allow(int64_t bytes);
   int64_t bytes() const { return bytes_; }
@@ -64,7 +64,7 @@ class PrefixCache {
 
   /// How many rows a prompt may take, if they are more than `best`.
   int64_t more_rows(const RowOrigin& held, const RowOrigin& prompt, int64_t best) const;
-  HeldRows useful_part(const HeldRows& held) const;
+  HeldRows useful_part(HeldRows held) const;
   bool replaces(const HeldRows& held, const HeldRows& other) const;
   void count(const HeldRows& held, int64_t sign);
   Entries::iterator forget(Entries::iterator entry);

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "session/counted_cost.h"
+#include "session/prompt_rows.h"
 #include "tune/loss.h"
 #include "tune/record_passes.h"
 
@@ -24,7 +25,8 @@ auto key_of(const plan::PromptShape& shape) {
 AnswerLosses::AnswerLosses(const models::Model& model, plan::Plan first, const data::DataSet& set,
                            std::span<const int64_t> records)
     : model_(model), first_(std::move(first)) {
-  each_pass(model_, first_, set, records, [this](TrainingRows rows) { add(std::move(rows)); });
+  each_pass({model_, first_, {.longest = session::longest_sequence(model_)}}, set, records,
+            [this](TrainingRows rows) { add(std::move(rows)); });
 }
 
 void AnswerLosses::add(TrainingRows rows) {

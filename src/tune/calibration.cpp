@@ -14,7 +14,9 @@
 #include "models/calibrated_codes.h"
 #include "models/low_bit_weights.h"
 #include "models/model.h"
+#include "nn/input_gram.h"
 #include "ops/error_feedback.h"
+#include "session/prompt_rows.h"
 #include "tune/recipe_data.h"
 #include "tune/record_order.h"
 #include "tune/record_passes.h"
@@ -31,50 +33,54 @@ class Watched {
   void add(const models::WeightSlot& slot) {
     const auto codes = models::codes_for(slot.name, slot.shape, models::WeightStorage::int4);
     if (!slot.linear || !codes || codes->kind != ops::WeightKind::int4) return;
-    weights_[slot.name] = {&slot.linear->weight, codes->group};
+    inputs_[first_of(slot.name)].readers.push_back({slot.name, &slot.linear->weight, codes->group});
   }
 
   void begin() {
-    for (auto& [name, watched] : weights_) {
-      if (source_of(name) != name) continue;
-      watched.gram = std::make_shared<ops::InputGram>();
-      watched.weight->watch(watched.gram);
+    for (auto& [first, input] : inputs_) {
+      input.gram = std::make_shared<nn::InputGram>();
+      input.readers.front().weight->watch(input.gram);
     }
   }
 
-  /// Rounds all and watches no longer.
-  void end(const std::string& model, models::CalibratedCodes& codes, Calibration& done) {
-    for (const auto& [name, watched] : weights_) {
-      const std::shared_ptr<ops::InputGram>& gram = weights_.at(source_of(name)).gram;
-      watched.weight->watch(nullptr);
-      if (gram->rows() == 0) {
-        ++done.unread;
+  /// Rounds all, and watches no longer.
+  void end(const std::string& model, models::CalibratedCodes& codes, int64_t& unread) {
+    for (auto& [first, input] : inputs_) {
+      input.readers.front().weight->watch(nullptr);
+      if (input.gram->rows() == 0) {
+        unread += std::ssize(input.readers);
         continue;
       }
-      require(gram->sums().isfinite().all().item<bool>(), Fault::bad_file, model, ": ", text_of(name),
-              " reads numbers that are not finite; are the weights damaged?");
-      codes.of[name] = ops::quantised_for(watched.weight->widened(at::kFloat), watched.group, gram->sums());
+      require(input.gram->sums().isfinite().all().item<bool>(), Fault::bad_file, model, ": ",
+              text_of(input.readers.front().name), " reads numbers that are not finite; are the weights damaged?");
+      const at::Tensor feedback = ops::error_feedback(input.gram->take());
+      for (const Reader& reader : input.readers) {
+        const at::Tensor stored = reader.weight->widened(reader.weight->type());
+        codes.by_name[reader.name] = ops::quantised_with(stored, reader.group, feedback);
+      }
     }
-    weights_.clear();
+    inputs_.clear();
   }
 
  private:
-  struct One {
-    nn::Weight* weight = nullptr;
-    int64_t group = 0;
-    std::shared_ptr<ops::InputGram> gram;
+  struct Reader {
+    WeightName name;
+    nn::Weight* weight;
+    int64_t group;
+  };
+  struct Input {
+    std::shared_ptr<nn::InputGram> gram;
+    std::vector<Reader> readers;  // of the same rows
   };
 
-  /// The weight of the same layer whose products read the same rows, as far as plans let them; if there is none,
-  /// itself.
-  WeightName source_of(const WeightName& name) const {
-    WeightName source = name;
-    if (name.role == Role::key || name.role == Role::value) source.role = Role::query;
-    if (name.role == Role::up) source.role = Role::gate;
-    return weights_.contains(source) ? source : name;
+  /// Stands for all weights of a layer that read what this one reads.
+  static WeightName first_of(WeightName name) {
+    if (name.role == Role::value) name.role = Role::key;
+    if (name.role == Role::up) name.role = Role::gate;
+    return name;
   }
 
-  std::map<WeightName, One> weights_;
+  std::map<WeightName, Input> inputs_;
 };
 
 /// Rows of some records on their way through the decoder.
@@ -85,10 +91,10 @@ struct Running {
 
 class Run {
  public:
-  Run(models::Model& model, const CalibrationOptions& options, Calibration& done)
+  Run(models::Model& model, const CalibrationOptions& options, Calibrated& done)
       : model_(model), options_(options), done_(done) {}
 
-  /// Layer by layer, so that only one layer's grams are held.
+  /// Layer by layer, so that only one layer's sums are held.
   models::CalibratedCodes codes() {
     const at::NoGradGuard no_gradient;
     read_records();
@@ -107,11 +113,12 @@ class Run {
     Watched tower;
     if (model_.vision) visit(*model_.vision, [&](const models::WeightSlot& slot) { tower.add(slot); });
     tower.begin();
-    each_pass(model_, model_.plan, *set, records, [&](TrainingRows rows) {
+    const SampleOptions as_sample{.longest = session::longest_sequence(model_), .cuts = true};
+    each_pass({model_, model_.plan, as_sample}, *set, records, [&](TrainingRows rows) {
       done_.rows += rows.rows();
       running_.push_back({model_.decoder.executor(std::move(rows.batch), rows.embeddings), rows.embeddings});
     });
-    tower.end(model_.name, codes_, done_);
+    tower.end(model_.name, codes_, done_.unread);
     done_.records = std::ssize(records);
   }
 
@@ -121,26 +128,27 @@ class Run {
       if (slot.name.layer == layer) watched.add(slot);
     });
     watched.begin();
-    routing::Block& block = model_.decoder.blocks[static_cast<size_t>(layer)];
+    const routing::Block& block = model_.decoder.blocks[static_cast<size_t>(layer)];
     for (Running& running : running_) running.x = running.executor.run(block, layer, std::move(running.x));
-    watched.end(model_.name, codes_, done_);
+    watched.end(model_.name, codes_, done_.unread);
     if (options_.on_layer) options_.on_layer(layer + 1, std::ssize(model_.decoder.blocks));
   }
 
   models::Model& model_;
   const CalibrationOptions& options_;
-  Calibration& done_;
+  Calibrated& done_;
   models::CalibratedCodes codes_;
   std::vector<Running> running_;
 };
 
 }  // namespace
 
-models::Quantised quantise_for(const CalibrationOptions& calibration, const std::filesystem::path& from,
-                               const std::filesystem::path& to, models::QuantiseOptions options, Calibration& done,
-                               const io::OnBytes& on_bytes) {
+Calibrated quantise_for(const CalibrationOptions& calibration, const std::filesystem::path& from,
+                        const std::filesystem::path& to, models::QuantiseOptions options, const io::OnBytes& on_bytes) {
+  Calibrated done;
   options.calibrate = [&](models::Model& model) { return Run(model, calibration, done).codes(); };
-  return models::quantise_folder(from, to, options, on_bytes);
+  done.folder = models::quantise_folder(from, to, options, on_bytes);
+  return done;
 }
 
 }  // namespace lithe::tune

@@ -165,6 +165,7 @@ TEST(LayerState, TakesOfOneBlockOnlyWhatItNeeds) {
   append(state, expected, dice, range(0, 50));
   const auto capacity = [](const LayerState& some) { return ops::capacity_of(some.rows(some.length()).blocks[0]); };
   EXPECT_GE(capacity(state), 4000);
+  EXPECT_EQ(state.fitted_bytes(), 2 * ops::kBlockRows * 2 * 3 * 4);
   LayerState grows = state, fitted = state;
   grows.reserve(0);
   Expected of_grown = expected;

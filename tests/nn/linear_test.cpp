@@ -32,7 +32,7 @@ TEST(Linear, AddsItsLowRankTerm) {
   expect_close(without(drawn.x), drawn.x.matmul(drawn.weight.t()) + drawn.bias, 1e-12, "without");
 }
 
-// As on a GPU over a weight of 16 bits: factors that learn are not rounded to the rows, with dropout or without.
+// As on a GPU over a weight of 16 bits: factors that learn are not rounded to the rows.
 TEST(Linear, KeepsFloat32FactorsOverRowsOf16Bits) {
   const Drawn drawn(7);
   const Tensor x = drawn.x.to(at::kBFloat16), a = drawn.a.to(at::kFloat), b = drawn.b.to(at::kFloat);

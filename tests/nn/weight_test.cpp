@@ -1,10 +1,12 @@
 #include "nn/weight.h"
 
+#include <ATen/ops/equal.h>
 #include <ATen/ops/zeros.h>
 #include <c10/util/ThreadLocalDebugInfo.h>
 
 #include <cmath>
 #include <limits>
+#include <memory>
 
 #include "allocation_meter.h"
 #include "base/error.h"
@@ -177,6 +179,25 @@ TEST(Weight, TrainingKeepsNoWidenedCopy) {
     // Of each layer the product, its tanh and their gradients; a panel, and what the tiles pack of the rows.
     EXPECT_LT(meter->peak(), kPanelBytes + (4 * kLayers + 4) * kActivation) << c10::toString(type);
   }
+}
+
+TEST(Weight, IsWatchedUntilItIsNot) {
+  test::Dice dice(31);
+  const Tensor x = dice.normal({5, 6}).to(at::kFloat), more = dice.normal({3, 6}).to(at::kFloat);
+  Weight weight(dice.normal({4, 6}).to(at::kFloat));
+  const Tensor y = weight.product(x, std::nullopt);
+  const auto gram = std::make_shared<InputGram>();
+  weight.watch(gram);
+  EXPECT_TRUE(at::equal(weight.product(x, std::nullopt), y));
+  weight.product(more, std::nullopt);
+  weight.product(more.narrow(0, 0, 0), std::nullopt);
+  weight.watch(nullptr);
+  weight.product(more, std::nullopt);
+  EXPECT_EQ(gram->rows(), 8);
+  test::expect_close(gram->sums(), x.t().matmul(x) + more.t().matmul(more), 1e-5, "x^T x");
+  gram->take();
+  EXPECT_EQ(gram->rows(), 0);
+  EXPECT_FALSE(gram->sums().defined());
 }
 
 }  // namespace

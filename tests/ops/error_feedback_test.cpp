@@ -10,7 +10,6 @@
 #include <limits>
 
 #include "base/error.h"
-#include "ops/input_gram.h"
 #include "ops/tensor_support.h"
 
 namespace lithe::ops {
@@ -22,12 +21,8 @@ Tensor related_rows(test::Dice& dice, int64_t rows, int64_t width) {
   return (few.matmul(spread) + 0.3 * dice.normal({rows, width})).to(at::kFloat);
 }
 
-Tensor gram_of(const Tensor& rows) {
-  InputGram gram;
-  gram.add(rows.narrow(0, 0, 5));
-  gram.add(rows.narrow(0, 5, rows.size(0) - 5));
-  EXPECT_EQ(gram.rows(), rows.size(0));
-  return gram.sums();
+LowBit quantised_for(const Tensor& weight, int64_t group, const Tensor& rows) {
+  return quantised_with(weight, group, error_feedback(rows.t().matmul(rows)));
 }
 
 double error_over(const Tensor& rows, const Tensor& weight, const LowBit& codes) {
@@ -39,8 +34,7 @@ TEST(ErrorFeedback, LosesLessOverItsRowsAndOthersLikeThem) {
   for (const int64_t group : {32, 64}) {
     const Tensor all = related_rows(dice, 400, 128), weight = dice.normal({40, 128}).to(at::kFloat);
     const Tensor rows = all.narrow(0, 0, 300), others = all.narrow(0, 300, 100);
-    const LowBit plain = quantised(weight, WeightKind::int4, group),
-                 codes = quantised_for(weight, group, gram_of(rows));
+    const LowBit plain = quantised(weight, WeightKind::int4, group), codes = quantised_for(weight, group, rows);
     EXPECT_EQ(codes.bytes(), plain.bytes());
     EXPECT_LT(error_over(rows, weight, codes), 0.5 * error_over(rows, weight, plain)) << group;
     EXPECT_LT(error_over(others, weight, codes), 0.5 * error_over(others, weight, plain)) << group;
@@ -52,8 +46,8 @@ TEST(ErrorFeedback, IsTheDefinition) {
   test::Dice dice(2);
   constexpr int64_t kWidth = 96, kGroup = 32;
   const Tensor rows = related_rows(dice, 200, kWidth), weight = dice.normal({12, kWidth}).to(at::kFloat);
-  const Tensor gram = gram_of(rows);
-  const LowBit codes = quantised_for(weight, kGroup, gram);
+  const Tensor gram = rows.t().matmul(rows);
+  const LowBit codes = quantised_for(weight, kGroup, rows);
   const Tensor wide =
       gram.to(at::kDouble) / gram.diagonal().mean().item<double>() + 0.01 * at::eye(kWidth, at::kDouble);
   const Tensor upper = at::linalg_cholesky(at::linalg_inv(wide), true);
@@ -71,12 +65,36 @@ TEST(ErrorFeedback, IsTheDefinition) {
   EXPECT_GE(same.sum().item<int64_t>(), 11);
 }
 
+// Of the scales that are tried for a group, the one that is best if errors count 1 / U[i, i]^2 times.
+TEST(ErrorFeedback, ChoosesScalesByWhatAnErrorCosts) {
+  test::Dice dice(6);
+  Tensor rows = related_rows(dice, 200, 32);
+  rows.narrow(1, 0, 16) *= 30;
+  const Tensor weight = dice.normal({30, 32}).to(at::kFloat), feedback = error_feedback(rows.t().matmul(rows));
+  const Tensor counts = feedback.diagonal().square().reciprocal();
+  const LowBit codes = quantised_with(weight, 32, feedback);
+  const auto cost = [&](const Tensor& row, double scale) {
+    const Tensor rest = row - (row / scale).round().clamp(-8, 7) * scale;
+    return (counts * rest.square()).sum().item<double>();
+  };
+  int64_t others = 0;
+  for (int64_t i = 0; i < weight.size(0); ++i) {
+    const double chosen = cost(weight[i], codes.scales[i][0].item<double>());
+    const double largest = weight[i].abs().max().item<double>();
+    for (double steps = 6.5; steps <= 9; steps += 0.25)
+      for (const double sign : {-1.0, 1.0}) EXPECT_GE(cost(weight[i], sign * largest / steps), chosen * (1 - 1e-5));
+    const LowBit plain = quantised(weight.narrow(0, i, 1), WeightKind::int4, 32);
+    others += cost(weight[i], plain.scales[0][0].item<double>()) > chosen * 1.01 ? 1 : 0;
+  }
+  EXPECT_GT(others, 10);
+}
+
 TEST(ErrorFeedback, RoundsAsAlwaysIfColumnsTellNothingOfEachOther) {
   test::Dice dice(3);
   const Tensor weight = dice.normal({9, 64}).to(at::kFloat);
   const LowBit plain = quantised(weight, WeightKind::int4, 32);
   for (const double size : {1.0, 1e-12, 1e12, 0.0}) {
-    const LowBit codes = quantised_for(weight, 32, size * at::eye(64, at::kFloat));
+    const LowBit codes = quantised_with(weight, 32, error_feedback(size * at::eye(64, at::kFloat)));
     EXPECT_TRUE(at::equal(codes.codes, plain.codes)) << size;
     EXPECT_TRUE(at::equal(codes.scales, plain.scales)) << size;
   }
@@ -87,7 +105,7 @@ TEST(ErrorFeedback, TakesColumnsThatAreAlwaysZeroAndFewRows) {
   Tensor rows = related_rows(dice, 7, 64);
   rows.narrow(1, 10, 20).zero_();
   const Tensor weight = dice.normal({5, 64}).to(at::kFloat);
-  const LowBit codes = quantised_for(weight, 32, gram_of(rows));
+  const LowBit codes = quantised_for(weight, 32, rows);
   EXPECT_TRUE(widened(codes).isfinite().all().item<bool>());
   EXPECT_LT(error_over(rows, weight, codes), error_over(rows, weight, quantised(weight, WeightKind::int4, 32)));
   EXPECT_LT((widened(codes) - weight).abs().max().item<double>(), 2);
@@ -97,14 +115,14 @@ TEST(ErrorFeedback, ShowsWhatIsNotFinite) {
   test::Dice dice(5);
   Tensor weight = dice.normal({3, 64}).to(at::kFloat);
   weight[1][40] = std::numeric_limits<float>::infinity();
-  const Tensor wide = widened(quantised_for(weight, 32, gram_of(related_rows(dice, 90, 64))));
+  const Tensor wide = widened(quantised_for(weight, 32, related_rows(dice, 90, 64)));
   EXPECT_TRUE(wide[1].narrow(0, 32, 32).isnan().all().item<bool>());
   EXPECT_TRUE(wide[0].isfinite().all().item<bool>() && wide[2].isfinite().all().item<bool>());
 }
 
 TEST(ErrorFeedback, RefusesGroupsThatDoNotFit) {
-  EXPECT_THROW(quantised_for(at::zeros({2, 48}), 32, at::eye(48)), Error);
-  EXPECT_THROW(quantised_for(at::zeros({2, 64}), 32, at::eye(32)), Error);
+  EXPECT_THROW(quantised_with(at::zeros({2, 48}), 32, at::eye(48)), Error);
+  EXPECT_THROW(quantised_with(at::zeros({2, 64}), 32, at::eye(32)), Error);
 }
 
 }  // namespace

@@ -144,8 +144,11 @@ TEST(SeveralAnswers, ReserveThePromptOnce) {
   const int64_t one = admitted(1);
   EXPECT_EQ(admitted(2), one + more(1));
   EXPECT_EQ(admitted(9), one + more(8));
-  EXPECT_EQ(more(8), 8 * more(1));
   EXPECT_LT(more(1), one);
+  // Where a sequence has one block, the prompt's end is one copy more.
+  EXPECT_EQ(copies_of_prompt(1, true), 1);
+  EXPECT_EQ(copies_of_prompt(3, true), 4);
+  EXPECT_EQ(copies_of_prompt(3, false), 3);
 }
 
 TEST(SeveralAnswers, AllEndWhenTheRequestIsCancelled) {

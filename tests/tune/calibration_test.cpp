@@ -30,16 +30,13 @@ using lithe::test::sentence_of;
 
 class Calibrating : public ::testing::Test {
  protected:
-  fs::path written(const std::string& source, const CalibrationOptions& calibration, Calibration& done) const {
-    const fs::path to = folder_ / source;
-    fs::remove_all(to);
-    const models::QuantiseOptions options{.weights = models::WeightStorage::int4};
-    written_ = quantise_for(calibration, kShippedModels / source, to, options, done);
-    return to;
+  Calibrated written(const std::string& source, const CalibrationOptions& calibration) const {
+    fs::remove_all(out_);
+    return quantise_for(calibration, kShippedModels / source, out_, {.weights = models::WeightStorage::int4});
   }
 
   lithe::test::TemporaryFolder folder_;
-  mutable models::Quantised written_;
+  const fs::path out_ = folder_ / "out";
 };
 
 /// Of every row of the records.  -> [rows, vocab]
@@ -49,7 +46,7 @@ at::Tensor logits_of(const models::Model& model, const std::string& file) {
   std::vector<int64_t> records(static_cast<size_t>(set->size()));
   std::iota(records.begin(), records.end(), 0);
   std::vector<at::Tensor> logits;
-  each_pass(model, model.plan, *set, records, [&](TrainingRows rows) {
+  each_pass({model, model.plan, {}}, *set, records, [&](TrainingRows rows) {
     logits.push_back(model.decoder.logits(model.decoder.forward(std::move(rows.batch), rows.embeddings)));
   });
   return at::cat(logits);
@@ -59,8 +56,7 @@ TEST_F(Calibrating, BringsLogitsOfOtherRecordsNearer) {
   const std::string seen = shipped_questions(folder_, "seen.jsonl", 0, 20, 25),
                     others = shipped_questions(folder_, "others.jsonl", 505, 20, 20);
   for (const char* source : {"easyvqa-dense", "easyvqa-pmod"}) {
-    Calibration done;
-    const fs::path to = written(source, {.data = {.path = seen}}, done);
+    const Calibrated done = written(source, {.data = {.path = seen}});
     EXPECT_EQ(done.records, 25);
     EXPECT_GT(done.rows, 25 * 70);
     EXPECT_EQ(done.unread, 0);
@@ -69,7 +65,7 @@ TEST_F(Calibrating, BringsLogitsOfOtherRecordsNearer) {
       return (logits_of(model, others) - exact).square().mean().item<double>();
     };
     const double plain = error(*models::open_model(kShippedModels / source, {.weights = models::WeightStorage::int4})),
-                 calibrated = error(*models::open_model(to));
+                 calibrated = error(*models::open_model(out_));
     EXPECT_LT(calibrated, 0.7 * plain) << source;
     EXPECT_GT(calibrated, 0);
   }
@@ -78,10 +74,8 @@ TEST_F(Calibrating, BringsLogitsOfOtherRecordsNearer) {
 TEST_F(Calibrating, TheSameSeedDrawsTheSameRecords) {
   const std::string data = shipped_questions(folder_, "data.jsonl", 0, 40, 12);
   const auto file_of = [&](uint64_t seed) {
-    Calibration done;
-    const fs::path to = written("easyvqa-dense", {.data = {.path = data}, .records = 3, .seed = seed}, done);
-    EXPECT_EQ(done.records, 3);
-    return read_regular_file(to / "model.safetensors", std::size_t{1} << 30);
+    EXPECT_EQ(written("easyvqa-dense", {.data = {.path = data}, .records = 3, .seed = seed}).records, 3);
+    return read_regular_file(out_ / "model.safetensors", std::size_t{1} << 30);
   };
   const std::string first = file_of(1);
   EXPECT_EQ(file_of(1), first);
@@ -92,8 +86,8 @@ TEST_F(Calibrating, SaysWhatTheDataDoNotUse) {
   std::ofstream(folder_ / "text.jsonl") << R"({"conversations": [{"from": "human", "value": "is it red?"},)"
                                         << R"( {"from": "gpt", "value": "no"}]})"
                                         << "\n";
-  Calibration done;
-  const auto model = models::open_model(written("easyvqa-dense", {.data = {.path = folder_ / "text.jsonl"}}, done));
+  const Calibrated done = written("easyvqa-dense", {.data = {.path = folder_ / "text.jsonl"}});
+  const auto model = models::open_model(out_);
   EXPECT_EQ(done.records, 1);
   EXPECT_GT(done.unread, 0);
   const auto plain = models::open_model(kShippedModels / "easyvqa-dense", {.weights = models::WeightStorage::int4});
@@ -113,21 +107,20 @@ TEST_F(Calibrating, SaysWhatTheDataDoNotUse) {
 TEST_F(Calibrating, RefusesWhatItCannotUse) {
   const std::string data = shipped_questions(folder_, "data.jsonl", 0, 40, 2);
   const auto said = [&](const CalibrationOptions& calibration, models::WeightStorage weights) {
-    Calibration done;
-    return sentence_of([&] {
-      quantise_for(calibration, kShippedModels / "easyvqa-dense", folder_ / "refused", {.weights = weights}, done);
-    });
+    return sentence_of(
+        [&] { quantise_for(calibration, kShippedModels / "easyvqa-dense", out_, {.weights = weights}); });
   };
   EXPECT_NE(said({.data = {.path = data}}, models::WeightStorage::int8).find("calibrate with int4"), std::string::npos);
-  std::ofstream(folder_ / "empty.jsonl") << "";
-  EXPECT_NE(said({.data = {.path = folder_ / "empty.jsonl"}}, models::WeightStorage::int4), "");
+  std::ofstream(folder_ / "empty.json") << "[]";
+  EXPECT_NE(said({.data = {.path = folder_ / "empty.json"}}, models::WeightStorage::int4).find("holds no record"),
+            std::string::npos);
   std::ofstream(folder_ / "lost.jsonl") << R"({"image": "lost.png", "conversations": [)"
                                         << R"({"from": "human", "value": "<image>\nwhat?"},)"
                                         << R"( {"from": "gpt", "value": "no"}]})"
                                         << "\n";
   EXPECT_NE(said({.data = {.path = folder_ / "lost.jsonl"}}, models::WeightStorage::int4).find("lost.png"),
             std::string::npos);
-  EXPECT_FALSE(fs::exists(folder_ / "refused"));
+  EXPECT_FALSE(fs::exists(out_));
 }
 
 }  // namespace

@@ -110,8 +110,8 @@ class Quantisation {
   void add(Listed& listed, const std::string& in_file, const io::TensorView& view, const WeightName& name) {
     const Slot& slot = slots_.at(name);
     if (const std::optional<Codes> codes = codes_of(name, slot)) {
-      const auto made = calibrated_.of.find(name);
-      const bool is_made = made != calibrated_.of.end();
+      const auto made = calibrated_.by_name.find(name);
+      const bool is_made = made != calibrated_.by_name.end();
       listed.coded.push_back({module_of(in_file), slot.shape, *codes, name.role == Role::embeddings,
                               is_made ? std::optional(made->second) : std::nullopt});
       listed.file.make(code_tensors(listed.coded.back(), view));

@@ -32,10 +32,10 @@ struct Quantised {
 /// Writes the model folder `from` anew as `to`, with its weights rounded. Opened, it computes to the bit what `from`
 /// computes when it is opened with `weights`, unless it was calibrated. The layout of the folder stays, and so do
 /// weights that have no codes (models/low_bit_weights.h); LaVIN in parts becomes one folder. Codes are stored as
-/// compressed-tensors does. No more than a weight at a time is in memory. `to` must not exist; it appears whole or not
-/// at all. `on_bytes` counts the file of weights. Throws Error{bad_file}, and Error{bad_request} for a model that has
-/// codes already, METER, an adapter without its base, for `calibrate` without int4, or if `to` exists or is inside
-/// `from`.
+/// compressed-tensors does. No more than a weight at a time is in memory, beside calibrated codes. `to` must not exist;
+/// it appears whole or not at all. `on_bytes` counts the file of weights. Throws Error{bad_file}, and
+/// Error{bad_request} for a model that has codes already, METER, an adapter without its base, for `calibrate` without
+/// int4, or if `to` exists or is inside `from`.
 Quantised quantise_folder(const std::filesystem::path& from, const std::filesystem::path& to,
                           const QuantiseOptions& options, const io::OnBytes& on_bytes = {});
 

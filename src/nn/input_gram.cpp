@@ -1,9 +1,9 @@
-#include "ops/input_gram.h"
+#include "nn/input_gram.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/zeros.h>
 
-namespace lithe::ops {
+namespace lithe::nn {
 
 void InputGram::add(const Tensor& x) {
   if (x.size(0) == 0) return;
@@ -13,4 +13,4 @@ void InputGram::add(const Tensor& x) {
   rows_ += x.size(0);
 }
 
-}  // namespace lithe::ops
+}  // namespace lithe::nn
