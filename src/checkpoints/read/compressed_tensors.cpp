@@ -166,6 +166,19 @@ int64_t bits_in(const PackedModule& module, int64_t outs, int64_t width) {
        ", expected I32 with codes of 4 or 8 bits for [", outs, ", ", width, "]");
 }
 
+/// One row of codes, columns in this order, or as they lie if there is none.
+void read_row(const std::byte* from, const StoredCodes& stored, const std::vector<int64_t>& order, uint8_t* to) {
+  if (stored.bits == 4 && stored.width % 2 == 0 && order.empty()) {
+    for (int64_t i = 0; i < stored.width / 2; ++i) {
+      to[2 * i] = std::to_integer<uint8_t>(from[i]) & 15;
+      to[2 * i + 1] = std::to_integer<uint8_t>(from[i]) >> 4;
+    }
+    return;
+  }
+  for (int64_t i = 0; i < stored.width; ++i)
+    to[i] = code_at(from, order.empty() ? i : order[static_cast<size_t>(i)], stored.bits);
+}
+
 PackedWeight pack_quantized(const PackedModule& module) {
   const auto [outs, width] = shape_in(module);
   StoredCodes stored{.bits = bits_in(module, outs, width), .outs = outs, .width = width};
@@ -181,11 +194,8 @@ PackedWeight pack_quantized(const PackedModule& module) {
     if (zeros) stored.zeros = zeros_in(*zeros, stored);
     const int64_t row_bytes = codes.shape[1] * io::size_of(Dtype::int32);
     stored.read = [&](int64_t first, int64_t count, uint8_t* to) {
-      for (int64_t row = first; row < first + count; ++row) {
-        const std::byte* const from = codes.bytes.data() + row * row_bytes;
-        for (int64_t i = 0; i < stored.width; ++i)
-          *to++ = code_at(from, order.empty() ? i : order[static_cast<size_t>(i)], stored.bits);
-      }
+      for (int64_t row = first; row < first + count; ++row, to += stored.width)
+        read_row(codes.bytes.data() + row * row_bytes, stored, order, to);
     };
     return packed(stored);
   };
