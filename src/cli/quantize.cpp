@@ -48,6 +48,7 @@ struct QuantizeFlags {
   std::string source, out;
   bool keeps_embeddings = false;
   std::optional<std::string> data;  ///< To calibrate with.
+  std::string task;                 ///< The benchmark whose folder the data are; empty: any records.
   std::optional<int64_t> records;   ///< Of the data.
 };
 
@@ -68,12 +69,15 @@ void refuse_others(const CommonOptions& options) {
 
 void check_calibration(const QuantizeFlags& flags) {
   require(!flags.records || flags.data, Fault::bad_request, "--samples are records of --calibrate DATA; give both.");
+  require(flags.task.empty() || flags.data, Fault::bad_request,
+          "--task is the benchmark of --calibrate DATA; give both.");
   require(!flags.data || storage_of(flags.common.weights) == models::WeightStorage::int4, Fault::bad_request,
           "--calibrate is for --weights int4; the codes of other types do not depend on data.");
 }
 
 tune::CalibrationOptions calibration_of(const QuantizeFlags& flags, Progress& progress) {
   tune::CalibrationOptions options{.data = {.path = *flags.data}, .seed = flags.common.seed};
+  options.data.task = flags.task;
   if (flags.records) options.records = *flags.records;
   options.on_layer = [&progress](int64_t layers, int64_t of) {
     progress.update(fmt::format("decoder layer {} of {}", layers, of));
@@ -131,6 +135,7 @@ Action declare_quantize(CLI::App& app) {
                "Leave embeddings and head as they are, which some other programs need");
   app.add_option("--calibrate", flags->data, "Records to round int4 for, as `lithe tune` reads them")
       ->type_name("DATA");
+  app.add_option("--task", flags->task, "With --calibrate: the benchmark whose folder DATA is")->type_name("NAME");
   add_count(app, flags->records,
             {.names = "--samples",
              .what = "With --calibrate: how many of these records, drawn by --seed (default: 64)",

@@ -14,7 +14,7 @@ std::unique_ptr<data::DataSet> open_set(const DataSet& set, const std::string& f
         set.task, {.data = set.path, .split = set.split, .prompt = set.prompt, .family = family, .decode = decode});
   const std::string task = tasks::task_in(set.path);
   require(task.empty(), Fault::bad_request, in_quotes(set.path), " is the folder of the benchmark ", task,
-          "; say so: `task: ", task, "` in a recipe, `--task ", task, "` for `lithe search`");
+          "; say so: `task: ", task, "` in a recipe, `--task ", task, "` for `lithe search` and `lithe quantize`");
   return data::DataSet::open({.path = set.path,
                               .images = set.images,
                               .entry = set.dataset,

@@ -69,6 +69,10 @@ TEST(Quantize, RoundsForData) {
   EXPECT_EQ(calibration.at("records"), 1);
   EXPECT_GT(calibration.at("tokens"), 64);
   EXPECT_EQ(lithe({"run", out.string(), "--image", kPicture, "what is the color of the rectangle?"}).out, "Blue.\n");
+  const Ran mme = lithe({"quantize", "demo", "--weights", "int4", "--calibrate", LITHE_TEST_DATA "/benchmarks/mme",
+                         "--task", "mme", "--samples", "2", "-o", (scratch() / "for-mme").string()});
+  EXPECT_EQ(mme.code, 0) << mme.err;
+  EXPECT_NE(mme.out.find("for 2 records"), std::string::npos) << mme.out;
   const Ran lost = lithe({"quantize", "demo", "--weights", "int4", "--calibrate", "no-such.json", "-o",
                           (scratch() / "not-written").string()});
   EXPECT_EQ(lost.code, 3);
@@ -84,6 +88,7 @@ TEST(Quantize, RefusesFlagsThatMeanNothing) {
                                    {{"--weights", "int8", "--lora", "x"}, "`lithe fold` first"},
                                    {{"--weights", "int8", "--calibrate", "x"}, "--calibrate is for --weights int4"},
                                    {{"--weights", "int4", "--samples", "3"}, "records of --calibrate DATA; give both"},
+                                   {{"--weights", "int4", "--task", "mme"}, "benchmark of --calibrate DATA; give both"},
                                    {{"--weights", "int8", "--device", "cuda"}, "leave out --device"}}) {
     std::vector<std::string> arguments{"quantize", "demo", "-o", out};
     arguments.insert(arguments.end(), flags.begin(), flags.end());
