@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/printable.h"
 #include "data/data_set.h"
 #include "models/calibrated_codes.h"
 #include "models/low_bit_weights.h"
@@ -17,7 +16,7 @@
 #include "nn/input_gram.h"
 #include "ops/error_feedback.h"
 #include "session/prompt_rows.h"
-#include "tune/recipe_data.h"
+#include "tune/recipe_options.h"
 #include "tune/record_order.h"
 #include "tune/record_passes.h"
 
@@ -104,10 +103,7 @@ class Run {
 
  private:
   void read_records() {
-    const image::DecodeOptions decode =
-        model_.vision ? model_.vision->preprocess.decode_options() : image::DecodeOptions{};
-    const auto set = open_set(options_.data, model_.family, decode);
-    require(set->size() > 0, Fault::bad_file, in_quotes(options_.data.path), " holds no record.");
+    const auto set = open_records(options_.data, model_);
     const std::vector<int64_t> records =
         drawn_records(set->size(), std::min(set->size(), options_.records), options_.seed);
     Watched tower;

@@ -14,7 +14,7 @@
 #include "tune/answer_losses.h"
 #include "tune/measured_file.h"
 #include "tune/plan_search_files.h"
-#include "tune/recipe_data.h"
+#include "tune/recipe_options.h"
 #include "tune/record_order.h"
 
 namespace lithe::tune {
@@ -25,12 +25,6 @@ namespace fs = std::filesystem;
 constexpr const char* kSelector = "uniform";  // of rules that the base plan does not have
 constexpr int kHalvings = 24;                 // of the share that plans keep evenly
 constexpr double kSame = 1e-4;                // two measurements of one plan
-
-std::unique_ptr<data::DataSet> open_records(const DataSet& data, const session::Session& session) {
-  auto set = open_set(data, session.family(), session.decode_options());
-  require(set->size() > 0, Fault::bad_file, in_quotes(data.path), " holds no record.");
-  return set;
-}
 
 /// Counts plans as a share of dense, over the prompts of the samples.
 class SampleCost {
@@ -117,9 +111,9 @@ class Run {
  private:
   /// Those that are searched on; those that check the result come from --eval-data, or are others of the set.
   void choose_records() {
-    set_ = open_records(options_.data, session_);
+    set_ = open_records(options_.data, session_.model());
     if (!options_.eval_data.path.empty()) {
-      check_set_ = open_records(options_.eval_data, session_);
+      check_set_ = open_records(options_.eval_data, session_.model());
       const int64_t count = std::min(options_.samples, set_->size());
       records_ = drawn_records(set_->size(), count, options_.seed);
       check_records_ = drawn_records(check_set_->size(), std::min(options_.samples, check_set_->size()), options_.seed);

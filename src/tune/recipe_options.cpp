@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "session/prompt_rows.h"
 #include "tune/recipe_data.h"
 
@@ -29,6 +30,12 @@ std::unique_ptr<data::DataSet> open_set(const DataSet& set, const models::Model&
 
 std::vector<WeightedSet> open_sets(const std::vector<DataSet>& sets, const models::Model& model) {
   return open_sets(sets, model.family, decoding_of(model));
+}
+
+std::unique_ptr<data::DataSet> open_records(const DataSet& set, const models::Model& model) {
+  auto records = open_set(set, model);
+  require(records->size() > 0, Fault::bad_file, in_quotes(set.path), " holds no record.");
+  return records;
 }
 
 SampleOptions sample_options(const Recipe& recipe, const models::Model& model) {

@@ -19,6 +19,8 @@ namespace lithe::tune {
 /// Opens a data set of a recipe, with pictures as the model's preprocessing decodes them. Throws Error.
 std::unique_ptr<data::DataSet> open_set(const DataSet& set, const models::Model& model);
 std::vector<WeightedSet> open_sets(const std::vector<DataSet>& sets, const models::Model& model);
+/// open_set(), but throws Error{bad_file} if the set has no record.
+std::unique_ptr<data::DataSet> open_records(const DataSet& set, const models::Model& model);
 
 /// Throws Error{bad_request} if the recipe wants longer samples than the model takes.
 SampleOptions sample_options(const Recipe& recipe, const models::Model& model);

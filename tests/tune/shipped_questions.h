@@ -15,7 +15,8 @@ inline const std::filesystem::path kShippedModels = LITHE_SOURCE_DIR "/models";
 /// Shipped questions with their right answers, every `step`-th one from `first` on.
 inline std::string shipped_questions(const lithe::test::TemporaryFolder& folder, const std::string& name, int64_t first,
                                      int64_t step, int64_t count) {
-  if (!fs::exists(folder / "images")) fs::create_directory_symlink(kShippedModels / "images", folder / "images");
+  if (!std::filesystem::exists(folder / "images"))
+    std::filesystem::create_directory_symlink(kShippedModels / "images", folder / "images");
   std::ifstream in(kShippedModels / "answers.jsonl");
   std::ofstream out(folder / name);
   std::string line;
