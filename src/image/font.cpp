@@ -28,7 +28,7 @@ extern "C" __attribute__((visibility("hidden"))) const unsigned char lithe_font_
 namespace lithe::image {
 namespace {
 
-constexpr std::size_t kMaxFontBytes = std::size_t{1} << 20;
+constexpr std::size_t kMaxFontBytes = std::size_t{1} << 22;
 constexpr char32_t kUnknown = 0xFFFD;
 
 /// Calls take(character) for every character of UTF-8 text; broken bytes are U+FFFD.
@@ -197,7 +197,8 @@ std::vector<std::string> Font::wrap(std::string_view text, int64_t most, std::si
   };
   for (const std::string& word : words_of(text)) {
     if (lines.size() > most_lines) break;
-    if (!line.empty() && width(line) + width(" ") + width(word) > most) end_line();
+    const int64_t whole = width(word), beside = whole <= most ? whole : line_height();  // a character, about
+    if (!line.empty() && width(line) + width(" ") + beside > most) end_line();
     if (!line.empty()) line += ' ';
     for_each_character(word, [&](char32_t character, std::string_view bytes) {
       if (lines.size() > most_lines) return;

@@ -9,12 +9,12 @@
 
 namespace lithe::image {
 
-/// DejaVu Sans at one size, drawn in advance (tools/make_font.py) and part of the program. Characters that it lacks are
+/// Letters of one size, drawn in advance (tools/make_font.py) and part of the program. Characters that it lacks are
 /// drawn as a box; text runs from left to right, character by character.
 class Font {
  public:
   static const Font& small();  ///< 12 pixels; Latin only.
-  static const Font& plain();  ///< 15 pixels; Latin, Greek, Cyrillic, Hebrew, Arabic and symbols.
+  static const Font& plain();  ///< 15 pixels; Latin to Arabic, Chinese, Japanese, Korean, symbols.
   static const Font& large();  ///< 22 pixels; Latin only.
 
   int64_t line_height() const { return ascent_ + descent_; }
@@ -24,8 +24,9 @@ class Font {
   /// Draws UTF-8 text with its upper left corner at (x, y), clipped to the canvas.
   void draw(Image& canvas, int64_t x, int64_t y, std::string_view text, Colour colour) const;
 
-  /// The text in lines of at most `width` pixels, broken between words if that is possible; white space becomes one
-  /// space. What does not fit in `most_lines` is cut, and the last line then ends with "…".
+  /// The text in lines of at most `width` pixels, broken between words, and inside a word that is wider than a line (as
+  /// Chinese sentences are); white space becomes one space. What does not fit in `most_lines` is cut, and the last line
+  /// then ends with "…".
   std::vector<std::string> wrap(std::string_view text, int64_t width, std::size_t most_lines) const;
 
  private:

@@ -24,11 +24,11 @@ TEST(Font, DrawsEveryCharacterDifferently) {
 
 TEST(Font, KnowsManyScriptsAndDrawsABoxForTheRest) {
   const Font& font = Font::plain();
-  const std::string box = drawn(font, "\u4E2D");  // Chinese
+  const std::string box = drawn(font, "\U0001F600");
   EXPECT_NE(box, drawn(font, " "));
-  EXPECT_EQ(box, drawn(font, "\U0001F600"));
   EXPECT_EQ(box, drawn(font, "\xFF")) << "broken bytes";
-  for (const char* known : {"é", "ß", "ł", "Ж", "λ", "א", "→", "€", "≤"}) EXPECT_NE(box, drawn(font, known)) << known;
+  for (const char* known : {"é", "ß", "ł", "Ж", "λ", "א", "→", "€", "≤", "中", "國", "の", "カ", "한", "。", "，"})
+    EXPECT_NE(box, drawn(font, known)) << known;
 }
 
 TEST(Font, SmoothsEdges) {
@@ -81,6 +81,15 @@ TEST(Font, BreaksWordsThatAreWiderThanALine) {
   EXPECT_EQ(joined, word);
   EXPECT_EQ(font.wrap(std::string(1 << 20, 'w'), 120, 3).size(), 3u);
   EXPECT_EQ(font.wrap("żółć żółć żółć", 50, 1).size(), 1u);
+}
+
+/// Such a word does not leave the words before it alone on a line.
+TEST(Font, BeginsAWordThatItBreaksOnTheSameLine) {
+  const Font& font = Font::plain();
+  const auto lines = font.wrap("Question: 图中最大的形状是什么颜色的？请只回答颜色。", 200, 10);
+  ASSERT_GE(lines.size(), 2u);
+  EXPECT_TRUE(lines[0].starts_with("Question: 图中")) << lines[0];
+  for (const std::string& line : lines) EXPECT_LE(font.width(line), 200) << line;
 }
 
 }  // namespace
