@@ -11,9 +11,9 @@ using Environment = std::function<const char*(const char*)>;
 /// Of this process.
 const char* process_environment(const char* name);
 
-/// The variables that say which of how many processes this one is.
+/// The variables that say which of how many processes this one is, and which of those on its machine.
 struct LauncherVariables {
-  const char *rank, *size;
+  const char *rank, *size, *local_rank;
 };
 
 /// Those of the program that started this process: RANK and WORLD_SIZE (torchrun), OMPI_COMM_WORLD_* (Open MPI), PMI_*

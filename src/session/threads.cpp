@@ -69,6 +69,12 @@ void prepare_device(const std::string& device) {
           " devices; take another number or the device cpu.");
 }
 
+std::string device_of_process(const std::string& device, int64_t local_rank) {
+  if (device != "cuda") return device;
+  const int64_t devices = std::max<int64_t>(at::detail::getCUDAHooks().deviceCount(), 1);
+  return concat("cuda:", local_rank % devices);
+}
+
 std::string device_name(const std::string& device) {
   const int64_t index = cuda_index(device);
   void* const driver = index < 0 ? nullptr : dlopen("libcuda.so.1", RTLD_NOW);

@@ -38,6 +38,8 @@ Launch read_launch(const Environment& environment) {
   if (const auto names = launcher_variables(environment)) {
     launch.size = number(environment, names->size, 1, kMostRanks);
     launch.rank = number(environment, names->rank, 0, launch.size - 1);
+    if (environment(names->local_rank) != nullptr)
+      launch.local_rank = number(environment, names->local_rank, 0, launch.size - 1);
   }
   if (launch.size == 1) return launch;
   if (environment(kMeetingSeconds) != nullptr)

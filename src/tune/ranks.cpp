@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <future>
 #include <optional>
+#include <thread>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <vector>
@@ -15,6 +17,7 @@
 #include "base/printable.h"
 #include "tune/heartbeat.h"
 #include "tune/meeting.h"
+#include "tune/nccl.h"
 
 namespace lithe::tune {
 namespace {
@@ -26,6 +29,8 @@ constexpr std::chrono::seconds kConnect{45};  ///< All of them are there.
 /// A rank may evaluate or save for long while the others wait; that it is alive its heart says.
 constexpr std::chrono::hours kLongest{24 * 7};
 constexpr std::chrono::milliseconds kLook{200};
+constexpr std::chrono::microseconds kGlance{50};  ///< Between two questions whether a GPU has finished.
+constexpr const char* kGroup = "nccl";            ///< Of the store: what rank 0 hands to the others.
 
 /// The network to use: GLOO_SOCKET_IFNAME, as PyTorch reads it in Python only; else that of the machine's own name.
 std::shared_ptr<gloo::transport::Device> device() {
@@ -79,6 +84,8 @@ class Ranks::Group {
 
   ~Group() {
     const bool sound = !heart_->lost();
+    if (nccl_ && (!sound || !travelling_.empty())) nccl_->abandon();  // some may never come
+    nccl_.reset();
     heart_.reset();  // nobody ends a connection that another rank still uses
     // A broken group would wait for its dead.
     if (!sound) static_cast<void>(gloo_.release());
@@ -87,9 +94,49 @@ class Ranks::Group {
   Group(const Group&) = delete;
   Group& operator=(const Group&) = delete;
 
+  /// NCCL can only be told to wait for every rank, so that is done beside the look-out for those that are lost.
+  void use_gpu(const std::string& device, const std::string& name) {
+    const std::shared_ptr<const Nccl::Library> library = Nccl::open(name);
+    if (rank == 0) store_->set(kGroup, Nccl::new_group(*library));
+    while (!store_->check({kGroup})) look_out(kLook);
+    std::promise<std::shared_ptr<Nccl>> promise;
+    std::future<std::shared_ptr<Nccl>> joined = promise.get_future();
+    std::thread([library, group = store_->get(kGroup), rank = rank, size = size, device = c10::Device(device),
+                 promise = std::move(promise)]() mutable {
+      try {
+        promise.set_value(std::make_shared<Nccl>(library, group, rank, size, device));
+      } catch (...) {
+        promise.set_exception(std::current_exception());
+      }
+    }).detach();
+    while (joined.wait_for(kLook) != std::future_status::ready) look_out({});
+    nccl_ = joined.get();
+  }
+
   void finish() {
     for (const Begun& one : begun_) finish(*one.work);
     begun_.clear();
+    while (nccl_ && !done(*nccl_)) look_out(kGlance);
+    travelling_.clear();
+  }
+
+  void begin_sum(const Numbers& numbers) {
+    if (!nccl_) return begin(tensor_over(numbers), kSum);
+    travelling_.push_back(numbers.owner);
+    explained([&] { nccl_->sum(numbers.values); });
+  }
+
+  void begin_share(const Numbers& numbers, int64_t from) {
+    if (nccl_) {
+      travelling_.push_back(numbers.owner);
+      return explained([&] { nccl_->share(numbers.values, from); });
+    }
+    begin(tensor_over(numbers), [from](Gloo& gloo, std::vector<at::Tensor>& tensors) {
+      c10d::BroadcastOptions options;
+      options.rootRank = from;
+      options.timeout = kLongest;
+      return gloo.broadcast(tensors, options);
+    });
   }
 
   /// Starts a collective; a broken connection may show itself here already.
@@ -120,9 +167,31 @@ class Ranks::Group {
 
   [[noreturn]] void broken() const { fail(Fault::internal, heart_->why_broken()); }
 
+  void look_out(std::chrono::microseconds pause) const {
+    if (const std::optional<std::string> reason = heart_->lost()) fail(Fault::internal, *reason);
+    std::this_thread::sleep_for(pause);
+  }
+
+  /// A message of NCCL that fails because another rank ended says so.
+  template <class Message>
+  void explained(const Message& message) const {
+    try {
+      message();
+    } catch (const Error& error) {
+      const std::string reason = heart_->why_broken();
+      fail(Fault::internal, reason, " (", error.what(), ")");
+    }
+  }
+
+  bool done(Nccl& nccl) const {
+    bool done = false;
+    explained([&] { done = nccl.done(); });
+    return done;
+  }
+
   void finish(c10d::Work& work) const {
     while (!work.isCompleted()) {
-      if (const std::optional<std::string> reason = heart_->lost()) fail(Fault::internal, *reason);
+      look_out({});
       try {
         work.wait(kLook);
       } catch (const std::exception&) {  // of the work, or because it goes on
@@ -135,12 +204,18 @@ class Ranks::Group {
   std::optional<Heartbeat> heart_;
   c10::intrusive_ptr<Gloo> gloo_;
   std::vector<Begun> begun_;
+  std::shared_ptr<Nccl> nccl_;                           // none: numbers lie in the machine's memory
+  std::vector<std::shared_ptr<const void>> travelling_;  // owners of what NCCL sends
 };
 
 Ranks Ranks::meet(const Launch& launch, const std::filesystem::path& folder, const Told& told) {
   Ranks ranks;
   if (launch.size > 1) ranks.group_ = std::make_shared<Group>(launch, folder, told);
   return ranks;
+}
+
+void Ranks::use_gpu(const std::string& device, const std::string& nccl) const {
+  if (group_) group_->use_gpu(device, nccl);
 }
 
 int64_t Ranks::rank() const {
@@ -162,17 +237,11 @@ void Ranks::sum(std::span<double> values) const {
 }
 
 void Ranks::begin_sum(const Numbers& numbers) const {
-  if (group_) group_->begin(tensor_over(numbers), kSum);
+  if (group_) group_->begin_sum(numbers);
 }
 
 void Ranks::begin_share(const Numbers& numbers, int64_t from) const {
-  if (!group_) return;
-  group_->begin(tensor_over(numbers), [&](Gloo& gloo, std::vector<at::Tensor>& tensors) {
-    c10d::BroadcastOptions options;
-    options.rootRank = from;
-    options.timeout = kLongest;
-    return gloo.broadcast(tensors, options);
-  });
+  if (group_) group_->begin_share(numbers, from);
 }
 
 void Ranks::finish() const {

@@ -30,6 +30,10 @@ class Ranks {
   static Ranks meet(const Launch& launch, const std::filesystem::path& folder,
                     const std::function<void(const std::string&)>& told = {});
 
+  /// Numbers lie on `device` from now on, "cuda:1", one for each rank, and travel between the devices by the library
+  /// `nccl` (tune/nccl.h). Throws Error{bad_request} if it can't be opened, Error{internal} if it can't connect them.
+  void use_gpu(const std::string& device, const std::string& nccl = "libnccl.so.2") const;
+
   int64_t rank() const;
   int64_t size() const;
   bool alone() const { return size() == 1; }

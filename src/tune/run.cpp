@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/vector_set.h"
+#include "session/threads.h"
 #include "tune/estimate.h"
 #include "tune/evaluation.h"
 #include "tune/meter_ready.h"
@@ -73,13 +74,16 @@ RunResult run(const Recipe& recipe, const RunOptions& options) {
   const auto tune = meter ? tune_meter : tune_decoder;
   const Launch launch = read_launch();
   if (options.dry_run) return launch.rank == 0 ? tune(recipe, options, {}, {}) : RunResult{};
-  require(launch.size == 1 || options.device == "cpu", Fault::bad_request, launch.size,
-          " processes tune together on CPUs only; start one process, or leave out --device");
   const Ranks ranks = Ranks::meet(launch, recipe.output_dir, options.on_note);
   try {
-    std::optional<SearchResult> found = searched(recipe, options, ranks);
+    RunOptions own = options;
+    if (!ranks.alone() && options.device != "cpu") {
+      own.device = session::device_of_process(options.device, launch.local_rank);
+      ranks.use_gpu(own.device);
+    }
+    std::optional<SearchResult> found = searched(recipe, own, ranks);
     if (found && found->stopped) return {.stopped = true, .searching = true};
-    return tune(recipe, options, ranks, std::move(found));
+    return tune(recipe, own, ranks, std::move(found));
   } catch (const std::exception& error) {
     ranks.failed(error.what());
     throw;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <map>
 
 #include "base/error.h"
@@ -42,15 +43,20 @@ TEST(Launch, WaitsForTheOthersForAMinuteUnlessTold) {
 }
 
 TEST(Launch, ReadsEveryLauncher) {
-  const std::pair<const char*, const char*> launchers[] = {{"RANK", "WORLD_SIZE"},
-                                                           {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
-                                                           {"PMI_RANK", "PMI_SIZE"},
-                                                           {"SLURM_PROCID", "SLURM_STEP_NUM_TASKS"}};
-  for (const auto& [rank, size] : launchers) {
-    const Launch launch = launch_in({{rank, "2"}, {size, "3"}});
+  const std::array<const char*, 3> launchers[] = {
+      {"RANK", "WORLD_SIZE", "LOCAL_RANK"},
+      {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"},
+      {"PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID"},
+      {"SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID"}};
+  for (const auto& [rank, size, local_rank] : launchers) {
+    const Launch launch = launch_in({{rank, "2"}, {size, "3"}, {local_rank, "1"}});
     EXPECT_EQ(launch.rank, 2) << rank;
     EXPECT_EQ(launch.size, 3) << rank;
+    EXPECT_EQ(launch.local_rank, 1) << rank;
+    EXPECT_EQ(launch_in({{rank, "2"}, {size, "3"}}).local_rank, 0) << rank;
   }
+  EXPECT_NE(refusal_of({{"RANK", "0"}, {"WORLD_SIZE", "2"}, {"LOCAL_RANK", "2"}}).find("LOCAL_RANK=\"2\""),
+            std::string::npos);
 }
 
 /// A batch script of Slurm runs once, whatever it asked for.

@@ -1,0 +1,134 @@
+// Messages between GPUs, through a library that does in this process what NCCL does between cards
+// (tests/tune/nccl/fake_nccl.cpp). What only a GPU has, streams and their order, is not tested here.
+#include "tune/nccl.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/ones.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <numeric>
+#include <thread>
+
+#include "base/error.h"
+#include "tune/exchange.h"
+#include "tune/ranks.h"
+
+namespace lithe::tune {
+namespace {
+
+constexpr const char* kFake = LITHE_FAKE_NCCL;
+
+/// Calls test(rank) in a thread for each rank, and hands on what one of them throws.
+template <class Test>
+void on_ranks(int64_t size, const Test& test) {
+  std::vector<std::future<void>> ranks;
+  for (int64_t rank = 0; rank < size; ++rank)
+    ranks.push_back(std::async(std::launch::async, [&, rank] { test(rank); }));
+  for (std::future<void>& rank : ranks) rank.get();
+}
+
+template <class Action>
+std::string error_of(const Action& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Nccl, GivesEveryRankTheSumAndTheValuesOfOne) {
+  const auto library = Nccl::open(kFake);
+  const std::vector<uint8_t> group = Nccl::new_group(*library);
+  on_ranks(3, [&](int64_t rank) {
+    Nccl nccl(library, group, rank, 3, at::kCPU);
+    std::vector<float> values(5);
+    std::iota(values.begin(), values.end(), static_cast<float>(rank));
+    nccl.sum(values);
+    EXPECT_TRUE(nccl.done());
+    EXPECT_EQ(values, (std::vector<float>{3, 6, 9, 12, 15}));
+    values.assign(4, static_cast<float>(rank));
+    nccl.share(values, 2);
+    EXPECT_EQ(values, std::vector<float>(4, 2.0f));
+  });
+}
+
+TEST(Nccl, SaysWhyTheLibraryCannotBeUsed) {
+  const std::string missing = error_of([] { Nccl::open("libno-such-nccl.so.2"); });
+  EXPECT_NE(missing.find("libno-such-nccl.so.2: cannot open"), std::string::npos) << missing;
+  EXPECT_NE(missing.find("run `make setup GPU=1`"), std::string::npos) << missing;
+  const std::string other = error_of([] { Nccl::open("libz.so.1"); });
+  EXPECT_NE(other.find("\"libz.so.1\" lacks the function ncclGetUniqueId"), std::string::npos) << other;
+}
+
+TEST(Nccl, SaysWhatTheLibrarySays) {
+  const auto library = Nccl::open(kFake);
+  const std::vector<uint8_t> group = Nccl::new_group(*library);
+  std::atomic<int> refused = 0;
+  on_ranks(2, [&](int64_t rank) {
+    Nccl nccl(library, group, rank, 2, at::kCPU);
+    std::vector<float> values(static_cast<size_t>(3 + rank));
+    const std::string said = error_of([&] { nccl.sum(values); });
+    EXPECT_NE(said.find("NCCL can't exchange numbers between the GPUs: "), std::string::npos) << said;
+    EXPECT_NE(said.find("(the fake's last error)"), std::string::npos) << said;
+    refused += said.find("invalid argument") != std::string::npos;
+  });
+  EXPECT_EQ(refused, 1) << "the other hears of it";
+}
+
+/// Two ranks in this process, met in a folder of the test.
+class RanksOverNccl : public ::testing::Test {
+ protected:
+  RanksOverNccl() : folder_(std::filesystem::temp_directory_path() / ("lithe-nccl-" + std::to_string(getpid()))) {
+    std::filesystem::create_directories(folder_);
+  }
+  ~RanksOverNccl() override { std::filesystem::remove_all(folder_); }
+
+  Ranks meet(int64_t rank) const { return Ranks::meet({.rank = rank, .size = 2}, folder_); }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(RanksOverNccl, ExchangeWhatTheyExchangeOverGloo) {
+  on_ranks(2, [&](int64_t rank) {
+    const Ranks ranks = meet(rank);
+    for (const bool by_nccl : {false, true}) {
+      if (by_nccl) ranks.use_gpu("cpu", kFake);
+      const Tensor large = at::arange(1 << 19, at::kFloat) * (rank + 1), small = at::ones({3}, at::kFloat) * rank;
+      ranks.begin_sum(numbers_of(large));
+      ranks.begin_sum(numbers_of(small));
+      ranks.finish();
+      EXPECT_TRUE(large.equal(at::arange(1 << 19, at::kFloat) * 3)) << by_nccl;
+      EXPECT_TRUE(small.equal(at::ones({3}, at::kFloat))) << by_nccl;
+      const Tensor mine = at::ones({1 << 19}, at::kFloat) * rank, other = at::ones({7}, at::kFloat) * (10 + rank);
+      share_values(ranks, {{mine, 1}, {other, 0}});
+      EXPECT_TRUE(mine.equal(at::ones({1 << 19}, at::kFloat))) << by_nccl;
+      EXPECT_TRUE(other.equal(at::ones({7}, at::kFloat) * 10)) << by_nccl;
+      double host = static_cast<double>(rank);
+      ranks.sum({&host, 1});
+      EXPECT_EQ(host, 1);
+    }
+  });
+}
+
+TEST_F(RanksOverNccl, EndWithTheSentenceOfARankWhoseLibraryIsMissing) {
+  on_ranks(2, [&](int64_t rank) {
+    const Ranks ranks = meet(rank);
+    const std::string said = error_of([&] {
+      try {
+        ranks.use_gpu("cpu", rank == 0 ? kFake : "libno-such-nccl.so.2");
+      } catch (const Error& error) {
+        ranks.failed(error.what());
+        throw;
+      }
+    });
+    EXPECT_NE(said.find("libno-such-nccl.so.2"), std::string::npos) << said;
+  });
+}
+
+}  // namespace
+}  // namespace lithe::tune
