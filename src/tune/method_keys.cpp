@@ -103,7 +103,9 @@ Field<EasRecipe> search_field() {
 Keys<LoraRecipe> lora_keys() {
   Keys<LoraRecipe> keys = {
       {"adapter_name_or_path", path_field(&LoraRecipe::adapter_name_or_path, "a PEFT folder or a hub name", "none"),
-       "LoRA over the model that learns on. Its rank, alpha and products stay, so leave out the keys for these."},
+       "A LoRA for this model, which is trained further. Its rank, its alpha and the linear layers that it is on stay, "
+       "so "
+       "leave out the keys for these."},
       {"r", whole_field(&LoraRecipe::r, {.low = 1, .high = 65536}), "The rank.", {"rank", "lora_rank"}},
       {"lora_alpha",
        number_field(&LoraRecipe::lora_alpha, kPositive, "2 r"),
