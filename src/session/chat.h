@@ -22,9 +22,8 @@ class ConversationTooLong : public Error {
 
 /// A conversation of several turns and pictures. Every answer is the one that a fresh run over the whole conversation
 /// gives, up to the rounding of float32; what is exact to reuse (plan/reuse.h) stays in the layer states between
-/// turns, and pictures are encoded once, and again only if a plan changes what the vision tower runs. One thread owns
-/// it,
-/// and the session while it lives.
+/// turns, and pictures are encoded once, and again only if a plan changes what the vision tower runs, or how its rows
+/// are scored or merged. One thread owns it, and the session while it lives.
 class Chat {
  public:
   /// `system`: a system message in place of the model's own.
