@@ -24,8 +24,7 @@ void compute_in(Model& model, ops::Compute compute) {
     slot.linear->weight.compute_in(compute);
     has_codes = has_codes || slot.linear->weight.has_codes();
   };
-  visit(model.decoder, put);
-  if (model.vision) visit(*model.vision, put);
+  visit(model, put);
   require(compute != ops::Compute::int8 || has_codes, Fault::bad_request,
           "products of int8 need weights that are held as int8 or int4; ask for such weights too, or for products in "
           "bfloat16 or float32");
@@ -35,8 +34,7 @@ void round_within_products(Model& model) {
   const WeightVisitor put = [](const WeightSlot& slot) {
     if (slot.linear) slot.linear->weight.round_within_products();
   };
-  visit(model.decoder, put);
-  if (model.vision) visit(*model.vision, put);
+  visit(model, put);
 }
 
 void compute_in_bfloat16(Model& model) {

@@ -63,8 +63,7 @@ void add_lora(Model& model, const LoraShape& shape) {
   const WeightVisitor find = [&](const WeightSlot& slot) {
     if (is_eligible(slot, shape) && is_target(module_of(model, slot.name), slot.name, shape)) targets.push_back(slot);
   };
-  visit(model.decoder, find);
-  if (model.vision) visit(*model.vision, find);
+  visit(model, find);
   const bool wants_head = std::any_of(shape.target_modules.begin(), shape.target_modules.end(),
                                       [](const std::string& target) { return ends_with_module("lm_head", target); });
   require(!wants_head || !model.decoder.config.tied_embeddings, Fault::bad_request, model.name,
@@ -91,8 +90,7 @@ void set_lora_dropout(Model& model, double dropout, uint64_t seed) {
     if (slot.linear && slot.linear->low_rank)
       slot.linear->low_rank->dropout = {dropout, ~(seed += kNextSeed)};  // ~: apart from adapters'
   };
-  visit(model.decoder, set);
-  if (model.vision) visit(*model.vision, set);
+  visit(model, set);
 }
 
 }  // namespace lithe::models

@@ -8,11 +8,13 @@
 namespace lithe::models {
 
 void visit(const Model& model, const std::function<void(const HeldWeight&)>& visitor) {
-  // The parts' own visits hand out places to fill; this one lets them be read only.
-  auto& parts = const_cast<Model&>(model);
   const WeightVisitor read = [&](const WeightSlot& slot) { visitor({slot.name, held_at(slot.place), slot.linear}); };
-  visit(parts.decoder, read);
-  if (parts.vision) visit(*parts.vision, read);
+  visit(const_cast<Model&>(model), read);  // the places are only read
+}
+
+void visit(Model& model, const WeightVisitor& visitor) {
+  visit(model.decoder, visitor);
+  if (model.vision) visit(*model.vision, visitor);
 }
 
 std::string main_storage(const Model& model) {

@@ -59,6 +59,8 @@ struct HeldWeight {
 
 /// Every weight of decoder, tower and projector, and the newline row.
 void visit(const Model& model, const std::function<void(const HeldWeight&)>& visitor);
+/// The places of these weights, to be filled or changed.
+void visit(Model& model, const WeightVisitor& visitor);
 
 /// How most of the weights are stored, by their number: "bfloat16", "int4", ..
 std::string main_storage(const Model& model);

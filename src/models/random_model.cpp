@@ -130,9 +130,7 @@ std::unique_ptr<Model> random_model(const std::string& shape, int64_t layers, in
   vision.tower = shaped_tower(tower_of(*whole.tower, tower_layers));
   vision.projector = shaped_projector(whole.projector.widths, true, ops::Activation::gelu);
   RandomWeights fill(weights, seed, device);
-  visit(model->decoder, std::ref(fill));
-  visit(vision.tower, std::ref(fill));
-  visit(vision.projector, std::ref(fill));
+  visit(*model, std::ref(fill));
   tie(model->decoder);
   set_preprocessing(*model, *whole.tower);
   model->loaded.bytes = fill.bytes();

@@ -81,8 +81,7 @@ models::WeightVisitor learning_into(std::vector<Parameter>& parameters) {
 
 std::vector<Parameter> learning_parameters(models::Model& model) {
   std::vector<Parameter> parameters;
-  visit(model.decoder, learning_into(parameters));
-  if (model.vision) visit(*model.vision, learning_into(parameters));
+  visit(model, learning_into(parameters));
   return parameters;
 }
 

@@ -82,34 +82,34 @@ void fill_untrained(Model& model, const LoadOptions& options) {
     model.loaded.bytes += static_cast<int64_t>(values.nbytes());
     put(slot.place, values);
   };
-  visit(model.decoder, fill);
-  visit(*model.vision, fill);
+  visit(model, fill);
 }
 
-/// The plan of a folder without plan.json: every PIA runs. LaVIN-EAS publishes adapters for every layer, and no list of
-/// the skipped layers.
-void choose_plan(Model& model) {
-  plan::Plan plan{.name = "dense"};
-  const bool everywhere = holds_both_everywhere(model.decoder.config);
-  bool chosen = false;  // of layers that hold both, which one runs
-  for (const auto& [layer, eas] : model.decoder.config.eas) {
-    if (!eas.attention || (eas.pia && !everywhere)) plan.layers.push_back({.layer = layer, .self_attention = false});
-    chosen = chosen || eas.holds_both();
-  }
-  if (!plan.layers.empty()) plan.name = "eas";
-  model.plan = plan;
-  if (!everywhere) {
-    if (chosen)
-      model.notes.push_back(concat(model.folder.string(), ": no plan.json says which attentions the adapter skips, so ",
-                                   "every PIA runs in place of its attention"));
-    return;
-  }
+/// Every layer holds both: LaVIN-EAS publishes adapters for every layer, and no list of the skipped ones. In a model as
+/// deep as the published one, the published attentions are skipped.
+void choose_published_plan(Model& model) {
   const bool published = model.decoder.config.layers == plan::shape_named("lavin-7b").layers;
-  if (published) model.plan = plan::load_plan("eas-12", model.facts);
+  model.plan = published ? plan::load_plan("eas-12", model.facts) : plan::Plan{.name = "dense"};
   model.notes.push_back(
       concat(model.folder.string(), ": no plan.json says which attentions the adapter skips, so ",
              published ? "those of the published LaVIN-EAS are assumed (plan eas-12)" : "none is skipped",
              "; give --plan '{\"method\": \"eas\", \"layers\": [..]}', or put a plan.json into the folder"));
+}
+
+/// The plan of a folder without plan.json: every PIA runs, unless every layer holds its attention too.
+void choose_plan(Model& model) {
+  if (holds_both_everywhere(model.decoder.config)) return choose_published_plan(model);
+  plan::Plan plan{.name = "dense"};
+  bool chosen = false;  // of layers that hold both, which one runs
+  for (const auto& [layer, eas] : model.decoder.config.eas) {
+    if (!eas.attention || eas.pia) plan.layers.push_back({.layer = layer, .self_attention = false});
+    chosen = chosen || eas.holds_both();
+  }
+  if (!plan.layers.empty()) plan.name = "eas";
+  model.plan = plan;
+  if (chosen)
+    model.notes.push_back(concat(model.folder.string(), ": no plan.json says which attentions the adapter skips, so ",
+                                 "every PIA runs in place of its attention"));
 }
 
 /// One LaVIN folder on its way to a model.

@@ -34,11 +34,8 @@ class Quantisation {
   Quantisation(const Model& model, const QuantiseOptions& options, CalibratedCodes calibrated, const fs::path& to,
                io::OnBytes on_bytes)
       : model_(model), options_(options), calibrated_(std::move(calibrated)), to_(to), on_bytes_(std::move(on_bytes)) {
-    // The parts' own visits hand out places to fill; this one only reads.
-    auto& parts = const_cast<Model&>(model);
     const WeightVisitor note = [this](const WeightSlot& slot) { slots_[slot.name] = {slot.shape, slot.matrix}; };
-    visit(parts.decoder, note);
-    if (parts.vision) visit(*parts.vision, note);
+    visit(const_cast<Model&>(model), note);  // the places are only read
     done_.notes = model.notes;
   }
 

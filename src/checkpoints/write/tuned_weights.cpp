@@ -38,10 +38,7 @@ std::map<WeightName, TunedWeight> held_weights(const Model& model) {
                           learning_at(slot.place).has_value(),
                           !model.loaded.origins.contains(slot.name)};
   };
-  // The parts' own visits hand out places to fill; this one lets them be read only.
-  auto& parts = const_cast<Model&>(model);
-  visit(parts.decoder, take);
-  if (parts.vision) visit(*parts.vision, take);
+  visit(const_cast<Model&>(model), take);  // the places are only read
   return weights;
 }
 
