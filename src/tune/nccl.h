@@ -22,7 +22,7 @@ class Nccl {
  public:
   /// The functions of the library. Throws Error{bad_request} if it can't be opened.
   struct Library;
-  static std::shared_ptr<const Library> open(const std::string& name = kNccl);
+  static std::shared_ptr<const Library> open(const std::string& name);
 
   /// A new group, made by one of its ranks, which hands it to the others.
   static std::vector<uint8_t> new_group(const Library& library);

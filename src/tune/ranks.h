@@ -32,7 +32,7 @@ class Ranks {
 
   /// Numbers lie on `device` from now on, "cuda:1", one for each rank, and travel between the devices by the library
   /// `nccl` (tune/nccl.h). Throws Error{bad_request} if it can't be opened, Error{internal} if it can't connect them.
-  void use_gpu(const std::string& device, const std::string& nccl = "libnccl.so.2") const;
+  void use_gpu(const std::string& device, const std::string& nccl) const;
 
   int64_t rank() const;
   int64_t size() const;

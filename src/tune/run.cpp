@@ -14,6 +14,7 @@
 #include "tune/meter_ready.h"
 #include "tune/meter_run.h"
 #include "tune/methods.h"
+#include "tune/nccl.h"
 #include "tune/output.h"
 #include "tune/ranks.h"
 #include "tune/recipe_options.h"
@@ -79,7 +80,7 @@ RunResult run(const Recipe& recipe, const RunOptions& options) {
     RunOptions own = options;
     if (!ranks.alone() && options.device != "cpu") {
       own.device = session::device_of_process(options.device, launch.local_rank);
-      ranks.use_gpu(own.device);
+      ranks.use_gpu(own.device, kNccl);
     }
     std::optional<SearchResult> found = searched(recipe, own, ranks);
     if (found && found->stopped) return {.stopped = true, .searching = true};

@@ -30,9 +30,19 @@ using lithe::test::sentence_of;
 
 class Calibrating : public ::testing::Test {
  protected:
-  Calibrated written(const std::string& source, const CalibrationOptions& calibration) const {
+  Calibrated written(const fs::path& source, const CalibrationOptions& calibration) const {
     fs::remove_all(out_);
     return quantise_for(calibration, kShippedModels / source, out_, {.weights = models::WeightStorage::int4});
+  }
+
+  /// Codes of the weights of the first layer's attention, by role.
+  std::map<models::Role, at::Tensor> first_attention() const {
+    std::map<models::Role, at::Tensor> numbers;
+    visit(*models::open_model(out_), [&](const models::HeldWeight& held) {
+      if (held.name.part == models::Part::decoder && held.name.layer == 0 && held.name.kind == models::Kind::weight)
+        numbers[held.name.role] = held.weight.widened(at::kFloat);
+    });
+    return numbers;
   }
 
   lithe::test::TemporaryFolder folder_;
@@ -102,6 +112,23 @@ TEST_F(Calibrating, SaysWhatTheDataDoNotUse) {
     same += equal ? 1 : 0;
   });
   EXPECT_EQ(same, done.unread);
+}
+
+/// A plan under which vision tokens offer keys but ask nothing: the first layer's keys and values read the rows that
+/// they read in the dense model, its queries only those of the text.
+TEST_F(Calibrating, SumsForEachProductTheRowsThatThePlanGivesIt) {
+  const std::string data = shipped_questions(folder_, "data.jsonl", 0, 40, 8);
+  written("easyvqa-dense", {.data = {.path = data}});
+  std::map<models::Role, at::Tensor> dense = first_attention();
+  const fs::path skipping = folder_ / "skipping";
+  fs::copy(kShippedModels / "easyvqa-dense", skipping, fs::copy_options::recursive);
+  std::ofstream(skipping / "plan.json")
+      << R"({"format": "lithe-plan/1", "name": "skip", "method": "vision-attention-skip", "from": 0})";
+  EXPECT_EQ(written(skipping, {.data = {.path = data}}).unread, 0);
+  std::map<models::Role, at::Tensor> skipped = first_attention();
+  for (const models::Role role : {models::Role::key, models::Role::value})
+    EXPECT_TRUE(at::equal(skipped.at(role), dense.at(role)));
+  EXPECT_FALSE(at::equal(skipped.at(models::Role::query), dense.at(models::Role::query)));
 }
 
 TEST_F(Calibrating, RefusesWhatItCannotUse) {
