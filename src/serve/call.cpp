@@ -33,14 +33,14 @@ struct Unsupported {
 bool is_not_empty(const Json& value) {
   return !(value.is_array() || value.is_object()) || !value.empty();
 }
+bool is_not_empty_text(const Json& value) {
+  return value != Json("");
+}
 bool is_not_false(const Json& value) {
   return value != Json(false);
 }
 bool is_not_none(const Json& value) {
   return value != Json("none") && value != Json("auto");
-}
-bool is_anything(const Json&) {
-  return true;
 }
 
 constexpr const char* kNoTools = "This server has no tools; leave the field out.";
@@ -52,7 +52,7 @@ constexpr Unsupported kUnsupported[] = {
     {"function_call", is_not_none, kNoTools},
     {"prompt_logprobs", is_not_false, "This server gives no log probabilities of the prompt; leave the field out."},
     {"echo", is_not_false, "This server does not repeat the prompt; leave the field out."},
-    {"suffix", is_anything, "This server writes no text before a suffix; leave the field out."},
+    {"suffix", is_not_empty_text, "This server writes no text before a suffix; leave the field out."},
 };
 
 void refuse_unsupported(const Fields& body) {
