@@ -27,6 +27,7 @@ struct DecodeOptions {
   Alpha alpha = Alpha::drop;
   int64_t max_pixels = kMaxPixels;
   bool apply_orientation = true;  ///< Turn the picture as its EXIF or XMP orientation (1..8) says.
+  bool operator==(const DecodeOptions&) const = default;
 };
 
 /// What is known of a picture before it is decoded.

@@ -50,6 +50,11 @@ Source Source::of_bytes(std::vector<std::byte> bytes, std::string name, const De
   return source;
 }
 
+bool Source::is_same(const Source& other) const {
+  if (pixels_ != other.pixels_ || bytes_ != other.bytes_ || options_ != other.options_) return false;
+  return pixels_ || bytes_ || name_ == other.name_;
+}
+
 int64_t Source::held_bytes() const {
   return static_cast<int64_t>(pixels_ ? pixels_->rgb.size() : bytes_ ? bytes_->size() : 0);
 }

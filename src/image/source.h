@@ -33,6 +33,9 @@ class Source {
   /// Encoded bytes; `name` names them in errors. Throws as of_file.
   static Source of_bytes(std::vector<std::byte> bytes, std::string name, const DecodeOptions& options = {});
 
+  /// Whether both are copies of one picture, or name one file, and are decoded alike.
+  bool is_same(const Source& other) const;
+
   const Header& header() const { return header_; }
   const std::string& name() const { return name_; }  ///< Path or name; empty for pixels.
   int64_t held_bytes() const;                        ///< Memory that it takes while it waits.

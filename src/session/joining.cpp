@@ -16,8 +16,8 @@ namespace lithe::session {
 namespace {
 
 /// The next picture of the request at this place. Throws PictureError if it is refused.
-PreparedPicture take_picture(const PicturesInTower& pictures, WaitingRequests& waiting, size_t place,
-                             int64_t picture_bytes) {
+ComingPicture::Made take_picture(const PicturesInTower& pictures, WaitingRequests& waiting, size_t place,
+                                 int64_t picture_bytes) {
   try {
     return waiting.take_picture(place, picture_bytes);
   } catch (const Error& error) {

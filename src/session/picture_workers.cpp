@@ -29,32 +29,18 @@ Digest content_of(const image::Views& views) {
 
 }  // namespace
 
-ComingPicture::ComingPicture(std::future<PreparedPicture> made, std::shared_ptr<std::atomic<State>> state,
-                             int64_t preparing_bytes, int64_t prepared_bytes)
-    : made_(std::move(made)),
-      state_(std::move(state)),
+ComingPicture::ComingPicture(std::future<Made> made, std::shared_ptr<std::atomic<State>> state, int64_t preparing_bytes,
+                             int64_t prepared_bytes)
+    : work_(new Work{std::move(made), std::move(state)}),
       preparing_bytes_(preparing_bytes),
       prepared_bytes_(prepared_bytes) {}
 
-ComingPicture::~ComingPicture() {
-  give_up();
-}
-
-ComingPicture& ComingPicture::operator=(ComingPicture&& other) noexcept {
-  give_up();
-  made_ = std::move(other.made_);
-  state_ = std::move(other.state_);
-  preparing_bytes_ = other.preparing_bytes_;
-  prepared_bytes_ = other.prepared_bytes_;
-  return *this;
-}
-
-void ComingPicture::give_up() {
-  if (made_.valid() && state_->exchange(State::given_up) == State::begun) made_.wait();
+ComingPicture::Work::~Work() {
+  if (state->exchange(State::given_up) == State::begun) made.wait();
 }
 
 int64_t ComingPicture::bytes() const {
-  const bool ready = made_.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+  const bool ready = work_->made.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
   return prepared_bytes_ + (ready ? 0 : preparing_bytes_);
 }
 
@@ -64,12 +50,13 @@ PictureWorkers::PictureWorkers(const models::Model& model, int64_t threads, bool
 ComingPicture PictureWorkers::begin(const image::Source& picture, int64_t pictures) {
   const models::Vision& vision = model_.seeing();
   auto state = std::make_shared<std::atomic<ComingPicture::State>>(ComingPicture::State::waits);
-  std::future<PreparedPicture> made = pool_.begin([&vision, picture, pictures, state, identifies = identifies_] {
-    PreparedPicture made;
-    if (state->exchange(ComingPicture::State::begun) == ComingPicture::State::given_up) return made;
-    static_cast<models::PreparedImage&>(made) = vision.prepare(*picture.decode(), pictures);
-    if (identifies) made.content = content_of(made.views);
-    return made;
+  std::future<ComingPicture::Made> made = pool_.begin([&vision, picture, pictures, state, identifies = identifies_] {
+    const auto made = std::make_shared<PreparedPicture>();
+    if (state->exchange(ComingPicture::State::begun) != ComingPicture::State::given_up) {
+      static_cast<models::PreparedImage&>(*made) = vision.prepare(*picture.decode(), pictures);
+      if (identifies) made->content = content_of(made->views);
+    }
+    return ComingPicture::Made(made);
   });
   return {std::move(made), state, preparing_bytes(model_, picture, pictures), prepared_bytes_of(picture, pictures)};
 }

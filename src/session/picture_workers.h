@@ -19,28 +19,30 @@ struct PreparedPicture : models::PreparedImage {
   std::optional<Digest> content;
 };
 
-/// A picture that a worker makes ready for the tower. If nobody takes it, it is given up: work that has not begun is
-/// skipped, else it is waited for, so that its memory is free afterwards.
+/// A picture that a worker makes ready for the tower. Copies are the same picture. If nobody takes it, it is given up
+/// with the last copy: work that has not begun is skipped, else it is waited for, so that its memory is free
+/// afterwards.
 class ComingPicture {
  public:
   enum class State { waits, begun, given_up };
+  using Made = std::shared_ptr<const PreparedPicture>;
 
-  ComingPicture(std::future<PreparedPicture> made, std::shared_ptr<std::atomic<State>> state, int64_t preparing_bytes,
+  ComingPicture(std::future<Made> made, std::shared_ptr<std::atomic<State>> state, int64_t preparing_bytes,
                 int64_t prepared_bytes);
-  ComingPicture(ComingPicture&&) noexcept = default;
-  ComingPicture& operator=(ComingPicture&&) noexcept;
-  ~ComingPicture();
 
-  /// Waits for it. Throws what decoding and preparing threw. Call it once.
-  PreparedPicture take() { return made_.get(); }
+  /// Waits for it. Throws what decoding and preparing threw.
+  Made take() const { return work_->made.get(); }
   /// Most memory that it takes from now on.
   int64_t bytes() const;
 
  private:
-  void give_up();
+  struct Work {
+    ~Work();
+    std::shared_future<Made> made;
+    std::shared_ptr<std::atomic<State>> state;
+  };
 
-  std::future<PreparedPicture> made_;
-  std::shared_ptr<std::atomic<State>> state_;
+  std::shared_ptr<const Work> work_;
   int64_t preparing_bytes_, prepared_bytes_;
 };
 

@@ -172,9 +172,8 @@ void encode_pictures(const models::Model& model, const PicturesToEncode& picture
   ComingPicture coming = workers.begin(all[first], count);
   for (size_t i = first; i < all.size(); ++i) {
     watch.check();
-    const models::TowerInput picture{.image = std::make_shared<const models::PreparedImage>(coming.take()),
-                                     .plan = &plan,
-                                     .lora = lora ? lora->of_pictures() : nullptr};
+    const models::TowerInput picture{
+        .image = coming.take(), .plan = &plan, .lora = lora ? lora->of_pictures() : nullptr};
     if (i + 1 < all.size()) coming = workers.begin(all[i + 1], count);
     take(std::move(vision.encode({&picture, 1}, watch.tower(layers, static_cast<int64_t>(i), count)).front()));
   }

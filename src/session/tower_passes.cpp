@@ -15,16 +15,16 @@ bool changes_pictures(const PicturesInTower& request) {
 
 }  // namespace
 
-void TowerPasses::add(PicturesInTower& request, PreparedPicture picture) {
+void TowerPasses::add(PicturesInTower& request, std::shared_ptr<const PreparedPicture> picture) {
   const Taker taker{&request, request.added++};
-  request.contents.push_back(picture.content);
+  request.contents.push_back(picture->content);
   std::optional<PictureKey> key;
-  if (picture.content)
-    key.emplace(*picture.content, request.salt, *request.plan, changes_pictures(request) ? request.lora->id : 0);
+  if (picture->content)
+    key.emplace(*picture->content, request.salt, *request.plan, changes_pictures(request) ? request.lora->id : 0);
   if (key && take_known(taker, *key)) return;
-  const int64_t tiles = picture.pixels.tiles;
+  const int64_t tiles = picture->pixels.tiles;
   if (tiles_ + tiles > most_tiles_) run();
-  pictures_.push_back({{taker}, std::make_shared<const models::PreparedImage>(std::move(picture)), std::move(key)});
+  pictures_.push_back({{taker}, std::move(picture), std::move(key)});
   tiles_ += tiles;
 }
 

@@ -43,7 +43,7 @@ class TowerPasses {
       : model_(model), most_tiles_(most_tiles), cache_(cache) {}
 
   /// Takes the next picture of a request, which outlives this. Runs those before it if they fill a pass.
-  void add(PicturesInTower& request, PreparedPicture picture);
+  void add(PicturesInTower& request, std::shared_ptr<const PreparedPicture> picture);
   /// Runs what was added since.
   void run();
   const Count& count() const { return count_; }

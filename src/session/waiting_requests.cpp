@@ -65,8 +65,16 @@ int64_t WaitingRequests::bytes_of_next(const WaitingRequest& request) const {
 
 void WaitingRequests::begin_next(WaitingRequest& request) {
   const auto count = static_cast<int64_t>(request.pictures());
-  request.coming.push_back(workers_.begin(request.request.images[request.begun], count));
-  ++request.begun;
+  const image::Source picture = request.request.images[request.begun];
+  const ComingPicture coming = workers_.begin(picture, count);
+  for (WaitingRequest& other : requests_) {
+    const bool is_next =
+        &other == &request || (other.begun < other.pictures() && other.pictures() == request.pictures() &&
+                               other.request.images[other.begun].is_same(picture));
+    if (!is_next) continue;
+    other.coming.push_back(coming);
+    ++other.begun;
+  }
 }
 
 void WaitingRequests::prepare_ahead(int64_t most_bytes) {
@@ -93,7 +101,7 @@ void WaitingRequests::give_up(int64_t most_bytes) {
   }
 }
 
-PreparedPicture WaitingRequests::take_picture(size_t place, int64_t most_bytes) {
+ComingPicture::Made WaitingRequests::take_picture(size_t place, int64_t most_bytes) {
   WaitingRequest& request = requests_[place];
   if (request.coming.empty()) {
     give_up(most_bytes - bytes_of_next(request));  // of requests that began to wait before it but come after it

@@ -56,13 +56,14 @@ class WaitingRequests {
   void give_up(int64_t most_bytes);
   /// The next picture of the request at this place; waits until it is ready. Meanwhile the workers go on with those
   /// after it, as in prepare_ahead. Throws the picture's error if it is refused.
-  PreparedPicture take_picture(size_t place, int64_t most_bytes);
+  ComingPicture::Made take_picture(size_t place, int64_t most_bytes);
   /// No more pictures of this request are wanted.
   void abandon_pictures(size_t place);
 
  private:
   void read(WaitingRequest& request) const;
   int64_t bytes_of_next(const WaitingRequest& request) const;
+  /// Begins its next picture, which is also that of each other request that comes to the same one next.
   void begin_next(WaitingRequest& request);
 
   const models::Model& model_;

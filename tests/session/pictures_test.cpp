@@ -62,7 +62,7 @@ TEST(PictureWorkers, PrepareWhatTheModelPrepares) {
   std::vector<ComingPicture> coming;
   for (const char* name : kPictures) coming.push_back(workers.begin(picture(name), 1));
   for (size_t i = 0; i < kPictures.size(); ++i) {
-    const models::PreparedImage expected = vision.prepare(*picture(kPictures[i]).decode(), 1), made = coming[i].take();
+    const models::PreparedImage expected = vision.prepare(*picture(kPictures[i]).decode(), 1), made = *coming[i].take();
     EXPECT_GT(made.pixels.tiles, 1);
     EXPECT_EQ(made.pixels.values, expected.pixels.values);
     EXPECT_EQ(made.views.tiles, expected.views.tiles);
@@ -80,7 +80,7 @@ TEST(PictureWorkers, WhatAPictureIsRefusedForComesWithIt) {
   } catch (const Error& error) {
     EXPECT_EQ(error.fault(), Fault::bad_file);
   }
-  EXPECT_FALSE(good.take().pixels.values.empty());
+  EXPECT_FALSE(good.take()->pixels.values.empty());
 }
 
 TEST(PictureWorkers, PicturesThatNobodyTakesAreGivenUp) {
@@ -90,7 +90,7 @@ TEST(PictureWorkers, PicturesThatNobodyTakesAreGivenUp) {
   for (int i = 0; i < 10; ++i) left.push_back(workers.begin(picture("901.png"), 1));
   left.erase(left.begin(), left.begin() + 5);
   EXPECT_LE(left.front().bytes(), workers.bytes_of(picture("901.png"), 1));
-  EXPECT_FALSE(left.back().take().pixels.values.empty());
+  EXPECT_FALSE(left.back().take()->pixels.values.empty());
 }
 
 /// A request whose pictures go through the tower.
@@ -101,6 +101,10 @@ PicturesInTower in_tower(const Session& session, const plan::Plan& plan, int64_t
           .length = PromptLength(session.model(), std::vector<int64_t>(static_cast<size_t>(pictures), text::kImageId)),
           .pictures = pictures,
           .rows = std::vector<models::ImageRows>(static_cast<size_t>(pictures))};
+}
+
+ComingPicture::Made prepared(PreparedPicture picture) {
+  return std::make_shared<const PreparedPicture>(std::move(picture));
 }
 
 /// Layer 1 of the tower, and what is said of it.
@@ -122,7 +126,7 @@ TEST(TowerPasses, EveryPictureGivesTheRowsThatItGivesAloneUnderItsPlan) {
       TowerPasses passes(session->model(), most_tiles, cache);
       for (size_t i = 0; i < requests.size(); ++i) {
         for (const size_t item : {i, i + 1})
-          passes.add(requests[i], {vision.prepare(*picture(kPictures[item]).decode(), 2)});
+          passes.add(requests[i], prepared({vision.prepare(*picture(kPictures[item]).decode(), 2)}));
       }
       passes.run();
       for (size_t i = 0; i < requests.size(); ++i) {
@@ -162,7 +166,8 @@ TEST(TowerPasses, ARequestEndsAlone) {
   requests.push_back(in_tower(demo(), demo().plan(), 1));
   PictureCache cache(0);
   TowerPasses passes(demo().model(), 8, cache);
-  for (PicturesInTower& request : requests) passes.add(request, {vision.prepare(*picture("901.png").decode())});
+  for (PicturesInTower& request : requests)
+    passes.add(request, prepared({vision.prepare(*picture("901.png").decode())}));
   passes.run();
   const models::ImageRows alone = vision.encode(vision.prepare(*picture("901.png").decode()), &demo().plan());
   for (const size_t i : {0, 4}) {
@@ -198,7 +203,7 @@ TEST(TowerPasses, AnEqualPictureRunsOnceForAllWhoWantIt) {
     PictureCache cache(bytes);
     TowerPasses passes(demo().model(), 8, cache);
     const auto add = [&](PicturesInTower& request) {
-      passes.add(request, {vision.prepare(*picture("901.png").decode()), Digest{1}});
+      passes.add(request, prepared({vision.prepare(*picture("901.png").decode()), Digest{1}}));
     };
     layers = 0;
     add(requests[0]);

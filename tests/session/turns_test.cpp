@@ -165,8 +165,29 @@ TEST(Turns, ARequestThatOvertakesKeepsWithinTheMemoryOfPictures) {
   ASSERT_GT(waiting.picture_bytes(), one);
   waiting.push({.ticket = 1, .request = ask(session, {"901.png"}, "what is it?"), .turn = {.priority = -1}});
   ASSERT_EQ(waiting.at(0).ticket, 1);
-  EXPECT_FALSE(waiting.take_picture(0, one).views.tiles.empty());
+  EXPECT_FALSE(waiting.take_picture(0, one)->views.tiles.empty());
   EXPECT_LE(waiting.picture_bytes(), one);
+}
+
+// Under several plans, or with several questions about it.
+TEST(Turns, APictureOfSeveralRequestsIsPreparedOnce) {
+  Session& session = model("easyvqa-pmod");
+  WaitingRequests waiting(session.model(), true);
+  Request both = ask(session, {"901.png", "506.png"}, "what is it?");
+  waiting.push({.ticket = 0, .request = both});
+  waiting.push({.ticket = 1, .request = both});
+  std::swap(both.images[0], both.images[1]);
+  waiting.push({.ticket = 2, .request = both});
+  waiting.push({.ticket = 3, .request = ask(session, {"901.png"}, "what is it?")});
+  constexpr int64_t kEnough = int64_t{1} << 30;
+  std::vector<ComingPicture::Made> first, second;
+  for (size_t place = 0; place < 4; ++place) first.push_back(waiting.take_picture(place, kEnough));
+  for (size_t place = 0; place < 3; ++place) second.push_back(waiting.take_picture(place, kEnough));
+  EXPECT_EQ(first[0], first[1]);
+  EXPECT_EQ(second[0], second[1]);
+  EXPECT_EQ(first[0]->content, second[2]->content) << "the other order";
+  EXPECT_NE(first[0]->content, first[2]->content);
+  EXPECT_NE(first[0], first[3]) << "a prompt with one picture may cut it into other tiles";
 }
 
 TEST(ReadPrompt, RefusesOnOtherThreadsWhatABatchWouldRefuse) {
