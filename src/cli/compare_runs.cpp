@@ -1,12 +1,10 @@
 #include <fmt/format.h>
 
-#include "base/printable.h"
 #include "cli/command.h"
 #include "cli/number.h"
 #include "cli/options.h"
+#include "cli/paired_table.h"
 #include "cli/standard_output.h"
-#include "cli/text_table.h"
-#include "eval/run_pair.h"
 
 namespace lithe::cli {
 namespace {
@@ -38,37 +36,19 @@ struct CompareRunsOptions {
 };
 
 int run(const CompareRunsOptions& options) {
-  const eval::RunPair pair = eval::read_run_pair(options.first, options.second);
-  const eval::PairedUnit unit =
-      pair.by_nll ? eval::PairedUnit{.scale = 1, .fewer_is_better = true} : eval::PairedUnit{};
-  const eval::Paired result = eval::paired(pair.scores, options.common.seed, unit);
-  const char* const metric = pair.by_nll ? "nll" : "score";
-  const int digits = pair.by_nll ? 4 : 2;
+  const ComparedRuns runs = compare_runs(options.first, options.second, options.common.seed);
   if (options.common.json) {
-    write_json({{"schema", "lithe-compare/1"},
-                {"task", pair.task},
-                {"first", {{"model", pair.first_model}, {"plan", pair.first_plan}, {metric, result.first}}},
-                {"second", {{"model", pair.second_model}, {"plan", pair.second_plan}, {metric, result.second}}},
-                {"questions", result.questions},
-                {"left_out", pair.left_out},
-                {"difference", result.difference},
-                {"low", result.low},
-                {"high", result.high},
-                {"only_first", result.only_first},
-                {"only_second", result.only_second},
-                {"p", result.p}});
+    Json json{{"schema", "lithe-compare/1"}};
+    json.update(to_json(runs));
+    write_json(json);
     return 0;
   }
-  const TextTable table{
-      .header = {printable(pair.task), "A", "B", "B - A", "95 %", "A better", "B better", "p", "questions"},
-      .rows = {{metric, fmt::format("{:.{}f}", result.first, digits), fmt::format("{:.{}f}", result.second, digits),
-                fmt::format("{:+.{}f}", result.difference, digits),
-                fmt::format("{0:+.{2}f} to {1:+.{2}f}", result.low, result.high, digits),
-                std::to_string(result.only_first), std::to_string(result.only_second), fmt::format("{:.3g}", result.p),
-                std::to_string(result.questions)}}};
+  TextTable table = paired_table(runs.pair.task);
+  table.rows = {paired_row(runs.pair.by_nll ? "nll" : "score", runs)};
   write_out(table.markdown());
-  if (pair.left_out > 0)
-    write_err(fmt::format("note: {} answers to questions that only one run answered are left out\n", pair.left_out));
+  if (runs.pair.left_out > 0)
+    write_err(
+        fmt::format("note: {} answers to questions that only one run answered are left out\n", runs.pair.left_out));
   return 0;
 }
 

@@ -1,6 +1,10 @@
 #include <fmt/format.h>
+
+#include <cctype>
+#include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -15,6 +19,7 @@
 #include "cli/options.h"
 #include "cli/outputs.h"
 #include "cli/pair.h"
+#include "cli/paired_table.h"
 #include "cli/progress.h"
 #include "cli/protocol.h"
 #include "cli/sampling.h"
@@ -44,6 +49,10 @@ The folder of the output gets samples.jsonl, a line for each question as soon as
 scores and the settings. If the folder holds the same run, it is continued: after Ctrl-C (exit code 130) or a kill, the same
 command continues where it stopped. If the folder holds a run with another model, plan or setting, the command is refused.
 
+Several --plan ask each question under each of these plans. Every plan has a run of its own, in a folder of its name below the
+output. A picture is decoded once for all plans, and goes through the vision tower once for all plans that leave the tower as it
+is. The table has a column for each plan, and a comparison of the first plan with each of the others (`lithe compare`).
+
 --shard I/N asks every N-th question from number I on and writes to the folder shard-I-of-N below the output. `lithe merge`
 joins the shards and scores the whole.
 
@@ -62,6 +71,7 @@ constexpr const char* kEvalFooter = R"(Examples:
   lithe eval demo --task scienceqa --data tests/data/tasks/scienceqa
   lithe eval ~/llava-1.5-7b-hf --task vqav2 --data tests/data/tasks/vqav2 --limit 2 --batch-size 2
   lithe eval demo --task exact_match --data train.json -o eval/colours --plan dense --json
+  lithe eval demo --task gqa --data tests/data/benchmarks/gqa -o eval/gqa --plan dense --plan p-mod
   lithe eval demo --task mme --data tests/data/benchmarks/mme --shard 0/2
   lithe eval demo --task gqa --data tests/data/benchmarks/gqa --metric nll
 
@@ -72,7 +82,8 @@ constexpr int64_t kCaptionsTogether = 500;
 
 struct EvalOptions {
   CommonOptions common;
-  session::Question question;  // the plan, and how tokens are drawn
+  session::Question question;  // how tokens are drawn
+  std::vector<std::string> plans;
   std::string model, task, output, protocol, shard, metric = "score";
   tasks::TaskOptions how;
   std::optional<int64_t> limit;
@@ -104,6 +115,30 @@ Json sampling_json(const session::SamplingPolicy& policy) {
           {"repetition_penalty", policy.repetition_penalty}};
 }
 
+/// A run under one plan.
+struct PlanRun {
+  std::optional<plan::Plan> plan;  ///< Absent: the model's own.
+  fs::path output;
+  std::unique_ptr<eval::TaskRun> run = nullptr;  ///< Until it has its result.
+  Json result = nullptr;
+  eval::Tally done = {};
+
+  const eval::Tally& tally() const { return run ? run->tally() : done; }
+  /// Ends the run, so that others may read its files.
+  void finish(const Json& facts) {
+    result = run->finish(facts);
+    done = run->tally();
+    run.reset();
+  }
+};
+
+/// The name of a plan as that of a folder.
+std::string folder_of(const plan::Plan& plan) {
+  std::string name = plan.name.empty() ? "plan" : plan.name.substr(0, 100);
+  for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' || c == '+' ? c : '_';
+  return name;
+}
+
 /// A command from start to end.
 class EvalCommand {
  public:
@@ -120,14 +155,12 @@ class EvalCommand {
             " is neither score nor nll.");
     if (options_.shard.empty()) return;
     shard_ = eval::parse_shard(options_.shard);
-    if (shard_.is_whole()) return;
-    output_ /= eval::name_of(shard_);
-    require(options_.judge.url.empty(), Fault::bad_request,
+    require(shard_.is_whole() || options_.judge.url.empty(), Fault::bad_request,
             "A shard is not judged: give --judge to `lithe merge`, which scores the whole.");
   }
 
   int run() {
-    check();
+    check_output(output_);
     const bool pairs = is_pair_model(options_.model);
     if (pairs) check_pair_flags(options_.question);
     if (gold_) check_gold(pairs);
@@ -135,33 +168,53 @@ class EvalCommand {
       pairs_.emplace(open_pairs(options_.model, options_.common));
     else
       session_.emplace(open_session(options_.model, options_.common));
-    if (options_.question.plan) plan_ = plan::load_plan(*options_.question.plan, model_facts());
+    choose_plans();
     open_task();
-    run_.emplace(*task_, output_, settings(), eval::Part{options_.limit, shard_});
+    for (PlanRun& one : runs_)
+      one.run = std::make_unique<eval::TaskRun>(*task_, one.output, settings(one), eval::Part{options_.limit, shard_});
     const bool whole = pairs_ ? score() : ask();
     progress_.wipe();
-    print(run_->finish(facts()));
+    for (PlanRun& one : runs_) one.finish(facts(one));
+    print();
     if (!whole) return kExitInterrupted;
-    return run_->tally().failed > 0 ? kExitBadFile : 0;
+    return tally().failed > 0 ? kExitBadFile : 0;
   }
 
  private:
   const plan::ModelFacts& model_facts() const { return pairs_ ? pairs_->facts() : session_->facts(); }
   std::string family() const { return pairs_ ? "meter" : session_->family(); }
-  const plan::Plan& plan() const {
-    if (plan_) return *plan_;
+  const plan::Plan& plan_of(const PlanRun& one) const {
+    if (one.plan) return *one.plan;
     return pairs_ ? pairs_->plan() : session_->plan();
   }
   std::string split() const { return options_.how.split.empty() ? info_.split : options_.how.split; }
   const char* protocol() const { return options_.how.protocol == tasks::Protocol::today ? "today" : "paper"; }
   std::string instruction() const { return options_.how.instruction.value_or(info_.instruction); }
 
-  void check() const {
+  void check_output(const fs::path& output) const {
     std::error_code ignored;
-    require(!fs::exists(output_, ignored) || fs::is_directory(output_, ignored), Fault::bad_request, "The output ",
-            in_quotes(output_.string()), " is not a folder; give another --output.");
-    check_outputs({(output_ / "result.json").string(), (output_ / "samples.jsonl").string()},
-                  inputs_of(options_.model, options_.common, options_.question));
+    require(!fs::exists(output, ignored) || fs::is_directory(output, ignored), Fault::bad_request, "The output ",
+            in_quotes(output.string()), " is not a folder; give another --output.");
+    std::vector<fs::path> inputs = inputs_of(options_.model, options_.common, options_.question);
+    inputs.insert(inputs.end(), options_.plans.begin(), options_.plans.end());
+    check_outputs({(output / "result.json").string(), (output / "samples.jsonl").string()}, inputs);
+  }
+
+  /// One run for each plan that was named; without one, that of the model's own.
+  void choose_plans() {
+    for (const std::string& name : options_.plans) {
+      runs_.push_back({.plan = plan::load_plan(name, model_facts()), .output = output_});
+      if (options_.plans.size() > 1) runs_.back().output /= folder_of(*runs_.back().plan);
+    }
+    if (runs_.empty()) runs_.push_back({.plan = std::nullopt, .output = output_});
+    for (size_t i = 1; i < runs_.size(); ++i)
+      for (size_t j = 0; j < i; ++j)
+        require(runs_[i].output != runs_[j].output, Fault::bad_request, "Two of the plans are called ",
+                in_quotes(runs_[i].plan->name), "; give each plan a name of its own.");
+    for (PlanRun& one : runs_) {
+      if (!shard_.is_whole()) one.output /= eval::name_of(shard_);
+      if (one.output != output_) check_output(one.output);
+    }
   }
 
   void open_task() {
@@ -185,7 +238,7 @@ class EvalCommand {
   }
 
   /// Whatever makes the answers other ones.
-  Json settings() {
+  Json settings(const PlanRun& one) {
     Json settings = {{"task", info_.name},
                      {"data", fs::absolute(options_.how.data).lexically_normal().string()},
                      {"split", split()},
@@ -195,7 +248,7 @@ class EvalCommand {
                      {"model_state", eval::state_of(folder_)},
                      {"lora", options_.common.lora},
                      {"lora_state", options_.common.lora.empty() ? "" : eval::state_of(options_.common.lora)},
-                     {"plan", plan::to_json(plan())},
+                     {"plan", plan::to_json(plan_of(one))},
                      {"weights", options_.common.weights}};
     // Shards are joined by what the folders hold: the times of files differ from machine to machine.
     if (!shard_.is_whole()) {
@@ -220,17 +273,18 @@ class EvalCommand {
   bool ask() {
     how_.cancel = interrupt_.token();
     how_.on_progress = [this](const session::Progress&) { interrupt_.poll(); };
-    eval::AskOptions ask{.plan = plan_, .how = how_, .gold = gold_, .limits = options_.limits.read()};
+    eval::AskOptions ask{.how = how_, .gold = gold_, .limits = options_.limits.read()};
     ask.on_step = [this](const session::BatchState& state) {
       interrupt_.poll();
       const double speed = static_cast<double>(state.tokens) / (clock_.elapsed_ms() / 1e3);
       show(fmt::format(", {} running{}", state.running, gold_ ? "" : fmt::format(", {:.1f} tokens/s", speed)));
     };
-    return eval::ask_all(*session_, *task_, *run_, ask);
+    std::vector<eval::PlannedRun> planned;
+    for (PlanRun& one : runs_) planned.push_back({one.plan, one.run.get()});
+    return eval::ask_all(*session_, *task_, planned, ask);
   }
 
   bool score() {
-    eval::PairScorer scorer(*pairs_, info_.head, plan_ ? &*plan_ : nullptr);
     eval::ScoreOptions options{.together = options_.limits.limits.sequences, .stop = interrupt_.token()};
     // Each call computes the features of every picture again, which is little beside so many pairs.
     if (task_->candidates() > 0) options.together = kCaptionsTogether;
@@ -238,11 +292,23 @@ class EvalCommand {
       interrupt_.poll();
       show("");
     };
-    return eval::score_all(scorer, *task_, *run_, options);
+    bool whole = true;
+    for (PlanRun& one : runs_) {
+      eval::PairScorer scorer(*pairs_, info_.head, one.plan ? &*one.plan : nullptr);
+      whole = whole && eval::score_all(scorer, *task_, *one.run, options);
+    }
+    return whole;
+  }
+
+  /// Of all plans.
+  eval::Tally tally() const {
+    eval::Tally sum;
+    for (const PlanRun& one : runs_) sum += one.tally();
+    return sum;
   }
 
   void show(const std::string& more) {
-    const eval::Tally& tally = run_->tally();
+    const eval::Tally tally = this->tally();
     const int64_t done = tally.before + tally.answered;
     const double seconds = clock_.elapsed_ms() / 1e3;
     const double left =
@@ -252,25 +318,64 @@ class EvalCommand {
                                  left > 0 ? ", " + duration_text(left) + " left" : ""));
   }
 
-  Json facts() const {
+  Json facts(const PlanRun& one) const {
     Json facts = {{"task", info_.name},
                   {"split", split()},
                   {"model", model_facts().name},
                   {"family", family()},
-                  {"plan", plan().name}};
+                  {"plan", plan_of(one).name}};
     if (info_.has_protocols) facts["protocol"] = protocol();
     if (!options_.judge.url.empty()) facts["judge"] = options_.judge.name(options_.how.protocol);
     return facts;
   }
 
-  void print(const Json& result) const {
-    if (options_.common.json) return write_json(result);
-    const eval::Tally& tally = run_->tally();
-    print_scores(info_.name, result, why_no_scores(tally.answered + tally.before, tally.failed, tally.first_error));
+  /// The first plan beside each of the others. Rankings have no scores of single questions, and no run may have
+  /// answered a question that another has.
+  std::vector<ComparedRuns> compared() const {
+    std::vector<ComparedRuns> all;
+    if (task_->candidates() > 0) return all;
+    for (size_t i = 1; i < runs_.size(); ++i) {
+      const bool both = runs_[0].result.at("answered") > 0 && runs_[i].result.at("answered") > 0;
+      if (both) all.push_back(compare_runs(runs_[0].output.string(), runs_[i].output.string(), options_.common.seed));
+    }
+    return all;
+  }
+
+  void print() const {
+    if (runs_.size() > 1) return print_plans();
+    if (options_.common.json) return write_json(runs_[0].result);
+    print_scores(info_.name, runs_[0].result, why_no_scores());
+    print_end(runs_[0]);
+  }
+
+  void print_plans() const {
+    std::vector<Json> results;
+    for (const PlanRun& one : runs_) results.push_back(one.result);
+    const std::vector<ComparedRuns> pairs = compared();
+    if (options_.common.json) {
+      Json json{{"schema", "lithe-eval-plans/1"}, {"runs", results}, {"compared", Json::array()}};
+      for (const ComparedRuns& pair : pairs) json["compared"].push_back(to_json(pair));
+      return write_json(json);
+    }
+    print_scores(info_.name, results, why_no_scores());
+    TextTable table = paired_table("A: " + plan_of(runs_[0]).name);
+    for (const ComparedRuns& pair : pairs)
+      table.rows.push_back(paired_row("B: " + printable(pair.pair.second_plan), pair));
+    if (!table.rows.empty()) write_out("\n" + table.markdown());
+    for (const PlanRun& one : runs_) print_end(one);
+  }
+
+  std::string why_no_scores() const {
+    const eval::Tally& tally = runs_[0].tally();
+    return cli::why_no_scores(tally.answered + tally.before, tally.failed, tally.first_error);
+  }
+
+  void print_end(const PlanRun& one) const {
+    const eval::Tally& tally = one.tally();
     const std::string tokens = session_ ? fmt::format("{} tokens in ", tally.tokens) : "";
     write_err(fmt::format("{} answered, {} failed, {} answered before, {} left; {}{:.1f} s; wrote {}\n", tally.answered,
                           tally.failed, tally.before, tally.left(), tokens, clock_.elapsed_ms() / 1e3,
-                          printable(output_.string())));
+                          printable(one.output.string())));
   }
 
   EvalOptions options_;
@@ -280,10 +385,9 @@ class EvalCommand {
   eval::Shard shard_;
   std::optional<session::Session> session_;    ///< Or:
   std::optional<session::PairSession> pairs_;  ///< METER.
-  std::optional<plan::Plan> plan_;             ///< In place of the model's own.
   session::AnswerOptions how_;                 ///< Of answers in words.
   std::unique_ptr<tasks::Task> task_;
-  std::optional<eval::TaskRun> run_;
+  std::vector<PlanRun> runs_;
   InterruptGuard interrupt_;
   Progress progress_{"eval"};
   Stopwatch clock_;
@@ -322,8 +426,10 @@ Action declare_eval(CLI::App& app) {
                  "Model folder, GGUF file, name in the Hugging Face cache, demo, or demo-dense")
       ->required();
   declare_task(app, *options);
-  app.add_option("--plan", options->question.plan, "What to skip, a name or a file (default: the model's own plan)")
-      ->type_name("PLAN");
+  app.add_option("--plan", options->plans,
+                 "What to skip, a name or a file; may be given several times (default: the model's own plan)")
+      ->type_name("PLAN")
+      ->allow_extra_args(false);
   app.add_option(
          "-o,--output", options->output,
          "The folder to write or to continue (default: eval/MODEL-TASK, or with --metric nll eval/MODEL-TASK-nll)")

@@ -2,15 +2,60 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/printable.h"
 #include "cli/standard_output.h"
 #include "cli/text_table.h"
 
 namespace lithe::cli {
 
+namespace {
+
+/// An nll is not in percent.
+int digits_of(const Json& result) {
+  return result.at("settings").contains("metric") ? 4 : 2;
+}
+
+/// "-" for a score without a value; empty if there is no such score.
+std::string value_of(const Json& result, const std::string& name) {
+  for (const Json& score : result.at("scores")) {
+    if (score.at("name") != name) continue;
+    return score.at("value").is_number() ? fmt::format("{:.{}f}", score.at("value").get<double>(), digits_of(result))
+                                         : "-";
+  }
+  return "";
+}
+
+}  // namespace
+
+void print_scores(const std::string& task, const std::vector<Json>& results, const std::string& why_none) {
+  TextTable table{.header = {task}, .rows = {}};
+  std::vector<std::string> names;
+  for (const Json& result : results) {
+    table.header.push_back(printable(result.at("plan").get<std::string>()));
+    for (const Json& score : result.at("scores")) {
+      const auto name = score.at("name").get<std::string>();
+      if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+    }
+  }
+  if (names.empty()) return write_out("no scores: " + why_none + "\n");
+  for (const std::string& name : names) {
+    table.rows.push_back({printable(name)});
+    for (const Json& result : results) table.rows.back().push_back(value_of(result, name));
+  }
+  table.rows.push_back({"questions"});
+  for (const Json& result : results) table.rows.back().push_back(std::to_string(result.at("answered").get<int64_t>()));
+  table.rows.push_back({"operations"});
+  for (const Json& result : results)
+    table.rows.back().push_back(
+        result.contains("counted_share") ? fmt::format("{:.3f}", result.at("counted_share").get<double>()) : "");
+  write_out(table.markdown());
+}
+
 void print_scores(const std::string& task, const Json& result, const std::string& why_none) {
   const Json& scores = result.at("scores");
-  const int digits = result.at("settings").contains("metric") ? 4 : 2;  // an nll is not in percent
+  const int digits = digits_of(result);
   TextTable table{.header = {task, "score", "error", "questions"}, .rows = {}};
   std::string note;
   int64_t missing = 0;

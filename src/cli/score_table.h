@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/json.h"
 
@@ -10,6 +11,9 @@ namespace lithe::cli {
 /// Prints the scores of a result of `lithe eval` as a table, and a note on stderr for each that has no value.
 /// `why_none`: printed if there is no score at all.
 void print_scores(const std::string& task, const Json& result, const std::string& why_none);
+
+/// The scores of several results of one task side by side, with the counted operations of each plan, where 1 is dense.
+void print_scores(const std::string& task, const std::vector<Json>& results, const std::string& why_none);
 
 /// Why a result without scores has none. `error`: of the first question that failed; empty: it is not known.
 std::string why_no_scores(int64_t answered, int64_t failed, const std::string& error);

@@ -76,6 +76,16 @@ Json to_json(const std::vector<tasks::Score>& scores) {
 
 }  // namespace
 
+Tally& Tally::operator+=(const Tally& more) {
+  questions += more.questions;
+  before += more.before;
+  answered += more.answered;
+  failed += more.failed;
+  tokens += more.tokens;
+  if (first_error.empty()) first_error = more.first_error;
+  return *this;
+}
+
 TaskRun::TaskRun(const tasks::Task& task, fs::path folder, Json settings, const Part& part)
     : task_(task),
       folder_(std::move(folder)),
@@ -124,7 +134,7 @@ void TaskRun::take_before() {
             "), whose text, picture or right answer has changed since; give another --output.");
     one.judgement = task_.judge(i, one.response);
     answered_.emplace(i, std::move(one));
-    take_kept(i, line);
+    take_counts(i, line);
     tally_.before += is_wanted(i) ? 1 : 0;
   }
 }
@@ -146,13 +156,27 @@ void TaskRun::answer(int64_t i, const AskedQuestion& asked, const tasks::Respons
   if (more.contains("tokens")) tally_.tokens += more.at("tokens").get<int64_t>();
   line.update(more);
   samples_->add(line);
-  take_kept(i, line);
+  take_counts(i, line);
   answered_[i] = {i, response, judgement};
   ++tally_.answered;
 }
 
-void TaskRun::take_kept(int64_t i, const Json& line) {
+void TaskRun::take_counts(int64_t i, const Json& line) {
   if (auto kept = kept_tokens_in(line)) kept_[i] = std::move(*kept);
+  const auto number = [&](const char* key) {
+    return line.contains(key) && line.at(key).is_number() ? line.at(key).get<double>() : 0;
+  };
+  if (number("dense_flops") > 0) counted_[i] = {number("flops"), number("dense_flops")};
+}
+
+std::optional<double> TaskRun::counted_share() const {
+  Counted sum;
+  for (const auto& [i, one] : counted_) {
+    if (!is_wanted(i)) continue;
+    sum.flops += one.flops;
+    sum.dense_flops += one.dense_flops;
+  }
+  return sum.dense_flops > 0 ? std::optional(sum.flops / sum.dense_flops) : std::nullopt;
 }
 
 Recall TaskRun::recall() const {
@@ -179,6 +203,7 @@ Json TaskRun::finish(const Json& facts) {
   result["answered"] = answered.size();
   result["failed"] = tally_.failed;
   result["scores"] = to_json(task_.table(answered));
+  if (const auto share = counted_share()) result["counted_share"] = *share;
   if (const Recall known = recall(); !known.empty()) result["recall"] = known.layers();
   result["settings"] = settings_;
   if (tally_.left() <= 0) samples_->tidy();

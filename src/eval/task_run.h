@@ -47,6 +47,7 @@ struct Tally {
   std::string first_error;                       ///< Of those that failed.
 
   int64_t left() const { return questions - before - answered - failed; }
+  Tally& operator+=(const Tally& more);
 };
 
 /// A run over a task in a folder: samples.jsonl with a line for each question as it is answered, and result.json with
@@ -71,7 +72,9 @@ class TaskRun {
  private:
   void check_folder() const;
   void take_before();
-  void take_kept(int64_t i, const Json& line);
+  void take_counts(int64_t i, const Json& line);
+  /// Counted operations over the questions that are wanted, beside dense; absent if none were counted.
+  std::optional<double> counted_share() const;
   /// The recall over the questions that are wanted; empty if nothing is known of any.
   Recall recall() const;
   /// Whether question `i` is to be asked.
@@ -85,6 +88,10 @@ class TaskRun {
   std::optional<SamplesFile> samples_;
   std::map<int64_t, tasks::Answered> answered_;
   std::map<int64_t, KeptTokens> kept_;  ///< Of answered questions whose needed tokens are known.
+  struct Counted {
+    double flops = 0, dense_flops = 0;
+  };
+  std::map<int64_t, Counted> counted_;  ///< Of answered questions.
   Tally tally_;
   int64_t next_ = 0;
 };

@@ -14,11 +14,16 @@ namespace {
 namespace fs = std::filesystem;
 
 const std::string kSets = LITHE_TEST_DATA "/tasks/";
+const std::string kBenchmarks = LITHE_TEST_DATA "/benchmarks/";
 
+/// The lines of a run, without the times, which differ from run to run.
 std::vector<Json> samples_of(const fs::path& folder) {
   std::vector<Json> lines;
   std::istringstream in(contents(folder / "samples.jsonl"));
-  for (std::string line; std::getline(in, line);) lines.push_back(parse_json(line, "samples.jsonl"));
+  for (std::string text; std::getline(in, text);) {
+    Json& line = lines.emplace_back(parse_json(text, "samples.jsonl"));
+    for (const char* time : {"image_ms", "prefill_ms", "decode_ms"}) line.erase(time);
+  }
   return lines;
 }
 
@@ -64,6 +69,79 @@ TEST(Eval, AnswersAsRunDoes) {
   EXPECT_TRUE(result.at("finished"));
 }
 
+TEST(Eval, ALineSaysWhatItsPromptCost) {
+  const fs::path at = fresh("eval-cost"), data = questions_in(at, 1);
+  const Ran ran =
+      lithe({"eval", "demo", "--task", "exact_match", "--data", data.string(), "-o", (at / "out").string()});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json line = parse_json(contents(at / "out/samples.jsonl"), "samples.jsonl");
+  EXPECT_EQ(line.at("vision_tokens"), 64);
+  ASSERT_EQ(line.at("kept").size(), 12U);
+  EXPECT_EQ(line.at("kept")[0], 64);
+  EXPECT_LT(line.at("kept")[11], 64);
+  EXPECT_GT(line.at("prefill_ms"), 0);
+  const double share = line.at("flops").get<double>() / line.at("dense_flops").get<double>();
+  EXPECT_GT(share, 0.4);
+  EXPECT_LT(share, 0.9);
+  EXPECT_DOUBLE_EQ(read_json_file(at / "out/result.json").at("counted_share").get<double>(), share);
+}
+
+TEST(EvalPlans, EveryPlanAnswersAsInARunOfItsOwn) {
+  const fs::path at = fresh("eval-plans"), data = questions_in(at, 5);
+  const auto call = [&](const std::string& out, const std::vector<std::string>& plans, std::vector<std::string> more) {
+    more.insert(more.begin(), {"eval", "demo-dense", "--task", "exact_match", "--data", data.string(), "-n", "4", "-o",
+                               (at / out).string()});
+    for (const std::string& plan : plans) more.insert(more.end(), {"--plan", plan});
+    return lithe(more);
+  };
+  const std::vector<std::string> plans = {"dense", "fastv", "visionzip"};
+  ASSERT_EQ(call("all", {plans[0], plans[1]}, {"--limit", "2"}).code, 0);
+  const Ran ran = call("all", plans, {"--json"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json result = parse_json(ran.out, "eval");
+  EXPECT_EQ(result.at("schema"), "lithe-eval-plans/1");
+  ASSERT_EQ(result.at("runs").size(), 3U);
+  ASSERT_EQ(result.at("compared").size(), 2U);
+  for (size_t i = 0; i < plans.size(); ++i) {
+    ASSERT_EQ(call(plans[i], {plans[i]}, {}).code, 0);
+    EXPECT_EQ(samples_of(at / "all" / plans[i]), samples_of(at / plans[i])) << plans[i];
+    EXPECT_EQ(result.at("runs")[i], read_json_file(at / "all" / plans[i] / "result.json"));
+    EXPECT_EQ(result.at("runs")[i].at("scores"), read_json_file(at / plans[i] / "result.json").at("scores"));
+  }
+  EXPECT_EQ(result.at("runs")[0].at("counted_share"), 1.0);
+  EXPECT_LT(result.at("runs")[1].at("counted_share"), 1.0);
+  EXPECT_EQ(result.at("compared")[1].at("first").at("plan"), "dense");
+  EXPECT_EQ(result.at("compared")[1].at("second").at("plan"), "visionzip");
+  EXPECT_EQ(result.at("compared")[1].at("questions"), 5);
+  const Ran again = call("all", plans, {});
+  EXPECT_NE(again.err.find("0 answered, 0 failed, 5 answered before"), std::string::npos) << again.err;
+  EXPECT_NE(again.out.find("| operations  | 1.000 |"), std::string::npos) << again.out;
+  EXPECT_NE(again.out.find("B: visionzip"), std::string::npos) << again.out;
+}
+
+TEST(EvalPlans, RefusesTwoPlansOfOneName) {
+  const fs::path at = fresh("eval-plan-names"), data = questions_in(at, 1);
+  const Ran ran = lithe({"eval", "demo-dense", "--task", "exact_match", "--data", data.string(), "-o",
+                         (at / "out").string(), "--plan", "fastv", "--plan", "fastv"});
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_NE(ran.err.find("Two of the plans are called \"fastv\""), std::string::npos) << ran.err;
+  EXPECT_FALSE(fs::exists(at / "out"));
+}
+
+TEST(EvalPlans, ShardsOfAPlanAreMerged) {
+  const fs::path at = fresh("eval-plan-shards");
+  for (const char* shard : {"0/2", "1/2"})
+    ASSERT_EQ(lithe({"eval", "demo-dense", "--task", "mme", "--data", kBenchmarks + "mme", "-o", at.string(), "-n", "3",
+                     "--limit", "4", "--plan", "dense", "--plan", "fastv", "--shard", shard})
+                  .code,
+              0);
+  const Ran ran = lithe({"merge", (at / "fastv/shard-0-of-2").string(), (at / "fastv/shard-1-of-2").string(), "-o",
+                         (at / "fastv").string()});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(samples_of(at / "fastv").size(), 4U);
+  EXPECT_EQ(read_json_file(at / "fastv/result.json").at("plan"), "fastv");
+}
+
 TEST(Eval, ASetWithoutQuestionsIsABadFile) {
   const fs::path at = fresh("eval-empty");
   fs::create_directories(at / "data/imgs");
@@ -98,8 +176,6 @@ TEST(Eval, EveryTaskOfWordsRuns) {
     EXPECT_EQ(samples_of(at).size(), 2U) << task;
   }
 }
-
-const std::string kBenchmarks = LITHE_TEST_DATA "/benchmarks/";
 
 /// The names of lmms-eval, which a folder of recorded scores has.
 std::vector<std::string> benchmarks() {
