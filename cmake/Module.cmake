@@ -70,18 +70,15 @@ endfunction()
 
 # lithe_test_products(NAME TARGET [ONLY product] [TILES argument...]): the test once more with each product that is made
 # for large weights, which the small models of the tests would never meet. ONLY: with this one alone, as tests that
-# compare to the rounding of float32 do not hold for tiles. TILES: arguments for the run with tiles.
+# compare to the rounding of float32 do not hold for tiles. ROW_GEMM, TILES: arguments for the run with this product.
 function(lithe_test_products name target)
-  cmake_parse_arguments(ARG "" "ONLY" "TILES" ${ARGN})
+  cmake_parse_arguments(ARG "" "ONLY" "ROW_GEMM;TILES" ${ARGN})
   foreach(product row_gemm tiles)
     if(ARG_ONLY AND NOT product STREQUAL ARG_ONLY)
       continue()
     endif()
-    set(arguments "")
-    if(product STREQUAL tiles)
-      set(arguments ${ARG_TILES})
-    endif()
-    add_test(NAME ${name}_${product} COMMAND ${target} ${arguments} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
+    string(TOUPPER ${product} upper)
+    add_test(NAME ${name}_${product} COMMAND ${target} ${ARG_${upper}} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
     set_tests_properties(${name}_${product} PROPERTIES LABELS products TIMEOUT 1800 ENVIRONMENT "OMP_WAIT_POLICY=passive;LITHE_PRODUCT=${product}")
   endforeach()
 endfunction()
