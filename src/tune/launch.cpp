@@ -38,8 +38,6 @@ Launch read_launch(const Environment& environment) {
   if (const auto names = launcher_variables(environment)) {
     launch.size = number(environment, names->size, 1, kMostRanks);
     launch.rank = number(environment, names->rank, 0, launch.size - 1);
-    if (environment(names->local_rank) != nullptr)
-      launch.local_rank = number(environment, names->local_rank, 0, launch.size - 1);
   }
   if (launch.size == 1) return launch;
   if (environment(kMeetingSeconds) != nullptr)
@@ -56,6 +54,11 @@ Launch read_launch(const Environment& environment) {
 
 Launch read_launch() {
   return read_launch(process_environment);
+}
+
+int64_t read_local_rank(const Environment& environment) {
+  const char* const name = local_rank_variable(environment);
+  return name == nullptr ? 0 : number(environment, name, 0, kMostRanks - 1);
 }
 
 }  // namespace lithe::tune

@@ -14,7 +14,6 @@ inline constexpr const char* kMeetingSeconds = "LITHE_MEETING_SECONDS";
 /// What the program that started this process says of it: torchrun, mpirun, srun, or nobody.
 struct Launch {
   int64_t rank = 0, size = 1;         ///< Number of this process, and how many there are.
-  int64_t local_rank = 0;             ///< Number of this process on its machine; 0 if the launcher does not say.
   std::string address;                ///< MASTER_ADDR, the machine of rank 0; empty: the ranks meet in a shared folder.
   uint16_t port = 0;                  ///< MASTER_PORT, on which rank 0 is met.
   bool store_is_there = false;        ///< torchrun itself listens on that port.
@@ -27,5 +26,9 @@ struct Launch {
 Launch read_launch(const Environment& environment);
 /// Of this process.
 Launch read_launch();
+
+/// Number of this process among those on its machine; 0 if the launcher does not say. Throws Error{bad_request} for
+/// what is no such number.
+int64_t read_local_rank(const Environment& environment);
 
 }  // namespace lithe::tune

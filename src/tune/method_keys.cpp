@@ -104,8 +104,7 @@ Keys<LoraRecipe> lora_keys() {
   Keys<LoraRecipe> keys = {
       {"adapter_name_or_path", path_field(&LoraRecipe::adapter_name_or_path, "a PEFT folder or a hub name", "none"),
        "A LoRA for this model, which is trained further. Its rank, its alpha and the linear layers that it is on stay, "
-       "so "
-       "leave out the keys for these."},
+       "so leave out the keys for these."},
       {"r", whole_field(&LoraRecipe::r, {.low = 1, .high = 65536}), "The rank.", {"rank", "lora_rank"}},
       {"lora_alpha",
        number_field(&LoraRecipe::lora_alpha, kPositive, "2 r"),

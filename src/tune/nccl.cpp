@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/error.h"
 #include "base/printable.h"
@@ -100,7 +101,6 @@ void Nccl::sum(std::span<float> values) {
   const c10::DeviceGuard guard(device_);
   void* const stream = begin();
   check(library_->all_reduce(values.data(), values.data(), values.size(), kFloat32, kSum, group_, stream));
-  end();
 }
 
 void Nccl::share(std::span<float> values, int64_t from) {
@@ -108,14 +108,20 @@ void Nccl::share(std::span<float> values, int64_t from) {
   void* const stream = begin();
   check(library_->broadcast(values.data(), values.data(), values.size(), kFloat32, static_cast<int>(from), group_,
                             stream));
-  end();
+}
+
+bool Nccl::ready() const {
+  int status = kSuccess;
+  check(library_->failure(group_, &status));
+  check(status);
+  return status != kInProgress;
 }
 
 bool Nccl::done() {
-  int failure = kSuccess;
-  check(library_->failure(group_, &failure));
-  check(failure);
-  return !last_ || last_->query();
+  if (!ready()) return false;
+  if (!last_) return true;
+  if (!std::exchange(last_is_marked_, true)) last_->record(*stream_);
+  return last_->query();
 }
 
 void Nccl::abandon() {
@@ -130,15 +136,12 @@ void Nccl::check(int status) const {
 /// Messages wait for what computes their numbers.  -> the stream that they are on
 void* Nccl::begin() {
   require(group_ != nullptr, Fault::internal, "the GPUs' group has ended");
+  last_is_marked_ = false;
   if (!stream_) return nullptr;
   c10::Event computed(device_.type());
   computed.record(c10::impl::getDeviceGuardImpl(device_.type())->getStream(device_));
   computed.block(*stream_);
   return stream_->native_handle();
-}
-
-void Nccl::end() {
-  if (last_) last_->record(*stream_);
 }
 
 }  // namespace lithe::tune

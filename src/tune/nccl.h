@@ -34,8 +34,11 @@ class Nccl {
   Nccl(const Nccl&) = delete;
   Nccl& operator=(const Nccl&) = delete;
 
+  /// Whether the library takes the next message. It may take its time over the one before it.
+  bool ready() const;
   /// After what the device's current stream does so far, `values` [n] on the device become their sums over all ranks.
-  /// This and share() return at once; every rank must call them in the same order.
+  /// Call this and share() if it is ready, on every rank in the same order. The first message also connects the ranks,
+  /// so it may wait for them; later ones return at once.
   void sum(std::span<float> values);
   /// The same with the values that rank `from` has.
   void share(std::span<float> values, int64_t from);
@@ -47,12 +50,12 @@ class Nccl {
  private:
   void check(int status) const;
   void* begin();
-  void end();
 
   std::shared_ptr<const Library> library_;
   c10::Device device_;
   std::optional<c10::Stream> stream_;  // beside that of the computation; none on the CPU
-  std::optional<c10::Event> last_;     // after the last message
+  std::optional<c10::Event> last_;     // after the last message, once the library has taken it
+  bool last_is_marked_ = true;
   void* group_ = nullptr;
 };
 

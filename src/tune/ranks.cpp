@@ -2,6 +2,7 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/zeros.h>
 #include <c10/util/Logging.h>
 #include <algorithm>
 #include <chrono>
@@ -94,43 +95,37 @@ class Ranks::Group {
   Group(const Group&) = delete;
   Group& operator=(const Group&) = delete;
 
-  /// NCCL can only be told to wait for every rank, so that is done beside the look-out for those that are lost.
+  /// NCCL can only be told to wait for every rank, so a thread is told, beside the look-out for ranks that are lost.
   void use_gpu(const std::string& device, const std::string& name) {
     const std::shared_ptr<const Nccl::Library> library = Nccl::open(name);
-    if (rank == 0) store_->set(kGroup, Nccl::new_group(*library));
-    while (!store_->check({kGroup})) look_out(kLook);
+    const std::vector<uint8_t> group = handed_out([&] { return Nccl::new_group(*library); });
     std::promise<std::shared_ptr<Nccl>> promise;
-    std::future<std::shared_ptr<Nccl>> joined = promise.get_future();
-    std::thread([library, group = store_->get(kGroup), rank = rank, size = size, device = c10::Device(device),
-                 promise = std::move(promise)]() mutable {
+    std::future<std::shared_ptr<Nccl>> connected = promise.get_future();
+    std::thread([=, rank = rank, size = size, promise = std::move(promise)]() mutable {
       try {
-        promise.set_value(std::make_shared<Nccl>(library, group, rank, size, device));
+        promise.set_value(connected_over(library, group, rank, size, c10::Device(device)));
       } catch (...) {
         promise.set_exception(std::current_exception());
       }
     }).detach();
-    while (joined.wait_for(kLook) != std::future_status::ready) look_out({});
-    nccl_ = joined.get();
+    while (connected.wait_for(kLook) != std::future_status::ready) look_out({});
+    nccl_ = connected.get();
   }
 
   void finish() {
     for (const Begun& one : begun_) finish(*one.work);
     begun_.clear();
-    while (nccl_ && !done(*nccl_)) look_out(kGlance);
+    if (nccl_) await([&] { return nccl_->done(); });
     travelling_.clear();
   }
 
   void begin_sum(const Numbers& numbers) {
     if (!nccl_) return begin(tensor_over(numbers), kSum);
-    travelling_.push_back(numbers.owner);
-    explained([&] { nccl_->sum(numbers.values); });
+    send(numbers, [&] { nccl_->sum(numbers.values); });
   }
 
   void begin_share(const Numbers& numbers, int64_t from) {
-    if (nccl_) {
-      travelling_.push_back(numbers.owner);
-      return explained([&] { nccl_->share(numbers.values, from); });
-    }
+    if (nccl_) return send(numbers, [&] { nccl_->share(numbers.values, from); });
     begin(tensor_over(numbers), [from](Gloo& gloo, std::vector<at::Tensor>& tensors) {
       c10d::BroadcastOptions options;
       options.rootRank = from;
@@ -172,21 +167,60 @@ class Ranks::Group {
     std::this_thread::sleep_for(pause);
   }
 
-  /// A message of NCCL that fails because another rank ended says so.
-  template <class Message>
-  void explained(const Message& message) const {
+  /// What rank 0 makes, for every rank.
+  template <class Make>
+  std::vector<uint8_t> handed_out(const Make& make) {
     try {
-      message();
+      if (rank == 0) store_->set(kGroup, make());
+      while (!store_->check({kGroup})) look_out(kLook);
+      return store_->get(kGroup);
+    } catch (const Error&) {
+      throw;
+    } catch (const std::exception&) {
+      broken();
+    }
+  }
+
+  /// Ranks that have connected: they do so with their first message.
+  static std::shared_ptr<Nccl> connected_over(const std::shared_ptr<const Nccl::Library>& library,
+                                              const std::vector<uint8_t>& group, int64_t rank, int64_t size,
+                                              c10::Device device) {
+    const auto nccl = std::make_shared<Nccl>(library, group, rank, size, device);
+    const at::Tensor nothing = at::zeros({1}, at::TensorOptions(at::kFloat).device(device));
+    const std::span<float> values(nothing.mutable_data_ptr<float>(), 1);
+    const auto wait_until = [](const auto& condition) {
+      while (!condition()) std::this_thread::sleep_for(kGlance);
+    };
+    wait_until([&] { return nccl->ready(); });
+    nccl->sum(values);
+    wait_until([&] { return nccl->ready(); });
+    nccl->share(values, 0);
+    wait_until([&] { return nccl->done(); });
+    return nccl;
+  }
+
+  template <class Message>
+  void send(const Numbers& numbers, const Message& message) {
+    await([&] { return nccl_->ready(); });
+    travelling_.push_back(numbers.owner);
+    explained(message);
+  }
+
+  /// Looks at the other ranks meanwhile.
+  template <class Condition>
+  void await(const Condition& condition) const {
+    while (!explained(condition)) look_out(kGlance);
+  }
+
+  /// What NCCL does. If it fails because another rank ended, the error says so.
+  template <class Action>
+  auto explained(const Action& action) const {
+    try {
+      return action();
     } catch (const Error& error) {
       const std::string reason = heart_->why_broken();
       fail(Fault::internal, reason, " (", error.what(), ")");
     }
-  }
-
-  bool done(Nccl& nccl) const {
-    bool done = false;
-    explained([&] { done = nccl.done(); });
-    return done;
   }
 
   void finish(c10d::Work& work) const {

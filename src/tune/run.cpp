@@ -79,7 +79,7 @@ RunResult run(const Recipe& recipe, const RunOptions& options) {
   try {
     RunOptions own = options;
     if (!ranks.alone() && options.device != "cpu") {
-      own.device = session::device_of_process(options.device, launch.local_rank);
+      own.device = session::device_of_process(options.device, read_local_rank(process_environment));
       ranks.use_gpu(own.device, kNccl);
     }
     std::optional<SearchResult> found = searched(recipe, own, ranks);

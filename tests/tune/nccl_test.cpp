@@ -6,7 +6,9 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/ones.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <future>
@@ -31,6 +33,10 @@ void on_ranks(int64_t size, const Test& test) {
   for (std::future<void>& rank : ranks) rank.get();
 }
 
+void wait_for(Nccl& nccl) {
+  while (!nccl.done()) std::this_thread::yield();
+}
+
 template <class Action>
 std::string error_of(const Action& action) {
   try {
@@ -49,10 +55,11 @@ TEST(Nccl, GivesEveryRankTheSumAndTheValuesOfOne) {
     std::vector<float> values(5);
     std::iota(values.begin(), values.end(), static_cast<float>(rank));
     nccl.sum(values);
-    EXPECT_TRUE(nccl.done());
+    wait_for(nccl);
     EXPECT_EQ(values, (std::vector<float>{3, 6, 9, 12, 15}));
     values.assign(4, static_cast<float>(rank));
     nccl.share(values, 2);
+    wait_for(nccl);
     EXPECT_EQ(values, std::vector<float>(4, 2.0f));
   });
 }
@@ -72,7 +79,10 @@ TEST(Nccl, SaysWhatTheLibrarySays) {
   on_ranks(2, [&](int64_t rank) {
     Nccl nccl(library, group, rank, 2, at::kCPU);
     std::vector<float> values(static_cast<size_t>(3 + rank));
-    const std::string said = error_of([&] { nccl.sum(values); });
+    const std::string said = error_of([&] {
+      nccl.sum(values);
+      wait_for(nccl);
+    });
     EXPECT_NE(said.find("NCCL can't exchange numbers between the GPUs: "), std::string::npos) << said;
     EXPECT_NE(said.find("(the fake's last error)"), std::string::npos) << said;
     refused += said.find("invalid argument") != std::string::npos;
@@ -127,6 +137,38 @@ TEST_F(RanksOverNccl, EndWithTheSentenceOfARankWhoseLibraryIsMissing) {
       }
     });
     EXPECT_NE(said.find("libno-such-nccl.so.2"), std::string::npos) << said;
+  });
+}
+
+/// NCCL itself would wait for ever.
+TEST_F(RanksOverNccl, EndWithTheSentenceOfARankThatFailsAfterTheyHaveConnected) {
+  on_ranks(2, [&](int64_t rank) {
+    const Ranks ranks = meet(rank);
+    ranks.use_gpu("cpu", kFake);
+    if (rank == 1) return ranks.failed("the loss is not a number");
+    const Tensor values = at::ones({8}, at::kFloat);
+    const std::string said = error_of([&] {
+      ranks.begin_sum(numbers_of(values));
+      ranks.begin_sum(numbers_of(values));
+      ranks.finish();
+    });
+    EXPECT_NE(said.find("the loss is not a number"), std::string::npos) << said;
+  });
+}
+
+TEST(Nccl, AnAbandonedGroupFailsForTheOthers) {
+  const auto library = Nccl::open(kFake);
+  const std::vector<uint8_t> group = Nccl::new_group(*library);
+  on_ranks(2, [&](int64_t rank) {
+    Nccl nccl(library, group, rank, 2, at::kCPU);
+    if (rank == 1) return nccl.abandon();
+    std::vector<float> values(4);
+    const std::string said = error_of([&] {
+      nccl.sum(values);
+      wait_for(nccl);
+    });
+    EXPECT_NE(said.find("remote error"), std::string::npos) << said;
+    EXPECT_NE(error_of([&] { nccl.abandon(), nccl.sum(values); }).find("has ended"), std::string::npos);
   });
 }
 

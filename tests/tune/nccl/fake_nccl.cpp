@@ -1,16 +1,18 @@
 // A library with the functions of NCCL that tune/nccl.cpp calls, for "GPUs" that are threads of one process and whose
-// numbers lie in its memory. Calls return when every rank has made them. Like NCCL, a rank that leaves a message's
-// length to chance gets an error, and so do the ranks that wait for one that has abandoned the group.
+// numbers lie in its memory. As in NCCL that does not block, messages go on after the call, one at a time, and until
+// then the group is "in progress"; if the lengths of a message differ, or a rank has abandoned the group, they fail.
 #include <condition_variable>
 #include <cstddef>
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 namespace {
 
-constexpr int kSuccess = 0, kInvalidArgument = 4, kRemoteError = 6, kFloat32 = 7, kSum = 0;
+constexpr int kSuccess = 0, kInvalidArgument = 4, kInvalidUsage = 5, kRemoteError = 6, kInProgress = 7, kFloat32 = 7,
+              kSum = 0;
 
 struct GroupName {
   char bytes[128];
@@ -27,14 +29,15 @@ struct Group {
 struct Member {
   Group* group;
   int rank;
+  std::thread message = {};
+  int status = kSuccess;  // of the last message; under the group's mutex
 };
 
 std::mutex groups_mutex;
 std::map<int, Group>& groups = *new std::map<int, Group>;  // for good: a lost rank waits in one until the process ends
 
-/// One message: every rank brings numbers, or nothing, and gets the sum of what was brought.
-int exchange(Member& member, const float* brought, float* to, size_t count) {
-  Group& group = *member.group;
+/// One message, which ends when every rank has sent it: each brings numbers, or nothing, and gets the sum.
+int exchange(Group& group, const float* brought, float* to, size_t count) {
   std::unique_lock lock(group.mutex);
   if (group.abandoned) return kRemoteError;
   if (group.arrived == 0) group.arriving.assign(count, 0.0f);
@@ -55,6 +58,21 @@ int exchange(Member& member, const float* brought, float* to, size_t count) {
   if (group.messages == message) return kRemoteError;
   if (count > 0) std::memcpy(to, group.result.data(), count * sizeof(float));
   return kSuccess;
+}
+
+int send(Member& member, const float* brought, float* to, size_t count) {
+  {
+    const std::lock_guard lock(member.group->mutex);
+    if (member.status == kInProgress) return kInvalidUsage;
+    member.status = kInProgress;
+  }
+  if (member.message.joinable()) member.message.join();
+  member.message = std::thread([&member, brought, to, count] {
+    const int status = exchange(*member.group, brought, to, count);
+    const std::lock_guard lock(member.group->mutex);
+    member.status = status;
+  });
+  return kInProgress;
 }
 
 }  // namespace
@@ -87,24 +105,26 @@ int ncclCommInitRank(void** member, int ranks, GroupName name, int rank) {
 
 int ncclAllReduce(const void* from, void* to, size_t count, int type, int operation, void* member, void*) {
   if (type != kFloat32 || operation != kSum) return kInvalidArgument;
-  return exchange(*static_cast<Member*>(member), static_cast<const float*>(from), static_cast<float*>(to), count);
+  return send(*static_cast<Member*>(member), static_cast<const float*>(from), static_cast<float*>(to), count);
 }
 
 int ncclBroadcast(const void* from, void* to, size_t count, int type, int root, void* member, void*) {
   auto& me = *static_cast<Member*>(member);
   if (type != kFloat32 || root < 0 || root >= me.group->size) return kInvalidArgument;
-  return exchange(me, me.rank == root ? static_cast<const float*>(from) : nullptr, static_cast<float*>(to), count);
+  return send(me, me.rank == root ? static_cast<const float*>(from) : nullptr, static_cast<float*>(to), count);
 }
 
 int ncclCommGetAsyncError(void* member, int* status) {
-  Group& group = *static_cast<Member*>(member)->group;
-  const std::lock_guard lock(group.mutex);
-  *status = group.abandoned ? kRemoteError : kSuccess;
+  auto& me = *static_cast<Member*>(member);
+  const std::lock_guard lock(me.group->mutex);
+  *status = me.status;
   return kSuccess;
 }
 
 int ncclCommDestroy(void* member) {
-  delete static_cast<Member*>(member);
+  auto* const me = static_cast<Member*>(member);
+  if (me->message.joinable()) me->message.join();
+  delete me;
   return kSuccess;
 }
 
