@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cctype>
 #include <memory>
 #include <optional>
@@ -51,7 +52,7 @@ command continues where it stopped. If the folder holds a run with another model
 
 Several --plan ask each question under each of these plans. Every plan has a run of its own, in a folder of its name below the
 output. A picture is decoded once for all plans, and goes through the vision tower once for all plans that leave the tower as it
-is. The table has a column for each plan, and a comparison of the first plan with each of the others (`lithe compare`).
+is (METER runs one plan after another). The table has a column for each plan, and a comparison of the first plan with each of the others (`lithe compare`).
 
 --shard I/N asks every N-th question from number I on and writes to the folder shard-I-of-N below the output. `lithe merge`
 joins the shards and scores the whole.
@@ -132,10 +133,16 @@ struct PlanRun {
   }
 };
 
-/// The name of a plan as that of a folder.
+/// The name of a plan as that of a folder: what may lead elsewhere, or a shell may read, is left out.
 std::string folder_of(const plan::Plan& plan) {
-  std::string name = plan.name.empty() ? "plan" : plan.name.substr(0, 100);
-  for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' || c == '+' ? c : '_';
+  std::string name = plan.name.empty() ? "plan" : plan.name;
+  size_t end = std::min<size_t>(name.size(), 100);
+  while (end < name.size() && (static_cast<unsigned char>(name[end]) & 0xC0) == 0x80) --end;  // within a character
+  name.resize(end);
+  for (char& c : name) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x80 && !std::isalnum(byte) && c != '-' && c != '+') c = '_';
+  }
   return name;
 }
 
@@ -170,8 +177,11 @@ class EvalCommand {
       session_.emplace(open_session(options_.model, options_.common));
     choose_plans();
     open_task();
-    for (PlanRun& one : runs_)
-      one.run = std::make_unique<eval::TaskRun>(*task_, one.output, settings(one), eval::Part{options_.limit, shard_});
+    Json settings = this->settings();
+    for (PlanRun& one : runs_) {
+      settings["plan"] = plan::to_json(plan_of(one));
+      one.run = std::make_unique<eval::TaskRun>(*task_, one.output, settings, eval::Part{options_.limit, shard_});
+    }
     const bool whole = pairs_ ? score() : ask();
     progress_.wipe();
     for (PlanRun& one : runs_) one.finish(facts(one));
@@ -209,11 +219,11 @@ class EvalCommand {
     if (runs_.empty()) runs_.push_back({.plan = std::nullopt, .output = output_});
     for (size_t i = 1; i < runs_.size(); ++i)
       for (size_t j = 0; j < i; ++j)
-        require(runs_[i].output != runs_[j].output, Fault::bad_request, "Two of the plans are called ",
-                in_quotes(runs_[i].plan->name), "; give each plan a name of its own.");
+        require(runs_[i].output != runs_[j].output, Fault::bad_request, "Two of the plans would be written to ",
+                in_quotes(runs_[i].output.string()), "; give them names that differ more.");
     for (PlanRun& one : runs_) {
-      if (!shard_.is_whole()) one.output /= eval::name_of(shard_);
-      if (one.output != output_) check_output(one.output);
+      check_output(one.output);
+      if (!shard_.is_whole()) check_output(one.output /= eval::name_of(shard_));
     }
   }
 
@@ -237,8 +247,8 @@ class EvalCommand {
     refuse_generation_flags(options_.question, "answers that are generated, and --metric nll scores the right ones");
   }
 
-  /// Whatever makes the answers other ones.
-  Json settings(const PlanRun& one) {
+  /// Whatever makes the answers other ones, but the plan.
+  Json settings() {
     Json settings = {{"task", info_.name},
                      {"data", fs::absolute(options_.how.data).lexically_normal().string()},
                      {"split", split()},
@@ -248,7 +258,6 @@ class EvalCommand {
                      {"model_state", eval::state_of(folder_)},
                      {"lora", options_.common.lora},
                      {"lora_state", options_.common.lora.empty() ? "" : eval::state_of(options_.common.lora)},
-                     {"plan", plan::to_json(plan_of(one))},
                      {"weights", options_.common.weights}};
     // Shards are joined by what the folders hold: the times of files differ from machine to machine.
     if (!shard_.is_whole()) {
@@ -329,14 +338,17 @@ class EvalCommand {
     return facts;
   }
 
-  /// The first plan beside each of the others. Rankings have no scores of single questions, and no run may have
-  /// answered a question that another has.
+  /// The first plan beside each of the others. Says why if they can't be compared: they may have answered no question
+  /// in common, and rankings have no scores of single questions.
   std::vector<ComparedRuns> compared() const {
     std::vector<ComparedRuns> all;
-    if (task_->candidates() > 0) return all;
     for (size_t i = 1; i < runs_.size(); ++i) {
-      const bool both = runs_[0].result.at("answered") > 0 && runs_[i].result.at("answered") > 0;
-      if (both) all.push_back(compare_runs(runs_[0].output.string(), runs_[i].output.string(), options_.common.seed));
+      try {
+        all.push_back(compare_runs(runs_[0].output.string(), runs_[i].output.string(), options_.common.seed));
+      } catch (const Error& error) {
+        write_err(fmt::format("note: {} and {} are not compared: {}\n", printable(plan_of(runs_[0]).name),
+                              printable(plan_of(runs_[i]).name), error.what()));
+      }
     }
     return all;
   }
@@ -344,20 +356,21 @@ class EvalCommand {
   void print() const {
     if (runs_.size() > 1) return print_plans();
     if (options_.common.json) return write_json(runs_[0].result);
-    print_scores(info_.name, runs_[0].result, why_no_scores());
+    print_scores(info_.name, runs_[0].result, why_no_scores(runs_[0]));
     print_end(runs_[0]);
   }
 
   void print_plans() const {
-    std::vector<Json> results;
-    for (const PlanRun& one : runs_) results.push_back(one.result);
+    std::vector<PlanScores> scores;
+    for (const PlanRun& one : runs_) scores.push_back({one.result, why_no_scores(one)});
+    if (!options_.common.json) print_scores(info_.name, scores);
     const std::vector<ComparedRuns> pairs = compared();
     if (options_.common.json) {
-      Json json{{"schema", "lithe-eval-plans/1"}, {"runs", results}, {"compared", Json::array()}};
+      Json json{{"schema", "lithe-eval-plans/1"}, {"runs", Json::array()}, {"compared", Json::array()}};
+      for (const PlanRun& one : runs_) json["runs"].push_back(one.result);
       for (const ComparedRuns& pair : pairs) json["compared"].push_back(to_json(pair));
       return write_json(json);
     }
-    print_scores(info_.name, results, why_no_scores());
     TextTable table = paired_table("A: " + plan_of(runs_[0]).name);
     for (const ComparedRuns& pair : pairs)
       table.rows.push_back(paired_row("B: " + printable(pair.pair.second_plan), pair));
@@ -365,8 +378,8 @@ class EvalCommand {
     for (const PlanRun& one : runs_) print_end(one);
   }
 
-  std::string why_no_scores() const {
-    const eval::Tally& tally = runs_[0].tally();
+  static std::string why_no_scores(const PlanRun& one) {
+    const eval::Tally& tally = one.tally();
     return cli::why_no_scores(tally.answered + tally.before, tally.failed, tally.first_error);
   }
 
@@ -435,7 +448,7 @@ Action declare_eval(CLI::App& app) {
          "The folder to write or to continue (default: eval/MODEL-TASK, or with --metric nll eval/MODEL-TASK-nll)")
       ->type_name("DIR");
   add_batch_limits(app, options->limits);
-  add_json(app, options->common, "Print result.json to stdout instead of the table");
+  add_json(app, options->common, "Print the result as JSON to stdout instead of the table");
   add_sampling(app, options->question);
   app.get_option("--temp")->description("Temperature. 0: take the best token (default: 0)");
   app.get_option("--max-tokens")->description("Largest number of new tokens (default: the task's)");

@@ -12,6 +12,13 @@ std::size_t width_of(const std::string& text) {
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
+/// A bar would begin another cell.
+std::string escaped(const std::string& cell) {
+  std::string out;
+  for (const char c : cell) out.append(c == '|' ? "\\|" : std::string(1, c));
+  return out;
+}
+
 std::string padded(const std::string& text, std::size_t width) {
   std::string out(width - width_of(text), ' ');
   const bool number = !text.empty() && std::isdigit(static_cast<unsigned char>(text.front())) != 0;
@@ -30,13 +37,14 @@ std::string quoted(const std::string& text) {
 
 std::string TextTable::markdown() const {
   std::vector<std::size_t> widths;
-  for (const std::string& cell : header) widths.push_back(width_of(cell));
+  for (const std::string& cell : header) widths.push_back(width_of(escaped(cell)));
   for (const auto& row : rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width_of(row[i]));
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width_of(escaped(row[i])));
   }
   const auto line = [&widths](const std::vector<std::string>& row) {
     std::string text(1, '|');
-    for (std::size_t i = 0; i < row.size(); ++i) text.append(" ").append(padded(row[i], widths[i])).append(" |");
+    for (std::size_t i = 0; i < row.size(); ++i)
+      text.append(" ").append(padded(escaped(row[i]), widths[i])).append(" |");
     text += '\n';
     return text;
   };

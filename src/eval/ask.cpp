@@ -1,5 +1,6 @@
 #include "eval/ask.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <iterator>
 #include <map>
@@ -24,11 +25,11 @@ Json work_of(const session::Answer& answer) {
           {"decode_ms", times.decode_ms}};
 }
 
-/// Rows of pictures that are kept for the other plans, and for the next questions about a picture.
+/// Rows of pictures that are kept for the other plans.
 constexpr int64_t kPictureBytes = int64_t{1} << 29;
 
-session::BatchLimits with_pictures(session::BatchLimits limits) {
-  limits.picture_cache_bytes = kPictureBytes;
+session::BatchLimits with_pictures(session::BatchLimits limits, size_t plans) {
+  if (plans > 1) limits.picture_cache_bytes = std::max(limits.picture_cache_bytes, kPictureBytes);
   return limits;
 }
 
@@ -36,7 +37,11 @@ class Asking {
  public:
   Asking(const session::Session& session, const tasks::Task& task, std::span<const PlannedRun> runs,
          const AskOptions& options)
-      : session_(session), task_(task), runs_(runs), options_(options), batch_(session, with_pictures(options.limits)) {
+      : session_(session),
+        task_(task),
+        runs_(runs),
+        options_(options),
+        batch_(session, with_pictures(options.limits, runs.size())) {
     for (const PlannedRun& one : runs_) next_.push_back(one.run->next());
   }
 

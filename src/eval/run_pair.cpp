@@ -35,6 +35,18 @@ double score_of(const Json& line) {
   return line.at("score").get<double>();
 }
 
+/// The questions that the run is of: all, or the first ones.
+bool is_asked(const Run& run, int64_t question) {
+  return !run.result.contains("limit") || question < run.result.at("limit").get<int64_t>();
+}
+
+void require_scores(const Run& run, const fs::path& folder) {
+  const auto scores = run.result.find("scores");
+  require(scores == run.result.end() || !scores->empty() || run.answers.empty(), Fault::bad_request, "The run in ",
+          in_quotes(folder.string()),
+          " has no scores, as its split keeps its answers secret; give runs of another split.");
+}
+
 std::string metric_of(const Run& run) {
   return run.result.value("settings", Json::object()).value("metric", "score");
 }
@@ -55,6 +67,8 @@ ScorePair pair_of(const Json& first, const Json& second, bool by_nll) {
 
 RunPair read_run_pair(const fs::path& first, const fs::path& second) {
   const Run a = read_run(first), b = read_run(second);
+  require_scores(a, first);
+  require_scores(b, second);
   for (const char* key : {"task", "split", "protocol"})
     require(a.result.value(key, "") == b.result.value(key, ""), Fault::bad_request, "The folders ",
             in_quotes(first.string()), " and ", in_quotes(second.string()), " hold runs with another ", key,
@@ -67,9 +81,13 @@ RunPair read_run_pair(const fs::path& first, const fs::path& second) {
                .first_plan = a.result.value("plan", ""),
                .second_plan = b.result.value("plan", "")};
   pair.by_nll = metric_of(a) == "nll";
+  int64_t answers = 0;
+  for (const auto& [question, line] : b.answers) answers += is_asked(b, question) ? 1 : 0;
   for (const auto& [question, line] : a.answers) {
+    if (!is_asked(a, question)) continue;
+    ++answers;
     const auto other = b.answers.find(question);
-    if (other == b.answers.end()) continue;
+    if (other == b.answers.end() || !is_asked(b, question)) continue;
     require(line.at("id") == other->second.at("id"), Fault::bad_request, "Question ", question, " of ",
             in_quotes(first.string()), " is another one than that of ", in_quotes(second.string()),
             "; give runs over the same data.");
@@ -77,7 +95,7 @@ RunPair read_run_pair(const fs::path& first, const fs::path& second) {
   }
   require(!pair.scores.empty(), Fault::bad_request, "The runs in ", in_quotes(first.string()), " and ",
           in_quotes(second.string()), " have no answered question in common; give runs over the same questions.");
-  pair.left_out = static_cast<int64_t>(a.answers.size() + b.answers.size() - 2 * pair.scores.size());
+  pair.left_out = answers - 2 * std::ssize(pair.scores);
   return pair;
 }
 

@@ -12,7 +12,7 @@ namespace lithe::eval {
 struct RunPair {
   std::string task, first_model, second_model, first_plan, second_plan;
   bool by_nll = false;            ///< Both runs scored right answers: pairs hold the nll of a token, by their tokens.
-  std::vector<ScorePair> scores;  ///< Of the questions that both runs answered.
+  std::vector<ScorePair> scores;  ///< Of the questions that both runs answered, within the limits of both.
   int64_t left_out = 0;           ///< Questions that only one of them answered.
 };
 

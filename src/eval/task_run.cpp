@@ -171,10 +171,12 @@ void TaskRun::take_counts(int64_t i, const Json& line) {
 
 std::optional<double> TaskRun::counted_share() const {
   Counted sum;
-  for (const auto& [i, one] : counted_) {
+  for (const auto& [i, answered] : answered_) {
     if (!is_wanted(i)) continue;
-    sum.flops += one.flops;
-    sum.dense_flops += one.dense_flops;
+    const auto one = counted_.find(i);
+    if (one == counted_.end()) return std::nullopt;
+    sum.flops += one->second.flops;
+    sum.dense_flops += one->second.dense_flops;
   }
   return sum.dense_flops > 0 ? std::optional(sum.flops / sum.dense_flops) : std::nullopt;
 }

@@ -73,7 +73,7 @@ class TaskRun {
   void check_folder() const;
   void take_before();
   void take_counts(int64_t i, const Json& line);
-  /// Counted operations over the questions that are wanted, beside dense; absent if none were counted.
+  /// Counted operations over the answered questions that are wanted, beside dense; absent if some were not counted.
   std::optional<double> counted_share() const;
   /// The recall over the questions that are wanted; empty if nothing is known of any.
   Recall recall() const;

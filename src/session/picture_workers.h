@@ -34,6 +34,8 @@ class ComingPicture {
   Made take() const { return work_->made.get(); }
   /// Most memory that it takes from now on.
   int64_t bytes() const;
+  /// The same for copies.
+  const void* id() const { return work_.get(); }
 
  private:
   struct Work {

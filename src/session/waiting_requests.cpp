@@ -1,6 +1,7 @@
 #include "session/waiting_requests.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 namespace lithe::session {
@@ -53,8 +54,10 @@ std::vector<int64_t> WaitingRequests::remove_cancelled() {
 
 int64_t WaitingRequests::picture_bytes() const {
   int64_t bytes = 0;
+  std::set<const void*> counted;
   for (const WaitingRequest& request : requests_) {
-    for (const ComingPicture& picture : request.coming) bytes += picture.bytes();
+    for (const ComingPicture& picture : request.coming)
+      if (counted.insert(picture.id()).second) bytes += picture.bytes();
   }
   return bytes;
 }
@@ -79,16 +82,16 @@ void WaitingRequests::begin_next(WaitingRequest& request) {
 
 void WaitingRequests::prepare_ahead(int64_t most_bytes) {
   if (!model_.vision) return;
-  size_t ahead = 0;
+  std::set<const void*> ahead;
   for (WaitingRequest& request : requests_) {
     read(request);
-    ahead += request.coming.size();
+    for (const ComingPicture& picture : request.coming) ahead.insert(picture.id());
     while (!request.refused && request.begun < request.pictures()) {
-      if (ahead >= kMostPictures || picture_bytes() + bytes_of_next(request) > most_bytes) return;
+      if (ahead.size() >= kMostPictures || picture_bytes() + bytes_of_next(request) > most_bytes) return;
       begin_next(request);
-      ++ahead;
+      ahead.insert(request.coming.back().id());
     }
-    if (ahead >= kMostPictures) return;
+    if (ahead.size() >= kMostPictures) return;
   }
 }
 

@@ -115,8 +115,39 @@ TEST(EvalPlans, EveryPlanAnswersAsInARunOfItsOwn) {
   EXPECT_EQ(result.at("compared")[1].at("questions"), 5);
   const Ran again = call("all", plans, {});
   EXPECT_NE(again.err.find("0 answered, 0 failed, 5 answered before"), std::string::npos) << again.err;
-  EXPECT_NE(again.out.find("| operations  | 1.000 |"), std::string::npos) << again.out;
+  EXPECT_NE(again.out.find("| operations  |       1.000 |"), std::string::npos) << again.out;
   EXPECT_NE(again.out.find("B: visionzip"), std::string::npos) << again.out;
+}
+
+TEST(EvalPlans, ComparesTheQuestionsOfTheTable) {
+  const fs::path at = fresh("eval-plan-limit"), data = questions_in(at, 5);
+  std::vector<std::string> call = {
+      "eval",   "demo-dense", "--task", "exact_match", "--data", data.string(),         "-n",    "4",
+      "--plan", "dense",      "--plan", "fastv",       "-o",     (at / "out").string(), "--json"};
+  ASSERT_EQ(lithe(call).code, 0);
+  call.insert(call.end(), {"--limit", "2"});
+  const Json result = parse_json(lithe(call).out, "eval");
+  EXPECT_EQ(result.at("runs")[1].at("questions"), 2);
+  EXPECT_EQ(result.at("compared")[0].at("questions"), 2);
+}
+
+TEST(EvalPlans, SaysWhyPlansAreNotCompared) {
+  const Ran ran = lithe({"eval", "demo-dense", "--task", "vqav2", "--split", "test-dev", "--data", kSets + "vqav2",
+                         "-n", "2", "-o", fresh("eval-plan-secret").string(), "--plan", "dense", "--plan", "fastv"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_NE(ran.err.find("note: no scores: the split keeps its answers secret (plan fastv)"), std::string::npos);
+  EXPECT_NE(ran.err.find("dense and fastv are not compared: "), std::string::npos) << ran.err;
+  EXPECT_EQ(ran.out.find("B: fastv"), std::string::npos) << ran.out;
+}
+
+TEST(EvalPlans, NamesOfPlansStayWithinTheOutput) {
+  const fs::path at = fresh("eval-plan-folders"), data = questions_in(at, 1);
+  const Ran ran =
+      lithe({"eval", "demo-dense", "--task", "exact_match", "--data", data.string(), "-n", "2", "-o",
+             (at / "out").string(), "--plan", R"({"name": "../图|b", "method": "fastv"})", "--plan", "dense"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_TRUE(fs::exists(at / "out/___图_b/result.json"));
+  EXPECT_NE(ran.out.find("../图\\|b"), std::string::npos) << ran.out;
 }
 
 TEST(EvalPlans, RefusesTwoPlansOfOneName) {
@@ -124,7 +155,7 @@ TEST(EvalPlans, RefusesTwoPlansOfOneName) {
   const Ran ran = lithe({"eval", "demo-dense", "--task", "exact_match", "--data", data.string(), "-o",
                          (at / "out").string(), "--plan", "fastv", "--plan", "fastv"});
   EXPECT_EQ(ran.code, 2);
-  EXPECT_NE(ran.err.find("Two of the plans are called \"fastv\""), std::string::npos) << ran.err;
+  EXPECT_NE(ran.err.find("Two of the plans would be written to"), std::string::npos) << ran.err;
   EXPECT_FALSE(fs::exists(at / "out"));
 }
 

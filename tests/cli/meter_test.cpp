@@ -183,6 +183,12 @@ TEST_F(MeterProgram, EvalRunsTheTasksThatAHeadIsFor) {
     EXPECT_EQ(ran.code, 2);
     EXPECT_NE(ran.err.find(words), std::string::npos) << ran.err;
   };
+  const std::string plans = (folder_ / "plans").string();
+  const Ran several = lithe({"eval", model(), "--task", "snli_ve", "--data", data + "snli_ve_arrow", "--split", "test",
+                             "-o", plans, "--plan", "dense", "--plan", R"({"name": "some", "layers": []})"});
+  ASSERT_EQ(several.code, 0) << several.err;
+  EXPECT_NE(several.out.find("B: some"), std::string::npos) << several.out;
+  EXPECT_EQ(several.out.find("operations"), std::string::npos) << several.out;
   refused({"--task", "aid", "--data", data + "aid"}, "has no head for the task");
   refused({"--task", "nlvr2", "--split", "dev", "--data", data + "nlvr2", "--temp", "1"}, "sampling");
 }
