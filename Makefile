@@ -2,6 +2,7 @@
 VENV ?= .venv
 BENCH_VENV ?= .venv-bench
 CLIENTS_VENV ?= .venv-clients
+LMMS_VENV ?= .venv-lmms
 PREFIX ?= /usr/local
 JOBS ?= $(shell tools/jobs.sh)
 GPU ?= 0
@@ -19,7 +20,7 @@ compile = cmake --build --preset $(1) --parallel $(JOBS) $(2)
 without_tests = $(if $(wildcard build/release/CMakeCache.txt),,-DLITHE_TESTS=OFF)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build program build-tests test demo data golden asan tsan dev fuzz check format bench bench-setup clients-setup install package clean
+.PHONY: help setup build program build-tests test demo data golden asan tsan dev fuzz check format bench bench-setup clients-setup lmms-setup install package clean
 
 help: ## list the targets
 	@echo "make TARGET [VENV=$(VENV)] [JOBS=$(JOBS)] [PREFIX=$(PREFIX)]"
@@ -95,6 +96,9 @@ bench-setup: ## an environment of its own with transformers and peft, to time Li
 
 clients-setup: ## an environment of its own with OpenAI's Python package, with which tests then drive the server (10 MB)
 	@tools/setup.sh --clients "$(CLIENTS_VENV)"
+
+lmms-setup: ## an environment of its own with lmms-eval, to compare its scores with Lithe's (2.7 GB to download)
+	@tools/setup.sh --lmms "$(LMMS_VENV)"
 
 install: build ## install under PREFIX
 	@cmake --install build/release --prefix "$(PREFIX)"

@@ -6,6 +6,7 @@
 #                                  TESTS=0: without what only tests need; PACKAGE=1: also what `make package` needs
 #   tools/setup.sh --bench VENV    an environment of its own with a PyTorch that Python can import, transformers and peft
 #   tools/setup.sh --clients VENV  an environment of its own with OpenAI's Python package
+#   tools/setup.sh --lmms VENV     an environment of its own with lmms-eval
 #
 # Where packages come from is the environment's business: apt's, pip's and cargo's own settings apply.
 set -euo pipefail
@@ -13,6 +14,7 @@ cd "$(dirname "$0")/.."
 mode=cpu
 if [ "${1:-}" = --bench ]; then mode=bench; shift; fi
 if [ "${1:-}" = --clients ]; then mode=clients; shift; fi
+if [ "${1:-}" = --lmms ]; then mode=lmms; shift; fi
 venv=${1:-.venv}
 gpu=${GPU:-0}
 python=${PYTHON:-python3}
@@ -21,6 +23,7 @@ python=${PYTHON:-python3}
 download="about 560 MB"; kept="1.3 GB"; needed_mb=3000
 gpu_download="about 2.5 GB"; gpu_kept="5 GB"; gpu_needed_mb=9000
 bench_download="about 2.9 GB"; bench_kept="4.7 GB"; bench_needed_mb=9000
+lmms_download="about 2.7 GB"; lmms_kept="5.1 GB"; lmms_needed_mb=9000
 
 rust_unknown="<newest-cargo>"
 
@@ -122,7 +125,7 @@ has_all_wheels() {  # has_all_wheels REQUIREMENTS
   local name version
   while IFS='=' read -r name version; do
     has_wheel "${name//-/_}" "$version" || return 1
-  done < <(sed -nE 's/^([a-z0-9-]+)==([0-9.]+).*/\1=\2/p' "$1")
+  done < <(sed -nE 's/^([a-z0-9-]+)==([0-9a-z.]+).*/\1=\2/p' "$1")
 }
 
 check_disk() {  # check_disk NEEDED_MB
@@ -187,11 +190,21 @@ install_clients() {
   pip_install --quiet --no-deps -r requirements/clients.txt
 }
 
+install_lmms() {
+  has_all_wheels requirements/lmms-eval.txt && return
+  check_disk "$lmms_needed_mb"
+  say "Downloading lmms-eval, and PyTorch with its GPU libraries ($lmms_download; $lmms_kept in $venv)."
+  make_venv
+  pip_install --resume-retries 20 --no-deps -r requirements/lmms-eval.txt
+}
+
 install_packages
 if [ "$mode" = bench ]; then
   install_bench
 elif [ "$mode" = clients ]; then
   install_clients
+elif [ "$mode" = lmms ]; then
+  install_lmms
 else
   install_torch
   install_gpu
