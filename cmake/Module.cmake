@@ -68,7 +68,7 @@ function(lithe_test_vector_sets name target)
   endforeach()
 endfunction()
 
-# lithe_test_products(NAME TARGET [ONLY product] [TILES argument...]): the test once more with each product that is made
+# lithe_test_products(NAME TARGET [ONLY product] [ROW_GEMM argument...] [TILES argument...]): the test once more with each product that is made
 # for large weights, which the small models of the tests would never meet. ONLY: with this one alone, as tests that
 # compare to the rounding of float32 do not hold for tiles. ROW_GEMM, TILES: arguments for the run with this product.
 function(lithe_test_products name target)

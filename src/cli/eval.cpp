@@ -52,7 +52,8 @@ command continues where it stopped. If the folder holds a run with another model
 
 Several --plan ask each question under each of these plans. Every plan has a run of its own, in a folder of its name below the
 output. A picture is decoded once for all plans, and goes through the vision tower once for all plans that leave the tower as it
-is (METER runs one plan after another). The table has a column for each plan, and a comparison of the first plan with each of the others (`lithe compare`).
+is (METER runs one plan after another). The table has a column for each plan, and a second one compares the first plan with each
+of the others (`lithe compare`).
 
 --shard I/N asks every N-th question from number I on and writes to the folder shard-I-of-N below the output. `lithe merge`
 joins the shards and scores the whole.
@@ -344,7 +345,7 @@ class EvalCommand {
     std::vector<ComparedRuns> all;
     for (size_t i = 1; i < runs_.size(); ++i) {
       try {
-        all.push_back(compare_runs(runs_[0].output.string(), runs_[i].output.string(), options_.common.seed));
+        all.push_back(compare_runs(runs_[0].output, runs_[i].output, options_.common.seed));
       } catch (const Error& error) {
         write_err(fmt::format("note: {} and {} are not compared: {}\n", printable(plan_of(runs_[0]).name),
                               printable(plan_of(runs_[i]).name), error.what()));

@@ -6,7 +6,7 @@
 
 namespace lithe::cli {
 
-ComparedRuns compare_runs(const std::string& first, const std::string& second, uint64_t seed) {
+ComparedRuns compare_runs(const std::filesystem::path& first, const std::filesystem::path& second, uint64_t seed) {
   ComparedRuns runs{.pair = eval::read_run_pair(first, second), .result = {}};
   const eval::PairedUnit unit =
       runs.pair.by_nll ? eval::PairedUnit{.scale = 1, .fewer_is_better = true} : eval::PairedUnit{};

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -17,7 +19,7 @@ struct ComparedRuns {
 };
 
 /// Reads the runs in two folders. Throws as eval::read_run_pair.
-ComparedRuns compare_runs(const std::string& first, const std::string& second, uint64_t seed);
+ComparedRuns compare_runs(const std::filesystem::path& first, const std::filesystem::path& second, uint64_t seed);
 
 /// The keys of `lithe compare --json`, without its schema.
 Json to_json(const ComparedRuns& runs);

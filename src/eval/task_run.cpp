@@ -170,7 +170,7 @@ void TaskRun::take_counts(int64_t i, const Json& line) {
 }
 
 std::optional<double> TaskRun::counted_share() const {
-  Counted sum;
+  session::CountedCost sum;
   for (const auto& [i, answered] : answered_) {
     if (!is_wanted(i)) continue;
     const auto one = counted_.find(i);
@@ -178,7 +178,7 @@ std::optional<double> TaskRun::counted_share() const {
     sum.flops += one->second.flops;
     sum.dense_flops += one->second.dense_flops;
   }
-  return sum.dense_flops > 0 ? std::optional(sum.flops / sum.dense_flops) : std::nullopt;
+  return sum.dense_flops > 0 ? std::optional(sum.share()) : std::nullopt;
 }
 
 Recall TaskRun::recall() const {

@@ -14,6 +14,7 @@
 #include "eval/samples_file.h"
 #include "eval/settings.h"
 #include "eval/shard.h"
+#include "session/session.h"
 #include "tasks/task.h"
 
 namespace lithe::eval {
@@ -87,11 +88,8 @@ class TaskRun {
   int64_t end_;  ///< Of the questions, by the limit.
   std::optional<SamplesFile> samples_;
   std::map<int64_t, tasks::Answered> answered_;
-  std::map<int64_t, KeptTokens> kept_;  ///< Of answered questions whose needed tokens are known.
-  struct Counted {
-    double flops = 0, dense_flops = 0;
-  };
-  std::map<int64_t, Counted> counted_;  ///< Of answered questions.
+  std::map<int64_t, KeptTokens> kept_;               ///< Of answered questions whose needed tokens are known.
+  std::map<int64_t, session::CountedCost> counted_;  ///< Of answered questions.
   Tally tally_;
   int64_t next_ = 0;
 };

@@ -70,13 +70,13 @@ void WaitingRequests::begin_next(WaitingRequest& request) {
   const auto count = static_cast<int64_t>(request.pictures());
   const image::Source picture = request.request.images[request.begun];
   const ComingPicture coming = workers_.begin(picture, count);
-  for (WaitingRequest& other : requests_) {
-    const bool is_next =
-        &other == &request || (other.begun < other.pictures() && other.pictures() == request.pictures() &&
-                               other.request.images[other.begun].is_same(picture));
-    if (!is_next) continue;
-    other.coming.push_back(coming);
-    ++other.begun;
+  for (WaitingRequest& waiting : requests_) {
+    const bool is_next = !waiting.refused && waiting.begun < waiting.pictures() &&
+                         waiting.pictures() == request.pictures() &&
+                         waiting.request.images[waiting.begun].is_same(picture);
+    if (&waiting != &request && !is_next) continue;
+    waiting.coming.push_back(coming);
+    ++waiting.begun;
   }
 }
 

@@ -6,21 +6,22 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/ones.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <atomic>
-#include <filesystem>
-#include <fstream>
 #include <future>
 #include <numeric>
 #include <thread>
 
 #include "base/error.h"
+#include "sentence_of.h"
+#include "temporary_folder.h"
 #include "tune/exchange.h"
 #include "tune/ranks.h"
 
 namespace lithe::tune {
 namespace {
+
+using lithe::test::sentence_of;
 
 constexpr const char* kFake = LITHE_FAKE_NCCL;
 
@@ -35,16 +36,6 @@ void on_ranks(int64_t size, const Test& test) {
 
 void wait_for(Nccl& nccl) {
   while (!nccl.done()) std::this_thread::yield();
-}
-
-template <class Action>
-std::string error_of(const Action& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
 }
 
 TEST(Nccl, GivesEveryRankTheSumAndTheValuesOfOne) {
@@ -65,10 +56,10 @@ TEST(Nccl, GivesEveryRankTheSumAndTheValuesOfOne) {
 }
 
 TEST(Nccl, SaysWhyTheLibraryCannotBeUsed) {
-  const std::string missing = error_of([] { Nccl::open("libno-such-nccl.so.2"); });
+  const std::string missing = sentence_of([] { Nccl::open("libno-such-nccl.so.2"); });
   EXPECT_NE(missing.find("libno-such-nccl.so.2: cannot open"), std::string::npos) << missing;
   EXPECT_NE(missing.find("run `make setup GPU=1`"), std::string::npos) << missing;
-  const std::string other = error_of([] { Nccl::open("libz.so.1"); });
+  const std::string other = sentence_of([] { Nccl::open("libz.so.1"); });
   EXPECT_NE(other.find("\"libz.so.1\" lacks the function ncclGetUniqueId"), std::string::npos) << other;
 }
 
@@ -79,7 +70,7 @@ TEST(Nccl, SaysWhatTheLibrarySays) {
   on_ranks(2, [&](int64_t rank) {
     Nccl nccl(library, group, rank, 2, at::kCPU);
     std::vector<float> values(static_cast<size_t>(3 + rank));
-    const std::string said = error_of([&] {
+    const std::string said = sentence_of([&] {
       nccl.sum(values);
       wait_for(nccl);
     });
@@ -93,14 +84,9 @@ TEST(Nccl, SaysWhatTheLibrarySays) {
 /// Two ranks in this process, met in a folder of the test.
 class RanksOverNccl : public ::testing::Test {
  protected:
-  RanksOverNccl() : folder_(std::filesystem::temp_directory_path() / ("lithe-nccl-" + std::to_string(getpid()))) {
-    std::filesystem::create_directories(folder_);
-  }
-  ~RanksOverNccl() override { std::filesystem::remove_all(folder_); }
+  Ranks meet(int64_t rank) const { return Ranks::meet({.rank = rank, .size = 2}, folder_.path()); }
 
-  Ranks meet(int64_t rank) const { return Ranks::meet({.rank = rank, .size = 2}, folder_); }
-
-  std::filesystem::path folder_;
+  lithe::test::TemporaryFolder folder_;
 };
 
 TEST_F(RanksOverNccl, ExchangeWhatTheyExchangeOverGloo) {
@@ -128,7 +114,7 @@ TEST_F(RanksOverNccl, ExchangeWhatTheyExchangeOverGloo) {
 TEST_F(RanksOverNccl, EndWithTheSentenceOfARankWhoseLibraryIsMissing) {
   on_ranks(2, [&](int64_t rank) {
     const Ranks ranks = meet(rank);
-    const std::string said = error_of([&] {
+    const std::string said = sentence_of([&] {
       try {
         ranks.use_gpu("cpu", rank == 0 ? kFake : "libno-such-nccl.so.2");
       } catch (const Error& error) {
@@ -147,7 +133,7 @@ TEST_F(RanksOverNccl, EndWithTheSentenceOfARankThatFailsAfterTheyHaveConnected) 
     ranks.use_gpu("cpu", kFake);
     if (rank == 1) return ranks.failed("the loss is not a number");
     const Tensor values = at::ones({8}, at::kFloat);
-    const std::string said = error_of([&] {
+    const std::string said = sentence_of([&] {
       ranks.begin_sum(numbers_of(values));
       ranks.begin_sum(numbers_of(values));
       ranks.finish();
@@ -163,12 +149,12 @@ TEST(Nccl, AnAbandonedGroupFailsForTheOthers) {
     Nccl nccl(library, group, rank, 2, at::kCPU);
     if (rank == 1) return nccl.abandon();
     std::vector<float> values(4);
-    const std::string said = error_of([&] {
+    const std::string said = sentence_of([&] {
       nccl.sum(values);
       wait_for(nccl);
     });
     EXPECT_NE(said.find("remote error"), std::string::npos) << said;
-    EXPECT_NE(error_of([&] { nccl.abandon(), nccl.sum(values); }).find("has ended"), std::string::npos);
+    EXPECT_NE(sentence_of([&] { nccl.abandon(), nccl.sum(values); }).find("has ended"), std::string::npos);
   });
 }
 
